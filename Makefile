@@ -1,0 +1,38 @@
+# Two commands on a machine that has only Python >= 3.11 and make:
+#   make demo   the built-in corpus, every method, the ranked tables
+#   make test   the whole test suite
+PYTHON ?= python3
+BIN := .venv/bin
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: demo test lint types clean
+
+demo: .venv/installed
+	$(BIN)/dyadbench run leaderboards/matrices/demo.toml
+	$(BIN)/dyadbench leaderboard
+
+test: .venv/tests
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: .venv/tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: .venv/tests
+	$(BIN)/mypy
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit("dyadbench needs Python 3.11 or newer; set PYTHON=/path/to/python3.11") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv .venv
+
+.venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/pip install -c constraints.txt -e .
+	touch $@
+
+.venv/tests: .venv/installed
+	$(BIN)/pip install -c constraints.txt -e '.[test]'
+	touch $@
+
+clean:
+	rm -rf .venv .dyadbench

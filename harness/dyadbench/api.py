@@ -1,0 +1,323 @@
+"""The contract: everything a plugin author imports.
+
+Importing this module must stay cheap: no torch, no scipy, no pandas. Arrays that cross the contract are
+numpy float32 with the axes written beside them; B clips, K samples, T frames, D motion channels, F features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict
+
+Array = NDArray[np.float32]
+Direction = Literal["max", "min", "match"]
+TrackName = Literal["online", "offline"]
+
+EMOTION_CHANNELS: tuple[str, ...] = (
+    *(f"AU{n}" for n in (1, 2, 4, 6, 7, 9, 10, 12, 14, 15, 17, 23, 24, 25, 26)),
+    *("valence", "arousal"),
+    *("Neutral", "Happy", "Sad", "Surprise", "Fear", "Disgust", "Anger", "Contempt"),
+)  # the 25 columns of a REACT emotion file, in file order
+
+
+class DyadbenchError(Exception):
+    """The request was wrong: one sentence that says what, where and what to do next. Exit code 2."""
+
+
+class Config(BaseModel):
+    """Base of every configuration: frozen, and a key it does not know is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What a hook yields: a description of one named thing. Nothing heavy is imported until it is built."""
+
+    name: str
+    version: int  # the author raises it whenever the same configuration may give other numbers
+    load: str  # "package.module:attribute", imported on first use
+    config: type[Config] = Config
+    summary: str = ""
+    cite: str = ""
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    calibration: bool = False  # shown beside the ranking, never in it; only these may see the truth
+    parts: Mapping[str, str] = field(default_factory=dict)  # methods only: {"tokenizer": ..., "predictor": ...}
+
+
+# --- data -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class MotionSpace:
+    """The channels of a facial motion vector and how fast frames come."""
+
+    name: str
+    fps: float
+    channels: tuple[str, ...]
+    groups: Mapping[str, tuple[int, int]]  # group -> [start, stop) over channels
+
+    @property
+    def dim(self) -> int:
+        return len(self.channels)
+
+    def slice(self, group: str) -> slice:
+        return slice(*self.groups[group])
+
+
+FACEVERSE_58 = MotionSpace(
+    # 52 ARKit-like (not ARKit) expression coefficients of FaceVerse v2, then head rotation and translation.
+    name="faceverse-58",
+    fps=25.0,
+    channels=(*(f"exp{i}" for i in range(52)), *(f"rot{a}" for a in "xyz"), *(f"trans{a}" for a in "xyz")),
+    groups={"expression": (0, 52), "rotation": (52, 55), "translation": (55, 58)},
+)
+DECA_56 = MotionSpace(
+    name="deca-56",
+    fps=30.0,
+    channels=(*(f"exp{i}" for i in range(50)), *(f"rot{a}" for a in "xyz"), *(f"jaw{a}" for a in "xyz")),
+    groups={"expression": (0, 50), "rotation": (50, 53), "jaw": (53, 56)},
+)
+
+
+@dataclass(frozen=True)
+class AudioSpec:
+    """One kind of audio feature: `per_frame` feature rows for each video frame, `dim` values a row."""
+
+    dim: int
+    per_frame: int = 1
+    causal: bool = True
+
+
+@dataclass(frozen=True)
+class Word:
+    text: str
+    start: float  # seconds from the start of the clip
+    end: float
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person over one clip."""
+
+    motion: Array  # (T, D), in the dataset's declared normalisation
+    emotion: Array | None = None  # (T, 25)
+    audio: Mapping[str, Array] = field(default_factory=dict)  # name -> (T * per_frame, F)
+    words: tuple[Word, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Where a dyad stands in a split. `session` is the unit of resampling: clips of one recording share it."""
+
+    id: str
+    session: str
+    frames: int
+
+
+@dataclass(frozen=True)
+class Dyad:
+    clip: Clip
+    speaker: Track
+    listener: Track
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """A reader over one folder. Splits are "train", "val", "test"; clip order is the dataset's own and fixed."""
+
+    space: MotionSpace
+    audio: Mapping[str, AudioSpec]
+    has_emotion: bool
+    simulated: bool
+
+    @property
+    def digest(self) -> str:
+        """sha256 over what the files say (names and bytes); part of every key."""
+
+    def clips(self, split: str) -> Sequence[Clip]: ...
+
+    def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
+        """The `index`-th dyad of `clips(split)`; only the audio features named are read."""
+
+    def appropriate(self, split: str) -> NDArray[np.bool_]:
+        """(N, N): [n, j] is true where the listener of clip j is an appropriate reaction to the speaker of n."""
+
+    def normalisation(self) -> Mapping[str, Any]:
+        """What was done to motion: kind ("zero-centre", "standardise", "none"), statistics, their split."""
+
+
+# --- methods --------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a predictor uses. `lookahead` counts speaker frames after the one being generated; None: whole clip."""
+
+    audio: tuple[str, ...] = ()
+    face: bool = True
+    words: bool = False
+    lookahead: int | None = 0
+    truth: bool = False  # only entries with calibration=True are given it
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What only calibration rows may see: every appropriate reaction, the true one first."""
+
+    motion: tuple[Array, ...]  # per clip (A, T, D)
+    emotion: tuple[Array | None, ...]  # per clip (A, T, 25)
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a predictor may see: a batch of speakers, padded with zeros after `lengths`."""
+
+    clips: tuple[str, ...]
+    lengths: NDArray[np.int64]  # (B,)
+    motion: Array  # (B, T, D)
+    emotion: Array | None  # (B, T, 25)
+    audio: Mapping[str, Array]  # name -> (B, T * per_frame, F)
+    words: tuple[tuple[Word, ...], ...] | None = None
+    truth: Truth | None = None
+
+    @property
+    def frames(self) -> int:
+        return int(self.motion.shape[1])
+
+
+@dataclass(frozen=True)
+class Reaction:
+    """What a predictor returns: exactly the frames it was asked for, whatever its patch size."""
+
+    motion: Array | None  # (B, K, T, D); None only where the method works in emotion space alone
+    emotion: Array | None = None  # (B, K, T, 25)
+
+
+class Noise(Protocol):
+    """One random stream for each (clip, sample): the batch a clip falls into cannot change its reactions."""
+
+    def stream(self, clip: str, sample: int, purpose: str = "") -> np.random.Generator: ...
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a component is built for. `seed` is the cell's; `device` and `threads` never enter a key."""
+
+    space: MotionSpace
+    audio: Mapping[str, AudioSpec]
+    has_emotion: bool
+    seed: int
+    device: str = "cpu"
+    threads: int = 1
+
+
+class TrainData(Protocol):
+    """The train and validation splits, read clip by clip."""
+
+    def clips(self, split: str) -> Sequence[Clip]: ...
+
+    def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]: ...
+
+
+State = dict[str, NDArray[Any]]
+
+
+@runtime_checkable
+class Predictor(Protocol):
+    """Built as `load(config, setup)` (with `tokenizer=` as well where its method has one)."""
+
+    needs: Needs
+
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction: ...
+
+
+@runtime_checkable
+class Fittable(Protocol):
+    """A component that learns in one call. What it learnt must survive `load_state(state())`."""
+
+    def fit(self, data: TrainData) -> None: ...
+
+    def state(self) -> State: ...
+
+    def load_state(self, state: State) -> None: ...
+
+
+# --- scores ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of a suite: what is printed, which way is better, and whether it takes part in the rank."""
+
+    id: str
+    direction: Direction
+    ranked: bool = True
+    version: int = 1
+    unit: str = ""
+    digits: int = 4
+    summary: str = ""
+    target: str = ""  # for `match`: the id of the column that holds the value to match
+
+
+@dataclass(frozen=True)
+class Result:
+    """One metric's outcome.
+
+    The mean of `per_clip` over its defined entries is `value`: exact for metrics that are means over clips,
+    re-centred jackknife pseudo-values for those that are not (FRDvs, pooled Frechet distances). That is what
+    lets one cluster bootstrap serve every metric.
+    """
+
+    value: float | None  # None: undefined; never NaN
+    per_clip: NDArray[np.float64]  # (N,), NaN where undefined
+    undefined: int = 0  # how many of the items it averages had no value
+    detail: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything a suite may look at, clips in dataset order, padded after `lengths`."""
+
+    clips: tuple[str, ...]
+    lengths: NDArray[np.int64]  # (N,)
+    space: MotionSpace
+    motion: Any  # (N, K, T, D) array-like read clip by clip, or None
+    emotion: Any  # (N, K, T, 25) array-like, or None
+    listener_motion: Any  # (N, T, D)
+    speaker_motion: Any  # (N, T, D)
+    listener_emotion: Any = None  # (N, T, 25)
+    speaker_emotion: Any = None  # (N, T, 25)
+    appropriate: NDArray[np.bool_] | None = None  # (N, N)
+    threads: int = 1
+    device: str = "cpu"
+
+
+Progress = Callable[[int, int], None]  # done, total
+
+
+class Suite(Protocol):
+    """A named set of metrics. `columns` fixes order; `evaluate` returns one Result for each column id."""
+
+    columns: Sequence[Column]
+    space: Literal["emotion", "motion"]
+
+    def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]: ...
+
+
+class BenchmarkConfig(Config):
+    """dataset x split x track x K x suite: the thing a leaderboard is about."""
+
+    dataset: str
+    dataset_config: Mapping[str, Any] = {}
+    split: str = "test"
+    track: TrackName = "online"
+    samples: int = 10
+    suite: str
+    also: tuple[str, ...] = ()  # further suites computed on the same generations, shown but not ranked
+    allowed_lookahead: int = 0  # frames an online method may look ahead

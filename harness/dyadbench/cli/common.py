@@ -1,0 +1,83 @@
+"""What several verbs share: where things are, and how results are printed."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dyadbench.api import DyadbenchError
+
+Root = Annotated[
+    Path | None,
+    typer.Option(help="The folder with leaderboards/. Default: the nearest one upwards, else the current folder."),
+]
+Home = Annotated[
+    Path | None,
+    typer.Option(help="Store and caches. Default: $DYADBENCH_HOME, else .dyadbench/ in the root."),
+]
+Data = Annotated[
+    list[str] | None,
+    typer.Option("--data", metavar="[NAME=]PATH", help="Where a data set lies; NAME may be left out if only one is used."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
+Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
+Threads = Annotated[int, typer.Option(min=1, help="CPU threads for metrics and models. Never changes a number.")]
+DEFAULT_THREADS = min(os.cpu_count() or 1, 8)
+
+
+def find_root(root: Path | None) -> Path:
+    """`root`, or the nearest folder upwards that has leaderboards/, or the current folder."""
+    if root is not None:
+        if not root.is_dir():
+            raise DyadbenchError(f"--root {root} is not a folder")
+        return root
+    here = Path.cwd()
+    return next((folder for folder in (here, *here.parents) if (folder / "leaderboards").is_dir()), here)
+
+
+def find_home(home: Path | None, root: Path) -> Path:
+    if home is not None:
+        return home
+    if os.environ.get("DYADBENCH_HOME"):
+        return Path(os.environ["DYADBENCH_HOME"])
+    return root / ".dyadbench"
+
+
+def data_folders(pairs: list[str] | None, only: str | None = None) -> dict[str, Path]:
+    """`["react2024=/d"]` -> {"react2024": Path("/d")}; a bare path belongs to `only`."""
+    folders = {}
+    for pair in pairs or []:
+        name, equals, path = pair.partition("=")
+        if not equals:
+            if only is None:
+                raise DyadbenchError(f"--data {pair!r} must be NAME=PATH here, because more than one data set is used")
+            name, path = only, pair
+        if not Path(path).is_dir():
+            raise DyadbenchError(f"--data {name}: {path} is not a folder")
+        folders[name] = Path(path)
+    return folders
+
+
+def print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def print_table(header: list[str], rows: list[list[Any]]) -> None:
+    """Aligned plain text; the same when piped."""
+    cells = [header, *[[("" if value is None else str(value)) for value in row] for row in rows]]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(header))]
+    for row in cells:
+        typer.echo("  ".join(value.ljust(width) for value, width in zip(row, widths, strict=True)).rstrip())
+
+
+def set_threads(threads: int) -> None:
+    """One place that sets every thread pool; torch is told only where it is loaded."""
+    import sys
+
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(threads)

@@ -1,0 +1,33 @@
+"""`dyadbench compare A B`: paired differences with intervals."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dyadbench.cli.common import Json, Root, find_root, print_json
+
+
+def compare(
+    a: Annotated[str, typer.Argument(help="A method, as the leaderboard names it.")],
+    b: Annotated[str, typer.Argument(help="Another method.")],
+    benchmark: Annotated[str, typer.Option("-b", "--benchmark", help="The benchmark both were run on.")],
+    root: Root = None,
+    json: Json = False,
+) -> None:
+    """Compares two methods on the same clips: difference, 95 % interval, and the clips where they differ most."""
+    from dyadbench.host import Host
+    from dyadbench.leaderboard import compare as paired
+    from dyadbench.leaderboard import records_below
+    from dyadbench.render import comparison_text
+
+    host = Host()
+    setting = host.load("benchmark", host.get("benchmark", benchmark))
+    columns = host.build("suite", setting.suite, {}).columns
+    records = records_below(find_root(root) / "leaderboards", benchmark)
+    outcome = paired(records, a, b, setting.suite, columns)
+    if json:
+        print_json(outcome.model_dump(mode="json"))
+    else:
+        typer.echo(comparison_text(outcome))

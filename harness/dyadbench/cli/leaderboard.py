@@ -1,0 +1,39 @@
+"""`dyadbench leaderboard`: records and claims to tables."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dyadbench.cli.common import Json, Root, find_root, print_json
+
+
+def leaderboard(
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 3 if a table or a sanity inequality is off.")] = False,
+    root: Root = None,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Regenerates every table from the committed records and claims, byte for byte."""
+    from dyadbench.host import Host
+    from dyadbench.leaderboard import write_leaderboards
+    from dyadbench.render import terminal_table
+
+    host = Host()
+    suites = {entry.name: host.build("suite", entry.name, {}) for entry in host.entries("suite")}
+    outcome = write_leaderboards(
+        find_root(root), {name: suite.columns for name, suite in suites.items()}, check=check
+    )
+    if json:
+        print_json({"drift": outcome.drift, "violations": outcome.violations, "tables": [t.model_dump(mode="json") for t in outcome.tables]})
+    elif not check:
+        for table in outcome.tables:
+            typer.echo(terminal_table(table) + "\n")
+    for violation in outcome.violations:
+        typer.echo(f"sanity: {violation}", err=True)
+    for name in outcome.drift if check else ():
+        typer.echo(f"drift: {name} is not what the records give; run `dyadbench leaderboard` and commit it", err=True)
+    if outcome.violations or (check and outcome.drift):
+        raise typer.Exit(3)
+    if not json:
+        typer.echo(f"{'checked' if check else 'wrote'} {find_root(root) / 'leaderboards'}")

@@ -1,0 +1,109 @@
+"""`dyadbench score`: official and corrected numbers for predictions made elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from dyadbench.api import DyadbenchError
+from dyadbench.cli.common import (
+    DEFAULT_THREADS, Data, Home, Json, Root, Threads, data_folders, find_home, find_root, print_json, print_table, set_threads,
+)  # fmt: skip
+
+
+def score(
+    file: Annotated[Path, typer.Argument(help="Predictions (.safetensors or .npz): clip ids and (N, K, T, C) arrays.")],
+    benchmark: Annotated[str | None, typer.Option(help="The benchmark whose clips were predicted.")] = None,
+    suite: Annotated[str | None, typer.Option(help="For a file that carries its references too: the suite to compute.")] = None,
+    template: Annotated[bool, typer.Option("--template", help="Write FILE as an example with the right ids and shapes.")] = False,
+    root: Root = None,
+    home: Home = None,
+    data: Data = None,
+    data_setting: Annotated[list[str] | None, typer.Option("--data-set", metavar="FIELD=VALUE", help="Override the data set's configuration.")] = None,
+    threads: Threads = DEFAULT_THREADS,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Checks FILE, refuses it with the first ten problems, or prints every suite's numbers."""
+    set_threads(threads)
+    if benchmark is None:
+        if suite is None:
+            raise DyadbenchError("say what to score against: --benchmark NAME, or --suite NAME for a self-contained file")
+        found = {suite: _score_arrays(file, suite)}
+    else:
+        base = find_root(root)
+        found_or_none = _score_benchmark(
+            file, benchmark, template, find_home(home, base), data, data_setting or [], threads
+        )
+        if found_or_none is None:
+            return
+        found = found_or_none
+    if json:
+        print_json(found)
+        return
+    for name, values in found.items():
+        typer.echo(f"\n{name}" if len(found) > 1 else name)
+        print_table(["metric", "value"], [[k, "undefined" if v is None else f"{v:.8g}"] for k, v in values.items()])
+
+
+def _score_arrays(file: Path, suite: str) -> dict[str, float | None]:
+    """A file with predictions and references in it."""
+    import numpy as np
+
+    from dyadbench.metrics import score_arrays
+    from dyadbench.predictions import read_predictions
+
+    arrays: dict[str, Any] = {}
+    for name, value in read_predictions(file).arrays.items():
+        arrays["appropriate" if name == "neighbour" else name] = np.stack([value[i] for i in range(len(value))])
+    wanted = ("pred", "listener", "speaker", "appropriate") if suite.startswith("react") else ("pred", "target", "speaker", "lengths")
+    given = {name: arrays[name] for name in wanted if name in arrays}
+    missing = [name for name in wanted[:3] if name not in given]
+    if missing:
+        raise DyadbenchError(f"{file} holds no array {missing[0]!r}; suite {suite!r} needs {', '.join(wanted)}")
+    try:
+        values = score_arrays(suite, **given)
+    except ValueError as error:
+        raise DyadbenchError(f"{file}: {error}") from None
+    return {name: None if np.isnan(value) else float(value) for name, value in values.items()}
+
+
+def _score_benchmark(
+    file: Path, benchmark: str, template: bool, home: Path, data: list[str] | None, settings: list[str], threads: int
+) -> dict[str, dict[str, float | None]] | None:
+    from dyadbench.cli.progress import stages
+    from dyadbench.host import Host
+    from dyadbench.pipeline import Runtime, open_dataset
+    from dyadbench.predictions import Reordered, faults, read_predictions, refuse, write_template
+    from dyadbench.spec import PartSpec, parse_settings, resolve_part
+    from dyadbench.split import Split
+
+    host = Host()
+    setting = host.load("benchmark", host.get("benchmark", benchmark))
+    part = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config), parse_settings(settings))
+    with stages("score") as report:
+        runtime = Runtime(home=home, data=data_folders(data, only=part.name), threads=threads, report=report)
+        split = Split(open_dataset(host, part, runtime), setting.split)
+        suites = {name: host.build("suite", name, {}) for name in (setting.suite, *setting.also)}
+        space = suites[setting.suite].space
+        channels = 25 if space == "emotion" else split.dataset.space.dim
+        clips = [clip.id for clip in split.clips]
+        if template:
+            shape = (len(clips), setting.samples, split.frames, channels)
+            write_template(file, clips, shape, space, split.dataset.space.fps)
+            typer.echo(f"wrote {file}: {space} of shape {shape}, zeros to be replaced")
+            return None
+        found = read_predictions(file)
+        wrong = faults(found, clips, split.lengths, setting.samples, space, channels, split.dataset.space.fps)
+        refuse(file, wrong)
+        row = {clip: i for i, clip in enumerate(found.clips)}
+        ordered = Reordered(found.arrays[space], [row[clip] for clip in clips])
+        evaluation = split.evaluation(
+            ordered if space == "motion" else None, ordered if space == "emotion" else None, threads, "cpu"
+        )
+        return {
+            name: {k: r.value for k, r in s.evaluate(evaluation, runtime.progress(name)).items()}
+            for name, s in suites.items()
+            if s.space == space
+        }

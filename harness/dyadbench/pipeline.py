@@ -1,0 +1,306 @@
+"""One cell from start to record: fit, generate, score. Every stage is kept, and a stage that is done is not redone."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dyadbench import provenance
+from dyadbench.api import Dataset, DyadbenchError, Evaluation, Fittable, Predictor, Progress, Reaction, Setup, Suite
+from dyadbench.conform import measure_lookahead
+from dyadbench.host import Host, PluginError
+from dyadbench.noise import CellNoise
+from dyadbench.record import Record, Score, SuiteScores
+from dyadbench.spec import Cell, Part, key_of
+from dyadbench.split import Split
+from dyadbench.store import Stage, Store
+
+Report = Callable[[str, int, int], None]  # stage, done, total
+LOOKAHEAD_FRAMES = 250  # of one clip: enough to see the reach of every method without a second full sampling
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """Nobody is watching."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """Where and with what a cell runs. Nothing here may change a number."""
+
+    home: Path  # store, generated corpora, feature caches
+    data: dict[str, Path] = field(default_factory=dict)  # dataset name -> folder, for real data
+    device: str = "cpu"
+    threads: int = 1
+    batch: int = 8
+    report: Report = _silent
+
+    @property
+    def store(self) -> Store:
+        return Store(self.home / "store")
+
+    def folder_of(self, dataset: str) -> Path:
+        return self.data.get(dataset, self.home / "data" / dataset)
+
+    def progress(self, stage: str) -> Progress:
+        return lambda done, total: self.report(stage, done, total)
+
+
+def open_dataset(host: Host, part: Part, runtime: Runtime) -> Dataset:
+    """The dataset of a cell, from the folder the runtime knows for it."""
+    dataset: Dataset = host.build("dataset", part.name, part.config, root=runtime.folder_of(part.name))
+    return dataset
+
+
+@dataclass
+class CellRun:
+    """The stages of one cell over one open dataset."""
+
+    cell: Cell
+    host: Host
+    runtime: Runtime
+    dataset: Dataset
+
+    def __post_init__(self) -> None:
+        setting = self.cell.setting
+        self.split = Split(self.dataset, setting.split)
+        self.fit_key = key_of(
+            "fit",
+            method=self.cell.identity(),
+            dataset=self.cell.dataset.model_dump(mode="json"),
+            digest=self.dataset.digest,
+            seed=self.cell.seed,
+        )
+        self.generate_key = key_of("generate", fit=self.fit_key, split=setting.split, samples=setting.samples)
+        self.setup = Setup(
+            space=self.dataset.space,
+            audio=self.dataset.audio,
+            has_emotion=self.dataset.has_emotion,
+            seed=self.cell.seed,
+            device=self.runtime.device,
+            threads=self.runtime.threads,
+        )
+
+    # --- fit --------------------------------------------------------------------------------------------
+
+    def fit(self) -> tuple[Predictor, dict[str, Any]]:
+        """The predictor, trained or restored, and what the fit cost."""
+        part = self.cell.predictor
+        predictor: Predictor = self.host.build("predictor", part.name, part.config, self.setup)
+        if not isinstance(predictor, Fittable):
+            return predictor, {}
+        with self.runtime.store.claim("fit", self.fit_key) as stage:
+            if stage.done:
+                predictor.load_state(_load_state(stage.folder / "state.safetensors"))
+                return predictor, stage.read_json("fit.json") or {}
+            stage.clear()
+            self.runtime.report("fit", 0, 1)
+            started = time.perf_counter()
+            with self.host.blame("predictor", part.name, "fit"):
+                predictor.fit(self.split.training())
+                state = predictor.state()
+            _save_state(stage.folder / "state.safetensors", state)
+            facts = {
+                "fit_seconds": round(time.perf_counter() - started, 3),
+                "parameters": int(sum(np.size(v) for v in state.values())),
+            }
+            stage.write_json("fit.json", facts)
+            stage.finish()
+            self.runtime.report("fit", 1, 1)
+            return predictor, facts
+
+    # --- generate ---------------------------------------------------------------------------------------
+
+    def generate(self, spaces: Sequence[str]) -> tuple[Stage, dict[str, Any]]:
+        """The reactions of every clip, written batch by batch; a partial stage goes on where it stopped."""
+        with self.runtime.store.claim("generate", self.generate_key) as stage:
+            facts = stage.read_json("facts.json") or {}
+            if stage.done and all((stage.folder / f"{space}.npy").exists() for space in spaces):
+                return stage, facts
+            predictor, fitted = self.fit()
+            arrays = {space: self._array(stage, space) for space in spaces}
+            progress = stage.read_json("progress.json") or {"spaces": sorted(spaces), "done": 0, "seconds": 0.0}
+            if progress["spaces"] != sorted(spaces):
+                progress = {"spaces": sorted(spaces), "done": 0, "seconds": 0.0}
+            self._sample(stage, predictor, arrays, progress)
+            facts = {**fitted, **self._measure(predictor, progress["seconds"])}
+            stage.write_json("facts.json", facts)
+            stage.finish()
+            return stage, facts
+
+    def _array(self, stage: Stage, space: str) -> np.ndarray:
+        clips = self.split.clips
+        channels = self.dataset.space.dim if space == "motion" else 25
+        shape = (len(clips), self.cell.setting.samples, self.split.frames, channels)
+        path = stage.folder / f"{space}.npy"
+        if path.exists():
+            try:
+                array = np.load(path, mmap_mode="r+", allow_pickle=False)
+                if array.shape == shape:
+                    return array
+            except (ValueError, OSError):
+                pass  # cut short by a kill before its first batch: made anew below
+        stage.write_json("progress.json", None)  # a new array holds nothing yet
+        return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+
+    def _sample(self, stage: Stage, predictor: Predictor, arrays: dict[str, np.ndarray], progress: dict[str, Any]) -> None:
+        total, size, noise = len(self.split.clips), self.runtime.batch, CellNoise(self.cell.seed)
+        for first in range(progress["done"], total, size):
+            self.runtime.report("generate", first, total)
+            rows = range(first, min(first + size, total))
+            context = self.split.context(rows, predictor.needs, privileged=self._privileged())
+            started = time.perf_counter()
+            with self.host.blame("predictor", self.cell.predictor.name, "sample"):
+                reaction = predictor.sample(context, self.cell.setting.samples, noise)
+            progress["seconds"] += time.perf_counter() - started
+            for space, array in arrays.items():
+                array[rows.start : rows.stop] = self._checked(reaction, space, rows)
+                array.flush()
+            progress["done"] = rows.stop
+            stage.write_json("progress.json", progress)
+        self.runtime.report("generate", total, total)
+
+    def _privileged(self) -> bool:
+        return self.host.get("predictor", self.cell.predictor.name).calibration
+
+    def _checked(self, reaction: Reaction, space: str, rows: range) -> np.ndarray:
+        """The batch's values, or a sentence that blames the plugin: wrong shape, NaN, nothing at all."""
+        values = getattr(reaction, space)
+        setting, name = self.cell.setting, self.cell.predictor.name
+        if values is None:
+            raise DyadbenchError(f"{name} returns no {space}, which suite {setting.suite!r} of {self.cell.benchmark} scores")
+        channels = self.dataset.space.dim if space == "motion" else 25
+        frames = max(self.split.clips[row].frames for row in rows)
+        wanted = (len(rows), setting.samples, frames, channels)
+        if tuple(values.shape) != wanted:
+            raise PluginError(
+                f"{name} returned {space} of shape {tuple(values.shape)} where (clips, samples, frames, channels) is {wanted}"
+            )
+        filled = np.zeros((len(rows), setting.samples, self.split.frames, channels), np.float32)
+        for i, row in enumerate(rows):
+            length = self.split.clips[row].frames
+            filled[i, :, :length] = values[i, :, :length]
+            if not np.isfinite(filled[i]).all():
+                raise PluginError(f"{name} returned NaN or infinite {space} for clip {self.split.clips[row].id}")
+        return filled
+
+    def _measure(self, predictor: Predictor, seconds: float) -> dict[str, Any]:
+        """Speed, and the look-ahead as it is rather than as it is declared."""
+        frames = sum(clip.frames for clip in self.split.clips) * self.cell.setting.samples
+        context = self.split.context(range(1), predictor.needs, privileged=self._privileged(), frames=LOOKAHEAD_FRAMES)
+        with self.host.blame("predictor", self.cell.predictor.name, "look-ahead"):
+            lookahead = measure_lookahead(predictor, context, CellNoise(self.cell.seed))
+        return {
+            "generate_seconds": round(seconds, 3),
+            "frames": frames,
+            "realtime_factor": round(frames / self.dataset.space.fps / seconds, 1) if seconds > 0 else None,
+            "lookahead": lookahead,
+            "declared_lookahead": predictor.needs.lookahead,
+            "sees_truth": predictor.needs.truth,
+        }
+
+    # --- score ------------------------------------------------------------------------------------------
+
+    def evaluation(self, stage: Stage | None, arrays: dict[str, Any] | None = None) -> Evaluation:
+        """What a suite sees; predictions stay on disk and are read clip by clip."""
+        if arrays is None:
+            assert stage is not None
+            arrays = {
+                space: np.load(path, mmap_mode="r", allow_pickle=False)
+                for space in ("motion", "emotion")
+                if (path := stage.folder / f"{space}.npy").exists()
+            }
+        return self.split.evaluation(arrays.get("motion"), arrays.get("emotion"), self.runtime.threads, self.runtime.device)
+
+    def run(self) -> Record:
+        """The record of this cell; everything already in the store is reused."""
+        names = (self.cell.setting.suite, *self.cell.setting.also)
+        suites: dict[str, Suite] = {name: self.host.build("suite", name, {}) for name in names}
+        stage, facts = self.generate(sorted({suite.space for suite in suites.values()}))
+        scored = {name: self.score(name, suite, stage) for name, suite in suites.items()}
+        entry = self.host.get("predictor", self.cell.predictor.name)
+        plugin = self.host.plugin_of(entry)
+        return Record(
+            key=self.generate_key,
+            benchmark=self.cell.benchmark,
+            benchmark_config=self.cell.setting.model_dump(mode="json"),
+            method=self.cell.method,
+            preset=self.cell.preset,
+            method_config=self.cell.identity(),
+            plugin=plugin,
+            entry_version=entry.version,
+            calibration=entry.calibration,
+            trained="fit_seconds" in facts,
+            seed=self.cell.seed,
+            dataset={
+                "name": self.cell.dataset.name,
+                "digest": self.dataset.digest,
+                "simulated": self.dataset.simulated,
+                "normalisation": dict(self.dataset.normalisation()),
+                "split": self.cell.setting.split,
+            },
+            clips=[clip.id for clip in self.split.clips],
+            sessions=[clip.session for clip in self.split.clips],
+            suites=scored,
+            measured=facts,
+            provenance=provenance.snapshot(self.runtime.device, self.runtime.threads, plugin[0]),
+        )
+
+    def score(self, name: str, suite: Suite, stage: Stage) -> SuiteScores:
+        """One suite's scores, from the store where the same versions were computed before."""
+        versions = {column.id: column.version for column in suite.columns}
+        key = key_of("score", generate=self.generate_key, suite=name, versions=versions)
+        with self.runtime.store.claim("score", key) as kept:
+            if kept.done and (found := kept.read_json("scores.json")) is not None:
+                return SuiteScores.model_validate(found)
+            with self.host.blame("suite", name, "score"):
+                results = suite.evaluate(self.evaluation(stage), self.runtime.progress(f"score {name}"))
+            scores = scores_of(suite, results)
+            kept.write_json("scores.json", scores.model_dump(mode="json"))
+            kept.finish()
+            return scores
+
+
+def scores_of(suite: Suite, results: Any) -> SuiteScores:
+    """Results as they are written: undefined values are null, never NaN."""
+    return SuiteScores(
+        versions={column.id: column.version for column in suite.columns},
+        scores={
+            name: Score(value=result.value, undefined=result.undefined, detail=dict(result.detail))
+            for name, result in results.items()
+        },
+        per_clip={
+            name: [None if np.isnan(v) else float(v) for v in result.per_clip] for name, result in results.items()
+        },
+    )
+
+
+def run_cells(cells: Sequence[Cell], host: Host, runtime: Runtime) -> Iterator[tuple[Cell, Record | Exception]]:
+    """Runs cells one after another, sharing open datasets; a cell that fails is yielded with its exception."""
+    opened: dict[str, Dataset] = {}
+    for cell in cells:
+        try:
+            name = cell.dataset.model_dump_json()
+            if name not in opened:
+                opened[name] = open_dataset(host, cell.dataset, runtime)
+            yield cell, CellRun(cell, host, runtime, opened[name]).run()
+        except Exception as error:  # one failed cell must not cost the others; the caller shows and counts it
+            yield cell, error
+
+
+def _save_state(path: Path, state: dict[str, np.ndarray]) -> None:
+    from safetensors.numpy import save
+
+    from dyadbench.store import atomic_write
+
+    atomic_write(path, save({name: np.ascontiguousarray(value) for name, value in state.items()}))
+
+
+def _load_state(path: Path) -> dict[str, np.ndarray]:
+    from safetensors.numpy import load_file
+
+    return dict(load_file(path))

@@ -1,0 +1,68 @@
+"""What a number was made with: this project's commit, the packages, the machine."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("dyadbench", "torch", "numpy", "scipy", "numba", "safetensors", "lightning-fabric", "vector-quantize-pytorch")
+
+
+@cache
+def project_commit() -> str | None:
+    """The commit this package runs from, with `+` where tracked files differ; None outside a checkout."""
+    here = Path(__file__).resolve().parent
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True).stdout.strip()
+
+    try:
+        if not git("ls-files", "--", Path(__file__).name):
+            return None  # installed below some other project's checkout
+        dirty = git("status", "--porcelain", "--untracked-files=no", "--", str(here.parents[1]))
+        return git("rev-parse", "HEAD") + ("+" if dirty else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def packages(extra: tuple[str, ...] = ()) -> dict[str, str]:
+    found = {}
+    for name in (*PACKAGES, *extra):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@cache
+def hardware(device: str = "cpu") -> dict[str, Any]:
+    facts: dict[str, Any] = {"machine": platform.machine(), "system": platform.system(), "cpus": os.cpu_count()}
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                facts["cpu"] = line.partition(":")[2].strip()
+                break
+    except OSError:
+        pass  # not Linux: the machine and system above must do
+    if device.startswith("cuda"):
+        import torch
+
+        facts["gpu"] = torch.cuda.get_device_name(device)
+    return facts
+
+
+def snapshot(device: str, threads: int, distribution: str | None = None) -> dict[str, Any]:
+    """The provenance of one record."""
+    return {
+        "git": project_commit(),
+        "python": platform.python_version(),
+        "packages": packages((distribution,) if distribution else ()),
+        "hardware": hardware(device),
+        "threads": threads,
+    }

@@ -1,0 +1,128 @@
+"""One split of a dataset as arrays: what predictors are shown and what suites compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import Clip, Context, Dataset, Dyad, DyadbenchError, Evaluation, Needs, Truth
+
+
+class Training:
+    """The train and validation splits, read clip by clip (api.TrainData)."""
+
+    def __init__(self, dataset: Dataset):
+        self._dataset = dataset
+
+    def clips(self, split: str) -> Sequence[Clip]:
+        return self._dataset.clips(split)
+
+    def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
+        for index in range(len(self._dataset.clips(split))):
+            yield self._dataset.dyad(split, index, audio)
+
+
+class Split:
+    """A split with its tracks padded to the longest clip and kept once read."""
+
+    def __init__(self, dataset: Dataset, name: str):
+        self.dataset, self.name = dataset, name
+        self.clips = tuple(dataset.clips(name))
+        if not self.clips:
+            raise DyadbenchError(f"split {name!r} of the dataset holds no clips; `dyadbench data check` says why")
+        self.lengths = np.array([clip.frames for clip in self.clips], np.int64)
+        self.frames = int(self.lengths.max())
+
+    def training(self) -> Training:
+        return Training(self.dataset)
+
+    @cached_property
+    def appropriate(self) -> np.ndarray:
+        return self.dataset.appropriate(self.name)  # (N, N)
+
+    @cached_property
+    def _tracks(self) -> dict[str, np.ndarray | None]:
+        shape = (len(self.clips), self.frames)
+        emotion = self.dataset.has_emotion
+        tracks: dict[str, np.ndarray | None] = {}
+        for role in ("speaker", "listener"):
+            tracks[f"{role}_motion"] = np.zeros((*shape, self.dataset.space.dim), np.float32)
+            tracks[f"{role}_emotion"] = np.zeros((*shape, 25), np.float32) if emotion else None
+        for index in range(len(self.clips)):
+            dyad = self.dataset.dyad(self.name, index)
+            for role, track in (("speaker", dyad.speaker), ("listener", dyad.listener)):
+                for kind, values in (("motion", track.motion), ("emotion", track.emotion)):
+                    array = tracks[f"{role}_{kind}"]
+                    if array is not None and values is not None:
+                        array[index, : len(values)] = values
+        return tracks
+
+    def context(self, rows: range, needs: Needs, *, privileged: bool, frames: int | None = None) -> Context:
+        """The speakers of `rows`, cut to `frames`. What a predictor does not need it is not given."""
+        if needs.truth and not privileged:
+            raise DyadbenchError("a predictor asks for the true listener but is not registered with calibration=True")
+        missing = [name for name in needs.audio if name not in self.dataset.audio]
+        if missing:
+            known = ", ".join(self.dataset.audio) or "none"
+            raise DyadbenchError(f"the predictor needs audio feature {missing[0]!r}; this dataset has {known}")
+        lengths = np.minimum(self.lengths[rows.start : rows.stop], frames or self.frames)
+        end = int(lengths.max())
+        tracks = self._tracks
+        motion = tracks["speaker_motion"]
+        emotion = tracks["speaker_emotion"]
+        assert motion is not None
+        dyads = [self.dataset.dyad(self.name, row, needs.audio) for row in rows] if needs.audio or needs.words else []
+        return Context(
+            clips=tuple(self.clips[row].id for row in rows),
+            lengths=lengths,
+            motion=_cut(motion[rows.start : rows.stop, :end], lengths, keep=needs.face),
+            emotion=None if emotion is None else _cut(emotion[rows.start : rows.stop, :end], lengths, keep=needs.face),
+            audio={name: self._audio(dyads, name, lengths, end) for name in needs.audio},
+            words=tuple(dyad.speaker.words or () for dyad in dyads) if needs.words else None,
+            truth=self._truth(rows, end) if needs.truth else None,
+        )
+
+    def _audio(self, dyads: Sequence[Dyad], name: str, lengths: np.ndarray, end: int) -> np.ndarray:
+        spec = self.dataset.audio[name]
+        batch = np.zeros((len(dyads), end * spec.per_frame, spec.dim), np.float32)
+        for i, dyad in enumerate(dyads):
+            values = dyad.speaker.audio[name][: lengths[i] * spec.per_frame]
+            batch[i, : len(values)] = values
+        return batch
+
+    def _truth(self, rows: range, end: int) -> Truth:
+        """Every appropriate reaction of each clip, its own listener first."""
+        tracks, motion, emotion = self._tracks, [], []
+        for row in rows:
+            others = [j for j in np.flatnonzero(self.appropriate[row]) if j != row]
+            chosen = [row, *others]
+            listener, felt = tracks["listener_motion"], tracks["listener_emotion"]
+            assert listener is not None
+            motion.append(listener[chosen, :end])
+            emotion.append(None if felt is None else felt[chosen, :end])
+        return Truth(motion=tuple(motion), emotion=tuple(emotion))
+
+    def evaluation(self, motion: Any, emotion: Any, threads: int, device: str) -> Evaluation:
+        """What a suite may look at. `motion` and `emotion` are (N, K, T, C) array-likes or None."""
+        return Evaluation(
+            clips=tuple(clip.id for clip in self.clips),
+            lengths=self.lengths,
+            space=self.dataset.space,
+            motion=motion,
+            emotion=emotion,
+            **self._tracks,
+            appropriate=self.appropriate,
+            threads=threads,
+            device=device,
+        )
+
+
+def _cut(values: np.ndarray, lengths: np.ndarray, *, keep: bool) -> np.ndarray:
+    """A copy the predictor may not reach back through, zero after each clip's end (everywhere if not kept)."""
+    cut = np.array(values) if keep else np.zeros_like(values)
+    for i, length in enumerate(lengths):
+        cut[i, length:] = 0
+    return cut
