@@ -237,6 +237,28 @@ class Predictor(Protocol):
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction: ...
 
 
+@dataclass(frozen=True)
+class Tokens:
+    """What a tokenizer made of a batch of clips."""
+
+    ids: NDArray[np.int64]  # (B, N), or (B, N, G, R) for a grid
+    keyframes: NDArray[np.bool_] | None = None  # (B, T) for sparse tokenizers: where the ids sit
+    frames: int = 0  # T of the motion that was encoded
+
+
+@runtime_checkable
+class Tokenizer(Protocol):
+    """Built as `load(config, setup)`; learns as a Trainable or Fittable."""
+
+    tokens: TokenSpec
+
+    def encode(self, motion: Array) -> Tokens:
+        """(B, T, D) -> ids."""
+
+    def decode(self, tokens: Tokens, frames: int) -> tuple[Array, Array | None]:
+        """ids -> motion (B, frames, D) and emotion (B, frames, 25) or None. An id outside the book raises ValueError."""
+
+
 @runtime_checkable
 class Fittable(Protocol):
     """A component that learns in one call. What it learnt must survive `load_state(state())`."""
@@ -246,6 +268,91 @@ class Fittable(Protocol):
     def state(self) -> State: ...
 
     def load_state(self, state: State) -> None: ...
+
+
+@dataclass(frozen=True)
+class TokenSpec:
+    """What a tokenizer's ids look like: (B, N) for one book, (B, N, G, R) for a grid."""
+
+    codes: int  # entries of each book
+    frames_per_token: int | None  # None: sparse, positions come with the tokens
+    groups: int = 1
+    residual: int = 1
+    lookahead: int | None = 0  # frames after its own that a token's encoding depends on
+
+
+@dataclass(frozen=True)
+class Windows:
+    """How training batches are drawn: `batch` windows of `frames` frames at random places of random clips."""
+
+    frames: int
+    batch: int
+    audio: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """Windows as torch tensors on the training device; `valid` is False after a clip's end."""
+
+    clips: tuple[str, ...]
+    speaker: Any  # (B, T, D)
+    listener: Any  # (B, T, D)
+    speaker_emotion: Any  # (B, T, 25) or None
+    listener_emotion: Any  # (B, T, 25) or None
+    audio: Mapping[str, Any]  # name -> (B, T * per_frame, F), the speaker's
+    valid: Any  # (B, T) bool
+    step: int  # of this stage, from 0; -1 in validation
+    progress: float  # step / steps
+
+
+@dataclass(frozen=True)
+class Loss:
+    """One tensor for each optimiser of the stage, by name, and numbers to log."""
+
+    total: Mapping[str, Any]
+    log: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Optimiser:
+    """AdamW over `parameters`; `schedule` maps the step (from 0) to a factor on `lr`."""
+
+    name: str
+    parameters: Sequence[Any]
+    lr: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    schedule: Callable[[int], float] = lambda step: 1.0
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One phase of training. `module` holds everything that is learnt; its state is what checkpoints keep."""
+
+    name: str
+    module: Any  # torch.nn.Module
+    windows: Windows
+    loss: Callable[[WindowBatch], Loss]
+    optimisers: tuple[Optimiser, ...]
+    steps: int
+    validate: Callable[[WindowBatch], Mapping[str, Any]] | None = None  # default: the loss, in eval mode
+    validate_every: int = 0  # 0: only at the end
+    select: str | None = None  # validation metric (lower is better) that chooses the weights kept; None: the last
+    patience: int | None = None  # validations without a better one before stopping early
+    ema: float | None = None
+    clip_norm: float | None = None
+    accumulate: int = 1
+
+
+@runtime_checkable
+class Trainable(Protocol):
+    """A component that learns by gradient. Stages are asked for one after another, each after the one before ran."""
+
+    def stages(self, data: TrainData) -> Iterator[Stage]: ...
+
+    def state_dict(self) -> Mapping[str, Any]: ...
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any: ...
 
 
 # --- scores ---------------------------------------------------------------------------------------------

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-from dyadbench import provenance
-from dyadbench.api import Dataset, DyadbenchError, Evaluation, Fittable, Predictor, Progress, Reaction, Setup, Suite
 from dyadbench.conform import measure_lookahead
 from dyadbench.host import Host, PluginError
 from dyadbench.noise import CellNoise
 from dyadbench.record import Record, Score, SuiteScores
+
+from dyadbench import provenance
+from dyadbench.api import Dataset, DyadbenchError, Evaluation, Fittable, Predictor, Progress, Reaction, Setup, Suite
 from dyadbench.spec import Cell, Part, key_of
 from dyadbench.split import Split
 from dyadbench.store import Stage, Store
@@ -147,7 +147,9 @@ class CellRun:
         stage.write_json("progress.json", None)  # a new array holds nothing yet
         return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
 
-    def _sample(self, stage: Stage, predictor: Predictor, arrays: dict[str, np.ndarray], progress: dict[str, Any]) -> None:
+    def _sample(
+        self, stage: Stage, predictor: Predictor, arrays: dict[str, np.ndarray], progress: dict[str, Any]
+    ) -> None:
         total, size, noise = len(self.split.clips), self.runtime.batch, CellNoise(self.cell.seed)
         for first in range(progress["done"], total, size):
             self.runtime.report("generate", first, total)
@@ -172,7 +174,9 @@ class CellRun:
         values = getattr(reaction, space)
         setting, name = self.cell.setting, self.cell.predictor.name
         if values is None:
-            raise DyadbenchError(f"{name} returns no {space}, which suite {setting.suite!r} of {self.cell.benchmark} scores")
+            raise DyadbenchError(
+                f"{name} returns no {space}, which suite {setting.suite!r} of {self.cell.benchmark} scores"
+            )
         channels = self.dataset.space.dim if space == "motion" else 25
         frames = max(self.split.clips[row].frames for row in rows)
         wanted = (len(rows), setting.samples, frames, channels)
@@ -214,7 +218,9 @@ class CellRun:
                 for space in ("motion", "emotion")
                 if (path := stage.folder / f"{space}.npy").exists()
             }
-        return self.split.evaluation(arrays.get("motion"), arrays.get("emotion"), self.runtime.threads, self.runtime.device)
+        return self.split.evaluation(
+            arrays.get("motion"), arrays.get("emotion"), self.runtime.threads, self.runtime.device
+        )
 
     def run(self) -> Record:
         """The record of this cell; everything already in the store is reused."""

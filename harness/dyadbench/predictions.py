@@ -53,12 +53,16 @@ class LazyTensor:
 def read_predictions(path: Path) -> Predictions:
     """Opens a predictions file. Never unpickles; a file that is not what it says is one sentence."""
     if not path.is_file():
-        raise DyadbenchError(f"there is no file {path}; `dyadbench score --template FILE --benchmark NAME` writes an example")
+        raise DyadbenchError(
+            f"there is no file {path}; `dyadbench score --template FILE --benchmark NAME` writes an example"
+        )
     if path.suffix == ".safetensors":
         return _read_safetensors(path)
     if path.suffix == ".npz":
         return _read_npz(path)
-    raise DyadbenchError(f"{path}: predictions are read from .safetensors or .npz, not {path.suffix or 'a nameless format'!r}")
+    raise DyadbenchError(
+        f"{path}: predictions are read from .safetensors or .npz, not {path.suffix or 'a nameless format'!r}"
+    )
 
 
 def _read_safetensors(path: Path) -> Predictions:
@@ -79,7 +83,9 @@ def _read_npz(path: Path) -> Predictions:
         with zipfile.ZipFile(path) as archive:
             for member in archive.infolist():
                 if member.file_size > MAX_EXPANSION * max(member.compress_size, 1) + (1 << 20):
-                    raise DyadbenchError(f"{path}: member {member.filename!r} unpacks to {member.file_size} bytes; refused")
+                    raise DyadbenchError(
+                        f"{path}: member {member.filename!r} unpacks to {member.file_size} bytes; refused"
+                    )
                 _check_npy_header(path, archive, member)
         with np.load(path, allow_pickle=False) as archive_arrays:
             arrays = {name: archive_arrays[name] for name in archive_arrays.files}
@@ -100,7 +106,9 @@ def _check_npy_header(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipI
         raise DyadbenchError(f"{path}: member {member.filename!r} holds Python objects, which are never loaded")
     declared = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
     if declared > member.file_size:
-        raise DyadbenchError(f"{path}: member {member.filename!r} declares {declared} bytes and holds {member.file_size}")
+        raise DyadbenchError(
+            f"{path}: member {member.filename!r} declares {declared} bytes and holds {member.file_size}"
+        )
 
 
 def faults(
@@ -140,7 +148,9 @@ def _value_faults(found: Predictions, array: Any, space: str, lengths: Mapping[s
             sample, frame, channel = np.argwhere(~np.isfinite(values))[0]
             wrong.append(f"clip {clip!r}: NaN or infinite at sample {sample}, frame {frame}, channel {channel}")
         elif values.size and not (low <= values.min() and values.max() <= high):
-            wrong.append(f"clip {clip!r}: values from {values.min():.4g} to {values.max():.4g} lie outside [{low:g}, {high:g}]")
+            wrong.append(
+                f"clip {clip!r}: values from {values.min():.4g} to {values.max():.4g} lie outside [{low:g}, {high:g}]"
+            )
         if len(wrong) > FAULTS_SHOWN:
             break
     return wrong

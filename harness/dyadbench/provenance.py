@@ -10,7 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("dyadbench", "torch", "numpy", "scipy", "numba", "safetensors", "lightning-fabric", "vector-quantize-pytorch")
+PACKAGES = (
+    "dyadbench",
+    "torch",
+    "numpy",
+    "scipy",
+    "numba",
+    "safetensors",
+    "lightning-fabric",
+    "vector-quantize-pytorch",
+)
 
 
 @cache
@@ -19,7 +28,9 @@ def project_commit() -> str | None:
     here = Path(__file__).resolve().parent
 
     def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(here), *words], capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(
+            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
+        ).stdout.strip()
 
     try:
         if not git("ls-files", "--", Path(__file__).name):

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dyadbench.host import Host
 from pydantic import Field, ValidationError
 
 from dyadbench.api import BenchmarkConfig, Config, DyadbenchError, Entry
-from dyadbench.host import Host
 
 KEY_SCHEMA = 1  # raised when the make-up of keys itself changes
 
@@ -107,7 +107,9 @@ def read_matrix(path: Path) -> Matrix:
     try:
         return Matrix.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError:
-        raise DyadbenchError(f"there is no matrix file {path}; `dyadbench list` names the benchmarks and methods") from None
+        raise DyadbenchError(
+            f"there is no matrix file {path}; `dyadbench list` names the benchmarks and methods"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise DyadbenchError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
@@ -118,7 +120,9 @@ def first_fault(error: ValidationError) -> str:
     """The first complaint of a pydantic error as `field: what` (the rest usually follows from it)."""
     fault = error.errors()[0]
     where = ".".join(str(step) for step in fault["loc"]) or "the value"
-    return f"{where}: {fault['msg'].lower()}" + (f" ({error.error_count() - 1} more)" if error.error_count() > 1 else "")
+    return f"{where}: {fault['msg'].lower()}" + (
+        f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    )
 
 
 def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:

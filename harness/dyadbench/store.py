@@ -34,7 +34,9 @@ def atomic_write(path: Path, data: bytes | str) -> None:
         scratch.replace(path)
     except OSError as error:
         scratch.unlink(missing_ok=True)
-        raise DyadbenchError(f"cannot write {path}: {error.strerror}; free space or mend the permission, then run again") from error
+        raise DyadbenchError(
+            f"cannot write {path}: {error.strerror}; free space or mend the permission, then run again"
+        ) from error
 
 
 @dataclass(frozen=True)
@@ -92,4 +94,6 @@ class Store:
         except Timeout:
             raise DyadbenchError(f"another run is working on {stage.folder}; wait for it or stop it") from None
         except PermissionError as error:
-            raise DyadbenchError(f"cannot write to the store {self.root}: {error.strerror}; choose another with --home") from error
+            raise DyadbenchError(
+                f"cannot write to the store {self.root}: {error.strerror}; choose another with --home"
+            ) from error

@@ -21,7 +21,9 @@ Home = Annotated[
 ]
 Data = Annotated[
     list[str] | None,
-    typer.Option("--data", metavar="[NAME=]PATH", help="Where a data set lies; NAME may be left out if only one is used."),
+    typer.Option(
+        "--data", metavar="[NAME=]PATH", help="Where a data set lies; NAME may be left out if only one is used."
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]

@@ -46,8 +46,9 @@ def simulate(
     link: Annotated[float, typer.Option(min=0, max=1, help="Strength of every speaker-to-listener influence.")] = 1.0,
 ) -> None:
     """Writes the simulated corpus simdyad in the on-disk layout of a real data set."""
-    from dyadbench.cli.progress import bar
     from dyadbench.datasets.simdyad import SimConfig, write
+
+    from dyadbench.cli.progress import bar
     from dyadbench.spec import first_fault
 
     if folder.exists() and any(folder.iterdir()):

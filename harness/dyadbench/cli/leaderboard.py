@@ -21,11 +21,15 @@ def leaderboard(
 
     host = Host()
     suites = {entry.name: host.build("suite", entry.name, {}) for entry in host.entries("suite")}
-    outcome = write_leaderboards(
-        find_root(root), {name: suite.columns for name, suite in suites.items()}, check=check
-    )
+    outcome = write_leaderboards(find_root(root), {name: suite.columns for name, suite in suites.items()}, check=check)
     if json:
-        print_json({"drift": outcome.drift, "violations": outcome.violations, "tables": [t.model_dump(mode="json") for t in outcome.tables]})
+        print_json(
+            {
+                "drift": outcome.drift,
+                "violations": outcome.violations,
+                "tables": [t.model_dump(mode="json") for t in outcome.tables],
+            }
+        )
     elif not check:
         for table in outcome.tables:
             typer.echo(terminal_table(table) + "\n")

@@ -12,7 +12,18 @@ import typer
 
 from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import (
-    DEFAULT_THREADS, Data, Device, Home, Json, Root, Threads, data_folders, find_home, find_root, print_json, set_threads,
+    DEFAULT_THREADS,
+    Data,
+    Device,
+    Home,
+    Json,
+    Root,
+    Threads,
+    data_folders,
+    find_home,
+    find_root,
+    print_json,
+    set_threads,
 )  # fmt: skip
 
 
@@ -35,6 +46,7 @@ def run(
 ) -> None:  # fmt: skip
     """Fits, samples and scores every cell, and writes one record each. What is done is reused; a kill loses little."""
     from dyadbench.host import Host
+
     from dyadbench.spec import Matrix, MethodSpec, cells_of, parse_settings, read_matrix
 
     set_threads(threads)
@@ -50,7 +62,7 @@ def run(
     else:
         raise DyadbenchError("nothing to run: give a matrix file, or --benchmark NAME --method NAME")
     if overrides:
-        wanted = wanted.model_copy(update={"datasets": {b: overrides for b in wanted.benchmarks}})
+        wanted = wanted.model_copy(update={"datasets": dict.fromkeys(wanted.benchmarks, overrides)})
     cells = cells_of(host, wanted)
     if dry_run:
         print_json([cell.model_dump(mode="json") for cell in cells]) if json else [typer.echo(c.name) for c in cells]
@@ -72,9 +84,10 @@ def _run(
     cells: list[Any], host: Any, base: Path, home: Path, folders: dict[str, Path],
     device: str, threads: int, batch: int, json: bool,
 ) -> int:  # fmt: skip
+    from dyadbench.record import record_path, save_record
+
     from dyadbench.cli.progress import stages
     from dyadbench.pipeline import Runtime, run_cells
-    from dyadbench.record import record_path, save_record
 
     outcomes, failed = [], 0
     started = time.monotonic()
@@ -92,7 +105,9 @@ def _run(
             outcomes.append({"cell": cell.name, "record": str(path), "key": outcome.key})
             if not json:
                 main = outcome.suites[cell.setting.suite].scores
-                shown = "  ".join(f"{name} {score.value:.4f}" for name, score in list(main.items())[:3] if score.value is not None)
+                shown = "  ".join(
+                    f"{name} {score.value:.4f}" for name, score in list(main.items())[:3] if score.value is not None
+                )
                 print(f"[{number}/{len(cells)}] {cell.name}: {shown} ({seconds:.0f} s)", flush=True)
     if json:
         print_json(outcomes)

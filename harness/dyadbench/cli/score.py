@@ -9,7 +9,18 @@ import typer
 
 from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import (
-    DEFAULT_THREADS, Data, Home, Json, Root, Threads, data_folders, find_home, find_root, print_json, print_table, set_threads,
+    DEFAULT_THREADS,
+    Data,
+    Home,
+    Json,
+    Root,
+    Threads,
+    data_folders,
+    find_home,
+    find_root,
+    print_json,
+    print_table,
+    set_threads,
 )  # fmt: skip
 
 
@@ -29,7 +40,9 @@ def score(
     set_threads(threads)
     if benchmark is None:
         if suite is None:
-            raise DyadbenchError("say what to score against: --benchmark NAME, or --suite NAME for a self-contained file")
+            raise DyadbenchError(
+                "say what to score against: --benchmark NAME, or --suite NAME for a self-contained file"
+            )
         found = {suite: _score_arrays(file, suite)}
     else:
         base = find_root(root)
@@ -57,7 +70,11 @@ def _score_arrays(file: Path, suite: str) -> dict[str, float | None]:
     arrays: dict[str, Any] = {}
     for name, value in read_predictions(file).arrays.items():
         arrays["appropriate" if name == "neighbour" else name] = np.stack([value[i] for i in range(len(value))])
-    wanted = ("pred", "listener", "speaker", "appropriate") if suite.startswith("react") else ("pred", "target", "speaker", "lengths")
+    wanted = (
+        ("pred", "listener", "speaker", "appropriate")
+        if suite.startswith("react")
+        else ("pred", "target", "speaker", "lengths")
+    )
     given = {name: arrays[name] for name in wanted if name in arrays}
     missing = [name for name in wanted[:3] if name not in given]
     if missing:
@@ -72,8 +89,9 @@ def _score_arrays(file: Path, suite: str) -> dict[str, float | None]:
 def _score_benchmark(
     file: Path, benchmark: str, template: bool, home: Path, data: list[str] | None, settings: list[str], threads: int
 ) -> dict[str, dict[str, float | None]] | None:
-    from dyadbench.cli.progress import stages
     from dyadbench.host import Host
+
+    from dyadbench.cli.progress import stages
     from dyadbench.pipeline import Runtime, open_dataset
     from dyadbench.predictions import Reordered, faults, read_predictions, refuse, write_template
     from dyadbench.spec import PartSpec, parse_settings, resolve_part
@@ -81,7 +99,9 @@ def _score_benchmark(
 
     host = Host()
     setting = host.load("benchmark", host.get("benchmark", benchmark))
-    part = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config), parse_settings(settings))
+    part = resolve_part(
+        host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config), parse_settings(settings)
+    )
     with stages("score") as report:
         runtime = Runtime(home=home, data=data_folders(data, only=part.name), threads=threads, report=report)
         split = Split(open_dataset(host, part, runtime), setting.split)

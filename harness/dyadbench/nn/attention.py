@@ -1,0 +1,176 @@
+"""Attention with a cache, transformer blocks, and the gated cross-modal block of FIBER.
+
+Shapes: B rows, T positions, C channels, H heads. Masks are boolean, True where a query may look, and broadcast to
+(B, H, Tq, Tk) - so a mask that differs by row must come as (B, 1, Tq, Tk), never as a repeat over heads.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class KVCache:
+    """Keys and values of the positions generated so far, for one attention layer."""
+
+    def __init__(self) -> None:
+        self.k: Tensor | None = None  # (B, H, T, C / H)
+        self.v: Tensor | None = None
+
+    def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        self.k = k if self.k is None else torch.cat([self.k, k], 2)
+        self.v = v if self.v is None else torch.cat([self.v, v], 2)
+        return self.k, self.v
+
+    @property
+    def length(self) -> int:
+        return 0 if self.k is None else self.k.shape[2]
+
+
+def rotate(x: Tensor, positions: Tensor) -> Tensor:
+    """Rotary position embedding: attention then depends on the distance of two positions only. x: (B, H, T, C / H)."""
+    half = x.shape[-1] // 2
+    rates = torch.exp(torch.arange(half, device=x.device) * (-math.log(10000.0) / half))
+    angle = positions.to(x.device)[:, None].float() * rates  # (T, C / 2H)
+    cos, sin = angle.cos().to(x.dtype), angle.sin().to(x.dtype)
+    a, b = x[..., :half], x[..., half : 2 * half]
+    return torch.cat([a * cos - b * sin, a * sin + b * cos, x[..., 2 * half :]], -1)
+
+
+class Attention(nn.Module):
+    """Multi-head attention of `x` on itself or on `memory`.
+
+    A row whose mask forbids every key attends to all of them equally badly rather than giving NaN; callers that
+    care must not ask for such rows.
+    """
+
+    def __init__(self, dim: int, heads: int, *, dropout: float = 0.0, bias: bool = True, rotary: bool = False):
+        super().__init__()
+        if dim % heads:
+            raise ValueError(f"attention width {dim} is not divisible by {heads} heads")
+        self.heads, self.dropout, self.rotary = heads, dropout, rotary
+        self.query, self.key, self.value = (nn.Linear(dim, dim, bias=bias) for _ in range(3))
+        self.out = nn.Linear(dim, dim, bias=bias)
+
+    def split(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, C / H)
+
+    def keys(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+        """Keys and values of a memory, to be computed once and attended to many times."""
+        return self.split(self.key(memory)), self.split(self.value(memory))
+
+    def forward(
+        self,
+        x: Tensor,
+        memory: Tensor | tuple[Tensor, Tensor] | None = None,
+        mask: Tensor | None = None,
+        cache: KVCache | None = None,
+        offset: int = 0,
+    ) -> Tensor:
+        """x: (B, Tq, C); memory: (B, Tk, C), or what `keys` gave; offset: position of the first query."""
+        q = self.split(self.query(x))
+        k, v = memory if isinstance(memory, tuple) else self.keys(x if memory is None else memory)
+        if self.rotary and memory is None:
+            places = torch.arange(offset, offset + x.shape[1], device=x.device)
+            q, k = rotate(q, places), rotate(k, places)
+        if cache is not None:
+            k, v = cache.append(k, v)
+        if mask is not None:
+            mask = mask | ~mask.any(-1, keepdim=True)
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
+        )
+        return self.out(mixed.transpose(1, 2).flatten(2))
+
+
+class FeedForward(nn.Sequential):
+    def __init__(self, dim: int, hidden: int, *, dropout: float = 0.0, bias: bool = True):
+        super().__init__(
+            nn.Linear(dim, hidden, bias=bias), nn.GELU(), nn.Linear(hidden, dim, bias=bias), nn.Dropout(dropout)
+        )
+
+
+class Block(nn.Module):
+    """Pre-norm transformer block: self-attention, then feed-forward."""
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        *,
+        hidden: int | None = None,
+        dropout: float = 0.0,
+        bias: bool = True,
+        rotary: bool = False,
+    ):
+        super().__init__()
+        self.norm1, self.norm2 = nn.LayerNorm(dim, bias=bias), nn.LayerNorm(dim, bias=bias)
+        self.attention = Attention(dim, heads, dropout=dropout, bias=bias, rotary=rotary)
+        self.mlp = FeedForward(dim, hidden or 4 * dim, dropout=dropout, bias=bias)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, cache: KVCache | None = None, offset: int = 0) -> Tensor:
+        x = x + self.attention(self.norm1(x), mask=mask, cache=cache, offset=offset)
+        return x + self.mlp(self.norm2(x))
+
+
+class GatedBlock(nn.Module):
+    """FIBER's gated cross-modal block (2206.07643, section 3): self-attention, gated cross-attention, feed-forward.
+
+    alpha starts at 0, so the block begins as a plain one and only alpha learns at the first step; an alpha that
+    stays at 0 means that the other modality is ignored.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        *,
+        hidden: int | None = None,
+        dropout: float = 0.0,
+        bias: bool = True,
+        rotary: bool = False,
+    ):
+        super().__init__()
+        self.norm1, self.norm2, self.norm3, self.norm_cross = (nn.LayerNorm(dim, bias=bias) for _ in range(4))
+        self.attention = Attention(dim, heads, dropout=dropout, bias=bias, rotary=rotary)
+        self.cross = Attention(dim, heads, dropout=dropout, bias=bias)
+        self.mlp = FeedForward(dim, hidden or 4 * dim, dropout=dropout, bias=bias)
+        self.alpha = nn.Parameter(torch.zeros(()))
+
+    def memory(self, other: Tensor) -> tuple[Tensor, Tensor]:
+        """The other modality's keys and values, computed once for all samples and steps."""
+        return self.cross.keys(self.norm3(other))
+
+    def forward(
+        self,
+        x: Tensor,
+        other: Tensor | tuple[Tensor, Tensor],
+        mask: Tensor | None = None,
+        cross_mask: Tensor | None = None,
+        cache: KVCache | None = None,
+        offset: int = 0,
+    ) -> Tensor:
+        """x: (B, T, C); other: (B, S, C) or what `memory` gave."""
+        held = other if isinstance(other, tuple) else self.memory(other)
+        own = self.attention(self.norm1(x), mask=mask, cache=cache, offset=offset)
+        x = x + own + self.alpha * self.cross(self.norm_cross(own), held, mask=cross_mask)
+        return x + self.mlp(self.norm2(x))
+
+
+def sinusoid(length: int, dim: int, device: torch.device | str = "cpu", offset: int = 0) -> Tensor:
+    """The fixed positional encoding of the transformer paper: (length, dim)."""
+    places = torch.arange(offset, offset + length, device=device)[:, None].float()
+    rates = torch.exp(torch.arange(0, dim, 2, device=device) * (-math.log(10000.0) / dim))
+    table = torch.zeros(length, dim, device=device)
+    table[:, 0::2] = torch.sin(places * rates)
+    table[:, 1::2] = torch.cos(places * rates)[:, : dim // 2]
+    return table
+
+
+def block_causal_mask(queries: int, keys: int, block: int, device: torch.device | str = "cpu") -> Tensor:
+    """(queries, keys): the last `queries` of `keys` positions see every position of their own block and before."""
+    q = torch.arange(keys - queries, keys, device=device)[:, None] // block
+    return q >= torch.arange(keys, device=device)[None] // block

@@ -1,0 +1,158 @@
+"""The fit loop: deterministic, resumable to the bit, selective, and loud about NaN."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dyadbench.api import AudioSpec, Clip, Dyad, Loss, Optimiser, Stage, Track, WindowBatch, Windows
+from dyadbench.training import NonFiniteLoss, Training, fit
+
+SPECS = {"tone": AudioSpec(dim=3, per_frame=2)}
+
+
+class Corpus:
+    """Six clips in which the listener is a fixed linear map of the speaker."""
+
+    def __init__(self, frames: int = 40) -> None:
+        self.frames = frames
+
+    def clips(self, split: str) -> list[Clip]:
+        return [Clip(f"{split}{i}", f"s{i // 2}", self.frames) for i in range(6)]
+
+    def dyads(self, split: str, audio: tuple[str, ...] = ()) -> Iterator[Dyad]:
+        for i, clip in enumerate(self.clips(split)):
+            rng = np.random.default_rng([i, split == "val"])
+            speaker = rng.standard_normal((self.frames, 4)).astype(np.float32)
+            listener = (speaker @ np.diag([1.0, -1.0, 0.5, 0.0])).astype(np.float32)
+            sound = {"tone": rng.standard_normal((2 * self.frames, 3)).astype(np.float32)} if audio else {}
+            yield Dyad(clip, Track(speaker, audio=sound), Track(listener))
+
+
+class Toy(nn.Module):
+    """Dropout and two optimisers, so that resuming has something to get wrong."""
+
+    def __init__(self, steps: int = 12, **options: object) -> None:
+        super().__init__()
+        self.map, self.bias = nn.Linear(4, 4, bias=False), nn.Parameter(torch.zeros(4))
+        self.drop, self.steps, self.options = nn.Dropout(0.2), steps, options
+        self.seen: list[WindowBatch] = []
+
+    def loss(self, batch: WindowBatch) -> Loss:
+        self.seen.append(batch)
+        error = self.map(self.drop(batch.speaker)) - batch.listener
+        return Loss({"map": error.pow(2).mean(), "bias": (self.bias - batch.audio["tone"].mean()).pow(2).mean()})
+
+    def stages(self, data: Corpus) -> Iterator[Stage]:
+        yield Stage(
+            name="first", module=self, windows=Windows(16, 4, ("tone",)), loss=self.loss, steps=self.steps,
+            optimisers=(Optimiser("map", list(self.map.parameters()), 0.05), Optimiser("bias", [self.bias], 0.01)),
+            **self.options,  # type: ignore[arg-type]
+        )  # fmt: skip
+
+
+def _fit(toy: Toy, folder: Path, **how: object) -> dict[str, torch.Tensor]:
+    fit(toy, Corpus(), SPECS, Training(folder=folder, seed=3, **how))  # type: ignore[arg-type]
+    return {name: value.clone() for name, value in toy.state_dict().items()}
+
+
+def _toy(**options: object) -> Toy:
+    torch.manual_seed(0)
+    return Toy(**options)  # type: ignore[arg-type]
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.mark.parametrize("options", [{}, {"ema": 0.9}, {"select": "loss", "validate_every": 3}, {"accumulate": 2}])
+def test_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path: Path, options: dict[str, object]) -> None:
+    whole = _fit(_toy(**options), tmp_path / "whole", checkpoint_every=5)
+
+    def kill(stage: str, done: int, total: int) -> None:
+        if done == 8:
+            raise Killed
+
+    with pytest.raises(Killed):
+        _fit(_toy(**options), tmp_path / "cut", checkpoint_every=5, report=kill)
+    resumed = _toy(**options)
+    again = _fit(resumed, tmp_path / "cut", checkpoint_every=5)
+    steps = {batch.step for batch in resumed.seen if batch.step >= 0}
+    assert min(steps) == 5, "training must go on from the checkpoint, not from the start"
+    assert all(torch.equal(whole[name], again[name]) for name in whole)
+    rows = [
+        json.loads(line)["step"] for line in (tmp_path / "cut" / "first" / "metrics.jsonl").read_text().splitlines()
+    ]
+    assert rows == sorted(rows)
+
+
+def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
+    weights = _fit(_toy(), tmp_path)
+    second = _toy()
+    again = _fit(second, tmp_path)
+    assert not second.seen
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
+def test_each_optimiser_follows_its_own_loss_only(tmp_path: Path) -> None:
+    class Tangled(Toy):
+        def loss(self, batch: WindowBatch) -> Loss:
+            inner = super().loss(batch).total
+            return Loss({"map": inner["map"] + 100 * self.bias.sum(), "bias": inner["bias"]})
+
+    torch.manual_seed(0)
+    tangled = _fit(Tangled(), tmp_path / "tangled")
+    assert torch.equal(tangled["bias"], _fit(_toy(), tmp_path / "plain")["bias"])
+
+
+def test_selection_keeps_the_best_validated_weights_and_patience_stops(tmp_path: Path) -> None:
+    class Worsening(Toy):
+        def validate(self, batch: WindowBatch) -> dict[str, float]:
+            return {"drift": float((self.map.weight - self.start).abs().sum())}
+
+    torch.manual_seed(0)
+    toy = Worsening(steps=30, select="drift", validate_every=2, patience=3)
+    toy.start = toy.map.weight.detach().clone()
+    toy.options["validate"] = toy.validate
+    _fit(toy, tmp_path)
+    summary = json.loads((tmp_path / "first" / "summary.json").read_text())
+    assert summary["best_step"] == 2
+    assert summary["steps"] == 8
+
+
+def test_nan_loss_names_the_clips_and_keeps_the_checkpoint(tmp_path: Path) -> None:
+    class Breaking(Toy):
+        def loss(self, batch: WindowBatch) -> Loss:
+            found = super().loss(batch)
+            return Loss({**found.total, "map": found.total["map"] * (float("nan") if batch.step == 7 else 1.0)})
+
+    torch.manual_seed(0)
+    with pytest.raises(NonFiniteLoss, match=r"step 7.*train\d"):
+        _fit(Breaking(), tmp_path, checkpoint_every=5)
+    assert (tmp_path / "first" / "checkpoint.safetensors").exists()
+
+
+def test_windows_cut_face_and_audio_at_the_same_place(tmp_path: Path) -> None:
+    toy = _toy(steps=1)
+    _fit(toy, tmp_path)
+    batch, by_id = toy.seen[0], {d.clip.id: d for d in Corpus().dyads("train", ("tone",))}
+    for row, clip in enumerate(batch.clips):
+        dyad = by_id[clip]
+        starts = [s for s in range(25) if np.array_equal(dyad.speaker.motion[s : s + 16], batch.speaker[row].numpy())]
+        assert len(starts) == 1
+        assert np.array_equal(
+            dyad.speaker.audio["tone"][2 * starts[0] : 2 * starts[0] + 32], batch.audio["tone"][row].numpy()
+        )
+
+
+def test_short_clips_are_padded_and_marked(tmp_path: Path) -> None:
+    toy = _toy(steps=1)
+    fit(toy, Corpus(frames=10), SPECS, Training(folder=tmp_path, seed=0))
+    assert toy.seen[0].valid[:, :10].all()
+    assert not toy.seen[0].valid[:, 10:].any()
