@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dyadbench.conform import measure_lookahead
-from dyadbench.host import Host, PluginError
-from dyadbench.noise import CellNoise
 from dyadbench.record import Record, Score, SuiteScores
 
 from dyadbench import provenance
-from dyadbench.api import Dataset, DyadbenchError, Evaluation, Fittable, Predictor, Progress, Reaction, Setup, Suite
+from dyadbench.api import Dataset, DyadbenchError, Evaluation, Predictor, Progress, Reaction, Setup, Suite
+from dyadbench.conform import measure_lookahead
+from dyadbench.fitting import fit_component
+from dyadbench.host import Host, PluginError
+from dyadbench.noise import CellNoise
 from dyadbench.spec import Cell, Part, key_of
 from dyadbench.split import Split
 from dyadbench.store import Stage, Store
@@ -68,13 +69,15 @@ class CellRun:
     def __post_init__(self) -> None:
         setting = self.cell.setting
         self.split = Split(self.dataset, setting.split)
-        self.fit_key = key_of(
-            "fit",
-            method=self.cell.identity(),
-            dataset=self.cell.dataset.model_dump(mode="json"),
-            digest=self.dataset.digest,
-            seed=self.cell.seed,
-        )
+        source = {
+            "dataset": self.cell.dataset.model_dump(mode="json"),
+            "digest": self.dataset.digest,
+            "seed": self.cell.seed,
+        }
+        self.fit_key = key_of("fit", method=self.cell.identity(), **source)
+        if self.cell.tokenizer is not None:  # shared by every predictor that stands on it
+            tokenizer = {"tokenizer": self.cell.tokenizer.model_dump(mode="json")}
+            self.tokenizer_key = key_of("fit", method=tokenizer, **source)
         self.generate_key = key_of("generate", fit=self.fit_key, split=setting.split, samples=setting.samples)
         self.setup = Setup(
             space=self.dataset.space,
@@ -88,30 +91,27 @@ class CellRun:
     # --- fit --------------------------------------------------------------------------------------------
 
     def fit(self) -> tuple[Predictor, dict[str, Any]]:
-        """The predictor, trained or restored, and what the fit cost."""
-        part = self.cell.predictor
-        predictor: Predictor = self.host.build("predictor", part.name, part.config, self.setup)
-        if not isinstance(predictor, Fittable):
-            return predictor, {}
-        with self.runtime.store.claim("fit", self.fit_key) as stage:
-            if stage.done:
-                predictor.load_state(_load_state(stage.folder / "state.safetensors"))
-                return predictor, stage.read_json("fit.json") or {}
-            stage.clear()
-            self.runtime.report("fit", 0, 1)
-            started = time.perf_counter()
-            with self.host.blame("predictor", part.name, "fit"):
-                predictor.fit(self.split.training())
-                state = predictor.state()
-            _save_state(stage.folder / "state.safetensors", state)
-            facts = {
-                "fit_seconds": round(time.perf_counter() - started, 3),
-                "parameters": int(sum(np.size(v) for v in state.values())),
-            }
-            stage.write_json("fit.json", facts)
-            stage.finish()
-            self.runtime.report("fit", 1, 1)
-            return predictor, facts
+        """The predictor on its tokenizer, trained or restored, and what the fits cost together."""
+        cell, runtime = self.cell, self.runtime
+        common: dict[str, Any] = {
+            "store": runtime.store,
+            "host": self.host,
+            "data": self.split.training,
+            "setup": self.setup,
+            "report": runtime.report,
+        }
+        facts: dict[str, Any] = {}
+        more: dict[str, Any] = {}
+        if cell.tokenizer is not None:
+            part = cell.tokenizer
+            more["tokenizer"] = self.host.build("tokenizer", part.name, part.config, self.setup)
+            spent = fit_component(more["tokenizer"], part, "tokenizer", key=self.tokenizer_key, **common)
+            facts = {f"tokenizer_{name}": value for name, value in spent.items()}
+        predictor: Predictor = self.host.build(
+            "predictor", cell.predictor.name, cell.predictor.config, self.setup, **more
+        )
+        facts |= fit_component(predictor, cell.predictor, "predictor", key=self.fit_key, **common)
+        return predictor, facts
 
     # --- generate ---------------------------------------------------------------------------------------
 
@@ -296,17 +296,3 @@ def run_cells(cells: Sequence[Cell], host: Host, runtime: Runtime) -> Iterator[t
             yield cell, CellRun(cell, host, runtime, opened[name]).run()
         except Exception as error:  # one failed cell must not cost the others; the caller shows and counts it
             yield cell, error
-
-
-def _save_state(path: Path, state: dict[str, np.ndarray]) -> None:
-    from safetensors.numpy import save
-
-    from dyadbench.store import atomic_write
-
-    atomic_write(path, save({name: np.ascontiguousarray(value) for name, value in state.items()}))
-
-
-def _load_state(path: Path) -> dict[str, np.ndarray]:
-    from safetensors.numpy import load_file
-
-    return dict(load_file(path))

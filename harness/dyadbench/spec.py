@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from dyadbench.host import Host
 from pydantic import Field, ValidationError
 
 from dyadbench.api import BenchmarkConfig, Config, DyadbenchError, Entry
+from dyadbench.host import Host
 
 KEY_SCHEMA = 1  # raised when the make-up of keys itself changes
 
@@ -206,6 +206,23 @@ def _parts_of(host: Host, spec: MethodSpec) -> tuple[PartSpec, PartSpec | None]:
     return PartSpec(name=spec.name, preset=spec.preset), None
 
 
+def method_parts(host: Host, spec: MethodSpec, *, default_preset: str | None = None) -> tuple[Part, Part | None]:
+    """The resolved predictor and tokenizer of a method; a part without `default_preset` falls back to its defaults."""
+
+    def resolved(kind: str, part: PartSpec | None) -> Part | None:
+        if part is None:
+            return None
+        if part.preset is None and default_preset in host.get(kind, part.name).presets:
+            part = part.model_copy(update={"preset": default_preset})
+        bare = kind == "predictor" and tokenizer is None
+        return resolve_part(host, kind, part, _overrides(spec.settings, kind, bare=bare))
+
+    predictor, tokenizer = _parts_of(host, spec)
+    found = resolved("predictor", predictor)
+    assert found is not None
+    return found, resolved("tokenizer", tokenizer)
+
+
 def make_cell(
     host: Host, benchmark: str, spec: MethodSpec, seed: int, dataset_overrides: Mapping[str, Any] | None = None
 ) -> Cell:
@@ -216,7 +233,7 @@ def make_cell(
         raise DyadbenchError(f"benchmark {benchmark!r} must load a BenchmarkConfig, not {type(setting).__name__}")
     host.get("suite", setting.suite)
     data = PartSpec(name=setting.dataset, config=_merge(setting.dataset_config, dataset_overrides or {}))
-    predictor, tokenizer = _parts_of(host, spec)
+    predictor, tokenizer = method_parts(host, spec)
     return Cell(
         benchmark=benchmark,
         benchmark_version=entry.version,
@@ -224,11 +241,8 @@ def make_cell(
         dataset=resolve_part(host, "dataset", data),
         method=spec.name,
         preset=spec.preset,
-        predictor=resolve_part(
-            host, "predictor", predictor, _overrides(spec.settings, "predictor", bare=tokenizer is None)
-        ),
-        tokenizer=tokenizer
-        and resolve_part(host, "tokenizer", tokenizer, _overrides(spec.settings, "tokenizer", bare=False)),
+        predictor=predictor,
+        tokenizer=tokenizer,
         seed=seed,
     )
 

@@ -1,0 +1,40 @@
+"""Registers the baselines; importing it is cheap."""
+
+from __future__ import annotations
+
+from dyadbench.api import Entry
+from dyadbench.hookspecs import hookimpl
+from dyadbench_baselines.config import (
+    LagConfig,
+    MeanConfig,
+    MismatchedConfig,
+    NearestConfig,
+    NoConfig,
+    OracleSetConfig,
+    RandomConfig,
+    RidgeConfig,
+)  # fmt: skip
+
+
+@hookimpl
+def dyadbench_predictors() -> list[Entry]:
+    def row(name: str, where: str, summary: str, config: type = NoConfig, **more: object) -> Entry:
+        return Entry(name, 1, f"dyadbench_baselines.{where}", config, summary, **more)  # type: ignore[arg-type]
+
+    calibrate = {"calibration": True}
+    return [
+        row("oracle", "truth:Oracle", "the true listener, K times: the official ground-truth row", **calibrate),
+        row("oracle-set", "truth:OracleSet", "K appropriate listeners: what a perfect one-to-many model approaches", OracleSetConfig, **calibrate),
+        row("random", "chance:Random", "uniform noise, as in REACT 2023 and 2024", RandomConfig, **calibrate),
+        row("random-2025", "chance:Random2025", "plausible noise, as in REACT 2025", RandomConfig, **calibrate),
+        row("mime", "mirror:Mime", "the speaker, copied", LagConfig, **calibrate),
+        row("lagged-mime", "mirror:LaggedMime", "the speaker, copied 0.7 s later", LagConfig, **calibrate),
+        row("mean", "average:MeanFrame", "the mean training frame", MeanConfig, **calibrate),
+        row("mean-sequence", "average:MeanSequence", "the mean training clip, frame by frame", MeanConfig, **calibrate),
+        row("median", "average:MedianFrame", "the median training frame", MeanConfig, **calibrate),
+        row("mismatched-listener", "retrieval:Mismatched", "real listeners of other conversations", MismatchedConfig, **calibrate),
+        row("nearest-face", "retrieval:NearestFace", "listeners of the training speakers whose motion is nearest", NearestConfig),
+        row("nearest-audio", "retrieval:NearestAudio", "listeners of the training speakers who sound nearest", NearestConfig),
+        row("ridge", "ridge:Ridge", "linear regression on the last 3 s of the speaker's face and voice", RidgeConfig),
+        row("ridge-sampled", "ridge:RidgeSampled", "ridge plus residuals of real listeners, one per sample", RidgeConfig),
+    ]  # fmt: skip

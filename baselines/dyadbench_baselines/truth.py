@@ -1,0 +1,52 @@
+"""Rows that see the truth. They bound what can be reached and are never ranked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from dyadbench.api import Array, Context, Needs, Noise, Reaction, Setup
+from dyadbench_baselines.config import NoConfig, OracleSetConfig
+
+
+def _gather(context: Context, choose: Callable[[int, int], list[int]]) -> Reaction:
+    """For each clip the appropriate reactions that `choose(row, how many there are)` names."""
+    truth = context.truth
+    assert truth is not None
+    picks = [choose(row, len(truth.motion[row])) for row in range(len(context.clips))]
+    motion = np.stack([truth.motion[row][pick] for row, pick in enumerate(picks)])
+    emotion: list[Array] = [felt[pick] for felt, pick in zip(truth.emotion, picks, strict=True) if felt is not None]
+    return Reaction(motion, np.stack(emotion) if emotion else None)
+
+
+class Oracle:
+    """The true listener K times. Calibrates the best possible FRCorr and FRDist, and shows that diversity of copies is 0."""
+
+    needs = Needs(face=False, lookahead=None, truth=True)
+
+    def __init__(self, config: NoConfig, setup: Setup):
+        pass
+
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        return _gather(context, lambda row, count: [0] * k)
+
+
+class OracleSet:
+    """K different appropriate listeners, in random order, repeated where there are fewer than K.
+
+    Calibrates diversity: its FRDiv is that of the appropriate set itself, the target of a one-to-many model.
+    """
+
+    needs = Needs(face=False, lookahead=None, truth=True)
+
+    def __init__(self, config: OracleSetConfig, setup: Setup):
+        self.config = config
+
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        def choose(row: int, count: int) -> list[int]:
+            first = 0 if self.config.include_true or count == 1 else 1
+            order = noise.stream(context.clips[row], 0).permutation(np.arange(first, count))
+            return [int(order[i % len(order)]) for i in range(k)]
+
+        return _gather(context, choose)

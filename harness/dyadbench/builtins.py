@@ -1,0 +1,54 @@
+"""What dyadbench itself brings: datasets, suites, benchmarks."""
+
+from __future__ import annotations
+
+from dyadbench import benchmarks
+from dyadbench.api import Entry
+from dyadbench.hookspecs import hookimpl
+
+
+@hookimpl
+def dyadbench_datasets() -> list[Entry]:
+    from dyadbench.datasets.config import L2LConfig, LMConfig, ReactConfig
+    from dyadbench.datasets.simdyad.config import SimConfig
+
+    return [
+        Entry("react2024", 1, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2024: NoXI and RECOLA"),
+        Entry(
+            "react2023", 1, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2023: NoXI, UDIVA and RECOLA"
+        ),
+        Entry("l2l", 1, "dyadbench.datasets.l2l:L2LDataset", L2LConfig, "Learning2Listen: six people, DECA, mel"),
+        Entry(
+            "lm-listener",
+            1,
+            "dyadbench.datasets.lm_listener:LMListenerDataset",
+            LMConfig,
+            "LM-Listener: EMOCA and words",
+        ),
+        Entry("simdyad", 1, "dyadbench.datasets.simdyad:open_simdyad", SimConfig, "simulated dyads, made on first use"),
+    ]
+
+
+@hookimpl
+def dyadbench_suites() -> list[Entry]:
+    react = "dyadbench.metrics.react_suites"
+    return [
+        Entry(
+            "react2024-official",
+            1,
+            f"{react}:ReactOfficialSuite",
+            summary="the challenge's numbers, convention for convention",
+        ),
+        Entry("react2024", 1, f"{react}:ReactSuite", summary="the corrected REACT metrics, which are ranked"),
+        Entry(
+            "l2l",
+            1,
+            "dyadbench.metrics.l2l_suite:L2LSuite",
+            summary="Learning2Listen's metrics, expression and rotation",
+        ),
+    ]
+
+
+@hookimpl
+def dyadbench_benchmarks() -> list[Entry]:
+    return benchmarks.entries()

@@ -1,0 +1,98 @@
+"""Fitting one component of a cell in its own keyed stage: tokenizer first, then the predictor on top of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import Fittable, Setup, Trainable, TrainData
+from dyadbench.host import Host
+from dyadbench.spec import Part
+from dyadbench.store import Store, atomic_write
+
+STATE = "state.safetensors"
+
+
+def fit_component(
+    component: Any,
+    part: Part,
+    kind: str,
+    *,
+    key: str,
+    store: Store,
+    host: Host,
+    data: Callable[[], TrainData],
+    setup: Setup,
+    report: Callable[[str, int, int], None],
+) -> dict[str, Any]:
+    """Trains `component`, or restores it where the store has it, and returns what the fit cost.
+
+    A component that does not learn gives {}. A training that was cut short goes on from its last checkpoint.
+    """
+    if not isinstance(component, Trainable | Fittable):
+        return {}
+    with store.claim("fit", key) as stage:
+        if stage.done:
+            _restore(component, stage.folder / STATE, setup.device)
+            return stage.read_json("fit.json") or {}
+        report(f"fit {part.name}", 0, 1)
+        started, before = time.perf_counter(), (stage.read_json("spent.json") or {}).get("seconds", 0.0)
+        with host.blame(kind, part.name, "fit"):
+            facts: dict[str, Any] = {}
+            try:
+                if isinstance(component, Trainable):
+                    facts["validation"] = _train(component, data(), setup, stage.folder, report)
+                else:
+                    component.fit(data())
+            finally:
+                spent = before + time.perf_counter() - started
+                stage.write_json("spent.json", {"seconds": spent})
+            facts["parameters"] = _save(component, stage.folder / STATE)
+        facts["fit_seconds"] = round(spent, 3)
+        stage.write_json("fit.json", facts)
+        stage.finish()
+        return facts
+
+
+def _train(
+    component: Trainable, data: TrainData, setup: Setup, folder: Path, report: Callable[[str, int, int], None]
+) -> Mapping[str, Any]:
+    import torch
+
+    from dyadbench.training import Training, fit
+
+    torch.set_num_threads(setup.threads)
+    return fit(
+        component, data, setup.audio, Training(folder=folder, seed=setup.seed, device=setup.device, report=report)
+    )
+
+
+def _save(component: Trainable | Fittable, path: Path) -> int:
+    """Writes the state; returns how many numbers were learnt."""
+    if isinstance(component, Trainable):
+        from safetensors.torch import save as save_tensors
+
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in component.state_dict().items()}
+        atomic_write(path, save_tensors(tensors))
+        learnt = getattr(component, "parameters", None)
+        return sum(int(p.numel()) for p in learnt()) if learnt else sum(int(v.numel()) for v in tensors.values())
+    from safetensors.numpy import save
+
+    state = component.state()
+    atomic_write(path, save({name: np.ascontiguousarray(value) for name, value in state.items()}))
+    return int(sum(np.size(value) for value in state.values()))
+
+
+def _restore(component: Trainable | Fittable, path: Path, device: str) -> None:
+    if isinstance(component, Trainable):
+        from safetensors.torch import load
+
+        component.load_state_dict({k: v.to(device) for k, v in load(path.read_bytes()).items()})
+    else:
+        from safetensors.numpy import load_file
+
+        component.load_state(dict(load_file(path)))

@@ -1,0 +1,141 @@
+"""Shannon index: the entropy of how motion frames spread over clusters of the ground truth.
+
+Clusters are found by k-means on ground-truth frames and belong to the ground truth, not to the method that is scored:
+they are kept in memory, and in a folder if one is given, under the hash of those frames, and never fitted twice.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+KMEANS_VERSION = 1  # raised whenever `kmeans` may give other centroids for the same frames
+BLOCK = 4096  # frames whose distances to every centroid stay in cache
+
+_memory: dict[str, Floats] = {}
+
+
+def assign(frames: ArrayLike, centroids: ArrayLike) -> NDArray[np.int64]:
+    """Index of the nearest centroid (k, D) for each frame (T, D), the first of equals -> (T,)."""
+    x, c = np.asarray(frames), np.asarray(centroids, np.float64)
+    if x.ndim != 2 or c.ndim != 2 or x.shape[1] != c.shape[1]:
+        raise ValueError(f"frames {x.shape} and centroids {c.shape} must be (T, D) and (k, D) with the same D")
+    offset = (c * c).sum(1)[:, None]
+    twice = -2.0 * c
+    labels = np.empty(len(x), np.int64)
+    for start in range(0, len(x), BLOCK):
+        score = twice @ x[start : start + BLOCK].astype(np.float64).T  # (k, B); |x|^2 is the same for every centroid
+        score += offset
+        labels[start : start + BLOCK] = (score == score.min(0)).argmax(0)  # faster than argmin along a strided axis
+    return labels
+
+
+def counts(frames: ArrayLike, centroids: ArrayLike) -> NDArray[np.int64]:
+    """How many frames (T, D) fall to each of the k centroids -> (k,)."""
+    return np.bincount(assign(frames, centroids), minlength=len(np.asarray(centroids)))
+
+
+def entropy(histogram: ArrayLike, *, bits: bool = False, eps: float = 0.0) -> Floats:
+    """Entropy of counts (..., k) over the last axis, in nats or bits.
+
+    `eps` is added inside the logarithm only, as the DIM code does with 1e-6; 0 log 0 = 0. In [0, log k] for eps = 0.
+    """
+    h = np.asarray(histogram, np.float64)
+    share = h / h.sum(-1, keepdims=True)
+    safe = share + eps if eps else np.where(share > 0, share, 1.0)
+    total: Floats = -(share * np.log(safe)).sum(-1) / (np.log(2.0) if bits else 1.0)
+    return total + 0.0  # -0 for a single cluster reads badly
+
+
+def kmeans(frames: ArrayLike, k: int, *, seed: int = 0, iterations: int = 100) -> Floats:
+    """Lloyd's k-means in float64 after one seeded k-means++ start: frames (T, D) -> centroids (k, D).
+
+    Stops when the centroids move by less than 1e-4 of the mean channel variance (squared), or after `iterations`.
+    An empty cluster keeps its centroid. Fewer than k frames raise ValueError.
+    """
+    x = np.asarray(frames, np.float64)
+    if x.ndim != 2 or len(x) < k:
+        raise ValueError(f"k-means with {k} clusters needs frames (T, D) with T >= {k}, got {x.shape}")
+    origin = x.mean(0)
+    x = x - origin  # distances by expansion lose digits far from the origin
+    centres = _start(x, k, np.random.default_rng(seed))
+    tolerance = 1e-4 * x.var(0).mean()
+    for _ in range(iterations):
+        sums, sizes = np.zeros_like(centres), np.zeros(k)
+        for start in range(0, len(x), BLOCK):
+            block = x[start : start + BLOCK]
+            member = np.equal.outer(np.arange(k), assign(block, centres)).astype(np.float64)  # (k, B)
+            sums += member @ block
+            sizes += member.sum(1)
+        moved = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1.0)[:, None], centres)
+        shift = ((moved - centres) ** 2).sum()
+        centres = moved
+        if shift <= tolerance:
+            break
+    return centres + origin
+
+
+def _start(x: Floats, k: int, rng: np.random.Generator) -> Floats:
+    """k-means++ (Arthur and Vassilvitskii 2007): each next centre drawn by squared distance to the nearest."""
+    centres = [x[rng.integers(len(x))]]
+    nearest = np.full(len(x), np.inf)
+    for _ in range(k - 1):
+        nearest = np.minimum(nearest, ((x - centres[-1]) ** 2).sum(1))
+        cumulative = np.cumsum(nearest)
+        place = np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right")
+        centres.append(x[min(int(place), len(x) - 1)])
+    return np.stack(centres)
+
+
+def truth_hash(frames: NDArray[Any]) -> str:
+    """sha256 over dtype, shape and bytes of the ground-truth frames."""
+    digest = hashlib.sha256(f"{frames.dtype.str}{frames.shape}".encode())
+    digest.update(np.ascontiguousarray(frames))
+    return digest.hexdigest()
+
+
+def centroids_for(frames: NDArray[Any], k: int, *, seed: int = 0, cache: Path | None = None) -> Floats:
+    """`kmeans(frames, k, seed)` of ground-truth frames (T, D), fitted once for each ground truth.
+
+    `cache` is a folder for `.npz` files that other processes share; None keeps the centroids in memory only.
+    """
+    key = f"kmeans{KMEANS_VERSION}-k{k}-s{seed}-{truth_hash(frames)[:32]}"
+    if key not in _memory:
+        path = cache / f"{key}.npz" if cache else None
+        found = _read(path, (k, frames.shape[1])) if path else None
+        if found is None:
+            found = kmeans(frames, k, seed=seed)
+            if path:
+                _write(path, found)
+        _memory[key] = found
+    return _memory[key]
+
+
+def _read(path: Path, shape: tuple[int, int]) -> Floats | None:
+    """Centroids from a file; None where there is none, or one cut short, which is then written anew."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            found = np.asarray(archive["centroids"], np.float64)
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
+        return None
+    return found if found.shape == shape and bool(np.isfinite(found).all()) else None
+
+
+def _write(path: Path, centroids: Floats) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            np.savez(file, centroids=centroids)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,115 @@
+"""Every baseline keeps the contract, and each is what it says it is."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dyadbench.api import FACEVERSE_58, Setup
+from dyadbench.conform import TinyCorpus, check
+from dyadbench.host import Host
+from dyadbench.noise import CellNoise
+
+HOST = Host()
+BASELINES = [e.name for e in HOST.entries("predictor") if e.load.startswith("dyadbench_baselines.")]
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_contract(name: str) -> None:
+    report = check(name, HOST)
+    assert report.ok, [item for item in report.items if not item.ok]
+
+
+def _sample(name: str, k: int = 4, frames: int = 80, **config: object):
+    corpus = TinyCorpus()
+    predictor = HOST.build("predictor", name, config, Setup(FACEVERSE_58, corpus.audio, True, seed=0))
+    if hasattr(predictor, "fit"):
+        predictor.fit(corpus)
+    context = corpus.context([0, 1], predictor.needs, frames)
+    return predictor.sample(context, k, CellNoise(0)), context, corpus
+
+
+def test_all_calibration_rows_are_marked_and_others_are_not() -> None:
+    ranked = {name for name in BASELINES if not HOST.get("predictor", name).calibration}
+    assert ranked == {"nearest-face", "nearest-audio", "ridge", "ridge-sampled"}
+
+
+def test_oracle_copies_the_truth_and_oracle_set_spreads_over_it() -> None:
+    reaction, context, _ = _sample("oracle")
+    assert context.truth is not None
+    assert (reaction.motion[0] == context.truth.motion[0][0]).all()
+    spread, context, _ = _sample("oracle-set", k=3)
+    found = {sample.tobytes() for sample in spread.motion[0]}
+    assert found == {np.ascontiguousarray(reaction).tobytes() for reaction in context.truth.motion[0]}
+    without, context, _ = _sample("oracle-set", k=6, include_true=False)
+    assert not any((sample == context.truth.motion[0][0]).all() for sample in without.motion[0])
+
+
+def test_random_has_the_moments_of_the_published_rows() -> None:
+    reaction, _, _ = _sample("random", k=10)
+    assert reaction.emotion.var() == pytest.approx(1 / 12, rel=0.02)
+    later, _, _ = _sample("random-2025", k=10)
+    assert set(np.unique(later.emotion[..., :15])) == {0.0, 1.0}
+    assert np.abs(later.emotion[..., 15:17]).max() <= 1
+    assert np.allclose(later.emotion[..., 17:].sum(-1), 1, atol=1e-5)
+
+
+def test_mime_copies_and_lagged_mime_copies_late() -> None:
+    mime, context, _ = _sample("mime")
+    assert (mime.motion[:, 2] == context.motion).all()
+    late, context, _ = _sample("lagged-mime")
+    lag = round(0.7 * 25)
+    assert (late.motion[:, 0, lag:] == context.motion[:, :-lag]).all()
+    assert (late.motion[:, 0, :lag] == context.motion[:, :1]).all()
+
+
+def test_averages() -> None:
+    mean, _, corpus = _sample("mean")
+    listeners = np.stack([dyad.listener.motion for dyad in corpus.dyads("train")])
+    assert np.allclose(mean.motion[0, 0], listeners.mean((0, 1)), atol=1e-5)
+    median, _, _ = _sample("median")
+    assert np.allclose(median.motion[0, 0], np.median(listeners, (0, 1)), atol=1e-5)
+    sequence, _, _ = _sample("mean-sequence")
+    assert np.allclose(sequence.motion[0, 0], listeners.mean(0)[:80], atol=1e-5)
+    both, _, _ = _sample("mean", both_roles=True)
+    speakers = np.stack([dyad.speaker.motion for dyad in corpus.dyads("train")])
+    assert np.allclose(both.motion[0, 0], np.concatenate([listeners, speakers]).mean((0, 1)), atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["nearest-face", "nearest-audio", "mismatched-listener"])
+def test_retrieval_returns_whole_training_listeners(name: str) -> None:
+    reaction, _, corpus = _sample(name, k=3)
+    known = {dyad.listener.motion[:80].tobytes() for dyad in corpus.dyads("train")}
+    assert {np.ascontiguousarray(sample).tobytes() for sample in reaction.motion[0]} <= known
+
+
+def test_nearest_finds_the_training_speaker_itself() -> None:
+    corpus = TinyCorpus()
+    predictor = HOST.build("predictor", "nearest-face", {}, Setup(FACEVERSE_58, corpus.audio, True, seed=0))
+    predictor.fit(corpus)
+    dyads = list(corpus.dyads("train"))
+    found = predictor.nearest([dyads[5].speaker.motion], 1, 96)
+    assert (found.motion[0, 0] == dyads[5].listener.motion).all()
+
+
+def test_ridge_recovers_a_planted_linear_reaction_and_its_residuals_differ() -> None:
+    class Planted(TinyCorpus):
+        def dyads(self, split, audio=()):
+            for dyad in super().dyads(split, audio):
+                motion = np.roll(dyad.speaker.motion, 1, 0) * 0.5
+                motion[0] = dyad.speaker.motion[0] * 0.5
+                yield type(dyad)(dyad.clip, dyad.speaker, type(dyad.listener)(motion, dyad.listener.emotion))
+
+    corpus = Planted(clips=30)
+    setup = Setup(FACEVERSE_58, corpus.audio, True, seed=0)
+    errors = {}
+    for name in ("ridge", "mean"):
+        predictor = HOST.build(
+            "predictor", name, {"penalty": 0.1, "audio": False, "stride": 1} if name == "ridge" else {}, setup
+        )
+        predictor.fit(corpus)
+        context = corpus.context([3], predictor.needs, 96)
+        wanted = next(d for i, d in enumerate(corpus.dyads("test")) if i == 3).listener.motion
+        errors[name] = np.abs(predictor.sample(context, 1, CellNoise(0)).motion[0, 0] - wanted).mean()
+    assert errors["ridge"] < 0.35 * errors["mean"]
+    reaction, _, _ = _sample("ridge-sampled")
+    assert np.abs(reaction.motion[0, 0] - reaction.motion[0, 1]).max() > 1e-3

@@ -1,0 +1,139 @@
+"""Plugins that fail cost only themselves, and say so. Each is a fabricated distribution on the import path."""
+
+from __future__ import annotations
+
+import importlib
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from dyadbench.api import Config, DyadbenchError
+from dyadbench.host import Host, PluginError
+
+GOOD = """
+from dyadbench.api import Entry
+from dyadbench.hookspecs import hookimpl
+@hookimpl
+def dyadbench_predictors():
+    return [Entry(name="{name}", version=1, load="{module}:Thing")]
+class Thing:
+    def __init__(self, config, setup=None):
+        self.setup = setup
+"""
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def _install(module: str, source: str, version: str = "0.3") -> None:
+        sys.modules.pop(module, None)
+        (tmp_path / f"{module}.py").write_text(textwrap.dedent(source))
+        info = tmp_path / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: {version}\n")
+        (info / "entry_points.txt").write_text(f"[dyadbench]\n{module} = {module}\n")
+        importlib.invalidate_caches()
+
+    return _install
+
+
+def _good(name: str, module: str) -> str:
+    return GOOD.format(name=name, module=module)
+
+
+BROKEN = {
+    "import error": ("raise ValueError('boom')", "import", "ValueError: boom"),
+    "missing dependency": ("import no_such_package_anywhere", "import", "No module named 'no_such_package_anywhere'"),
+    "exit at import": ("raise SystemExit(7)", "import", "SystemExit"),
+    "misspelt hook": (
+        "from dyadbench.hookspecs import hookimpl\n@hookimpl\ndef dyadbench_predictor():\n    return []",
+        "register",
+        "dyadbench_predictor is not a hook; did you mean dyadbench_predictors?",
+    ),
+    "no marker": ("def dyadbench_predictors():\n    return []", "register", "lacks @hookimpl"),
+    "wrong argument": (
+        "from dyadbench.hookspecs import hookimpl\n@hookimpl\ndef dyadbench_predictors(host):\n    return []",
+        "register",
+        "host",
+    ),
+    "exception inside a hook": (
+        "from dyadbench.hookspecs import hookimpl\n@hookimpl\ndef dyadbench_predictors():\n    raise KeyError('inside')",
+        "hooks",
+        "dyadbench_predictors raised KeyError: 'inside'",
+    ),
+    "not an entry": (
+        "from dyadbench.hookspecs import hookimpl\n@hookimpl\ndef dyadbench_predictors():\n    return ['name']",
+        "entries",
+        "returned a str where an Entry is wanted",
+    ),
+    "invalid version": (_good("x", "y").replace("version=1", "version='1'"), "entries", "version is '1'"),
+    "invalid load": (_good("x", "y").replace(":Thing", ".Thing"), "entries", '"module:attribute" is wanted'),
+}
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_a_broken_plugin_costs_only_itself_and_is_named(install: Install, case: str) -> None:
+    source, stage, detail = BROKEN[case]
+    install("brokenplug", source)
+    install("goodplug", _good("good-thing", "goodplug"))
+    host = Host()
+    assert [entry.name for entry in host.entries("predictor") if entry.name == "good-thing"] == ["good-thing"]
+    [problem] = [p for p in host.problems if p.plugin == "brokenplug"]
+    assert (problem.stage, problem.distribution, problem.version) == (stage, "brokenplug", "0.3")
+    assert detail in problem.detail
+    with pytest.raises(DyadbenchError, match="brokenplug"):
+        host.get("predictor", "a-name-that-is-not-there")
+
+
+def test_strict_raises_and_disable_blocks(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install("brokenplug", "raise ValueError('boom')")
+    monkeypatch.setenv("DYADBENCH_STRICT", "1")
+    with pytest.raises(PluginError, match="boom"):
+        Host()
+    monkeypatch.setenv("DYADBENCH_DISABLE", "brokenplug")
+    assert [p.stage for p in Host().problems if p.plugin == "brokenplug"] == ["disabled"]
+
+
+def test_two_plugins_with_one_name_are_both_named_and_neither_wins(install: Install) -> None:
+    install("firstplug", _good("twin", "firstplug"))
+    install("secondplug", _good("twin", "secondplug"))
+    host = Host()
+    with pytest.raises(DyadbenchError, match=r"firstplug.*secondplug"):
+        host.get("predictor", "twin")
+    assert "twin" not in [entry.name for entry in host.entries("predictor")]
+
+
+def test_a_builtin_cannot_be_shadowed(install: Install) -> None:
+    install("thief", _good("mime", "thief"))
+    host = Host()
+    assert host.plugin_of(host.get("predictor", "mime"))[0] == "dyadbench"
+    assert any("built in" in p.detail and p.plugin == "thief" for p in host.problems)
+
+
+def test_unknown_names_get_the_nearest(install: Install) -> None:
+    install("goodplug", _good("good-thing", "goodplug"))
+    with pytest.raises(DyadbenchError, match="did you mean good-thing"):
+        Host().get("predictor", "god-thing")
+
+
+def test_building_validates_the_config_and_blames_the_plugin(install: Install) -> None:
+    install("goodplug", _good("good-thing", "goodplug") + "        if setup == 'bad': raise RuntimeError('inner')\n")
+    host = Host()
+    assert host.build("predictor", "good-thing", {}, "here").setup == "here"
+    assert host.build("predictor", "good-thing", Config(), "here").setup == "here"
+    with pytest.raises(DyadbenchError, match="layers"):
+        host.build("predictor", "good-thing", {"layers": 3})
+    with pytest.raises(PluginError, match=r"good-thing.*goodplug 0\.3 broke in build: RuntimeError: inner"):
+        host.build("predictor", "good-thing", {}, "bad")
+
+
+def test_the_installed_plugins_load_without_a_problem_and_without_torch() -> None:
+    code = "from dyadbench.host import Host; import sys; h = Host(); print(h.problems, 'torch' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == "[] False"
