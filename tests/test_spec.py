@@ -1,0 +1,102 @@
+"""Cells, keys and what a matrix file may get wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from dyadbench.api import DyadbenchError
+from dyadbench.host import Host
+from dyadbench.spec import MethodSpec, canonical, cells_of, key_of, make_cell, parse_settings, read_matrix
+from hypothesis import given
+from hypothesis import strategies as st
+
+HOST = Host()
+BENCHMARK = "simdyad-clear-react-online"
+KEYS = Path(__file__).parent / "goldens" / "keys.json"
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(), values, max_size=5))
+def test_canonical_text_ignores_order_and_reads_back(table: dict[str, object]) -> None:
+    shuffled = dict(reversed(table.items()))
+    assert canonical(table) == canonical(shuffled)
+    assert json.loads(canonical(table)) == table
+
+
+def test_nan_has_no_canonical_text() -> None:
+    with pytest.raises(ValueError, match="JSON"):
+        canonical({"x": float("nan")})
+
+
+def test_every_part_of_a_key_matters() -> None:
+    base = {"method": {"name": "a", "version": 1, "config": {"x": 1}}, "digest": "d", "seed": 0}
+    changed = [
+        key_of("fit", **base),
+        key_of("generate", **base),
+        key_of("fit", **{**base, "seed": 1}),
+        key_of("fit", **{**base, "digest": "e"}),
+        key_of("fit", **{**base, "method": {**base["method"], "version": 2}}),
+        key_of("fit", **{**base, "method": {**base["method"], "config": {"x": 2}}}),
+    ]
+    assert len(set(changed)) == len(changed)
+
+
+def test_keys_are_those_of_the_golden_file() -> None:
+    """A failure means that every store and record in the world stops matching: raise KEY_SCHEMA on purpose or mend."""
+    for case in json.loads(KEYS.read_text()):
+        assert key_of(case["stage"], **case["parts"]) == case["key"], case
+
+
+def test_overrides_reach_the_config_and_unknown_ones_are_named() -> None:
+    cell = make_cell(
+        HOST, BENCHMARK, MethodSpec(name="ridge", settings=parse_settings(["taps=4", "predictor.penalty=2.5"])), 0
+    )
+    assert cell.predictor.config["taps"] == 4
+    assert cell.predictor.config["penalty"] == 2.5
+    assert cell.predictor.config["seconds"] == 3.0
+    with pytest.raises(DyadbenchError, match=r"ridge.*layers"):
+        make_cell(HOST, BENCHMARK, MethodSpec(name="ridge", settings={"layers": 4}), 0)
+    with pytest.raises(DyadbenchError, match="FIELD=VALUE"):
+        parse_settings(["layers"])
+
+
+def test_a_cell_reads_back_from_its_json() -> None:
+    cell = make_cell(HOST, BENCHMARK, MethodSpec(name="lagged-mime"), 3)
+    assert type(cell).model_validate_json(cell.json_text()) == cell
+
+
+def _matrix(tmp_path: Path, text: str) -> Path:
+    path = tmp_path / "m.toml"
+    path.write_text(text)
+    return path
+
+
+def test_cells_are_benchmark_by_method_by_seed(tmp_path: Path) -> None:
+    text = f'benchmarks = ["{BENCHMARK}"]\nseeds = [0, 1]\n[[method]]\nname = "ridge"\n[[method]]\nname = "mime"\nseeds = [0]\n'
+    cells = cells_of(HOST, read_matrix(_matrix(tmp_path, text)))
+    assert [(cell.method, cell.seed) for cell in cells] == [("ridge", 0), ("ridge", 1), ("mime", 0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("benchmarks = [", "not valid TOML"),
+        ('benchmarks = ["x"]\nseed = [0]\n[[method]]\nname = "mime"', "seed"),
+        ('benchmarks = ["x"]\nmethod = []', "method"),
+        ('benchmarks = ["nope"]\n[[method]]\nname = "mime"', "there is no benchmark 'nope'"),
+        (f'benchmarks = ["{BENCHMARK}"]\n[[method]]\nname = "mimee"', "did you mean mime"),
+        (f'benchmarks = ["{BENCHMARK}"]\n[[method]]\nname = "mime"\n[[method]]\nname = "mime"', "two .*mime"),
+        (f'benchmarks = ["{BENCHMARK}"]\n[[method]]\nname = "x"\ntokenizer = {{name = "t"}}', "no predictor"),
+    ],
+)
+def test_mistakes_in_a_matrix_are_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DyadbenchError, match=message):
+        cells_of(HOST, read_matrix(_matrix(tmp_path, text)))
+    with pytest.raises(DyadbenchError, match="no matrix file"):
+        read_matrix(tmp_path / "none.toml")
