@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from zipfile import BadZipFile
@@ -38,9 +39,10 @@ def assign(frames: ArrayLike, centroids: ArrayLike) -> NDArray[np.int64]:
     return labels
 
 
-def counts(frames: ArrayLike, centroids: ArrayLike) -> NDArray[np.int64]:
-    """How many frames (T, D) fall to each of the k centroids -> (k,)."""
-    return np.bincount(assign(frames, centroids), minlength=len(np.asarray(centroids)))
+def histograms(clips: Sequence[ArrayLike], centroids: ArrayLike) -> NDArray[np.int64]:
+    """How many frames of each clip (T, D) fall to each of the k centroids -> (N, k)."""
+    k = len(np.asarray(centroids))
+    return np.stack([np.bincount(assign(x, centroids), minlength=k) for x in clips])
 
 
 def entropy(histogram: ArrayLike, *, bits: bool = False, eps: float = 0.0) -> Floats:

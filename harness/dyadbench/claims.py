@@ -1,0 +1,91 @@
+"""Published numbers: as printed, with their source, scale and doubts; shown beside measured ones, never among them."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from dyadbench.api import Config, DyadbenchError
+
+# Which printed tables speak of which dataset here. Whatever fits none is listed on the claims page only.
+FITS = {
+    ("react2024", "val"): re.compile(r"^REACT2024.*\bval\b"),
+    ("react2024", "test"): re.compile(r"^(REACT2024.*\btest\b|REACT .*\btest\b)"),
+    ("l2l", "test"): re.compile(r"^L2L "),
+}
+LIKE = {"FRC": "FRCorr", "FRD": "FRDist", "S_MSE": "FRDiv", "TLCC": "FRSyn"} | {  # names in print -> column ids
+    f"{group} {printed}": f"{name}.{group}"
+    for group in ("expression", "rotation")
+    for printed, name in (
+        ("L2", "L2"),
+        ("FD", "FD"),
+        ("P-FD", "P-FD"),
+        ("Var", "variation"),
+        ("SI", "SI"),
+        ("RPCC", "RPCC"),
+    )
+}
+
+
+class Claim(Config):
+    """One number as somebody printed it."""
+
+    benchmark: str
+    dataset: str
+    split: str
+    task: str
+    method: str
+    metric: str
+    value: float | str  # text where the source prints a range or a dash
+    note: str  # scale and convention
+    source: str
+    warning: str = ""  # of the whole source: mixed scales, swapped columns
+
+    @property
+    def column(self) -> str:
+        return LIKE.get(self.metric, self.metric)
+
+    def fits(self, dataset: Mapping[str, Any], suite: str) -> bool:
+        """Whether this number was printed for the data a table is about; REACT's scales are the official suite's."""
+        pattern = FITS.get((dataset["name"], dataset["split"]))
+        official = suite.endswith("-official") or suite == "l2l"
+        return official and pattern is not None and bool(pattern.match(f"{self.benchmark} {self.split}"))
+
+
+class ClaimFile(Config):
+    """One source: what its rows share is said once."""
+
+    source: str
+    benchmark: str
+    dataset: str
+    warning: str = ""  # printed with the table: mixed scales, swapped columns
+    notes: Mapping[str, str] = {}
+    rows: tuple[Mapping[str, Any], ...]
+
+    def claims(self) -> list[Claim]:
+        shared = {"source": self.source, "benchmark": self.benchmark, "dataset": self.dataset, "warning": self.warning}
+        found = []
+        for row in self.rows:
+            values = dict(row)
+            values["note"] = self.notes[values["note"]]
+            found.append(Claim.model_validate(shared | values))
+        return found
+
+
+def read_claim_file(path: Path) -> ClaimFile:
+    try:
+        found = ClaimFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        found.claims()
+        return found
+    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
+        raise DyadbenchError(f"{path} is not a file of claims: {' '.join(str(error).split())[:200]}") from None
+
+
+def load_claims(folder: Path) -> list[Claim]:
+    """All claims below `folder`, file by file and row by row in order."""
+    return [claim for path in sorted(folder.glob("*.toml")) for claim in read_claim_file(path).claims()]

@@ -1,0 +1,380 @@
+"""Records and claims to tables: a pure function, so that anyone regenerates the same bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import Column, Config, DyadbenchError
+from dyadbench.claims import Claim, load_claims
+from dyadbench.record import Record, load_record
+from dyadbench.stats import bootstrap, interval, losses, overall, paired
+
+Suites = Mapping[str, Sequence[Column]]
+
+
+@dataclass(frozen=True)
+class Sanity:
+    """An inequality every table of a suite must keep: row `better` is at least as good as every other in `column`."""
+
+    better: str
+    column: str
+    exactly: float | None = None  # the value it must have, too
+
+
+SANITY: dict[str, tuple[Sanity, ...]] = {
+    "react2024": (Sanity("oracle", "FRCorr"), Sanity("oracle", "FRDist", 0.0)),
+    "react2024-official": (Sanity("oracle", "FRCorr"), Sanity("oracle", "FRDist", 0.0)),
+    "l2l": (
+        Sanity("oracle", "L2.expression", 0.0),
+        Sanity("oracle", "FD.expression"),
+        Sanity("oracle", "P-FD.expression"),
+    ),
+}
+SLACK = 1e-6  # of rounding in committed values
+
+
+class Cell(Config):
+    """One number of a table."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    undefined: int = 0
+    best: bool = False  # no other ranked row's interval is better
+
+
+class Row(Config):
+    method: str
+    calibration: bool
+    rank: int | None = None
+    rank_low: int | None = None
+    rank_high: int | None = None
+    reason: str = ""  # why it is not ranked
+    cells: Mapping[str, Cell]
+    seeds: tuple[int, ...]
+    facts: Mapping[str, Any] = {}  # look-ahead, trained, parameters, speed, plugin
+
+
+class Table(Config):
+    """One benchmark under one suite."""
+
+    benchmark: str
+    suite: str
+    main: bool  # the suite that ranks
+    simulated: bool
+    dataset: str
+    setting: Mapping[str, Any]
+    clips: int
+    sessions: int
+    columns: tuple[Mapping[str, Any], ...]
+    rows: tuple[Row, ...]
+    claims: tuple[Claim, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    tables: tuple[Table, ...]
+    violations: tuple[str, ...]
+    drift: tuple[str, ...]
+
+
+class Difference(Config):
+    column: str
+    a: float | None
+    b: float | None
+    difference: float | None
+    low: float | None = None
+    high: float | None = None
+    p: float | None = None
+
+
+class Comparison(Config):
+    benchmark: str
+    a: str
+    b: str
+    clips: int
+    sessions: int
+    differences: tuple[Difference, ...]
+    extremes: Mapping[str, tuple[tuple[str, float], ...]]  # column -> (clip, difference) where they differ most
+
+
+# --- records --------------------------------------------------------------------------------------------
+
+
+def records_below(leaderboards: Path, benchmark: str | None = None) -> list[Record]:
+    """All committed records, in an order that does not depend on the file system."""
+    found = [load_record(path) for path in sorted((leaderboards / "records").rglob("*.json"))]
+    kept = [record for record in found if benchmark is None or record.benchmark == benchmark]
+    return sorted(kept, key=lambda r: (r.benchmark, r.method, r.seed))
+
+
+def _by_method(records: Sequence[Record]) -> dict[str, list[Record]]:
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.method, []).append(record)
+    return groups
+
+
+def _odd_ones_out(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> tuple[list[Record], list[str]]:
+    """Records that can stand in one table, and a sentence for each that cannot."""
+    usable, notes = [], []
+    digests: dict[tuple[str, tuple[str, ...]], int] = {}
+    for record in records:
+        key = (record.dataset["digest"], tuple(record.clips))
+        digests[key] = digests.get(key, 0) + 1
+    usual = max(digests, key=lambda key: (digests[key], key))
+    versions = {column.id: column.version for column in columns}
+    for record in records:
+        name = f"{record.method}, seed {record.seed}"
+        if (record.dataset["digest"], tuple(record.clips)) != usual:
+            notes.append(
+                f"{name} was measured on other data (digest {record.dataset['digest'][:12]}) and is left out; run it again"
+            )
+        elif suite not in record.suites:
+            notes.append(f"{name} has no scores of suite {suite}; run it again")
+        elif dict(record.suites[suite].versions) != versions:
+            notes.append(f"{name} was scored by other versions of {suite} and is left out; run it again to re-score it")
+        else:
+            usable.append(record)
+    return usable, notes
+
+
+# --- tables ---------------------------------------------------------------------------------------------
+
+
+def _values(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> np.ndarray:
+    """(S, N, C) per-clip values, NaN where undefined."""
+    per_seed = [
+        [[np.nan if v is None else v for v in record.suites[suite].per_clip[column.id]] for column in columns]
+        for record in records
+    ]
+    return np.array(per_seed, np.float64).transpose(0, 2, 1)
+
+
+def _reason(records: Sequence[Record], suite: str, columns: Sequence[Column], setting: Mapping[str, Any]) -> str:
+    """Why a method is not ranked; empty if it is."""
+    if records[0].calibration:
+        return "calibration"
+    if len({str(r.method_config) for r in records}) > 1:
+        return "its seeds were run with different configurations"
+    for record in records:
+        for column in columns:
+            if column.ranked and record.suites[suite].scores[column.id].value is None:
+                return f"{column.id} is undefined"
+    reach = [record.measured.get("lookahead", 0) for record in records]
+    if setting.get("track") == "online":
+        allowed = int(setting.get("allowed_lookahead", 0))
+        if any(r is None for r in reach):
+            return "it looks ahead over the whole clip; the online track allows no such thing"
+        if max(reach) > allowed:
+            return f"it looks {max(reach)} frames ahead; {allowed} are allowed"
+    return ""
+
+
+def _facts(records: Sequence[Record]) -> dict[str, Any]:
+    measured = [record.measured for record in records]
+    speeds = [m["realtime_factor"] for m in measured if m.get("realtime_factor")]
+    parameters = int(measured[0].get("parameters") or 0) + int(measured[0].get("tokenizer_parameters") or 0)
+    return {
+        "lookahead": measured[0].get("lookahead", 0),
+        "trained": records[0].trained,
+        "parameters": parameters or None,
+        "realtime_factor": round(float(np.median(speeds))) if speeds else None,
+        "preset": records[0].preset,
+        "plugin": " ".join(records[0].plugin),
+    }
+
+
+def make_table(records: Sequence[Record], suite: str, columns: Sequence[Column], claims: Sequence[Claim] = ()) -> Table:
+    """The table of one benchmark (all `records` are its) under one suite."""
+    usable, notes = _odd_ones_out(records, suite, columns)
+    groups = _by_method(usable)
+    first = (usable or list(records))[0]
+    setting = first.benchmark_config
+    rows: list[Row] = []
+    if groups:
+        names = list(groups)
+        boot = bootstrap([_values(groups[name], suite, columns) for name in names], first.sessions)
+        if not boot.informative:
+            notes.append("all clips are of one session, so no interval can be given")
+        reasons = {name: _reason(groups[name], suite, columns, setting) for name in names}
+        ranked = [i for i, name in enumerate(names) if not reasons[name]]
+        places = _ranks(boot.point, boot.draws if boot.informative else None, ranked, columns)
+        for i, name in enumerate(names):
+            cells = {c.id: _cell(boot, i, j, groups[name], suite, c) for j, c in enumerate(columns)}
+            rank, low, high = places.get(i, (None, None, None))
+            rows.append(
+                Row(
+                    method=name,
+                    calibration=groups[name][0].calibration,
+                    rank=rank,
+                    rank_low=low,
+                    rank_high=high,
+                    reason="" if rank else reasons[name],
+                    cells=cells,
+                    seeds=tuple(r.seed for r in groups[name]),
+                    facts=_facts(groups[name]),
+                )
+            )
+    rows = _mark_best(sorted(rows, key=lambda r: (r.rank is None, r.calibration, r.rank or 0, r.method)), columns)
+    return Table(
+        benchmark=first.benchmark, suite=suite, main=setting["suite"] == suite, simulated=bool(first.dataset["simulated"]),
+        dataset=first.dataset["name"], setting=setting, clips=len(first.clips), sessions=len(set(first.sessions)),
+        columns=tuple({"id": c.id, "direction": c.direction, "ranked": c.ranked, "unit": c.unit, "digits": c.digits,
+                       "summary": c.summary, "target": c.target, "version": c.version} for c in columns),
+        rows=tuple(rows), claims=tuple(claims), notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _ranks(point: np.ndarray, draws: np.ndarray | None, ranked: list[int], columns: Sequence[Column]) -> dict[int, tuple[int, int | None, int | None]]:  # fmt: skip
+    if not ranked or not any(column.ranked for column in columns):
+        return {}
+    places = overall(losses(point[ranked], columns))
+    if draws is None:
+        return {i: (int(place), None, None) for i, place in zip(ranked, places, strict=True)}
+    drawn = overall(losses(draws[:, ranked], columns))
+    low, high = np.quantile(drawn, [0.025, 0.975], axis=0, method="nearest")
+    return {i: (int(places[n]), int(low[n]), int(high[n])) for n, i in enumerate(ranked)}
+
+
+def _cell(boot: Any, method: int, column: int, records: Sequence[Record], suite: str, spec: Column) -> Cell:
+    scores = [record.suites[suite].scores[spec.id] for record in records]
+    undefined = sum(score.undefined for score in scores)
+    known = [score.value for score in scores if score.value is not None]
+    if len(known) < len(scores):
+        return Cell(value=None, undefined=undefined)
+    found = interval(boot.draws[:, method, column]) if boot.informative else None
+    value = float(np.mean(known))
+    return Cell(value=value, low=found and found.low, high=found and found.high, undefined=undefined)
+
+
+def _mark_best(rows: list[Row], columns: Sequence[Column]) -> list[Row]:
+    """Best only where the interval allows the word: no other ranked row's interval reaches better values."""
+    ranked = [row for row in rows if row.rank is not None]
+    for column in columns:
+        if not column.ranked or column.direction == "match":
+            continue
+        sign = -1 if column.direction == "max" else 1
+        spans = {
+            row.method: sorted((sign * c.low, sign * c.high))
+            for row in ranked
+            if (c := row.cells[column.id]).low is not None and c.high is not None
+        }
+        for row in ranked:
+            mine = spans.get(row.method)
+            others = [span for name, span in spans.items() if name != row.method]
+            if mine and others and mine[1] < min(span[0] for span in others):
+                cells = {**row.cells, column.id: row.cells[column.id].model_copy(update={"best": True})}
+                rows[rows.index(row)] = row = row.model_copy(update={"cells": cells})
+    return rows
+
+
+def check_sanity(table: Table, rules: Sequence[Sanity]) -> list[str]:
+    """Sentences for every inequality that does not hold."""
+    found = []
+    directions = {column["id"]: column["direction"] for column in table.columns}
+    for rule in rules:
+        row = next((row for row in table.rows if row.method == rule.better), None)
+        if row is None or rule.column not in directions:
+            continue
+        value = row.cells[rule.column].value
+        where = f"{table.benchmark}, {table.suite}, {rule.column}"
+        if value is None:
+            found.append(f"{where}: {rule.better} has no value")
+            continue
+        if rule.exactly is not None and abs(value - rule.exactly) > SLACK:
+            found.append(f"{where}: {rule.better} is {value:.6g}, it must be {rule.exactly:g}")
+        sign = -1 if directions[rule.column] == "max" else 1
+        for other in table.rows:
+            theirs = other.cells[rule.column].value
+            if theirs is not None and sign * theirs < sign * value - SLACK:
+                found.append(f"{where}: {other.method} ({theirs:.6g}) is better than {rule.better} ({value:.6g})")
+    return found
+
+
+def make_tables(leaderboards: Path, suites: Suites) -> tuple[list[Table], list[str]]:
+    """Every table of every benchmark that has records, and what is insane in them."""
+    claims = load_claims(leaderboards / "claims")
+    tables, violations = [], []
+    groups: dict[str, list[Record]] = {}
+    for record in records_below(leaderboards):
+        groups.setdefault(record.benchmark, []).append(record)
+    for benchmark, records in groups.items():
+        if len({record.dataset["simulated"] for record in records}) > 1:
+            raise DyadbenchError(f"{benchmark} has records on simulated and on real data; they cannot share a table")
+        setting = records[0].benchmark_config
+        for suite in (setting["suite"], *setting["also"]):
+            if suite not in suites:
+                violations.append(f"{benchmark}: suite {suite!r} is not installed")
+                continue
+            fitting = (
+                [] if records[0].dataset["simulated"] else [c for c in claims if c.fits(records[0].dataset, suite)]
+            )
+            table = make_table(records, suite, suites[suite], fitting)
+            tables.append(table)
+            violations += check_sanity(table, SANITY.get(suite, ()))
+    return tables, violations
+
+
+def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Outcome:
+    """Writes (or with `check` compares) every generated file below `root`/leaderboards, and the README's table."""
+    from dyadbench.render import generated_files
+    from dyadbench.store import atomic_write
+
+    leaderboards = root / "leaderboards"
+    if not (leaderboards / "records").is_dir():
+        raise DyadbenchError(
+            f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
+        )
+    tables, violations = make_tables(leaderboards, suites)
+    drift = []
+    files = generated_files(root, tables, load_claims(leaderboards / "claims"))
+    stale = {path for kind in ("md", "csv", "json") for path in leaderboards.glob(f"*.{kind}")} - set(files)
+    for path, text in files.items():
+        if not path.exists() or path.read_bytes() != text.encode():
+            drift.append(str(path.relative_to(root)))
+            if not check:
+                atomic_write(path, text)
+    for path in sorted(stale):
+        drift.append(f"{path.relative_to(root)} (no record gives it)")
+        if not check:
+            path.unlink()
+    return Outcome(tuple(tables), tuple(violations), tuple(drift))
+
+
+# --- two methods ----------------------------------------------------------------------------------------
+
+
+def compare(
+    records: Sequence[Record], a: str, b: str, suite: str, columns: Sequence[Column], extremes: int = 5
+) -> Comparison:
+    """Paired differences a - b on the same clips and draws; DyadbenchError names the methods there are."""
+    groups = _by_method(_odd_ones_out(records, suite, columns)[0] if records else [])
+    for name in (a, b):
+        if name not in groups:
+            raise DyadbenchError(f"there is no record of {name!r} here; there are: {', '.join(groups) or 'none'}")
+    values = [_values(groups[name], suite, columns) for name in (a, b)]
+    first = groups[a][0]
+    boot = bootstrap(values, first.sessions)
+    differences, most = [], {}
+    for j, column in enumerate(columns):
+        found = paired(boot, 0, 1, j)
+        both = [None if np.isnan(p) else float(p) for p in boot.point[:, j]]
+        differences.append(
+            Difference(column=column.id, a=both[0], b=both[1], difference=found and found.difference,
+                       low=found and found.low, high=found and found.high, p=found and found.p)
+        )  # fmt: skip
+        if column.ranked:
+            per_clip = np.nanmean(values[0][:, :, j], 0) - np.nanmean(values[1][:, :, j], 0)
+            order = [i for i in np.argsort(-np.abs(np.nan_to_num(per_clip)), kind="stable") if np.isfinite(per_clip[i])]
+            most[column.id] = tuple((first.clips[i], float(per_clip[i])) for i in order[:extremes])
+    return Comparison(
+        benchmark=first.benchmark, a=a, b=b, clips=len(first.clips), sessions=len(set(first.sessions)),
+        differences=tuple(differences), extremes=most,
+    )  # fmt: skip

@@ -1,0 +1,146 @@
+"""Stages of a cell: kept, resumed, and never silently wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from dyadbench.api import BenchmarkConfig, DyadbenchError, Dyad, Needs, Reaction
+from dyadbench.conform import TinyCorpus
+from dyadbench.host import Host, PluginError
+from dyadbench.pipeline import CellRun, Runtime
+from dyadbench.spec import Cell, MethodSpec, Part, method_parts
+from dyadbench.split import Split
+
+HOST = Host()
+
+
+class ToyDataset(TinyCorpus):
+    """TinyCorpus as a Dataset; clips 2i and 2i + 1 are appropriate to each other."""
+
+    has_emotion, simulated, digest = True, True, "d" * 64
+
+    def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
+        return list(self.dyads(split, audio))[index]
+
+    def appropriate(self, split: str) -> np.ndarray:
+        pair = np.arange(self.count) // 2
+        return pair[:, None] == pair
+
+    def normalisation(self) -> dict[str, str]:
+        return {"kind": "none"}
+
+
+def _run(home: Path, method: str = "ridge-sampled", **runtime: object) -> CellRun:
+    predictor, _ = method_parts(HOST, MethodSpec(name=method))
+    cell = Cell(
+        benchmark="toy", benchmark_version=1, setting=BenchmarkConfig(dataset="toy", samples=3, suite="react2024"),
+        dataset=Part(name="toy", version=1, config={}), method=method, predictor=predictor, seed=5,
+    )  # fmt: skip
+    return CellRun(cell, HOST, Runtime(home=home, **{"batch": 3, **runtime}), ToyDataset())  # type: ignore[arg-type]
+
+
+def _emotion(run: CellRun) -> np.ndarray:
+    stage, _ = run.generate(["emotion"])
+    return np.load(stage.folder / "emotion.npy")
+
+
+def test_batch_size_cannot_change_a_reaction(tmp_path: Path) -> None:
+    assert np.array_equal(_emotion(_run(tmp_path / "a", batch=1)), _emotion(_run(tmp_path / "b", batch=8)))
+
+
+def test_an_interrupted_generation_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    whole = _emotion(_run(tmp_path / "whole"))
+
+    class Stop(BaseException):
+        pass
+
+    def stop(stage: str, done: int, total: int) -> None:
+        if stage == "generate" and done == 6:
+            raise Stop
+
+    with pytest.raises(Stop):
+        _run(tmp_path / "cut", report=stop).generate(["emotion"])
+    seen: list[int] = []
+    again = _run(tmp_path / "cut", report=lambda stage, done, total: seen.append(done) if stage == "generate" else None)
+    assert np.array_equal(_emotion(again), whole)
+    assert min(seen) == 6
+
+
+def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
+    _emotion(_run(tmp_path))
+    calls: list[str] = []
+    _emotion(_run(tmp_path, report=lambda stage, done, total: calls.append(stage)))
+    assert calls == []
+
+
+def test_a_broken_array_of_a_killed_run_is_made_anew(tmp_path: Path) -> None:
+    whole = _emotion(_run(tmp_path / "whole"))
+    run = _run(tmp_path / "cut")
+    folder = run.runtime.store.stage("generate", run.generate_key).folder
+    folder.mkdir(parents=True)
+    (folder / "emotion.npy").write_bytes(b"\x93NUMPY")
+    (folder / "progress.json").write_text('{"spaces": ["emotion"], "done": 6, "seconds": 1.0}')
+    assert np.array_equal(_emotion(run), whole)
+
+
+class Lying:
+    needs = Needs()
+
+    def __init__(self, change) -> None:
+        self.change = change
+
+    def sample(self, context, k, noise):
+        return Reaction(None, self.change(np.zeros((len(context.clips), k, context.frames, 25), np.float32)))
+
+
+def _spoil(values: np.ndarray) -> np.ndarray:
+    values[0, 0, 0, 0] = np.nan
+    return values
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        (lambda v: v[:, :, 1:], PluginError, r"shape \(3, 3, 95, 25\) where .* \(3, 3, 96, 25\)"),
+        (_spoil, PluginError, "NaN or infinite emotion for clip test/0"),
+        (lambda v: None, DyadbenchError, "returns no emotion"),
+    ],
+)
+def test_what_a_predictor_returns_is_checked(tmp_path: Path, monkeypatch, change, error, message: str) -> None:
+    run = _run(tmp_path, "mime")
+    monkeypatch.setattr(run, "fit", lambda: (Lying(change), {}))
+    with pytest.raises(error, match=message):
+        run.generate(["emotion"])
+
+
+def test_the_truth_is_only_for_calibration_rows() -> None:
+    split = Split(ToyDataset(), "test")
+    with pytest.raises(DyadbenchError, match="calibration"):
+        split.context(range(1), Needs(truth=True), privileged=False)
+    truth = split.context(range(2), Needs(truth=True), privileged=True).truth
+    assert truth is not None
+    own = [ToyDataset().dyad("test", i).listener.motion for i in (0, 1)]
+    assert np.array_equal(truth.motion[1][0], own[1])
+    assert np.array_equal(truth.motion[1][1], own[0])
+    assert len(truth.motion[1]) == 2
+
+
+def test_a_predictor_gets_only_what_it_needs_and_a_copy_of_it() -> None:
+    split = Split(ToyDataset(), "test")
+    blind = split.context(range(2), Needs(face=False, audio=("mfcc-78",)), privileged=False)
+    assert not blind.motion.any()
+    assert blind.audio["mfcc-78"].any()
+    split.context(range(2), Needs(), privileged=False).motion[:] = 0
+    assert split.context(range(2), Needs(), privileged=False).motion.any()
+    with pytest.raises(DyadbenchError, match=r"needs audio feature 'wav2vec2'.*mfcc-78"):
+        split.context(range(1), Needs(audio=("wav2vec2",)), privileged=False)
+
+
+def test_look_ahead_is_measured_not_believed(tmp_path: Path) -> None:
+    _, facts = _run(tmp_path, "lagged-mime").generate(["emotion"])
+    assert facts["lookahead"] == 0
+    _, facts = _run(tmp_path, "nearest-face").generate(["emotion"])
+    assert facts["lookahead"] is None

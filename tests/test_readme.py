@@ -1,0 +1,80 @@
+"""Every command of the README runs, in its order, in a scratch root; what it quotes is what there is."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
+COMMANDS = [line[2:] for block in BLOCKS for line in block.splitlines() if line.startswith("$ ")]
+MAKE = {"make demo", "make test"}  # what .ci/run and this very test are; their targets are checked below
+
+
+def test_the_two_commands_open_the_readme_and_are_targets() -> None:
+    assert COMMANDS[:2] == ["make demo", "make test"]
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.search(r"^demo:", makefile, re.MULTILINE)
+    assert re.search(r"^test:", makefile, re.MULTILINE)
+
+
+def test_the_plugin_shown_is_the_one_in_the_template() -> None:
+    shown = re.search(r"<!-- template:begin -->\n```python\n(.*?)```\n<!-- template:end -->", README, re.DOTALL)
+    assert shown is not None
+    source = (ROOT / "plugins" / "template" / "delayed_mime.py").read_text()
+    assert shown.group(1) == source
+    code = [line for line in source.splitlines() if line.strip() and not line.strip().startswith(("#", '"""'))]
+    assert len(code) < 40
+
+
+@pytest.mark.slow
+def test_every_command_runs_in_order(tmp_path: Path) -> None:
+    """`pip install` goes into a folder of its own, so that this environment stays as it is."""
+    (tmp_path / "leaderboards").mkdir()
+    shutil.copytree(ROOT / "plugins" / "template", tmp_path / "plugins" / "template")
+    site = tmp_path / "site"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {
+        **os.environ,
+        "PATH": path,
+        "PYTHONPATH": str(site),
+        "DYADBENCH_HOME": str(tmp_path / "home"),
+        "COLUMNS": "200",
+    }
+    ran = 0
+    for command in COMMANDS:
+        if command in MAKE:
+            continue
+        if command.startswith("pip install"):
+            command = (
+                f"{sys.executable} -m pip install -q --no-deps --no-build-isolation --target {site} ./plugins/template"
+            )
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        ran += 1
+    assert ran == len(COMMANDS) - len(MAKE)
+    assert "delayed-mime" in (tmp_path / "leaderboards" / "simdyad-clear-react-online.md").read_text()
+
+
+def test_the_python_in_the_readme_runs() -> None:
+    import numpy as np
+
+    [block] = re.findall(r"```python\n(from dyadbench\.metrics.*?)```", README, re.DOTALL)
+    rng = np.random.default_rng(0)
+    listener, speaker = rng.random((2, 3, 60, 25), np.float32)
+    scope = {
+        "pred": rng.random((3, 2, 60, 25), np.float32),
+        "listener": listener,
+        "speaker": speaker,
+        "matrix": np.eye(3),
+    }
+    exec(block, scope)  # the README's own lines, checked into this repository
