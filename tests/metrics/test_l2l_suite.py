@@ -10,7 +10,7 @@ import pytest
 
 from dyadbench.api import DECA_56, FACEVERSE_58, Evaluation, MotionSpace
 from dyadbench.metrics import shannon
-from dyadbench.metrics.frechet import frechet_distance, moments
+from dyadbench.metrics.frechet import Moments, frechet_distance, moments
 from dyadbench.metrics.l2l import score_l2l
 from dyadbench.metrics.l2l_suite import GROUPS, L2LConfig, L2LSuite
 
@@ -43,7 +43,7 @@ def test_one_sample_is_the_published_reading() -> None:
     ours = L2LSuite().evaluate(data)
     sides = [np.concatenate([x[n, :t] for n, t in enumerate(data.lengths)]) for x in
              (data.motion[:, 0], data.listener_motion, data.speaker_motion)]  # fmt: skip
-    published = score_l2l(*sides, data.lengths)
+    published = score_l2l(*(x.astype(np.float64) for x in sides), data.lengths)
     same = {
         "FD": "FD.per-clip",
         "P-FD": "dualtalk.P-FD",
@@ -108,7 +108,10 @@ def test_pooled_frechet_sees_all_samples_as_one_set() -> None:
     at = data.space.slice("rotation")
     target = np.concatenate([data.listener_motion[n, :t, at] for n, t in enumerate(data.lengths)])
     pred = np.concatenate([data.motion[n, :, :t, at].reshape(-1, 3) for n, t in enumerate(data.lengths)])
-    expected = frechet_distance(moments(target), moments(pred))
+    other = moments(pred)
+    frames = len(target)
+    biased = other.cov * (2 * frames - 1) / (2 * frames)
+    expected = frechet_distance(moments(target), Moments(other.mean, biased * frames / (frames - 1)))
     assert L2LSuite().evaluate(data)["FD-pooled.rotation"].value == pytest.approx(expected, rel=1e-9)
 
 

@@ -62,7 +62,7 @@ def distance_from_root(truth: Moments, truth_root: Floats, other: Moments) -> Fl
     product = truth_root @ other.cov @ truth_root.swapaxes(-1, -2)
     both = _trace(truth.cov) + _trace(other.cov)
     if product.shape[-1]:
-        values = np.linalg.eigvalsh(product)
+        values = np.asarray(np.linalg.eigvalsh(product), np.float64)
         noise = _floor(values)
         certain = values > noise
         kept = np.sqrt(np.where(certain, values, 1.0))

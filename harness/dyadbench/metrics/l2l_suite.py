@@ -11,7 +11,8 @@ Where the literature leaves a metric open (see l2l for all readings) these were 
 - RPCC: per clip, flattened over frames and channels. A prediction without any variation correlates with nothing (0);
   only a constant speaker or target leaves it undefined, so that standing still is no way out.
 
-Each of the K samples is scored on its own and the K scores are averaged; FD-pooled alone takes all samples as one set.
+Each of the K samples is scored on its own and the K scores are averaged; FD-pooled alone takes all samples as one set,
+each weighing 1/K.
 """
 
 from __future__ import annotations
@@ -127,8 +128,8 @@ class _Group:
         self.labels.append(self.histogram(pred))
         self.labels_target.append(self.histogram(target[None]))
         flat = p.reshape(-1, p.shape[-1])
-        self.sums.append((flat.sum(0), t.sum(0)))
-        self.products.append((flat.T @ flat, t.T @ t))
+        self.sums.append((flat.sum(0) / len(p), t.sum(0)))  # a sample weighs 1/K, so that K copies are one
+        self.products.append((flat.T @ flat / len(p), t.T @ t))
 
     def histogram(self, motion: Floats) -> NDArray[np.int64]:
         """(K, T, D) -> (K, k)."""
@@ -136,29 +137,27 @@ class _Group:
         labels = assign(motion.reshape(-1, motion.shape[-1]), self.centroids).reshape(motion.shape[:2])
         return np.stack([np.bincount(row, minlength=k) for row in labels])
 
-    def results(self, name: str, frames: NDArray[np.int64], samples: int) -> dict[str, Result]:
+    def results(self, name: str, frames: NDArray[np.int64]) -> dict[str, Result]:
         out = {}
         for column, values in self.means.items():
             head, _, suffix = column.partition("_")
             out[f"{head}.{name}" + (f"_{suffix}" if suffix else "")] = clip_mean(np.array(values))
         out[f"SI.{name}"] = _shannon(np.stack(self.labels))
         out[f"SI.{name}_target"] = _shannon(np.stack(self.labels_target))
-        out[f"FD-pooled.{name}"] = self.pooled_frechet(frames, samples)
+        out[f"FD-pooled.{name}"] = self.pooled_frechet(frames)
         return out
 
-    def pooled_frechet(self, frames: NDArray[np.int64], samples: int) -> Result:
+    def pooled_frechet(self, frames: NDArray[np.int64]) -> Result:
         if int(frames.sum()) < 2:
             return Result(None, np.full(len(frames), np.nan), len(frames))
-        per_side = []
-        for side, count in ((1, frames), (0, frames * samples)):  # the target's root is the one that is taken
-            sums, products = np.stack([x[side] for x in self.sums]), np.stack([x[side] for x in self.products])
-            some = (int(frames.sum()) - frames).min(initial=2) > 1
-            per_side.append((pooled(count, sums, products), leave_one_out(count, sums, products) if some else None))
-        (truth, truth_loo), (other, other_loo) = per_side
+        sums = [np.stack(side) for side in zip(*self.sums, strict=True)]
+        products = [np.stack(side) for side in zip(*self.products, strict=True)]
+        other, truth = (pooled(frames, a, b) for a, b in zip(sums, products, strict=True))
         value = float(frechet_distance(truth, other))
-        if truth_loo is None or other_loo is None:
+        if int((frames.sum() - frames).min()) < 2:  # a single clip: nothing is left without it
             return Result(value, np.full(len(frames), value))
-        return jackknife(value, frechet_distance(truth_loo, other_loo))
+        other, truth = (leave_one_out(frames, a, b) for a, b in zip(sums, products, strict=True))
+        return jackknife(value, frechet_distance(truth, other))
 
 
 class L2LSuite:
@@ -177,7 +176,6 @@ class L2LSuite:
         lengths = np.asarray(data.lengths, np.int64)
         target = [as_array(data.listener_motion[n])[:t] for n, t in enumerate(lengths)]
         groups = {name: self._group(name, data, target) for name in GROUPS}
-        samples = 1
         for n, frames in enumerate(lengths):
             pred = as_array(data.motion[n])
             if pred.ndim != 3 or pred.shape[1] < frames or pred.shape[2] != data.space.dim:
@@ -186,7 +184,6 @@ class L2LSuite:
             sides = (pred[:, :frames], target[n], as_array(data.speaker_motion[n])[:frames])
             if not all(np.isfinite(side).all() for side in sides):
                 raise ValueError(f"motion of clip {data.clips[n]!r} holds NaN or infinity: write finite values")
-            samples = len(pred)
             for group in groups.values():
                 p, t, s = (side[..., group.at].astype(np.float64) for side in sides)
                 group.add(p, t, s)
@@ -194,7 +191,7 @@ class L2LSuite:
                 progress(n + 1, len(lengths))
         found: dict[str, Result] = {}
         for name, group in groups.items():
-            found |= group.results(name, lengths, samples)
+            found |= group.results(name, lengths)
         return {column.id: found[column.id] for column in self.columns}
 
     def _group(self, name: str, data: Evaluation, target: list[NDArray[np.float32]]) -> _Group:

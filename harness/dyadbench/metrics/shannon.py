@@ -100,7 +100,7 @@ def _start(x: Floats, k: int, rng: np.random.Generator) -> Floats:
 def truth_hash(frames: NDArray[Any]) -> str:
     """sha256 over dtype, shape and bytes of the ground-truth frames."""
     digest = hashlib.sha256(f"{frames.dtype.str}{frames.shape}".encode())
-    digest.update(np.ascontiguousarray(frames))
+    digest.update(np.ascontiguousarray(frames).data)
     return digest.hexdigest()
 
 

@@ -1,0 +1,173 @@
+"""Audio features from waveforms, the same for real and simulated voices.
+
+`mfcc-78`: 13 MFCC, first and second differences of the two 25 ms frames (10 ms apart) that fit into one 40 ms video
+frame, laid out [13 x 2, 13 x 2, 13 x 2] as the REACT baselines do with Kaldi's MFCC. Kaldi's parts: pre-emphasis 0.97,
+Povey window, 23 mel bands from 20 Hz, DCT-II, lifter 22. Ours: differences are plain central ones within the video
+frame's neighbourhood, there is no dither, and energy is not appended. `mel-128`: log-mel at four rows a video frame.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from dyadbench.api import AudioSpec, DyadbenchError
+from dyadbench.datasets.npy import BadFile
+
+VERSION = 1  # of everything below; part of the cache's file names
+FLOOR = 1e-10
+SPEECH_RATE = 16000  # of mel-128 and wav2vec 2.0
+Wave = np.ndarray  # (samples,) float32, mono, in [-1, 1]
+
+
+@dataclass(frozen=True)
+class Feature:
+    """A named feature: its shape, and the function (wave, rate, frames, fps) -> (frames * per_frame, dim)."""
+
+    spec: AudioSpec
+    compute: Callable[[Wave, int, int, float], np.ndarray]
+
+
+def read_wav(path: Path) -> tuple[Wave, int]:
+    """Mono float32 samples and the rate; stereo is averaged."""
+    import soundfile
+
+    try:
+        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+    except (RuntimeError, OSError) as error:
+        raise BadFile(f"{path} is {'missing' if not path.exists() else f'not a readable wav file: {error}'}") from None
+    if not len(samples):
+        raise BadFile(f"{path} holds no samples")
+    if not np.isfinite(samples).all():
+        raise BadFile(f"{path} holds NaN or infinite samples")
+    return samples.mean(1), int(rate)
+
+
+def _frames_at(wave: Wave, starts: np.ndarray, size: int) -> np.ndarray:
+    """(len(starts), size): windows of the wave, zeros outside it."""
+    padded = np.concatenate([np.zeros(size, np.float32), wave, np.zeros(size + 1, np.float32)])
+    view = np.lib.stride_tricks.sliding_window_view(padded, size)
+    return view[np.clip(starts + size, 0, len(view) - 1)]
+
+
+@cache
+def _mel_bank(rate: int, size: int, bands: int, low: float, high: float) -> np.ndarray:
+    """(size / 2 + 1, bands) triangles equally spaced in mel = 1127 ln(1 + f / 700)."""
+    mel = 1127 * np.log1p(np.arange(size // 2 + 1) * rate / size / 700)
+    edges = np.linspace(1127 * np.log1p(low / 700), 1127 * np.log1p(high / 700), bands + 2)
+    up = (mel[:, None] - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    down = (edges[2:] - mel[:, None]) / (edges[2:] - edges[1:-1])
+    return np.maximum(0, np.minimum(up, down)).astype(np.float32)
+
+
+def _log_mel(windows: np.ndarray, window: np.ndarray, rate: int, bands: int, low: float, high: float) -> np.ndarray:
+    import scipy.fft
+
+    size = 1 << (windows.shape[1] - 1).bit_length()
+    power = np.abs(scipy.fft.rfft(windows * window, size, axis=1)) ** 2
+    return np.log(power @ _mel_bank(rate, size, bands, low, high) + FLOOR)
+
+
+def mfcc_78(wave: Wave, rate: int, frames: int, fps: float) -> np.ndarray:
+    """(frames, 78). Each video frame sees its own 40 ms of sound and the neighbouring differences."""
+    import scipy.fft
+
+    size, hop = round(0.025 * rate), round(0.010 * rate)
+    starts = (np.arange(-1, frames + 1)[:, None] * rate / fps).round().astype(int) + np.array(
+        [0, hop]
+    )  # one frame more each side
+    windows = _frames_at(wave, starts.reshape(-1), size)
+    windows = windows - windows.mean(1, keepdims=True)
+    emphasised = windows - 0.97 * np.concatenate([windows[:, :1], windows[:, :-1]], 1)
+    povey = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / (size - 1))) ** 0.85
+    mel = _log_mel(emphasised, povey.astype(np.float32), rate, 23, 20.0, rate / 2)
+    lifter = 1 + 11 * np.sin(np.pi * np.arange(13) / 22)
+    coefficients = scipy.fft.dct(mel, type=2, norm="ortho", axis=1)[:, :13] * lifter
+    c = coefficients.reshape(frames + 2, 2, 13)
+    delta = (c[2:] - c[:-2]) / 2
+    second = c[2:] - 2 * c[1:-1] + c[:-2]
+    parts = [each.reshape(frames, 26) for each in (c[1:-1], delta, second)]
+    return np.concatenate(parts, 1).astype(np.float32)
+
+
+def resample(wave: Wave, rate: int) -> Wave:
+    """The wave at 16 kHz."""
+    from math import gcd
+
+    import scipy.signal
+
+    step = gcd(rate, SPEECH_RATE)
+    return scipy.signal.resample_poly(wave, SPEECH_RATE // step, rate // step).astype(np.float32)
+
+
+def mel_128(wave: Wave, rate: int, frames: int, fps: float) -> np.ndarray:
+    """(4 frames, 128) log-mel at 16 kHz: 64 ms windows that end with their row's quarter of the video frame."""
+    wave, rate = resample(wave, rate), SPEECH_RATE
+    size = round(0.064 * rate)
+    ends = (np.arange(1, 4 * frames + 1) * rate / (4 * fps)).round().astype(int)
+    windows = _frames_at(wave, ends - size, size)
+    hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
+    return _log_mel(windows, hann, rate, 128, 0.0, min(8000.0, rate / 2)).astype(np.float32)
+
+
+def wav2vec2(model: str) -> Callable[[Wave, int, int, float], np.ndarray]:
+    """The 768-d contextual states of a wav2vec 2.0 model, resampled to the frame rate. Not causal.
+
+    `model` is a folder or a hub id; needs the extra `wav2vec2`.
+    """
+
+    def compute(wave: Wave, rate: int, frames: int, fps: float) -> np.ndarray:
+        import torch
+
+        network = _wav2vec2_model(model)
+        mono = resample(wave, rate)
+        mono = (mono - mono.mean()) / (mono.std() + 1e-7)
+        with torch.no_grad():
+            states = network(torch.from_numpy(mono)[None]).last_hidden_state  # (1, 50 a second, 768)
+        resized = torch.nn.functional.interpolate(states.mT, size=frames, mode="linear", align_corners=True)
+        return resized[0].T.numpy().astype(np.float32)
+
+    return compute
+
+
+@cache
+def _wav2vec2_model(model: str):  # type: ignore[no-untyped-def]  # transformers publishes no usable type here
+    try:
+        from transformers import Wav2Vec2Model
+    except ImportError:
+        raise BadFile("the feature wav2vec2 needs transformers: pip install 'dyadbench[wav2vec2]'") from None
+    return Wav2Vec2Model.from_pretrained(model, local_files_only=Path(model).is_dir()).eval()
+
+
+FEATURES: Mapping[str, Feature] = {
+    "mfcc-78": Feature(AudioSpec(dim=78, per_frame=1, causal=False), mfcc_78),
+    "mel-128": Feature(AudioSpec(dim=128, per_frame=4, causal=True), mel_128),
+}
+
+
+def cached(path: Path, name: str, feature: Feature, frames: int, fps: float, folder: Path) -> np.ndarray:
+    """The feature of a wav file, computed once for each content of the file and kept in `folder`."""
+    from dyadbench.store import atomic_write
+
+    if not path.exists():
+        raise BadFile(f"{path} is missing")
+    content = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+    kept = folder / name / f"v{VERSION}-{content}-{frames}-{fps:g}.npy"
+    if kept.exists():
+        try:
+            return np.load(kept, allow_pickle=False)
+        except ValueError:
+            kept.unlink()  # cut short; computed again below
+    values = feature.compute(*read_wav(path), frames, fps)
+    buffer = io.BytesIO()
+    np.save(buffer, values)
+    with contextlib.suppress(DyadbenchError):  # a read-only folder: computing again next time is only slower
+        atomic_write(kept, buffer.getvalue())
+    return values

@@ -1,0 +1,161 @@
+"""Learning2Listen as released: per person, 64-frame windows of DECA coefficients and mel audio, 30 frames a second.
+
+`data/<person>/{train,test}/p{0,1}_{list_faces,speak_faces,speak_audio,speak_files}_clean_deca.npy`; the listener is
+p0, except for Fallon (p1), and the speaker the other. Faces are (N, 64, 184), of which the first 56 are expression,
+head rotation and jaw; audio is (N, 256, 128); files (N, 64, 3) name video and frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import DECA_56, AudioSpec, Clip, Dyad, DyadbenchError, Track
+from dyadbench.datasets.config import L2LConfig
+from dyadbench.datasets.digest import folder_digest, simulated_digest
+from dyadbench.datasets.npy import BadFile, read_npy
+
+WINDOW = 64
+MEL_ROWS = 4  # mel rows a frame
+LISTENER_SIDE = {"fallon": "p1"}  # p0 for everybody else
+PARTS = ("list_faces", "speak_faces", "speak_audio", "speak_files")
+
+
+def part_file(root: Path, person: str, half: str, part: str) -> Path:
+    """half: train or test; the side in the name is the one whose face or voice it is."""
+    listener = LISTENER_SIDE.get(person, "p0")
+    speaker = "p1" if listener == "p0" else "p0"
+    side = listener if part == "list_faces" else speaker
+    return root / "data" / person / half / f"{side}_{part}_clean_deca.npy"
+
+
+def bilateral(motion: np.ndarray, size: int = 5, colour: float = 20.0, space: float = 20.0) -> np.ndarray:
+    """Edge-preserving smoothing along time of each channel, (T, D); OpenCV's 1-d case with reflected ends (101).
+
+    The release applies it to both faces, targets included, before everything else.
+    """
+    radius = size // 2
+    if len(motion) <= radius:
+        return motion
+    padded = np.pad(motion.astype(np.float64), ((radius, radius), (0, 0)), mode="reflect")
+    total, weights = np.zeros(motion.shape), np.zeros(motion.shape)
+    for shift in range(-radius, radius + 1):
+        other = padded[radius + shift : radius + shift + len(motion)]
+        weight = np.exp(-(shift**2) / (2 * space**2) - (other - motion) ** 2 / (2 * colour**2))
+        total, weights = total + weight * other, weights + weight
+    return (total / weights).astype(np.float32)
+
+
+class L2LDataset:
+    """api.Dataset over one person's folder. Appropriate is only the true listener."""
+
+    space = DECA_56
+    has_emotion = False
+    audio: Mapping[str, AudioSpec] = {"mel-128": AudioSpec(dim=128, per_frame=MEL_ROWS)}  # never changed
+
+    def __init__(self, config: L2LConfig, root: Path):
+        self.root, self.config = root, config
+        if not (root / "data" / config.person).is_dir():
+            known = sorted(p.name for p in (root / "data").glob("*") if p.is_dir())
+            raise DyadbenchError(
+                f"{root / 'data'} has no person {config.person!r}; it has {', '.join(known) or 'nobody'}"
+            )
+
+    @cached_property
+    def digest(self) -> str:
+        return simulated_digest(self.root) or folder_digest(self.root / "data" / self.config.person)
+
+    @property
+    def simulated(self) -> bool:
+        return simulated_digest(self.root) is not None
+
+    def normalisation(self) -> Mapping[str, Any]:
+        return {"kind": self.config.standardise, "smooth": self.config.smooth, "split": "train"}
+
+    # --- windows to clips -------------------------------------------------------------------------------
+
+    @lru_cache(maxsize=8)  # noqa: B019  # a dataset lives as long as the run
+    def _part(self, half: str, part: str) -> np.ndarray:
+        path = part_file(self.root, self.config.person, half, part)
+        shapes = {"speak_audio": (None, WINDOW * MEL_ROWS, 128), "speak_files": (None, WINDOW, 3)}
+        array = read_npy(path, shapes.get(part, (None, WINDOW, None)), finite=part != "speak_files")
+        if part.endswith("faces") and array.shape[2] < self.space.dim:
+            raise BadFile(f"{path} has {array.shape[2]} channels; at least {self.space.dim} are wanted")
+        count = len(read_npy(part_file(self.root, self.config.person, half, "speak_files"), finite=False, mmap=True))
+        if len(array) != count:
+            raise BadFile(f"{path} has {len(array)} windows, its speak_files has {count}")
+        return array
+
+    @lru_cache(maxsize=2)  # noqa: B019  # as above
+    def _runs(self, half: str) -> list[tuple[str, str, list[int]]]:
+        """(clip id, video, windows): stretches of consecutive windows of one video, or every window alone."""
+        files = self._part(half, "speak_files")
+        runs: list[tuple[str, str, list[int]]] = []
+        for i in range(len(files)):
+            video, frame = str(_plain(files[i, 0, 0])), int(float(files[i, 0, 2]))
+            if self.config.unit == "video" and runs and runs[-1][1] == video:
+                previous = runs[-1][2][-1]
+                if int(float(files[previous, 0, 2])) + WINDOW == frame:
+                    runs[-1][2].append(i)
+                    continue
+            runs.append((f"{self.config.person}/{video}/{frame}", video, [i]))
+        return runs
+
+    def _chosen(self, split: str) -> tuple[str, list[tuple[str, str, list[int]]]]:
+        if split == "test":
+            return "test", self._runs("test")
+        if split not in ("train", "val"):
+            raise DyadbenchError(f"there is no split {split!r}; Learning2Listen has train, val, test")
+        videos = sorted({video for _, video, _ in self._runs("train")})
+        held = max(1, round(self.config.validation * len(videos))) if len(videos) > 1 else 0
+        # Every n-th video: fixed, seedless, and the same for tokenizer and predictor (the release drew it anew each time).
+        chosen = {videos[int((i + 0.5) * len(videos) / held)] for i in range(held)}
+        return "train", [run for run in self._runs("train") if (run[1] in chosen) == (split == "val")]
+
+    def clips(self, split: str) -> Sequence[Clip]:
+        return [Clip(name, video, WINDOW * len(windows)) for name, video, windows in self._chosen(split)[1]]
+
+    def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
+        half, runs = self._chosen(split)
+        name, video, windows = runs[index]
+        mel = (
+            np.ascontiguousarray(self._part(half, "speak_audio")[windows].reshape(-1, 128).astype(np.float32))
+            if audio
+            else None
+        )
+        return Dyad(
+            Clip(name, video, WINDOW * len(windows)),
+            Track(self._motion(half, "speak_faces", windows), audio={} if mel is None else {"mel-128": mel}),
+            Track(self._motion(half, "list_faces", windows)),
+        )
+
+    def _motion(self, half: str, part: str, windows: list[int]) -> np.ndarray:
+        motion = self._part(half, part)[windows][..., : self.space.dim].reshape(-1, self.space.dim).astype(np.float32)
+        if self.config.smooth:
+            motion = bilateral(motion)
+        if self.config.standardise != "none":
+            mean, scale = self._statistics(part)
+            motion = ((motion - mean) / scale).astype(np.float32)
+        return np.ascontiguousarray(motion)
+
+    @lru_cache(maxsize=2)  # noqa: B019  # as above
+    def _statistics(self, part: str) -> tuple[np.ndarray, np.ndarray]:
+        """Mean and scale of the training half. The release's scale is the spread over clips of per-clip deviations."""
+        faces = self._part("train", part)[..., : self.space.dim].astype(np.float64)
+        mean = faces.mean((0, 1))
+        released = self.config.standardise == "l2l_released"
+        return mean, (faces.std(1).std(0) if released else faces.std((0, 1))) + 1e-10
+
+    def appropriate(self, split: str) -> np.ndarray:
+        return np.eye(len(self._chosen(split)[1]), dtype=bool)
+
+
+def _plain(value: Any) -> Any:
+    """Video names come as numbers or as byte strings."""
+    return (
+        value.decode() if isinstance(value, bytes) else int(value) if isinstance(value, float | np.floating) else value
+    )

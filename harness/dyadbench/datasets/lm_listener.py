@@ -1,0 +1,137 @@
+"""LM-Listener as released: per person, segment files of EMOCA coefficients with words, 30 frames a second.
+
+`dataset/<person>/segments_{train,val,test}.pth` hold a list of dictionaries; p0 is the listener, p1 the speaker.
+The files are torch pickles and are opened with `weights_only=True`: whatever needs more is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import DECA_56, AudioSpec, Clip, Dyad, DyadbenchError, Track, Word
+from dyadbench.datasets.config import LMConfig
+from dyadbench.datasets.digest import folder_digest, simulated_digest
+from dyadbench.datasets.npy import BadFile, read_npy
+
+SPLITS = ("train", "val", "test")
+
+
+def segment_file(root: Path, person: str, split: str) -> Path:
+    return root / "dataset" / person / f"segments_{split}.pth"
+
+
+def read_segments(path: Path) -> list[dict[str, Any]]:
+    """The segments of a file; BadFile where it is missing, needs code to be run, or lacks a field."""
+    import torch
+
+    if not path.exists():
+        raise BadFile(f"{path} is missing")
+    try:
+        with torch.serialization.safe_globals([np.ndarray, np.dtype, np._core.multiarray._reconstruct, np._core.multiarray.scalar,
+                                               type(np.dtype("f4")), type(np.dtype("f8")), type(np.dtype("i8"))]):  # fmt: skip
+            found = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises several kinds for damaged and for hostile files
+        raise BadFile(
+            f"{path} was refused: it is damaged or would run code when opened ({type(error).__name__})"
+        ) from None
+    if not isinstance(found, list) or not found:
+        raise BadFile(f"{path} does not hold a list of segments")
+    for i, segment in enumerate(found):
+        missing = [
+            name
+            for name in ("fname", "p0_exp", "p0_pose", "p1_exp", "p1_pose")
+            if not isinstance(segment, dict) or name not in segment
+        ]
+        if missing:
+            raise BadFile(f"{path}, segment {i} has no {missing[0]}")
+    return found
+
+
+def _motion(path: Path, index: int, segment: Mapping[str, Any], side: str) -> np.ndarray:
+    """(T, 56): expression, then pose (3 head rotation, 3 jaw)."""
+    parts = []
+    for name, size in (("exp", 50), ("pose", 6)):
+        values = np.asarray(segment[f"{side}_{name}"], np.float32)
+        if values.ndim != 2 or values.shape[1] != size:
+            raise BadFile(
+                f"{path}, segment {index}: {side}_{name} has shape {values.shape}; (frames, {size}) is wanted"
+            )
+        if not np.isfinite(values).all():
+            raise BadFile(f"{path}, segment {index}: {side}_{name} holds NaN or infinity")
+        parts.append(values)
+    if len(parts[0]) != len(parts[1]):
+        raise BadFile(
+            f"{path}, segment {index}: {side} has {len(parts[0])} frames of expression and {len(parts[1])} of pose"
+        )
+    return np.concatenate(parts, 1)
+
+
+def _words(segment: Mapping[str, Any]) -> tuple[Word, ...]:
+    """Words said during the segment; only their ends are stored, so each begins where the one before ended."""
+    words, start = [], 0.0
+    for each in segment.get("during_words") or ():
+        end = float(each["end"])
+        words.append(Word(str(each["text"]), float(each.get("start", start)), end))
+        start = end
+    return tuple(words)
+
+
+class LMListenerDataset:
+    """api.Dataset over one person's segments. Appropriate is only the true listener; no audio was released."""
+
+    space = DECA_56
+    has_emotion = False
+    audio: Mapping[str, AudioSpec] = {}  # never changed
+
+    def __init__(self, config: LMConfig, root: Path):
+        self.root, self.config = root, config
+        if not (root / "dataset" / config.person).is_dir():
+            raise DyadbenchError(f"{root / 'dataset'} has no person {config.person!r}")
+
+    @cached_property
+    def digest(self) -> str:
+        return simulated_digest(self.root) or folder_digest(self.root / "dataset" / self.config.person)
+
+    @property
+    def simulated(self) -> bool:
+        return simulated_digest(self.root) is not None
+
+    def normalisation(self) -> Mapping[str, Any]:
+        stored = {"kind": "standardise", "statistics": ["mean.npy", "std.npy"], "split": "train"}
+        return stored if self.config.standardise else {"kind": "none"}
+
+    @lru_cache(maxsize=3)  # noqa: B019  # a dataset lives as long as the run
+    def _dyads(self, split: str) -> list[Dyad]:
+        if split not in SPLITS:
+            raise DyadbenchError(f"there is no split {split!r}; LM-Listener has {', '.join(SPLITS)}")
+        path, found, frames = segment_file(self.root, self.config.person, split), [], self.config.frames
+        for i, segment in enumerate(read_segments(path)):
+            sides = [self._scaled(_motion(path, i, segment, side)[:frames]) for side in ("p0", "p1")]
+            length = min(map(len, sides))
+            if length == 0:
+                raise BadFile(f"{path}, segment {i} has no frames")
+            name = f"{segment['fname']}/{segment.get('split_start_frame', i)}"
+            clip = Clip(name, str(segment["fname"]), length)
+            found.append(Dyad(clip, Track(sides[1][:length], words=_words(segment)), Track(sides[0][:length])))
+        return found
+
+    def _scaled(self, motion: np.ndarray) -> np.ndarray:
+        if not self.config.standardise:
+            return motion
+        folder = self.root / "dataset" / self.config.person
+        mean, std = (read_npy(folder / f"{name}.npy", (self.space.dim,)) for name in ("mean", "std"))
+        return ((motion - mean) / std).astype(np.float32)
+
+    def clips(self, split: str) -> Sequence[Clip]:
+        return [dyad.clip for dyad in self._dyads(split)]
+
+    def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
+        return self._dyads(split)[index]
+
+    def appropriate(self, split: str) -> np.ndarray:
+        return np.eye(len(self._dyads(split)), dtype=bool)

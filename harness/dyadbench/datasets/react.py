@@ -1,0 +1,181 @@
+"""REACT 2023 and 2024 as released: csv of pairs, 3DMM npy, emotion csv, wav; 25 frames a second.
+
+Clips come as all (speaker -> listener), then all (listener -> speaker). The crop is pinned to frame 0, where the
+public loaders draw one at random even for testing.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import FACEVERSE_58, AudioSpec, Clip, Dyad, DyadbenchError, Track
+from dyadbench.datasets import neighbours
+from dyadbench.datasets.config import ReactConfig
+from dyadbench.datasets.digest import folder_digest, simulated_digest
+from dyadbench.datasets.features import FEATURES, Feature, cached, wav2vec2
+from dyadbench.datasets.npy import BadFile, read_npy, read_rows
+
+SPLITS = ("train", "val", "test")
+# Emotion folders name people P1 and P2 in the released data; everything else keeps the recording's own names.
+PEOPLE = {
+    "P1": ("Expert_video", "P25", "P41", "P45", "FC1"),
+    "P2": ("Novice_video", "P26", "P42", "P46", "FC2"),
+}
+EMOTION_NAME = {own: released for released, names in PEOPLE.items() for own in names}
+
+
+def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:
+    """(speaker path, listener path) of every row of data/<split>.csv, header dropped."""
+    path = root / "data" / f"{split}.csv"
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise BadFile(f"{path} is missing; it lists the clips of the {split} split") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadFile(f"{path} is not readable text: {error}") from None
+    if not lines or "speaker_path" not in lines[0]:
+        raise BadFile(f"{path} has no header ',speaker_path,listener_path'; its first pair would be lost")
+    pairs = []
+    for number, line in enumerate(lines[1:], 2):
+        if not line.strip():
+            continue
+        cells = [cell.strip() for cell in line.split(",")]
+        if len(cells) != 3 or any(len(cell.split("/")) < 4 for cell in cells[1:]):
+            raise BadFile(f"{path}, line {number} is not 'index,site/chat/person/clip,site/chat/person/clip'")
+        pairs.append((cells[1], cells[2]))
+    return pairs
+
+
+def emotion_file(root: Path, split: str, path: str) -> Path:
+    """The emotion csv of a clip: under P1/P2 as released, or under the recording's own person name."""
+    *head, person, clip = path.split("/")
+    base = root / split / "Emotion" / Path(*head)
+    own = base / person / f"{clip}.csv"
+    released = base / EMOTION_NAME.get(person, person) / f"{clip}.csv"
+    return own if own.exists() and not released.exists() else released
+
+
+def motion_file(root: Path, split: str, path: str) -> Path:
+    return root / split / "3D_FV_files" / f"{path}.npy"
+
+
+def audio_file(root: Path, split: str, path: str) -> Path:
+    return root / split / "Audio_files" / f"{path}.wav"
+
+
+class ReactDataset:
+    """api.Dataset over a REACT folder."""
+
+    space = FACEVERSE_58
+    has_emotion = True
+
+    def __init__(self, config: ReactConfig, root: Path):
+        self.root, self.config = root, config
+        if not (root / "data").is_dir():
+            raise DyadbenchError(
+                f"{root} is not a REACT folder: it has no data/ with csv files; `dyadbench data check` says what is missing"
+            )
+        self._features: dict[str, Feature] = {"mfcc-78": FEATURES["mfcc-78"]}
+        if config.wav2vec2:
+            self._features["wav2vec2"] = Feature(AudioSpec(768, causal=False), wav2vec2(config.wav2vec2))
+        self.audio: Mapping[str, AudioSpec] = {name: feature.spec for name, feature in self._features.items()}
+        self._cache = root / ".dyadbench-features"
+        self._track = lru_cache(maxsize=4096)(self._read_track)
+
+    @cached_property
+    def digest(self) -> str:
+        return simulated_digest(self.root) or folder_digest(self.root)
+
+    @property
+    def simulated(self) -> bool:
+        return simulated_digest(self.root) is not None
+
+    @cached_property
+    def _mean_face(self) -> np.ndarray:
+        return read_npy(self.root / "mean_face.npy").reshape(-1)[: self.space.dim].astype(np.float64)
+
+    @cached_property
+    def _std_face(self) -> np.ndarray:
+        return read_npy(self.root / "std_face.npy").reshape(-1)[: self.space.dim].astype(np.float64)
+
+    def normalisation(self) -> Mapping[str, Any]:
+        files = {"zero-centre": ["mean_face.npy"], "standardise": ["mean_face.npy", "std_face.npy"], "none": []}
+        return {"kind": self.config.normalise, "statistics": files[self.config.normalise], "split": "train"}
+
+    def _pairs(self, split: str) -> list[tuple[str, str]]:
+        if split not in SPLITS:
+            raise DyadbenchError(f"there is no split {split!r}; REACT has {', '.join(SPLITS)}")
+        pairs = read_pairs(self.root, split)
+        mirrored = split != "train" or self.config.mirrored_train
+        return pairs + [(listener, speaker) for speaker, listener in pairs] if mirrored else pairs
+
+    @lru_cache(maxsize=8)  # noqa: B019  # a dataset lives as long as the run
+    def clips(self, split: str) -> Sequence[Clip]:
+        found = []
+        for speaker, listener in self._pairs(split):
+            site, chat = speaker.split("/")[:2]
+            found.append(Clip(f"{speaker}>{listener.split('/')[-2]}", f"{site}/{chat}", self.config.frames))
+        names = [clip.id for clip in found]
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise BadFile(f"{self.root / 'data' / f'{split}.csv'} lists {twice} twice")
+        return found
+
+    def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
+        speaker, listener = self._pairs_cached(split)[index]
+        track = self._track(split, speaker)
+        if audio:
+            track = dataclasses.replace(track, audio={name: self._audio(split, speaker, name) for name in audio})
+        return Dyad(self.clips(split)[index], track, self._track(split, listener))
+
+    @lru_cache(maxsize=8)  # noqa: B019  # as above
+    def _pairs_cached(self, split: str) -> list[tuple[str, str]]:
+        return self._pairs(split)
+
+    def _read_track(self, split: str, path: str) -> Track:
+        """One person's clip. 3DMM has 751 frames and emotion 750 rows: both are cut to the first `frames`."""
+        frames, source = self.config.frames, motion_file(self.root, split, path)
+        raw = read_npy(source)
+        raw = raw[:, 0] if raw.ndim == 3 and raw.shape[1] == 1 else raw
+        if raw.ndim != 2 or raw.shape[1] != self.space.dim or len(raw) < frames:
+            raise BadFile(f"{source} has shape {raw.shape}; ({frames} or more, 1, {self.space.dim}) is wanted")
+        motion = raw[:frames].astype(np.float64)
+        if self.config.normalise != "none":
+            motion = motion - self._mean_face
+        if self.config.normalise == "standardise":
+            motion = motion / self._std_face
+        felt = emotion_file(self.root, split, path)
+        emotion = read_rows(felt, 25)
+        if len(emotion) < frames:
+            raise BadFile(f"{felt} has {len(emotion)} rows; {frames} are wanted")
+        return Track(motion.astype(np.float32), np.ascontiguousarray(emotion[:frames]))
+
+    def _audio(self, split: str, path: str, name: str) -> np.ndarray:
+        feature = self._features[name]
+        return cached(
+            audio_file(self.root, split, path), name, feature, self.config.frames, self.space.fps, self._cache
+        )
+
+    @lru_cache(maxsize=8)  # noqa: B019  # as above
+    def appropriate(self, split: str) -> np.ndarray:
+        """(N, N): matrix entries that equal 1. Without a matrix each clip's own listener alone (train has none)."""
+        count = len(self.clips(split))
+        matrix = neighbours.split_matrix(self.root, split, [speaker for speaker, _ in read_pairs(self.root, split)])
+        if matrix is None:
+            if split != "train":
+                raise BadFile(
+                    f"{self.root} has neither neighbour_emotion_{split}.npy nor {neighbours.GLOBAL_NAME}; "
+                    "without them nobody knows which reactions are appropriate"
+                )
+            return np.eye(count, dtype=bool)
+        if empty := np.flatnonzero(~(matrix == 1).any(1)).tolist():
+            raise BadFile(
+                f"row {empty[0]} of the {split} neighbour matrix has no appropriate reaction ({len(empty)} such rows)"
+            )
+        return (matrix == 1)[:count, :count]

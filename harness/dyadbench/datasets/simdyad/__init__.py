@@ -1,0 +1,57 @@
+"""simdyad, the built-in simulated corpus: made on first use, in real layouts, read by the real adapters."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dyadbench.api import Dataset, Progress
+from dyadbench.datasets.simdyad.config import SimConfig
+
+__all__ = ["SimConfig", "ensure", "open_simdyad", "write"]
+
+
+def write(folder: Path, config: SimConfig, progress: Progress | None = None) -> None:
+    """Writes the corpus into `folder` in the layout that `config` names."""
+    from dyadbench.datasets.simdyad.layouts import write as _write
+
+    _write(folder, config, progress)
+
+
+def ensure(config: SimConfig, cache: Path, progress: Progress | None = None) -> Path:
+    """The folder of this corpus below `cache`, generated there if it is not yet; safe with several processes."""
+    from filelock import FileLock
+
+    from dyadbench.datasets.simdyad.layouts import digest
+
+    name = digest(config)[:16]
+    folder = cache / name
+    if folder.is_dir():
+        return folder
+    cache.mkdir(parents=True, exist_ok=True)
+    with FileLock(cache / f"{name}.lock"):
+        if not folder.is_dir():
+            scratch = cache / f".{name}.part"
+            if scratch.exists():  # of a generation that was killed
+                import shutil
+
+                shutil.rmtree(scratch)
+            write(scratch, config, progress)
+            scratch.rename(folder)
+    return folder
+
+
+def open_simdyad(config: SimConfig, root: Path) -> Dataset:
+    """The corpus through the adapter of its layout. `root` is where corpora are kept."""
+    from dyadbench.cli.progress import bar
+
+    with bar(f"simdyad {config.preset} {config.size} ({config.layout})") as progress:
+        folder = ensure(config, root, progress)
+    if config.layout == "react2024":
+        from dyadbench.datasets.config import ReactConfig
+        from dyadbench.datasets.react import ReactDataset
+
+        return ReactDataset(ReactConfig(frames=round(config.seconds * 25)), folder)
+    from dyadbench.datasets.config import L2LConfig
+    from dyadbench.datasets.l2l import L2LDataset
+
+    return L2LDataset(L2LConfig(person="simdyad"), folder)

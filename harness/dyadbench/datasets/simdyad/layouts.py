@@ -1,0 +1,198 @@
+"""Writes the corpus in the on-disk layouts of REACT 2024 and of Learning2Listen, for the real adapters to read.
+
+Differences from a release, all visible to `dyadbench data check`: no video files, and `simdyad.json`, which marks the
+folder as simulated. All dyads of a context share each side's voice (one file, linked where the file system can).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from dyadbench.api import EMOTION_CHANNELS, Progress
+from dyadbench.datasets.simdyad.config import GENERATOR, SimConfig
+from dyadbench.datasets.simdyad.dyads import SPLITS, SimDyad, contexts, dyads, stream
+from dyadbench.datasets.simdyad.faces import to_deca, to_emotion, to_faceverse
+from dyadbench.datasets.simdyad.voice import RATE, synthesise
+
+PERSON = "simdyad"  # the name of Learning2Listen's one person
+WINDOW = 64
+
+
+def digest(config: SimConfig) -> str:
+    """sha256 of all that decides the bytes."""
+    text = json.dumps({"generator": GENERATOR, **config.model_dump(mode="json")}, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def write(folder: Path, config: SimConfig, progress: Progress | None = None) -> None:
+    """Writes the layout that `config` names into `folder`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    writer: Callable[[Path, SimConfig, Progress], None] = write_react2024 if config.layout == "react2024" else write_l2l
+    writer(folder, config, progress or (lambda done, total: None))
+    mark = {
+        "simulated": True,
+        "generator": GENERATOR,
+        "config": config.model_dump(mode="json"),
+        "sha256": digest(config),
+    }
+    (folder / "simdyad.json").write_text(json.dumps(mark, indent=1, sort_keys=True) + "\n")
+
+
+def _save_voice(path: Path, samples: np.ndarray) -> None:
+    import soundfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(str(path), samples, RATE, subtype="PCM_16")
+
+
+def _link(source: Path, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        os.link(source, path)
+    except OSError:
+        shutil.copyfile(source, path)
+
+
+def _voice(config: SimConfig, dyad: SimDyad, who: int) -> np.ndarray:
+    """One side's speech; of the context's first dyad, whose voice the others borrow."""
+    person = dyad.people[who]
+    verbal = [event for event in person.reactions if event.kind == "verbal"]
+    rng = stream(config, dyad.split, dyad.context, who, "voice")
+    return synthesise(rng, person.script, verbal, person.style.pitch, config.seconds)
+
+
+def _events(dyad: SimDyad) -> dict[str, object]:
+    return {
+        "speaker_events": [
+            [(e.kind, round(e.time, 4), round(e.strength, 4)) for e in p.script.events] for p in dyad.people
+        ],
+        "reactions": [[(e.kind, round(e.time, 4), round(e.strength, 4)) for e in p.reactions] for p in dyad.people],
+    }
+
+
+# --- REACT 2024 -----------------------------------------------------------------------------------------
+
+ROLES = (("Expert_video", "P1"), ("Novice_video", "P2"))
+
+
+def _emotion_csv(values: np.ndarray) -> str:
+    rows = ["".join("1," if v else "0," for v in row[:15]) + ",".join(f"{v:.5f}" for v in row[15:]) for row in values]
+    return ",".join(EMOTION_CHANNELS) + "\n" + "\n".join(rows) + "\n"
+
+
+def write_react2024(folder: Path, config: SimConfig, progress: Progress) -> None:
+    """data/*.csv, <split>/{Emotion,3D_FV_files,Audio_files}, mean and std face, neighbour matrices, data_indices.csv."""
+    frames = round(config.seconds * 25)
+    total = sum(contexts(config, split) for split in SPLITS) * config.listeners
+    done, paths, groups, events = 0, [], [], {}
+    sums = np.zeros((2, 58))
+    count = 0
+    for split in SPLITS:
+        lines = [",speaker_path,listener_path"]
+        for dyad in dyads(config, split, 25.0, frames + 1):
+            chat = f"{split}{dyad.context:04d}"
+            clip = str(dyad.number + 1)
+            own = [f"NoXI/{chat}/{role}/{clip}" for role, _ in ROLES]
+            lines.append(f"{len(lines) - 1},{own[0]},{own[1]}")
+            paths.append(f"NoXI/{chat}/{clip}")
+            groups.append(chat)
+            events[f"NoXI/{chat}/{clip}"] = _events(dyad)
+            for who, (role, released) in enumerate(ROLES):
+                motion = to_faceverse(
+                    stream(config, split, dyad.context, dyad.number, who, "faceverse"), dyad.people[who].face
+                )
+                path = folder / split / "3D_FV_files" / f"{own[who]}.npy"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                np.save(path, motion[:, None])
+                if split == "train":
+                    sums += motion.sum(0, dtype=np.float64), (motion.astype(np.float64) ** 2).sum(0)
+                    count += len(motion)
+                path = folder / split / "Emotion" / "NoXI" / chat / released / f"{clip}.csv"
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(_emotion_csv(to_emotion(dyad.people[who].face)[:frames]))
+                path = folder / split / "Audio_files" / f"{own[who]}.wav"
+                if dyad.number == 0:
+                    _save_voice(path, _voice(config, dyad, who))
+                else:
+                    _link(folder / split / "Audio_files" / f"NoXI/{chat}/{role}/1.wav", path)
+            done += 1
+            progress(done, total)
+        (folder / "data").mkdir(exist_ok=True)
+        (folder / "data" / f"{split}.csv").write_text("\n".join(lines) + "\n")
+    mean = sums[0] / count
+    np.save(folder / "mean_face.npy", mean.astype(np.float32).reshape(1, 1, -1))
+    np.save(
+        folder / "std_face.npy",
+        np.sqrt(np.maximum(sums[1] / count - mean**2, 1e-12)).astype(np.float32).reshape(1, 1, -1),
+    )
+    _write_appropriate(folder, config, paths, groups)
+    (folder / "events.json").write_text(json.dumps(events, sort_keys=True))
+
+
+def _write_appropriate(folder: Path, config: SimConfig, paths: list[str], groups: list[str]) -> None:
+    """The global (2M, 2M) matrix with its index, and the matrices of val and test."""
+    names = np.array(groups)
+    same = names[:, None] == names  # both directions: A_i -> {B_j} and B_i -> {A_j}, of the same context
+    none = np.zeros_like(same)
+    np.save(folder / "Approprirate_facial_reaction.npy", np.block([[same, none], [none, same]]).astype(np.uint8))
+    (folder / "tool").mkdir(exist_ok=True)
+    (folder / "tool" / "data_indices.csv").write_text(
+        ",clip\n" + "".join(f"{i},{path}\n" for i, path in enumerate(paths))
+    )
+    for split in ("val", "test"):
+        chosen = np.char.startswith(names, split)
+        block = same[np.ix_(chosen, chosen)]
+        matrix = np.block([[block, np.zeros_like(block)], [np.zeros_like(block), block]]).astype(np.float64)
+        np.save(folder / f"neighbour_emotion_{split}.npy", matrix)
+
+
+# --- Learning2Listen ------------------------------------------------------------------------------------
+
+
+def write_l2l(folder: Path, config: SimConfig, progress: Progress) -> None:
+    """data/simdyad/{train,test}/...: consecutive 64-frame windows; the listener is p0 and the second person of a dyad.
+
+    Learning2Listen has no validation folder, so the contexts of train and val share one.
+    """
+    from dyadbench.datasets.features import mel_128
+
+    windows = int(config.seconds * 30) // WINDOW
+    frames = windows * WINDOW
+    total = sum(contexts(config, split) for split in SPLITS) * config.listeners
+    done = 0
+    for half, splits in (("train", ("train", "val")), ("test", ("test",))):
+        parts: dict[str, list[np.ndarray]] = {
+            "p0_list_faces": [],
+            "p1_speak_faces": [],
+            "p1_speak_audio": [],
+            "p1_speak_files": [],
+        }
+        events = {}
+        for split in splits:
+            for dyad in dyads(config, split, 30.0, frames):
+                video = 1000 * SPLITS.index(split) + dyad.context * 10 + dyad.number
+                events[str(video)] = _events(dyad)
+                for who, name in ((1, "p0_list_faces"), (0, "p1_speak_faces")):
+                    rng = stream(config, split, dyad.context, dyad.number, who, "deca")
+                    detail = np.zeros((frames, 128), np.float32)
+                    faces = np.concatenate([to_deca(rng, dyad.people[who].face), detail], 1)
+                    parts[name].append(faces.reshape(windows, WINDOW, -1))
+                if dyad.number == 0:
+                    mel = mel_128(_voice(config, dyad, 0).astype(np.float32) / 32768, RATE, frames, 30.0)
+                parts["p1_speak_audio"].append(mel.reshape(windows, WINDOW * 4, 128))
+                place = np.stack([np.full(frames, video), np.zeros(frames), np.arange(frames)], 1)
+                parts["p1_speak_files"].append(place.reshape(windows, WINDOW, 3).astype(np.int64))
+                done += 1
+                progress(done, total)
+        base = folder / "data" / PERSON / half
+        base.mkdir(parents=True, exist_ok=True)
+        for name, arrays in parts.items():
+            np.save(base / f"{name}_clean_deca.npy", np.concatenate(arrays))
+        (base / "events.json").write_text(json.dumps(events, sort_keys=True))

@@ -1,0 +1,97 @@
+"""Who says what when: turns, inter-pausal units and typed events, before anything is rendered.
+
+Numbers marked (M) are measured on Switchboard word timings; see acceptance.py for the bands they must stay in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+BURN_IN = 40.0  # seconds before the clip, so that it starts in the middle of a conversation
+KINDS = ("cue", "punch", "news", "sad", "question", "laugh")  # speaker events
+# Share of phrase ends that carry each kind, and what carries it: prosody, face, or both.
+SHARES = (0.42, 0.12, 0.12, 0.08, 0.08, 0.06)
+IN_VOICE = {"cue", "punch", "news", "question", "laugh"}
+IN_FACE = {"punch", "sad", "question", "laugh"}
+OFFSET_QUANTILES = ((0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0), (-1.4, -0.75, -0.07, 0.30, 1.00, 2.62, 4.5))  # (M)
+
+
+@dataclass(frozen=True)
+class Event:
+    kind: str
+    time: float  # seconds from the start of the clip
+    strength: float
+
+
+@dataclass(frozen=True)
+class Script:
+    """One person's side of a context."""
+
+    ipus: np.ndarray  # (U, 2) start and end of each stretch of speech, seconds
+    turns: np.ndarray  # (V, 2)
+    events: tuple[Event, ...]
+
+
+def _turns(rng: np.random.Generator, seconds: float) -> list[list[tuple[float, float]]]:
+    """Alternating turns of two people from before the clip until after it."""
+    sides: list[list[tuple[float, float]]] = [[], []]
+    time, who = -BURN_IN, int(rng.integers(2))
+    while time < seconds:
+        length = float(np.clip(rng.lognormal(1.716, 1.173), 0.4, 60.0))  # (M) turn length
+        sides[who].append((time, time + length))
+        offset = float(np.interp(rng.random(), *OFFSET_QUANTILES))  # (M) floor-transfer offset
+        time = max(time + 0.3, time + length + offset)
+        who = 1 - who
+    return sides
+
+
+def _ipus(rng: np.random.Generator, turns: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Stretches of speech within turns, pauses of at least 0.2 s between."""
+    found = []
+    for start, end in turns:
+        time = start
+        while time < end:
+            length = float(np.clip(rng.lognormal(0.362, 0.863), 0.15, 12.0))  # (M) IPU length
+            stop = min(time + length, end)
+            if stop - time > 0.12:
+                found.append((time, stop))
+            time = stop + 0.2 + float(rng.exponential(0.35))
+    return found
+
+
+def _events(rng: np.random.Generator, ipus: list[tuple[float, float]]) -> list[Event]:
+    """At most one typed event at the end of each phrase."""
+    edges = np.cumsum(SHARES)
+    found = []
+    for start, end in ipus:
+        if end - start < 0.5:
+            continue
+        place = int(np.searchsorted(edges, rng.random()))
+        if place < len(KINDS):
+            found.append(Event(KINDS[place], end - 0.12, float(np.clip(rng.normal(1.0, 0.15), 0.5, 1.5))))
+    return found
+
+
+def _side(rng: np.random.Generator, turns: list[tuple[float, float]], seconds: float) -> Script:
+    ipus = _ipus(rng, turns)
+    events = _events(rng, ipus)
+    return Script(
+        ipus=_inside(ipus, seconds),
+        turns=_inside(turns, seconds),
+        events=tuple(e for e in events if -2.0 < e.time < seconds),
+    )
+
+
+def _inside(spans: list[tuple[float, float]], seconds: float) -> np.ndarray:
+    kept = [(start, end) for start, end in spans if end > -1.0 and start < seconds + 1.0]
+    return np.array(kept, np.float64).reshape(-1, 2)
+
+
+def write_scripts(rng: np.random.Generator, seconds: float, linked: bool) -> tuple[Script, Script]:
+    """Both sides of a context. Unlinked: the second side is of another conversation, so nothing can be inferred."""
+    first, second = _turns(rng, seconds)
+    if not linked:
+        second = _turns(rng, seconds)[1]
+    return _side(rng, first, seconds), _side(rng, second, seconds)

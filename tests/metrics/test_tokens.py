@@ -1,0 +1,128 @@
+"""Tokenizer metrics: bits against a published table, books against counting, bounds and refusals."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dyadbench.api import TokenSpec
+from dyadbench.metrics import tokens
+
+
+@pytest.mark.parametrize(
+    ("groups", "residual", "codes", "kbps", "digits"),
+    [
+        (12, 4, 625, 11.145, 3),
+        (8, 4, 625, 7.43, 2),
+        (12, 2, 625, 5.57, 2),
+        (12, 4, 256, 9.6, 1),
+        (12, 4, 1296, 12.4, 1),
+        (32, 1, 1024, 8.0, 1),
+        (12, 4, 1024, 12.0, 1),
+        (1, 1, 8196, 0.33, 2),
+    ],
+)
+def test_bits_of_vqtalker_table_3(groups: int, residual: int, codes: int, kbps: float, digits: int) -> None:
+    ours = tokens.bits_per_second(codes, 25, groups=groups, residual=residual) / 1000
+    assert round(ours, digits) == pytest.approx(kbps)
+
+
+def test_bits_fall_with_frames_per_token() -> None:
+    assert tokens.bits_per_second(256, 30, frames_per_token=8) == pytest.approx(30)
+    with pytest.raises(ValueError, match="positive sizes"):
+        tokens.bits_per_second(256, 0)
+
+
+@given(st.integers(1, 4), st.integers(1, 3), st.integers(2, 9), st.integers(0, 2**31))
+def test_books_are_counted_apart(groups: int, residual: int, codes: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ids = [rng.integers(0, codes, (int(n), groups, residual)) for n in rng.integers(1, 6, 4)]
+    counts = tokens.code_counts(ids, codes)
+    assert counts.sum() == sum(x.size for x in ids)
+    every = np.concatenate(ids)
+    for g, r in np.ndindex(groups, residual):
+        assert tokens.utilisation(counts.sum(0))[g, r] == len(set(every[:, g, r])) / codes
+    perplexity = tokens.perplexity(counts.sum(0))
+    assert (perplexity >= 1 - 1e-12).all()
+    assert (perplexity <= codes * tokens.utilisation(counts.sum(0)) + 1e-9).all()  # never more than the codes in use
+
+
+def test_a_level_book_has_full_perplexity() -> None:
+    counts = tokens.code_counts([np.tile(np.arange(8), 5)], 8)
+    assert tokens.perplexity(counts.sum(0)) == pytest.approx(8.0)
+    assert tokens.utilisation(counts.sum(0)) == pytest.approx(1.0)
+
+
+@given(st.floats(0.01, 100), st.floats(-50, 50))
+def test_stability_ignores_scale_and_offset(scale: float, offset: float) -> None:
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(2, 30, 4))
+    plain = tokens.motion_stability(y, x)
+    assert tokens.motion_stability(scale * y + offset, scale * x + offset) == pytest.approx(plain, rel=1e-6)
+
+
+def test_stability_orders_smooth_true_trembling_and_frozen() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(60, 4)).cumsum(0)
+    assert tokens.motion_stability(x, x) == 1.0
+    assert tokens.motion_stability(0.5 * x, x) > 1.0
+    assert tokens.motion_stability(x + rng.normal(size=x.shape), x) < 1.0
+    assert np.isnan(tokens.motion_stability(np.zeros_like(x), x))
+
+
+def corpus() -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], TokenSpec]:
+    rng = np.random.default_rng(1)
+    motion = [rng.normal(size=(t, 5)).cumsum(0) for t in (40, 32, 24)]
+    decoded = [x + 0.1 * rng.normal(size=x.shape) for x in motion]
+    ids = [rng.integers(0, 16, (len(x) // 4, 2, 3)) for x in motion]
+    return motion, decoded, ids, TokenSpec(codes=16, frames_per_token=4, groups=2, residual=3)
+
+
+def test_every_column_and_its_clips() -> None:
+    motion, decoded, ids, spec = corpus()
+    found = tokens.evaluate_tokens(motion, decoded, ids, spec, 30.0)
+    assert list(found) == [column.id for column in tokens.COLUMNS]
+    for result in found.values():
+        assert result.per_clip.mean() == pytest.approx(result.value, rel=1e-9)
+    assert found["reconstruction"].value == pytest.approx(0.01, rel=0.3)
+    mean = np.concatenate(motion).mean(0)
+    expected = np.mean([((x - mean) ** 2).mean() for x in motion])
+    assert found["reconstruction_mean"].value == pytest.approx(expected)
+    assert found["bits-per-second"].value == pytest.approx(30 / 4 * 6 * 4)
+    assert len(found["perplexity"].detail) == 6
+    assert found["utilisation"].value == pytest.approx(np.mean(list(found["utilisation"].detail.values())))
+    assert 0.5 < found["cluster-integrity"].value <= 1.0
+
+
+def test_perfect_reconstruction() -> None:
+    motion, _, ids, spec = corpus()
+    found = tokens.evaluate_tokens(motion, motion, ids, spec, 30.0)
+    assert found["reconstruction"].value == 0.0
+    assert found["cluster-integrity"].value == 1.0
+    assert found["motion-stability"].value == 1.0
+
+
+def test_sparse_tokens_pay_for_the_keyframes_they_set() -> None:
+    motion, decoded, _, _ = corpus()
+    ids = [np.zeros(len(x) // 8, int) for x in motion]
+    found = tokens.evaluate_tokens(motion, decoded, ids, TokenSpec(codes=4, frames_per_token=None), 30.0)
+    assert found["bits-per-second"].value == pytest.approx(30 / 8 * 2)
+
+
+def test_refusals() -> None:
+    motion, decoded, ids, spec = corpus()
+    score = tokens.evaluate_tokens
+    with pytest.raises(ValueError, match="outside the book"):
+        score(motion, decoded, [ids[0] + 9, *ids[1:]], spec, 30.0)
+    with pytest.raises(ValueError, match="the tokenizer declares"):
+        score(motion, decoded, [x[:, :1] for x in ids], spec, 30.0)
+    with pytest.raises(ValueError, match="same clips and frames"):
+        score(motion, decoded[:2], ids, spec, 30.0)
+    with pytest.raises(ValueError, match="decoded holds NaN or infinity in clip 1"):
+        score(motion, [decoded[0], decoded[1] * np.nan, decoded[2]], ids, spec, 30.0)
+    with pytest.raises(ValueError, match="no ids at all"):
+        score(motion, decoded, [ids[0], ids[1], ids[2][:0]], spec, 30.0)
+    with pytest.raises(ValueError, match="whole numbers"):
+        score(motion, decoded, [x.astype(float) for x in ids], spec, 30.0)
