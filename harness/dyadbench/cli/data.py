@@ -48,7 +48,7 @@ def simulate(
     """Writes the simulated corpus simdyad in the on-disk layout of a real data set."""
     from dyadbench.datasets.simdyad import SimConfig, write
 
-    from dyadbench.cli.progress import bar
+    from dyadbench.progress import bar
     from dyadbench.spec import first_fault
 
     if folder.exists() and any(folder.iterdir()):

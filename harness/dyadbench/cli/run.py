@@ -86,7 +86,7 @@ def _run(
 ) -> int:  # fmt: skip
     from dyadbench.record import record_path, save_record
 
-    from dyadbench.cli.progress import stages
+    from dyadbench.progress import stages
     from dyadbench.pipeline import Runtime, run_cells
 
     outcomes, failed = [], 0

@@ -91,7 +91,7 @@ def _score_benchmark(
 ) -> dict[str, dict[str, float | None]] | None:
     from dyadbench.host import Host
 
-    from dyadbench.cli.progress import stages
+    from dyadbench.progress import stages
     from dyadbench.pipeline import Runtime, open_dataset
     from dyadbench.predictions import Reordered, faults, read_predictions, refuse, write_template
     from dyadbench.spec import PartSpec, parse_settings, resolve_part

@@ -42,7 +42,7 @@ def ensure(config: SimConfig, cache: Path, progress: Progress | None = None) -> 
 
 def open_simdyad(config: SimConfig, root: Path) -> Dataset:
     """The corpus through the adapter of its layout. `root` is where corpora are kept."""
-    from dyadbench.cli.progress import bar
+    from dyadbench.progress import bar
 
     with bar(f"simdyad {config.preset} {config.size} ({config.layout})") as progress:
         folder = ensure(config, root, progress)
