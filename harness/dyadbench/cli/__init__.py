@@ -7,7 +7,7 @@ import sys
 import typer
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli import bench, check, compare, data, doctor, leaderboard, listing, run, score
+from dyadbench.cli import check, compare, data, doctor, leaderboard, listing, run, score
 
 app = typer.Typer(
     name="dyadbench",
@@ -25,7 +25,6 @@ app.command("score")(score.score)
 app.command("compare")(compare.compare)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("doctor")(doctor.doctor)
-app.add_typer(bench.app, name="bench")
 
 
 def main() -> None:

@@ -47,7 +47,6 @@ def simulate(
 ) -> None:
     """Writes the simulated corpus simdyad in the on-disk layout of a real data set."""
     from dyadbench.datasets.simdyad import SimConfig, write
-
     from dyadbench.progress import bar
     from dyadbench.spec import first_fault
 

@@ -46,7 +46,6 @@ def run(
 ) -> None:  # fmt: skip
     """Fits, samples and scores every cell, and writes one record each. What is done is reused; a kill loses little."""
     from dyadbench.host import Host
-
     from dyadbench.spec import Matrix, MethodSpec, cells_of, parse_settings, read_matrix
 
     set_threads(threads)
@@ -84,10 +83,9 @@ def _run(
     cells: list[Any], host: Any, base: Path, home: Path, folders: dict[str, Path],
     device: str, threads: int, batch: int, json: bool,
 ) -> int:  # fmt: skip
-    from dyadbench.record import record_path, save_record
-
-    from dyadbench.progress import stages
     from dyadbench.pipeline import Runtime, run_cells
+    from dyadbench.progress import stages
+    from dyadbench.record import record_path, save_record
 
     outcomes, failed = [], 0
     started = time.monotonic()

@@ -37,6 +37,6 @@ class Coupling(Config):
 
 
 PRESETS = {
-    "clear": Coupling(response=0.88, spread=0.5, mimicry=0.35, noise=0.25, styles=0.25),
+    "clear": Coupling(response=0.92, spread=0.4, mimicry=0.22, noise=0.12, styles=0.15),
     "hard": Coupling(response=0.4, spread=1.2, mimicry=0.55, noise=0.8, styles=0.9),
 }

@@ -33,7 +33,8 @@ SHAPES: dict[str, tuple[tuple[str, float, float, float], ...]] = {
     "blink": (("blink", 1.0, 0.05, 0.08),),
     "verbal": (("jaw", 0.35, 0.08, 0.15),),
 }
-SPEAKER_MARK = {"punch": "smile", "sad": "sadness", "question": "brow", "laugh": "smile"}  # what a speaker shows
+# What a speaker shows; mostly on another channel than the listener's reaction, so that copying is not reacting.
+SPEAKER_MARK = {"punch": "brow", "sad": "press", "question": "tilt", "laugh": "smile"}
 NOD_HZ, NOD_SECONDS = 2.6, 1.2  # fast nods of listeners; median durations measured 0.9 to 1.8 s
 LISTENING, SPEAKING = 0.70, 0.52  # probability of looking at the partner, measured
 KINDS = tuple(SHAPES)
@@ -167,9 +168,9 @@ def to_faceverse(rng: np.random.Generator, face: Face) -> np.ndarray:
     """(T, 58) as stored: with the mean face, rotation near pi on its first axis."""
     x = face.latents
     pick = [INDEX[name] for name in ("nod", "shake", "roll")]
-    rotation = x[:, pick] * (0.30, 0.22, 0.18) + x[:, [INDEX["lean"], INDEX["gaze"], INDEX["sway"]]] * (0.2, 0.15, 0.1)
-    translation = x[:, [INDEX["sway"], INDEX["lean"], INDEX["shake"]]] * (0.3, 0.3, 0.2)
-    parts = np.concatenate([x @ _mixing(52, 0) * 0.32, rotation, translation], 1)
+    rotation = x[:, pick] * (0.9, 0.7, 0.6) + x[:, [INDEX["lean"], INDEX["gaze"], INDEX["sway"]]] * (0.8, 0.3, 0.5)
+    translation = x[:, [INDEX["sway"], INDEX["lean"], INDEX["shake"]]] * (1.0, 1.0, 0.8)
+    parts = np.concatenate([x @ _mixing(52, 0) * 0.6, rotation, translation], 1)
     return (MEAN_FACE + parts + 0.01 * rng.standard_normal(parts.shape, np.float32)).astype(np.float32)
 
 

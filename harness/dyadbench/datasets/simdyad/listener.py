@@ -11,7 +11,7 @@ from dyadbench.datasets.simdyad.script import KINDS, Event, Script
 
 # What a listener does at each speaker event: (reaction kind, amplitude). Frowns at sad news, brows at news, ...
 REACTIONS: dict[str, tuple[tuple[str, float], ...]] = {
-    "cue": (("nod", 1.0),),
+    "cue": (("nod", 1.0), ("brow", 0.7)),
     "punch": (("smile", 1.0),),
     "news": (("brow", 1.0), ("tilt", 0.6)),
     "sad": (("sadness", 1.0),),

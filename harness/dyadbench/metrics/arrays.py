@@ -1,0 +1,109 @@
+"""Scores for people who only want the numbers: numpy or torch arrays in, official numbers out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+REACT = ("react2024-official", "react2024")
+
+
+def _array(value: Any, name: str) -> np.ndarray:
+    if hasattr(value, "detach"):
+        value = value.detach().cpu().numpy()
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} holds {array.dtype}; numbers are wanted")
+    return array if array.dtype.kind == "f" else array.astype(np.float32)
+
+
+def score_arrays(suite: str, *, threads: int = 1, **arrays: Any) -> dict[str, float]:
+    """The metrics of `suite` by name.
+
+    "react2024-official" and "react2024": pred (N, K, T, 25), listener (M, T, 25), speaker (N, T, 25), appropriate
+    (N or more, N or more) where 1 marks an appropriate listener. "l2l": pred, target, speaker (N, T, 56) or (sum of
+    lengths, 56), and lengths. An undefined metric is NaN. Raises ValueError with one sentence for bad shapes, a row
+    without an appropriate listener, or a matrix with fewer rows than clips (the official code would silently score
+    the first rows only).
+    """
+    if suite == "l2l":
+        from dyadbench.metrics.l2l import score_l2l
+
+        return score_l2l(**arrays)
+    if suite not in REACT:
+        raise ValueError(f"there is no array suite {suite!r}; there are {', '.join((*REACT, 'l2l'))}")
+    missing = [name for name in ("pred", "listener", "speaker", "appropriate") if name not in arrays]
+    if missing or len(arrays) > 4:
+        raise ValueError(
+            f"{suite} takes pred, listener, speaker and appropriate; {'missing: ' + missing[0] if missing else 'more were given'}"
+        )
+    pred, listener, speaker = (_array(arrays[name], name) for name in ("pred", "listener", "speaker"))
+    appropriate = np.asarray(
+        arrays["appropriate"].detach().cpu() if hasattr(arrays["appropriate"], "detach") else arrays["appropriate"]
+    )
+    rows = _checked(pred, listener, speaker, appropriate)
+    return (
+        _official(pred, listener, speaker, rows, threads)
+        if suite == "react2024-official"
+        else _corrected(pred, listener, speaker, rows, threads)
+    )
+
+
+def _checked(pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, appropriate: np.ndarray) -> list[list[int]]:
+    """The appropriate listeners of every clip; raises ValueError with what is wrong."""
+    if pred.ndim != 4 or pred.shape[3] != 25 or 0 in pred.shape:
+        raise ValueError(f"pred has shape {pred.shape}; (clips, samples, frames, 25) is wanted")
+    clips, _, frames, _ = pred.shape
+    for name, array in (("listener", listener), ("speaker", speaker)):
+        if array.ndim != 3 or array.shape[2] != 25:
+            raise ValueError(f"{name} has shape {array.shape}; (clips, frames, 25) is wanted")
+        if array.shape[1] != frames:
+            raise ValueError(f"{name} has {array.shape[1]} frames and pred {frames}; cut them to one length")
+    if len(speaker) != clips:
+        raise ValueError(f"speaker has {len(speaker)} clips and pred {clips}")
+    if appropriate.ndim != 2:
+        raise ValueError(f"appropriate has shape {appropriate.shape}; a matrix of clips by listeners is wanted")
+    if len(appropriate) < clips:
+        raise ValueError(f"appropriate has {len(appropriate)} rows for {clips} clips; every clip needs its row")
+    rows = [np.flatnonzero(row == 1).tolist() for row in appropriate[:clips]]  # exactly 1, as the official code
+    for n, row in enumerate(rows):
+        if not row:
+            raise ValueError(f"row {n} of appropriate marks no listener with 1; every clip needs at least one")
+        if row[-1] >= len(listener):
+            raise ValueError(f"row {n} of appropriate names listener {row[-1]}, but there are {len(listener)}")
+    return rows
+
+
+def _official(
+    pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, rows: list[list[int]], threads: int
+) -> dict[str, float]:
+    from dyadbench.metrics.react_suites import _spread_of, official_arrays
+
+    found = official_arrays(pred, listener, speaker, rows, threads)
+    values = {name: float(per_clip.mean()) for name, per_clip in found.items()}
+    values["FRDvs"] = _spread_of(len(pred), lambda n: pred[n])[0]
+    return {name: values[name] for name in ("FRCorr", "FRDist", "FRDiv", "FRVar", "FRDvs", "FRSyn")}
+
+
+def _corrected(
+    pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, rows: list[list[int]], threads: int
+) -> dict[str, float]:
+    from dyadbench.api import FACEVERSE_58, Evaluation
+    from dyadbench.metrics.react_suites import ReactSuite
+
+    if not np.isfinite(pred).all():
+        clip = int(np.argwhere(~np.isfinite(pred))[0][0])
+        raise ValueError(
+            f"pred holds NaN or infinity in clip {clip}; the corrected suite scores finite predictions only"
+        )
+    count = max(len(pred), len(listener))
+    matrix = np.zeros((count, count), bool)
+    for n, row in enumerate(rows):
+        matrix[n, row] = True
+    data = Evaluation(
+        clips=tuple(map(str, range(len(pred)))), lengths=np.full(count, pred.shape[2]), space=FACEVERSE_58, motion=None, emotion=pred,
+        listener_motion=None, speaker_motion=None, listener_emotion=listener, speaker_emotion=speaker, appropriate=matrix, threads=threads,
+    )  # fmt: skip
+    results = ReactSuite().evaluate(data)
+    return {name: float("nan") if result.value is None else result.value for name, result in results.items()}
