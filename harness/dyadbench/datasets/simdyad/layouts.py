@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.api import EMOTION_CHANNELS, Progress
+from dyadbench.datasets.check import write_sums
+from dyadbench.datasets.digest import MARK
 from dyadbench.datasets.simdyad.config import GENERATOR, SimConfig
 from dyadbench.datasets.simdyad.dyads import SPLITS, SimDyad, contexts, dyads, stream
 from dyadbench.datasets.simdyad.faces import to_deca, to_emotion, to_faceverse
@@ -42,7 +44,8 @@ def write(folder: Path, config: SimConfig, progress: Progress | None = None) -> 
         "config": config.model_dump(mode="json"),
         "sha256": digest(config),
     }
-    (folder / "simdyad.json").write_text(json.dumps(mark, indent=1, sort_keys=True) + "\n")
+    (folder / MARK).write_text(json.dumps(mark, indent=1, sort_keys=True) + "\n")
+    write_sums(folder)
 
 
 def _save_voice(path: Path, samples: np.ndarray) -> None:
