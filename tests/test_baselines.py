@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from dyadbench.api import FACEVERSE_58, Setup
 from dyadbench.conform import TinyCorpus, check
 from dyadbench.host import Host

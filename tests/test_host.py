@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from dyadbench.api import Config, DyadbenchError
 from dyadbench.host import Host, PluginError
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from dyadbench.api import BenchmarkConfig, DyadbenchError, Dyad, Needs, Reaction
+
+from dyadbench.api import BenchmarkConfig, Dyad, DyadbenchError, Needs, Reaction
 from dyadbench.conform import TinyCorpus
 from dyadbench.host import Host, PluginError
 from dyadbench.pipeline import CellRun, Runtime

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
+
 from dyadbench.api import DyadbenchError
 from dyadbench.predictions import FAULTS_SHOWN, Reordered, faults, read_predictions, refuse, write_template
-from safetensors.numpy import save_file
 
 CLIPS = [f"s/{i}" for i in range(4)]
 SHAPE = (4, 2, 6, 25)
@@ -96,14 +97,19 @@ def _npy(header: dict[str, object], body: bytes = b"") -> bytes:
     return buffer.getvalue() + body
 
 
-def test_hostile_files_are_refused_by_name(tmp_path: Path) -> None:
+def test_hostile_files_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dyadbench.predictions.MAX_BYTES", 32 << 20)
     objects = io.BytesIO()
     np.save(objects, np.array([Trap()], dtype=object), allow_pickle=True)
     huge = _npy({"descr": "<f4", "fortran_order": False, "shape": (10**6, 10, 750, 25)})
     bad = {
         "objects": _npz_of(tmp_path / "objects.npz", "emotion.npy", objects.getvalue()),
         "huge": _npz_of(tmp_path / "huge.npz", "emotion.npy", huge),
-        "bomb": _npz_of(tmp_path / "bomb.npz", "emotion.npy", b"\0" * (64 << 20)),
+        "bomb": _npz_of(
+            tmp_path / "bomb.npz",
+            "emotion.npy",
+            _npy({"descr": "|i1", "fortran_order": False, "shape": (64 << 20,)}, b"\0" * (64 << 20)),
+        ),
         "pickle": tmp_path / "pickle.npz",
         "text": tmp_path / "text.safetensors",
         "header": tmp_path / "header.safetensors",

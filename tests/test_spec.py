@@ -6,11 +6,12 @@ import json
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from dyadbench.api import DyadbenchError
 from dyadbench.host import Host
 from dyadbench.spec import MethodSpec, canonical, cells_of, key_of, make_cell, parse_settings, read_matrix
-from hypothesis import given
-from hypothesis import strategies as st
 
 HOST = Host()
 BENCHMARK = "simdyad-clear-react-online"

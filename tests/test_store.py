@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from dyadbench.api import DyadbenchError
 from dyadbench.store import Store, atomic_write
 

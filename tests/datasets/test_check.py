@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from dyadbench.api import DyadbenchError
 from dyadbench.datasets.check import check_dataset, data_files
 from dyadbench.datasets.simdyad import SimConfig, write

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from dyadbench.nn.diffusion import DiscreteDiffusion, strided_steps, truncate
 
 SCHEDULES = ["paper", "code"]

@@ -28,8 +28,9 @@ def read_indices(path: Path) -> list[str]:
     """The M clips of the global matrix, in order, from tool/data_indices.csv (last column of each row)."""
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError:
-        raise BadFile(f"{path} is missing; without it the neighbour matrices cannot be rebuilt") from None
+    except (OSError, UnicodeDecodeError):
+        state = "damaged" if path.exists() else "missing"
+        raise BadFile(f"{path} is {state}; without it the neighbour matrices cannot be rebuilt") from None
     return [_index_key(line) for line in lines[1:] if line.strip()]
 
 
