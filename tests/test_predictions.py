@@ -126,5 +126,5 @@ def test_missing_files_and_unknown_formats_say_what_to_do(tmp_path: Path) -> Non
     with pytest.raises(DyadbenchError, match="--template"):
         read_predictions(tmp_path / "none.npz")
     (tmp_path / "p.pkl").write_bytes(b"")
-    with pytest.raises(DyadbenchError, match="safetensors or .npz"):
+    with pytest.raises(DyadbenchError, match=r"safetensors or \.npz"):
         read_predictions(tmp_path / "p.pkl")

@@ -23,7 +23,7 @@ class Random:
 
     def fit(self, data: TrainData) -> None:
         """Mean and deviation of training listeners by channel."""
-        count, total, square = 0, 0.0, 0.0
+        count, total, square = 0, np.zeros(len(self.mean)), np.zeros(len(self.mean))
         for dyad in data.dyads("train"):
             motion = dyad.listener.motion.astype(np.float64)
             count, total, square = count + len(motion), total + motion.sum(0), square + (motion**2).sum(0)

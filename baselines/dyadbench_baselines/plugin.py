@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dyadbench.api import Entry
+from dyadbench.api import Config, Entry
 from dyadbench.hookspecs import hookimpl
 from dyadbench_baselines.config import (
     LagConfig,
@@ -18,21 +18,22 @@ from dyadbench_baselines.config import (
 
 @hookimpl
 def dyadbench_predictors() -> list[Entry]:
-    def row(name: str, where: str, summary: str, config: type = NoConfig, **more: object) -> Entry:
-        return Entry(name, 1, f"dyadbench_baselines.{where}", config, summary, **more)  # type: ignore[arg-type]
+    def row(
+        name: str, where: str, summary: str, config: type[Config] = NoConfig, *, calibration: bool = False
+    ) -> Entry:
+        return Entry(name, 1, f"dyadbench_baselines.{where}", config, summary, calibration=calibration)
 
-    calibrate = {"calibration": True}
     return [
-        row("oracle", "truth:Oracle", "the true listener, K times: the official ground-truth row", **calibrate),
-        row("oracle-set", "truth:OracleSet", "K appropriate listeners: what a perfect one-to-many model approaches", OracleSetConfig, **calibrate),
-        row("random", "chance:Random", "uniform noise, as in REACT 2023 and 2024", RandomConfig, **calibrate),
-        row("random-2025", "chance:Random2025", "plausible noise, as in REACT 2025", RandomConfig, **calibrate),
-        row("mime", "mirror:Mime", "the speaker, copied", LagConfig, **calibrate),
-        row("lagged-mime", "mirror:LaggedMime", "the speaker, copied 0.7 s later", LagConfig, **calibrate),
-        row("mean", "average:MeanFrame", "the mean training frame", MeanConfig, **calibrate),
-        row("mean-sequence", "average:MeanSequence", "the mean training clip, frame by frame", MeanConfig, **calibrate),
-        row("median", "average:MedianFrame", "the median training frame", MeanConfig, **calibrate),
-        row("mismatched-listener", "retrieval:Mismatched", "real listeners of other conversations", MismatchedConfig, **calibrate),
+        row("oracle", "truth:Oracle", "the true listener, K times: the official ground-truth row", calibration=True),
+        row("oracle-set", "truth:OracleSet", "K appropriate listeners: what a perfect one-to-many model approaches", OracleSetConfig, calibration=True),
+        row("random", "chance:Random", "uniform noise, as in REACT 2023 and 2024", RandomConfig, calibration=True),
+        row("random-2025", "chance:Random2025", "plausible noise, as in REACT 2025", RandomConfig, calibration=True),
+        row("mime", "mirror:Mime", "the speaker, copied", LagConfig, calibration=True),
+        row("lagged-mime", "mirror:LaggedMime", "the speaker, copied 0.7 s later", LagConfig, calibration=True),
+        row("mean", "average:MeanFrame", "the mean training frame", MeanConfig, calibration=True),
+        row("mean-sequence", "average:MeanSequence", "the mean training clip, frame by frame", MeanConfig, calibration=True),
+        row("median", "average:MedianFrame", "the median training frame", MeanConfig, calibration=True),
+        row("mismatched-listener", "retrieval:Mismatched", "real listeners of other conversations", MismatchedConfig, calibration=True),
         row("nearest-face", "retrieval:NearestFace", "listeners of the training speakers whose motion is nearest", NearestConfig),
         row("nearest-audio", "retrieval:NearestAudio", "listeners of the training speakers who sound nearest", NearestConfig),
         row("ridge", "ridge:Ridge", "linear regression on the last 3 s of the speaker's face and voice", RidgeConfig),

@@ -134,7 +134,10 @@ class Dataset(Protocol):
     space: MotionSpace
     audio: Mapping[str, AudioSpec]
     has_emotion: bool
-    simulated: bool
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a generator made it; such data never shares a table with real data."""
 
     @property
     def digest(self) -> str:

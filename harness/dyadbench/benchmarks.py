@@ -7,6 +7,7 @@ from typing import Any
 from dyadbench.api import BenchmarkConfig, Entry, TrackName
 
 REACT: dict[str, Any] = {"suite": "react2024", "also": ("react2024-official",), "samples": 10}
+TRACKS: tuple[tuple[TrackName, str], ...] = (("online", ""), ("offline", "-offline"))
 L2L_PEOPLE = ("conan", "devi2", "fallon", "kimmel", "stephen", "trevor")
 LM_PEOPLE = ("trevor", "stephen")
 
@@ -39,7 +40,7 @@ ALL: dict[str, tuple[BenchmarkConfig, str]] = {
     **{
         f"react2024-{split}{tail}": (_react("react2024", split, track), f"REACT 2024 {split} split, {track} track")
         for split in ("val", "test")
-        for track, tail in (("online", ""), ("offline", "-offline"))
+        for track, tail in TRACKS
     },
     "react2023-val": (_react("react2023", "val", "online"), "REACT 2023 validation split, online track"),
     **{

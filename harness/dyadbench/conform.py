@@ -8,6 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -221,9 +222,8 @@ def _check_on(report: Report, corpus: TinyCorpus, build: Callable[[], tuple[Any,
         assert _first_difference(a, b) is None, what
 
     for frames in (corpus.frames, 37, 1):
-        report.note(
-            f"{where}: exactly {frames} frames", lambda frames=frames: _shapes(sampled([0, 1], frames), frames, corpus)
-        )
+        exactly = partial(lambda n: _shapes(sampled([0, 1], n), n, corpus), frames)
+        report.note(f"{where}: exactly {frames} frames", exactly)
     if not report.ok:
         return
     report.note(
@@ -270,18 +270,19 @@ def _alone_and_together(sampled: Callable[..., Reaction], same: Callable[..., No
 
 
 def _globals_kept(call: Callable[[], Any]) -> None:
-    torch = sys.modules.get("torch")
-    before = (
-        random.getstate(),
-        np.random.get_state()[1].tobytes(),
-        torch.get_rng_state().numpy().tobytes() if torch else None,
-    )  # type: ignore[union-attr,index]
+    def snapshot() -> tuple[Any, ...]:
+        torch = sys.modules.get("torch")
+        state: Any = np.random.get_state(legacy=True)
+        return (
+            random.getstate(),
+            state[1].tobytes(),
+            state[2],
+            torch.get_rng_state().numpy().tobytes() if torch else None,
+        )
+
+    before = snapshot()
     call()
-    after = (
-        random.getstate(),
-        np.random.get_state()[1].tobytes(),
-        torch.get_rng_state().numpy().tobytes() if torch else None,
-    )  # type: ignore[union-attr,index]
+    after = snapshot()
     assert before == after, "sampling drew from a global generator; use noise.stream(clip, sample)"
 
 

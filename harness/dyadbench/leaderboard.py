@@ -251,7 +251,7 @@ def _cell(boot: Any, method: int, column: int, records: Sequence[Record], suite:
         return Cell(value=None, undefined=undefined)
     found = interval(boot.draws[:, method, column]) if boot.informative else None
     value = float(np.mean(known))
-    return Cell(value=value, low=found and found.low, high=found and found.high, undefined=undefined)
+    return Cell(value=value, low=found.low if found else None, high=found.high if found else None, undefined=undefined)
 
 
 def _mark_best(rows: list[Row], columns: Sequence[Column]) -> list[Row]:
@@ -367,8 +367,8 @@ def compare(
         found = paired(boot, 0, 1, j)
         both = [None if np.isnan(p) else float(p) for p in boot.point[:, j]]
         differences.append(
-            Difference(column=column.id, a=both[0], b=both[1], difference=found and found.difference,
-                       low=found and found.low, high=found and found.high, p=found and found.p)
+            Difference(column=column.id, a=both[0], b=both[1], difference=found.difference if found else None,
+                       low=found.low if found else None, high=found.high if found else None, p=found.p if found else None)
         )  # fmt: skip
         if column.ranked:
             per_clip = np.nanmean(values[0][:, :, j], 0) - np.nanmean(values[1][:, :, j], 0)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from dyadbench.record import Record, Score, SuiteScores
 
 from dyadbench import provenance
 from dyadbench.api import Dataset, DyadbenchError, Evaluation, Predictor, Progress, Reaction, Setup, Suite
@@ -17,6 +16,7 @@ from dyadbench.conform import measure_lookahead
 from dyadbench.fitting import fit_component
 from dyadbench.host import Host, PluginError
 from dyadbench.noise import CellNoise
+from dyadbench.record import Record, Score, SuiteScores
 from dyadbench.spec import Cell, Part, key_of
 from dyadbench.split import Split
 from dyadbench.store import Stage, Store
@@ -161,7 +161,7 @@ class CellRun:
             progress["seconds"] += time.perf_counter() - started
             for space, array in arrays.items():
                 array[rows.start : rows.stop] = self._checked(reaction, space, rows)
-                array.flush()
+                array.flush()  # type: ignore[attr-defined]  # a memory map
             progress["done"] = rows.stop
             stage.write_json("progress.json", progress)
         self.runtime.report("generate", total, total)

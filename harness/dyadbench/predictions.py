@@ -184,7 +184,8 @@ def write_template(path: Path, clips: Sequence[str], shape: tuple[int, int, int,
     values = np.zeros(shape, np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".npz":
-        np.savez(path, **{space: values, "clips": np.array(list(clips)), "fps": np.array(fps)})
+        arrays: dict[str, Any] = {space: values, "clips": np.array(list(clips)), "fps": np.array(fps)}
+        np.savez(path, **arrays)
     elif path.suffix == ".safetensors":
         from safetensors.numpy import save_file
 

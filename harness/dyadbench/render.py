@@ -147,13 +147,13 @@ def _claims_grid(claims: Sequence[Claim], columns: Sequence[str]) -> str:
     for (method, split, source), found in groups.items():
         values = []
         for name in names:
-            claim = found.get(name)
-            if claim is None:
+            printed = found.get(name)
+            if printed is None:
                 values.append("")
                 continue
-            if claim.note not in notes:
-                notes.append(claim.note)
-            values.append(f"{escape(str(claim.value))} <sup>{notes.index(claim.note) + 1}</sup>")
+            if printed.note not in notes:
+                notes.append(printed.note)
+            values.append(f"{escape(str(printed.value))} <sup>{notes.index(printed.note) + 1}</sup>")
         rows.append([escape(method), escape(split), *values, escape(source)])
     listed = "".join(f"{i}. {escape(note)}\n" for i, note in enumerate(notes, 1))
     return _grid(["method", "split", *names, "source"], rows) + "\nScale and convention:\n\n" + listed

@@ -98,7 +98,7 @@ class Split:
         tracks, motion, emotion = self._tracks, [], []
         for row in rows:
             others = [j for j in np.flatnonzero(self.appropriate[row]) if j != row]
-            chosen = [row, *others]
+            chosen = np.array([row, *others])
             listener, felt = tracks["listener_motion"], tracks["listener_emotion"]
             assert listener is not None
             motion.append(listener[chosen, :end])

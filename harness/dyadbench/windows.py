@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -96,5 +97,7 @@ def share(batch: WindowBatch, rank: int, world: int) -> WindowBatch:
     if world == 1:
         return batch
     rows = ("speaker", "listener", "speaker_emotion", "listener_emotion", "valid", "clips")
-    mine = {name: None if (value := getattr(batch, name)) is None else value[rank::world] for name in rows}
+    mine: dict[str, Any] = {
+        name: None if (value := getattr(batch, name)) is None else value[rank::world] for name in rows
+    }
     return dataclasses.replace(batch, audio={k: v[rank::world] for k, v in batch.audio.items()}, **mine)

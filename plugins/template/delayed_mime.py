@@ -1,6 +1,7 @@
 """A complete dyadbench plugin: the listener echoes the speaker after a random delay, another one for each sample."""
 
 import numpy as np
+
 from dyadbench.api import Config, Context, Entry, Needs, Noise, Reaction, Setup
 from dyadbench.hookspecs import hookimpl
 

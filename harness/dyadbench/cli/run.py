@@ -64,7 +64,10 @@ def run(
         wanted = wanted.model_copy(update={"datasets": dict.fromkeys(wanted.benchmarks, overrides)})
     cells = cells_of(host, wanted)
     if dry_run:
-        print_json([cell.model_dump(mode="json") for cell in cells]) if json else [typer.echo(c.name) for c in cells]
+        if json:
+            print_json([cell.model_dump(mode="json") for cell in cells])
+        else:
+            typer.echo("\n".join(cell.name for cell in cells))
         return
     base = find_root(root)
     names = {cell.dataset.name for cell in cells}

@@ -32,8 +32,7 @@ def read_segments(path: Path) -> list[dict[str, Any]]:
     if not path.exists():
         raise BadFile(f"{path} is missing")
     try:
-        with torch.serialization.safe_globals([np.ndarray, np.dtype, np._core.multiarray._reconstruct, np._core.multiarray.scalar,
-                                               type(np.dtype("f4")), type(np.dtype("f8")), type(np.dtype("i8"))]):  # fmt: skip
+        with torch.serialization.safe_globals(_plain_numpy()):
             found = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch raises several kinds for damaged and for hostile files
         raise BadFile(
@@ -50,6 +49,13 @@ def read_segments(path: Path) -> list[dict[str, Any]]:
         if missing:
             raise BadFile(f"{path}, segment {i} has no {missing[0]}")
     return found
+
+
+def _plain_numpy() -> list[Any]:
+    """What plain numpy arrays and scalars need to be rebuilt, and nothing else."""
+    multiarray: Any = np._core.multiarray  # type: ignore[attr-defined]  # where numpy says that its pickles live
+    kinds = [type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8")]
+    return [np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar, *kinds]
 
 
 def _motion(path: Path, index: int, segment: Mapping[str, Any], side: str) -> np.ndarray:

@@ -46,10 +46,12 @@ class References:
         return [self._packed[j] for j in self.of(clip)]
 
 
-def _over_clips(data: Evaluation, work: Callable[[int], ClipScores], progress: Progress | None) -> list[ClipScores]:
-    """`work` on every clip, on `data.threads` threads (the kernels release the interpreter)."""
-    count, found = len(data.clips), []
-    with ThreadPoolExecutor(max_workers=data.threads) as pool:
+def _over_clips(
+    count: int, threads: int, work: Callable[[int], ClipScores], progress: Progress | None
+) -> list[ClipScores]:
+    """`work` on every clip, on `threads` threads (the kernels release the interpreter)."""
+    found: list[ClipScores] = []
+    with ThreadPoolExecutor(max_workers=threads) as pool:
         for done, scores in enumerate(pool.map(work, range(count)), 1):
             found.append(scores)
             if progress:
@@ -133,10 +135,7 @@ def official_arrays(pred: Any, listener: np.ndarray, speaker: np.ndarray, rows: 
             "FRSyn": float(react.official_offset(values[0], speaker[n])),
         }
 
-    shell = Evaluation(
-        tuple(map(str, range(len(rows)))), np.zeros(len(rows), np.int64), None, None, None, None, None, threads=threads
-    )  # type: ignore[arg-type]
-    scores = _over_clips(shell, work, progress)
+    scores = _over_clips(len(rows), threads, work, progress)
     return {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
 
 
@@ -221,7 +220,7 @@ class ReactSuite:
                 "FRSyn_target": react.best_lag(references.listener(n), speaker),
             }
 
-        scores = _over_clips(data, work, progress)
+        scores = _over_clips(len(data.clips), data.threads, work, progress)
         found = {name: [clip[name] for clip in scores] for name in scores[0]}
         results = {name: _result(values) for name, values in found.items() if name != "no lag"}
         results["FRSyn"] = _result(found["FRSyn"], int(sum(found["no lag"])))

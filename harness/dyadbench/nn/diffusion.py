@@ -46,6 +46,8 @@ class DiscreteDiffusion(nn.Module):
     log_keep: Tensor
     log_uniform: Tensor
     log_mask: Tensor
+    loss_square: Tensor
+    loss_count: Tensor
 
     def __init__(self, codes: int, steps: int = 100, schedule: Schedule = "paper"):
         super().__init__()

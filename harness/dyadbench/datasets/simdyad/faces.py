@@ -131,15 +131,13 @@ def render(
         :, :frames
     ].T
     speaking = active(own.ipus, fps, frames)
-    latents[:, INDEX["jaw"]] += 0
     latents[:, [INDEX["jaw"], INDEX["round"]]] += _speech(rng, speaking, fps)
     noise = coloured(rng, fps, frames, len(LATENTS) + 1)
     latents += coupling.noise * 0.3 * noise[: len(LATENTS)].T
     latents[:, INDEX["smile"]] += 0.6 * affect
     latents[:, INDEX["cheek"]] += 0.4 * affect
-    looking = (
-        style.gaze + np.where(speaking, np.log(SPEAKING / (1 - SPEAKING)), np.log(LISTENING / (1 - LISTENING))) * 1.2
-    )
+    share = np.where(speaking, SPEAKING, LISTENING)
+    looking = style.gaze + 1.2 * np.log(share / (1 - share))
     gaze = noise[-1] * 1.7 + looking > 0  # a thresholded process: right share in each state, natural run lengths
     latents[:, INDEX["gaze"]] += np.where(gaze, 0.0, 0.8)
     latents[:, INDEX["shake"]] += 0.35 * speaking * noise[INDEX["sway"]]
