@@ -406,6 +406,7 @@ class Evaluation:
     appropriate: NDArray[np.bool_] | None = None  # (N, N)
     threads: int = 1
     device: str = "cpu"
+    memo: dict[str, Any] = field(default_factory=dict)  # what several suites would otherwise compute twice
 
 
 Progress = Callable[[int, int], None]  # done, total

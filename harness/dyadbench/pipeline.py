@@ -209,25 +209,23 @@ class CellRun:
 
     # --- score ------------------------------------------------------------------------------------------
 
-    def evaluation(self, stage: Stage | None, arrays: dict[str, Any] | None = None) -> Evaluation:
+    def evaluation(self, stage: Stage) -> Evaluation:
         """What a suite sees; predictions stay on disk and are read clip by clip."""
-        if arrays is None:
-            assert stage is not None
-            arrays = {
-                space: np.load(path, mmap_mode="r", allow_pickle=False)
-                for space in ("motion", "emotion")
-                if (path := stage.folder / f"{space}.npy").exists()
-            }
-        return self.split.evaluation(
-            arrays.get("motion"), arrays.get("emotion"), self.runtime.threads, self.runtime.device
-        )
+        arrays = {
+            space: np.load(path, mmap_mode="r", allow_pickle=False)
+            for space in ("motion", "emotion")
+            if (path := stage.folder / f"{space}.npy").exists()
+        }
+        motion, emotion = arrays.get("motion"), arrays.get("emotion")
+        return self.split.evaluation(motion, emotion, self.runtime.threads, self.runtime.device)
 
     def run(self) -> Record:
         """The record of this cell; everything already in the store is reused."""
         names = (self.cell.setting.suite, *self.cell.setting.also)
         suites: dict[str, Suite] = {name: self.host.build("suite", name, {}) for name in names}
         stage, facts = self.generate(sorted({suite.space for suite in suites.values()}))
-        scored = {name: self.score(name, suite, stage) for name, suite in suites.items()}
+        data = self.evaluation(stage)
+        scored = {name: self.score(name, suite, data) for name, suite in suites.items()}
         entry = self.host.get("predictor", self.cell.predictor.name)
         plugin = self.host.plugin_of(entry)
         return Record(
@@ -256,7 +254,7 @@ class CellRun:
             provenance=provenance.snapshot(self.runtime.device, self.runtime.threads, plugin[0]),
         )
 
-    def score(self, name: str, suite: Suite, stage: Stage) -> SuiteScores:
+    def score(self, name: str, suite: Suite, data: Evaluation) -> SuiteScores:
         """One suite's scores, from the store where the same versions were computed before."""
         versions = {column.id: column.version for column in suite.columns}
         key = key_of("score", generate=self.generate_key, suite=name, versions=versions)
@@ -264,7 +262,7 @@ class CellRun:
             if kept.done and (found := kept.read_json("scores.json")) is not None:
                 return SuiteScores.model_validate(found)
             with self.host.blame("suite", name, "score"):
-                results = suite.evaluate(self.evaluation(stage), self.runtime.progress(f"score {name}"))
+                results = suite.evaluate(data, self.runtime.progress(f"score {name}"))
             scores = scores_of(suite, results)
             kept.write_json("scores.json", scores.model_dump(mode="json"))
             kept.finish()

@@ -107,16 +107,17 @@ class Split:
 
     def evaluation(self, motion: Any, emotion: Any, threads: int, device: str) -> Evaluation:
         """What a suite may look at. `motion` and `emotion` are (N, K, T, C) array-likes or None."""
+        tracks: dict[str, Any] = dict(self._tracks)
         return Evaluation(
             clips=tuple(clip.id for clip in self.clips),
             lengths=self.lengths,
             space=self.dataset.space,
             motion=motion,
             emotion=emotion,
-            **self._tracks,
             appropriate=self.appropriate,
             threads=threads,
             device=device,
+            **tracks,
         )
 
 

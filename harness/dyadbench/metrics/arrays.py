@@ -78,32 +78,42 @@ def _checked(pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, approp
 def _official(
     pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, rows: list[list[int]], threads: int
 ) -> dict[str, float]:
-    from dyadbench.metrics.react_suites import _spread_of, official_arrays
-
-    found = official_arrays(pred, listener, speaker, rows, threads)
-    values = {name: float(per_clip.mean()) for name, per_clip in found.items()}
-    values["FRDvs"] = _spread_of(len(pred), lambda n: pred[n])[0]
-    return {name: values[name] for name in ("FRCorr", "FRDist", "FRDiv", "FRVar", "FRDvs", "FRSyn")}
+    results = _evaluate("ReactOfficialSuite", pred, listener, speaker, rows, threads)
+    return {name: results[name] for name in ("FRCorr", "FRDist", "FRDiv", "FRVar", "FRDvs", "FRSyn")}
 
 
 def _corrected(
     pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, rows: list[list[int]], threads: int
 ) -> dict[str, float]:
-    from dyadbench.api import FACEVERSE_58, Evaluation
-    from dyadbench.metrics.react_suites import ReactSuite
-
     if not np.isfinite(pred).all():
         clip = int(np.argwhere(~np.isfinite(pred))[0][0])
         raise ValueError(
             f"pred holds NaN or infinity in clip {clip}; the corrected suite scores finite predictions only"
         )
-    count = max(len(pred), len(listener))
-    matrix = np.zeros((count, count), bool)
+    return _evaluate("ReactSuite", pred, listener, speaker, rows, threads)
+
+
+def _evaluate(
+    suite: str, pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, rows: list[list[int]], threads: int
+) -> dict[str, float]:
+    from dyadbench.api import FACEVERSE_58, Evaluation
+    from dyadbench.metrics import react_suites
+
+    matrix = np.zeros((len(pred), len(listener)), bool)
     for n, row in enumerate(rows):
         matrix[n, row] = True
     data = Evaluation(
-        clips=tuple(map(str, range(len(pred)))), lengths=np.full(count, pred.shape[2]), space=FACEVERSE_58, motion=None, emotion=pred,
-        listener_motion=None, speaker_motion=None, listener_emotion=listener, speaker_emotion=speaker, appropriate=matrix, threads=threads,
-    )  # fmt: skip
-    results = ReactSuite().evaluate(data)
+        clips=tuple(map(str, range(len(pred)))),
+        lengths=np.full(max(len(pred), len(listener)), pred.shape[2]),
+        space=FACEVERSE_58,
+        motion=None,
+        emotion=pred,
+        listener_motion=None,
+        speaker_motion=None,
+        listener_emotion=listener,
+        speaker_emotion=speaker,
+        appropriate=matrix,
+        threads=threads,
+    )
+    results = getattr(react_suites, suite)().evaluate(data)
     return {name: float("nan") if result.value is None else result.value for name, result in results.items()}

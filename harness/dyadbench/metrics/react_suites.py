@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +23,7 @@ from dyadbench.metrics import react
 from dyadbench.metrics.frdist import Packed, frdist_clip
 
 ClipScores = dict[str, float]
+T = TypeVar("T")
 
 
 class References:
@@ -46,11 +47,9 @@ class References:
         return [self._packed[j] for j in self.of(clip)]
 
 
-def _over_clips(
-    count: int, threads: int, work: Callable[[int], ClipScores], progress: Progress | None
-) -> list[ClipScores]:
+def _over_clips(count: int, threads: int, work: Callable[[int], T], progress: Progress | None = None) -> list[T]:
     """`work` on every clip, on `threads` threads (the kernels release the interpreter)."""
-    found: list[ClipScores] = []
+    found: list[T] = []
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for done, scores in enumerate(pool.map(work, range(count)), 1):
             found.append(scores)
@@ -59,8 +58,38 @@ def _over_clips(
     return found
 
 
+def distinct(pred: np.ndarray) -> np.ndarray:
+    """(K,) for each sample the first one equal to it: copies need not be scored twice."""
+    first = np.arange(len(pred))
+    for k in range(1, len(pred)):
+        for j in range(k):
+            if first[j] == j and np.array_equal(pred[j], pred[k]):
+                first[k] = j
+                break
+    return first
+
+
+def frdist_of(data: Evaluation, references: References, progress: Progress | None) -> np.ndarray:
+    """(N, K) distances, computed once for both suites."""
+    if "frdist" not in data.memo:
+        read = _sub(data)
+        for n in range(len(data.clips)):
+            references.packed(n)  # before the threads start
+
+        def work(n: int) -> np.ndarray:
+            pred = read(n)
+            first = distinct(pred)
+            own = np.unique(first)
+            out = np.empty(len(pred))
+            out[own] = frdist_clip(pred[own], references.packed(n))
+            return out[first]
+
+        data.memo["frdist"] = np.stack(_over_clips(len(data.clips), data.threads, work, progress))
+    return np.asarray(data.memo["frdist"])
+
+
 def _result(values: Sequence[float], undefined: int = 0) -> Result:
-    """The mean over clips; a clip without a value makes an official number NaN, here it is left out and counted."""
+    """The mean over the clips that have a value; the others are counted."""
     per_clip = np.asarray(values, np.float64)
     missing = int(np.isnan(per_clip).sum())
     value = float(np.nanmean(per_clip)) if missing < len(per_clip) else None
@@ -116,27 +145,17 @@ def _spread_of(count: int, read: Callable[[int], np.ndarray]) -> tuple[float, np
     return value, np.full(count, value) if np.isnan(value) else spread.pseudo(cut, origin)
 
 
-def official_arrays(pred: Any, listener: np.ndarray, speaker: np.ndarray, rows: Sequence[Sequence[int]],
-                    threads: int = 1, progress: Progress | None = None) -> dict[str, np.ndarray]:  # fmt: skip
-    """Per-clip official values of FRCorr, FRDist (sums over K), FRDiv, FRVar, FRSyn (first sample); NaN propagates."""
-    packed: dict[int, Packed] = {}
-    for j in sorted({j for row in rows for j in row}):
-        packed[j] = Packed(listener[j], rows=False)
+def official_clip(pred: np.ndarray, listeners: np.ndarray, speaker: np.ndarray) -> ClipScores:
+    """The official values of one clip that are not FRDist: FRCorr a sum over K, FRSyn of the first sample; NaN propagates.
 
-    def work(n: int) -> ClipScores:
-        values = np.asarray(pred[n])
-        refs = np.stack([listener[j] for j in rows[n]])
-        found = react.ccc(values, refs).mean(2)  # (K, J)
-        return {
-            "FRCorr": float(found.max(1).sum()),
-            "FRDist": float(frdist_clip(values, [packed[j] for j in rows[n]]).sum()),
-            "FRDiv": react.diversity(values),
-            "FRVar": react.variance(values),
-            "FRSyn": float(react.official_offset(values[0], speaker[n])),
-        }
-
-    scores = _over_clips(len(rows), threads, work, progress)
-    return {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
+    pred (K, T, 25), listeners (J, T, 25), speaker (T, 25).
+    """
+    return {
+        "FRCorr": float(react.ccc(pred, listeners).mean(2).max(1).sum()),
+        "FRDiv": react.diversity(pred),
+        "FRVar": react.variance(pred),
+        "FRSyn": float(react.official_offset(pred[0], speaker)),
+    }
 
 
 class ReactOfficialSuite:
@@ -156,27 +175,22 @@ class ReactOfficialSuite:
         pass
 
     def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]:
-        references = References(data)
-        read = _sub(data)
-        rows = [references.of(n) for n in range(len(data.clips))]
-        listener = [references.listener(n) for n in range(len(data.clips))]
-        speaker = [np.asarray(data.speaker_emotion[n])[: data.lengths[n]] for n in range(len(data.clips))]
-        whole = _Reader(read)
-        found = official_arrays(whole, listener, speaker, rows, data.threads, progress)  # type: ignore[arg-type]
-        value, pseudo = _spread_of(len(data.clips), read)
-        results = {name: _result(values.tolist()) for name, values in found.items()}
-        results["FRDvs"] = Result(None if np.isnan(value) else value, pseudo)
-        return {column.id: results[column.id] for column in self.columns}
+        references, read = References(data), _sub(data)
+        distances = frdist_of(data, references, progress)
 
+        def work(n: int) -> ClipScores:
+            refs = np.stack([references.listener(j) for j in references.of(n)])
+            speaker = np.asarray(data.speaker_emotion[n])[: data.lengths[n]]
+            return {**official_clip(read(n), refs, speaker), "FRDist": float(distances[n].sum())}
 
-class _Reader:
-    """Clip n of the predictions, cut to its length."""
-
-    def __init__(self, read: Callable[[int], np.ndarray]):
-        self._read = read
-
-    def __getitem__(self, n: int) -> np.ndarray:
-        return self._read(n)
+        scores = _over_clips(len(data.clips), data.threads, work)
+        found = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
+        value, found["FRDvs"] = _spread_of(len(data.clips), read)
+        means = {name: float(values.mean()) for name, values in found.items()} | {"FRDvs": value}
+        return {
+            c.id: Result(None if np.isnan(means[c.id]) else means[c.id], found[c.id], int(np.isnan(found[c.id]).sum()))
+            for c in self.columns
+        }
 
 
 class ReactSuite:
@@ -201,16 +215,18 @@ class ReactSuite:
 
     def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]:
         references, read = References(data), _sub(data)
-        for n in range(len(data.clips)):
-            references.packed(n)  # before the threads start
+        distances = frdist_of(data, references, progress)
 
         def work(n: int) -> ClipScores:
             pred, speaker = read(n), np.asarray(data.speaker_emotion[n])[: data.lengths[n]]
             refs = [references.listener(j) for j in references.of(n)]
-            lags = np.array([react.best_lag(sample, speaker) for sample in pred])
+            first = distinct(pred)
+            lags = np.array([react.best_lag(pred[k], speaker) if first[k] == k else 0.0 for k in range(len(pred))])[
+                first
+            ]
             return {
                 "FRCorr": corrected_frcorr(pred, refs),
-                "FRDist": float(frdist_clip(pred, references.packed(n)).mean()),
+                "FRDist": float(distances[n].mean()),
                 "FRDiv": react.diversity(pred),
                 "FRVar": react.variance(pred),
                 "FRSyn": float(np.nanmean(lags)) if np.isfinite(lags).any() else float("nan"),
@@ -220,7 +236,7 @@ class ReactSuite:
                 "FRSyn_target": react.best_lag(references.listener(n), speaker),
             }
 
-        scores = _over_clips(len(data.clips), data.threads, work, progress)
+        scores = _over_clips(len(data.clips), data.threads, work)
         found = {name: [clip[name] for clip in scores] for name in scores[0]}
         results = {name: _result(values) for name, values in found.items() if name != "no lag"}
         results["FRSyn"] = _result(found["FRSyn"], int(sum(found["no lag"])))

@@ -14,16 +14,21 @@ from torch import Tensor, nn
 
 
 class KVCache:
-    """Keys and values of the positions generated so far, for one attention layer."""
+    """Keys and values of the positions generated so far, for one attention layer; of the last `limit` if given."""
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
+        self.limit = limit
         self.k: Tensor | None = None  # (B, H, T, C / H)
         self.v: Tensor | None = None
 
     def append(self, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
-        self.k = k if self.k is None else torch.cat([self.k, k], 2)
-        self.v = v if self.v is None else torch.cat([self.v, v], 2)
+        self.k, self.v = self._joined(self.k, k), self._joined(self.v, v)
         return self.k, self.v
+
+    def _joined(self, held: Tensor | None, new: Tensor) -> Tensor:
+        if held is not None:
+            new = torch.cat([held, new], 2)
+        return new if self.limit is None else new[:, :, -self.limit :]
 
     @property
     def length(self) -> int:
@@ -44,7 +49,7 @@ class Attention(nn.Module):
     """Multi-head attention of `x` on itself or on `memory`.
 
     A row whose mask forbids every key attends to all of them equally badly rather than giving NaN; callers that
-    care must not ask for such rows.
+    care must not ask for such rows. With `rotary`, a memory is taken to be on the same clock as `x`.
     """
 
     def __init__(self, dim: int, heads: int, *, dropout: float = 0.0, bias: bool = True, rotary: bool = False):
@@ -58,9 +63,13 @@ class Attention(nn.Module):
     def split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, C / H)
 
-    def keys(self, memory: Tensor) -> tuple[Tensor, Tensor]:
+    def keys(self, memory: Tensor, offset: int = 0) -> tuple[Tensor, Tensor]:
         """Keys and values of a memory, to be computed once and attended to many times."""
-        return self.split(self.key(memory)), self.split(self.value(memory))
+        return self._placed(self.split(self.key(memory)), offset), self.split(self.value(memory))
+
+    def _placed(self, x: Tensor, offset: int) -> Tensor:
+        """(B, H, T, C / H), turned by its positions where this attention is rotary."""
+        return rotate(x, torch.arange(offset, offset + x.shape[2], device=x.device)) if self.rotary else x
 
     def forward(
         self,
@@ -70,19 +79,30 @@ class Attention(nn.Module):
         cache: KVCache | None = None,
         offset: int = 0,
     ) -> Tensor:
-        """x: (B, Tq, C); memory: (B, Tk, C), or what `keys` gave; offset: position of the first query."""
-        q = self.split(self.query(x))
-        k, v = memory if isinstance(memory, tuple) else self.keys(x if memory is None else memory)
-        if self.rotary and memory is None:
-            places = torch.arange(offset, offset + x.shape[1], device=x.device)
-            q, k = rotate(q, places), rotate(k, places)
+        """x: (B, Tq, C); memory: (B, Tk, C), or what `keys` gave; offset: position of the first query.
+
+        A memory may have fewer rows, B / K: each is then shared by K neighbouring rows of x (the samples of one clip)
+        without being copied, and a mask must be the same for those.
+        """
+        q = self._placed(self.split(self.query(x)), offset)
+        if isinstance(memory, tuple):
+            k, v = memory
+        else:
+            k, v = self.keys(x, offset) if memory is None else self.keys(memory)
         if cache is not None:
             k, v = cache.append(k, v)
         if mask is not None:
             mask = mask | ~mask.any(-1, keepdim=True)
+        shared = q.shape[0] // k.shape[0]
+        if shared > 1:  # (B / K, H, K Tq, C / H): the samples' queries side by side
+            q = q.unflatten(0, (-1, shared)).transpose(1, 2).flatten(2, 3)
+            if mask is not None and mask.shape[-2] > 1:
+                mask = mask.repeat(*[1] * (mask.dim() - 2), shared, 1)
         mixed = F.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
         )
+        if shared > 1:
+            mixed = mixed.unflatten(2, (shared, -1)).transpose(1, 2).flatten(0, 1)
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 
@@ -120,7 +140,7 @@ class GatedBlock(nn.Module):
     """FIBER's gated cross-modal block (2206.07643, section 3): self-attention, gated cross-attention, feed-forward.
 
     alpha starts at 0, so the block begins as a plain one and only alpha learns at the first step; an alpha that
-    stays at 0 means that the other modality is ignored.
+    stays at 0 means that the other modality is ignored. `cross_rotary` is for a modality on the same clock.
     """
 
     def __init__(
@@ -132,11 +152,12 @@ class GatedBlock(nn.Module):
         dropout: float = 0.0,
         bias: bool = True,
         rotary: bool = False,
+        cross_rotary: bool = False,
     ):
         super().__init__()
         self.norm1, self.norm2, self.norm3, self.norm_cross = (nn.LayerNorm(dim, bias=bias) for _ in range(4))
         self.attention = Attention(dim, heads, dropout=dropout, bias=bias, rotary=rotary)
-        self.cross = Attention(dim, heads, dropout=dropout, bias=bias)
+        self.cross = Attention(dim, heads, dropout=dropout, bias=bias, rotary=cross_rotary)
         self.mlp = FeedForward(dim, hidden or 4 * dim, dropout=dropout, bias=bias)
         self.alpha = nn.Parameter(torch.zeros(()))
 
@@ -153,10 +174,10 @@ class GatedBlock(nn.Module):
         cache: KVCache | None = None,
         offset: int = 0,
     ) -> Tensor:
-        """x: (B, T, C); other: (B, S, C) or what `memory` gave."""
+        """x: (B, T, C); other: (B, S, C) or what `memory` gave, of B or fewer rows (see Attention)."""
         held = other if isinstance(other, tuple) else self.memory(other)
         own = self.attention(self.norm1(x), mask=mask, cache=cache, offset=offset)
-        x = x + own + self.alpha * self.cross(self.norm_cross(own), held, mask=cross_mask)
+        x = x + own + self.alpha * self.cross(self.norm_cross(own), held, mask=cross_mask, offset=offset)
         return x + self.mlp(self.norm2(x))
 
 
@@ -170,7 +191,14 @@ def sinusoid(length: int, dim: int, device: torch.device | str = "cpu", offset: 
     return table
 
 
-def block_causal_mask(queries: int, keys: int, block: int, device: torch.device | str = "cpu") -> Tensor:
-    """(queries, keys): the last `queries` of `keys` positions see every position of their own block and before."""
+def block_causal_mask(
+    queries: int, keys: int, block: int, device: torch.device | str = "cpu", window: int | None = None
+) -> Tensor:
+    """(queries, keys): the last `queries` of `keys` positions see every position of their own block and before.
+
+    With `window`, only the last `window` positions up to the end of their own block (a multiple of `block`).
+    """
     q = torch.arange(keys - queries, keys, device=device)[:, None] // block
-    return q >= torch.arange(keys, device=device)[None] // block
+    k = torch.arange(keys, device=device)[None] // block
+    seen = q >= k
+    return seen if window is None else seen & (q - k < window // block)

@@ -35,6 +35,7 @@ SHAPES: dict[str, tuple[tuple[str, float, float, float], ...]] = {
 }
 # What a speaker shows; mostly on another channel than the listener's reaction, so that copying is not reacting.
 SPEAKER_MARK = {"punch": "brow", "sad": "press", "question": "tilt", "laugh": "smile"}
+LIVELINESS = 0.12
 NOD_HZ, NOD_SECONDS = 2.6, 1.2  # fast nods of listeners; median durations measured 0.9 to 1.8 s
 LISTENING, SPEAKING = 0.70, 0.52  # probability of looking at the partner, measured
 KINDS = tuple(SHAPES)
@@ -133,7 +134,8 @@ def render(
     speaking = active(own.ipus, fps, frames)
     latents[:, [INDEX["jaw"], INDEX["round"]]] += _speech(rng, speaking, fps)
     noise = coloured(rng, fps, frames, len(LATENTS) + 1)
-    latents += coupling.noise * 0.3 * noise[: len(LATENTS)].T
+    liveliness = np.exp(LIVELINESS * affect)[:, None]  # a shared mood moves both more or less: motion-energy synchrony
+    latents += coupling.noise * 0.3 * liveliness * noise[: len(LATENTS)].T
     latents[:, INDEX["smile"]] += 0.6 * affect
     latents[:, INDEX["cheek"]] += 0.4 * affect
     share = np.where(speaking, SPEAKING, LISTENING)

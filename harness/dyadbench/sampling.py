@@ -1,0 +1,88 @@
+"""Drawing tokens, and the patch-wise autoregressive loop that methods share.
+
+Every row draws from numbers of its own, one uniform a token, so what else is in the batch cannot change it.
+R rows (clips x samples), N tokens, V codes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from dyadbench.api import Noise
+
+Step = Callable[[int, Tensor], Tensor]  # (first token of the patch, history (R, first)) -> logits (R, patch, V)
+
+
+def uniforms(
+    noise: Noise, clips: Sequence[str], k: int, n: int, purpose: str = "", device: torch.device | str = "cpu"
+) -> Tensor:
+    """(len(clips) * k, n) float64 in [0, 1): row b * k + s is the start of stream (clip b, sample s)."""
+    rows = [noise.stream(clip, sample, purpose).random(n) for clip in clips for sample in range(k)]
+    return torch.from_numpy(np.stack(rows)).to(device)
+
+
+def restrict(logits: Tensor, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None) -> Tensor:
+    """log-probabilities (..., V) after temperature, the k likeliest, then the nucleus of mass p; each row by itself.
+
+    Codes as likely as the k-th stay. top_p (1904.09751) keeps the likeliest codes until they hold p, one at least.
+    """
+    if temperature <= 0:
+        raise ValueError(f"temperature must be above 0, not {temperature}; for the likeliest code take top_k=1")
+    scores = logits.double() / temperature
+    if top_k is not None and top_k < scores.shape[-1]:
+        least = scores.topk(top_k, -1).values[..., -1:]
+        scores = scores.masked_fill(scores < least, -torch.inf)
+    if top_p is not None and top_p < 1:
+        ordered, place = scores.softmax(-1).sort(-1, descending=True, stable=True)
+        dropped = ordered.cumsum(-1) - ordered >= top_p
+        scores = scores.masked_fill(torch.zeros_like(dropped).scatter(-1, place, dropped), -torch.inf)
+    return scores.log_softmax(-1)
+
+
+def draw(
+    logits: Tensor,
+    uniform: Tensor,
+    *,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> Tensor:
+    """One code for each row by the inverse of its distribution function: logits (..., V), uniform (...) -> ids (...).
+
+    Raises ValueError for a temperature of 0 or below. -inf marks a code that must not be drawn.
+    """
+    p = restrict(logits, temperature=temperature, top_k=top_k, top_p=top_p).exp()
+    below = p.cumsum(-1)
+    ids = (below <= uniform[..., None].to(below) * below[..., -1:]).sum(-1)
+    last = p.shape[-1] - 1 - (p > 0).flip(-1).int().argmax(-1)  # rounding must not step past the last possible code
+    return ids.minimum(last)
+
+
+def autoregress(
+    step: Step,
+    uniform: Tensor,
+    *,
+    patch: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    top_p: float | None = None,
+) -> Tensor:
+    """Generates N tokens patch by patch; the tokens of a patch are drawn independently given all before them.
+
+    uniform: (R, N) with N a multiple of `patch`; `step` sees what was drawn so far and may keep a cache of its own,
+    as it is called with each patch once and in order. Returns ids (R, N).
+    """
+    rows, n = uniform.shape
+    if n % patch:
+        raise ValueError(f"{n} tokens are not whole patches of {patch}: pad, then crop")
+    ids = torch.zeros(rows, n, dtype=torch.long, device=uniform.device)
+    for first in range(0, n, patch):
+        logits = step(first, ids[:, :first])
+        ids[:, first : first + patch] = draw(
+            logits, uniform[:, first : first + patch], temperature=temperature, top_k=top_k, top_p=top_p
+        )
+    return ids
