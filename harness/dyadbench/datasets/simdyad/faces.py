@@ -35,7 +35,7 @@ SHAPES: dict[str, tuple[tuple[str, float, float, float], ...]] = {
 }
 # What a speaker shows; mostly on another channel than the listener's reaction, so that copying is not reacting.
 SPEAKER_MARK = {"punch": "brow", "sad": "press", "question": "tilt", "laugh": "smile"}
-LIVELINESS = 0.12
+LIVELINESS = 0.2
 NOD_HZ, NOD_SECONDS = 2.6, 1.2  # fast nods of listeners; median durations measured 0.9 to 1.8 s
 LISTENING, SPEAKING = 0.70, 0.52  # probability of looking at the partner, measured
 KINDS = tuple(SHAPES)

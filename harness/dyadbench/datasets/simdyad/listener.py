@@ -20,7 +20,7 @@ REACTIONS: dict[str, tuple[tuple[str, float], ...]] = {
 }
 SPONTANEOUS = {"nod": 1.0, "smile": 0.6, "brow": 0.6, "tilt": 1.0, "press": 1.2}  # a minute, whatever the partner does
 LATENCY = 0.55  # seconds, median; reactions about 700 ms late feel best, onsets come a little earlier
-VERBAL = 0.45  # share of nods to a cue that come with a spoken backchannel
+VERBAL = 0.5  # share of nods to a cue that come with a spoken backchannel
 
 
 @dataclass(frozen=True)
