@@ -31,6 +31,8 @@ def dyadbench_datasets() -> list[Entry]:
 
 @hookimpl
 def dyadbench_suites() -> list[Entry]:
+    from dyadbench.metrics.l2l_suite import L2LConfig
+
     react = "dyadbench.metrics.react_suites"
     return [
         Entry(

@@ -256,23 +256,26 @@ def _cell(boot: Any, method: int, column: int, records: Sequence[Record], suite:
 
 def _mark_best(rows: list[Row], columns: Sequence[Column]) -> list[Row]:
     """Best only where the interval allows the word: no other ranked row's interval reaches better values."""
-    ranked = [row for row in rows if row.rank is not None]
+    best: set[tuple[str, str]] = set()  # (method, column)
     for column in columns:
         if not column.ranked or column.direction == "match":
             continue
         sign = -1 if column.direction == "max" else 1
         spans = {
             row.method: sorted((sign * c.low, sign * c.high))
-            for row in ranked
-            if (c := row.cells[column.id]).low is not None and c.high is not None
+            for row in rows
+            if row.rank is not None and (c := row.cells[column.id]).low is not None and c.high is not None
         }
-        for row in ranked:
-            mine = spans.get(row.method)
-            others = [span for name, span in spans.items() if name != row.method]
-            if mine and others and mine[1] < min(span[0] for span in others):
-                cells = {**row.cells, column.id: row.cells[column.id].model_copy(update={"best": True})}
-                rows[rows.index(row)] = row = row.model_copy(update={"cells": cells})
-    return rows
+        for name, span in spans.items():
+            others = [other for method, other in spans.items() if method != name]
+            if others and span[1] < min(other[0] for other in others):
+                best.add((name, column.id))
+
+    def marked(row: Row) -> Row:
+        cells = {c: cell.model_copy(update={"best": (row.method, c) in best}) for c, cell in row.cells.items()}
+        return row.model_copy(update={"cells": cells})
+
+    return [marked(row) for row in rows]
 
 
 def check_sanity(table: Table, rules: Sequence[Sanity]) -> list[str]:

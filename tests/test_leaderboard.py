@@ -1,0 +1,287 @@
+"""Records, statistics, claims and tables."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dyadbench.api import Column, DyadbenchError
+from dyadbench.claims import load_claims
+from dyadbench.leaderboard import Sanity, check_sanity, compare, make_table, records_below, write_leaderboards
+from dyadbench.record import Record, Score, SuiteScores, load_record, record_path, save_record
+from dyadbench.render import csv_text, escape, markdown_page
+from dyadbench.stats import bootstrap, interval, losses, overall, ranks
+
+ROOT = Path(__file__).parents[1]
+COLUMNS = (
+    Column("FRCorr", "max"), Column("FRDist", "min"),
+    Column("FRVar", "match", target="FRVar_target"), Column("FRVar_target", "match", ranked=False, target="FRVar_target"),
+)  # fmt: skip
+SESSIONS = [f"s{i // 4}" for i in range(40)]
+
+
+def record(method: str, level: float, seed: int = 0, **change: object) -> Record:
+    """A made-up record whose quality in every column falls with `level`."""
+    rng = np.random.default_rng([int(level * 1000), seed])
+    values = {
+        "FRCorr": 1 - level + 0.05 * rng.standard_normal(40), "FRDist": level + 0.05 * rng.standard_normal(40),
+        "FRVar": 0.1 + level + 0.01 * rng.standard_normal(40), "FRVar_target": np.full(40, 0.1),
+    }  # fmt: skip
+    scores = SuiteScores(
+        versions=dict.fromkeys(values, 1),
+        scores={name: Score(value=float(v.mean())) for name, v in values.items()},
+        per_clip={name: v.tolist() for name, v in values.items()},
+    )
+    fields: dict[str, object] = {
+        "key": "k" * 64, "benchmark": "toy", "benchmark_config": {"suite": "react2024", "also": [], "track": "online", "split": "test", "samples": 3},
+        "method": method, "preset": None, "method_config": {"predictor": {"name": method}}, "plugin": ("p", "1"), "entry_version": 1,
+        "calibration": False, "trained": True, "seed": seed, "clips": [f"c{i}" for i in range(40)], "sessions": SESSIONS,
+        "dataset": {"name": "simdyad", "digest": "d" * 64, "simulated": True, "split": "test"}, "suites": {"react2024": scores},
+        "measured": {"lookahead": 0, "realtime_factor": 12.0}, "provenance": {},
+    }  # fmt: skip
+    return Record.model_validate(fields | change)
+
+
+# --- statistics -----------------------------------------------------------------------------------------
+
+
+def test_draws_are_shared_so_equal_methods_never_differ() -> None:
+    values = np.random.default_rng(0).random((1, 40, 2))
+    boot = bootstrap([values, values.copy()], SESSIONS)
+    assert np.array_equal(boot.draws[:, 0], boot.draws[:, 1])
+
+
+def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
+    rng, hits = np.random.default_rng(1), 0
+    for trial in range(200):
+        sessions = rng.normal(0, 1, 30).repeat(3) + rng.normal(0, 0.5, 90)
+        boot = bootstrap([sessions[None, :, None]], [str(i // 3) for i in range(90)], draws=400, seed=trial)
+        found = interval(boot.draws[:, 0, 0])
+        assert found is not None
+        hits += found.low <= 0 <= found.high
+    assert 0.88 <= hits / 200 <= 0.99, "resampling clips instead of sessions would cover about 75 %"
+
+
+def test_undefined_clips_are_left_out_and_one_session_gives_no_interval() -> None:
+    values = np.array([[[1.0], [np.nan], [3.0]]])
+    boot = bootstrap([values], ["a", "b", "c"], draws=500)
+    assert boot.point[0, 0] == 2.0
+    assert set(np.unique(boot.draws[np.isfinite(boot.draws)])) <= {1.0, 1.5, 2.0, 2.5, 3.0, 5 / 3, 7 / 3}
+    assert not bootstrap([values], ["a", "a", "a"]).informative
+
+
+def test_seeds_are_a_second_level() -> None:
+    spread = np.stack([np.full((40, 1), float(s)) for s in range(3)])
+    draws = bootstrap([spread], SESSIONS).draws[:, 0, 0]
+    assert draws.std() > 0.3, "constant clips, so all the spread is the seeds'"
+    assert abs(draws.mean() - 1) < 0.1
+
+
+def test_ranks_ties_and_match() -> None:
+    values = np.array([[0.9, 1.0, 0.10, 0.1], [0.5, 2.0, 0.5, 0.1], [0.5, 2.0, -0.3, 0.1]])
+    loss = losses(values, COLUMNS)
+    assert loss.shape == (3, 3)
+    assert ranks(loss)[:, 0].tolist() == [1.0, 2.5, 2.5]
+    assert overall(loss).tolist() == [1.0, 2.0, 2.0]
+
+
+# --- tables ---------------------------------------------------------------------------------------------
+
+
+def test_order_intervals_and_calibration() -> None:
+    table = make_table(
+        [record("good", 0.1), record("bad", 0.5), record("oracle", 0.0, calibration=True)], "react2024", COLUMNS
+    )
+    assert [(row.method, row.rank, row.rank_low, row.rank_high) for row in table.rows] == [
+        ("good", 1, 1, 1), ("bad", 2, 2, 2), ("oracle", None, None, None),
+    ]  # fmt: skip
+    cell = table.rows[0].cells["FRCorr"]
+    assert cell.low is not None and cell.value is not None and cell.high is not None
+    assert cell.low < cell.value < cell.high
+    assert cell.best
+    assert not table.rows[1].cells["FRCorr"].best
+
+
+def test_best_is_said_only_where_the_interval_allows() -> None:
+    near = make_table([record("one", 0.1), record("two", 0.1, seed=1)], "react2024", COLUMNS)
+    assert not any(row.cells["FRCorr"].best for row in near.rows)
+    assert {(row.rank_low, row.rank_high) for row in near.rows} == {(1, 2)}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"measured": {"lookahead": 7}}, "7 frames ahead"),
+        ({"measured": {"lookahead": None}}, "whole clip"),
+        ({"calibration": True}, "calibration"),
+    ],
+)
+def test_what_is_not_ranked_says_why(change: dict[str, object], reason: str) -> None:
+    table = make_table([record("fair", 0.3), record("odd", 0.1, **change)], "react2024", COLUMNS)
+    [odd] = [row for row in table.rows if row.method == "odd"]
+    assert odd.rank is None
+    assert reason in odd.reason
+    assert reason in markdown_page([table])
+
+
+def test_an_undefined_column_is_not_ranked_and_never_zero() -> None:
+    broken = record("broken", 0.1).model_dump()
+    broken["suites"]["react2024"]["scores"]["FRCorr"] = {"value": None, "undefined": 40}
+    broken["suites"]["react2024"]["per_clip"]["FRCorr"] = [None] * 40
+    table = make_table([record("fair", 0.3), Record.model_validate(broken)], "react2024", COLUMNS)
+    [row] = [row for row in table.rows if row.method == "broken"]
+    assert row.rank is None
+    assert row.cells["FRCorr"].value is None
+    assert "n/a (40 undefined)" in markdown_page([table])
+
+
+def test_other_data_and_other_versions_are_set_apart() -> None:
+    other = record(
+        "elsewhere", 0.1, dataset={"name": "simdyad", "digest": "e" * 64, "simulated": True, "split": "test"}
+    )
+    old = record("old", 0.1).model_dump()
+    old["suites"]["react2024"]["versions"]["FRCorr"] = 0
+    table = make_table([record("a", 0.2), record("b", 0.3), other, Record.model_validate(old)], "react2024", COLUMNS)
+    assert [row.method for row in table.rows] == ["a", "b"]
+    assert any("elsewhere" in note for note in table.notes)
+    assert any("old" in note and "version" in note for note in table.notes)
+
+
+def test_sanity() -> None:
+    table = make_table([record("oracle", 0.2, calibration=True), record("cheat", 0.1)], "react2024", COLUMNS)
+    [found] = check_sanity(table, [Sanity("oracle", "FRCorr")])
+    assert "cheat" in found and "oracle" in found
+    assert "must be 0" in check_sanity(table, [Sanity("oracle", "FRDist", 0.0)])[0]
+    assert not check_sanity(
+        make_table([record("oracle", 0.0, calibration=True), record("fair", 0.3)], "react2024", COLUMNS),
+        [Sanity("oracle", "FRCorr")],
+    )
+
+
+# --- files ----------------------------------------------------------------------------------------------
+
+
+def _write(root: Path, records: list[Record]) -> None:
+    (root / "leaderboards" / "claims").mkdir(parents=True, exist_ok=True)
+    for each in records:
+        save_record(each, record_path(root / "leaderboards", each))
+
+
+def test_regeneration_is_byte_identical_and_drift_is_seen(tmp_path: Path) -> None:
+    records = [record(name, level, seed) for name, level in (("a", 0.1), ("b", 0.4)) for seed in (0, 1)]
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        random.Random(name).shuffle(records)
+        _write(tmp_path / name, records)
+        (tmp_path / name / "README.md").write_text("x\n<!-- headline:begin -->\n<!-- headline:end -->\n")
+        assert write_leaderboards(tmp_path / name, {"react2024": COLUMNS}).drift
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
+    assert all((tmp_path / "one" / f).read_bytes() == (tmp_path / "two" / f).read_bytes() for f in files)
+    assert not write_leaderboards(tmp_path / "one", {"react2024": COLUMNS}, check=True).drift
+    table = tmp_path / "one" / "leaderboards" / "toy.md"
+    kept = table.read_text()
+    table.write_text(kept.replace("0.", "1.", 1))
+    assert write_leaderboards(tmp_path / "one", {"react2024": COLUMNS}, check=True).drift == ("leaderboards/toy.md",)
+    assert table.read_text() != kept, "a check writes nothing"
+    assert "toy" in (tmp_path / "one" / "README.md").read_text()
+
+
+def test_simulated_and_real_never_share_a_table(tmp_path: Path) -> None:
+    real = record("real", 0.2, dataset={"name": "react2024", "digest": "d" * 64, "simulated": False, "split": "test"})
+    _write(tmp_path, [record("sim", 0.1), real])
+    with pytest.raises(DyadbenchError, match="simulated and on real"):
+        write_leaderboards(tmp_path, {"react2024": COLUMNS})
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.text(min_size=1, max_size=20))
+def test_any_method_name_survives_the_files(name: str) -> None:
+    if not name.isprintable() or not name.strip():
+        return
+    table = make_table([record(name, 0.1)], "react2024", COLUMNS)
+    row = next(line for line in markdown_page([table]).splitlines() if line.startswith("| 1 "))
+    assert "<" not in row.replace("&lt;", "")
+    assert row.replace("\\|", "").count("|") == len(COLUMNS) + 6
+
+
+def test_hostile_names_are_escaped() -> None:
+    assert escape("<script>|`x`*") == "&lt;script&gt;\\|\\`x\\`\\*"
+    table = make_table([record("=1+1", 0.1)], "react2024", COLUMNS)
+    assert ",'=1+1," in csv_text([table])
+
+
+def test_a_record_reads_back_and_bad_ones_are_named(tmp_path: Path) -> None:
+    path = record_path(tmp_path, record("a/../b", 0.2))
+    save_record(record("a/../b", 0.2), path)
+    assert path.resolve().is_relative_to(tmp_path.resolve())
+    assert load_record(path).suites["react2024"].per_clip["FRCorr"] == pytest.approx(
+        record("a/../b", 0.2).suites["react2024"].per_clip["FRCorr"], rel=1e-6
+    )
+    whole = json.loads(path.read_text())
+    bad = {
+        "future": (json.dumps({**whole, "format": "dyadbench-record/9"}), "newer dyadbench"),
+        "nan": (path.read_text().replace('"seed": 0', '"seed": NaN'), "NaN"),
+        "deep": ("[" * 100_000 + "]" * 100_000, "nested deeper"),
+        "cut": (path.read_text()[:200], "cut.json"),
+        "short": (json.dumps({**whole, "clips": whole["clips"][:-1]}), "differ in number"),
+        "extra": (json.dumps({**whole, "rank": 1}), "rank"),
+    }
+    for name, (text, message) in bad.items():
+        (tmp_path / f"{name}.json").write_text(text)
+        with pytest.raises(DyadbenchError, match=message):
+            load_record(tmp_path / f"{name}.json")
+
+
+def test_compare_is_paired(tmp_path: Path) -> None:
+    found = compare([record("a", 0.1), record("b", 0.2)], "a", "b", "react2024", COLUMNS)
+    [difference] = [d for d in found.differences if d.column == "FRCorr"]
+    assert difference.low is not None and difference.high is not None
+    assert difference.low < 0.1 < difference.high
+    assert difference.low > 0
+    assert len(found.extremes["FRCorr"]) == 5
+    with pytest.raises(DyadbenchError, match="there are: a"):
+        compare([record("a", 0.1)], "a", "b", "react2024", COLUMNS)
+
+
+# --- claims and what is committed -----------------------------------------------------------------------
+
+
+def test_every_published_number_is_there() -> None:
+    claims = load_claims(ROOT / "leaderboards" / "claims")
+    number = lambda value: str(float(value)) if str(value).replace(".", "").replace("-", "").isdigit() else value  # noqa: E731
+    rows = sorted(
+        (c.benchmark, c.dataset, c.split, c.task, c.method, c.metric, number(c.value), c.note, c.source) for c in claims
+    )
+    assert len(rows) == 501
+    assert (
+        hashlib.sha256(repr(rows).encode()).hexdigest()
+        == "d40f2c06a3aeb34aa8be11402f37b4c807d42f68012fb0d48cbca60ecff3207d"
+    )
+
+
+def test_the_table_that_mixes_scales_says_so() -> None:
+    mixed = [c for c in load_claims(ROOT / "leaderboards" / "claims") if c.metric == "FRCorr" and c.value == 0.85]
+    assert mixed
+    assert all("mixes two scales" in c.warning for c in mixed)
+
+
+def test_committed_records_are_readable_and_of_known_benchmarks() -> None:
+    from dyadbench.host import Host
+
+    host = Host()
+    known = {entry.name for entry in host.entries("benchmark")}
+    records = records_below(ROOT / "leaderboards")
+    assert records
+    assert {each.benchmark for each in records} <= known
+    for each in records:
+        oracle = each.method == "oracle"
+        assert not oracle or not any(
+            score.undefined for score in each.suites[each.benchmark_config["suite"]].scores.values()
+        )
