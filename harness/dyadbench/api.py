@@ -8,13 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
 
-import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict
 
-Array = NDArray[np.float32]
+if TYPE_CHECKING:  # annotations only: `dyadbench list` must not wait for numpy
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Array = NDArray[np.float32]
+    State = dict[str, NDArray[Any]]
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name not in ("Array", "State"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import numpy as np
+        from numpy.typing import NDArray
+
+        return NDArray[np.float32] if name == "Array" else dict[str, NDArray[Any]]
+
+
 Direction = Literal["max", "min", "match"]
 TrackName = Literal["online", "offline"]
 
@@ -226,9 +240,6 @@ class TrainData(Protocol):
     def clips(self, split: str) -> Sequence[Clip]: ...
 
     def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]: ...
-
-
-State = dict[str, NDArray[Any]]
 
 
 @runtime_checkable

@@ -31,7 +31,7 @@ def dyadbench_datasets() -> list[Entry]:
 
 @hookimpl
 def dyadbench_suites() -> list[Entry]:
-    from dyadbench.metrics.l2l_suite import L2LConfig
+    from dyadbench.metrics.config import L2LConfig
 
     react = "dyadbench.metrics.react_suites"
     return [
@@ -46,6 +46,7 @@ def dyadbench_suites() -> list[Entry]:
             "l2l",
             1,
             "dyadbench.metrics.l2l_suite:L2LSuite",
+            L2LConfig,
             summary="Learning2Listen's metrics, expression and rotation",
         ),
     ]

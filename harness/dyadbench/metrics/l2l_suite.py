@@ -19,13 +19,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dyadbench.api import Column, Config, Evaluation, Progress, Result
+from dyadbench.api import Column, Evaluation, Progress, Result
+from dyadbench.metrics.config import L2LConfig
 from dyadbench.metrics.frechet import (
     Moments,
     distance_from_root,
@@ -39,14 +39,6 @@ from dyadbench.metrics.l2l_clips import Floats, as_array, pcc, variation
 from dyadbench.metrics.shannon import assign, centroids_for, entropy
 
 GROUPS = ("expression", "rotation")
-
-
-class L2LConfig(Config):
-    """Clusters of the Shannon index, the seed of their k-means, and a folder that keeps centroids (None: memory)."""
-
-    clusters: Mapping[str, int] = {"expression": 15, "rotation": 9}
-    seed: int = 0
-    cache: Path | None = None
 
 
 def _columns() -> tuple[Column, ...]:

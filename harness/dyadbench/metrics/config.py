@@ -1,0 +1,16 @@
+"""Configurations of suites; importing them is cheap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from dyadbench.api import Config
+
+
+class L2LConfig(Config):
+    """Clusters of the Shannon index, the seed of their k-means, and a folder that keeps centroids (None: memory)."""
+
+    clusters: Mapping[str, int] = {"expression": 15, "rotation": 9}
+    seed: int = 0
+    cache: Path | None = None

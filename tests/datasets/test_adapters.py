@@ -1,0 +1,306 @@
+"""The adapters on small folders in the exact released layouts."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dyadbench.api import Dataset, DyadbenchError
+from dyadbench.datasets.config import L2LConfig, LMConfig, ReactConfig
+from dyadbench.datasets.features import mel_128, mfcc_78
+from dyadbench.datasets.l2l import L2LDataset, bilateral, part_file
+from dyadbench.datasets.lm_listener import LMListenerDataset
+from dyadbench.datasets.neighbours import build, clip_key
+from dyadbench.datasets.npy import BadFile, read_npy, read_rows
+from dyadbench.datasets.react import ReactDataset
+
+RNG = np.random.default_rng(0)
+
+
+# --- REACT ----------------------------------------------------------------------------------------------
+
+
+def _react(root: Path, rows: dict[str, list[tuple[str, str]]]) -> Path:
+    """A folder with the given csv rows; values tell clip and person apart."""
+    (root / "data").mkdir(parents=True)
+    for split, pairs in rows.items():
+        lines = [",speaker_path,listener_path", *(f"{i},{a},{b}" for i, (a, b) in enumerate(pairs))]
+        (root / "data" / f"{split}.csv").write_text("\n".join(lines) + "\n")
+        for path in [p for pair in pairs for p in pair]:
+            *head, person, clip = path.split("/")
+            motion = root / split / "3D_FV_files" / f"{path}.npy"
+            motion.parent.mkdir(parents=True, exist_ok=True)
+            np.save(motion, np.full((751, 1, 58), sum(map(ord, path)) % 97, np.float32))
+            released = {"Expert_video": "P1", "P25": "P1", "FC1": "P1", "Novice_video": "P2", "P26": "P2", "FC2": "P2"}[
+                person
+            ]
+            felt = root / split / "Emotion" / "/".join([*head, released]) / f"{clip}.csv"
+            felt.parent.mkdir(parents=True, exist_ok=True)
+            row = ",".join(["1"] * 15 + ["0.5", "-0.5"] + ["0.125"] * 8)
+            felt.write_text(",".join(f"c{i}" for i in range(25)) + "\n" + (row + "\n") * 750)
+    np.save(root / "mean_face.npy", np.full((1, 1, 58), 2.0, np.float32))
+    np.save(root / "std_face.npy", np.full((1, 1, 58), 4.0, np.float32))
+    return root
+
+
+PAIRS = {
+    "val": [
+        ("NoXI/065/Expert_video/1", "NoXI/065/Novice_video/1"),
+        ("NoXI/065/Expert_video/2", "NoXI/065/Novice_video/2"),
+        ("RECOLA/group-1/P25/1", "RECOLA/group-1/P26/1"),
+        ("UDIVA/talk/005013/FC1/1", "UDIVA/talk/005013/FC2/1"),
+    ]
+}
+
+
+def _global(root: Path) -> np.ndarray:
+    names = ["RECOLA/group-1/1", "NOXI/065/2", "UDIVA/005013_talk/1", "NOXI/065/1", "NOXI/070/9"]
+    (root / "tool").mkdir()
+    (root / "tool" / "data_indices.csv").write_text(",x\n" + "".join(f"{i},{name}\n" for i, name in enumerate(names)))
+    whole = np.eye(10)
+    whole[3, 0] = whole[8, 4] = 1  # (NoXI 1 -> RECOLA 1); row 8 is NoXI 1's other role, column 4 an unused clip
+    whole[8, 5] = 1
+    np.save(root / "Approprirate_facial_reaction.npy", whole)
+    return whole
+
+
+def test_react_reads_both_roles_and_every_site(tmp_path: Path) -> None:
+    root = _react(tmp_path / "r", PAIRS)
+    _global(root)
+    data = ReactDataset(ReactConfig(), root)
+    assert isinstance(data, Dataset)
+    clips = data.clips("val")
+    assert len(clips) == 8
+    assert clips[0].session == clips[1].session == "NoXI/065"
+    assert len({clip.id for clip in clips}) == 8
+    first, mirrored = data.dyad("val", 0), data.dyad("val", 4)
+    assert first.speaker.motion.shape == (750, 58)
+    assert first.speaker.emotion is not None and first.speaker.emotion.shape == (750, 25)
+    assert np.array_equal(first.speaker.motion, mirrored.listener.motion)
+    raw = sum(map(ord, PAIRS["val"][0][0])) % 97
+    assert first.speaker.motion[0, 0] == raw - 2.0
+    scaled = ReactDataset(ReactConfig(normalise="standardise"), root).dyad("val", 0)
+    assert scaled.speaker.motion[0, 0] == (raw - 2.0) / 4.0
+    assert not data.simulated
+
+
+def test_react_neighbours_follow_the_index_not_the_row(tmp_path: Path) -> None:
+    root = _react(tmp_path / "r", PAIRS)
+    _global(root)
+    matrix = ReactDataset(ReactConfig(), root).appropriate("val")
+    assert matrix.shape == (8, 8)
+    assert matrix[0, 2], "NoXI 1 -> RECOLA 1"
+    assert matrix[4, 2], "NoXI 1 mirrored -> RECOLA 1"
+    assert matrix.sum() == 8 + 2
+
+
+def test_keys_of_all_sites() -> None:
+    assert clip_key("NoXI/065_2016-04-14/Expert_video/3") == "NOXI/065_2016-04-14/3"
+    assert clip_key("UDIVA/talk/005013/FC1/1") == "UDIVA/005013_talk/1"
+    with pytest.raises(BadFile, match=r"1 csv rows have no entry.*NoXI/9"):
+        build(np.eye(2), ["NOXI/1/1"], ["NoXI/9/Expert_video/1"])
+
+
+def test_react_says_what_is_missing(tmp_path: Path) -> None:
+    root = _react(tmp_path / "r", PAIRS)
+    with pytest.raises(BadFile, match="nobody knows which reactions"):
+        ReactDataset(ReactConfig(), root).appropriate("val")
+    (root / "val/Emotion/RECOLA/group-1/P1/1.csv").unlink()
+    with pytest.raises(BadFile, match=r"RECOLA/group-1/P1/1\.csv is missing"):
+        ReactDataset(ReactConfig(), root).dyad("val", 2)
+    with pytest.raises(DyadbenchError, match="not a REACT folder"):
+        ReactDataset(ReactConfig(), tmp_path)
+    with pytest.raises(DyadbenchError, match="train, val, test"):
+        ReactDataset(ReactConfig(), root).clips("dev")
+
+
+def test_the_digest_follows_the_content(tmp_path: Path) -> None:
+    root = _react(tmp_path / "r", PAIRS)
+    before = ReactDataset(ReactConfig(), root).digest
+    assert ReactDataset(ReactConfig(), root).digest == before
+    np.save(root / "mean_face.npy", np.zeros((1, 1, 58), np.float32))
+    assert ReactDataset(ReactConfig(), root).digest != before
+
+
+# --- Learning2Listen ------------------------------------------------------------------------------------
+
+
+def _l2l(root: Path, person: str, windows: int = 6) -> Path:
+    """Windows 0-2 are video 7 from frame 0, then a gap, then 3-5 of video 8."""
+    for half in ("train", "test"):
+        for part in ("list_faces", "speak_faces", "speak_audio", "speak_files"):
+            path = part_file(root, person, half, part)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if part == "speak_audio":
+                np.save(path, RNG.standard_normal((windows, 256, 128)).astype(np.float32))
+            elif part == "speak_files":
+                starts = [0, 64, 128, 0, 64, 999]
+                np.save(
+                    path, np.array([[(7 if i < 3 else 8, 0, starts[i] + t) for t in range(64)] for i in range(windows)])
+                )
+            else:
+                np.save(path, RNG.standard_normal((windows, 64, 184)).astype(np.float32))
+    return root
+
+
+@pytest.mark.parametrize(("person", "side"), [("trevor", "p0"), ("fallon", "p1")])
+def test_l2l_knows_the_listeners_side(tmp_path: Path, person: str, side: str) -> None:
+    root = _l2l(tmp_path, person)
+    faces = np.load(root / "data" / person / "test" / f"{side}_list_faces_clean_deca.npy")
+    dyad = L2LDataset(L2LConfig(person=person, unit="window"), root).dyad("test", 4, ("mel-128",))
+    assert np.array_equal(dyad.listener.motion, faces[4, :, :56])
+    assert dyad.speaker.audio["mel-128"].shape == (256, 128)
+
+
+def test_l2l_stitches_consecutive_windows_only(tmp_path: Path) -> None:
+    data = L2LDataset(L2LConfig(), _l2l(tmp_path, "trevor"))
+    assert isinstance(data, Dataset)
+    assert [clip.frames for clip in data.clips("test")] == [192, 128, 64]
+    assert [clip.session for clip in data.clips("test")] == ["7", "8", "8"]
+    train, val = data.clips("train"), data.clips("val")
+    assert not {clip.session for clip in train} & {clip.session for clip in val}
+
+
+def test_l2l_standardisations_differ_as_documented(tmp_path: Path) -> None:
+    root = _l2l(tmp_path, "trevor")
+    faces = np.load(part_file(root, "trevor", "train", "list_faces"))[..., :56].astype(np.float64)
+    raw = L2LDataset(L2LConfig(unit="window"), root).dyad("test", 0).listener.motion
+    for mode, scale in (("feature", faces.std((0, 1))), ("l2l_released", faces.std(1).std(0))):
+        found = L2LDataset(L2LConfig(unit="window", standardise=mode), root).dyad("test", 0).listener.motion
+        assert np.allclose(found, (raw - faces.mean((0, 1))) / (scale + 1e-10), rtol=1e-4)
+
+
+def test_bilateral_smoothing_keeps_edges_and_constants() -> None:
+    constant = np.full((20, 2), 3.0, np.float32)
+    assert np.allclose(bilateral(constant), constant)
+    step = np.where(np.arange(20)[:, None] < 10, 0.0, 500.0).astype(np.float32)
+    assert np.allclose(bilateral(step), step), "a jump far beyond sigma is not smoothed"
+    noise = RNG.standard_normal((200, 3)).astype(np.float32)
+    assert bilateral(noise).std() < 0.6 * noise.std()
+
+
+def test_l2l_faults_are_named(tmp_path: Path) -> None:
+    root = _l2l(tmp_path, "trevor")
+    path = part_file(root, "trevor", "test", "speak_audio")
+    np.save(path, np.load(path)[:3])
+    with pytest.raises(BadFile, match="3 windows, its speak_files has 6"):
+        L2LDataset(L2LConfig(), root).dyad("test", 0, ("mel-128",))
+    with pytest.raises(DyadbenchError, match=r"no person 'conan'.*trevor"):
+        L2LDataset(L2LConfig(person="conan"), root)
+
+
+# --- LM-Listener ----------------------------------------------------------------------------------------
+
+
+def _segment(frames: int = 100) -> dict[str, object]:
+    make = lambda size: RNG.standard_normal((frames, size)).astype(np.float32)  # noqa: E731
+    words = [{"text": "so", "end": 0.4}, {"text": "yes", "end": 1.1}]
+    return {
+        "fname": "video1", "split_start_frame": 240, "split_end_frame": 240 + frames, "p0_exp": make(50), "p0_pose": make(6),
+        "p1_exp": torch.from_numpy(make(50)), "p1_pose": make(6), "during_words": words,
+    }  # fmt: skip
+
+
+def _lm(root: Path, segments: object) -> Path:
+    folder = root / "dataset" / "trevor"
+    folder.mkdir(parents=True, exist_ok=True)
+    for split in ("train", "val", "test"):
+        torch.save(segments, folder / f"segments_{split}.pth")
+    return root
+
+
+def test_lm_listener_reads_sides_words_and_cuts(tmp_path: Path) -> None:
+    segment = _segment(300)
+    data = LMListenerDataset(LMConfig(), _lm(tmp_path, [segment]))
+    assert isinstance(data, Dataset)
+    dyad = data.dyad("test", 0)
+    assert dyad.clip.frames == 240
+    assert np.array_equal(dyad.listener.motion[:, :50], segment["p0_exp"][:240])  # type: ignore[index]
+    assert np.array_equal(dyad.speaker.motion[:, 50:], segment["p1_pose"][:240])  # type: ignore[index]
+    assert [(w.text, w.start, w.end) for w in dyad.speaker.words or ()] == [("so", 0.0, 0.4), ("yes", 0.4, 1.1)]
+
+
+class Trap:
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return exec, ("raise SystemExit('a pickle was opened')",)
+
+
+def test_lm_listener_refuses_code_and_damage(tmp_path: Path) -> None:
+    path = _lm(tmp_path, [{**_segment(), "extra": Trap()}]) / "dataset/trevor/segments_test.pth"
+    with pytest.raises(BadFile, match="would run code"):
+        LMListenerDataset(LMConfig(), tmp_path).clips("test")
+    path.write_bytes(pickle.dumps(Trap()))
+    with pytest.raises(BadFile, match="was refused"):
+        LMListenerDataset(LMConfig(), tmp_path).clips("test")
+    torch.save([{k: v for k, v in _segment().items() if k != "p1_pose"}], path)
+    with pytest.raises(BadFile, match="segment 0 has no p1_pose"):
+        LMListenerDataset(LMConfig(), tmp_path).clips("test")
+
+
+# --- files and features ---------------------------------------------------------------------------------
+
+
+def test_one_reader_for_arrays(tmp_path: Path) -> None:
+    fortran = np.asfortranarray(RNG.standard_normal((4, 3)))
+    np.save(tmp_path / "f.npy", fortran)
+    assert np.array_equal(read_npy(tmp_path / "f.npy", (4, None)), fortran)
+    np.save(tmp_path / "o.npy", np.array([Trap()], dtype=object), allow_pickle=True)
+    np.save(tmp_path / "s.npy", np.array(["a"]))
+    np.save(tmp_path / "n.npy", np.array([1.0, np.inf]))
+    (tmp_path / "t.npy").write_bytes((tmp_path / "f.npy").read_bytes()[:-5])
+    (tmp_path / "p.npy").write_bytes(pickle.dumps(Trap()))
+    for name, message in (
+        ("o", "Python objects"),
+        ("s", "numbers are wanted"),
+        ("n", "infinity at"),
+        ("t", "truncated"),
+        ("p", "not a readable"),
+        ("x", "is missing"),
+    ):
+        with pytest.raises(BadFile, match=message):
+            read_npy(tmp_path / f"{name}.npy")
+    with pytest.raises(BadFile, match=r"shape \(4, 3\)"):
+        read_npy(tmp_path / "f.npy", (4, 4))
+
+
+def test_rows_name_the_line(tmp_path: Path) -> None:
+    for text, message in (
+        ("", "empty"),
+        ("1,2\n3,4\n", "no header"),
+        ("a,b\n1,2\n3\n", "line 3 has 1 columns"),
+        ("a,b\n1,x\n", "line 2 holds something"),
+        ("a,b\n1,nan\n", "line 2 holds NaN"),
+    ):
+        (tmp_path / "r.csv").write_text(text)
+        with pytest.raises(BadFile, match=message):
+            read_rows(tmp_path / "r.csv", 2)
+
+
+def test_features_hear_what_was_said_when() -> None:
+    rate, frames = 44100, 100
+    time = np.arange(4 * rate) / rate
+    wave = (np.sin(2 * np.pi * 440 * time) * ((time > 1) & (time < 2))).astype(np.float32)
+    coefficients = mfcc_78(wave, rate, frames, 25.0)
+    assert coefficients.shape == (frames, 78)
+    loud = coefficients[:, 0] > coefficients[:, 0].mean()
+    assert loud[27:48].all() and not loud[:23].any() and not loud[53:].any()
+    assert np.abs(coefficients[30:45, 26:]).max() < np.abs(coefficients[24:28, 26:]).max(), (
+        "differences peak at the onset"
+    )
+    mel = mel_128(wave, rate, frames, 25.0)
+    assert mel.shape == (4 * frames, 128)
+    quiet = mel[:90].max()
+    assert mel[120:190].max(1).min() > quiet + 3
+
+
+def test_mel_rows_do_not_hear_the_future() -> None:
+    rate = 16000
+    wave = RNG.standard_normal(4 * rate).astype(np.float32) * 0.1
+    changed = wave.copy()
+    changed[2 * rate :] = 0
+    a, b = mel_128(wave, rate, 100, 25.0), mel_128(changed, rate, 100, 25.0)
+    assert np.array_equal(a[: 4 * 50], b[: 4 * 50])
