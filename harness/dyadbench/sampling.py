@@ -25,7 +25,9 @@ def uniforms(
     return torch.from_numpy(np.stack(rows)).to(device)
 
 
-def restrict(logits: Tensor, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None) -> Tensor:
+def restrict(
+    logits: Tensor, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
+) -> Tensor:
     """log-probabilities (..., V) after temperature, the k likeliest, then the nucleus of mass p; each row by itself.
 
     Codes as likely as the k-th stay. top_p (1904.09751) keeps the likeliest codes until they hold p, one at least.
@@ -37,7 +39,7 @@ def restrict(logits: Tensor, *, temperature: float = 1.0, top_k: int | None = No
         least = scores.topk(top_k, -1).values[..., -1:]
         scores = scores.masked_fill(scores < least, -torch.inf)
     if top_p is not None and top_p < 1:
-        ordered, place = scores.softmax(-1).sort(-1, descending=True, stable=True)
+        ordered, place = scores.softmax(-1).sort(dim=-1, descending=True, stable=True)
         dropped = ordered.cumsum(-1) - ordered >= top_p
         scores = scores.masked_fill(torch.zeros_like(dropped).scatter(-1, place, dropped), -torch.inf)
     return scores.log_softmax(-1)

@@ -225,7 +225,8 @@ class LFQ(nn.Module):
     def _aux(self, z: Tensor, signs: Tensor) -> Tensor:
         log_p = (2 * self.inv_temperature * z.flatten(0, -2) @ self.book.T).log_softmax(-1)  # (N, codes)
         p = log_p.exp()
-        sure, used = -(p * log_p).sum(-1).mean(), torch.special.entr(p.mean(0)).sum()
+        mean = p.mean(0).clamp_min(1e-12)  # where no row is near, the logarithm's gradient would be NaN
+        sure, used = -(p * log_p).sum(-1).mean(), -(mean * mean.log()).sum()
         return self.entropy * (sure - self.spread * used) + self.commitment * F.mse_loss(z, signs)
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
