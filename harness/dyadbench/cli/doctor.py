@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import typer
-from dyadbench.host import Host
 
 from dyadbench import provenance
 from dyadbench.cli.common import Json, print_json, print_table
+from dyadbench.host import Host
 
 
 def doctor(json: Json = False) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from dyadbench.host import KINDS, Host
 
 from dyadbench.cli.common import Json, print_json, print_table
+from dyadbench.host import KINDS, Host
 
 
 def list_(
