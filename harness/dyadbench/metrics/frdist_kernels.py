@@ -1,195 +1,304 @@
-"""Dynamic time warping as a strip-mined wavefront, in numba.
+"""Dynamic time warping as a strip-mined wavefront.
 
-A strip is LANES blocks of ROWS consecutive rows; lane l works on column s - l at step s, so all lanes are
-independent and one vector instruction serves them all. Only the strip's last row is kept for the next one.
+A strip is LANES blocks of ROWS consecutive rows; lane l works on column s - l at step s, so all lanes are independent
+and one vector instruction serves them all. Only the strip's last row is kept for the next one. The loop over steps is
+written as LLVM vector code: left to itself the compiler keeps half of it scalar and takes ten times as long.
 
-What makes numba vectorise it: flat buffers, one slice for each offset, constant trip counts, and rows written out by
-hand. Channels come in fours (zero-padded, which changes no sum), so that the accumulators are loaded once for four.
-Sums run over channels in order and then add the minimum, without contraction in float64: the same operations in the
-same order as the reference recursion, hence the same bits.
+Two kernels come from the same text. float32 computes |x|^2 + |y|^2 - 2 x y, one operation a channel instead of two,
+and is only used inside rigorous error bounds. float64 computes sum_c (x - y)^2 in channel order and then adds the
+minimum: the operations of the reference recursion in the same order, hence the same bits.
 """
 
-# mypy: disable-error-code="untyped-decorator"
+# mypy: disable-error-code="untyped-decorator, call-arg"
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit, types
-from numba.extending import overload
+from llvmlite import binding, ir
+from numba import cfunc, njit, types
+from numba.extending import intrinsic
 
-LANES, ROWS, FOUR = 16, 8, 4
+CHANNELS = (15, 2, 8)  # action units; valence and arousal; expressions
+LANES, ROWS = 16, 8
 STRIP = LANES * ROWS
-TOP, CORNER, FRESH = 2 * STRIP, 2 * STRIP + 2 * LANES, 2 * STRIP + 4 * LANES  # places in the work buffer
-WORK = FRESH + LANES
-HUGE = 1e17  # a padded column's value: its squared distance outweighs every path, and stays finite in float32
-FAST = {"contract", "nsz"}
+WORK = STRIP + 2 * LANES  # the last column of every row; each lane's last row; the row above each lane, a column back
+CHUNK = 64  # steps between looks at whether the rest of a strip is dead
+VECTOR_BITS = 512 if binding.get_host_cpu_features().get("avx512f") else 256
 
 
-def padded(channels: int) -> int:
-    return -(-channels // FOUR) * FOUR
+class _Emitter:
+    """Vector loads, stores and minima at element offsets of one function under construction."""
+
+    def __init__(self, builder: ir.IRBuilder, real: ir.Type, width: int, bytes_each: int):
+        self.b, self.vector, self.align = builder, ir.VectorType(real, width), bytes_each
+
+    def place(self, pointer: Any, offset: Any) -> Any:
+        return self.b.bitcast(self.b.gep(pointer, [offset]), self.vector.as_pointer())
+
+    def load(self, pointer: Any, offset: Any) -> Any:
+        return self.b.load(self.place(pointer, offset), align=self.align)
+
+    def store(self, value: Any, pointer: Any, offset: Any) -> None:
+        self.b.store(value, self.place(pointer, offset), align=self.align)
+
+    def least(self, a: Any, c: Any) -> Any:
+        return self.b.select(self.b.fcmp_ordered("<", a, c), a, c)
 
 
-def pack_rows(x: np.ndarray) -> np.ndarray:
-    """(T, C) -> flat (strips, C', ROWS, LANES): row strip * STRIP + lane * ROWS + r; zeros after the end."""
-    frames, channels = x.shape
-    strips = -(-frames // STRIP)
-    whole = np.zeros((strips * STRIP, padded(channels)), x.dtype)
-    whole[:frames, :channels] = x
-    return np.ascontiguousarray(whole.reshape(strips, LANES, ROWS, -1).transpose(0, 3, 2, 1)).reshape(-1)
+def _costs(e: _Emitter, x: Any, y: Any, columns: list[Any], first: int, dot: bool, const: Callable[[int], Any]) -> list:
+    """ROWS vectors of squared distances; `columns` are the offsets into y, one a channel (the norms first, if dot)."""
+    rows: list[Any] = [None] * ROWS
+    for c, column in enumerate(columns):
+        values = e.load(y, column)
+        for r in range(ROWS):
+            other = e.load(x, const(c * STRIP + r * LANES + first))
+            if dot and c == 0:
+                rows[r] = e.b.fadd(other, values)
+            elif dot:
+                rows[r] = e.b.fadd(e.b.fmul(other, values, flags=["contract"]), rows[r], flags=["contract"])
+            else:
+                d = e.b.fsub(other, values)
+                rows[r] = e.b.fmul(d, d) if c == 0 else e.b.fadd(rows[r], e.b.fmul(d, d))
+    return rows
 
 
-def pack_columns(y: np.ndarray) -> np.ndarray:
-    """(T, C) -> flat (C', T + 2 (LANES - 1)), time reversed, so that lanes read ascending addresses."""
-    frames, channels = y.shape
-    rows = np.zeros((padded(channels), frames + 2 * (LANES - 1)), y.dtype)
-    rows[0] = HUGE
-    rows[:channels, LANES - 1 : LANES - 1 + frames] = y[::-1].T
-    return rows.reshape(-1)
+@intrinsic(prefer_literal=True)
+def _steps(typing: Any, channels: Any, dot: Any, x: Any, y: Any, above: Any, below: Any, work: Any, width: Any,
+           cell: Any, lane: Any, start: Any, stop: Any) -> Any:  # fmt: skip
+    """Steps [start, stop) of one strip; see `_strip`. `channels` and `dot` are literals."""
+    channels, dot = channels.literal_value, bool(dot.literal_value)
+    real, bits = (ir.FloatType(), 32) if dot else (ir.DoubleType(), 64)
+    lanes = VECTOR_BITS // bits
+    vectors = LANES // lanes
+
+    def emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        x, y, above, below, work, width, cell, lane, start, stop = args[2:]
+        e = _Emitter(b, real, lanes, bits // 8)
+        const = lambda n: ir.Constant(start.type, n)  # noqa: E731
+        shift = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [lanes - 1 + i for i in range(lanes)])
+        entry, loop, done = b.block, b.append_basic_block("loop"), b.append_basic_block("done")
+        before = [e.load(work, const(STRIP + i * lanes)) for i in range(2 * vectors)]
+        b.branch(loop)
+
+        b.position_at_end(loop)
+        step = b.phi(start.type)
+        kept = [b.phi(e.vector) for _ in before]  # each lane's last row, then the row above each lane
+        base = b.sub(b.sub(width, const(LANES)), step)
+        offsets = [b.add(base, b.mul(width, const(c))) for c in range(channels + dot)]
+        head = b.load(b.gep(above, [b.add(step, const(LANES + 1))]))
+        entering = b.insert_element(ir.Constant(e.vector, ir.Undefined), head, ir.Constant(ir.IntType(32), lanes - 1))
+        fresh, tops = [], []
+        for v in range(vectors):
+            up = b.shuffle_vector(kept[v - 1] if v else entering, kept[v], shift)  # every lane takes its neighbour's
+            diagonal = kept[vectors + v]
+            tops.append(up)
+            cost = _costs(e, x, y, [b.add(o, const(v * lanes)) for o in offsets], v * lanes, dot, const)
+            for r in range(ROWS):
+                left = e.load(work, const(r * LANES + v * lanes))
+                up = b.fadd(e.least(up, e.least(left, diagonal)), cost[r])
+                e.store(up, work, const(r * LANES + v * lanes))
+                diagonal = left
+            fresh.append(up)
+        last = b.load(b.gep(work, [cell]))
+        b.store(last, b.gep(below, [b.sub(b.add(step, const(LANES + 1)), lane)]))
+        following = b.add(step, const(1))
+        b.cbranch(b.icmp_signed("<", following, stop), loop, done)
+
+        step.add_incoming(start, entry)
+        step.add_incoming(following, loop)
+        for phi, old, new in zip(kept, before, fresh + tops, strict=True):
+            phi.add_incoming(old, entry)
+            phi.add_incoming(new, loop)
+        b.position_at_end(done)
+        for i, value in enumerate(fresh + tops):
+            e.store(value, work, const(STRIP + i * lanes))
+        return context.get_dummy_value()
+
+    given = (x, y, above, below, work, width, cell, lane, start, stop)
+    return types.none(types.literal(channels), types.literal(int(dot)), *given), emit
 
 
-@njit(inline="always")
-def least(a: Any, b: Any, c: Any) -> Any:
-    """Minimum of three without NaN handling, which would keep the loop scalar."""
-    d = a if a < b else b
-    return d if d < c else c
+def _strip(channels: int, dot: int) -> Any:
+    """A C function that runs steps [start, stop) of one strip of a `channels`-channel alignment.
 
-
-def _strip_steps(x: Any, y: Any, width: Any, blocks: Any, steps: Any, above: Any, below: Any, w: Any) -> None:
-    """Runs one strip. above/below: (columns + 1,) boundary rows, index 0 being column -1.
-
-    `w` holds, in this order, costs (ROWS, LANES), the last column (ROWS, LANES), the row above each lane at this and
-    at the previous column, and each lane's last row: one buffer, so that the compiler sees that nothing overlaps.
+    x: one packed strip; y: packed columns, `width` a channel; above, below: boundary rows, column j at LANES + 1 + j;
+    work: WORK values kept between calls; cell: the place in `work` of the strip's last row, whose column at step s is
+    s - lane. float32 if `dot`, else float64.
     """
-    w[STRIP:] = np.inf
-    w[TOP] = above[0]
-    for s in range(steps):
-        for i in range(LANES):
-            w[CORNER + i] = w[TOP + i]
-        for i in range(LANES - 1):
-            w[TOP + 1 + i] = w[FRESH + i]
-        w[TOP] = above[s + 1] if s + 1 < above.size else np.inf
-        start = width - LANES - s
-        for b in range(blocks):
-            a = x[b * FOUR * STRIP : (b + 1) * FOUR * STRIP]
-            first = b * FOUR * width + start
-            y0, y1 = y[first : first + LANES], y[first + width : first + width + LANES]
-            y2 = y[first + 2 * width : first + 2 * width + LANES]
-            y3 = y[first + 3 * width : first + 3 * width + LANES]
-            if b == 0:
-                w[:STRIP] = 0
-            for i in range(LANES):
-                v0, v1, v2, v3 = y0[i], y1[i], y2[i], y3[i]
-                c0, c1, c2, c3 = w[i], w[16 + i], w[32 + i], w[48 + i]
-                c4, c5, c6, c7 = w[64 + i], w[80 + i], w[96 + i], w[112 + i]
-                c0 += (a[i] - v0) * (a[i] - v0)
-                c1 += (a[16 + i] - v0) * (a[16 + i] - v0)
-                c2 += (a[32 + i] - v0) * (a[32 + i] - v0)
-                c3 += (a[48 + i] - v0) * (a[48 + i] - v0)
-                c4 += (a[64 + i] - v0) * (a[64 + i] - v0)
-                c5 += (a[80 + i] - v0) * (a[80 + i] - v0)
-                c6 += (a[96 + i] - v0) * (a[96 + i] - v0)
-                c7 += (a[112 + i] - v0) * (a[112 + i] - v0)
-                c0 += (a[128 + i] - v1) * (a[128 + i] - v1)
-                c1 += (a[144 + i] - v1) * (a[144 + i] - v1)
-                c2 += (a[160 + i] - v1) * (a[160 + i] - v1)
-                c3 += (a[176 + i] - v1) * (a[176 + i] - v1)
-                c4 += (a[192 + i] - v1) * (a[192 + i] - v1)
-                c5 += (a[208 + i] - v1) * (a[208 + i] - v1)
-                c6 += (a[224 + i] - v1) * (a[224 + i] - v1)
-                c7 += (a[240 + i] - v1) * (a[240 + i] - v1)
-                c0 += (a[256 + i] - v2) * (a[256 + i] - v2)
-                c1 += (a[272 + i] - v2) * (a[272 + i] - v2)
-                c2 += (a[288 + i] - v2) * (a[288 + i] - v2)
-                c3 += (a[304 + i] - v2) * (a[304 + i] - v2)
-                c4 += (a[320 + i] - v2) * (a[320 + i] - v2)
-                c5 += (a[336 + i] - v2) * (a[336 + i] - v2)
-                c6 += (a[352 + i] - v2) * (a[352 + i] - v2)
-                c7 += (a[368 + i] - v2) * (a[368 + i] - v2)
-                c0 += (a[384 + i] - v3) * (a[384 + i] - v3)
-                c1 += (a[400 + i] - v3) * (a[400 + i] - v3)
-                c2 += (a[416 + i] - v3) * (a[416 + i] - v3)
-                c3 += (a[432 + i] - v3) * (a[432 + i] - v3)
-                c4 += (a[448 + i] - v3) * (a[448 + i] - v3)
-                c5 += (a[464 + i] - v3) * (a[464 + i] - v3)
-                c6 += (a[480 + i] - v3) * (a[480 + i] - v3)
-                c7 += (a[496 + i] - v3) * (a[496 + i] - v3)
-                w[i], w[16 + i], w[32 + i], w[48 + i] = c0, c1, c2, c3
-                w[64 + i], w[80 + i], w[96 + i], w[112 + i] = c4, c5, c6, c7
-        for i in range(LANES):
-            up, diagonal, left = w[TOP + i], w[CORNER + i], w[STRIP + i]
-            up = least(up, left, diagonal) + w[i]
-            diagonal, left = left, w[144 + i]
-            w[128 + i] = up
-            up = least(up, left, diagonal) + w[16 + i]
-            diagonal, left = left, w[160 + i]
-            w[144 + i] = up
-            up = least(up, left, diagonal) + w[32 + i]
-            diagonal, left = left, w[176 + i]
-            w[160 + i] = up
-            up = least(up, left, diagonal) + w[48 + i]
-            diagonal, left = left, w[192 + i]
-            w[176 + i] = up
-            up = least(up, left, diagonal) + w[64 + i]
-            diagonal, left = left, w[208 + i]
-            w[192 + i] = up
-            up = least(up, left, diagonal) + w[80 + i]
-            diagonal, left = left, w[224 + i]
-            w[208 + i] = up
-            up = least(up, left, diagonal) + w[96 + i]
-            diagonal, left = left, w[240 + i]
-            w[224 + i] = up
-            up = least(up, left, diagonal) + w[112 + i]
-            w[240 + i] = up
-            w[FRESH + i] = up
-        if s >= LANES - 1:
-            below[s - LANES + 2] = w[FRESH + LANES - 1]
+    number = types.float32 if dot else types.float64
+
+    @cfunc(types.void(*[types.CPointer(number)] * 5, *[types.intp] * 5), cache=True)
+    def strip(x: Any, y: Any, above: Any, below: Any, work: Any, width: Any, cell: Any, lane: Any,
+              start: Any, stop: Any) -> None:  # fmt: skip
+        _steps(channels, dot, x, y, above, below, work, width, cell, lane, start, stop)
+
+    return strip
 
 
-steps32 = njit(cache=True, nogil=True, fastmath=FAST)(_strip_steps)
-steps64 = njit(cache=True, nogil=True)(_strip_steps)
+@cache
+def strips(dot: bool) -> np.ndarray:
+    """(3,) addresses of the strip functions of the three groups, compiled or loaded on first use."""
+    _kept[dot] = [_strip(channels, int(dot)) for channels in CHANNELS]
+    return np.array([function.address for function in _kept[dot]])
 
 
-def run_strip(*arguments: Any) -> None:
-    """steps32 or steps64, by the dtype of x."""
+_kept: dict[bool, list[Any]] = {}  # what the addresses point to
 
 
-@overload(run_strip)
-def _choose_strip(x: Any, y: Any, width: Any, blocks: Any, steps: Any, above: Any, below: Any, w: Any) -> Any:
-    kernel = steps32 if x.dtype == types.float32 else steps64
+@intrinsic
+def run_strip(typing: Any, address: Any, x: Any, y: Any, above: Any, below: Any, work: Any, width: Any, cell: Any,
+              lane: Any, start: Any, stop: Any) -> Any:  # fmt: skip
+    """Calls the strip function at `address` on arrays."""
+    arrays = (x, y, above, below, work)
 
-    def call(x: Any, y: Any, width: Any, blocks: Any, steps: Any, above: Any, below: Any, w: Any) -> Any:
-        kernel(x, y, width, blocks, steps, above, below, w)
+    def emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
+        data = [context.make_array(t)(context, b, v).data for t, v in zip(arrays, args[1:6], strict=True)]
+        given = [*data, *args[6:]]
+        kind = ir.FunctionType(ir.VoidType(), [v.type for v in given])
+        b.call(b.inttoptr(args[0], kind.as_pointer()), given)
+        return context.get_dummy_value()
 
-    return call
+    return types.none(types.intp, *arrays, *[types.intp] * 5), emit
 
 
 @njit(cache=True, nogil=True)
-def dtw(x: Any, y: Any, rows: Any, columns: Any, blocks: Any, bound: Any, scratch: Any) -> Any:
-    """Squared DTW cost of packed x (rows) and y (columns), or inf as soon as it must exceed `bound`."""
-    width = columns + 2 * (LANES - 1)
-    size = columns + 1
-    above, below = scratch[:size], scratch[size : 2 * size]
-    w = scratch[2 * size : 2 * size + WORK]
+def _live(below: Any, rest: Any, guided: Any, bound: Any) -> Any:
+    """First and last column at which a path within `bound` can enter the next strip; (m, -1) where none can.
+
+    below: (m + 1,), from column -1 on.
+    """
+    low, high = 0, len(below) - 2
+    if guided:
+        while low <= high and not min(below[low], below[low + 1]) + rest[low] <= bound:
+            low += 1
+        while low <= high and not min(below[high], below[high + 1]) + rest[high] <= bound:
+            high -= 1
+    else:
+        while low <= high and not below[low + 1] <= bound:
+            low += 1
+        while low <= high and not below[high + 1] <= bound:
+            high -= 1
+    return low, high
+
+
+@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc"})
+def _least(values: Any) -> Any:
+    """Of all that a strip still stands on: its rows, and what is on its way from one lane to the next."""
+    least = values[0]
+    for i in range(WORK):
+        least = values[i] if values[i] < least else least
+    return least
+
+
+@njit(cache=True, nogil=True)
+def dtw(address: Any, depth: Any, x: Any, y: Any, n: Any, m: Any, short: Any, bound: Any, rest: Any,
+        keep: Any, scratch: Any) -> Any:  # fmt: skip
+    """Squared DTW cost, or inf where it must exceed `bound`; `address` and `depth` are a strip function's.
+
+    x: packed rows, `depth` values each; their strip of n % STRIP rows is the first or the last (`short`: its index).
+    y: packed columns. Cells beyond `bound` are dead: a strip starts at the first live column above it and ends when
+    all is dead. keep: (strips or 0, m) takes every strip's last row. rest: (strips - 1 or 0, m), a lower bound of what
+    a path still costs from each column of the row after each strip: paths are then cut by what they
+    must become. scratch: scratch_size(m) values.
+    """
+    size, origin, length = m + 2 * LANES + 1, LANES + 1, depth * STRIP
+    above, below, tail = scratch[:size], scratch[size : 2 * size], scratch[2 * size : 3 * size]
+    work = scratch[3 * size : 3 * size + WORK]
+    width, count = m + 2 * (LANES - 1), (n + STRIP - 1) // STRIP
     above[:] = np.inf
-    above[0] = 0
-    strips = (rows + STRIP - 1) // STRIP
-    length = blocks * FOUR * STRIP
-    for strip in range(strips - 1):
-        below[0] = np.inf
-        run_strip(x[strip * length : (strip + 1) * length], y, width, blocks, columns + LANES - 1, above, below, w)
-        lowest = below[1]
-        for j in range(1, size):
-            lowest = min(lowest, below[j])
-        if lowest > bound:
+    above[LANES] = 0  # the virtual corner
+    low, high = 0, 0
+    for p in range(count):
+        height = n - (count - 1) * STRIP if p == short else STRIP
+        lane, row = (height - 1) // ROWS, (height - 1) % ROWS
+        final = p == count - 1
+        guided = len(rest) > 0 and not final
+        if guided:  # tail[j]: the least that a path leaving this strip at column j or later still costs
+            tail[m - 1] = rest[p, m - 1]
+            for j in range(m - 2, -1, -1):
+                tail[j] = min(tail[j + 1], rest[p, j])
+        work[:] = np.inf
+        work[STRIP + LANES] = above[origin + low - 1]
+        below[: origin + low] = np.inf
+        end, s = m + lane, low
+        while s < end:
+            stop = min(s + CHUNK, end)
+            strip_x = x[p * length : (p + 1) * length]
+            run_strip(address, strip_x, y, above, below, work, width, row * LANES + lane, lane, s, stop)
+            s = stop
+            if s > high + LANES and s < end:
+                future = tail[s - LANES] if guided else 0.0
+                if _least(work) + future > bound:
+                    break
+        below[origin + max(0, s - lane) : origin + m] = np.inf
+        if len(keep) > 0:
+            keep[p, :m] = below[origin : origin + m]
+        if final:
+            break
+        low, high = _live(below[origin - 1 : origin + m], rest[p] if guided else below, guided, bound)
+        if high < low:
             return np.inf
         above, below = below, above
-    within = rows - 1 - (strips - 1) * STRIP
-    lane, row = within // ROWS, within % ROWS
-    last = x[(strips - 1) * length : strips * length]
-    run_strip(last, y, width, blocks, columns + lane, above, below, w)
-    return w[STRIP + row * LANES + lane]
+    return np.float64(below[origin + m - 1])
 
 
-def scratch_size(columns: int) -> int:
-    return 2 * (columns + 1) + WORK
+@njit(cache=True, nogil=True)
+def scratch_size(columns: Any) -> Any:
+    """Values of `scratch` for `columns` columns."""
+    return 3 * (columns + 2 * LANES + 1) + WORK
+
+
+@njit(cache=True, nogil=True)
+def pack_rows32(x: Any, first: Any, stop: Any, out: Any) -> Any:
+    """(T, 25) -> strips of (norm, -2 x) in reversed time, the short strip first; returns the largest squared norm."""
+    frames, depth = x.shape[0], stop - first + 1
+    strips = (frames + STRIP - 1) // STRIP
+    short, largest = frames - (strips - 1) * STRIP, np.float32(0)
+    out[: strips * depth * STRIP] = 0
+    for i in range(frames):
+        t = frames - 1 - i
+        place = i if i < short else i - short + STRIP
+        strip, within = place // STRIP, place % STRIP
+        spot = strip * depth * STRIP + (within % ROWS) * LANES + within // ROWS
+        norm = np.float32(0)
+        for c in range(first, stop):
+            norm += x[t, c] * x[t, c]
+            out[spot + (c - first + 1) * STRIP] = -2 * x[t, c]
+        out[spot] = norm
+        largest = max(largest, norm)
+    return largest
+
+
+@njit(cache=True, nogil=True)
+def pack_columns32(y: Any, first: Any, stop: Any, out: Any) -> Any:
+    """(T, 25) -> (norm, y) channels by T + 2 (LANES - 1): of reversed time, so in natural order; the largest norm."""
+    frames, width = y.shape[0], y.shape[0] + 2 * (LANES - 1)
+    out[: (stop - first + 1) * width] = 0
+    largest = np.float32(0)
+    for t in range(frames):
+        norm = np.float32(0)
+        for c in range(first, stop):
+            norm += y[t, c] * y[t, c]
+            out[(c - first + 1) * width + LANES - 1 + t] = y[t, c]
+        out[LANES - 1 + t] = norm
+        largest = max(largest, norm)
+    return largest
+
+
+@njit(cache=True, nogil=True)
+def pack64(x: Any, first: Any, stop: Any, rows: Any, out: Any) -> None:
+    """(T, 25) -> float64 strips (rows) or columns, forward time; columns are stored backwards, as lanes read them."""
+    frames, depth = x.shape[0], stop - first
+    width = frames + 2 * (LANES - 1)
+    out[: depth * (((frames + STRIP - 1) // STRIP) * STRIP if rows else width)] = 0
+    for t in range(frames):
+        strip, within = t // STRIP, t % STRIP
+        spot = strip * depth * STRIP + (within % ROWS) * LANES + within // ROWS
+        for c in range(depth):
+            if rows:
+                out[spot + c * STRIP] = x[t, first + c]
+            else:
+                out[c * width + LANES - 1 + frames - 1 - t] = x[t, first + c]

@@ -20,31 +20,24 @@ import numpy as np
 
 from dyadbench.api import Column, Config, Evaluation, Progress, Result
 from dyadbench.metrics import react
-from dyadbench.metrics.frdist import Packed, frdist_clip
+from dyadbench.metrics.frdist import frdist_clip
 
 ClipScores = dict[str, float]
 T = TypeVar("T")
 
 
 class References:
-    """The real listeners, packed once for all clips that they are appropriate to."""
+    """The real listeners."""
 
     def __init__(self, data: Evaluation):
         assert data.appropriate is not None and data.listener_emotion is not None
         self.data = data
-        self._packed: dict[int, Packed] = {}
 
     def of(self, clip: int) -> list[int]:
         return [int(j) for j in np.flatnonzero(self.data.appropriate[clip])]  # type: ignore[index]
 
     def listener(self, j: int) -> np.ndarray:
         return np.asarray(self.data.listener_emotion[j])[: self.data.lengths[j]]
-
-    def packed(self, clip: int) -> list[Packed]:
-        for j in self.of(clip):
-            if j not in self._packed:
-                self._packed[j] = Packed(self.listener(j), rows=False)
-        return [self._packed[j] for j in self.of(clip)]
 
 
 def _over_clips(count: int, threads: int, work: Callable[[int], T], progress: Progress | None = None) -> list[T]:
@@ -73,15 +66,13 @@ def frdist_of(data: Evaluation, references: References, progress: Progress | Non
     """(N, K) distances, computed once for both suites."""
     if "frdist" not in data.memo:
         read = _sub(data)
-        for n in range(len(data.clips)):
-            references.packed(n)  # before the threads start
 
         def work(n: int) -> np.ndarray:
             pred = read(n)
             first = distinct(pred)
             own = np.unique(first)
             out = np.empty(len(pred))
-            out[own] = frdist_clip(pred[own], references.packed(n))
+            out[own] = frdist_clip(pred[own], [references.listener(j) for j in references.of(n)])
             return out[first]
 
         data.memo["frdist"] = np.stack(_over_clips(len(data.clips), data.threads, work, progress))
