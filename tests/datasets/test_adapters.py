@@ -14,7 +14,7 @@ from dyadbench.datasets.config import L2LConfig, LMConfig, ReactConfig
 from dyadbench.datasets.features import mel_128, mfcc_78
 from dyadbench.datasets.l2l import L2LDataset, bilateral, part_file
 from dyadbench.datasets.lm_listener import LMListenerDataset
-from dyadbench.datasets.neighbours import build, clip_key
+from dyadbench.datasets.neighbours import build, clip_key, read_indices
 from dyadbench.datasets.npy import BadFile, read_npy, read_rows
 from dyadbench.datasets.react import ReactDataset
 
@@ -58,12 +58,12 @@ PAIRS = {
 
 
 def _global(root: Path) -> np.ndarray:
-    names = ["RECOLA/group-1/1", "NOXI/065/2", "UDIVA/005013_talk/1", "NOXI/065/1", "NOXI/070/9"]
     (root / "tool").mkdir()
-    (root / "tool" / "data_indices.csv").write_text(",x\n" + "".join(f"{i},{name}\n" for i, name in enumerate(names)))
-    whole = np.eye(10)
-    whole[3, 0] = whole[8, 4] = 1  # (NoXI 1 -> RECOLA 1); row 8 is NoXI 1's other role, column 4 an unused clip
-    whole[8, 5] = 1
+    (root / "tool" / "data_indices.csv").write_text(
+        "site,chat_index,clip_index\nRecola,group-1,1\nNoXI,065,2\nUDIVA,005013_talk,1\nNoXI,065,1\nNoXI,070,9\n"
+    )
+    whole = np.eye(10)  # the other role of clip i is i + 5; clip 4 is in no split
+    whole[3, 0] = whole[3, 6] = whole[8, 2] = whole[8, 5] = whole[8, 4] = 1
     np.save(root / "Approprirate_facial_reaction.npy", whole)
     return whole
 
@@ -94,8 +94,25 @@ def test_react_neighbours_follow_the_index_not_the_row(tmp_path: Path) -> None:
     matrix = ReactDataset(ReactConfig(), root).appropriate("val")
     assert matrix.shape == (8, 8)
     assert matrix[0, 2], "NoXI 1 -> RECOLA 1"
-    assert matrix[4, 2], "NoXI 1 mirrored -> RECOLA 1"
-    assert matrix.sum() == 8 + 2
+    assert matrix[0, 5], "NoXI 1 -> NoXI 2 mirrored"
+    assert matrix[4, 3], "NoXI 1 mirrored -> UDIVA 1"
+    assert matrix[4, 6], "NoXI 1 mirrored -> RECOLA 1 mirrored"
+    assert matrix.sum() == 8 + 4
+    for name in ("tool/data_indices.csv", "Approprirate_facial_reaction.npy"):
+        (root / name).rename(root / "data" / Path(name).name)
+    assert np.array_equal(ReactDataset(ReactConfig(), root).appropriate("val"), matrix), "all of it may lie in data/"
+
+
+def test_react_index_faults_are_named(tmp_path: Path) -> None:
+    path = tmp_path / "data_indices.csv"
+    path.write_text("site,chat_index,clip_index\r\nNoXI,065,1\r\nRecola,group-1,2\r\n")
+    assert read_indices(path) == ["NOXI/065/1", "RECOLA/group-1/2"]
+    path.write_text("NoXI,065,1\n")
+    with pytest.raises(BadFile, match="no header 'site,chat_index,clip_index'"):
+        read_indices(path)
+    path.write_text("site,chat_index,clip_index\nNoXI,065,1\nNoXI/065/2\n")
+    with pytest.raises(BadFile, match="line 3 is not"):
+        read_indices(path)
 
 
 def test_keys_of_all_sites() -> None:
@@ -183,6 +200,29 @@ def test_bilateral_smoothing_keeps_edges_and_constants() -> None:
     assert bilateral(noise).std() < 0.6 * noise.std()
 
 
+def test_bilateral_smoothing_is_opencvs() -> None:
+    impulse = np.eye(8, dtype=np.float32)[:, [1, 4]]
+    flat = bilateral(impulse, colour=1e6, space=1e6)  # by hand: columns of a disc of radius 2 hold 1, 3, 5, 3, 1 pixels
+    assert np.allclose(flat[:, 1], np.array([0, 0, 1, 3, 5, 3, 1, 0]) / 13, atol=1e-6)
+    assert np.allclose(flat[:, 0], np.array([6, 6, 3, 1, 0, 0, 0, 0]) / 13, atol=1e-6), "frame 1 is also frame -1"
+    signal = np.array([[0, 10, -20, 50, 30, 0, 0, 5]], np.float32).T
+    # cv2.bilateralFilter(signal, 5, 20, 20) of opencv-python-headless 4.14 and 5.0
+    golden = [2.5002747, 4.8421803, -13.3659735, 43.654095, 29.4204521, 3.6306193, 1.9833853, 1.9605639]
+    assert np.allclose(bilateral(signal)[:, 0], golden, rtol=1e-6)
+
+
+def test_l2l_smooths_every_window_by_itself_and_first(tmp_path: Path) -> None:
+    root = _l2l(tmp_path, "trevor")
+    faces = np.load(part_file(root, "trevor", "test", "list_faces"))[:3, :, :56]
+    smooth = np.concatenate([bilateral(window) for window in faces])
+    found = L2LDataset(L2LConfig(smooth=True), root).dyad("test", 0).listener.motion
+    assert np.array_equal(found, smooth)
+    train = np.load(part_file(root, "trevor", "train", "list_faces"))[..., :56]
+    stats = np.concatenate([bilateral(window) for window in train]).astype(np.float64)
+    found = L2LDataset(L2LConfig(smooth=True, standardise="feature"), root).dyad("test", 0).listener.motion
+    assert np.allclose(found, (smooth - stats.mean(0)) / stats.std(0), atol=1e-5)
+
+
 def test_l2l_faults_are_named(tmp_path: Path) -> None:
     root = _l2l(tmp_path, "trevor")
     path = part_file(root, "trevor", "test", "speak_audio")
@@ -198,7 +238,7 @@ def test_l2l_faults_are_named(tmp_path: Path) -> None:
 
 def _segment(frames: int = 100) -> dict[str, object]:
     make = lambda size: RNG.standard_normal((frames, size)).astype(np.float32)  # noqa: E731
-    words = [{"text": "so", "end": 0.4}, {"text": "yes", "end": 1.1}]
+    words = [{"text": "so", "end": 8.4}, {"text": "yes", "end": 9.1}]  # seconds of the recording; frame 240 is second 8
     return {
         "fname": "video1", "split_start_frame": 240, "split_end_frame": 240 + frames, "p0_exp": make(50), "p0_pose": make(6),
         "p1_exp": torch.from_numpy(make(50)), "p1_pose": make(6), "during_words": words,
@@ -221,7 +261,9 @@ def test_lm_listener_reads_sides_words_and_cuts(tmp_path: Path) -> None:
     assert dyad.clip.frames == 240
     assert np.array_equal(dyad.listener.motion[:, :50], segment["p0_exp"][:240])  # type: ignore[index]
     assert np.array_equal(dyad.speaker.motion[:, 50:], segment["p1_pose"][:240])  # type: ignore[index]
-    assert [(w.text, w.start, w.end) for w in dyad.speaker.words or ()] == [("so", 0.0, 0.4), ("yes", 0.4, 1.1)]
+    words = dyad.speaker.words or ()
+    assert [word.text for word in words] == ["so", "yes"]
+    assert np.allclose([(word.start, word.end) for word in words], [(0.0, 0.4), (0.4, 1.1)])
 
 
 class Trap:
@@ -238,6 +280,9 @@ def test_lm_listener_refuses_code_and_damage(tmp_path: Path) -> None:
         LMListenerDataset(LMConfig(), tmp_path).clips("test")
     torch.save([{k: v for k, v in _segment().items() if k != "p1_pose"}], path)
     with pytest.raises(BadFile, match="segment 0 has no p1_pose"):
+        LMListenerDataset(LMConfig(), tmp_path).clips("test")
+    torch.save([{k: v for k, v in _segment().items() if k != "split_start_frame"}], path)
+    with pytest.raises(BadFile, match="segment 0 has no split_start_frame"):
         LMListenerDataset(LMConfig(), tmp_path).clips("test")
 
 

@@ -172,12 +172,11 @@ def _matrix(root: Path, split: str, speakers: list[str], fix: bool) -> Iterator[
     if split == "train":
         return
     size, path = 2 * len(speakers), neighbours.find_matrix(root, split)
-    whole, built = root / neighbours.GLOBAL_NAME, None
-    if whole.exists() or (root / "tool" / "data_indices.csv").exists():
+    whole, index = (neighbours.locate(root, name) for name in (neighbours.GLOBAL_NAME, neighbours.INDEX_NAME))
+    built = None
+    if whole.exists() or index.exists():
         try:
-            built = neighbours.build(
-                read_npy(whole, (None, None)), neighbours.read_indices(root / "tool" / "data_indices.csv"), speakers
-            )
+            built = neighbours.build(read_npy(whole, (None, None)), neighbours.read_indices(index), speakers)
         except BadFile as problem:
             yield error(
                 _short(problem),
@@ -192,7 +191,7 @@ def _matrix(root: Path, split: str, speakers: list[str], fix: bool) -> Iterator[
                 f"{name} is missing",
                 name,
                 "FRCorr and FRDist are not defined without it",
-                f"restore it, or {neighbours.GLOBAL_NAME} and tool/data_indices.csv",
+                f"restore it, or {neighbours.GLOBAL_NAME} and tool/{neighbours.INDEX_NAME}",
             )
         elif fix:
             np.save(root / name, built)

@@ -34,9 +34,11 @@ def part_file(root: Path, person: str, half: str, part: str) -> Path:
 
 
 def bilateral(motion: np.ndarray, size: int = 5, colour: float = 20.0, space: float = 20.0) -> np.ndarray:
-    """Edge-preserving smoothing along time of each channel, (T, D); OpenCV's 1-d case with reflected ends (101).
+    """Edge-preserving smoothing along time of each channel, (T, D): OpenCV's bilateralFilter of a (T, 1) image.
 
-    The release applies it to both faces, targets included, before everything else.
+    The neighbourhood is a disc, and OpenCV reflects its width of one pixel into copies of the same frame: frames
+    count by the disc's columns, 5:3:1 at size 5. Ends are reflected without repeating the last frame (101).
+    The release applies it to every window of both faces, targets included, before everything else.
     """
     radius = size // 2
     if len(motion) <= radius:
@@ -45,7 +47,9 @@ def bilateral(motion: np.ndarray, size: int = 5, colour: float = 20.0, space: fl
     total, weights = np.zeros(motion.shape), np.zeros(motion.shape)
     for shift in range(-radius, radius + 1):
         other = padded[radius + shift : radius + shift + len(motion)]
-        weight = np.exp(-(shift**2) / (2 * space**2) - (other - motion) ** 2 / (2 * colour**2))
+        squares = [shift**2 + across**2 for across in range(-radius, radius + 1)]
+        near = sum(np.exp(-square / (2 * space**2)) for square in squares if square <= radius**2)
+        weight = near * np.exp(-((other - motion) ** 2) / (2 * colour**2))
         total, weights = total + weight * other, weights + weight
     return (total / weights).astype(np.float32)
 
@@ -134,18 +138,21 @@ class L2LDataset:
         )
 
     def _motion(self, half: str, part: str, windows: list[int]) -> np.ndarray:
-        motion = self._part(half, part)[windows][..., : self.space.dim].reshape(-1, self.space.dim).astype(np.float32)
-        if self.config.smooth:
-            motion = bilateral(motion)
+        motion = self._faces(half, part, windows).reshape(-1, self.space.dim)
         if self.config.standardise != "none":
             mean, scale = self._statistics(part)
             motion = ((motion - mean) / scale).astype(np.float32)
         return np.ascontiguousarray(motion)
 
+    def _faces(self, half: str, part: str, windows: Sequence[int]) -> np.ndarray:
+        """(windows, 64, 56), each window smoothed by itself as in the release, whatever the unit."""
+        faces = self._part(half, part)[windows][..., : self.space.dim].astype(np.float32)
+        return np.stack([bilateral(window) for window in faces]) if self.config.smooth else faces
+
     @lru_cache(maxsize=2)  # noqa: B019  # as above
     def _statistics(self, part: str) -> tuple[np.ndarray, np.ndarray]:
         """Mean and scale of the training half. The release's scale is the spread over clips of per-clip deviations."""
-        faces = self._part("train", part)[..., : self.space.dim].astype(np.float64)
+        faces = self._faces("train", part, range(len(self._part("train", part)))).astype(np.float64)
         mean = faces.mean((0, 1))
         released = self.config.standardise == "l2l_released"
         return mean, (faces.std(1).std(0) if released else faces.std((0, 1))) + 1e-10

@@ -43,7 +43,7 @@ def read_segments(path: Path) -> list[dict[str, Any]]:
     for i, segment in enumerate(found):
         missing = [
             name
-            for name in ("fname", "p0_exp", "p0_pose", "p1_exp", "p1_pose")
+            for name in ("fname", "split_start_frame", "p0_exp", "p0_pose", "p1_exp", "p1_pose")
             if not isinstance(segment, dict) or name not in segment
         ]
         if missing:
@@ -78,11 +78,15 @@ def _motion(path: Path, index: int, segment: Mapping[str, Any], side: str) -> np
 
 
 def _words(segment: Mapping[str, Any]) -> tuple[Word, ...]:
-    """Words said during the segment; only their ends are stored, so each begins where the one before ended."""
-    words, start = [], 0.0
+    """Words said during the segment; only their ends are stored, so each begins where the one before ended.
+
+    Stored times count from the start of the recording, as split_start_frame does; words count from the segment's.
+    """
+    words, start, offset = [], 0.0, int(segment["split_start_frame"]) / DECA_56.fps
     for each in segment.get("during_words") or ():
-        end = float(each["end"])
-        words.append(Word(str(each["text"]), float(each.get("start", start)), end))
+        end = float(each["end"]) - offset
+        begin = float(each["start"]) - offset if "start" in each else min(start, end)
+        words.append(Word(str(each["text"]), begin, end))
         start = end
     return tuple(words)
 
@@ -121,7 +125,7 @@ class LMListenerDataset:
             length = min(map(len, sides))
             if length == 0:
                 raise BadFile(f"{path}, segment {i} has no frames")
-            name = f"{segment['fname']}/{segment.get('split_start_frame', i)}"
+            name = f"{segment['fname']}/{segment['split_start_frame']}"
             clip = Clip(name, str(segment["fname"]), length)
             found.append(Dyad(clip, Track(sides[1][:length], words=_words(segment)), Track(sides[0][:length])))
         return found

@@ -14,10 +14,12 @@ import numpy as np
 from dyadbench.datasets.npy import BadFile, read_npy
 
 GLOBAL_NAME = "Approprirate_facial_reaction.npy"  # as it is spelt in the release
+INDEX_NAME = "data_indices.csv"
+INDEX_HEADER = "site,chat_index,clip_index"
 
 
 def clip_key(path: str) -> str:
-    """The name data_indices.csv gives a clip: SITE/chat/clip, and site/chat_task/clip for UDIVA."""
+    """A clip's row of data_indices.csv, site in capitals: SITE/chat/clip, and SITE/chat_task/clip for UDIVA."""
     parts = path.strip().split("/")
     if parts[0].upper() == "UDIVA" and len(parts) == 5:  # UDIVA/talk/005013/FC1/1
         return f"{parts[0].upper()}/{parts[2]}_{parts[1]}/{parts[4]}"
@@ -25,18 +27,25 @@ def clip_key(path: str) -> str:
 
 
 def read_indices(path: Path) -> list[str]:
-    """The M clips of the global matrix, in order, from tool/data_indices.csv (last column of each row)."""
+    """The M clips of the global matrix, in order, from data_indices.csv: a header, then `NoXI,<chat>,<clip>` rows.
+
+    Sites are written NoXI, Recola and UDIVA there, and NoXI, RECOLA and UDIVA in the csv of a split.
+    """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError):
         state = "damaged" if path.exists() else "missing"
         raise BadFile(f"{path} is {state}; without it the neighbour matrices cannot be rebuilt") from None
-    return [_index_key(line) for line in lines[1:] if line.strip()]
-
-
-def _index_key(line: str) -> str:
-    site, *rest = line.split(",")[-1].strip().split("/")
-    return "/".join([site.upper(), *rest])
+    if not lines or lines[0].strip() != INDEX_HEADER:
+        raise BadFile(f"{path} has no header '{INDEX_HEADER}'; its first clip would be lost")
+    keys = []
+    for number, line in enumerate(lines[1:], 2):
+        cells = [cell.strip() for cell in line.split(",")]
+        if len(cells) == 3:
+            keys.append("/".join([cells[0].upper(), *cells[1:]]))
+        elif line.strip():
+            raise BadFile(f"{path}, line {number} is not '{INDEX_HEADER}'; all later clips would shift")
+    return keys
 
 
 def build(whole: np.ndarray, indices: Sequence[str], rows: Sequence[str]) -> np.ndarray:
@@ -59,13 +68,20 @@ def split_matrix(root: Path, split: str, rows: Sequence[str]) -> np.ndarray | No
     path = find_matrix(root, split)
     if path is not None:
         return read_npy(path, (2 * len(rows), 2 * len(rows)))
-    whole = root / GLOBAL_NAME
+    whole = locate(root, GLOBAL_NAME)
     if whole.exists():
-        return build(read_npy(whole, (None, None), mmap=True), read_indices(root / "tool" / "data_indices.csv"), rows)
+        return build(read_npy(whole, (None, None), mmap=True), read_indices(locate(root, INDEX_NAME)), rows)
     return None
 
 
 def find_matrix(root: Path, split: str) -> Path | None:
     """neighbour_emotion_<split>.npy, where releases put it."""
-    name = f"neighbour_emotion_{split}.npy"
-    return next((path for path in (root / name, root / "data" / name) if path.exists()), None)
+    path = locate(root, f"neighbour_emotion_{split}.npy")
+    return path if path.exists() else None
+
+
+def locate(root: Path, name: str) -> Path:
+    """Where a file about neighbours is, of the places releases put them; where it should be if it is in none."""
+    places = ("tool", "", "data") if name == INDEX_NAME else ("", "data")
+    found = [root / place / name for place in places]
+    return next((path for path in found if path.exists()), found[0])

@@ -18,6 +18,7 @@ import numpy as np
 from dyadbench.api import EMOTION_CHANNELS, Progress
 from dyadbench.datasets.check import write_sums
 from dyadbench.datasets.digest import MARK
+from dyadbench.datasets.neighbours import GLOBAL_NAME, INDEX_HEADER, INDEX_NAME
 from dyadbench.datasets.simdyad.config import GENERATOR, SimConfig
 from dyadbench.datasets.simdyad.dyads import SPLITS, SimDyad, contexts, dyads, stream
 from dyadbench.datasets.simdyad.faces import to_deca, to_emotion, to_faceverse
@@ -144,11 +145,10 @@ def _write_appropriate(folder: Path, config: SimConfig, paths: list[str], groups
     names = np.array(groups)
     same = names[:, None] == names  # both directions: A_i -> {B_j} and B_i -> {A_j}, of the same context
     none = np.zeros_like(same)
-    np.save(folder / "Approprirate_facial_reaction.npy", np.block([[same, none], [none, same]]).astype(np.uint8))
+    np.save(folder / GLOBAL_NAME, np.block([[same, none], [none, same]]).astype(np.uint8))
     (folder / "tool").mkdir(exist_ok=True)
-    (folder / "tool" / "data_indices.csv").write_text(
-        ",clip\n" + "".join(f"{i},{path}\n" for i, path in enumerate(paths))
-    )
+    rows = [INDEX_HEADER, *(path.replace("/", ",") for path in paths)]
+    (folder / "tool" / INDEX_NAME).write_text("\n".join(rows) + "\n")
     for split in ("val", "test"):
         chosen = np.char.startswith(names, split)
         block = same[np.ix_(chosen, chosen)]
