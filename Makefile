@@ -9,8 +9,9 @@ export OMP_NUM_THREADS ?= 1
 .PHONY: demo test lint types clean
 
 demo: .venv/installed
-	$(BIN)/dyadbench run leaderboards/matrices/demo.toml
-	$(BIN)/dyadbench leaderboard
+	mkdir -p demo
+	$(BIN)/dyadbench run leaderboards/matrices/demo.toml --root demo --home .dyadbench
+	$(BIN)/dyadbench leaderboard --root demo
 
 test: .venv/tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile

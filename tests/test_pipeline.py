@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dyadbench.api import BenchmarkConfig, Dyad, DyadbenchError, Needs, Reaction
+from dyadbench.api import EMOTION_CHANNELS, BenchmarkConfig, Dyad, DyadbenchError, Needs, Reaction
 from dyadbench.conform import TinyCorpus
 from dyadbench.host import Host, PluginError
+from dyadbench.leaderboard import make_table
 from dyadbench.pipeline import CellRun, Runtime
 from dyadbench.spec import Cell, MethodSpec, Part, method_parts
 from dyadbench.split import Split
@@ -115,6 +116,23 @@ def test_what_a_predictor_returns_is_checked(tmp_path: Path, monkeypatch, change
     monkeypatch.setattr(run, "fit", lambda: (Lying(change), {}))
     with pytest.raises(error, match=message):
         run.generate(["emotion"])
+
+
+def test_motion_alone_is_read_out_and_the_table_says_so(tmp_path: Path, monkeypatch) -> None:
+    class Mute:
+        needs = Needs()
+
+        def sample(self, context, k, noise):
+            return Reaction(np.repeat(context.motion[:, None], k, 1))
+
+    run = _run(tmp_path, "mime")
+    monkeypatch.setattr(run, "fit", lambda: (Mute(), {}))
+    record = run.run()
+    assert set(record.measured["readout"]["rmse"]) == set(EMOTION_CHANNELS)
+    suite = HOST.build("suite", "react2024", {})
+    [note] = make_table([record], "react2024", suite.columns).notes
+    assert note.startswith("mime: motion only")
+    assert "AU12 0." in note
 
 
 def test_the_truth_is_only_for_calibration_rows() -> None:

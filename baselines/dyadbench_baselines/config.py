@@ -38,7 +38,7 @@ class NearestConfig(Config):
 
 class RidgeConfig(Config):
     seconds: float = Field(3.0, gt=0)  # of speaker context
-    taps: int = Field(6, ge=1)  # averages over log-spaced stretches of that context
-    penalty: float = Field(30.0, gt=0)
+    taps: int = Field(8, ge=1)  # averages over log-spaced stretches of that context
+    penalty: float = Field(3.0, gt=0)
     audio: bool = True
     stride: int = Field(5, ge=1)  # every how many frames a training row is taken

@@ -184,12 +184,26 @@ def _facts(records: Sequence[Record]) -> dict[str, Any]:
     return {
         "lookahead": measured[0].get("lookahead", 0),
         "trained": records[0].trained,
+        "readout": measured[0].get("readout"),
         "sees_truth": bool(measured[0].get("sees_truth")),
         "parameters": parameters or None,
         "realtime_factor": round(float(np.median(speeds))) if speeds else None,
         "preset": records[0].preset,
         "plugin": " ".join(records[0].plugin),
     }
+
+
+def _readout_notes(rows: Sequence[Row]) -> list[str]:
+    """What emotion that is read out from motion is worth."""
+    found = {row.method: row.facts["readout"] for row in rows if row.facts["readout"]}
+    if not found:
+        return []
+    readout = next(iter(found.values()))
+    errors = ", ".join(f"{name} {value:.3f}" for name, value in readout["rmse"].items())
+    return [
+        f"{', '.join(found)}: motion only; emotion is the data set's readout from motion, version {readout['version']}, "
+        f"whose root mean square error on the validation split is {errors}"
+    ]
 
 
 def make_table(records: Sequence[Record], suite: str, columns: Sequence[Column], claims: Sequence[Claim] = ()) -> Table:
@@ -223,6 +237,7 @@ def make_table(records: Sequence[Record], suite: str, columns: Sequence[Column],
                     facts=_facts(groups[name]),
                 )
             )
+    notes += _readout_notes(rows)
     rows = _mark_best(sorted(rows, key=lambda r: (r.rank is None, r.calibration, r.rank or 0, r.method)), columns)
     return Table(
         benchmark=first.benchmark, suite=suite, main=setting["suite"] == suite, simulated=bool(first.dataset["simulated"]),

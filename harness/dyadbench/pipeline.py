@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from dyadbench.conform import measure_lookahead
 from dyadbench.fitting import fit_component
 from dyadbench.host import Host, PluginError
 from dyadbench.noise import CellNoise
+from dyadbench.readout import VERSION as READOUT
+from dyadbench.readout import EmotionReadout, kept_readout
 from dyadbench.record import Record, Score, SuiteScores
 from dyadbench.spec import Cell, Part, key_of
 from dyadbench.split import Split
@@ -78,7 +82,10 @@ class CellRun:
         if self.cell.tokenizer is not None:  # shared by every predictor that stands on it
             tokenizer = {"tokenizer": self.cell.tokenizer.model_dump(mode="json")}
             self.tokenizer_key = key_of("fit", method=tokenizer, **source)
-        self.generate_key = key_of("generate", fit=self.fit_key, split=setting.split, samples=setting.samples)
+        self.readout_key = key_of("readout", version=READOUT, **{k: source[k] for k in ("dataset", "digest")})
+        self.generate_key = key_of(
+            "generate", fit=self.fit_key, split=setting.split, samples=setting.samples, readout=READOUT
+        )
         self.setup = Setup(
             space=self.dataset.space,
             audio=self.dataset.audio,
@@ -128,6 +135,8 @@ class CellRun:
                 progress = {"spaces": sorted(spaces), "done": 0, "seconds": 0.0}
             self._sample(stage, predictor, arrays, progress)
             facts = {**fitted, **self._measure(predictor, progress["seconds"])}
+            if progress.get("read_out"):
+                facts["readout"] = {"version": READOUT, "rmse": dict(self._readout.summary())}
             stage.write_json("facts.json", facts)
             stage.finish()
             return stage, facts
@@ -159,12 +168,20 @@ class CellRun:
             with self.host.blame("predictor", self.cell.predictor.name, "sample"):
                 reaction = predictor.sample(context, self.cell.setting.samples, noise)
             progress["seconds"] += time.perf_counter() - started
+            if "emotion" in arrays and reaction.emotion is None and reaction.motion is not None:
+                reaction = dataclasses.replace(reaction, emotion=self._readout(reaction.motion))
+                progress["read_out"] = True
             for space, array in arrays.items():
                 array[rows.start : rows.stop] = self._checked(reaction, space, rows)
                 array.flush()  # type: ignore[attr-defined]  # a memory map
             progress["done"] = rows.stop
             stage.write_json("progress.json", progress)
         self.runtime.report("generate", total, total)
+
+    @cached_property
+    def _readout(self) -> EmotionReadout:
+        """The data set's, the same for every method."""
+        return kept_readout(self.runtime.store, self.readout_key, self.split.training())
 
     def _privileged(self) -> bool:
         return self.host.get("predictor", self.cell.predictor.name).calibration

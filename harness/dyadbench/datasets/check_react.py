@@ -10,8 +10,9 @@ import numpy as np
 
 from dyadbench.datasets import neighbours
 from dyadbench.datasets.check import Finding, error, note
+from dyadbench.datasets.config import ReactConfig
 from dyadbench.datasets.npy import BadFile, read_npy, read_rows
-from dyadbench.datasets.react import SPLITS, audio_file, emotion_file, motion_file, read_pairs
+from dyadbench.datasets.react import SPLITS, ReactDataset, audio_file, emotion_file, motion_file, read_pairs
 
 FPS, FRAMES, ROWS = 25, 751, 750
 KINDS = {"3D_FV_files": ".npy", "Emotion": ".csv", "Audio_files": ".wav"}
@@ -20,6 +21,7 @@ KINDS = {"3D_FV_files": ".npy", "Emotion": ".csv", "Audio_files": ".wav"}
 def check(root: Path, fix: bool) -> Iterator[Finding]:
     """Splits, clips, normalisation files, then the neighbour matrices."""
     seen: Counter[str] = Counter()
+    whole = True
     for split in SPLITS:
         try:
             pairs = read_pairs(root, split)
@@ -30,6 +32,7 @@ def check(root: Path, fix: bool) -> Iterator[Finding]:
                 f"the {split} split cannot be read",
                 "restore the file from the release",
             )
+            whole = False
             continue
         own = [path for pair in pairs for path in pair]
         seen.update(own)
@@ -42,17 +45,35 @@ def check(root: Path, fix: bool) -> Iterator[Finding]:
                 clean &= finding.level != "error"
                 yield finding
         yield from _strangers(root, split, set(own))
+        whole &= clean
         if clean:
             yield Finding(level="ok", what=f"{split}: {len(pairs)} pairs, {2 * len(pairs)} clips with both roles")
         yield from _matrix(root, split, [speaker for speaker, _ in pairs], fix)
     for path, count in seen.items():
         if count > 1:
             yield error("a clip is in two splits", path, "training data leaks into the test", "remove it from one csv")
-    yield from _faces(root)
+    faces = list(_faces(root))
+    yield from faces
+    if whole and not any(finding.level == "error" for finding in faces):
+        yield _readout(root)
     if not any((root / split / "Video_files").exists() for split in SPLITS):
         yield note(
             "no video files", "Video_files", "nothing here needs them; FRRea on rendered frames is not available"
         )
+
+
+def _readout(root: Path) -> Finding:
+    """How well emotion can be told from motion here, for methods that emit motion only."""
+    from dyadbench.readout import VERSION, fit_readout
+    from dyadbench.split import Training
+
+    frames = min(ROWS, len(read_rows(emotion_file(root, "train", read_pairs(root, "train")[0][0]), 25)))
+    errors = fit_readout(Training(ReactDataset(ReactConfig(frames=frames), root))).summary()
+    return note(
+        f"emotion readout v{VERSION}, root mean square error: {', '.join(f'{k} {v:.2f}' for k, v in errors.items())}",
+        "train and val",
+        "methods that emit motion only are scored through it",
+    )
 
 
 def _clip(root: Path, split: str, path: str) -> Iterator[Finding]:

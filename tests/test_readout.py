@@ -1,0 +1,73 @@
+"""Emotion read out from motion: fitted once, kept, honest about its error."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dyadbench.api import Dyad, DyadbenchError
+from dyadbench.conform import TinyCorpus
+from dyadbench.readout import LOW, fit_readout, kept_readout
+from dyadbench.store import Store
+
+FRAMES = 2500
+
+
+class Felt(TinyCorpus):
+    """Emotion is a threshold or a squashed sum of motion; `told` False cuts that link."""
+
+    def __init__(self, told: bool = True):
+        super().__init__(frames=FRAMES)
+        self.told = told
+
+    def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
+        mixing = np.random.default_rng(1).standard_normal((self.space.dim, 25)) / 8
+        for i, dyad in enumerate(super().dyads(split, audio)):
+            rng = np.random.default_rng([i, len(split)])
+            motion = rng.standard_normal(dyad.listener.motion.shape).astype(np.float32)
+            source = motion if self.told else rng.standard_normal(motion.shape)
+            hidden = source @ mixing
+            odds = np.exp(hidden[:, 17:])
+            emotion = np.concatenate([hidden[:, :15] > 0, np.tanh(hidden[:, 15:17]), odds / odds.sum(1)[:, None]], 1)
+            listener = dataclasses.replace(dyad.listener, motion=motion, emotion=emotion.astype(np.float32))
+            yield dataclasses.replace(dyad, listener=listener)
+
+
+def test_it_reads_what_is_there_and_says_how_well() -> None:
+    data = Felt()
+    readout = fit_readout(data)
+    held = list(data.dyads("val"))
+    wanted = np.concatenate([dyad.listener.emotion for dyad in held])
+    found = readout(np.concatenate([dyad.listener.motion for dyad in held]))
+    assert (found >= LOW).all() and (found <= 1).all()
+    assert found[:, 17:].sum(1) == pytest.approx(1, abs=1e-5)
+    spread = wanted.std(0)
+    assert (readout.errors[15:] < 0.5 * spread[15:]).all()
+    assert (readout.errors[:15] < 0.8 * spread[:15]).all()
+    # the printed error is that of the same strided rows
+    rows = np.concatenate([np.arange(i % 5, FRAMES, 5) + FRAMES * i for i in range(len(held))])
+    assert readout.errors == pytest.approx(np.sqrt(((found - wanted)[rows] ** 2).mean(0)), rel=1e-4)
+
+
+def test_where_motion_tells_nothing_the_error_says_so() -> None:
+    data = Felt(told=False)
+    wanted = np.concatenate([dyad.listener.emotion for dyad in data.dyads("val")])
+    assert (fit_readout(data).errors > 0.9 * wanted.std(0)).all()
+
+
+def test_it_is_fitted_once_and_kept(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    first = kept_readout(store, "a" * 64, Felt())
+    again = kept_readout(store, "a" * 64, TinyCorpus(emotion=False))  # not looked at
+    motion = np.random.default_rng(0).standard_normal((2, 3, 10, 58)).astype(np.float32)
+    assert np.array_equal(first(motion), again(motion))
+    assert first(motion).shape == (2, 3, 10, 25)
+
+
+def test_a_clip_without_emotion_is_named() -> None:
+    with pytest.raises(DyadbenchError, match="train/0 has no emotion"):
+        fit_readout(TinyCorpus(emotion=False))
