@@ -56,7 +56,7 @@ def distinct(pred: np.ndarray) -> np.ndarray:
     first = np.arange(len(pred))
     for k in range(1, len(pred)):
         for j in range(k):
-            if first[j] == j and np.array_equal(pred[j], pred[k]):
+            if first[j] == j and np.array_equal(pred[j, 0], pred[k, 0]) and np.array_equal(pred[j], pred[k]):
                 first[k] = j
                 break
     return first
@@ -90,31 +90,27 @@ def _result(values: Sequence[float], undefined: int = 0) -> Result:
 class _Spread:
     """FRDvs in one pass: sum_k sum_{n,m} ||p_nk - p_mk||^2 / (N (N-1) K T C), and jackknife values per clip (second pass)."""
 
-    def __init__(self) -> None:
-        self.count = 0
-        self.total: np.ndarray | None = None  # (K, T, C) sum over clips of p - origin
+    def __init__(self, origin: np.ndarray) -> None:
+        self.origin = origin  # (K, T, C); a common origin keeps large offsets out of the squares
+        self.total = np.zeros(origin.shape)  # sum over clips of p - origin
         self.square: list[float] = []
 
-    def add(self, pred: np.ndarray, origin: np.ndarray) -> None:
-        shifted = pred.astype(np.float64) - origin  # a common origin keeps large offsets out of the squares
-        self.total = shifted.copy() if self.total is None else self.total + shifted
-        self.square.append(float((shifted**2).sum()))
-        self.count += 1
+    def add(self, pred: np.ndarray) -> None:
+        self.square.append(react.fold(pred, self.origin, self.total))
 
     def value(self) -> float:
-        if self.count < 2 or self.total is None:
+        n = len(self.square)
+        if n < 2:
             return float("nan")
-        n = self.count
         whole = 2 * n * sum(self.square) - 2 * float((self.total**2).sum())
         return (whole if np.isnan(whole) else max(0.0, whole)) / (n * (n - 1) * self.total.size)
 
-    def pseudo(self, read: Callable[[int], np.ndarray], origin: np.ndarray) -> np.ndarray:
+    def pseudo(self, read: Callable[[int], np.ndarray]) -> np.ndarray:
         """Re-centred jackknife pseudo-values n D - (n - 1) D_without_i: their mean is the value, by linearity of pairs."""
-        assert self.total is not None
-        n, squares, whole = self.count, np.array(self.square), self.value()
+        n, squares, whole = len(self.square), np.array(self.square), self.value()
         if n < 3:
             return np.full(n, whole)
-        cross = np.array([float(((read(i).astype(np.float64) - origin) * self.total).sum()) for i in range(n)])
+        cross = np.array([react.cross(read(i), self.origin, self.total) for i in range(n)])
         distance = n * squares + squares.sum() - 2 * cross  # sum over m of ||p_i - p_m||^2
         without = (whole * n * (n - 1) - 2 * distance / self.total.size) / ((n - 1) * (n - 2))
         pseudo = n * whole - (n - 1) * without
@@ -128,12 +124,12 @@ def _sub(data: Evaluation) -> Callable[[int], np.ndarray]:
 def _spread_of(count: int, read: Callable[[int], np.ndarray]) -> tuple[float, np.ndarray]:
     """FRDvs and its pseudo-values over clips cut to the shortest one."""
     shortest = min(read(i).shape[1] for i in range(count))
-    cut = lambda i: read(i)[:, :shortest]  # noqa: E731  # a name for one expression
-    spread, origin = _Spread(), cut(0).astype(np.float64)
+    cut = lambda i: np.ascontiguousarray(read(i)[:, :shortest])  # noqa: E731  # a name for one expression
+    spread = _Spread(cut(0))
     for i in range(count):
-        spread.add(cut(i), origin)
+        spread.add(cut(i))
     value = spread.value()
-    return value, np.full(count, value) if np.isnan(value) else spread.pseudo(cut, origin)
+    return value, np.full(count, value) if np.isnan(value) else spread.pseudo(cut)
 
 
 def official_clip(pred: np.ndarray, listeners: np.ndarray, speaker: np.ndarray) -> ClipScores:
@@ -141,10 +137,11 @@ def official_clip(pred: np.ndarray, listeners: np.ndarray, speaker: np.ndarray) 
 
     pred (K, T, 25), listeners (J, T, 25), speaker (T, 25).
     """
+    diversity, variance = react.moments(pred)
     return {
-        "FRCorr": float(react.ccc(pred, listeners).mean(2).max(1).sum()),
-        "FRDiv": react.diversity(pred),
-        "FRVar": react.variance(pred),
+        "FRCorr": float(react.ccc(pred, listeners)[0].mean(2).max(1).sum()),
+        "FRDiv": diversity,
+        "FRVar": variance,
         "FRSyn": float(react.official_offset(pred[0], speaker)),
     }
 
@@ -215,15 +212,16 @@ class ReactSuite:
             lags = np.array([react.best_lag(pred[k], speaker) if first[k] == k else 0.0 for k in range(len(pred))])[
                 first
             ]
+            diversity, variance = react.moments(pred)
             return {
                 "FRCorr": corrected_frcorr(pred, refs),
                 "FRDist": float(distances[n].mean()),
-                "FRDiv": react.diversity(pred),
-                "FRVar": react.variance(pred),
+                "FRDiv": diversity,
+                "FRVar": variance,
                 "FRSyn": float(np.nanmean(lags)) if np.isfinite(lags).any() else float("nan"),
                 "no lag": float(np.isnan(lags).sum()),
                 "FRDiv_target": _set_diversity(refs),
-                "FRVar_target": react.variance(references.listener(n)[None]),
+                "FRVar_target": react.moments(references.listener(n)[None])[1],
                 "FRSyn_target": react.best_lag(references.listener(n), speaker),
             }
 
@@ -244,14 +242,12 @@ def corrected_frcorr(pred: np.ndarray, listeners: Sequence[np.ndarray]) -> float
     the frames that both have. NaN where every channel of every pair is constant on both sides.
     """
     best = np.full(len(pred), -np.inf)
-    for listener in listeners:
-        frames = min(pred.shape[1], len(listener))
-        x, y = pred[:, :frames], listener[:frames]
-        values = react.ccc(x, y[None])[:, 0]  # (K, C)
-        silent = react.constant(x) & react.constant(y)[None]
+    for frames in {min(pred.shape[1], len(listener)) for listener in listeners}:
+        alike = [listener[:frames] for listener in listeners if min(pred.shape[1], len(listener)) == frames]
+        values, silent = react.ccc(pred[:, :frames], np.stack(alike))  # (K, J, C)
         with np.errstate(invalid="ignore"):
-            mean = np.where(silent, 0.0, values).sum(1) / (~silent).sum(1)
-        best = np.fmax(best, mean)
+            mean = np.where(silent, 0.0, values).sum(2) / (~silent).sum(2)
+        best = np.fmax(best, np.fmax.reduce(mean, 1))
     return float("nan") if not np.isfinite(best).all() else float(best.mean())
 
 
@@ -260,4 +256,4 @@ def _set_diversity(listeners: Sequence[np.ndarray]) -> float:
     if len(listeners) < 2:
         return float("nan")
     frames = min(map(len, listeners))
-    return react.diversity(np.stack([listener[:frames] for listener in listeners]))
+    return react.moments(np.stack([listener[:frames] for listener in listeners]))[0]
