@@ -14,12 +14,12 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from dyadbench.api import DECA_56, FACEVERSE_58, Config, Evaluation
+from dyadbench.memory import PeakMemory
 from dyadbench.metrics import react, reference, shannon
 from dyadbench.metrics.frdist import frdist_clip
 from dyadbench.metrics.react_suites import ReactOfficialSuite, _spread_of
@@ -78,23 +78,12 @@ def made_up_case(clips: int, neighbours: int = NEIGHBOURS) -> Case:
 
 
 def _peak(call: Callable[[], Any]) -> tuple[Any, float, float | None]:
-    """Result, seconds, and how many MB of memory the call needed on top (Linux only)."""
-    reset = Path("/proc/self/clear_refs")
-    before = None
-    try:
-        reset.write_text("5")  # the high-water mark starts anew
-        before = _status("VmRSS")
-    except OSError:
-        pass
-    started = time.perf_counter()
-    found = call()
-    seconds = time.perf_counter() - started
-    return found, seconds, None if before is None else max(0.0, _status("VmHWM") - before)
-
-
-def _status(name: str) -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith(name)) / 1024
+    """Result, seconds, and how many MB of memory the call needed on top."""
+    with PeakMemory() as peak:
+        started = time.perf_counter()
+        found = call()
+        seconds = time.perf_counter() - started
+    return found, seconds, peak.extra_mb
 
 
 def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
@@ -148,7 +137,7 @@ def _frdist(case: Case, pairs: int) -> Row:
     clips = len(case.pred)
 
     def ours() -> np.ndarray:
-        return np.array([frdist_clip(case.pred[n], case.listener[case.rows[n]]) for n in range(clips)])
+        return np.array([frdist_clip(case.pred[n], list(case.listener[case.rows[n]])) for n in range(clips)])
 
     near = case.listener[case.rows[0]]
     theirs = _tslearn_pairs(case.pred[0, 0], near)
@@ -156,7 +145,7 @@ def _frdist(case: Case, pairs: int) -> Row:
     if theirs is None:
         plain, spent = _timed(lambda: np.array([reference.distance(case.pred[0, 0], y) for y in near]))
         theirs, against = (plain, spent / len(near)), "plain loops (tslearn is not installed)"
-    frdist_clip(case.pred[0, :1, :60], case.listener[:1, :60])  # compiled
+    frdist_clip(case.pred[0, :1, :60], list(case.listener[:1, :60]))  # compiled
     count = clips * K * pairs
     row = _row(
         "FRDist", ours, (theirs[0].min(), theirs[1]), scale=count, part=lambda found: found[0, 0], against=against
@@ -208,9 +197,9 @@ def _published_moments(pred: np.ndarray) -> list[float]:
 
 def _suite(case: Case) -> Row:
     clips = len(case.pred)
-    appropriate = np.zeros((clips, len(case.listener)))
+    appropriate = np.zeros((clips, len(case.listener)), bool)
     for n, row in enumerate(case.rows):
-        appropriate[n, row] = 1
+        appropriate[n, row] = True
     data = Evaluation(
         tuple(map(str, range(clips))), np.full(len(case.listener), FRAMES), FACEVERSE_58, None, case.pred,
         None, None, speaker_emotion=case.speaker, listener_emotion=case.listener, appropriate=appropriate,

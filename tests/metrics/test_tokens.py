@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dyadbench.api import TokenSpec
+from dyadbench.api import MotionSpace, Tokens, TokenSpec
 from dyadbench.metrics import tokens
 
 
@@ -109,6 +109,47 @@ def test_sparse_tokens_pay_for_the_keyframes_they_set() -> None:
     ids = [np.zeros(len(x) // 8, int) for x in motion]
     found = tokens.evaluate_tokens(motion, decoded, ids, TokenSpec(codes=4, frames_per_token=None), 30.0)
     assert found["bits-per-second"].value == pytest.approx(30 / 8 * 2)
+
+
+def test_reconstruction_by_channel_group_and_by_decoded_layers() -> None:
+    motion, decoded, ids, spec = corpus()
+    coarse = [x + 0.5 for x in motion]
+    channels = {"face": (0, 3), "head": (3, 5)}
+    found = tokens.evaluate_tokens(motion, decoded, ids, spec, 30.0, channels=channels, prefixes=[coarse, decoded])
+    detail = found["reconstruction"].detail
+    assert detail["layers1"] == pytest.approx(0.25)
+    assert detail["layers2"] == pytest.approx(found["reconstruction"].value)
+    assert (3 * detail["face"] + 2 * detail["head"]) / 5 == pytest.approx(found["reconstruction"].value)
+    with pytest.raises(ValueError, match="1 layers decode to"):
+        tokens.evaluate_tokens(motion, decoded, ids, spec, 30.0, prefixes=[[x[1:] for x in coarse]])
+
+
+class Rounding:
+    """Two decimal digits of each of two channels as two residual layers."""
+
+    tokens = TokenSpec(codes=10, frames_per_token=1, groups=2, residual=2)
+
+    def encode(self, motion: np.ndarray) -> Tokens:
+        whole = (motion * 100).astype(int)
+        return Tokens(np.stack([whole // 10, whole % 10], -1), frames=motion.shape[1])
+
+    def decode(self, tokens: Tokens, frames: int) -> tuple[np.ndarray, None]:
+        weights = np.array([0.1, 0.01])[: tokens.ids.shape[-1]]
+        return (tokens.ids[:, :frames] @ weights).astype(np.float32), None
+
+
+def test_a_tokenizer_is_scored_layer_by_layer() -> None:
+    space = MotionSpace("pair", 25.0, ("a", "b"), {"a": (0, 1), "b": (1, 2)})
+    rng = np.random.default_rng(0)
+    motion = [(rng.integers(100, size=(t, 2)) + 0.5) / 100 for t in (200, 300)]
+    found = tokens.score_tokenizer(Rounding(), motion, space)
+    detail = found["reconstruction"].detail
+    assert detail["layers2"] == pytest.approx(0.005**2, rel=1e-3)
+    digits = (np.arange(10) / 100 + 0.005) ** 2
+    assert detail["layers1"] == pytest.approx(digits.mean(), rel=0.1)
+    assert found["bits-per-second"].value == pytest.approx(25 * 4 * np.log2(10))
+    assert found["utilisation"].value == 1.0
+    assert {"g0r0", "g1r1"} <= set(found["utilisation"].detail)
 
 
 def test_refusals() -> None:

@@ -107,7 +107,9 @@ def _run(
             if not json:
                 main = outcome.suites[cell.setting.suite].scores
                 shown = "  ".join(
-                    f"{name} {score.value:.4f}" for name, score in list(main.items())[:3] if score.value is not None
+                    f"{name} {round(score.value, 4) + 0.0:.4f}"
+                    for name, score in list(main.items())[:3]
+                    if score.value is not None
                 )
                 print(f"[{number}/{len(cells)}] {cell.name}: {shown} ({seconds:.0f} s)", flush=True)
     if json:

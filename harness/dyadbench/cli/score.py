@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -22,6 +23,7 @@ from dyadbench.cli.common import (
     print_table,
     set_threads,
 )  # fmt: skip
+from dyadbench.memory import PeakMemory
 
 
 def score(
@@ -38,38 +40,44 @@ def score(
 ) -> None:  # fmt: skip
     """Checks FILE, refuses it with the first ten problems, or prints every suite's numbers."""
     set_threads(threads)
-    if benchmark is None:
-        if suite is None:
-            raise DyadbenchError(
-                "say what to score against: --benchmark NAME, or --suite NAME for a self-contained file"
+    if benchmark is None and suite is None:
+        raise DyadbenchError("say what to score against: --benchmark NAME, or --suite NAME for a self-contained file")
+    found: dict[str, dict[str, float | None]] | None
+    started = time.monotonic()
+    with PeakMemory() as peak:
+        if benchmark is None:
+            found = {suite or "": _score_arrays(file, suite or "", threads)}
+        else:
+            base = find_root(root)
+            found = _score_benchmark(
+                file, benchmark, template, find_home(home, base), data, data_setting or [], threads
             )
-        found = {suite: _score_arrays(file, suite)}
-    else:
-        base = find_root(root)
-        found_or_none = _score_benchmark(
-            file, benchmark, template, find_home(home, base), data, data_setting or [], threads
-        )
-        if found_or_none is None:
-            return
-        found = found_or_none
+    if found is None:
+        return
     if json:
         print_json(found)
         return
     for name, values in found.items():
         typer.echo(f"\n{name}" if len(found) > 1 else name)
         print_table(["metric", "value"], [[k, "undefined" if v is None else f"{v:.8g}"] for k, v in values.items()])
+    extra = "" if peak.extra_mb is None else f", {peak.extra_mb:.0f} MB of memory on top of the program"
+    typer.echo(f"\n{time.monotonic() - started:.1f} s{extra}")
 
 
-def _score_arrays(file: Path, suite: str) -> dict[str, float | None]:
-    """A file with predictions and references in it."""
+def _score_arrays(file: Path, suite: str, threads: int) -> dict[str, float | None]:
+    """A file with predictions and references in it; predictions are read clip by clip."""
     import numpy as np
 
     from dyadbench.metrics import score_arrays
     from dyadbench.predictions import read_predictions
+    from dyadbench.progress import bar
 
     arrays: dict[str, Any] = {}
     for name, value in read_predictions(file).arrays.items():
-        arrays["appropriate" if name == "neighbour" else name] = np.stack([value[i] for i in range(len(value))])
+        whole = (
+            value if name == "pred" and suite.startswith("react") else np.stack([value[i] for i in range(len(value))])
+        )
+        arrays["appropriate" if name == "neighbour" else name] = whole
     wanted = (
         ("pred", "listener", "speaker", "appropriate")
         if suite.startswith("react")
@@ -80,7 +88,9 @@ def _score_arrays(file: Path, suite: str) -> dict[str, float | None]:
     if missing:
         raise DyadbenchError(f"{file} holds no array {missing[0]!r}; suite {suite!r} needs {', '.join(wanted)}")
     try:
-        values = score_arrays(suite, **given)
+        with bar(f"score {suite}") as progress:
+            more = {"threads": threads, "progress": progress} if suite.startswith("react") else {}
+            values = score_arrays(suite, **given, **more)
     except ValueError as error:
         raise DyadbenchError(f"{file}: {error}") from None
     return {name: None if np.isnan(value) else float(value) for name, value in values.items()}

@@ -6,10 +6,16 @@ from typing import Any
 
 import numpy as np
 
+from dyadbench.api import Progress
+from dyadbench.predictions import LazyTensor
+
 REACT = ("react2024-official", "react2024")
 
 
-def _array(value: Any, name: str) -> np.ndarray:
+def _array(value: Any, name: str) -> Any:
+    """A float array; what is read from disk clip by clip (predictions.LazyTensor) stays there."""
+    if isinstance(value, LazyTensor):
+        return value
     if hasattr(value, "detach"):
         value = value.detach().cpu().numpy()
     array = np.asarray(value)
@@ -18,7 +24,7 @@ def _array(value: Any, name: str) -> np.ndarray:
     return array if array.dtype.kind == "f" else array.astype(np.float32)
 
 
-def score_arrays(suite: str, *, threads: int = 1, **arrays: Any) -> dict[str, float]:
+def score_arrays(suite: str, *, threads: int = 1, progress: Progress | None = None, **arrays: Any) -> dict[str, float]:
     """The metrics of `suite` by name.
 
     "react2024-official" and "react2024": pred (N, K, T, 25), listener (M, T, 25), speaker (N, T, 25), appropriate
@@ -43,16 +49,16 @@ def score_arrays(suite: str, *, threads: int = 1, **arrays: Any) -> dict[str, fl
         arrays["appropriate"].detach().cpu() if hasattr(arrays["appropriate"], "detach") else arrays["appropriate"]
     )
     rows = _checked(pred, listener, speaker, appropriate)
-    return (
-        _official(pred, listener, speaker, rows, threads)
-        if suite == "react2024-official"
-        else _corrected(pred, listener, speaker, rows, threads)
-    )
+    if suite == "react2024":
+        _refuse_undefined(pred)
+    found = _evaluate(suite, pred, listener, speaker, rows, threads, progress)
+    names = ("FRCorr", "FRDist", "FRDiv", "FRVar", "FRDvs", "FRSyn")
+    return {name: found[name] for name in names} if suite == "react2024-official" else found
 
 
 def _checked(pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, appropriate: np.ndarray) -> list[list[int]]:
     """The appropriate listeners of every clip; raises ValueError with what is wrong."""
-    if pred.ndim != 4 or pred.shape[3] != 25 or 0 in pred.shape:
+    if len(pred.shape) != 4 or pred.shape[3] != 25 or 0 in pred.shape:
         raise ValueError(f"pred has shape {pred.shape}; (clips, samples, frames, 25) is wanted")
     clips, _, frames, _ = pred.shape
     for name, array in (("listener", listener), ("speaker", speaker)):
@@ -75,27 +81,18 @@ def _checked(pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, approp
     return rows
 
 
-def _official(
-    pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, rows: list[list[int]], threads: int
-) -> dict[str, float]:
-    results = _evaluate("ReactOfficialSuite", pred, listener, speaker, rows, threads)
-    return {name: results[name] for name in ("FRCorr", "FRDist", "FRDiv", "FRVar", "FRDvs", "FRSyn")}
-
-
-def _corrected(
-    pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, rows: list[list[int]], threads: int
-) -> dict[str, float]:
-    if not np.isfinite(pred).all():
-        clip = int(np.argwhere(~np.isfinite(pred))[0][0])
-        raise ValueError(
-            f"pred holds NaN or infinity in clip {clip}; the corrected suite scores finite predictions only"
-        )
-    return _evaluate("ReactSuite", pred, listener, speaker, rows, threads)
+def _refuse_undefined(pred: Any) -> None:
+    for clip in range(len(pred)):
+        if not np.isfinite(pred[clip]).all():
+            raise ValueError(
+                f"pred holds NaN or infinity in clip {clip}; the corrected suite scores finite predictions only"
+            )
 
 
 def _evaluate(
-    suite: str, pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, rows: list[list[int]], threads: int
-) -> dict[str, float]:
+    suite: str, pred: Any, listener: np.ndarray, speaker: np.ndarray, rows: list[list[int]], threads: int,
+    progress: Progress | None,
+) -> dict[str, float]:  # fmt: skip
     from dyadbench.api import FACEVERSE_58, Evaluation
     from dyadbench.metrics import react_suites
 
@@ -115,5 +112,9 @@ def _evaluate(
         appropriate=matrix,
         threads=threads,
     )
-    results = getattr(react_suites, suite)().evaluate(data)
+    official = suite == "react2024-official"
+    made: react_suites.ReactOfficialSuite | react_suites.ReactSuite = (
+        react_suites.ReactOfficialSuite() if official else react_suites.ReactSuite()
+    )
+    results = made.evaluate(data, progress)
     return {name: float("nan") if result.value is None else result.value for name, result in results.items()}

@@ -7,12 +7,13 @@ definition below is this project's own, says so, and is not comparable with a pr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dyadbench.api import Column, Result, TokenSpec
+from dyadbench.api import Column, MotionSpace, Result, Tokenizer, Tokens, TokenSpec
 from dyadbench.metrics.l2l_clips import Clips, Floats, as_array
 from dyadbench.metrics.l2l_suite import clip_mean, jackknife
 from dyadbench.metrics.shannon import assign, centroids_for, entropy
@@ -113,12 +114,16 @@ def evaluate_tokens(
     mean: Any = None,
     clusters: int = 15,
     seed: int = 0,
+    channels: Mapping[str, tuple[int, int]] | None = None,
+    prefixes: Sequence[Sequence[Any]] = (),
 ) -> Mapping[str, Result]:
     """A tokenizer's scores on clips: one Result for each of COLUMNS.
 
     motion, decoded: per clip (T, D); ids: per clip (N,) or (N, G, R), padding removed; mean: (D,) frame of the training
     split that `reconstruction_mean` predicts (default: of these clips, the strongest constant). `detail` of utilisation
-    and perplexity holds every book as g0r0, g0r1, ... Raises ValueError for shapes that do not fit and for NaN.
+    and perplexity holds every book as g0r0, g0r1, ..., that of reconstruction the groups of `channels` ([start, stop)
+    over D) and, for `prefixes` decoded from the first 1, 2, ... residual layers, layers1, layers2, ... Raises ValueError
+    for shapes that do not fit and for NaN.
     """
     truth, ours = _clips(motion, "motion"), _clips(decoded, "decoded")
     if (
@@ -154,9 +159,47 @@ def evaluate_tokens(
         "cluster-integrity": [cluster_integrity(a, b, centroids) for a, b in pairs],
     }
     out = {name: clip_mean(np.array(values)) for name, values in columns.items()}
+    out["reconstruction"] = replace(out["reconstruction"], detail=_parts(pairs, channels or {}, prefixes))
     out["utilisation"] = _book(counts, utilisation)
     out["perplexity"] = _book(counts, perplexity)
     return {column.id: out[column.id] for column in COLUMNS}
+
+
+def _parts(
+    pairs: Sequence[tuple[Floats, Floats]], channels: Mapping[str, tuple[int, int]], prefixes: Sequence[Sequence[Any]]
+) -> dict[str, float]:
+    """Mean squared error of each group of channels, and of decoding from the first layers only."""
+    found = {
+        name: float(np.mean([squared_error(a[:, start:stop], b[:, start:stop]) for a, b in pairs]))
+        for name, (start, stop) in channels.items()
+    }
+    for layers, decoded in enumerate(prefixes, 1):
+        ours = _clips(decoded, f"decoded from {layers} layers")
+        if [a.shape for a in ours] != [b.shape for _, b in pairs]:
+            raise ValueError(f"what {layers} layers decode to must have the clips and frames of motion")
+        found[f"layers{layers}"] = float(np.mean([squared_error(a, b) for a, (_, b) in zip(ours, pairs, strict=True)]))
+    return found
+
+
+def score_tokenizer(
+    tokenizer: Tokenizer, motion: Sequence[Any], space: MotionSpace, *, mean: Any = None
+) -> Mapping[str, Result]:
+    """`evaluate_tokens` of a trained tokenizer on clips (T, D): every layer's error, every group's, every book's use.
+
+    Clips are encoded one by one, whole. Where there are residual layers, `reconstruction` has the error after each in
+    its detail, which a tokenizer that does not decode prefixes refuses with a ValueError.
+    """
+    clips = [np.asarray(x, np.float32)[None] for x in motion]
+    tokens = [tokenizer.encode(x) for x in clips]
+    decoded: list[list[Any]] = [[] for _ in range(tokenizer.tokens.residual)]
+    for layers, kept in enumerate(decoded, 1):
+        for x, found in zip(clips, tokens, strict=True):
+            ids = found.ids if found.ids.ndim < 4 else found.ids[..., :layers]
+            kept.append(tokenizer.decode(Tokens(ids, found.keyframes, found.frames), x.shape[1])[0][0])
+    return evaluate_tokens(
+        motion, decoded[-1], [found.ids[0] for found in tokens], tokenizer.tokens, space.fps, mean=mean,
+        channels=space.groups, prefixes=decoded if len(decoded) > 1 else (),
+    )  # fmt: skip
 
 
 def _book(counts: NDArray[np.int64], score: Any) -> Result:
