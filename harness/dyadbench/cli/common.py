@@ -77,9 +77,14 @@ def print_table(header: list[str], rows: list[list[Any]]) -> None:
 
 
 def set_threads(threads: int) -> None:
-    """One place that sets every thread pool; torch is told only where it is loaded."""
+    """One place that sets every thread pool; torch is told only where it is loaded.
+
+    Metrics run one clip a thread, so the linear algebra inside stays on one: two pools on the same cores wait for each
+    other.
+    """
     import sys
 
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))
     if "torch" in sys.modules:
         sys.modules["torch"].set_num_threads(threads)
