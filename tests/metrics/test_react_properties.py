@@ -184,6 +184,13 @@ def test_lag_correlations_are_numpys(seed: int, frames: int) -> None:
             assert np.isnan(wanted) or doubt[49 + lag, c] < 1e-2
 
 
+def test_a_constant_is_one_in_any_precision() -> None:
+    held = np.full((2, 750, 25), 0.1)
+    found, silent = react.ccc(held, held[:1])
+    assert silent.all()
+    assert not found.any()
+
+
 def test_one_constant_channel_decides_the_official_frsyn_and_not_ours() -> None:
     rng = np.random.default_rng(1)
     speaker = _signal(rng, 300, "walk")

@@ -12,6 +12,10 @@ from dyadbench.predictions import LazyTensor
 REACT = ("react2024-official", "react2024")
 
 
+def _on_gpu(value: Any) -> bool:
+    return bool(getattr(value, "is_cuda", False))
+
+
 def _array(value: Any, name: str) -> Any:
     """A float array; what is read from disk clip by clip (predictions.LazyTensor) stays there."""
     if isinstance(value, LazyTensor):
@@ -31,7 +35,7 @@ def score_arrays(suite: str, *, threads: int = 1, progress: Progress | None = No
     (N or more, N or more) where 1 marks an appropriate listener. "l2l": pred, target, speaker (N, T, 56) or (sum of
     lengths, 56), and lengths. An undefined metric is NaN. Raises ValueError with one sentence for bad shapes, a row
     without an appropriate listener, or a matrix with fewer rows than clips (the official code would silently score
-    the first rows only).
+    the first rows only). Predictions that are a tensor on a CUDA device are scored there, to the same numbers.
     """
     if suite == "l2l":
         from dyadbench.metrics.l2l import score_l2l
@@ -44,7 +48,8 @@ def score_arrays(suite: str, *, threads: int = 1, progress: Progress | None = No
         raise ValueError(
             f"{suite} takes pred, listener, speaker and appropriate; {'missing: ' + missing[0] if missing else 'more were given'}"
         )
-    pred, listener, speaker = (_array(arrays[name], name) for name in ("pred", "listener", "speaker"))
+    listener, speaker = (_array(arrays[name], name) for name in ("listener", "speaker"))
+    pred = arrays["pred"].detach() if _on_gpu(arrays["pred"]) else _array(arrays["pred"], "pred")
     appropriate = np.asarray(
         arrays["appropriate"].detach().cpu() if hasattr(arrays["appropriate"], "detach") else arrays["appropriate"]
     )
@@ -83,7 +88,7 @@ def _checked(pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, approp
 
 def _refuse_undefined(pred: Any) -> None:
     for clip in range(len(pred)):
-        if not np.isfinite(pred[clip]).all():
+        if not (pred[clip].isfinite() if _on_gpu(pred) else np.isfinite(pred[clip])).all():
             raise ValueError(
                 f"pred holds NaN or infinity in clip {clip}; the corrected suite scores finite predictions only"
             )
@@ -111,6 +116,7 @@ def _evaluate(
         speaker_emotion=speaker,
         appropriate=matrix,
         threads=threads,
+        device=str(pred.device) if _on_gpu(pred) else "cpu",
     )
     official = suite == "react2024-official"
     made: react_suites.ReactOfficialSuite | react_suites.ReactSuite = (

@@ -8,7 +8,8 @@ at the top, by rows of infinite cost under which the matrix begins: the answer t
 Runs under TRITON_INTERPRET=1 on a CPU. Import only where Triton is installed; torch for CUDA brings it.
 """
 
-# mypy: disable-error-code="untyped-decorator"
+# mypy: disable-error-code="untyped-decorator, assignment, misc"
+# ruff: noqa: RUF005  # Triton's language has no starred tuples
 from __future__ import annotations
 
 from typing import Any
@@ -91,12 +92,12 @@ def dtw(x: Tensor, y: Tensor, x_frames: Tensor, y_frames: Tensor, x_of: Tensor, 
         most = [frames[of].view(blocks, LANES).amax(1) for frames, of in ((x_frames, a), (y_frames, b))]
         scratch = torch.empty(blocks * y.shape[1] * LANES, dtype=dtype, device=x.device)
         found = torch.empty(len(a), dtype=dtype, device=x.device)
-        options: dict[str, Any] = {"num_warps": 1, "num_stages": 1}
-        if dtype is torch.float64:
-            options["enable_fp_fusion"] = False  # every product rounded: the bits of the reference
-        _dtw[(blocks,)](
-            x, y, a, b, x_frames, y_frames, *most, scratch, found, x.stride(0), y.stride(0), y.shape[1],
-            FIRST=start, CHANNELS=stop - start, ROWS=rows, WIDTH=x.shape[2], LANES=LANES, **options,
-        )  # fmt: skip
+        # In float64 every product is rounded: the bits of the reference
+        options: dict[str, Any] = {"num_warps": 1, "num_stages": 1, "enable_fp_fusion": dtype is torch.float32}
+        with torch.cuda.device_of(x):
+            _dtw[(blocks,)](
+                x, y, a, b, x_frames, y_frames, *most, scratch, found, x.stride(0), y.stride(0), y.shape[1],
+                FIRST=start, CHANNELS=stop - start, ROWS=rows, WIDTH=x.shape[2], LANES=LANES, **options,
+            )  # fmt: skip
         out[first : first + count] = found[:count]
     return out

@@ -24,13 +24,15 @@ def _centred(x: Any) -> Any:
     mean, variance = np.empty((count, channels)), np.empty((count, channels))
     for n in range(count):
         for c in range(channels):
+            origin = np.float64(x[n, 0, c])  # so that a constant of any precision is one
             total = 0.0
             for t in range(frames):
-                total += x[n, t, c]
-            mean[n, c] = total / frames
+                total += x[n, t, c] - origin
+            centre = total / frames
+            mean[n, c] = origin + centre
             square = 0.0
             for t in range(frames):
-                d = x[n, t, c] - mean[n, c]
+                d = x[n, t, c] - origin - centre
                 out[c, n, t] = d
                 square += d * d
             variance[n, c] = square / frames

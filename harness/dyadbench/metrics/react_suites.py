@@ -51,6 +51,11 @@ def _over_clips(count: int, threads: int, work: Callable[[int], T], progress: Pr
     return found
 
 
+def _on_gpu(data: Evaluation) -> bool:
+    """Whether `gpu_suites` does the work; imported where it does, for it takes torch along."""
+    return data.device.startswith("cuda")
+
+
 def distinct(pred: np.ndarray) -> np.ndarray:
     """(K,) for each sample the first one equal to it: copies need not be scored twice."""
     first = np.arange(len(pred))
@@ -64,6 +69,10 @@ def distinct(pred: np.ndarray) -> np.ndarray:
 
 def frdist_of(data: Evaluation, references: References, progress: Progress | None) -> np.ndarray:
     """(N, K) distances, computed once for both suites."""
+    if "frdist" not in data.memo and _on_gpu(data):
+        from dyadbench.metrics import gpu_suites
+
+        data.memo["frdist"] = gpu_suites.frdist(data, progress)
     if "frdist" not in data.memo:
         read = _sub(data)
 
@@ -87,34 +96,24 @@ def _result(values: Sequence[float], undefined: int = 0) -> Result:
     return Result(value, per_clip, undefined or missing)
 
 
-class _Spread:
-    """FRDvs in one pass: sum_k sum_{n,m} ||p_nk - p_mk||^2 / (N (N-1) K T C), and jackknife values per clip (second pass)."""
+def spread(squares: np.ndarray, cross: Callable[[], np.ndarray], norm: float, size: int) -> tuple[float, np.ndarray]:
+    """FRDvs, sum_k sum_{n,m} ||p_nk - p_mk||^2 / (N (N-1) K T C), and jackknife values per clip.
 
-    def __init__(self, origin: np.ndarray) -> None:
-        self.origin = origin  # (K, T, C); a common origin keeps large offsets out of the squares
-        self.total = np.zeros(origin.shape)  # sum over clips of p - origin
-        self.square: list[float] = []
-
-    def add(self, pred: np.ndarray) -> None:
-        self.square.append(react.fold(pred, self.origin, self.total))
-
-    def value(self) -> float:
-        n = len(self.square)
-        if n < 2:
-            return float("nan")
-        whole = 2 * n * sum(self.square) - 2 * float((self.total**2).sum())
-        return (whole if np.isnan(whole) else max(0.0, whole)) / (n * (n - 1) * self.total.size)
-
-    def pseudo(self, read: Callable[[int], np.ndarray]) -> np.ndarray:
-        """Re-centred jackknife pseudo-values n D - (n - 1) D_without_i: their mean is the value, by linearity of pairs."""
-        n, squares, whole = len(self.square), np.array(self.square), self.value()
-        if n < 3:
-            return np.full(n, whole)
-        cross = np.array([react.cross(read(i), self.origin, self.total) for i in range(n)])
-        distance = n * squares + squares.sum() - 2 * cross  # sum over m of ||p_i - p_m||^2
-        without = (whole * n * (n - 1) - 2 * distance / self.total.size) / ((n - 1) * (n - 2))
-        pseudo = n * whole - (n - 1) * without
-        return pseudo - pseudo.mean() + whole
+    Those are n D - (n - 1) D_without_i, re-centred: their mean is the value, by linearity of pairs. With d_n the clips
+    (K, T, C) less a common origin, which keeps large offsets out of the squares: squares (N,) are their squared norms,
+    `norm` is that of their sum, cross() (N,) their inner products with it, size = K T C.
+    """
+    n = len(squares)
+    if n < 2:
+        return float("nan"), np.full(n, np.nan)
+    total = 2 * n * sum(squares.tolist()) - 2 * norm
+    value = (total if np.isnan(total) else max(0.0, total)) / (n * (n - 1) * size)
+    if n < 3 or np.isnan(value):
+        return value, np.full(n, value)
+    distance = n * squares + squares.sum() - 2 * cross()  # sum over m of ||p_i - p_m||^2
+    without = (value * n * (n - 1) - 2 * distance / size) / ((n - 1) * (n - 2))
+    pseudo = n * value - (n - 1) * without
+    return value, pseudo - pseudo.mean() + value
 
 
 def _sub(data: Evaluation) -> Callable[[int], np.ndarray]:
@@ -125,11 +124,11 @@ def _spread_of(count: int, read: Callable[[int], np.ndarray]) -> tuple[float, np
     """FRDvs and its pseudo-values over clips cut to the shortest one."""
     shortest = min(read(i).shape[1] for i in range(count))
     cut = lambda i: np.ascontiguousarray(read(i)[:, :shortest])  # noqa: E731  # a name for one expression
-    spread = _Spread(cut(0))
-    for i in range(count):
-        spread.add(cut(i))
-    value = spread.value()
-    return value, np.full(count, value) if np.isnan(value) else spread.pseudo(cut)
+    origin = cut(0)
+    total = np.zeros(origin.shape)
+    squares = np.array([react.fold(cut(i), origin, total) for i in range(count)])
+    cross = lambda: np.array([react.cross(cut(i), origin, total) for i in range(count)])  # noqa: E731
+    return spread(squares, cross, float((total**2).sum()), total.size)
 
 
 def official_clip(pred: np.ndarray, listeners: np.ndarray, speaker: np.ndarray) -> ClipScores:
@@ -171,9 +170,15 @@ class ReactOfficialSuite:
             speaker = np.asarray(data.speaker_emotion[n])[: data.lengths[n]]
             return {**official_clip(read(n), refs, speaker), "FRDist": float(distances[n].sum())}
 
-        scores = _over_clips(len(data.clips), data.threads, work)
-        found = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
-        value, found["FRDvs"] = _spread_of(len(data.clips), read)
+        if _on_gpu(data):
+            from dyadbench.metrics import gpu_suites
+
+            found = {**gpu_suites.official(data), "FRDist": distances.sum(1)}
+            value, found["FRDvs"] = gpu_suites.spread(data, target=False)
+        else:
+            scores = _over_clips(len(data.clips), data.threads, work)
+            found = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
+            value, found["FRDvs"] = _spread_of(len(data.clips), read)
         means = {name: float(values.mean()) for name, values in found.items()} | {"FRDvs": value}
         return {
             c.id: Result(None if np.isnan(means[c.id]) else means[c.id], found[c.id], int(np.isnan(found[c.id]).sum()))
@@ -225,12 +230,18 @@ class ReactSuite:
                 "FRSyn_target": react.best_lag(references.listener(n), speaker),
             }
 
-        scores = _over_clips(len(data.clips), data.threads, work)
-        found = {name: [clip[name] for clip in scores] for name in scores[0]}
+        if _on_gpu(data):
+            from dyadbench.metrics import gpu_suites
+
+            found = {**gpu_suites.corrected(data), "FRDist": distances.mean(1)}
+            spreads = [gpu_suites.spread(data, target=target) for target in (False, True)]
+        else:
+            scores = _over_clips(len(data.clips), data.threads, work)
+            found = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
+            spreads = [_spread_of(len(data.clips), of) for of in (read, lambda n: references.listener(n)[None])]
         results = {name: _result(values) for name, values in found.items() if name != "no lag"}
-        results["FRSyn"] = _result(found["FRSyn"], int(sum(found["no lag"])))
-        for name, reader in (("FRDvs", read), ("FRDvs_target", lambda n: references.listener(n)[None])):
-            value, pseudo = _spread_of(len(data.clips), reader)
+        results["FRSyn"] = _result(found["FRSyn"], int(found["no lag"].sum()))
+        for name, (value, pseudo) in zip(("FRDvs", "FRDvs_target"), spreads, strict=True):
             results[name] = Result(None if np.isnan(value) else value, pseudo)
         return {column.id: results[column.id] for column in self.columns}
 
