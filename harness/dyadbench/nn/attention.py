@@ -7,6 +7,7 @@ Shapes: B rows, T positions, C channels, H heads. Masks are boolean, True where 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -106,6 +107,23 @@ class Attention(nn.Module):
         return self.out(mixed.transpose(1, 2).flatten(2))
 
 
+@torch.no_grad()
+def look_back(attention: Attention, lags: Sequence[float], strength: float = 2.0) -> None:
+    """Starts head h of a rotary attention `lags[h]` positions back, by the biases of its queries and keys alone.
+
+    A short training then need not find out first that events are local in time. The logit that the biases add at
+    distance d is strength^2 / sqrt(width) x the sum over rotary rates r of cos(r (d - lag)).
+    """
+    width = attention.query.out_features // attention.heads
+    if not attention.rotary or attention.query.bias is None or len(lags) != attention.heads:
+        raise ValueError(f"look_back needs rotary attention with biases and one lag for each of {attention.heads} heads")
+    start = torch.zeros(attention.heads, width)
+    start[:, : width // 2] = strength
+    back = torch.stack([rotate(row.view(1, 1, 1, -1), torch.tensor([-lag])).flatten() for row, lag in zip(start, lags, strict=True)])
+    attention.key.bias.copy_(start.flatten())
+    attention.query.bias.copy_(back.flatten())
+
+
 class FeedForward(nn.Sequential):
     def __init__(self, dim: int, hidden: int, *, dropout: float = 0.0, bias: bool = True):
         super().__init__(
@@ -140,7 +158,8 @@ class GatedBlock(nn.Module):
     """FIBER's gated cross-modal block (2206.07643, section 3): self-attention, gated cross-attention, feed-forward.
 
     alpha starts at 0, so the block begins as a plain one and only alpha learns at the first step; an alpha that
-    stays at 0 means that the other modality is ignored. `cross_rotary` is for a modality on the same clock.
+    stays at 0 means that the other modality is ignored. `cross_rotary` is for a modality on the same clock; `gain`
+    multiplies alpha, so that a short training can open the gate (an optimiser like Adam moves alpha by lr a step).
     """
 
     def __init__(
@@ -153,13 +172,14 @@ class GatedBlock(nn.Module):
         bias: bool = True,
         rotary: bool = False,
         cross_rotary: bool = False,
+        gain: float = 1.0,
     ):
         super().__init__()
         self.norm1, self.norm2, self.norm3, self.norm_cross = (nn.LayerNorm(dim, bias=bias) for _ in range(4))
         self.attention = Attention(dim, heads, dropout=dropout, bias=bias, rotary=rotary)
         self.cross = Attention(dim, heads, dropout=dropout, bias=bias, rotary=cross_rotary)
         self.mlp = FeedForward(dim, hidden or 4 * dim, dropout=dropout, bias=bias)
-        self.alpha = nn.Parameter(torch.zeros(()))
+        self.alpha, self.gain = nn.Parameter(torch.zeros(())), gain
 
     def memory(self, other: Tensor) -> tuple[Tensor, Tensor]:
         """The other modality's keys and values, computed once for all samples and steps."""
@@ -177,7 +197,7 @@ class GatedBlock(nn.Module):
         """x: (B, T, C); other: (B, S, C) or what `memory` gave, of B or fewer rows (see Attention)."""
         held = other if isinstance(other, tuple) else self.memory(other)
         own = self.attention(self.norm1(x), mask=mask, cache=cache, offset=offset)
-        x = x + own + self.alpha * self.cross(self.norm_cross(own), held, mask=cross_mask, offset=offset)
+        x = x + own + self.gain * self.alpha * self.cross(self.norm_cross(own), held, mask=cross_mask, offset=offset)
         return x + self.mlp(self.norm2(x))
 
 

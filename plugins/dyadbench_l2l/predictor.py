@@ -1,0 +1,217 @@
+"""The autoregressive listener of Learning2Listen (2204.08451, section 3.3; code: github.com/evonneng/learning2listen).
+
+Token by token: the speaker's last 40 frames, of which `ahead` belong to the token itself, and the listener's last four
+tokens give the next token. Where this departs from the release:
+- a conversation starts with nothing: the release is handed the speaker's first 32 frames, so here training also hides
+  the speaker's past in the rows where it hides the listener's;
+- every row of a batch draws its own history length, the release one for the batch;
+- "sliding" decoding gives a token's frames as soon as it is drawn, so the look-ahead is `ahead`'s; blocks wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dyadbench.api import (
+    Array,
+    Context,
+    DyadbenchError,
+    Loss,
+    Needs,
+    Noise,
+    Optimiser,
+    Reaction,
+    Setup,
+    Stage,
+    Tokenizer,
+    Tokens,
+    TrainData,
+    WindowBatch,
+    Windows,
+)  # fmt: skip
+from dyadbench.sampling import autoregress, uniforms
+from dyadbench_l2l.config import PredictorConfig
+from dyadbench_l2l.network import PatchPredictor
+from dyadbench_l2l.tokenizer import noam
+
+SCALE_CLIPS = 64  # training clips that the spread of the inputs is measured on
+CHUNK = 512  # speaker windows that go through the network at once
+
+
+def audio_of(config: PredictorConfig, setup: Setup) -> str | None:
+    """The feature that `config.audio` means on this data set, or None for no sound."""
+    if config.audio == "none" or not setup.audio:
+        return None
+    if config.audio == "auto":
+        return next((name for name in ("mel-128", "mfcc-78") if name in setup.audio), next(iter(setup.audio)))
+    if config.audio not in setup.audio:
+        raise DyadbenchError(
+            f"patch-ar: there is no audio feature {config.audio!r}; this data set has {', '.join(setup.audio)}"
+        )
+    return config.audio
+
+
+class PatchAR:
+    """api.Predictor and api.Trainable on a trained tokenizer of windows, which it never changes."""
+
+    def __init__(self, config: PredictorConfig, setup: Setup, *, tokenizer: Tokenizer):
+        spec = tokenizer.tokens
+        patch = spec.frames_per_token or 0
+        if patch < 2 or spec.groups * spec.residual != 1 or patch + (spec.lookahead or 0) != config.past * patch:
+            raise DyadbenchError(
+                f"patch-ar reads windows of {config.past} tokens from one book, of two frames or more each; take window-vq"
+            )
+        if config.ahead > patch:
+            raise DyadbenchError(f"patch-ar: ahead {config.ahead} is more than the {patch} frames of a token")
+        self.config, self.setup, self.tokenizer, self.patch = config, setup, tokenizer, patch
+        self.block, self.reach = config.past * patch, (config.past + 1) * patch  # frames of a window; heard at once
+        self.device = torch.device(setup.device)
+        self.audio = audio_of(config, setup)
+        self.per_frame = setup.audio[self.audio].per_frame if self.audio else 1
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(setup.seed)
+            self.net = PatchPredictor(
+                config, channels=setup.space.dim, features=setup.audio[self.audio].dim if self.audio else 0,
+                codes=spec.codes, patch=patch,
+            )  # fmt: skip
+        self.net.to(self.device).eval()
+        waits = self.block - patch if config.decode == "window" else 0
+        self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=max(0, waits + config.ahead - 1))
+
+    # --- training ---------------------------------------------------------------------------------------
+
+    def _ids(self, motion: Tensor) -> Tensor:
+        """Tokens (B, N) of whole windows; no gradient."""
+        return torch.from_numpy(self.tokenizer.encode(motion.detach().cpu().numpy()).ids).to(motion.device)
+
+    def _known(self, rows: int, training: bool) -> Tensor:
+        """Patches of history that each row may see, (rows, 1): all of them, or a share `cold` of rows any number."""
+        whole = torch.full((rows, 1), self.config.past + 1)
+        if training:  # drawn on the CPU, so that devices agree
+            fewer = torch.randint(self.config.past + 1, (rows, 1))
+            whole = torch.where(torch.rand(rows, 1) < self.config.cold, fewer, whole)
+        return whole.to(self.device)
+
+    def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+        """Cross entropy of the next tokens, (B, horizon), and which of them exist."""
+        config, patch = self.config, self.patch
+        now = self.reach - config.ahead  # the frame that the first predicted token starts at
+        past = self._ids(batch.listener[:, now - self.block : now])
+        aim = self._ids(batch.listener[:, now:])[:, : config.horizon]
+        known = self._known(len(past), batch.step >= 0)
+        past = torch.where(torch.arange(config.past, 0, -1, device=past.device) > known, self.net.codes, past)
+        place = torch.arange(self.reach, device=past.device)
+        sound = batch.audio[self.audio][:, : self.reach * self.per_frame] if self.audio else None
+        heard = self.net.speaker(batch.speaker[:, : self.reach], sound, place < now - known * patch)
+        entropy = F.cross_entropy(self.net(past, heard).transpose(1, 2), aim, reduction="none")
+        return entropy, batch.valid[:, now:].unflatten(1, (-1, patch)).all(2)[:, : config.horizon]
+
+    def _loss(self, batch: WindowBatch) -> Loss:
+        entropy, valid = self._scored(batch)
+        first = (entropy[:, 0] * valid[:, 0]).sum() / valid[:, 0].sum().clamp_min(1)
+        return Loss({"all": (entropy * valid).sum() / valid.sum().clamp_min(1)}, {"next": first.detach()})
+
+    def _measure(self, data: TrainData) -> None:
+        """Mean and spread of the speaker's coefficients and sound, over some training clips."""
+        found: dict[str, list[Tensor]] = {"face": [], "sound": []}
+        for _, dyad in zip(range(SCALE_CLIPS), data.dyads("train", self.needs.audio), strict=False):
+            found["face"].append(torch.from_numpy(dyad.speaker.motion))
+            if self.audio:
+                found["sound"].append(torch.from_numpy(dyad.speaker.audio[self.audio]))
+        for name, parts in found.items():
+            if parts:
+                rows = torch.cat(parts)
+                getattr(self.net, f"{name}_mean").copy_(rows.mean(0))
+                getattr(self.net, f"{name}_scale").copy_(rows.std(0) + 1e-3)
+
+    def stages(self, data: TrainData) -> Iterator[Stage]:
+        config = self.config
+        self._measure(data)
+        adam = Optimiser(
+            "all", list(self.net.parameters()), config.lr, (0.9, 0.98), config.weight_decay, noam(config.warmup)
+        )
+        frames = self.reach - config.ahead + self.block
+        yield Stage(
+            "predictor", self.net, Windows(frames, config.batch, self.needs.audio), self._loss, (adam,), config.steps,
+            validate_every=config.validate_every, select="loss" if config.validate_every else None,
+        )  # fmt: skip
+        self.net.eval()
+
+    # --- sampling ---------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        """K reactions of exactly the context's frames; generated in whole tokens, then cut."""
+        self.net.eval()
+        config, frames = self.config, context.frames
+        tokens = -(-frames // self.patch)
+        heard = self._heard(context, tokens).repeat_interleave(k, 0)  # (R, N, past + 1, dim)
+
+        def step(first: int, history: Tensor) -> Tensor:
+            return self.net(self._past(history), heard[:, first])[:, :1]
+
+        drawn = uniforms(noise, context.clips, k, tokens, "tokens", self.device)
+        ids = autoregress(step, drawn, patch=1, temperature=config.temperature, top_p=config.top_p)
+        motion = self._decoded(ids.cpu().numpy(), frames)
+        return Reaction(motion.reshape(len(context.clips), k, frames, -1))
+
+    def _heard(self, context: Context, tokens: int) -> Tensor:
+        """What is heard of the speaker at each token: (B, N, past + 1, dim), once for all samples."""
+        rate, early = self.per_frame, self.reach - self.config.ahead
+        face = torch.from_numpy(np.ascontiguousarray(context.motion)).to(self.device)
+        sound = None
+        if self.audio:
+            sound = torch.from_numpy(np.ascontiguousarray(context.audio[self.audio])).to(self.device)
+        lengths = torch.from_numpy(np.asarray(context.lengths)).to(self.device)[:, None, None]
+        out = []
+        for part in torch.arange(tokens, device=self.device).split(max(1, CHUNK // len(face))):
+            start = part * self.patch - early  # (n,) the first frame of each window
+            frame = start[:, None] + torch.arange(self.reach, device=self.device)  # (n, reach)
+            null = (frame < 0) | (frame >= lengths)  # (B, n, reach)
+            voice = None
+            if sound is not None:
+                top = start if self.config.audio_slice == "released" else start * rate
+                row = torch.where(start < 0, start * rate, top)[:, None] + torch.arange(
+                    self.reach * rate, device=self.device
+                )
+                voice = sound[:, row.clamp(0, sound.shape[1] - 1)].flatten(0, 1)
+            seen = face[:, frame.clamp(0, face.shape[1] - 1)].flatten(0, 1)
+            out.append(self.net.speaker(seen, voice, null.flatten(0, 1)).unflatten(0, (len(face), -1)))
+        return torch.cat(out, 1)
+
+    def _past(self, history: Tensor) -> Tensor:
+        """The last tokens of a history (R, i) as the network reads them: (R, past)."""
+        past, known = self.config.past, min(self.config.past, history.shape[1])
+        if self.config.reencode and known:  # before the conversation the release has a face of zeros
+            start = self._ids(torch.zeros(1, self.block, self.setup.space.dim)).to(history)
+            last = torch.cat([start.expand(len(history), -1), history], 1)[:, -past:]
+            motion, _ = self.tokenizer.decode(Tokens(last.cpu().numpy(), frames=self.block), self.block)
+            history = self._ids(torch.from_numpy(motion)).to(history)
+        return F.pad(history[:, history.shape[1] - known :], (past - known, 0), value=self.net.codes)
+
+    def _decoded(self, ids: np.ndarray, frames: int) -> Array:
+        """ids (R, N) -> motion (R, frames, D)."""
+        if self.config.decode == "window":
+            return self.tokenizer.decode(Tokens(ids, frames=frames), frames)[0]
+        past, (rows, tokens) = self.config.past, ids.shape
+        held = np.concatenate([np.repeat(ids[:, :1], past - 1, 1), ids], 1)
+        windows = np.array(np.lib.stride_tricks.sliding_window_view(held, past, 1)).reshape(rows * tokens, past)
+        motion, _ = self.tokenizer.decode(Tokens(windows, frames=self.block), self.block)
+        return motion[:, -self.patch :].reshape(rows, tokens * self.patch, -1)[:, :frames]
+
+    # --- state ------------------------------------------------------------------------------------------
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self.net.parameters()
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return self.net.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        return self.net.load_state_dict(state)

@@ -1,0 +1,126 @@
+"""Tokens of 8 frames: the VQ-VAE of Learning2Listen over windows of 32 frames (2204.08451, section 3.2).
+
+The encoder is bidirectional inside a window, so a token knows its whole window and nothing beyond it. With
+`token_axis="channel_slice"` tokens are what the released quantiser makes: slices of channels over the whole window.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from dyadbench.api import (
+    Array,
+    DyadbenchError,
+    Loss,
+    Optimiser,
+    Setup,
+    Stage,
+    Tokens,
+    TokenSpec,
+    TrainData,
+    WindowBatch,
+    Windows,
+)  # fmt: skip
+from dyadbench_l2l.config import TokenizerConfig
+from dyadbench_l2l.network import WindowVQ
+
+CHUNK = 1024  # windows that go through the network at once
+
+
+def noam(warmup: int) -> Callable[[int], float]:
+    """Factor on the peak learning rate: linear for `warmup` steps, then as 1 / sqrt(step) (1706.03762, eq. 3)."""
+    return lambda step: min((step + 1) / warmup, (warmup / (step + 1)) ** 0.5)
+
+
+class WindowTokenizer:
+    """api.Tokenizer and api.Trainable over any motion space; decodes motion only."""
+
+    def __init__(self, config: TokenizerConfig, setup: Setup):
+        self.config, self.setup = config, setup
+        self.device = torch.device(setup.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(setup.seed)
+            self.net = WindowVQ(config, setup.space.dim)
+        self.net.to(self.device).eval()
+        self.tokens = TokenSpec(config.codes, frames_per_token=config.patch, lookahead=config.block - config.patch)
+
+    # --- use --------------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def encode(self, motion: Array) -> Tokens:
+        """(B, T, D) -> ids (B, N), N the tokens of whole windows: the last frame is held until the last one is full.
+
+        Raises DyadbenchError where D is not the space's.
+        """
+        space, block = self.setup.space, self.config.block
+        if motion.ndim != 3 or motion.shape[1] == 0 or motion.shape[2] != space.dim:
+            raise DyadbenchError(f"{space.name} motion is (B, T, {space.dim}), got {motion.shape}; check the data set")
+        self.net.eval()
+        frames = motion.shape[1]
+        x = torch.from_numpy(np.ascontiguousarray(motion)).to(self.device)
+        spare = -frames % block
+        x = torch.cat([x, x[:, -1:].expand(-1, spare, -1)], 1).unflatten(1, (-1, block)).flatten(0, 1)
+        ids = torch.cat([self.net.encode(part)[1] for part in x.split(CHUNK)])
+        return Tokens(ids.reshape(len(motion), -1).cpu().numpy(), frames=frames)
+
+    @torch.no_grad()
+    def decode(self, tokens: Tokens, frames: int) -> tuple[Array, None]:
+        """ids (B, N) -> motion (B, frames, D) and no emotion; the last token is held until its window is full.
+
+        Raises ValueError for an id outside the book or too few tokens for the frames.
+        """
+        count, known = tokens.ids.shape
+        if known * self.config.patch < frames:
+            raise ValueError(f"{frames} frames need {-(-frames // self.config.patch)} tokens, got {known}")
+        self.net.eval()
+        ids = torch.from_numpy(np.ascontiguousarray(tokens.ids)).to(self.device)
+        ids = torch.cat([ids, ids[:, -1:].expand(-1, -known % self.net.tokens)], 1).reshape(-1, self.net.tokens)
+        whole = torch.cat([self.net.decode(part) for part in ids.split(CHUNK)])
+        return whole.reshape(count, -1, whole.shape[2])[:, :frames].float().cpu().numpy(), None
+
+    # --- training ---------------------------------------------------------------------------------------
+
+    def _loss(self, batch: WindowBatch) -> Loss:
+        """Mean absolute error of standardised motion, each group of channels counting alike, plus the quantiser's."""
+        quantised, _, aux = self.net.encode(batch.listener)
+        target = (batch.listener - self.net.mean) / self.net.scale
+        error = (self.net.unfold(quantised) - target).abs() * batch.valid[..., None]
+        frames = batch.valid.sum().clamp_min(1)
+        motion = error.new_zeros(())
+        for start, stop in self.setup.space.groups.values():
+            motion = motion + error[..., start:stop].sum() / (frames * (stop - start))
+        return Loss({"all": motion + aux}, {"motion": motion.detach()})
+
+    def _measure(self, data: TrainData) -> None:
+        clips = [dyad.listener.motion.astype(np.float64) for dyad in data.dyads("train")]
+        frames = np.concatenate(clips)
+        released = self.config.scale == "released"
+        spread = np.std([clip.std(0) for clip in clips], axis=0) if released else frames.std(0)
+        self.net.mean.copy_(torch.from_numpy(frames.mean(0)))
+        self.net.scale.copy_(torch.from_numpy(spread).clamp_min(1e-4))
+
+    def stages(self, data: TrainData) -> Iterator[Stage]:
+        config = self.config
+        self._measure(data)
+        adam = Optimiser(
+            "all", list(self.net.parameters()), config.lr, (0.9, 0.98), config.weight_decay, noam(config.warmup)
+        )
+        yield Stage(
+            "tokenizer", self.net, Windows(config.block, config.batch), self._loss, (adam,), config.steps,
+            validate_every=config.validate_every, select="loss" if config.validate_every else None,
+        )  # fmt: skip
+        self.net.eval()
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self.net.parameters()
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return self.net.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        return self.net.load_state_dict(state)
