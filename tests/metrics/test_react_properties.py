@@ -191,6 +191,16 @@ def test_a_constant_is_one_in_any_precision() -> None:
     assert not found.any()
 
 
+@pytest.mark.parametrize("frame", [0, 60, 298])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_the_first_window_with_a_broken_value_is_the_official_maximum(frame: int, value: float) -> None:
+    rng = np.random.default_rng(2)
+    pred, speaker = _signal(rng, 300, "noise"), _signal(rng, 300, "noise")
+    pred[frame, 3] = value
+    assert react.official_offset(pred, speaker) == reference.offset(pred, speaker)
+    assert react.official_offset(speaker, pred) == reference.offset(speaker, pred)
+
+
 def test_one_constant_channel_decides_the_official_frsyn_and_not_ours() -> None:
     rng = np.random.default_rng(1)
     speaker = _signal(rng, 300, "walk")

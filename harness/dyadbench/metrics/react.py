@@ -170,9 +170,12 @@ def lag_undefined(pred: np.ndarray, speaker: np.ndarray) -> np.ndarray:
     return whole | (window < 2)
 
 
-def lag_correlations(pred: np.ndarray, speaker: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def lag_correlations(
+    pred: np.ndarray, speaker: np.ndarray, undefined: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """(99, C) correlations, NaN where undefined, and how far each may be off. Inputs (T, C)."""
-    undefined = lag_undefined(pred, speaker)
+    if undefined is None:
+        undefined = lag_undefined(pred, speaker)
     out = np.full(undefined.shape, np.nan)
     doubt = np.zeros(undefined.shape)
     if len(pred) >= LAG + 4:
@@ -181,7 +184,8 @@ def lag_correlations(pred: np.ndarray, speaker: np.ndarray) -> tuple[np.ndarray,
         for lag in range(1 - len(pred), len(pred)):
             if abs(lag) <= LAG:
                 out[LAG + lag] = _exact(pred, speaker, lag)
-    out[undefined] = np.nan
+    if undefined.any():
+        out[undefined] = np.nan
     return out, doubt
 
 
@@ -203,6 +207,16 @@ def _mean_curve(curve: Any, doubt: Any) -> Any:
     return whole, mean, margin
 
 
+def _broken_lags(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """(99,) lags whose windows hold a value that is not finite."""
+    a, b = (~np.isfinite(v).all(1) for v in (x, y))
+    found = []
+    for lag in range(-LAG, LAG + 1):
+        n = len(a) - abs(lag)
+        found.append(a[max(lag, 0) :][:n].any() or b[max(-lag, 0) :][:n].any())
+    return np.array(found)
+
+
 def _first_best(curve: np.ndarray, doubt: np.ndarray, exact: Callable[[int], float]) -> int:
     """The place of the first maximum of a (99,) curve known to within `doubt`; near-ties go to `exact(lag)`."""
     close = np.flatnonzero(curve + doubt >= (curve - doubt).max())
@@ -216,11 +230,13 @@ def official_offset(pred: np.ndarray, speaker: np.ndarray) -> int:
 
     One channel that is constant in some window decides alone, so no correlation is computed then.
     """
-    x, y = pred.astype(np.float32), speaker.astype(np.float32)
-    bad = lag_undefined(x, y).any(1) | bool(np.isnan(x).any() or np.isnan(y).any())
-    if bad.any():
+    x, y = (np.ascontiguousarray(v, np.float32) for v in (pred, speaker))
+    undefined = lag_undefined(x, y)
+    broken = None if np.isfinite(x.sum() + y.sum()) else _broken_lags(x, y)
+    if broken is not None or undefined.any():
+        bad = undefined.any(1) if broken is None else undefined.any(1) | broken
         return abs(LAG - int(bad.argmax()))
-    _, mean, doubt = _mean_curve(*lag_correlations(x, y))
+    _, mean, doubt = _mean_curve(*lag_correlations(x, y, undefined))
     # 1e-6 more: near-ties are decided by the official arithmetic, whose mean is float32
     return abs(LAG - _first_best(mean, doubt + 5e-7, lambda lag: _official_mean(x, y, lag)))
 
