@@ -51,6 +51,9 @@ class LazyTensor:
     def __getitem__(self, index: int) -> np.ndarray:
         return np.asarray(self._slice[int(index) : int(index) + 1])[0]
 
+    def whole(self) -> np.ndarray:
+        return np.asarray(self._slice[:])
+
 
 def read_predictions(path: Path) -> Predictions:
     """Opens a predictions file. Never unpickles; a file that is not what it says is one sentence."""

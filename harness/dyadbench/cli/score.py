@@ -69,14 +69,13 @@ def _score_arrays(file: Path, suite: str, threads: int) -> dict[str, float | Non
     import numpy as np
 
     from dyadbench.metrics import score_arrays
-    from dyadbench.predictions import read_predictions
+    from dyadbench.predictions import LazyTensor, read_predictions
     from dyadbench.progress import bar
 
     arrays: dict[str, Any] = {}
     for name, value in read_predictions(file).arrays.items():
-        whole = (
-            value if name == "pred" and suite.startswith("react") else np.stack([value[i] for i in range(len(value))])
-        )
+        lazy = isinstance(value, LazyTensor)
+        whole = value.whole() if lazy and not (name == "pred" and suite.startswith("react")) else value
         arrays["appropriate" if name == "neighbour" else name] = whole
     wanted = (
         ("pred", "listener", "speaker", "appropriate")
