@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dyadbench.nn.attention import Attention, Block, GatedBlock, KVCache, block_causal_mask
+from dyadbench.nn.attention import Attention, Block, GatedBlock, KVCache, block_causal_mask, look_back
 
 
 def _gated(**options: bool) -> GatedBlock:
@@ -52,6 +52,29 @@ def test_rotary_attention_depends_on_distances_only() -> None:
     held, moved = attention.keys(memory), attention.keys(memory, offset=100)
     assert torch.allclose(attention(x, held), attention(x, moved, offset=100), atol=1e-4)
     assert not torch.allclose(attention(x, held), attention(x, held, offset=3), atol=1e-3)
+
+
+@pytest.mark.parametrize("rotary", [False, True])
+def test_the_last_positions_alone_are_what_they_are_among_all(rotary: bool) -> None:
+    block = _gated(rotary=rotary, cross_rotary=rotary)
+    x, other = torch.randn(2, 9, 16), torch.randn(2, 9, 16)
+    mask = (torch.arange(9) >= torch.tensor([[0], [4]]))[:, None, None]
+    whole = block(x, other, mask=mask, cross_mask=mask)
+    for last in (1, 4, 9):
+        assert torch.allclose(block(x, other, mask=mask, cross_mask=mask, last=last), whole[:, -last:], atol=1e-6)
+
+
+def test_heads_start_at_their_lags() -> None:
+    attention = Attention(32, 2, rotary=True)
+    look_back(attention, [0.0, 5.0], strength=4.0)
+    q = attention._placed(attention.split(attention.query(torch.zeros(1, 20, 32))), 0)
+    k, _ = attention.keys(torch.zeros(1, 20, 32))
+    looked_at = (q @ k.mT)[0].argmax(-1)  # (heads, 20)
+    assert looked_at[0].tolist() == list(range(20))
+    assert looked_at[1, 5:].tolist() == list(range(15))
+    for plain in (Attention(32, 2), Attention(32, 2, rotary=True, bias=False)):
+        with pytest.raises(ValueError, match="rotary attention with biases"):
+            look_back(plain, [0.0, 5.0])
 
 
 @pytest.mark.parametrize("rotary", [False, True])

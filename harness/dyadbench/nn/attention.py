@@ -116,10 +116,14 @@ def look_back(attention: Attention, lags: Sequence[float], strength: float = 2.0
     """
     width = attention.query.out_features // attention.heads
     if not attention.rotary or attention.query.bias is None or len(lags) != attention.heads:
-        raise ValueError(f"look_back needs rotary attention with biases and one lag for each of {attention.heads} heads")
+        raise ValueError(
+            f"look_back needs rotary attention with biases and one lag for each of {attention.heads} heads"
+        )
     start = torch.zeros(attention.heads, width)
     start[:, : width // 2] = strength
-    back = torch.stack([rotate(row.view(1, 1, 1, -1), torch.tensor([-lag])).flatten() for row, lag in zip(start, lags, strict=True)])
+    back = torch.stack(
+        [rotate(row.view(1, 1, 1, -1), torch.tensor([-lag])).flatten() for row, lag in zip(start, lags, strict=True)]
+    )
     attention.key.bias.copy_(start.flatten())
     attention.query.bias.copy_(back.flatten())
 
@@ -193,10 +197,18 @@ class GatedBlock(nn.Module):
         cross_mask: Tensor | None = None,
         cache: KVCache | None = None,
         offset: int = 0,
+        last: int | None = None,
     ) -> Tensor:
-        """x: (B, T, C); other: (B, S, C) or what `memory` gave, of B or fewer rows (see Attention)."""
-        held = other if isinstance(other, tuple) else self.memory(other)
-        own = self.attention(self.norm1(x), mask=mask, cache=cache, offset=offset)
+        """x: (B, T, C); other: (B, S, C) or what `memory` gave, of B or fewer rows (see Attention).
+
+        With `last`, only the last positions are computed, (B, last, C); masks must then be alike for all queries.
+        """
+        held, normed = other if isinstance(other, tuple) else self.memory(other), self.norm1(x)
+        keys = None
+        if last is not None and last < x.shape[1]:
+            keys, offset = self.attention.keys(normed, offset), offset + x.shape[1] - last
+            x, normed = x[:, -last:], normed[:, -last:]
+        own = self.attention(normed, keys, mask=mask, cache=cache, offset=offset)
         x = x + own + self.gain * self.alpha * self.cross(self.norm_cross(own), held, mask=cross_mask, offset=offset)
         return x + self.mlp(self.norm2(x))
 

@@ -2,21 +2,27 @@
 
 K codes plus MASK, whose index is K. One forward step keeps a code with probability alpha_t + beta_t, replaces it by
 each code with beta_t and masks it with gamma_t, where alpha_t + K beta_t + gamma_t = 1; MASK stays MASK. Steps are
-t = 1..T; cumulative products at index 0 are the identity. All in log space, because under the mask-only schedule
-the uniform share is 1e-6 for every t.
+t = 1..T; cumulative products at index 0 are the identity. They are kept as logarithms and mixed in float64, because
+under the mask-only schedule the uniform share is 1e-6 for every t.
 
 Shapes: B rows, L tokens, S = K + 1 states. Log-probabilities are (B, L, S) or (B, L, K).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from dyadbench.sampling import draw
+
 LOG_ZERO = -70.0  # exp(-70) is 0 for every purpose here, and differences of it stay finite
+TINY = 1e-30
 Schedule = Literal["paper", "code"]
+Denoise = Callable[[Tensor, int], Tensor]  # ids x_t (R, L), step t -> log p(x_0 | x_t) (R, L, K)
 
 
 def cumulative(schedule: Schedule, steps: int) -> tuple[Tensor, Tensor]:
@@ -34,10 +40,6 @@ def cumulative(schedule: Schedule, steps: int) -> tuple[Tensor, Tensor]:
         keep, mask = 0.99999 + (9e-6 - 0.99999) * line, 9e-6 + (0.99999 - 9e-6) * line
     zero = torch.zeros(1, dtype=torch.float64)
     return torch.cat([zero + 1, keep]), torch.cat([zero, mask])
-
-
-def log_add(a: Tensor, b: Tensor) -> Tensor:
-    return torch.logaddexp(a, b)
 
 
 class DiscreteDiffusion(nn.Module):
@@ -82,21 +84,20 @@ class DiscreteDiffusion(nn.Module):
         return q
 
     def log_one_hot(self, ids: Tensor) -> Tensor:
-        """(B, L) ids in 0..K -> (B, L, S)."""
-        out = torch.full((*ids.shape, self.codes + 1), LOG_ZERO, dtype=torch.float64, device=ids.device)
-        return out.scatter_(-1, ids[..., None], 0.0)
+        """(B, L) ids in 0..K - 1 -> (B, L, K) log-probabilities that are sure of them."""
+        return nn.functional.one_hot(ids, self.codes).double().clamp_min(TINY).log()
 
-    def forward_log(self, log_x: Tensor, s: Tensor | int, t: Tensor | int) -> Tensor:
-        """log q(x_t) from log q(x_s): (B, L, S) -> (B, L, S)."""
-        keep, uniform, mask = (_rows(value) for value in self.between(s, t))
-        codes = log_x[..., : self.codes]
-        any_code = torch.logsumexp(codes, -1, keepdim=True)
-        masked = log_add(log_x[..., self.codes :], any_code + mask)
-        return torch.cat([log_add(codes + keep, any_code + uniform), masked], -1)
+    def noised(self, ids: Tensor, t: Tensor | int, uniform: Tensor) -> Tensor:
+        """x_t ~ q(x_t | x_0): (B, L) ids, (B,) steps or one, (B, L, 2) numbers in [0, 1) -> (B, L)."""
+        _, spread, mask = (
+            _tokens(value.exp()) for value in self.between(torch.zeros_like(t) if isinstance(t, Tensor) else 0, t)
+        )
+        chance = uniform[..., 0].double()
+        moved = torch.where(chance < mask + self.codes * spread, self._any_code(uniform), ids)
+        return torch.where(chance < mask, self.codes, moved)
 
-    def noised(self, ids: Tensor, t: Tensor, gumbel: Tensor) -> Tensor:
-        """x_t ~ q(x_t | x_0): (B, L) ids, (B,) steps, (B, L, S) Gumbel noise -> (B, L)."""
-        return (self.forward_log(self.log_one_hot(ids), 0, t) + gumbel).argmax(-1)
+    def _any_code(self, uniform: Tensor) -> Tensor:
+        return (uniform[..., 1] * self.codes).long()
 
     # --- the posterior ----------------------------------------------------------------------------------
 
@@ -105,29 +106,56 @@ class DiscreteDiffusion(nn.Module):
 
         log_x0: (B, L, K); xt: (B, L) ids in 0..K. Returns (B, L, S); at s = 0 it is p(x0) where x_t allows it.
         """
-        log_x0 = log_x0.double()
-        likelihood = self._log_likelihood(xt, s, t)  # log q(x_t | x_s) over x_s
-        reach = self._log_evidence(xt, t)  # log q(x_t | x_0) over x_0
-        weighted = log_x0 - reach
-        top = torch.cat([weighted, torch.full_like(weighted[..., :1], LOG_ZERO * 4)], -1)
-        mixed = self._spread(top, s)
-        return torch.log_softmax((likelihood + mixed).clamp_min(LOG_ZERO * 8), -1).clamp_min(LOG_ZERO)
+        start = torch.zeros_like(t) if isinstance(t, Tensor) else 0
+        keep, uniform, mask = (_rows(value.exp()) for value in self.between(s, t))
+        to_s, spread_s, mask_s = (_rows(value.exp()) for value in self.between(start, s))
+        to_t, spread_t, _ = (_rows(value.exp()) for value in self.between(start, t))
+        hidden, same = (xt == self.codes)[..., None], xt[..., None] == torch.arange(self.codes, device=xt.device)
+        evidence = torch.where(hidden, 1.0, spread_t + to_t * same)  # q(x_t | x_0), up to a factor where x_t is MASK
+        likelihood = torch.where(hidden, mask, uniform + keep * same)  # q(x_t | x_s) of codes x_s
+        weight = log_x0.double().exp() / evidence
+        total = weight.sum(-1, keepdim=True)
+        codes = likelihood * (spread_s * total + to_s * weight)
+        p = torch.cat([codes, torch.where(hidden, mask_s * total, 0.0)], -1)
+        return (p / p.sum(-1, keepdim=True)).clamp_min(TINY).log()
 
-    def _spread(self, log_x: Tensor, s: Tensor | int) -> Tensor:
-        """log of sum_x0 q(x_s | x0) w(x0) for weights that need not sum to 1."""
-        return self.forward_log(log_x, 0, s)
+    # --- sampling ---------------------------------------------------------------------------------------
 
-    def _log_likelihood(self, xt: Tensor, s: Tensor | int, t: Tensor | int) -> Tensor:
-        keep, uniform, mask = (_rows(value) for value in self.between(s, t))
-        shape = (*xt.shape, self.codes + 1)
-        same = self.log_one_hot(xt)
-        coded = log_add(same + keep, uniform.expand(shape))  # x_t is a code: from itself, or from any code
-        coded = torch.cat([coded[..., : self.codes], torch.full_like(coded[..., :1], LOG_ZERO)], -1)
-        hidden = torch.cat([mask.expand(*xt.shape, self.codes), torch.zeros_like(coded[..., :1])], -1)
-        return torch.where((xt == self.codes)[..., None], hidden, coded)
+    def previous(self, x0: Tensor, xt: Tensor, t: int, s: int, uniform: Tensor) -> Tensor:
+        """x_s ~ q(x_s | x_t, x_0) for s < t: ids (B, L), (B, L, 2) numbers in [0, 1) -> (B, L).
 
-    def _log_evidence(self, xt: Tensor, t: Tensor | int) -> Tensor:
-        return self._log_likelihood(xt, torch.zeros_like(t) if isinstance(t, Tensor) else 0, t)[..., : self.codes]
+        After x_0 ~ p(x_0) this draws from `posterior`, without ever writing down its K + 1 numbers a token: x_s is
+        any code, x_0, or x_t unchanged.
+        """
+        keep, uniformly, mask = (float(value.exp()) for value in self.between(s, t))
+        kept, spread, masked = (float(value.exp()) for value in self.between(0, s))
+        hidden = xt == self.codes
+        onward = torch.where(hidden, mask, uniformly).double()  # q(x_t | x_s) for a code x_s that is not x_t
+        any_code, known = onward * self.codes * spread, onward * kept
+        same = torch.where(hidden, masked, keep * (spread + kept * (x0 == xt)))
+        chance = uniform[..., 0].double() * (any_code + known + same)
+        changed = torch.where(chance < any_code, self._any_code(uniform), x0)
+        return torch.where(chance < any_code + known, changed, xt)
+
+    def sample(
+        self, denoise: Denoise, uniform: Tensor, *, truncation: float = 1.0, known: Tensor | None = None
+    ) -> Tensor:
+        """Ids (R, L) drawn from all MASK in strided steps, one call of `denoise` each.
+
+        uniform: (R, steps, L, 3) numbers in [0, 1), rows independent of each other. truncation: the share of p(x_0)
+        that may be drawn from. known: (R, L) ids that are held at every step, -1 where there is none.
+        """
+        ids = torch.full((len(uniform), uniform.shape[2]), self.codes, device=uniform.device)
+        free: slice | Tensor = slice(None)
+        if known is not None:
+            ids = torch.where(known >= 0, known, ids)
+            free = (known < 0).any(0).nonzero()[:, 0]  # where some row draws
+        for i, (t, s) in enumerate(pairwise(strided_steps(self.steps, uniform.shape[1]))):
+            chance = uniform[:, i, free]
+            x0 = nucleus(denoise(ids, t)[:, free], chance[..., 2], truncation)
+            moved = self.previous(x0, ids[:, free], t, s, chance[..., :2])
+            ids[:, free] = moved if known is None else torch.where(known[:, free] >= 0, known[:, free], moved)
+        return ids
 
     # --- training ---------------------------------------------------------------------------------------
 
@@ -149,7 +177,7 @@ class DiscreteDiffusion(nn.Module):
 
         log_x0: (B, L, K) of the denoiser; valid: (B, L) tokens that count; aux: its factor, 5e-4 in the paper.
         """
-        true = self.posterior(self.log_one_hot(ids)[..., : self.codes], xt, t, t - 1)
+        true = self.posterior(self.log_one_hot(ids), xt, t, t - 1)
         guess = self.posterior(log_x0, xt, t, t - 1)
         kl = (true.exp() * (true - guess)).sum(-1)
         nll = -log_x0.double().gather(-1, ids[..., None])[..., 0]
@@ -161,22 +189,15 @@ class DiscreteDiffusion(nn.Module):
         return ((row + side) / weight / self.steps).mean().float()
 
     def _remember(self, t: Tensor, row: Tensor) -> None:
+        """Moving average of the squared loss at each step, from the batch's mean there."""
         if not self.training:
             return
-        for step, value in zip(t.tolist(), row.pow(2).tolist(), strict=True):
-            seen = self.loss_count[step] > 0
-            self.loss_square[step] = 0.1 * value + 0.9 * self.loss_square[step] if seen else value
-            self.loss_count[step] += 1
-
-
-def truncate(log_p: Tensor, share: float) -> Tensor:
-    """Keeps the likeliest codes that together hold `share` of the probability (at least one) and renormalises."""
-    if share >= 1:
-        return log_p
-    ordered, place = log_p.sort(-1, descending=True)
-    before = ordered.exp().cumsum(-1) - ordered.exp()
-    kept = torch.where(before < share, ordered, torch.full_like(ordered, LOG_ZERO))
-    return torch.log_softmax(torch.empty_like(log_p).scatter_(-1, place, kept), -1)
+        rows = nn.functional.one_hot(t, self.steps + 1).to(row)  # (B, T + 1)
+        count = rows.sum(0)
+        mean = (rows.T @ row.pow(2)) / count.clamp_min(1)
+        rate = torch.where(self.loss_count > 0, 0.1, 1.0) * (count > 0)
+        self.loss_square += (rate * (mean - self.loss_square)).to(self.loss_square)
+        self.loss_count += count.to(self.loss_count)
 
 
 def strided_steps(total: int, steps: int) -> list[int]:
@@ -184,6 +205,33 @@ def strided_steps(total: int, steps: int) -> list[int]:
     if not 1 <= steps <= total:
         raise ValueError(f"sampling takes 1 to {total} steps, not {steps}")
     return [round(total * (steps - i) / steps) for i in range(steps + 1)]
+
+
+def nucleus(log_p: Tensor, uniform: Tensor, share: float) -> Tensor:
+    """One of the likeliest codes that together hold `share`: log_p (R, L, K), uniform (R, L) -> (R, L).
+
+    A quarter of the codes mostly holds it, and is found much sooner than an order of all; the other rows are ordered.
+    """
+    if share >= 1:
+        return draw(log_p, uniform)
+    p, place = log_p.double().exp().topk(-(-log_p.shape[-1] // 4), -1)
+    kept = p * (p.cumsum(-1) - p < share)
+    below = kept.cumsum(-1)
+    at = (below <= uniform[..., None].double() * below[..., -1:]).sum(-1).minimum((kept > 0).sum(-1) - 1)
+    ids = place.gather(-1, at[..., None])[..., 0]
+    short = p.sum(-1) < share
+    if bool(short.any()):
+        ids[short] = draw(log_p[short], uniform[short], top_p=share)
+    return ids
+
+
+def guided(conditional: Tensor, free: Tensor, scale: float) -> Tensor:
+    """Classifier-free guidance (2205.16007): log-probabilities pushed away from those without condition; 1 is none."""
+    return torch.log_softmax(free + scale * (conditional - free), -1)
+
+
+def _tokens(value: Tensor) -> Tensor:
+    return value[:, None] if value.dim() else value
 
 
 def _rows(value: Tensor) -> Tensor:

@@ -1,0 +1,53 @@
+"""Registers Dense-FSQ; importing it is cheap."""
+
+from __future__ import annotations
+
+from dyadbench.api import Config, Entry
+from dyadbench.hookspecs import hookimpl
+from dyadbench_dense_fsq.config import (
+    PREDICTOR_PRESETS,
+    TOKENIZER_PRESETS,
+    LFQConfig,
+    PredictorConfig,
+    TokenizerConfig,
+    VQConfig,
+)
+
+CITE = "Dense-FSQ, winner of the REACT 2024 challenge (FG 2024), github.com/ais-lab/FaceAIS_REACT24"
+
+
+@hookimpl
+def dyadbench_tokenizers() -> list[Entry]:
+    def row(name: str, config: type[Config], summary: str) -> Entry:
+        where = "dyadbench_dense_fsq.tokenizer:FrameTokenizer"
+        return Entry(name, 1, where, config, summary, CITE, presets=TOKENIZER_PRESETS)
+
+    return [
+        row("frame-fsq", TokenizerConfig, "one finite scalar code a frame"),
+        row("frame-vq", VQConfig, "one code a frame of a k-means book with moving averages"),
+        row("frame-lfq", LFQConfig, "one lookup-free binary code a frame"),
+    ]
+
+
+@hookimpl
+def dyadbench_predictors() -> list[Entry]:
+    return [
+        Entry(
+            "crossmodal-ar", 1, "dyadbench_dense_fsq.predictor:build", PredictorConfig,
+            "patches of frame tokens beside the speaker's face and voice", CITE, presets=PREDICTOR_PRESETS,
+        )
+    ]  # fmt: skip
+
+
+@hookimpl
+def dyadbench_methods() -> list[Entry]:
+    def row(name: str, tokenizer: str, summary: str) -> Entry:
+        return Entry(
+            name, 1, "", summary=summary, cite=CITE, parts={"tokenizer": tokenizer, "predictor": "crossmodal-ar"}
+        )
+
+    return [
+        row("dense-fsq", "frame-fsq", "finite scalar frame tokens, generated patch by patch"),
+        row("dense-vq", "frame-vq", "Dense-FSQ with a vector-quantised book"),
+        row("dense-lfq", "frame-lfq", "Dense-FSQ with lookup-free codes"),
+    ]

@@ -1,0 +1,269 @@
+"""The autoregressive listener of Dense-FSQ (FG 2024, code: github.com/ais-lab/FaceAIS_REACT24), mode "fixed".
+
+Design, and where it departs from the release (which `released.py` keeps bug for bug):
+- the loss counts only positions whose target is not in the input: the last patch of a window, or, with block-causal
+  attention, every position;
+- the speaker is seen strictly up to the patch that is generated, as coefficients: a frame's token would carry the
+  rest of its block, which is the future;
+- specials are never generated, top-k is each row's own, the speaker is computed once for all samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dyadbench.api import (
+    Context,
+    DyadbenchError,
+    Loss,
+    Needs,
+    Noise,
+    Optimiser,
+    Reaction,
+    Setup,
+    Stage,
+    Tokenizer,
+    Tokens,
+    TrainData,
+    WindowBatch,
+    Windows,
+)  # fmt: skip
+from dyadbench.sampling import Step, autoregress, uniforms
+from dyadbench_dense_fsq.config import PredictorConfig
+from dyadbench_dense_fsq.losses import ramp
+from dyadbench_dense_fsq.network import SPECIALS, CrossModalNet, Speaker, key_mask
+
+SCALE_CLIPS = 64  # training clips that the spread of the inputs is measured on
+
+
+def audio_of(config: PredictorConfig, setup: Setup) -> str | None:
+    """The feature that `config.audio` means on this data set, or None for no sound."""
+    if config.audio == "none" or not setup.audio:
+        return None
+    if config.audio == "auto":
+        return next((name for name in ("wav2vec2", "mfcc-78") if name in setup.audio), next(iter(setup.audio)))
+    if config.audio not in setup.audio:
+        raise DyadbenchError(
+            f"crossmodal-ar: there is no audio feature {config.audio!r}; this data set has {', '.join(setup.audio)}"
+        )
+    return config.audio
+
+
+def block_lookahead(patch: int, block: int) -> int:
+    """Speaker frames after its own that a decoded frame depends on: its block may end in a later patch."""
+    starts = range(0, patch * block, block)
+    return max(0, *((start + block - 1) // patch * patch - 1 - start for start in starts))
+
+
+class CrossModalAR:
+    """api.Predictor and api.Trainable on a trained tokenizer of one token a frame, which it never changes."""
+
+    def __init__(self, config: PredictorConfig, setup: Setup, tokenizer: Tokenizer):
+        spec = tokenizer.tokens
+        if spec.frames_per_token != 1 or spec.groups * spec.residual != 1:
+            raise DyadbenchError(
+                "crossmodal-ar generates one token a frame from one book; take frame-fsq, frame-vq or frame-lfq"
+            )
+        self.config, self.setup, self.tokenizer = config, setup, tokenizer
+        self.device = torch.device(setup.device)
+        self.audio = audio_of(config, setup)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(setup.seed)
+            self.net = CrossModalNet(
+                config, setup.space.dim, setup.audio[self.audio] if self.audio else None, spec.codes
+            )
+        self.net.to(self.device).eval()
+        self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=self._lookahead())
+
+    def _lookahead(self) -> int:
+        return block_lookahead(self.config.patch, (self.tokenizer.tokens.lookahead or 0) + 1)
+
+    # --- training ---------------------------------------------------------------------------------------
+
+    def _ids(self, motion: Tensor) -> Tensor:
+        """Codes (B, T) of a motion; no gradient."""
+        return torch.from_numpy(self.tokenizer.encode(motion.detach().cpu().numpy()).ids).to(motion.device)
+
+    def _sound(self, batch: WindowBatch) -> Tensor | None:
+        return batch.audio[self.audio] if self.audio else None
+
+    def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+        """Log-probabilities' cross entropy at every scored position, (B, m), and which of them exist."""
+        ids = self._ids(batch.listener)
+        logits, targets, valid = self._causal(batch, ids) if self.net.causal else self._windowed(batch, ids)
+        return F.cross_entropy(logits.transpose(1, 2), targets, reduction="none"), valid
+
+    def _loss(self, batch: WindowBatch) -> Loss:
+        entropy, valid = self._scored(batch)
+        return Loss({"all": (entropy * valid).sum() / valid.sum().clamp_min(1)})
+
+    def _causal(self, batch: WindowBatch, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Every position is scored: none sees its own patch or a later one."""
+        patch, n = self.config.patch, ids.shape[1]
+        sound = self._sound(batch)
+        rate = self.net.per_frame
+        heard = self.net.speaker(
+            Speaker(
+                face=F.pad(batch.speaker, (0, 0, patch, 0))[:, :n],
+                sound=None if sound is None else F.pad(sound, (0, 0, patch * rate, 0))[:, : n * rate],
+                null=(torch.arange(n, device=ids.device) < patch)[None],
+            )
+        )
+        past = self._hidden(F.pad(ids + SPECIALS, (patch, 0))[:, :n], batch)
+        return self.net.listener(past, heard), ids, batch.valid
+
+    def _windowed(self, batch: WindowBatch, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The last patch alone is scored; histories end where clips allow and are sometimes shortened."""
+        config, device = self.config, ids.device
+        patch, context, rate = config.patch, config.context, self.net.per_frame
+        whole = (batch.valid.sum(1) // patch - 1).clamp(0, context // patch)  # patches of history that exist
+        full = whole == context // patch
+        end = patch * torch.where(full, whole, _below(whole + 1))  # short clips: anywhere, long ones have drawn already
+        start = torch.zeros_like(end)
+        if batch.step < 0 or float(torch.rand(())) < config.mask:
+            start = end - patch * _below(end // patch + 1) if batch.step >= 0 else start
+        place = torch.arange(-context, 0, device=device) + end[:, None]  # (B, context) frames of the window
+        null, seen = place < start[:, None], place >= start[:, None] - patch
+        frame = place.clamp_min(0)
+        sound = self._sound(batch)
+        if sound is not None:
+            rows = (frame[..., None] * rate + torch.arange(rate, device=device)).flatten(1)
+            sound = sound.gather(1, rows[..., None].expand(-1, -1, sound.shape[2]))
+        face = batch.speaker.gather(1, frame[..., None].expand(-1, -1, batch.speaker.shape[2]))
+        past = self._hidden(torch.where(null, 0, ids.gather(1, frame) + SPECIALS), batch)
+        mask = key_mask(seen)
+        heard = self.net.speaker(Speaker(face, sound, null), mask)
+        logits = self.net.listener(past, heard, mask, mask, last=patch)
+        aim = end[:, None] + torch.arange(patch, device=device)
+        return logits, ids.gather(1, aim), batch.valid.gather(1, aim)
+
+    def _hidden(self, past: Tensor, batch: WindowBatch) -> Tensor:
+        """The listener's past (B, n) ids, in some rows as "nothing yet": who cannot rely on it must listen."""
+        if batch.step < 0 or not self.config.hide:
+            return past
+        return torch.where((torch.rand(len(past), 1) < self.config.hide).to(past.device), 0, past)
+
+    def _measure_inputs(self, data: TrainData) -> None:
+        """Spread of the speaker's coefficients and the sound's mean and spread, over some training clips."""
+        faces, sounds = [], []
+        for _, dyad in zip(range(SCALE_CLIPS), data.dyads("train", self.needs.audio), strict=False):
+            faces.append(torch.from_numpy(dyad.speaker.motion))
+            if self.audio:
+                sounds.append(torch.from_numpy(dyad.speaker.audio[self.audio]))
+        self.net.face_scale.copy_(torch.cat(faces).std(0) + 1e-3)
+        if sounds:
+            self.net.sound_mean.copy_(torch.cat(sounds).mean(0))
+            self.net.sound_scale.copy_(torch.cat(sounds).std(0) + 1e-3)
+
+    def stages(self, data: TrainData) -> Iterator[Stage]:
+        config = self.config
+        self._measure_inputs(data)
+        schedule = ramp(config.warmup, steps=config.steps if config.cosine else None)
+        adam = Optimiser("all", list(self.net.parameters()), config.lr, (0.9, 0.95), config.weight_decay, schedule)
+        frames = config.context * (config.contexts if self.net.causal else 1) + config.patch
+        yield Stage(
+            "predictor", self.net, Windows(frames, config.batch, self.needs.audio), self._loss, (adam,), config.steps,
+            clip_norm=1.0, validate_every=config.validate_every, select="loss" if config.validate_every else None,
+        )  # fmt: skip
+        self.net.eval()
+
+    # --- sampling ---------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        """K reactions of exactly the context's frames; generated in whole patches, then cut."""
+        self.net.eval()
+        config, frames = self.config, context.frames
+        padded = frames + -frames % config.patch
+        speaker = self._heard(context, padded)
+        step = (self._cached if config.cache else self._uncached)(speaker) if self.net.causal else self._window(speaker)
+        ids = autoregress(
+            step, uniforms(noise, context.clips, k, padded, "tokens", self.device), patch=config.patch,
+            temperature=config.temperature, top_k=config.top_k, top_p=config.top_p,
+        )  # fmt: skip
+        return self._decoded(ids, len(context.clips), k, frames)
+
+    def _decoded(self, ids: Tensor, clips: int, k: int, frames: int) -> Reaction:
+        motion, emotion = self.tokenizer.decode(Tokens(ids.cpu().numpy(), frames=frames), frames)
+        return Reaction(
+            motion.reshape(clips, k, frames, -1), None if emotion is None else emotion.reshape(clips, k, frames, -1)
+        )
+
+    def _heard(self, context: Context, padded: int) -> Speaker:
+        """The whole clip with a patch of nothing before it: (B, patch + padded, ...)."""
+        patch, rate, more = self.config.patch, self.net.per_frame, padded - context.frames
+        face = torch.from_numpy(np.ascontiguousarray(context.motion)).to(self.device)
+        sound = None
+        if self.audio:
+            sound = torch.from_numpy(np.ascontiguousarray(context.audio[self.audio])).to(self.device)
+            sound = F.pad(sound, (0, 0, patch * rate, more * rate))
+        null = torch.arange(patch + padded, device=self.device)[None] < patch
+        return Speaker(F.pad(face, (0, 0, patch, more)), sound, null)
+
+    def _stream(self, history: Tensor, start: int = 0) -> Tensor:
+        """What the listener's stream holds from position `start` on, after `history` (R, i) codes."""
+        return F.pad(history + SPECIALS, (self.config.patch, 0))[:, start:]
+
+    def _window(self, speaker: Speaker) -> Step:
+        """The paper's loop: each patch recomputes the last window, the speaker's once for all samples of a clip."""
+        config, rate = self.config, self.net.per_frame
+
+        def step(first: int, history: Tensor) -> Tensor:
+            stop = first + config.patch
+            start = max(0, stop - config.context)
+            sound = None if speaker.sound is None else speaker.sound[:, start * rate : stop * rate]
+            null = None if speaker.null is None else speaker.null[:, start:stop]
+            fused = self.net.speaker(Speaker(speaker.face[:, start:stop], sound, null))
+            return self.net.listener(self._stream(history, start), self.net.memory(fused), last=config.patch)
+
+        return step
+
+    def _uncached(self, speaker: Speaker) -> Step:
+        """Block-causal, the reference: each patch recomputes the listener from the clip's start."""
+        fused = self.net.speaker(speaker)
+
+        def step(first: int, history: Tensor) -> Tensor:
+            stop = first + self.config.patch
+            return self.net.listener(self._stream(history), self.net.memory(fused[:, :stop]))[:, -self.config.patch :]
+
+        return step
+
+    def _cached(self, speaker: Speaker) -> Step:
+        """Block-causal: only the newest patch is computed; equal to `_uncached` up to float order."""
+        memory, caches = self.net.memory(self.net.speaker(speaker)), self.net.caches()
+
+        def step(first: int, history: Tensor) -> Tensor:
+            return self.net.listener_step(self._stream(history, first), memory, caches, first)
+
+        return step
+
+    # --- state ------------------------------------------------------------------------------------------
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self.net.parameters()
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return self.net.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        return self.net.load_state_dict(state)
+
+
+def _below(limit: Tensor) -> Tensor:
+    """A whole number in 0 .. limit - 1 for each entry, from torch's generator on the CPU, so that devices agree."""
+    return (torch.rand(limit.shape) * limit.cpu()).long().to(limit.device)
+
+
+def build(config: PredictorConfig, setup: Setup, *, tokenizer: Tokenizer) -> CrossModalAR:
+    """The predictor that `config.mode` names. Raises DyadbenchError for a tokenizer that is not one token a frame."""
+    if config.mode == "released":
+        from dyadbench_dense_fsq.released import ReleasedAR
+
+        return ReleasedAR(config, setup, tokenizer)
+    return CrossModalAR(config, setup, tokenizer)

@@ -1,0 +1,88 @@
+"""Mode "released": the objective and the sampling loop of the published code, faults included.
+
+Kept to show what they cost. No causal mask while 7/8 of the scored targets are visible in the input; each row's mask
+is another sample's (`repeat` over heads, then `reshape`); the head has 2050 classes for 1000 codes, and ids beyond the
+book alias by modulo; the speaker is read as tokens that know their whole block, one position further at sampling than
+in training; top-k cuts at the smallest threshold of the batch; every sample recomputes the speaker.
+Two things are not kept: the last frames are generated (the release stops at a multiple of 32), and noise is one
+stream a sample, so that a run can be repeated. The release's reactions still depend on the batch, through top-k.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dyadbench.api import Context, Noise, Reaction, WindowBatch
+from dyadbench.sampling import autoregress, uniforms
+from dyadbench_dense_fsq.network import SPECIALS, Speaker
+from dyadbench_dense_fsq.predictor import CrossModalAR
+
+
+def scrambled(seen: Tensor, heads: int) -> Tensor:
+    """(B, n) valid keys -> (B, heads, n, n) as the release expands them: row b, head h gets sample (b heads + h) mod B."""
+    rows, n = seen.shape
+    return seen[:, None, :].expand(rows, n, n).repeat(heads, 1, 1).reshape(rows, heads, n, n)
+
+
+class ReleasedAR(CrossModalAR):
+    """The published predictor."""
+
+    def _lookahead(self) -> int:
+        # The speaker's token at a patch's first frame knows its block; all frames of the patch's blocks follow from it.
+        return max(super()._lookahead(), self.tokenizer.tokens.lookahead or 0)
+
+    def _logits(self, past: Tensor, face: Tensor, sound: Tensor | None, seen: Tensor, heard: Tensor) -> Tensor:
+        """past, face: ids (R, n); seen, heard: valid keys of the listener and the speaker (R, n)."""
+        heads = self.config.heads
+        fused = self.net.speaker(Speaker(face, sound), scrambled(heard, heads))
+        both = scrambled(seen & heard, heads)
+        return self.net.listener(past, fused, scrambled(seen, heads), both)
+
+    def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+        config = self.config
+        context, patch = config.context, config.patch
+        codes, speaker = self._ids(batch.listener), self._ids(batch.speaker)[:, :context]
+        place = torch.arange(context, device=codes.device)
+        kept = torch.full((len(codes), 1), context, device=codes.device)
+        if batch.step >= 0 and float(torch.rand(())) < config.mask:
+            kept = torch.randint(context, (len(codes), 1)).to(codes.device)
+            kept = torch.where(kept == 0, context, kept)  # "[-0:]" keeps all
+        seen = place >= context - kept
+        sound = self._sound(batch)
+        if sound is not None:
+            sound = sound[:, : context * self.net.per_frame]
+        logits = self._logits(codes[:, :context] + SPECIALS, speaker + SPECIALS, sound, seen, seen)
+        target = codes[:, patch : patch + context] + SPECIALS
+        entropy = F.cross_entropy(logits.transpose(1, 2), target, reduction="none")
+        return entropy, batch.valid[:, patch : patch + context]
+
+    @torch.no_grad()
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        self.net.eval()
+        config, rate, frames = self.config, self.net.per_frame, context.frames
+        patch, n, padded = config.patch, config.context, frames + -frames % config.patch
+        motion = F.pad(
+            torch.from_numpy(np.ascontiguousarray(context.motion)).to(self.device), (0, 0, 0, padded - frames)
+        )
+        face = F.pad(self._ids(motion) + SPECIALS, (n, 0)).repeat_interleave(k, 0)  # (R, n + padded)
+        sound = None
+        if self.audio:
+            sound = torch.from_numpy(np.ascontiguousarray(context.audio[self.audio])).to(self.device)
+            sound = F.pad(sound, (0, 0, n * rate, (padded - frames) * rate)).repeat_interleave(k, 0)
+
+        def step(first: int, history: Tensor) -> Tensor:
+            start = first + 1  # one speaker frame more than in training
+            past = F.pad(history, (n, 0))[:, first : first + n]
+            seen, there = face[:, start : start + n], None
+            if sound is not None:
+                there = sound[:, start * rate : (start + n) * rate]
+            logits = self._logits(past, seen, there, past != 0, seen != 0)[:, -patch:]
+            worst = logits.topk(min(config.top_k, logits.shape[-1]), -1).values[..., -1].amin()
+            return logits.masked_fill(logits < worst, -torch.inf)
+
+        drawn = uniforms(noise, context.clips, k, padded, "tokens", self.device)
+        ids = autoregress(step, drawn, patch=patch, temperature=config.temperature)
+        return self._decoded((ids - SPECIALS) % self.tokenizer.tokens.codes, len(context.clips), k, frames)

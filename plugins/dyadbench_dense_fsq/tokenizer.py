@@ -1,0 +1,222 @@
+"""One token a frame: transformer encoder, quantiser, motion decoder and emotion decoder over short blocks of frames.
+
+Dense-FSQ, section III (FG 2024, code: github.com/ais-lab/FaceAIS_REACT24). "Single-frame" is the rate of the tokens,
+not their view: attention is bidirectional inside a block, so a token knows its whole block and nothing beyond it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dyadbench.api import (
+    Array,
+    DyadbenchError,
+    Loss,
+    Optimiser,
+    Setup,
+    Stage,
+    Tokens,
+    TokenSpec,
+    TrainData,
+    WindowBatch,
+    Windows,
+)  # fmt: skip
+from dyadbench.nn.attention import Block
+from dyadbench.nn.quantize import FSQ, LFQ, VQ
+from dyadbench_dense_fsq.config import TokenizerConfig
+from dyadbench_dense_fsq.losses import blendshape_loss, groups_of, masked_mean, ramp
+
+CHUNK = 512  # blocks that go through the network at once when a whole split is encoded or decoded
+LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # of the 25 emotion channels; all end at 1
+
+
+def _stack(config: TokenizerConfig) -> nn.ModuleList:
+    blocks = (Block(config.dim, config.heads, dropout=config.dropout, bias=False) for _ in range(config.layers))
+    return nn.ModuleList(blocks)
+
+
+def _quantizer(config: TokenizerConfig) -> FSQ | VQ | LFQ:
+    if config.quantizer == "fsq":
+        return FSQ(config.levels, config.dim)
+    if config.quantizer == "vq":
+        return VQ(config.codes, config.dim, decay=config.decay, commitment=config.commitment, reset=config.reset)
+    return LFQ(config.codes, config.dim, inv_temperature=config.inv_temperature)
+
+
+class Encoder(nn.Module):
+    """(N, block, D) -> (N, block, C)."""
+
+    def __init__(self, config: TokenizerConfig, channels: int):
+        super().__init__()
+        self.inward = nn.Linear(channels, config.dim)
+        self.places = nn.Parameter(torch.randn(config.block, config.dim) * 0.02)
+        self.drop, self.blocks = nn.Dropout(config.dropout), _stack(config)
+        self.norm = nn.LayerNorm(config.dim, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.drop(self.inward(x) + self.places)
+        for block in self.blocks:
+            x = block(x)
+        out: Tensor = self.norm(x)
+        return out
+
+
+class Head(nn.Module):
+    """One decoder after the shared stem: (N, block, C) -> (N, block, channels)."""
+
+    def __init__(self, config: TokenizerConfig, channels: int):
+        super().__init__()
+        self.blocks, self.norm = _stack(config), nn.LayerNorm(config.dim, bias=False)
+        self.out = nn.Linear(config.dim, channels, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block in self.blocks:
+            x = block(x)
+        out: Tensor = self.out(self.norm(x))
+        return out
+
+
+class TokenizerNet(nn.Module):
+    scale: Tensor
+
+    def __init__(self, config: TokenizerConfig, channels: int, emotion: bool):
+        super().__init__()
+        self.register_buffer("scale", torch.ones(channels))  # of the coefficients, where they are standardised
+        self.encoder, self.quantizer = Encoder(config, channels), _quantizer(config)
+        self.stem = nn.Linear(config.dim, config.dim)
+        self.places = nn.Parameter(torch.randn(config.block, config.dim) * 0.02)
+        self.motion = Head(config, channels)
+        self.emotion = Head(config, 25) if emotion else None
+
+    def encode(self, motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, block, D) -> quantised (N, block, C), ids (N, block), the quantiser's loss."""
+        out: tuple[Tensor, Tensor, Tensor] = self.quantizer(self.encoder(motion / self.scale))
+        return out
+
+    def unfold(self, quantised: Tensor) -> Tensor:
+        """What both decoders start from."""
+        return self.stem(quantised) + self.places
+
+
+class FrameTokenizer:
+    """api.Tokenizer and api.Trainable over any motion space; decodes emotion where the data set has it."""
+
+    def __init__(self, config: TokenizerConfig, setup: Setup):
+        self.config, self.setup = config, setup
+        self.device = torch.device(setup.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(setup.seed)
+            self.net = TokenizerNet(config, setup.space.dim, setup.has_emotion)
+        self.net.to(self.device).eval()
+        self.groups = groups_of(setup.space)
+        self.tokens = TokenSpec(self.net.quantizer.codes, frames_per_token=1, lookahead=config.block - 1)
+
+    # --- use --------------------------------------------------------------------------------------------
+
+    def _blocks(self, values: Tensor) -> Tensor:
+        """(B, T, ...) -> (B * blocks, block, ...), zeros after the end."""
+        size = self.config.block
+        spare = -values.shape[1] % size
+        if spare:
+            values = torch.cat([values, values.new_zeros(len(values), spare, *values.shape[2:])], 1)
+        return values.unflatten(1, (-1, size)).flatten(0, 1)
+
+    @torch.no_grad()
+    def encode(self, motion: Array) -> Tokens:
+        """(B, T, D) -> one id a frame. Raises DyadbenchError where D is not the space's."""
+        if motion.ndim != 3 or motion.shape[2] != self.setup.space.dim:
+            raise DyadbenchError(
+                f"{self.setup.space.name} motion is (B, T, {self.setup.space.dim}), got {motion.shape}; check the data set"
+            )
+        self.net.eval()
+        rows = self._blocks(torch.from_numpy(np.ascontiguousarray(motion)).to(self.device))
+        ids = torch.cat([self.net.encode(part)[1] for part in rows.split(CHUNK)])
+        frames = motion.shape[1]
+        return Tokens(ids.reshape(len(motion), -1)[:, :frames].cpu().numpy(), frames=frames)
+
+    @torch.no_grad()
+    def decode(self, tokens: Tokens, frames: int) -> tuple[Array, Array | None]:
+        """ids (B, N) -> motion (B, frames, D) and emotion (B, frames, 25) or None.
+
+        Raises ValueError for an id outside the book or fewer tokens than frames.
+        """
+        if tokens.ids.shape[1] < frames:
+            raise ValueError(f"{frames} frames need as many tokens, got {tokens.ids.shape[1]}")
+        self.net.eval()
+        count = len(tokens.ids)
+        rows = self._blocks(torch.from_numpy(np.ascontiguousarray(tokens.ids)).to(self.device))
+        motion, emotion = [], []
+        for part in rows.split(CHUNK):
+            start = self.net.unfold(self.net.quantizer.decode(part))
+            motion.append(self.net.motion(start) * self.net.scale)
+            if self.net.emotion is not None:
+                emotion.append(self.net.emotion(start).clamp(max=1.0).maximum(LOW.to(start)))
+
+        def joined(parts: list[Tensor]) -> Array:
+            whole = torch.cat(parts)
+            return whole.reshape(count, -1, whole.shape[2])[:, :frames].float().cpu().numpy()
+
+        return joined(motion), joined(emotion) if emotion else None
+
+    # --- training ---------------------------------------------------------------------------------------
+
+    def _loss(self, batch: WindowBatch) -> Loss:
+        """Phase one: blendshape loss, quantiser loss, and by default the emotion's error."""
+        target, valid = self._blocks(batch.listener), self._blocks(batch.valid)
+        quantised, _, aux = self.net.encode(target)
+        start = self.net.unfold(quantised)
+        motion = blendshape_loss(self.net.motion(start), target / self.net.scale, self.groups, valid)
+        total, log = motion + aux, {"motion": motion.detach()}
+        if self.net.emotion is not None and self.config.joint_emotion:
+            emotion = self._emotion_error(start, batch, valid)
+            total, log = total + self.config.emotion_weight * emotion, {**log, "emotion": emotion.detach()}
+        return Loss({"all": total}, log)
+
+    def _emotion_loss(self, batch: WindowBatch) -> Loss:
+        """Phase two: the emotion decoder alone; what it stands on neither learns nor drops out."""
+        for part in (self.net.encoder, self.net.quantizer):
+            part.eval()
+        with torch.no_grad():
+            start = self.net.unfold(self.net.encode(self._blocks(batch.listener))[0])
+        return Loss({"emotion": self._emotion_error(start, batch, self._blocks(batch.valid))})
+
+    def _emotion_error(self, start: Tensor, batch: WindowBatch, valid: Tensor) -> Tensor:
+        if self.net.emotion is None or batch.listener_emotion is None:
+            raise DyadbenchError("the data set declares emotion, but a clip of this batch has none; check the data set")
+        return masked_mean((self.net.emotion(start) - self._blocks(batch.listener_emotion)).abs(), valid)
+
+    def stages(self, data: TrainData) -> Iterator[Stage]:
+        config = self.config
+        if config.standardise:
+            frames = np.concatenate([dyad.listener.motion for dyad in data.dyads("train")])
+            self.net.scale.copy_(torch.from_numpy(frames.std(0) + 1e-3))
+        windows = Windows(config.block * config.blocks, config.windows)
+
+        def stage(name: str, loss: Any, steps: int, optimiser: str, learnt: nn.Module, select: str) -> Stage:
+            schedule = ramp(config.warmup, steps=steps if config.cosine else None)
+            adam = Optimiser(
+                optimiser, list(learnt.parameters()), config.lr, (0.9, 0.95), config.weight_decay, schedule
+            )
+            return Stage(
+                name, self.net, windows, loss, (adam,), steps, clip_norm=1.0, validate_every=config.validate_every,
+                select=select if config.validate_every else None,
+            )  # fmt: skip
+
+        yield stage("tokenizer", self._loss, config.steps, "all", self.net, "loss")
+        if self.net.emotion is not None and config.emotion_steps:
+            yield stage("emotion", self._emotion_loss, config.emotion_steps, "emotion", self.net.emotion, "loss")
+        self.net.eval()
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self.net.parameters()
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return self.net.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        return self.net.load_state_dict(state)

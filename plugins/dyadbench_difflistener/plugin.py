@@ -1,0 +1,61 @@
+"""Registers DiffListener; importing it is cheap."""
+
+from __future__ import annotations
+
+from dyadbench.api import Entry
+from dyadbench.hookspecs import hookimpl
+from dyadbench_difflistener.config import (
+    ONLINE_PRESETS,
+    PREDICTOR_PRESETS,
+    TOKENIZER_PRESETS,
+    CausalTokenizerConfig,
+    OnlinePredictorConfig,
+    PredictorConfig,
+    TokenizerConfig,
+)
+
+CITE = "DiffListener: Discrete Diffusion Model for Listener Generation, ICASSP 2025, arXiv 2502.06822"
+
+
+@hookimpl
+def dyadbench_tokenizers() -> list[Entry]:
+    where = "dyadbench_difflistener.tokenizer:ConvTokenizer"
+    return [
+        Entry(
+            "conv-vq", 1, where, TokenizerConfig, "one vector-quantised code for 8 frames, convolutional", CITE,
+            presets=TOKENIZER_PRESETS,
+        ),
+        Entry(
+            "conv-vq-causal", 1, where, CausalTokenizerConfig, "conv-vq that decodes a frame from the tokens so far", CITE,
+            presets=TOKENIZER_PRESETS,
+        ),
+    ]  # fmt: skip
+
+
+@hookimpl
+def dyadbench_predictors() -> list[Entry]:
+    where = "dyadbench_difflistener.predictor:TokenDiffusion"
+    return [
+        Entry(
+            "token-diffusion", 1, where, PredictorConfig, "all tokens of a window denoised together, beside the speaker",
+            CITE, presets=PREDICTOR_PRESETS,
+        ),
+        Entry(
+            "token-diffusion-online", 1, where, OnlinePredictorConfig, "token-diffusion in short blocks without look-ahead",
+            CITE, presets=ONLINE_PRESETS,
+        ),
+    ]  # fmt: skip
+
+
+@hookimpl
+def dyadbench_methods() -> list[Entry]:
+    return [
+        Entry(
+            "difflistener", 1, "", summary="discrete diffusion over 8-frame tokens of a whole window", cite=CITE,
+            parts={"tokenizer": "conv-vq", "predictor": "token-diffusion"},
+        ),
+        Entry(
+            "difflistener-online", 1, "", summary="DiffListener in blocks of 16 frames without look-ahead", cite=CITE,
+            parts={"tokenizer": "conv-vq-causal", "predictor": "token-diffusion-online"},
+        ),
+    ]  # fmt: skip

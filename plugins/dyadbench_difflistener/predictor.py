@@ -1,0 +1,292 @@
+"""The non-autoregressive listener of DiffListener (2502.06822): VQ-Diffusion over the tokens of a whole window.
+
+A window's tokens start as [MASK] and are denoised together beside the fused speaker. Clips longer than a window are
+generated in blocks, the last tokens of one held at every step of the next; training has rows that continue in this way.
+The speaker, and its keys and values in the denoiser, are computed once for all steps and samples of a block.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dyadbench.api import (
+    Array,
+    Context,
+    DyadbenchError,
+    Loss,
+    Needs,
+    Noise,
+    Optimiser,
+    Reaction,
+    Setup,
+    Stage,
+    Tokenizer,
+    Tokens,
+    TrainData,
+    WindowBatch,
+    Windows,
+)  # fmt: skip
+from dyadbench.nn.diffusion import Denoise, DiscreteDiffusion, guided
+from dyadbench.sampling import uniforms
+from dyadbench_difflistener.blocks import Block, cut, heard_frames, plan, training_layout
+from dyadbench_difflistener.config import PredictorConfig
+from dyadbench_difflistener.denoiser import Denoiser
+from dyadbench_difflistener.fusion import Fusion
+from dyadbench_difflistener.tokenizer import ramp
+from dyadbench_difflistener.words import WordEncoder, place
+
+SCALE_CLIPS = 64  # training clips that the spread of the inputs is measured on
+Words = tuple[Tensor, Tensor]  # vectors (B, n, E) on the frames where words end, and where that is (B, n)
+
+
+def audio_of(config: PredictorConfig, setup: Setup) -> str | None:
+    """The feature that `config.audio` means on this data set, or None for no sound."""
+    if "audio" not in config.speaker or not setup.audio:
+        return None
+    if config.audio == "auto":
+        return next((name for name in ("mfcc-78", "mel-128") if name in setup.audio), next(iter(setup.audio)))
+    if config.audio not in setup.audio:
+        raise DyadbenchError(
+            f"token-diffusion: there is no audio feature {config.audio!r}; this data set has {', '.join(setup.audio)}"
+        )
+    return config.audio
+
+
+class DiffListenerNet(nn.Module):
+    """All that is learnt, and the process that it is learnt with."""
+
+    def __init__(self, fusion: Fusion, denoiser: Denoiser, process: DiscreteDiffusion):
+        super().__init__()
+        self.fusion, self.denoiser, self.process = fusion, denoiser, process
+
+
+class TokenDiffusion:
+    """api.Predictor and api.Trainable on a trained tokenizer of one book, which it never changes."""
+
+    def __init__(self, config: PredictorConfig, setup: Setup, tokenizer: Tokenizer):
+        spec = tokenizer.tokens
+        if spec.frames_per_token is None or spec.groups * spec.residual != 1:
+            raise DyadbenchError(
+                "token-diffusion denoises tokens from one book, evenly spaced; take conv-vq or window-vq"
+            )
+        self.config, self.setup, self.tokenizer, self.patch = config, setup, tokenizer, spec.frames_per_token
+        stride = (config.window - config.overlap) * self.patch
+        if config.ahead is not None and config.ahead > stride:
+            raise DyadbenchError(
+                f"token-diffusion: ahead {config.ahead} is more than the {stride} new frames of a block"
+            )
+        self.device = torch.device(setup.device)
+        self.audio = audio_of(config, setup)
+        self.words = WordEncoder(config.text, self.device) if config.text else None
+        sound = setup.audio[self.audio] if self.audio else None
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(setup.seed)
+            self.net = DiffListenerNet(
+                Fusion(
+                    config, channels=setup.space.dim, features=sound.dim if sound else 0,
+                    rows=sound.per_frame if sound else 1, words=self.words.dim if self.words else 0, patch=self.patch,
+                ),
+                Denoiser(config, spec.codes, self.patch),
+                DiscreteDiffusion(spec.codes, config.noise_steps, config.schedule),
+            )  # fmt: skip
+        if not self.net.fusion.names:
+            raise DyadbenchError(
+                "token-diffusion: this data set has no audio, and nothing else of the speaker is asked for"
+            )
+        self.net.to(self.device).eval()
+        self._placed: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # clip -> its words, while training
+        self.needs = Needs(
+            audio=(self.audio,) if self.audio else (), face=bool({"face", "differential"} & set(config.speaker)),
+            words=bool(config.text), lookahead=self._lookahead(),
+        )  # fmt: skip
+
+    def _lookahead(self) -> int | None:
+        """None where a block hears all of itself: clips of one window are heard whole before they begin."""
+        decoding = getattr(self.tokenizer, "decode_ahead", None)
+        if self.config.ahead is None or decoding is None:
+            return None
+        return max(0, self.config.ahead - 1) + int(decoding)
+
+    # --- training ---------------------------------------------------------------------------------------
+
+    def _ids(self, motion: Tensor) -> Tensor:
+        """Tokens (B, N) of whole windows; no gradient."""
+        return torch.from_numpy(self.tokenizer.encode(motion.detach().cpu().numpy()).ids).to(motion.device)
+
+    def _loss(self, batch: WindowBatch) -> Loss:
+        config, process, patch = self.config, self.net.process, self.patch
+        rows, training = len(batch.listener), batch.step >= 0
+        ids = self._ids(batch.listener)
+        layout = training_layout(config, rows, patch, training=training)
+        there, held, heard = (x.to(self.device) for x in (layout.there, layout.held, layout.heard))
+        null = torch.rand(rows, 1) < (config.null if training else 0.0)
+        heard = heard & batch.valid & ~null.to(self.device)
+        t, chance = process.draw_steps(rows)
+        xt = process.noised(ids, t, torch.rand(*ids.shape, 2).to(self.device))
+        xt = torch.where(held, ids, xt)
+        exists = batch.valid.unflatten(1, (-1, patch))
+        sound = batch.audio[self.audio] if self.audio else None
+        fused, speaker = self.net.fusion(batch.speaker, sound, self._batch_words(batch), heard)
+        masks = ((there & exists.any(2))[:, None, None], speaker[:, None, None])
+        log_x0 = self.net.denoiser(xt, t, self.net.denoiser.memory(fused), masks)
+        scored = exists.all(2) & there & ~held
+        return Loss({"all": process.loss(log_x0, ids, xt, t, chance, scored, config.aux)})
+
+    def _batch_words(self, batch: WindowBatch) -> Words | None:
+        if self.words is None:
+            return None
+        found = [self._placed[clip] for clip in batch.clips]  # windows begin where clips do: `_read` saw to it
+        return self._stacked(found, batch.speaker.shape[1])
+
+    def _stacked(self, found: list[tuple[np.ndarray, np.ndarray]], frames: int) -> Words:
+        vectors, ends = (torch.zeros(len(found), frames, *x.shape[1:]) for x in map(torch.from_numpy, found[0]))
+        for i, (vector, end) in enumerate(found):
+            vectors[i, : len(vector)], ends[i, : len(end)] = torch.from_numpy(vector), torch.from_numpy(end)
+        return vectors.to(self.device), ends.to(self.device).bool()
+
+    def _read(self, data: TrainData) -> None:
+        """Word vectors of every clip. Training windows are not told where in a clip they lie, so each must hold one."""
+        frames = self.config.window * self.patch
+        for split in ("train", "val") if self.words else ():
+            for dyad in data.dyads(split):
+                if dyad.clip.frames > frames:
+                    raise DyadbenchError(
+                        f"text needs windows that hold whole clips: clip {dyad.clip.id} has {dyad.clip.frames} frames; "
+                        f"raise window to {-(-dyad.clip.frames // self.patch)} or leave text out"
+                    )
+                self._placed[dyad.clip.id] = self._place(dyad.speaker.words or (), dyad.clip.frames)
+
+    def _place(self, words: tuple[Any, ...], frames: int) -> tuple[np.ndarray, np.ndarray]:
+        assert self.words is not None
+        return place(words, self.words.vectors(words), self.setup.space.fps, frames)
+
+    def _measure(self, data: TrainData) -> None:
+        """Mean and spread of the speaker's coefficients, their differences and the sound, over some training clips."""
+        face, moved, sound = [], [], []
+        for _, dyad in zip(range(SCALE_CLIPS), data.dyads("train", self.needs.audio), strict=False):
+            motion = torch.from_numpy(dyad.speaker.motion)
+            face.append(motion)
+            moved.append(motion[1:] - motion[:-1])
+            if self.audio:
+                sound.append(torch.from_numpy(dyad.speaker.audio[self.audio]))
+        fusion, faces = self.net.fusion, torch.cat(face)
+        fusion.face_mean.copy_(faces.mean(0))
+        fusion.face_scale.copy_(faces.std(0) + 1e-3)
+        fusion.differential_scale.copy_(torch.cat(moved).std(0) / fusion.face_scale.cpu() + 1e-3)
+        if sound:
+            fusion.audio_mean.copy_(torch.cat(sound).mean(0))
+            fusion.audio_scale.copy_(torch.cat(sound).std(0) + 1e-3)
+
+    def stages(self, data: TrainData) -> Iterator[Stage]:
+        config = self.config
+        self._measure(data)
+        self._read(data)
+        adam = Optimiser(
+            "all", list(self.net.parameters()), config.lr, (0.9, 0.96), config.weight_decay,
+            ramp(config.warmup, config.steps, config.drop_at),
+        )  # fmt: skip
+        yield Stage(
+            "predictor", self.net, Windows(config.window * self.patch, config.batch, self.needs.audio), self._loss, (adam,),
+            config.steps, ema=config.ema, clip_norm=config.clip_norm, validate_every=config.validate_every,
+            select="loss" if config.validate_every else None,
+        )  # fmt: skip
+        self._placed.clear()
+        self.net.eval()
+
+    # --- sampling ---------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        """K reactions of exactly the context's frames; generated in whole tokens, then cut."""
+        self.net.eval()
+        config, frames, rows = self.config, context.frames, len(context.clips) * k
+        blocks = plan(config, -(-frames // self.patch))
+        ids = torch.full((rows, blocks[-1].stop), -1, device=self.device)
+        lengths = torch.from_numpy(np.asarray(context.lengths)).to(self.device)
+        speaker = self._speaker(context)
+        for number, block in enumerate(blocks):
+            n = block.stop - block.start
+            drawn = uniforms(
+                noise, context.clips, k, config.sample_steps * config.window * 3, f"block{number}", self.device
+            ).unflatten(1, (config.sample_steps, config.window, 3))[:, :, :n]
+            known = cut(ids + 1, block.start, block.stop) - 1
+            known = torch.where(torch.arange(block.start, block.stop, device=self.device) < 0, 0, known)
+            made = self.net.process.sample(
+                self.denoise(block, speaker, lengths, k), drawn, truncation=config.truncation, known=known
+            )
+            ids[:, block.first : block.stop] = made[:, block.first - block.start :]
+        return Reaction(self._decoded(ids.cpu().numpy(), context, k))
+
+    def _speaker(self, context: Context) -> tuple[Tensor, Tensor | None, Words | None]:
+        """All that is known of the speakers, as tensors: face (B, T, D), sound (B, T * rows, F), words."""
+
+        def tensor(values: Array) -> Tensor:
+            return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+
+        sound = tensor(context.audio[self.audio]) if self.audio else None
+        words = None
+        if self.words is not None:
+            found = context.words or ((),) * len(context.clips)
+            words = self._stacked([self._place(each, context.frames) for each in found], context.frames)
+        return tensor(context.motion), sound, words
+
+    def denoise(
+        self, block: Block, speaker: tuple[Tensor, Tensor | None, Words | None], lengths: Tensor, k: int
+    ) -> Denoise:
+        """The denoiser of one block: the speaker is encoded here, once for all samples and steps."""
+        face, sound, words = speaker
+        start, stop = block.start * self.patch, block.stop * self.patch
+        heard = heard_frames(self.config, block, self.patch, lengths)
+        rate = self.setup.audio[self.audio].per_frame if self.audio else 1
+        heeded = (
+            cut(face, start, stop),
+            None if sound is None else cut(sound, start * rate, stop * rate),
+            None if words is None else (cut(words[0], start, stop), cut(words[1], start, stop)),
+        )
+        token = torch.arange(block.start, block.stop, device=self.device)
+        there = (token >= 0).expand(len(lengths), -1)
+        if self.config.ahead is None:  # otherwise a clip's end is not known before it comes
+            there = there & (token * self.patch < lengths[:, None])
+        own = there.repeat_interleave(k, 0)[:, None, None]
+        conditional = self._pass(*heeded, heard, own)
+        if self.config.guidance == 1:
+            return conditional
+        free = self._pass(*heeded, torch.zeros_like(heard), own)
+        return lambda ids, t: guided(conditional(ids, t), free(ids, t), self.config.guidance)
+
+    def _pass(
+        self, face: Tensor, sound: Tensor | None, words: Words | None, heard: Tensor, own: Tensor
+    ) -> Callable[[Tensor, int], Tensor]:
+        fused, there = self.net.fusion(face, sound, words, heard)
+        memory, masks = self.net.denoiser.memory(fused), (own, there[:, None, None])
+        return lambda ids, t: self.net.denoiser(ids, torch.tensor([t], device=ids.device), memory, masks)
+
+    def _decoded(self, ids: np.ndarray, context: Context, k: int) -> Array:
+        """ids (R, N) -> motion (B, K, T, D), 0 after a clip's end; a decoder sees no token after a clip's last."""
+        out = np.zeros((len(context.clips), k, context.frames, self.setup.space.dim), np.float32)
+        clips = ids.reshape(len(context.clips), k, -1)
+        counts = -(-np.asarray(context.lengths) // self.patch)
+        for count in np.unique(counts):
+            rows = np.flatnonzero(counts == count)
+            frames = min(int(count) * self.patch, context.frames)
+            motion, _ = self.tokenizer.decode(
+                Tokens(clips[rows, :, :count].reshape(len(rows) * k, -1), frames=frames), frames
+            )
+            out[rows, :, :frames] = motion.reshape(len(rows), k, frames, -1)
+        return out
+
+    # --- state ------------------------------------------------------------------------------------------
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self.net.parameters()
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return self.net.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        return self.net.load_state_dict(state)

@@ -1,0 +1,1 @@
+"""VQTalker for listeners: group-residual tokens and their coarse-to-fine prediction."""

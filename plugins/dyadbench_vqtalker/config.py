@@ -1,0 +1,149 @@
+"""What can be set about the VQTalker-style methods, and their presets. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from dyadbench.api import Config
+
+
+class GridConfig(Config):
+    """`grfsq`, `grvq`, `rvq`, `gvq`, `vq`. The grid is the paper's best; sizes and training are this project's, as the
+    paper's are those of an image codec."""
+
+    quantizer: Literal["fsq", "vq"] = "fsq"
+    groups: PositiveInt = 12
+    residual: PositiveInt = 4  # layers of the quantiser
+    levels: tuple[int, ...] = (5, 5, 5, 5)  # fsq; 625 codes
+    literal: bool = False  # fsq: Algorithm 1 as printed, whose third layer dies
+    codes: PositiveInt = 1024  # vq
+    decay: float = Field(0.9, gt=0, lt=1)  # vq: of the moving averages
+    commitment: float = Field(0.25, ge=0)  # vq
+    reset: float = Field(0.0, ge=0)  # vq: average count under which a code is replaced; 0 never
+    drop: float = Field(0.5, ge=0, le=1)  # share of training rows that decode from fewer layers
+    latent: PositiveInt = 192  # channels that are quantised
+    block: PositiveInt = 1  # frames that are encoded and decoded together; 1 is frame by frame, as the paper's codec
+    dim: PositiveInt = 192
+    heads: PositiveInt = 8
+    layers: PositiveInt = 4  # of the encoder and of each decoder
+    dropout: float = Field(0.0, ge=0, lt=1)
+    emotion_weight: float = Field(1.0, ge=0)  # of the emotion error beside the sum of the groups' errors
+    batch: PositiveInt = 32  # windows
+    frames: PositiveInt = 64  # a window
+    steps: PositiveInt = 50_000
+    lr: float = Field(1e-3, gt=0)
+    warmup: int = Field(500, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    validate_every: int = Field(1_000, ge=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> GridConfig:
+        if self.latent % self.groups:
+            raise ValueError(f"latent {self.latent} cannot be cut into {self.groups} groups")
+        if self.frames % self.block:
+            raise ValueError(f"frames {self.frames} is not a multiple of block {self.block}")
+        return self
+
+
+class GRVQConfig(GridConfig):
+    quantizer: Literal["fsq", "vq"] = "vq"
+
+
+class RVQConfig(GRVQConfig):
+    groups: PositiveInt = 1
+    residual: PositiveInt = 32
+
+
+class GVQConfig(GRVQConfig):
+    groups: PositiveInt = 32
+    residual: PositiveInt = 1
+
+
+class VQConfig(GRVQConfig):
+    groups: PositiveInt = 1
+    residual: PositiveInt = 1
+    codes: PositiveInt = 8192  # the table prints 8196
+
+
+class PredictorConfig(Config):
+    """`coarse-to-fine`. Depth and arg max are the paper's; the width is not stated there."""
+
+    chunk: int = Field(0, ge=0)  # frames a chunk; 0 hears the whole clip
+    ahead: int = Field(0, ge=0)  # with chunks: speaker frames heard after a chunk's first
+    audio: str = "auto"  # a feature's name, "auto" (wav2vec2, else mfcc-78, else the first) or "none"
+    convolutions: int = Field(
+        0, ge=0
+    )  # over the speaker before the trunk, each reaching `taps` times as far as the last
+    taps: PositiveInt = 9
+    dim: PositiveInt = 512
+    heads: PositiveInt = 8
+    layers: PositiveInt = 12
+    dropout: float = Field(0.1, ge=0, lt=1)
+    drawn: int = Field(
+        0, ge=0
+    )  # coarse layers that are drawn at random, the others are the likeliest; 0 as in the paper
+    temperature: float = Field(1.0, gt=0)  # of the drawn layers
+    top_k: PositiveInt = 625
+    smooth: float = Field(0.0, ge=0)  # frames over which the random numbers of neighbouring frames hang together
+    coarse: float = Field(0.0, ge=0, le=1)  # share of training rows given to the first layer beside its even share
+    batch: PositiveInt = 16
+    frames: PositiveInt = 750  # a window
+    steps: PositiveInt = 100_000
+    lr: float = Field(1e-4, gt=0)
+    warmup: int = Field(2_000, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    validate_every: int = Field(2_000, ge=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> PredictorConfig:
+        if self.ahead and self.ahead >= self.chunk:
+            raise ValueError(
+                f"ahead {self.ahead} must be less than the chunk's {self.chunk} frames, or hear the whole clip"
+            )
+        return self
+
+
+class ChunkedConfig(PredictorConfig):
+    chunk: int = Field(8, ge=1)
+
+
+_SMALL: dict[str, Any] = {
+    "latent": 96, "dim": 64, "heads": 4, "layers": 2, "emotion_weight": 3.0, "batch": 32, "frames": 32, "steps": 300,
+    "lr": 5e-3, "warmup": 20, "validate_every": 0,
+}  # fmt: skip
+_SMOKE: dict[str, Any] = {
+    "latent": 24, "dim": 16, "heads": 2, "layers": 1, "batch": 4, "frames": 16, "steps": 12, "lr": 3e-3, "warmup": 2,
+    "validate_every": 0,
+}  # fmt: skip
+
+
+def tokenizer_presets(small: dict[str, Any], smoke: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The family's presets: one network, each kind's own grid."""
+    return {"paper": {}, "small": {**_SMALL, **small}, "smoke": {**_SMOKE, **smoke}}
+
+
+TOKENIZER_PRESETS: dict[str, dict[str, dict[str, Any]]] = {
+    "grfsq": tokenizer_presets(
+        {"groups": 4, "residual": 2, "levels": (5, 5, 5)}, {"groups": 2, "residual": 2, "levels": (3, 3)}
+    ),
+    "grvq": tokenizer_presets(
+        {"groups": 4, "residual": 2, "codes": 125, "reset": 0.5}, {"groups": 2, "residual": 2, "codes": 16}
+    ),
+    "rvq": tokenizer_presets({"residual": 8, "codes": 125, "reset": 0.5}, {"residual": 2, "codes": 16}),
+    "gvq": tokenizer_presets({"groups": 8, "codes": 125, "reset": 0.5}, {"groups": 2, "codes": 16}),
+    "vq": tokenizer_presets({"codes": 1024, "reset": 0.5}, {"codes": 32}),
+}
+
+PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "small": {
+        "convolutions": 2, "dim": 64, "heads": 4, "layers": 2, "dropout": 0.0, "drawn": 2, "temperature": 0.5,
+        "smooth": 300.0, "coarse": 0.4, "batch": 4, "steps": 800, "lr": 3e-3, "warmup": 20, "validate_every": 0,
+    },
+    "smoke": {
+        "convolutions": 1, "dim": 16, "heads": 2, "layers": 1, "dropout": 0.0, "drawn": 1, "batch": 4, "frames": 64, "steps": 12,
+        "lr": 3e-3, "warmup": 2, "validate_every": 0,
+    },
+}  # fmt: skip

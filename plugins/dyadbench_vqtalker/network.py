@@ -1,0 +1,152 @@
+"""The networks: frames to a grid of codes and back, and the trunk that predicts one residual layer of it.
+
+B rows, T frames, D motion channels, G groups, R residual layers, V codes of a book.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from dyadbench.api import AudioSpec
+from dyadbench.nn.attention import Block
+from dyadbench.nn.grfsq import GRFSQ, GRVQ, Grid
+from dyadbench_vqtalker.config import GridConfig, PredictorConfig
+
+
+def quantizer(config: GridConfig) -> Grid:
+    """The grid that `config` describes."""
+    if config.quantizer == "fsq":
+        return GRFSQ(
+            config.latent, config.groups, config.residual, config.levels, literal=config.literal, dropout=config.drop
+        )
+    return GRVQ(
+        config.latent, config.groups, config.residual, config.codes, decay=config.decay, commitment=config.commitment,
+        reset=config.reset, dropout=config.drop,
+    )  # fmt: skip
+
+
+class Stack(nn.Module):
+    """Linear, transformer blocks, norm, linear: (N, T, inward) -> (N, T, outward)."""
+
+    def __init__(self, inward: int, outward: int, dim: int, heads: int, layers: int, dropout: float):
+        super().__init__()
+        self.inward, self.outward, self.norm = nn.Linear(inward, dim), nn.Linear(dim, outward), nn.LayerNorm(dim)
+        self.blocks = nn.ModuleList(Block(dim, heads, dropout=dropout, rotary=True) for _ in range(layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.inward(x)
+        for block in self.blocks:
+            x = block(x)
+        out: Tensor = self.outward(self.norm(x))
+        return out
+
+
+class GridNet(nn.Module):
+    """(N, block, D) <-> grid of codes; the motion decoder and the emotion decoder start from the same quantised rows."""
+
+    mean: Tensor
+    scale: Tensor
+
+    def __init__(self, config: GridConfig, channels: int, emotion: bool):
+        super().__init__()
+        sizes = (config.dim, config.heads, config.layers, config.dropout)
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("scale", torch.ones(channels))
+        self.encoder, self.quantizer = Stack(channels, config.latent, *sizes), quantizer(config)
+        self.motion = Stack(config.latent, channels, *sizes)
+        self.emotion = Stack(config.latent, 25, *sizes) if emotion else None
+
+    def encode(self, motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, block, D) -> quantised (N, block, latent), ids (N, block, G, R), the quantiser's loss."""
+        found: tuple[Tensor, Tensor, Tensor] = self.quantizer(self.encoder((motion - self.mean) / self.scale))
+        return found
+
+    def decode(self, quantised: Tensor) -> Tensor:
+        """(N, block, latent) -> motion (N, block, D)."""
+        return self.motion(quantised) * self.scale + self.mean
+
+
+def chunk_mask(frames: int, chunk: int, device: torch.device) -> Tensor:
+    """(frames, frames): True where a frame may look, at its own chunk and all before."""
+    place = torch.arange(frames, device=device) // chunk
+    return place[:, None] >= place
+
+
+class CoarseToFineNet(nn.Module):
+    """One pass: what is known of the speaker and of the coarser layers -> logits of the next residual layer.
+
+    The trunk is shared by all layers, which tell themselves apart by an added indicator; each group has a head of its
+    own, shared by all layers too. With chunks the speaker comes late by a chunk but its first 1 + `ahead` frames, so
+    that a mask over chunks is all that keeps the future out.
+    """
+
+    face_mean: Tensor
+    face_scale: Tensor
+    sound_mean: Tensor
+    sound_scale: Tensor
+
+    def __init__(
+        self, config: PredictorConfig, channels: int, sound: AudioSpec | None, grid: tuple[int, int, int, int]
+    ):
+        """grid: groups, residual layers, codes of a book, channels of a dequantised row."""
+        super().__init__()
+        self.groups, self.residual, self.codes, latent = grid
+        self.chunk, self.per_frame = config.chunk, sound.per_frame if sound else 1
+        self.delay = config.chunk - 1 - config.ahead if config.chunk else 0
+        dim, width = config.dim, sound.dim if sound else 0
+        for name, size in (("face", channels), ("sound", width)):
+            self.register_buffer(f"{name}_mean", torch.zeros(size))
+            self.register_buffer(f"{name}_scale", torch.ones(size))
+        self.face = nn.Linear(channels, dim)
+        self.sound = nn.Linear(width * self.per_frame, dim) if sound else None
+        self.taps, reach = config.taps, [config.taps**n for n in range(config.convolutions)]
+        self.convolutions = nn.ModuleList(nn.Conv1d(dim, dim, config.taps, dilation=n) for n in reach)
+        self.coarser = nn.Linear(latent, dim)
+        self.indicator = nn.Parameter(torch.randn(self.residual, dim) * 0.02)
+        self.blocks = nn.ModuleList(
+            Block(dim, config.heads, dropout=config.dropout, rotary=True) for _ in range(config.layers)
+        )
+        self.norm, self.heads = nn.LayerNorm(dim), nn.Linear(dim, self.groups * self.codes)
+
+    def speaker(self, face: Tensor, sound: Tensor | None, valid: Tensor | None = None) -> Tensor:
+        """face (B, T, D), sound (B, T * per_frame, F) -> (B, T, dim), once for all samples and layers.
+
+        valid (B, T): frames that exist, or None for all; the others are to a convolution what lies outside the clip.
+        """
+        heard = self.face((face - self.face_mean) / self.face_scale)
+        if self.sound is not None and sound is not None:
+            rows = ((sound - self.sound_mean) / self.sound_scale).unflatten(1, (-1, self.per_frame)).flatten(2)
+            heard = heard + self.sound(rows)
+        heard = nn.functional.pad(heard, (0, 0, self.delay, 0))[:, : len(face[0])]
+        for convolution in self.convolutions:
+            known = heard if valid is None or self.chunk else heard * valid[..., None]
+            heard = heard + self._around(nn.functional.gelu(known), convolution)
+        return heard
+
+    def _around(self, heard: Tensor, convolution: nn.Module) -> Tensor:
+        """One convolution over time: of the past with chunks, else of both sides. (B, T, dim) -> same."""
+        span = (self.taps - 1) * int(convolution.dilation[0])  # type: ignore[index]
+        sides = (span, 0) if self.chunk else (span // 2, span - span // 2)
+        out: Tensor = convolution(nn.functional.pad(heard.transpose(1, 2), sides)).transpose(1, 2)
+        return out
+
+    def forward(self, heard: Tensor, coarser: Tensor, layer: Tensor, valid: Tensor | None = None) -> Tensor:
+        """One pass over all frames, (B, T, dim).
+
+        heard (B, T, dim); coarser (B, T, latent), the dequantised sum of the earlier layers; layer (B,), which one is
+        asked for; valid (B, T), frames that exist, or None for all.
+        """
+        x = heard + self.coarser(coarser) + self.indicator[layer][:, None]
+        mask = chunk_mask(x.shape[1], self.chunk, x.device) if self.chunk else None
+        if valid is not None and not self.chunk:  # with chunks nobody looks that far
+            mask = valid[:, None, None]
+        for block in self.blocks:
+            x = block(x, mask)
+        out: Tensor = self.norm(x)
+        return out
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """(..., dim) -> (..., G, V)."""
+        out: Tensor = self.heads(hidden).unflatten(-1, (self.groups, self.codes))
+        return out

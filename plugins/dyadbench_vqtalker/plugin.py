@@ -1,0 +1,61 @@
+"""Registers the VQTalker-style methods; importing it is cheap."""
+
+from __future__ import annotations
+
+from dyadbench.api import Config, Entry
+from dyadbench.hookspecs import hookimpl
+from dyadbench_vqtalker.config import (
+    PREDICTOR_PRESETS,
+    TOKENIZER_PRESETS,
+    ChunkedConfig,
+    GridConfig,
+    GRVQConfig,
+    GVQConfig,
+    PredictorConfig,
+    RVQConfig,
+    VQConfig,
+)
+
+CITE = "VQTalker: Towards Multilingual Talking Avatars through Facial Motion Tokenization, arXiv 2412.09892"
+
+
+@hookimpl
+def dyadbench_tokenizers() -> list[Entry]:
+    def row(name: str, config: type[Config], summary: str) -> Entry:
+        where = "dyadbench_vqtalker.tokenizer:GridTokenizer"
+        return Entry(name, 1, where, config, summary, CITE, presets=TOKENIZER_PRESETS[name])
+
+    return [
+        row("grfsq", GridConfig, "groups x residual layers of finite scalar codes a frame"),
+        row("grvq", GRVQConfig, "groups x residual layers of learnt codes a frame"),
+        row("rvq", RVQConfig, "residual layers of learnt codes a frame"),
+        row("gvq", GVQConfig, "one learnt code a frame for each group of channels"),
+        row("vq", VQConfig, "one learnt code a frame"),
+    ]
+
+
+@hookimpl
+def dyadbench_predictors() -> list[Entry]:
+    def row(name: str, config: type[Config], summary: str) -> Entry:
+        where = "dyadbench_vqtalker.predictor:CoarseToFine"
+        return Entry(name, 1, where, config, summary, CITE, presets=PREDICTOR_PRESETS)
+
+    return [
+        row("coarse-to-fine", PredictorConfig, "residual layers one after another, each for the whole clip at once"),
+        row("coarse-to-fine-chunked", ChunkedConfig, "the same, hearing the speaker up to a chunk's first frame"),
+        Entry(
+            "reconstruction", 1, "dyadbench_vqtalker.reconstruction:Reconstruction", calibration=True,
+            summary="the true listener, encoded and decoded: what the tokens keep",
+        ),
+    ]  # fmt: skip
+
+
+@hookimpl
+def dyadbench_methods() -> list[Entry]:
+    def row(name: str, predictor: str, summary: str) -> Entry:
+        return Entry(name, 1, "", summary=summary, cite=CITE, parts={"tokenizer": "grfsq", "predictor": predictor})
+
+    return [
+        row("vqtalker", "coarse-to-fine", "group-residual tokens, predicted coarse to fine from the whole clip"),
+        row("vqtalker-chunked", "coarse-to-fine-chunked", "the same, answering while it hears"),
+    ]

@@ -1,0 +1,252 @@
+"""The coarse-to-fine listener: one pass for each residual layer, over all frames at once (VQTalker, arXiv 2412.09892).
+
+Design, and where it departs from the paper, which drives a talking head by its own speech:
+- the speaker's face and sound stand where the paper's speech tokens, pose, gaze and blink do;
+- layer r is conditioned on the dequantised sum of the layers before it, which the paper does not specify;
+- `drawn` coarse layers are drawn at random, the rest is the likeliest: one-to-many, where arg max gives one reaction;
+- frames are drawn independently given the speaker, so their uniforms hang together over `smooth` frames instead: each
+  is uniform by itself, neighbours move together, and a face does not tremble;
+- `chunk` confines attention to the chunk and those before it, so that the clip can be answered while it is heard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.signal import lfilter
+from scipy.special import ndtr, ndtri
+from torch import Tensor, nn
+
+from dyadbench.api import (
+    Context,
+    DyadbenchError,
+    Loss,
+    Needs,
+    Noise,
+    Optimiser,
+    Reaction,
+    Setup,
+    Stage,
+    Tokenizer,
+    Tokens,
+    TokenSpec,
+    TrainData,
+    WindowBatch,
+    Windows,
+)  # fmt: skip
+from dyadbench.sampling import draw, uniforms
+from dyadbench_dense_fsq.losses import ramp
+from dyadbench_vqtalker.config import PredictorConfig
+from dyadbench_vqtalker.network import CoarseToFineNet
+
+SCALE_CLIPS = 64  # training clips that the spread of the inputs is measured on
+
+
+@runtime_checkable
+class GridOfCodes(Protocol):
+    """A tokenizer whose codes can be summed layer by layer."""
+
+    def ids_of(self, motion: Tensor) -> Tensor: ...
+
+    def dequantise(self, ids: Tensor, kept: Tensor | None = None) -> Tensor: ...
+
+
+def audio_of(config: PredictorConfig, setup: Setup) -> str | None:
+    """The feature that `config.audio` means on this data set, or None for no sound."""
+    if config.audio == "none" or not setup.audio:
+        return None
+    if config.audio == "auto":
+        return next((name for name in ("wav2vec2", "mfcc-78") if name in setup.audio), next(iter(setup.audio)))
+    if config.audio not in setup.audio:
+        raise DyadbenchError(
+            f"coarse-to-fine: there is no audio feature {config.audio!r}; this data set has {', '.join(setup.audio)}"
+        )
+    return config.audio
+
+
+def reach(chunk: int, ahead: int, block: int) -> int:
+    """Speaker frames after its own that a decoded frame depends on: its block may end in a later chunk."""
+    starts = range(0, chunk * block, block)
+    return max(ahead, *((start + block - 1) // chunk * chunk + ahead - start for start in starts))
+
+
+def hang_together(uniform: Tensor, frames: float) -> Tensor:
+    """Uniforms (R, T, G), independent over T, to uniforms whose neighbours are correlated over `frames` frames.
+
+    Each stays uniform: a first-order autoregression of normal scores, forward in time, so that no later frame matters.
+    """
+    if frames <= 0:
+        return uniform
+    keep = float(np.exp(-1 / frames))
+    score = ndtri(uniform.cpu().numpy().clip(1e-12, 1 - 1e-12))
+    score[:, 1:] *= np.sqrt(1 - keep**2)
+    mixed = np.asarray(lfilter([1.0], [1.0, -keep], score, axis=1))
+    return torch.from_numpy(ndtr(mixed)).to(uniform)
+
+
+class CoarseToFine:
+    """api.Predictor and api.Trainable on a trained tokenizer of grids, which it never changes."""
+
+    def __init__(self, config: PredictorConfig, setup: Setup, tokenizer: Tokenizer):
+        spec = tokenizer.tokens
+        if spec.frames_per_token != 1 or not isinstance(tokenizer, GridOfCodes):
+            raise DyadbenchError(
+                "coarse-to-fine predicts a grid of codes for each frame; take grfsq, grvq, rvq, gvq or vq"
+            )
+        self.config, self.setup, self.tokenizer, self.grid = config, setup, tokenizer, tokenizer
+        self.device = torch.device(setup.device)
+        self.audio = audio_of(config, setup)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(setup.seed)
+            self.net = CoarseToFineNet(
+                config, setup.space.dim, setup.audio[self.audio] if self.audio else None, self._grid(spec)
+            )
+        self.net.to(self.device).eval()
+        lookahead = reach(config.chunk, config.ahead, (spec.lookahead or 0) + 1) if config.chunk else None
+        self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=lookahead)
+
+    def _grid(self, spec: TokenSpec) -> tuple[int, int, int, int]:
+        nothing = torch.zeros(1, 1, spec.groups, 0, dtype=torch.long, device=self.device)
+        return spec.groups, spec.residual, spec.codes, self.grid.dequantise(nothing).shape[-1]
+
+    # --- training ---------------------------------------------------------------------------------------
+
+    def _layers(self, rows: int, training: bool) -> Tensor:
+        """The residual layer that each row learns: evenly spread, with a share more for the first. Drawn on the CPU."""
+        if not training:
+            return (torch.arange(rows) % self.net.residual).to(self.device)
+        layer = torch.randint(self.net.residual, (rows,))
+        return torch.where(torch.rand(rows) < self.config.coarse, 0, layer).to(self.device)
+
+    def scored(self, batch: WindowBatch, layer: Tensor) -> Tensor:
+        """Cross entropy of the codes of layer[b] in row b, given the true layers before: (B, T, G)."""
+        ids = self.grid.ids_of(batch.listener)
+        with torch.no_grad():
+            coarser = self.grid.dequantise(ids, layer)
+        valid = _where_needed(batch.valid)
+        heard = self.net.speaker(batch.speaker, batch.audio[self.audio] if self.audio else None, valid)
+        logits = self.net.logits(self.net(heard, coarser, layer, valid))
+        aim = ids.gather(3, layer.view(-1, 1, 1, 1).expand(-1, *ids.shape[1:3], 1))[..., 0]
+        return F.cross_entropy(logits.flatten(0, 2), aim.flatten(), reduction="none").view(aim.shape)
+
+    def _loss(self, batch: WindowBatch) -> Loss:
+        layer = self._layers(len(batch.valid), batch.step >= 0)
+        entropy = self.scored(batch, layer).mean(2) * batch.valid
+        each = entropy.sum(1) / batch.valid.sum(1).clamp_min(1)
+        log = {f"layer{r}": each[layer == r].mean().detach() for r in layer.unique().tolist()}
+        return Loss({"all": entropy.sum() / batch.valid.sum().clamp_min(1)}, log)
+
+    def _measure(self, data: TrainData) -> None:
+        """Mean and spread of the speaker's coefficients and sound, over some training clips."""
+        found: dict[str, list[Tensor]] = {"face": [], "sound": []}
+        for _, dyad in zip(range(SCALE_CLIPS), data.dyads("train", self.needs.audio), strict=False):
+            found["face"].append(torch.from_numpy(dyad.speaker.motion))
+            if self.audio:
+                found["sound"].append(torch.from_numpy(dyad.speaker.audio[self.audio]))
+        for name, parts in found.items():
+            if parts:
+                rows = torch.cat(parts)
+                getattr(self.net, f"{name}_mean").copy_(rows.mean(0))
+                getattr(self.net, f"{name}_scale").copy_(rows.std(0) + 1e-3)
+
+    def stages(self, data: TrainData) -> Iterator[Stage]:
+        config = self.config
+        self._measure(data)
+        adam = Optimiser(
+            "all", list(self.net.parameters()), config.lr, (0.9, 0.95), config.weight_decay,
+            ramp(config.warmup, steps=config.steps),
+        )  # fmt: skip
+        yield Stage(
+            "predictor", self.net, Windows(config.frames, config.batch, self.needs.audio), self._loss, (adam,), config.steps,
+            clip_norm=1.0, validate_every=config.validate_every, select="loss" if config.validate_every else None,
+        )  # fmt: skip
+        self.net.eval()
+
+    # --- sampling ---------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        """K reactions of exactly the context's frames, in R passes for the whole batch."""
+        self.net.eval()
+        clips, frames = len(context.clips), context.frames
+        valid = self._valid(context)
+        heard = self._heard(context, valid)
+        ids = torch.zeros(clips, frames, self.net.groups, 0, dtype=torch.long, device=self.device)
+        alike = True  # the samples of a clip, until something is drawn: their passes are then one
+        for layer in range(self.net.residual):
+            each = 1 if alike else k
+            hidden = self.net(
+                heard.repeat_interleave(each, 0),
+                self.grid.dequantise(ids),
+                torch.full((len(ids),), layer, device=self.device),
+                None if valid is None else valid.repeat_interleave(each, 0),
+            )
+            drawn = layer < self.config.drawn
+            uniform = self._uniforms(noise, context.clips, k, frames, layer) if drawn else None
+            codes = self._choose(hidden, uniform)
+            if len(codes) > len(ids):
+                ids = ids.repeat_interleave(k, 0)
+            alike &= not drawn
+            ids = torch.cat([ids, codes[..., None]], 3)
+        motion, emotion = self.tokenizer.decode(Tokens(ids.cpu().numpy(), frames=frames), frames)
+
+        def shaped(values: np.ndarray) -> np.ndarray:
+            grouped = values.reshape(clips, -1, *values.shape[1:])
+            return grouped if grouped.shape[1] == k else np.repeat(grouped, k, 1)
+
+        return Reaction(shaped(motion), None if emotion is None else shaped(emotion))
+
+    def _heard(self, context: Context, valid: Tensor | None = None) -> Tensor:
+        """The speakers as the trunk takes them: (B, T, dim)."""
+        face = torch.from_numpy(np.ascontiguousarray(context.motion)).to(self.device)
+        if self.audio is None:
+            return self.net.speaker(face, None, valid)
+        sound = torch.from_numpy(np.ascontiguousarray(context.audio[self.audio])).to(self.device)
+        return self.net.speaker(face, sound, valid)
+
+    def _valid(self, context: Context) -> Tensor | None:
+        frames = torch.arange(context.frames)
+        return _where_needed((frames < torch.from_numpy(context.lengths)[:, None]).to(self.device))
+
+    def _uniforms(self, noise: Noise, clips: Sequence[str], k: int, frames: int, layer: int) -> Tensor:
+        """(clips * k, T, G), of this layer."""
+        flat = uniforms(noise, clips, k, frames * self.net.groups, f"layer{layer}", self.device)
+        return hang_together(flat.view(len(flat), frames, self.net.groups), self.config.smooth)
+
+    def _choose(self, hidden: Tensor, uniform: Tensor | None) -> Tensor:
+        """hidden (B, T, dim), uniform (R, T, G) or None for the likeliest -> codes (R or B, T, G).
+
+        Row by row: the logits of a whole batch of a large grid would not fit.
+        """
+        codes = []
+        for row, states in enumerate(hidden):
+            logits = self.net.logits(states)
+            if uniform is None:
+                codes.append(logits.argmax(-1))
+                continue
+            shared = len(uniform) // len(hidden)
+            codes += [
+                draw(logits, own, temperature=self.config.temperature, top_k=self.config.top_k)
+                for own in uniform[row * shared : (row + 1) * shared]
+            ]
+        return torch.stack(codes)
+
+    # --- state ------------------------------------------------------------------------------------------
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self.net.parameters()
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return self.net.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        return self.net.load_state_dict(state)
+
+
+def _where_needed(valid: Tensor) -> Tensor | None:
+    """None where every frame exists: attention without a mask is faster."""
+    return None if bool(valid.all()) else valid

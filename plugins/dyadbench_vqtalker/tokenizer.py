@@ -1,0 +1,155 @@
+"""A grid of codes for each frame: encoder, quantiser, motion decoder and emotion decoder (VQTalker, arXiv 2412.09892).
+
+The paper quantises the motion of an image codec frame by frame. Here the motion is the 3DMM's, whose channels include
+head pose, gaze and blinks. `block` frames may share a view; ids of the first layers alone decode, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dyadbench.api import (
+    Array,
+    DyadbenchError,
+    Loss,
+    Optimiser,
+    Setup,
+    Stage,
+    Tokens,
+    TokenSpec,
+    TrainData,
+    WindowBatch,
+    Windows,
+)  # fmt: skip
+from dyadbench_dense_fsq.losses import blendshape_loss, groups_of, masked_mean, ramp
+from dyadbench_vqtalker.config import GridConfig
+from dyadbench_vqtalker.network import GridNet
+
+CHUNK = 16_384  # frames that go through the network at once when a whole split is encoded or decoded
+LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # of the 25 emotion channels; all end at 1
+
+
+class GridTokenizer:
+    """api.Tokenizer and api.Trainable over any motion space; decodes emotion where the data set has it."""
+
+    def __init__(self, config: GridConfig, setup: Setup):
+        self.config, self.setup = config, setup
+        self.device = torch.device(setup.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(setup.seed)
+            self.net = GridNet(config, setup.space.dim, setup.has_emotion)
+        self.net.to(self.device).eval()
+        self.groups = groups_of(setup.space)
+        self.tokens = TokenSpec(
+            self.net.quantizer.codes, frames_per_token=1, groups=config.groups, residual=config.residual,
+            lookahead=config.block - 1,
+        )  # fmt: skip
+
+    # --- use --------------------------------------------------------------------------------------------
+
+    def _blocks(self, values: Tensor) -> Tensor:
+        """(B, T, ...) -> (B * blocks, block, ...), zeros after the end."""
+        size = self.config.block
+        spare = -values.shape[1] % size
+        if spare:
+            values = torch.cat([values, values.new_zeros(len(values), spare, *values.shape[2:])], 1)
+        return values.unflatten(1, (-1, size)).flatten(0, 1)
+
+    def _frames(self, parts: list[Tensor], rows: int, frames: int) -> Tensor:
+        """Parts of (B * blocks, block, ...) -> (B, frames, ...)."""
+        whole = torch.cat(parts)
+        return whole.reshape(rows, -1, *whole.shape[2:])[:, :frames]
+
+    def _split(self, values: Tensor) -> tuple[Tensor, ...]:
+        return self._blocks(values).split(max(1, CHUNK // self.config.block))
+
+    @torch.no_grad()
+    def ids_of(self, motion: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, G, R)."""
+        self.net.eval()
+        return self._frames([self.net.encode(part)[1] for part in self._split(motion)], *motion.shape[:2])
+
+    @torch.no_grad()
+    def encode(self, motion: Array) -> Tokens:
+        """(B, T, D) -> ids (B, T, G, R), or (B, T) of one book. Raises DyadbenchError where D is not the space's."""
+        if motion.ndim != 3 or motion.shape[2] != self.setup.space.dim:
+            raise DyadbenchError(
+                f"{self.setup.space.name} motion is (B, T, {self.setup.space.dim}), got {motion.shape}; check the data set"
+            )
+        ids = self.ids_of(torch.from_numpy(np.ascontiguousarray(motion)).to(self.device)).cpu().numpy()
+        lone = self.tokens.groups * self.tokens.residual == 1
+        return Tokens(ids[..., 0, 0] if lone else ids, frames=motion.shape[1])
+
+    def dequantise(self, ids: Tensor, kept: Tensor | None = None) -> Tensor:
+        """ids (B, T, G, r) -> the sum of the layers, (B, T, latent); of row b only the first kept[b] where given."""
+        return self.net.quantizer.dequantise(ids, kept)
+
+    @torch.no_grad()
+    def decode(self, tokens: Tokens, frames: int) -> tuple[Array, Array | None]:
+        """ids (B, N, G, r), r up to R -> motion (B, frames, D) and emotion (B, frames, 25) or None.
+
+        Raises ValueError for an id outside the book, another grid, or fewer tokens than frames.
+        """
+        ids = torch.from_numpy(np.ascontiguousarray(tokens.ids)).to(self.device)
+        ids = ids[..., None, None] if ids.dim() == 2 else ids
+        if ids.dim() != 4 or ids.shape[1] < frames:
+            raise ValueError(f"{frames} frames need as many tokens in a grid (B, N, G, R), got {tokens.ids.shape}")
+        self.net.eval()
+        motion, emotion = [], []
+        for part in self._split(ids[:, :frames]):
+            rows = self.dequantise(part)
+            motion.append(self.net.decode(rows))
+            if self.net.emotion is not None:
+                emotion.append(self.net.emotion(rows).clamp(max=1.0).maximum(LOW.to(rows)))
+
+        def joined(parts: list[Tensor]) -> Array:
+            return self._frames(parts, len(ids), frames).float().cpu().numpy()
+
+        return joined(motion), joined(emotion) if emotion else None
+
+    # --- training ---------------------------------------------------------------------------------------
+
+    def _loss(self, batch: WindowBatch) -> Loss:
+        """Blendshape loss, the quantiser's own, and the emotion's error."""
+        target, valid = self._blocks(batch.listener), self._blocks(batch.valid)
+        quantised, _, aux = self.net.encode(target)
+        motion = blendshape_loss(self.net.decode(quantised), target, self.groups, valid)
+        total, log = motion + aux, {"motion": motion.detach()}
+        if self.net.emotion is not None:
+            if batch.listener_emotion is None:
+                raise DyadbenchError(
+                    "the data set declares emotion, but a clip of this batch has none; check the data set"
+                )
+            felt = self._blocks(batch.listener_emotion)
+            emotion = masked_mean((self.net.emotion(quantised) - felt).abs(), valid)
+            total, log = total + self.config.emotion_weight * emotion, {**log, "emotion": emotion.detach()}
+        return Loss({"all": total}, log)
+
+    def stages(self, data: TrainData) -> Iterator[Stage]:
+        config = self.config
+        frames = np.concatenate([dyad.listener.motion for dyad in data.dyads("train")])
+        self.net.mean.copy_(torch.from_numpy(frames.mean(0)))
+        self.net.scale.copy_(torch.from_numpy(frames.std(0) + 1e-3))
+        adam = Optimiser(
+            "all", list(self.net.parameters()), config.lr, (0.9, 0.95), config.weight_decay,
+            ramp(config.warmup, steps=config.steps),
+        )  # fmt: skip
+        yield Stage(
+            "tokenizer", self.net, Windows(config.frames, config.batch), self._loss, (adam,), config.steps, clip_norm=1.0,
+            validate_every=config.validate_every, select="loss" if config.validate_every else None,
+        )  # fmt: skip
+        self.net.eval()
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self.net.parameters()
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return self.net.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        return self.net.load_state_dict(state)

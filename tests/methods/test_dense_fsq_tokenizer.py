@@ -1,0 +1,119 @@
+"""The frame tokenizer: sizes, losses, blocks, phases, books."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dyadbench.api import DECA_56, FACEVERSE_58, DyadbenchError, MotionSpace, Setup, Tokenizer, Tokens, Trainable
+from dyadbench.conform import TinyCorpus
+from dyadbench.training import Training, fit
+from dyadbench_dense_fsq.config import TOKENIZER_PRESETS, TokenizerConfig
+from dyadbench_dense_fsq.losses import blendshape_loss, groups_of
+from dyadbench_dense_fsq.tokenizer import FrameTokenizer, TokenizerNet
+
+
+def _tokenizer(space: MotionSpace = FACEVERSE_58, emotion: bool = True, **config: object) -> FrameTokenizer:
+    made = TokenizerConfig(**{**TOKENIZER_PRESETS["smoke"], **config})
+    return FrameTokenizer(made, Setup(space, {}, emotion, seed=0))
+
+
+def _motion(frames: int, space: MotionSpace = FACEVERSE_58, rows: int = 2) -> np.ndarray:
+    return np.random.default_rng(0).standard_normal((rows, frames, space.dim)).astype(np.float32)
+
+
+def test_paper_preset_has_the_released_size() -> None:
+    with torch.device("meta"):
+        net = TokenizerNet(TokenizerConfig(), 58, emotion=True)
+    parameters = sum(p.numel() for p in net.parameters())
+    assert parameters == pytest.approx(27_570_568, rel=1e-4)
+    assert net.quantizer.codes == 1000
+
+
+def test_blendshape_loss_weighs_groups_not_channels() -> None:
+    groups = groups_of(FACEVERSE_58)
+    assert len(groups) == 13
+    assert [i for start, stop in groups for i in range(start, stop)] == list(range(58))
+    valid = torch.tensor([[True, True, False]])
+    for start, stop in groups:
+        error = torch.zeros(1, 3, 58)
+        error[..., start] = 1.0
+        error[:, 2] = 100.0  # after the clip's end
+        found = blendshape_loss(error, torch.zeros(1, 3, 58), groups, valid)
+        assert float(found) == pytest.approx(1 / (stop - start))
+    assert groups_of(DECA_56) == [(0, 50), (50, 53), (53, 56)]
+
+
+@pytest.mark.parametrize("frames", [1, 8, 13, 40])
+@pytest.mark.parametrize("space", [FACEVERSE_58, DECA_56])
+def test_one_token_a_frame_and_back_for_any_length(frames: int, space: MotionSpace) -> None:
+    tokenizer = _tokenizer(space, emotion=space is FACEVERSE_58)
+    assert isinstance(tokenizer, Tokenizer)
+    assert isinstance(tokenizer, Trainable)
+    tokens = tokenizer.encode(_motion(frames, space))
+    assert tokens.ids.shape == (2, frames)
+    motion, emotion = tokenizer.decode(tokens, frames)
+    assert motion.shape == (2, frames, space.dim)
+    assert (emotion is None) == (space is DECA_56)
+    if emotion is not None:
+        assert emotion.shape == (2, frames, 25)
+        assert emotion[..., :15].min() >= 0
+        assert emotion.min() >= -1
+        assert emotion.max() <= 1
+
+
+def test_a_token_knows_its_block_and_nothing_beyond() -> None:
+    tokenizer, motion = _tokenizer(), _motion(24)
+    changed = motion.copy()
+    changed[:, 8:16] += 3.0
+    before, after = tokenizer.encode(motion).ids, tokenizer.encode(changed).ids
+    assert np.array_equal(before[:, :8], after[:, :8])
+    assert np.array_equal(before[:, 16:], after[:, 16:])
+    assert (before[:, 8:16] != after[:, 8:16]).any()
+    assert tokenizer.tokens.lookahead == 7
+
+
+def test_wrong_input_is_named() -> None:
+    tokenizer = _tokenizer()
+    with pytest.raises(DyadbenchError, match="faceverse-58"):
+        tokenizer.encode(_motion(8, DECA_56))
+    with pytest.raises(ValueError, match="80 codes"):
+        tokenizer.decode(Tokens(np.full((1, 8), 80)), 8)
+    with pytest.raises(ValueError, match="tokens"):
+        tokenizer.decode(Tokens(np.zeros((1, 8), np.int64)), 9)
+
+
+@pytest.mark.parametrize("quantizer", ["fsq", "vq", "lfq"])
+def test_training_lowers_the_error_and_phase_two_moves_the_emotion_decoder_alone(
+    quantizer: str, tmp_path: Path
+) -> None:
+    corpus = TinyCorpus()
+    tokenizer = _tokenizer(quantizer=quantizer, steps=60)
+    motion = np.stack([dyad.listener.motion for dyad in corpus.dyads("train")])
+
+    def error() -> float:
+        return float(np.abs(tokenizer.decode(tokenizer.encode(motion), motion.shape[1])[0] - motion).mean())
+
+    first = error()
+    stages = tokenizer.stages(corpus)
+
+    class One:
+        def stages(self, data: TinyCorpus) -> object:
+            yield next(stages)
+
+    fit(One(), corpus, {}, Training(tmp_path, seed=0))  # type: ignore[arg-type]
+    assert error() < 0.8 * first
+    held = {name: value.clone() for name, value in tokenizer.state_dict().items()}
+    fit(One(), corpus, {}, Training(tmp_path, seed=0))  # type: ignore[arg-type]
+    moved = {name for name, value in tokenizer.state_dict().items() if not torch.equal(value, held[name])}
+    assert moved
+    assert all(name.startswith("emotion.") for name in moved)
+
+
+def test_size_of_the_book_is_declared() -> None:
+    assert _tokenizer().tokens.codes == math.prod(TOKENIZER_PRESETS["smoke"]["levels"])
+    assert _tokenizer(quantizer="vq").tokens.codes == 64

@@ -1,0 +1,444 @@
+"""DiffListener: blocks, what each may hear, one pass a step, modalities, words, what it learns."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dyadbench.api import (
+    FACEVERSE_58,
+    AudioSpec,
+    Clip,
+    Context,
+    Dyad,
+    DyadbenchError,
+    MotionSpace,
+    Setup,
+    Tokens,
+    TokenSpec,
+    Track,
+    Word,
+)  # fmt: skip
+from dyadbench.conform import TinyCorpus, measure_lookahead, perturb_after
+from dyadbench.noise import CellNoise
+from dyadbench.training import Training, fit
+from dyadbench_difflistener import predictor as module
+from dyadbench_difflistener.blocks import Block, cut, heard_frames, plan, training_layout
+from dyadbench_difflistener.config import (
+    ONLINE_PRESETS,
+    PREDICTOR_PRESETS,
+    TOKENIZER_PRESETS,
+    OnlinePredictorConfig,
+    PredictorConfig,
+    TokenizerConfig,
+)
+from dyadbench_difflistener.predictor import TokenDiffusion
+from dyadbench_difflistener.tokenizer import ConvTokenizer
+from dyadbench_difflistener.words import WordEncoder, place
+
+SETUP = Setup(FACEVERSE_58, {"mfcc-78": AudioSpec(78), "mel-128": AudioSpec(128, 4)}, True, seed=0)
+
+
+def _config(online: bool = False, **config: object) -> PredictorConfig:
+    if online:
+        return OnlinePredictorConfig(**{**ONLINE_PRESETS["smoke"], **config})
+    return PredictorConfig(**{**PREDICTOR_PRESETS["smoke"], **config})
+
+
+def _build(tokenizer: Any = None, *, online: bool = False, setup: Setup = SETUP, **config: object) -> TokenDiffusion:
+    """An untrained predictor that says something definite."""
+    if tokenizer is None:
+        tokenizer = ConvTokenizer(TokenizerConfig(**{**TOKENIZER_PRESETS["smoke"], "causal": online}), setup)
+    predictor = TokenDiffusion(_config(online, **config), setup, tokenizer)
+    with torch.no_grad():
+        predictor.net.denoiser.head.weight.mul_(6.0)
+        for layer in predictor.net.denoiser.layers:
+            layer.cross.value.weight.mul_(10.0)
+    return predictor
+
+
+def _context(rows: Sequence[int], predictor: TokenDiffusion, frames: int = 90) -> Context:
+    return TinyCorpus().context(rows, predictor.needs, frames)
+
+
+# --- blocks ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tokens", [1, 7, 8, 9, 30, 94])
+@pytest.mark.parametrize("online", [False, True])
+def test_blocks_bring_every_token_once_and_hold_what_went_before(online: bool, tokens: int) -> None:
+    config = _config(online)
+    blocks = plan(config, tokens)
+    brought = [token for block in blocks for token in range(block.first, block.stop)]
+    assert brought[:tokens] == list(range(tokens))
+    assert len(brought) == len(set(brought))
+    for block in blocks:
+        assert block.stop - block.start <= config.window
+        assert block.first - block.start == (0 if block.first == 0 and not online else config.overlap)
+    if not online:
+        assert brought == list(range(tokens))
+        assert len(blocks) == 1 or tokens > config.window
+
+
+def test_cut_pads_with_zeros() -> None:
+    values = torch.arange(1, 7).view(1, 6)
+    assert cut(values, -2, 3).tolist() == [[0, 0, 1, 2, 3]]
+    assert cut(values, 4, 8).tolist() == [[5, 6, 0, 0]]
+    assert cut(values, 7, 9).tolist() == [[0, 0]]
+    assert cut(values, -4, -1).tolist() == [[0, 0, 0]]
+    assert cut(values[..., None], 5, 7).tolist() == [[[6], [0]]]
+
+
+@pytest.mark.parametrize("ahead", [None, 0, 5])
+def test_training_rows_hear_what_sampling_does(ahead: int | None) -> None:
+    config, long = _config(window=6, overlap=3, ahead=ahead, prefix=0.5, cold=0.5), torch.tensor([1000])
+    torch.manual_seed(0)
+    layout = training_layout(config, 64, 8, training=True)
+    seen = set()
+    for there, held, heard in zip(layout.there, layout.held, layout.heard, strict=True):
+        missing, known = int((~there).sum()), int(held.sum())
+        start = 0 if ahead is None and not known else 20
+        block = Block(-missing, known - missing, 6 - missing) if missing else Block(start, start + known, start + 6)
+        assert torch.equal(heard, heard_frames(config, block, 8, long)[0])
+        seen.add((missing, known))
+    assert seen == ({(0, 0), (0, 3)} if ahead is None else {(m, 3) for m in range(4)})
+    calm = training_layout(config, 2, 8, training=False)
+    assert calm.there.all()
+    assert calm.held.any() == (ahead is not None)
+
+
+def test_blocks_hold_the_tokens_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = _build()
+    calls: list[tuple[torch.Tensor, torch.Tensor]] = []
+    sample = predictor.net.process.sample
+
+    def spy(denoise: Any, uniform: torch.Tensor, **more: Any) -> torch.Tensor:
+        calls.append((more["known"], sample(denoise, uniform, **more)))
+        return calls[-1][1]
+
+    monkeypatch.setattr(predictor.net.process, "sample", spy)
+    predictor.sample(_context([0, 1], predictor, 96), 3, CellNoise(0))  # 12 tokens: 8, then 4 beside 3 held ones
+    (first, made), (second, last) = calls
+    assert (first == -1).all()
+    assert torch.equal(second[:, :3], made[:, -3:])
+    assert torch.equal(last[:, :3], made[:, -3:])
+    assert (second[:, 3:] == -1).all()
+    assert second.shape == (6, 7)
+
+
+# --- look-ahead -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ahead", [0, 8])
+def test_measured_lookahead_of_blocks_is_within_the_declared(ahead: int) -> None:
+    predictor = _build(online=True, ahead=ahead)
+    context = _context([0], predictor, 96)
+    measured = measure_lookahead(predictor, context, CellNoise(0))
+    assert predictor.needs.lookahead == max(0, ahead - 1)
+    assert measured is not None
+    assert measured <= max(0, ahead - 1)
+    other = perturb_after(context, 33, np.random.default_rng(0))  # in the block of frames 32 to 47
+    moved = [predictor.sample(c, 16, CellNoise(0)).motion for c in (context, other)]
+    first = int((np.abs(moved[0] - moved[1]).max((0, 1, 3)) > 1e-6).argmax())
+    assert first == (48 if ahead == 0 else 32)
+
+
+def test_whole_windows_declare_the_whole_clip_and_hear_it() -> None:
+    predictor = _build(window=16)
+    assert predictor.needs.lookahead is None
+    assert measure_lookahead(predictor, _context([0], predictor, 96), CellNoise(0)) is None
+
+
+def test_a_decoder_that_looks_ahead_counts() -> None:
+    tokenizer = ConvTokenizer(TokenizerConfig(**TOKENIZER_PRESETS["smoke"]), SETUP)
+    predictor = _build(tokenizer, online=True)
+    assert tokenizer.decode_ahead > 0
+    assert predictor.needs.lookahead == tokenizer.decode_ahead
+
+
+def test_online_reactions_do_not_know_the_clips_end() -> None:
+    predictor = _build(online=True)
+    long, short = (predictor.sample(_context([0], predictor, n), 2, CellNoise(0)).motion for n in (90, 43))
+    assert np.abs(long[:, :, :43] - short).max() < 1e-5
+
+
+# --- sampling -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("guidance", [1.0, 2.0])
+def test_one_pass_a_step_and_one_encoding_for_all_samples(guidance: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    predictor = _build(window=16, guidance=guidance)
+    passes: list[int] = []
+    encoded: list[int] = []
+    net = predictor.net
+    net.denoiser.register_forward_pre_hook(lambda _, args: passes.append(len(args[0])))
+    net.fusion.register_forward_pre_hook(lambda _, args: encoded.append(len(args[0])))
+    made: list[int] = []
+    memory = net.denoiser.memory
+    monkeypatch.setattr(net.denoiser, "memory", lambda fused: made.append(len(fused)) or memory(fused))
+    predictor.sample(_context([0, 1], predictor), 5, CellNoise(0))
+    times = 1 if guidance == 1 else 2
+    assert passes == [10] * (predictor.config.sample_steps * times)
+    assert encoded == made == [2] * times
+
+
+@pytest.mark.parametrize("memory", ["frames", "tokens"])
+def test_sharing_the_speaker_changes_no_logit(memory: str) -> None:
+    predictor, (block,) = _build(window=16, memory=memory), plan(_config(window=16), 12)
+    context, lengths = _context([0, 1], predictor, 90), torch.tensor([90, 50])
+    speaker = predictor._speaker(context)
+    each = tuple(None if x is None else x.repeat_interleave(3, 0) for x in speaker[:2])
+    ids = torch.randint(33, (6, 12), generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        shared = predictor.denoise(block, speaker, lengths, 3)(ids, 7)
+        alone = predictor.denoise(block, (*each, None), lengths.repeat_interleave(3), 1)(ids, 7)  # type: ignore[arg-type]
+    assert torch.allclose(shared[:3], alone[:3], atol=1e-4)
+    assert torch.allclose(shared[3:, :7], alone[3:, :7], atol=1e-4)  # the rest is after that clip's end
+    assert torch.allclose(shared.exp().sum(-1), torch.ones(6, 12), atol=1e-4)
+
+
+@pytest.mark.parametrize("options", [{}, {"online": True}, {"memory": "frames"}, {"guidance": 2.0, "truncation": 1.0}])
+def test_a_clips_samples_do_not_depend_on_its_batch(options: dict[str, Any]) -> None:
+    predictor = _build(**options)
+    context = _context([0, 1, 2], predictor)
+    mixed = dataclasses.replace(context, lengths=np.array([90, 43, 90]))
+    mixed.motion[1, 43:] = 0
+    for values in mixed.audio.values():
+        values[1, 43 * (values.shape[1] // 90) :] = 0
+    together = predictor.sample(mixed, 3, CellNoise(1)).motion
+    alone = predictor.sample(_context([1], predictor, 43), 2, CellNoise(1)).motion
+    assert np.abs(together[1, :2, :43] - alone[0]).max() < 1e-4
+    assert not together[1, :, 48:].any()
+    assert np.abs(together[0, 0] - together[0, 1]).max() > 1e-3
+
+
+@pytest.mark.parametrize("steps", [1, 5, 20])
+def test_any_number_of_steps_gives_codes(steps: int) -> None:
+    motion = _build(sample_steps=steps).sample(_context([0], _build(), 37), 2, CellNoise(0)).motion
+    assert motion.shape == (1, 2, 37, 58)
+    assert np.isfinite(motion).all()
+
+
+# --- modalities -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "kept", [("face",), ("differential",), ("audio",), ("face", "differential"), ("face", "audio")]
+)
+def test_what_is_left_out_has_no_weights_and_no_influence(kept: tuple[str, ...]) -> None:
+    predictor = _build(speaker=kept, window=16)
+    assert set(predictor.net.fusion.inward) == set(kept)
+    assert predictor.needs.audio == (("mfcc-78",) if "audio" in kept else ())
+    assert predictor.needs.face == ("audio" not in kept or len(kept) > 1)
+    context = _context([0], predictor)
+    base = predictor.sample(context, 4, CellNoise(0)).motion
+
+    def moves(**other: Any) -> bool:
+        changed = predictor.sample(dataclasses.replace(context, **other), 4, CellNoise(0)).motion
+        return bool(np.abs(changed - base).max() > 1e-6)
+
+    offset = np.ones_like(context.motion) * np.linspace(0, 9, 58, dtype=np.float32)
+    wave = offset * np.sin(np.arange(90, dtype=np.float32))[:, None]
+    assert moves(motion=context.motion + offset) == ("face" in kept)  # a resting face has no differential
+    assert moves(motion=context.motion + wave) == bool({"face", "differential"} & set(kept))
+    if "audio" in kept:
+        assert moves(audio={"mfcc-78": context.audio["mfcc-78"] * 3})
+
+
+def test_differential_is_the_difference_of_frames_that_are_heard() -> None:
+    fusion = _build(speaker=("differential",)).net.fusion
+    face = torch.randn(1, 16, 58)
+    heard = (torch.arange(16) >= 5) & (torch.arange(16) < 12)
+    found = fusion._streams(face, None, None, heard[None])["differential"][0]
+    assert torch.allclose(found[6:12], face[0, 6:12] - face[0, 5:11], atol=1e-5)
+    assert not found[:6].any()
+    assert not found[12:].any()
+
+
+class FakeBert:
+    """Stands for a BERT: a word's vector says whether it is "yes"."""
+
+    dim = 4
+
+    def __init__(self, name: str, device: torch.device):
+        self.name = name
+
+    def vectors(self, words: tuple[Word, ...]) -> np.ndarray:
+        return np.array([[3.0 * (word.text == "yes")] * 4 for word in words], np.float32).reshape(-1, 4)
+
+
+def test_words_are_placed_where_they_end() -> None:
+    words = (Word("a", 0, 0.04), Word("b", 0, 0.1), Word("c", 0, 0.12), Word("d", 0, 0.2), Word("e", 0, 9))
+    vectors, ends = place(words, np.arange(1, 6, dtype=np.float32)[:, None], 25.0, 5)
+    assert ends.tolist() == [True, False, True, False, True]
+    assert vectors[:, 0].tolist() == [1, 0, 2.5, 0, 4]
+
+
+def test_words_are_heard_where_there_are_any(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WordEncoder", FakeBert)
+    predictor = _build(text="bert", window=16)
+    assert predictor.needs.words
+    assert predictor.needs.lookahead is None
+    context = _context([0, 1], predictor)
+    silent = predictor.sample(context, 3, CellNoise(0)).motion
+    spoken = dataclasses.replace(context, words=((Word("yes", 1.0, 1.5),), ()))
+    heard = predictor.sample(spoken, 3, CellNoise(0)).motion
+    assert np.abs(heard[0] - silent[0]).max() > 1e-4
+    assert np.abs(heard[1] - silent[1]).max() < 1e-5
+    assert "words" not in _build().net.fusion.inward
+
+
+class Talk(TinyCorpus):
+    """The tiny corpus with words."""
+
+    def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
+        for dyad in super().dyads(split, audio):
+            yield dataclasses.replace(dyad, speaker=dataclasses.replace(dyad.speaker, words=(Word("yes", 0.5, 1.0),)))
+
+
+def test_text_is_trained_on_whole_clips_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(module, "WordEncoder", FakeBert)
+    corpus, predictor = Talk(), _build(text="bert", window=12)
+    before = predictor.net.fusion.inward["words"].weight.clone()
+    fit(predictor, corpus, corpus.audio, Training(tmp_path, seed=0))
+    assert not torch.equal(predictor.net.fusion.inward["words"].weight, before)
+    with pytest.raises(DyadbenchError, match=r"96 frames.*window to 12"):
+        next(_build(text="bert", window=8).stages(corpus))
+
+
+def test_a_bert_in_a_folder_gives_a_vector_a_word(tmp_path: Path) -> None:
+    transformers = pytest.importorskip("transformers")
+    (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "yes", "may", "##be"]))
+    transformers.BertTokenizerFast(str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    transformers.BertModel(transformers.BertConfig(vocab_size=8, **sizes)).save_pretrained(tmp_path)
+    encoder = WordEncoder(str(tmp_path), torch.device("cpu"))
+    words = tuple(Word(text, 0.0, 1.0) for text in ("yes", "maybe"))
+    found = encoder.vectors(words)
+    assert found.shape == (2, encoder.dim) == (2, 16)
+    assert np.abs(found[0] - found[1]).max() > 1e-3
+    assert encoder.vectors(()).shape == (0, 16)
+    assert not encoder.vectors(words * 400)[-1].any(), "what the model cannot hold is left out"
+
+
+def test_a_missing_text_library_or_model_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(DyadbenchError, match=r"dyadbench\[text\]"):
+        WordEncoder("bert-base-uncased", torch.device("cpu"))
+
+
+# --- learning -------------------------------------------------------------------------------------------
+
+CODES = 8
+
+
+class CoinTokenizer:
+    """Two frames a token; the id is read from channel 0."""
+
+    tokens = TokenSpec(CODES, frames_per_token=2)
+    decode_ahead = 0
+
+    def encode(self, motion: np.ndarray) -> Tokens:
+        return Tokens(motion[:, ::2, 0].round().astype(np.int64).clip(0, CODES - 1), frames=motion.shape[1])
+
+    def decode(self, tokens: Tokens, frames: int) -> tuple[np.ndarray, None]:
+        return np.repeat(np.repeat(tokens.ids[..., None], 2, 2), 2, 1)[:, :frames].astype(np.float32), None
+
+
+class Echo:
+    """The listener's token is the speaker's of the same moment; the speaker's are independent and uniform."""
+
+    def clips(self, split: str) -> list[Clip]:
+        return [Clip(f"{split}{i}", str(i), 64) for i in range(48 if split == "train" else 4)]
+
+    def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
+        rng = np.random.default_rng(len(split))
+        for clip in self.clips(split):
+            face = np.repeat(rng.integers(CODES, size=32), 2)[:, None]
+            both = np.stack([face[:, 0], face[:, 0] % 2], 1).astype(np.float32)
+            yield Dyad(clip, Track(both), Track(both))
+
+
+def _echoes(tmp_path: Path, online: bool) -> float:
+    """Share of tokens in which the trained listener repeats a new speaker; chance is 1 / 8."""
+    setup = Setup(MotionSpace("echo", 25.0, ("a", "b"), {"all": (0, 2)}), {}, False, seed=0)
+    sizes = {
+        "steps": 160,
+        "batch": 16,
+        "dim": 32,
+        "lr": 5e-3,
+        "ema": 0.9,
+        "overlap": 2,
+        "window": 6 if not online else 4,
+    }
+    predictor = TokenDiffusion(_config(online, **sizes), setup, CoinTokenizer())
+    fit(predictor, Echo(), {}, Training(tmp_path, seed=0))
+    speakers = np.stack([dyad.speaker.motion for dyad in Echo().dyads("test")])
+    context = Context(tuple("abcd"), np.full(4, 64), speakers, None, {})
+    motion = predictor.sample(context, 8, CellNoise(0)).motion
+    return float((motion[..., ::2, 0] == speakers[:, None, ::2, 0]).mean())
+
+
+def test_the_speaker_is_followed(tmp_path: Path) -> None:
+    assert _echoes(tmp_path, online=False) > 0.6
+
+
+def test_without_lookahead_what_comes_cannot_be_known(tmp_path: Path) -> None:
+    assert _echoes(tmp_path, online=True) < 0.25
+
+
+def test_importance_of_steps_is_learnt_and_saved() -> None:
+    state = _build().state_dict()
+    assert state["process.loss_square"].shape == state["process.loss_count"].shape == (21,)
+
+
+# --- use ------------------------------------------------------------------------------------------------
+
+
+def test_paper_preset_has_the_expected_size() -> None:
+    with torch.device("meta"):
+        denoiser = module.Denoiser(PredictorConfig(), 256, 8)
+    assert sum(p.numel() for p in denoiser.parameters()) == pytest.approx(64.5e6, rel=0.01)
+
+
+def test_requests_that_cannot_be_met_are_refused() -> None:
+    for config, message in (
+        ({"overlap": 30}, "no new token"),
+        ({"sample_steps": 101}, "more than noise_steps"),
+        ({"text": "bert", "ahead": 0}, "ahead must be left out"),
+        ({"speaker": ()}, "speaker is empty"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            PredictorConfig(**config)
+    with pytest.raises(DyadbenchError, match=r"hubert.*mfcc-78"):
+        _build(audio="hubert")
+    with pytest.raises(DyadbenchError, match="16 new frames"):
+        _build(online=True, ahead=17)
+    with pytest.raises(DyadbenchError, match="has no audio"):
+        _build(speaker=("audio",), setup=dataclasses.replace(SETUP, audio={}))
+
+    class Sparse(CoinTokenizer):
+        tokens = TokenSpec(CODES, frames_per_token=None)
+
+    with pytest.raises(DyadbenchError, match="evenly spaced"):
+        _build(Sparse())
+
+
+def test_registering_imports_no_torch() -> None:
+    code = (
+        "import sys, dyadbench_difflistener.plugin as p; "
+        "names = [e.name for h in (p.dyadbench_tokenizers, p.dyadbench_predictors, p.dyadbench_methods) for e in h()]; "
+        "[e.config(**v) for h in (p.dyadbench_tokenizers, p.dyadbench_predictors) for e in h() for v in e.presets.values()]; "
+        "print(*names, 'torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert found[-1] == "False"
+    assert {"conv-vq", "conv-vq-causal", "token-diffusion", "difflistener", "difflistener-online"} <= set(found)

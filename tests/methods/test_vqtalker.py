@@ -1,0 +1,319 @@
+"""The coarse-to-fine listener: R passes, nothing leaks, whole clips are heard offline and only the past online."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import kstest
+
+from dyadbench.api import (
+    FACEVERSE_58,
+    AudioSpec,
+    Clip,
+    Context,
+    Dyad,
+    DyadbenchError,
+    MotionSpace,
+    Setup,
+    Tokens,
+    TokenSpec,
+    Track,
+    WindowBatch,
+)  # fmt: skip
+from dyadbench.conform import TinyCorpus, measure_lookahead
+from dyadbench.noise import CellNoise
+from dyadbench.training import Training, fit
+from dyadbench_vqtalker.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, ChunkedConfig, GridConfig, PredictorConfig
+from dyadbench_vqtalker.predictor import CoarseToFine, hang_together, reach
+from dyadbench_vqtalker.reconstruction import Reconstruction
+from dyadbench_vqtalker.tokenizer import GridTokenizer
+
+SETUP = Setup(FACEVERSE_58, {"mfcc-78": AudioSpec(78), "mel-128": AudioSpec(128, 4)}, True, seed=0)
+
+
+def _tokenizer(**config: Any) -> GridTokenizer:
+    return GridTokenizer(GridConfig(**{**TOKENIZER_PRESETS["grfsq"]["smoke"], **config}), SETUP)
+
+
+def _build(tokenizer: Any = None, *, setup: Setup = SETUP, loud: bool = True, **config: Any) -> CoarseToFine:
+    """An untrained predictor whose codes follow its inputs."""
+    made = PredictorConfig(**{**PREDICTOR_PRESETS["smoke"], **config})
+    predictor = CoarseToFine(made, setup, tokenizer or _tokenizer())
+    if loud:
+        with torch.no_grad():
+            predictor.net.heads.weight.mul_(8.0)
+            for block in predictor.net.blocks:
+                block.attention.out.weight.mul_(16.0)
+    return predictor
+
+
+def _context(rows: Sequence[int], predictor: CoarseToFine, frames: int = 60) -> Context:
+    return TinyCorpus().context(rows, predictor.needs, frames)
+
+
+# --- passes ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("drawn", [0, 1, 3])
+@pytest.mark.parametrize("residual", [1, 3])
+def test_a_batch_of_samples_takes_one_pass_a_layer(residual: int, drawn: int) -> None:
+    predictor = _build(_tokenizer(residual=residual), drawn=drawn)
+    rows: list[int] = []
+    predictor.net.register_forward_hook(lambda module, given, made: rows.append(len(made)))
+    reaction = predictor.sample(_context([0, 1], predictor), 5, CellNoise(0))
+    assert len(rows) == residual
+    assert reaction.motion.shape == (2, 5, 60, 58)
+    assert rows == [2 if layer == 0 or drawn == 0 else 10 for layer in range(residual)], "samples alike are one row"
+
+
+def test_drawn_layers_make_the_samples_differ_and_arg_max_does_not() -> None:
+    alike, differing = (_build(drawn=n).sample(_context([0], _build()), 3, CellNoise(0)).motion for n in (0, 1))
+    assert np.array_equal(alike[0, 0], alike[0, 2])
+    assert np.abs(differing[0, 0] - differing[0, 2]).max() > 1e-3
+
+
+def test_later_layers_are_conditioned_on_what_was_drawn() -> None:
+    predictor = _build()
+    context = _context([0], predictor)
+    heard, asked = predictor._heard(context), torch.ones(1, dtype=torch.long)
+    with torch.no_grad():
+        one, two = (
+            predictor.net(heard, predictor.grid.dequantise(torch.full((1, 60, 2, 1), code)), asked) for code in (0, 8)
+        )
+        assert (one - two).abs().max() > 1e-3
+        other = predictor.net(heard, predictor.grid.dequantise(torch.zeros(1, 60, 2, 1, dtype=torch.long)), asked * 0)
+        assert (one - other).abs().max() > 1e-3, "the layer's indicator changes nothing"
+
+
+# --- nothing leaks --------------------------------------------------------------------------------------
+
+CODES = 8
+
+
+class CoinTokenizer:
+    """Reads the two layers' ids from channels 0 and 1."""
+
+    tokens = TokenSpec(CODES, frames_per_token=1, groups=1, residual=2)
+
+    def ids_of(self, motion: torch.Tensor) -> torch.Tensor:
+        return motion[..., None, :2].long()
+
+    def dequantise(self, ids: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
+        codes = torch.nn.functional.one_hot(ids[:, :, 0], CODES).float()  # (B, T, r, V)
+        if kept is not None:
+            codes = codes * (torch.arange(ids.shape[3]) < kept.view(-1, 1, 1))[..., None]
+        return codes.sum(2)
+
+    def encode(self, motion: np.ndarray) -> Tokens:
+        return Tokens(self.ids_of(torch.from_numpy(motion)).numpy(), frames=motion.shape[1])
+
+    def decode(self, tokens: Tokens, frames: int) -> tuple[np.ndarray, None]:
+        return tokens.ids[:, :frames, 0].astype(np.float32), None
+
+
+COINS = Setup(MotionSpace("coins", 25.0, ("a", "b"), {"all": (0, 2)}), {}, False, seed=0)
+
+
+class Coins:
+    """Layer 0 is independent and uniform, layer 1 the next code: nobody can beat log V for one, all can for the other."""
+
+    def clips(self, split: str) -> list[Clip]:
+        return [Clip(f"{split}{i}", str(i), 100) for i in range(64 if split == "train" else 4)]
+
+    def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
+        rng = np.random.default_rng(len(split))
+        for clip in self.clips(split):
+            yield Dyad(clip, Track(_coins(rng, 100)), Track(_coins(rng, 100)))
+
+
+def _coins(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    first = rng.integers(CODES, size=shape)
+    return np.stack([first, (first + 1) % CODES], -1).astype(np.float32)
+
+
+@pytest.mark.parametrize("chunk", [0, 4])
+def test_a_layer_knows_the_layers_before_it_and_never_itself(chunk: int, tmp_path: Path) -> None:
+    sizes: dict[str, Any] = {"steps": 150, "batch": 16, "frames": 20, "dim": 32, "lr": 5e-3}
+    predictor = _build(CoinTokenizer(), setup=COINS, loud=False, chunk=chunk, **sizes)
+    fit(predictor, Coins(), {}, Training(tmp_path, seed=0))
+    faces = [torch.from_numpy(_coins(np.random.default_rng(n), 256, 20)) for n in (98, 99)]
+    batch = WindowBatch(("",) * 256, *faces, None, None, {}, torch.ones(256, 20, dtype=torch.bool), -1, 1.0)
+    with torch.no_grad():
+        first, second = (predictor.scored(batch, torch.full((256,), n)) for n in (0, 1))
+    assert float(first.mean((0, 2)).min()) > math.log(CODES) - 0.03
+    assert float(second.mean()) < 0.5 * math.log(CODES)
+
+
+# --- look-ahead -----------------------------------------------------------------------------------------
+
+
+def test_whole_clips_are_heard_by_default_and_the_harness_measures_it() -> None:
+    predictor = _build()
+    assert predictor.needs.lookahead is None
+    measured = measure_lookahead(predictor, _context([0], predictor, 96), CellNoise(0))
+    assert measured is None or measured > 48, "a frame of the beginning must change with the end"
+
+
+@pytest.mark.parametrize(
+    ("chunk", "ahead", "block", "declared"), [(8, 0, 1, 0), (8, 7, 1, 7), (1, 0, 1, 0), (8, 0, 8, 0), (4, 0, 16, 12)]
+)
+def test_measured_lookahead_of_chunks_is_the_declared(chunk: int, ahead: int, block: int, declared: int) -> None:
+    predictor = _build(_tokenizer(block=block), chunk=chunk, ahead=ahead)
+    measured = measure_lookahead(predictor, _context([0], predictor, 96), CellNoise(0))
+    assert predictor.needs.lookahead == declared == reach(chunk, ahead, block)
+    assert measured is not None
+    assert measured <= declared
+    assert (measured > 0) == (declared > 0), "the declaration is far from what is measured"
+
+
+def test_a_chunk_hears_the_speaker_up_to_its_first_frame() -> None:
+    predictor = _build(chunk=8, drawn=0)
+    context = _context([0], predictor, 64)
+    for frame, chunk in ((24, 3), (25, 4), (31, 4)):
+        louder = np.array(context.motion)
+        louder[:, frame] += 20.0
+        changed = dataclasses.replace(context, motion=louder)
+        moved = np.abs(
+            predictor.sample(context, 1, CellNoise(0)).motion - predictor.sample(changed, 1, CellNoise(0)).motion
+        ).max((0, 1, 3))
+        assert int(np.flatnonzero(moved > 1e-5)[0]) // 8 == chunk
+
+
+# --- use ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"chunk": 8}, {"audio": "mel-128"}, {"audio": "none"}, {"smooth": 5.0}])
+def test_a_clips_samples_do_not_depend_on_its_batch(options: dict[str, Any]) -> None:
+    predictor = _build(**options)
+    together = predictor.sample(_context([0, 1, 2], predictor), 3, CellNoise(1))
+    alone = predictor.sample(_context([1], predictor), 2, CellNoise(1))
+    for a, b in ((together.motion, alone.motion), (together.emotion, alone.emotion)):
+        assert a is not None
+        assert b is not None
+        assert np.abs(a[1, :2] - b[0]).max() < 1e-4
+    assert np.abs(together.motion[1, 0] - together.motion[1, 1]).max() > 1e-3
+
+
+def test_padding_after_a_short_clip_changes_nothing() -> None:
+    predictor = _build()
+    whole, short = _context([0, 1], predictor, 60), _context([1], predictor, 40)
+    padded = {name: np.array(values) for name, values in whole.audio.items()}
+    motion = np.array(whole.motion)
+    for values in (motion, *padded.values()):
+        values[1, 40:] = 0.0
+    context = dataclasses.replace(whole, lengths=np.array([60, 40]), motion=motion, audio=padded)
+    together = predictor.sample(context, 2, CellNoise(0)).motion
+    assert np.abs(together[1, :, :40] - predictor.sample(short, 2, CellNoise(0)).motion[0]).max() < 1e-4
+
+
+def test_smooth_numbers_stay_uniform_and_hang_together() -> None:
+    raw = torch.from_numpy(np.random.default_rng(0).random((400, 100, 2)))
+    assert hang_together(raw, 0.0) is raw
+    mixed = hang_together(raw, 10.0).numpy()
+    for place in (0, 1, 50, 99):
+        assert kstest(mixed[:, place].ravel(), "uniform").pvalue > 1e-3
+    assert np.corrcoef(mixed[:, 50, 0], mixed[:, 51, 0])[0, 1] > 0.85
+    assert abs(np.corrcoef(mixed[:, 50, 0], mixed[:, 50, 1])[0, 1]) < 0.2  # groups stay apart
+    assert np.allclose(hang_together(raw[:, :30], 10.0).numpy(), mixed[:, :30])  # what comes later does not matter
+
+
+def test_shuffled_sound_changes_the_reactions() -> None:
+    predictor = _build(drawn=0)
+    context = _context([0, 1], predictor)
+    shuffled = dataclasses.replace(context, audio={name: values[::-1] for name, values in context.audio.items()})
+    one, two = (predictor.sample(c, 1, CellNoise(0)).motion for c in (context, shuffled))
+    assert np.abs(one - two).max() > 1e-3
+
+
+def test_training_lowers_the_entropy_of_every_layer(tmp_path: Path) -> None:
+    corpus, tokenizer = TinyCorpus(), _tokenizer(steps=60)
+    fit(tokenizer, corpus, {}, Training(tmp_path / "tokenizer", seed=0))
+    predictor = _build(tokenizer, loud=False, steps=60, batch=8)
+    fit(predictor, corpus, corpus.audio, Training(tmp_path / "predictor", seed=0))
+    dyads = list(corpus.dyads("train", ("mfcc-78",)))
+    face, listener = (
+        torch.from_numpy(np.stack([getattr(d, who).motion for d in dyads])) for who in ("speaker", "listener")
+    )
+    sound = torch.from_numpy(np.stack([d.speaker.audio["mfcc-78"] for d in dyads]))
+    batch = WindowBatch(
+        ("",) * 8, face, listener, None, None, {"mfcc-78": sound}, torch.ones(8, 96, dtype=torch.bool), -1, 1.0
+    )
+    fresh = _build(tokenizer, loud=False)
+    with torch.no_grad():
+        for layer in range(2):
+            asked = torch.full((8,), layer)
+            assert float(predictor.scored(batch, asked).mean()) < 0.97 * float(fresh.scored(batch, asked).mean())
+
+
+def test_what_comes_after_a_clip_is_not_learnt() -> None:
+    predictor = _build()
+    torch.manual_seed(0)
+    faces, valid = torch.randn(2, 2, 40, 58), torch.arange(40) < torch.tensor([[40], [15]])
+    other = faces.clone()
+    other[:, 1, 15:] += 5.0
+    with torch.no_grad():
+        one, two = (
+            predictor._loss(
+                WindowBatch(("a", "b"), *x, None, None, {"mfcc-78": torch.zeros(2, 40, 78)}, valid, -1, 1.0)
+            ).total["all"]
+            for x in (faces, other)
+        )
+    assert float(one) == pytest.approx(float(two), rel=1e-5)
+
+
+def test_reconstruction_is_the_true_listener_through_the_tokenizer() -> None:
+    tokenizer, corpus = _tokenizer(), TinyCorpus()
+    row = Reconstruction(PredictorConfig(), SETUP, tokenizer)
+    context = corpus.context([0, 1], row.needs, 40)
+    reaction = row.sample(context, 3, CellNoise(0))
+    assert reaction.motion is not None
+    assert context.truth is not None
+    expected, _ = tokenizer.decode(tokenizer.encode(context.truth.motion[1][:1]), 40)
+    assert reaction.motion.shape == (2, 3, 40, 58)
+    assert np.array_equal(reaction.motion[1, 2], expected[0])
+
+
+def test_requests_that_cannot_be_met_are_refused() -> None:
+    with pytest.raises(ValueError, match="ahead 8"):
+        ChunkedConfig(ahead=8)
+    with pytest.raises(ValueError, match="chunk"):
+        ChunkedConfig(chunk=0)
+    with pytest.raises(DyadbenchError, match=r"hubert.*mfcc-78"):
+        _build(audio="hubert")
+
+    class Coarse(CoinTokenizer):
+        tokens = TokenSpec(CODES, frames_per_token=8)
+
+    with pytest.raises(DyadbenchError, match="take grfsq"):
+        _build(Coarse(), setup=COINS)
+
+
+def test_paper_preset_has_twelve_layers_and_the_best_grid() -> None:
+    predictor, tokenizer = (
+        PredictorConfig(**PREDICTOR_PRESETS["paper"]),
+        GridConfig(**TOKENIZER_PRESETS["grfsq"]["paper"]),
+    )
+    assert (predictor.layers, predictor.chunk, predictor.drawn) == (12, 0, 0)
+    assert (tokenizer.groups, tokenizer.residual, tokenizer.levels) == (12, 4, (5, 5, 5, 5))
+
+
+def test_registering_imports_no_torch() -> None:
+    code = (
+        "import sys, dyadbench_vqtalker.plugin as p; "
+        "hooks = (p.dyadbench_tokenizers, p.dyadbench_predictors, p.dyadbench_methods); "
+        "names = [e.name for h in hooks for e in h()]; "
+        "[e.config(**v) for h in hooks for e in h() for v in e.presets.values()]; "
+        "print(*names, 'torch' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    assert found[-1] == "False"
+    assert {"grfsq", "grvq", "rvq", "gvq", "vq", "coarse-to-fine", "vqtalker", "vqtalker-chunked"} <= set(found)
