@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 
 demo: .venv/installed
 	mkdir -p demo
-	$(BIN)/dyadbench run leaderboards/matrices/demo.toml --root demo --home .dyadbench
+	$(BIN)/dyadbench run leaderboards/matrices/demo.toml --root demo --home .dyadbench --batch 48
 	$(BIN)/dyadbench leaderboard --root demo
 
 test: .venv/tests
