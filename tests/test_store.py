@@ -57,7 +57,7 @@ def test_two_holders_exclude_each_other_and_a_killed_one_lets_go(tmp_path: Path)
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(DyadbenchError, match="another run"), Store(tmp_path).claim("fit", KEY, wait=0.1):
+    with pytest.raises(DyadbenchError, match=rf"process {holder.pid} on"), Store(tmp_path).claim("fit", KEY, wait=0.1):
         pass
     holder.send_signal(signal.SIGKILL)
     holder.wait()

@@ -12,7 +12,8 @@ import numpy as np
 from dyadbench.api import Fittable, Setup, Trainable, TrainData
 from dyadbench.host import Host
 from dyadbench.spec import Part
-from dyadbench.store import Store, atomic_write
+from dyadbench.store import Stage, Store, atomic_write
+from dyadbench.world import SOLO, World
 
 STATE = "state.safetensors"
 
@@ -28,47 +29,65 @@ def fit_component(
     data: Callable[[], TrainData],
     setup: Setup,
     report: Callable[[str, int, int], None],
+    world: World = SOLO,
 ) -> dict[str, Any]:
     """Trains `component`, or restores it where the store has it, and returns what the fit cost.
 
-    A component that does not learn gives {}. A training that was cut short goes on from its last checkpoint.
+    A component that does not learn gives {}. A training that was cut short goes on from its last checkpoint. Several
+    processes train together where the component learns by gradient; in one call the first one fits for all.
     """
     if not isinstance(component, Trainable | Fittable):
         return {}
-    with store.claim("fit", key) as stage:
-        if stage.done:
-            _restore(component, stage.folder / STATE, setup.device)
-            return stage.read_json("fit.json") or {}
-        report(f"fit {part.name}", 0, 1)
-        started, before = time.perf_counter(), (stage.read_json("spent.json") or {}).get("seconds", 0.0)
-        with host.blame(kind, part.name, "fit"):
-            facts: dict[str, Any] = {}
-            try:
+    with world.claim(store, "fit", key) as stage:
+        if not world.share(stage.done):
+            report(f"fit {part.name}", 0, 1)
+            with host.blame(kind, part.name, "fit"):
                 if isinstance(component, Trainable):
-                    facts["validation"] = _train(component, data(), setup, stage.folder, report)
-                else:
-                    component.fit(data())
-            finally:
-                spent = before + time.perf_counter() - started
-                stage.write_json("spent.json", {"seconds": spent})
-            facts["parameters"] = _save(component, stage.folder / STATE)
-        facts["fit_seconds"] = round(spent, 3)
-        stage.write_json("fit.json", facts)
-        stage.finish()
-        return facts
+                    _timed(stage, component, lambda: _train(component, data(), setup, stage.folder, report, world), world)
+                elif world.first:
+                    _timed(stage, component, lambda: component.fit(data()), world)
+            world.wait()
+            if world.first:
+                return world.share(stage.read_json("fit.json") or {})
+        _restore(component, stage.folder / STATE, setup.device)
+        return world.share(stage.read_json("fit.json") or {})
+
+
+def _timed(stage: Stage, component: Trainable | Fittable, learn: Callable[[], Any], world: World) -> None:
+    """Lets it learn, and keeps what was learnt, at what cost."""
+    started, before = time.perf_counter(), (stage.read_json("spent.json") or {}).get("seconds", 0.0)
+    facts: dict[str, Any] = {}
+    try:
+        validation = learn()
+    finally:
+        spent = before + time.perf_counter() - started
+        if world.first:
+            stage.write_json("spent.json", {"seconds": spent})
+    if not world.first:
+        return
+    if isinstance(component, Trainable):
+        facts["validation"] = validation
+    facts["parameters"] = _save(component, stage.folder / STATE)
+    facts["fit_seconds"] = round(spent, 3)
+    stage.write_json("fit.json", facts)
+    stage.finish()
 
 
 def _train(
-    component: Trainable, data: TrainData, setup: Setup, folder: Path, report: Callable[[str, int, int], None]
+    component: Trainable,
+    data: TrainData,
+    setup: Setup,
+    folder: Path,
+    report: Callable[[str, int, int], None],
+    world: World,
 ) -> Mapping[str, Any]:
     import torch
 
     from dyadbench.training import Training, fit
 
     torch.set_num_threads(setup.threads)
-    return fit(
-        component, data, setup.audio, Training(folder=folder, seed=setup.seed, device=setup.device, report=report)
-    )
+    how = Training(folder=folder, seed=setup.seed, device=setup.device, report=report, world=world)
+    return fit(component, data, setup.audio, how)
 
 
 def _save(component: Trainable | Fittable, path: Path) -> int:

@@ -15,6 +15,7 @@ import numpy as np
 from dyadbench import provenance
 from dyadbench.api import Dataset, DyadbenchError, Evaluation, Predictor, Progress, Reaction, Setup, Suite
 from dyadbench.conform import measure_lookahead
+from dyadbench.deadline import limit
 from dyadbench.fitting import fit_component
 from dyadbench.host import Host, PluginError
 from dyadbench.noise import CellNoise
@@ -23,7 +24,8 @@ from dyadbench.readout import EmotionReadout, kept_readout
 from dyadbench.record import Record, Score, SuiteScores
 from dyadbench.spec import Cell, Part, key_of
 from dyadbench.split import Split
-from dyadbench.store import Stage, Store
+from dyadbench.store import Busy, Stage, Store
+from dyadbench.world import SOLO, World
 
 Report = Callable[[str, int, int], None]  # stage, done, total
 LOOKAHEAD_FRAMES = 250  # of one clip: enough to see the reach of every method without a second full sampling
@@ -43,6 +45,8 @@ class Runtime:
     threads: int = 1
     batch: int = 8
     report: Report = _silent
+    world: World = SOLO
+    timeout: float | None = None  # minutes a cell may take
 
     @property
     def store(self) -> Store:
@@ -106,6 +110,7 @@ class CellRun:
             "data": self.split.training,
             "setup": self.setup,
             "report": runtime.report,
+            "world": runtime.world,
         }
         facts: dict[str, Any] = {}
         more: dict[str, Any] = {}
@@ -124,22 +129,29 @@ class CellRun:
 
     def generate(self, spaces: Sequence[str]) -> tuple[Stage, dict[str, Any]]:
         """The reactions of every clip, written batch by batch; a partial stage goes on where it stopped."""
-        with self.runtime.store.claim("generate", self.generate_key) as stage:
-            facts = stage.read_json("facts.json") or {}
-            if stage.done and all((stage.folder / f"{space}.npy").exists() for space in spaces):
-                return stage, facts
+        world = self.runtime.world
+        with world.claim(self.runtime.store, "generate", self.generate_key) as stage:
+            done = stage.done and all((stage.folder / f"{space}.npy").exists() for space in spaces)
+            if world.share(done):
+                return stage, world.share(stage.read_json("facts.json") or {})
             predictor, fitted = self.fit()
-            arrays = {space: self._array(stage, space) for space in spaces}
-            progress = stage.read_json("progress.json") or {"spaces": sorted(spaces), "done": 0, "seconds": 0.0}
+            if world.first:
+                arrays = {space: self._array(stage, space) for space in spaces}
+            world.wait()
+            if not world.first:
+                arrays = {space: np.load(stage.folder / f"{space}.npy", mmap_mode="r+") for space in spaces}
+            progress = world.share(stage.read_json("progress.json") or {"spaces": [], "done": 0, "seconds": 0.0})
             if progress["spaces"] != sorted(spaces):
                 progress = {"spaces": sorted(spaces), "done": 0, "seconds": 0.0}
             self._sample(stage, predictor, arrays, progress)
-            facts = {**fitted, **self._measure(predictor, progress["seconds"])}
-            if progress.get("read_out"):
-                facts["readout"] = {"version": READOUT, "rmse": dict(self._readout.summary())}
-            stage.write_json("facts.json", facts)
-            stage.finish()
-            return stage, facts
+            facts: dict[str, Any] = {}
+            if world.first:
+                facts = {**fitted, **self._measure(predictor, progress["seconds"])}
+                if progress.get("read_out"):
+                    facts["readout"] = {"version": READOUT, "rmse": dict(self._readout.summary())}
+                stage.write_json("facts.json", facts)
+                stage.finish()
+            return stage, world.share(facts)
 
     def _array(self, stage: Stage, space: str) -> np.ndarray:
         clips = self.split.clips
@@ -159,24 +171,35 @@ class CellRun:
     def _sample(
         self, stage: Stage, predictor: Predictor, arrays: dict[str, np.ndarray], progress: dict[str, Any]
     ) -> None:
-        total, size, noise = len(self.split.clips), self.runtime.batch, CellNoise(self.cell.seed)
-        for first in range(progress["done"], total, size):
-            self.runtime.report("generate", first, total)
-            rows = range(first, min(first + size, total))
-            context = self.split.context(rows, predictor.needs, privileged=self._privileged())
-            started = time.perf_counter()
-            with self.host.blame("predictor", self.cell.predictor.name, "sample"):
-                reaction = predictor.sample(context, self.cell.setting.samples, noise)
-            progress["seconds"] += time.perf_counter() - started
-            if "emotion" in arrays and reaction.emotion is None and reaction.motion is not None:
-                reaction = dataclasses.replace(reaction, emotion=self._readout(reaction.motion))
-                progress["read_out"] = True
-            for space, array in arrays.items():
-                array[rows.start : rows.stop] = self._checked(reaction, space, rows)
-                array.flush()  # type: ignore[attr-defined]  # a memory map
-            progress["done"] = rows.stop
-            stage.write_json("progress.json", progress)
-        self.runtime.report("generate", total, total)
+        """Round by round, a batch for each process, so that what is done is one number whoever goes on from it."""
+        world, total, size = self.runtime.world, len(self.split.clips), self.runtime.batch
+        for first in range(progress["done"], total, size * world.size):
+            if world.first:
+                self.runtime.report("generate", first, total)
+            mine = first + world.rank * size
+            if mine < total:
+                self._sample_batch(range(mine, min(mine + size, total)), predictor, arrays, progress)
+            world.wait()
+            progress["done"] = min(first + size * world.size, total)
+            if world.first:
+                stage.write_json("progress.json", progress)
+        if world.first:
+            self.runtime.report("generate", total, total)
+
+    def _sample_batch(
+        self, rows: range, predictor: Predictor, arrays: dict[str, np.ndarray], progress: dict[str, Any]
+    ) -> None:
+        context = self.split.context(rows, predictor.needs, privileged=self._privileged())
+        started = time.perf_counter()
+        with self.host.blame("predictor", self.cell.predictor.name, "sample"):
+            reaction = predictor.sample(context, self.cell.setting.samples, CellNoise(self.cell.seed))
+        progress["seconds"] += time.perf_counter() - started
+        if "emotion" in arrays and reaction.emotion is None and reaction.motion is not None:
+            reaction = dataclasses.replace(reaction, emotion=self._readout(reaction.motion))
+            progress["read_out"] = True
+        for space, array in arrays.items():
+            array[rows.start : rows.stop] = self._checked(reaction, space, rows)
+            array.flush()  # type: ignore[attr-defined]  # a memory map
 
     @cached_property
     def _readout(self) -> EmotionReadout:
@@ -234,15 +257,38 @@ class CellRun:
             if (path := stage.folder / f"{space}.npy").exists()
         }
         motion, emotion = arrays.get("motion"), arrays.get("emotion")
-        return self.split.evaluation(motion, emotion, self.runtime.threads, self.runtime.device)
+        threads = self.runtime.threads * self.runtime.world.size  # the others have nothing to do meanwhile
+        return self.split.evaluation(motion, emotion, threads, self.runtime.device)
+
+    @cached_property
+    def suites(self) -> dict[str, Suite]:
+        names = (self.cell.setting.suite, *self.cell.setting.also)
+        return {name: self.host.build("suite", name, {}) for name in names}
+
+    @property
+    def spaces(self) -> list[str]:
+        return sorted({suite.space for suite in self.suites.values()})
+
+    @cached_property
+    def key(self) -> str:
+        """Of the whole cell, to the scores: who holds the stage `cell` of this key makes the record."""
+        versions = {name: {c.id: c.version for c in suite.columns} for name, suite in self.suites.items()}
+        cell = self.cell.model_dump(mode="json")
+        return key_of("cell", cell=cell, digest=self.dataset.digest, generate=self.generate_key, suites=versions)
+
+    def gives(self, record: Record) -> bool:
+        """Whether `record` is what this cell would measure: the same generations under the same metrics."""
+        same = record.key == self.generate_key and record.method_config == self.cell.identity()
+        return same and all(
+            name in record.suites and dict(record.suites[name].versions) == {c.id: c.version for c in suite.columns}
+            for name, suite in self.suites.items()
+        )
 
     def run(self) -> Record:
         """The record of this cell; everything already in the store is reused."""
-        names = (self.cell.setting.suite, *self.cell.setting.also)
-        suites: dict[str, Suite] = {name: self.host.build("suite", name, {}) for name in names}
-        stage, facts = self.generate(sorted({suite.space for suite in suites.values()}))
+        stage, facts = self.generate(self.spaces)
         data = self.evaluation(stage)
-        scored = {name: self.score(name, suite, data) for name, suite in suites.items()}
+        scored = {name: self.score(name, suite, data) for name, suite in self.suites.items()}
         entry = self.host.get("predictor", self.cell.predictor.name)
         plugin = self.host.plugin_of(entry)
         return Record(
@@ -301,13 +347,29 @@ def scores_of(suite: Suite, results: Any) -> SuiteScores:
 
 
 def run_cells(cells: Sequence[Cell], host: Host, runtime: Runtime) -> Iterator[tuple[Cell, Record | Exception]]:
-    """Runs cells one after another, sharing open datasets; a cell that fails is yielded with its exception."""
+    """Runs cells one after another, sharing open datasets; a cell that fails is yielded with its exception.
+
+    A cell that another run is at comes last: by then it is usually done, and nothing is computed twice.
+    """
     opened: dict[str, Dataset] = {}
-    for cell in cells:
+
+    def attempt(cell: Cell, wait: float) -> Record | Exception:
         try:
             name = cell.dataset.model_dump_json()
             if name not in opened:
                 opened[name] = open_dataset(host, cell.dataset, runtime)
-            yield cell, CellRun(cell, host, runtime, opened[name]).run()
+            run = CellRun(cell, host, runtime, opened[name])
+            with runtime.store.claim("cell", run.key, wait), limit(runtime.timeout, cell.name):
+                return run.run()
         except Exception as error:  # one failed cell must not cost the others; the caller shows and counts it
-            yield cell, error
+            return error
+
+    busy = []
+    for cell in cells:
+        outcome = attempt(cell, 0)
+        if isinstance(outcome, Busy):
+            busy.append(cell)
+        else:
+            yield cell, outcome
+    for cell in busy:
+        yield cell, attempt(cell, -1)

@@ -6,12 +6,15 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from dyadbench.api import Config, DyadbenchError
 from dyadbench.store import atomic_write
+
+if TYPE_CHECKING:
+    from dyadbench.spec import Cell
 
 FORMAT = "dyadbench-record/1"
 DIGITS = 7  # significant digits of a per-clip value
@@ -63,8 +66,9 @@ def slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9._+-]+", "_", text).strip(".") or "_"
 
 
-def record_path(leaderboards: Path, record: Record) -> Path:
-    return leaderboards / "records" / slug(record.benchmark) / slug(record.method) / f"seed{record.seed}.json"
+def record_path(leaderboards: Path, of: Record | Cell) -> Path:
+    """Where the record of a cell lies."""
+    return leaderboards / "records" / slug(of.benchmark) / slug(of.method) / f"seed{of.seed}.json"
 
 
 def _rounded(value: Any) -> Any:

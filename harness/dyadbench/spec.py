@@ -18,6 +18,7 @@ from pydantic import Field, ValidationError
 
 from dyadbench.api import BenchmarkConfig, Config, DyadbenchError, Entry
 from dyadbench.host import Host
+from dyadbench.resources import Slurm
 
 KEY_SCHEMA = 1  # raised when the make-up of keys itself changes
 
@@ -54,6 +55,7 @@ class MethodSpec(Config):
     seeds: tuple[int, ...] | None = None  # overrides the matrix: one seed is enough where nothing is random
     tokenizer: Mapping[str, Any] | None = None
     predictor: Mapping[str, Any] | None = None
+    devices: int = Field(1, ge=1)  # GPUs, or processes on CPUs, that one cell trains and samples on
     settings: Mapping[str, Any] = {}  # dotted overrides: {"predictor.layers": 4}
 
 
@@ -64,6 +66,7 @@ class Matrix(Config):
     seeds: tuple[int, ...] = (0,)
     method: tuple[MethodSpec, ...] = Field(min_length=1)
     datasets: Mapping[str, Mapping[str, Any]] = {}  # dataset_config overrides by benchmark name
+    slurm: Slurm = Slurm()
 
 
 class Part(Config):

@@ -1,7 +1,7 @@
 """Keyed folders: where stages leave what they made, and how a killed run finds it again.
 
 A stage lives in `<root>/<stage>/<first two hex>/<key>/` and is complete only when its DONE file, written last,
-holds the key. A kernel lock on the folder lets several processes share one store; it goes when its holder does.
+holds the key. A claim on the folder lets several processes and machines share one store; it goes when its holder does.
 """
 
 from __future__ import annotations
@@ -15,11 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from dyadbench.api import DyadbenchError
+from dyadbench.holder import CLAIM, LOCK, hold, read_holder
 
 DONE = "DONE"
+
+
+class Busy(DyadbenchError):
+    """Somebody else holds the stage."""
 
 
 def atomic_write(path: Path, data: bytes | str) -> None:
@@ -69,7 +74,7 @@ class Stage:
     def clear(self) -> None:
         """Throws away what a partial stage left, where that cannot be resumed."""
         for item in self.folder.iterdir():
-            if item.name != "lock":
+            if item.name not in (LOCK, CLAIM):
                 shutil.rmtree(item) if item.is_dir() else item.unlink()
 
 
@@ -88,11 +93,11 @@ class Store:
         stage = self.stage(name, key)
         try:
             stage.folder.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(stage.folder / "lock", timeout=wait)
-            with lock:
+            with hold(stage.folder, wait):
                 yield stage
         except Timeout:
-            raise DyadbenchError(f"another run is working on {stage.folder}; wait for it or stop it") from None
+            holder = read_holder(stage.folder / CLAIM) or "another run"
+            raise Busy(f"{holder} is working on {stage.folder}; wait for it or stop it") from None
         except PermissionError as error:
             raise DyadbenchError(
                 f"cannot write to the store {self.root}: {error.strerror}; choose another with --home"

@@ -1,8 +1,10 @@
 """The fit loop, one for all methods, over Lightning Fabric: devices, precision, several processes.
 
 Everything random in step n follows from (seed, stage, n): which windows, dropout, noise. So a run that was killed
-resumes from its last checkpoint to the same weights, and nothing of a generator's state need be saved. Gradients
-are averaged across processes by hand, which lets a loss call any part of a module in any order.
+resumes from its last checkpoint to the same weights, and nothing of a generator's state need be saved. Several
+processes draw the same batch, take every n-th row of it and average gradients by rows, so the step is that of one
+process up to float order (what a loss draws itself, dropout say, is drawn anew in each). They are averaged by hand,
+which lets a loss call any part of a module in any order; only the first process reads and writes.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
+from lightning_fabric.plugins.environments import LightningEnvironment
 from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
@@ -27,6 +30,7 @@ from torch import Tensor, nn
 from dyadbench.api import AudioSpec, DyadbenchError, Loss, Stage, Trainable, TrainData, WindowBatch
 from dyadbench.store import atomic_write
 from dyadbench.windows import WindowSource, share
+from dyadbench.world import SOLO, World
 
 VALIDATION_BATCHES = 8
 
@@ -44,9 +48,9 @@ class Training:
     device: str = "cpu"
     precision: str = "32-true"
     checkpoint_every: int = 200
-    processes: int = 1
     track: bool = False  # TensorBoard beside the JSONL
     report: Any = None  # (stage, done, total) -> None
+    world: World = SOLO
 
 
 def _seed_of(seed: int, stage: str, step: int) -> int:
@@ -91,9 +95,16 @@ class StageRun:
         self, stage: Stage, source: WindowSource, validation: WindowSource | None, how: Training, fabric: Fabric
     ):
         self.stage, self.how, self.fabric = stage, how, fabric
+        self.world = how.world
+        if stage.windows.batch < self.world.size:
+            raise DyadbenchError(
+                f"stage {stage.name!r} has batches of {stage.windows.batch}, too few rows for {self.world.size} processes"
+            )
         self.source, self.validation = source, validation
         self.folder = how.folder / stage.name
         self.module: nn.Module = stage.module.to(fabric.device)
+        if self.world.size > 1:
+            self.module.load_state_dict(self.world.share(_module_tensors(self.module)))
         self.optimisers = {
             spec.name: torch.optim.AdamW(
                 list(spec.parameters), lr=spec.lr, betas=spec.betas, weight_decay=spec.weight_decay
@@ -110,7 +121,7 @@ class StageRun:
         if self._finished():
             return self._read_summary()
         self._resume()
-        if self.how.track:
+        if self.how.track and self.world.first:
             from tensorboardX import SummaryWriter
 
             self._tracker = SummaryWriter(str(self.folder / "tensorboard"))
@@ -150,26 +161,26 @@ class StageRun:
         for part in range(stage.accumulate):
             seed = _seed_of(self.how.seed, stage.name, self.step * stage.accumulate + part)
             rng = np.random.Generator(np.random.Philox(seed))
-            torch.manual_seed(seed + self.fabric.global_rank)
+            torch.manual_seed(seed + self.world.rank)
             batch = self.source.draw(stage.windows, rng, device, self.step, self.step / stage.steps)
-            batch = share(batch, self.fabric.global_rank, self.fabric.world_size)
+            batch = share(batch, self.world.rank, self.world.size)
             with self.fabric.autocast():
                 loss = stage.loss(batch)
             self._demand_finite(loss, batch)
-            self._accumulate(loss, grads)
+            self._accumulate(loss, grads, len(batch.clips) * self.world.size / stage.windows.batch)
             for name, value in [*loss.total.items(), *loss.log.items()]:
                 totals[name] = totals.get(name, 0.0) + _number(value) / stage.accumulate
         self._apply(grads)
         totals["loss"] = sum(totals[spec.name] for spec in stage.optimisers)
         return totals
 
-    def _accumulate(self, loss: Loss, grads: dict[str, list[Tensor | None]]) -> None:
-        """Each optimiser gets the gradient of its own loss and of no other."""
+    def _accumulate(self, loss: Loss, grads: dict[str, list[Tensor | None]], weight: float) -> None:
+        """Each optimiser gets the gradient of its own loss and of no other. `weight`: this process's rows to the mean's."""
         specs = self.stage.optimisers
         for i, spec in enumerate(specs):
             wanted = [p for p in spec.parameters if p.requires_grad]
             found = torch.autograd.grad(
-                loss.total[spec.name] / self.stage.accumulate,
+                loss.total[spec.name] * weight / self.stage.accumulate,
                 wanted,
                 retain_graph=i + 1 < len(specs),
                 allow_unused=True,
@@ -182,9 +193,7 @@ class StageRun:
     def _apply(self, grads: Mapping[str, list[Tensor | None]]) -> None:
         for spec in self.stage.optimisers:
             wanted = [p for p in spec.parameters if p.requires_grad]
-            for parameter, grad in zip(wanted, grads[spec.name], strict=True):
-                if grad is not None and self.fabric.world_size > 1:
-                    grad = self.fabric.all_reduce(grad, reduce_op="mean")  # type: ignore[assignment]
+            for parameter, grad in zip(wanted, self._averaged(wanted, grads[spec.name]), strict=True):
                 parameter.grad = grad
             if self.stage.clip_norm:
                 nn.utils.clip_grad_norm_(wanted, self.stage.clip_norm)
@@ -197,6 +206,21 @@ class StageRun:
                     kept.lerp_(value.detach().to(kept.device), 1 - self.stage.ema)
                 else:
                     kept.copy_(value)
+
+    def _averaged(self, parameters: list[Tensor], grads: list[Tensor | None]) -> list[Tensor | None]:
+        """Over processes, in one message. What one process's draw left unused may have a gradient in another."""
+        if self.world.size == 1:
+            return grads
+        used = torch.tensor([float(grad is not None) for grad in grads], device=self.fabric.device)
+        used = self.fabric.all_reduce(used, reduce_op="sum")  # type: ignore[assignment]
+        filled = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)]
+        flat = self.fabric.all_reduce(torch.cat([grad.flatten() for grad in filled]), reduce_op="mean")
+        assert isinstance(flat, Tensor)
+        parts = flat.split([grad.numel() for grad in filled])
+        return [
+            part.view_as(grad) if known else None
+            for part, grad, known in zip(parts, filled, used.tolist(), strict=True)
+        ]
 
     def _demand_finite(self, loss: Loss, batch: WindowBatch) -> None:
         for name, value in loss.total.items():
@@ -228,7 +252,7 @@ class StageRun:
                 for name, value in values.items():
                     sums[name] = sums.get(name, 0.0) + _number(value)
                 count += 1
-        metrics = {name: value / count for name, value in sums.items()}
+        metrics = self.world.share({name: value / count for name, value in sums.items()})
         self._keep_best(metrics)
         if held is not None:
             self.module.load_state_dict(held)
@@ -253,7 +277,7 @@ class StageRun:
     # --- on disk ----------------------------------------------------------------------------------------
 
     def _log(self, row: Mapping[str, Any]) -> None:
-        if self.fabric.global_rank != 0:
+        if not self.world.first:
             return
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file:
@@ -264,7 +288,7 @@ class StageRun:
 
     def _checkpoint(self) -> None:
         """One file: weights, averages, the best so far, optimiser moments; the step is in the metadata."""
-        if self.fabric.global_rank != 0:
+        if not self.world.first:
             return
         tensors = {f"module.{k}": v for k, v in _module_tensors(self.module).items()}
         for prefix, weights in (("ema", self.average), ("best", self.best.weights)):
@@ -276,12 +300,17 @@ class StageRun:
         facts = {"step": self.step, "best": self.best.value, "best_step": self.best.step, "stale": self.best.stale}
         atomic_write(self.folder / "checkpoint.safetensors", save_tensors(tensors, {"facts": json.dumps(facts)}))
 
+    def _read(self, path: Path) -> bytes | None:
+        """A file as the first process finds it, or None: the others' view of a shared file system may be older."""
+        return self.world.share(path.read_bytes() if self.world.first and path.exists() else None)
+
     def _resume(self) -> None:
         path = self.folder / "checkpoint.safetensors"
-        if not path.exists():
-            (self.folder / "metrics.jsonl").unlink(missing_ok=True)
+        data = self._read(path)
+        if data is None:
+            if self.world.first:
+                (self.folder / "metrics.jsonl").unlink(missing_ok=True)
             return
-        data = path.read_bytes()
         try:
             tensors = load_tensors(data)
         except SafetensorError:
@@ -298,7 +327,8 @@ class StageRun:
         for name, optimiser in self.optimisers.items():
             _restore_optimiser(f"optim.{name}", optimiser, tensors)
         self.step = int(facts["step"])
-        self._drop_log_after(self.step)
+        if self.world.first:
+            self._drop_log_after(self.step)
 
     def _drop_log_after(self, step: int) -> None:
         path = self.folder / "metrics.jsonl"
@@ -311,10 +341,10 @@ class StageRun:
             atomic_write(path, "".join(row + "\n" for row in rows))
 
     def _finished(self) -> bool:
-        path = self.folder / "weights.safetensors"
-        if not path.exists():
+        data = self._read(self.folder / "weights.safetensors")
+        if data is None:
             return False
-        self.module.load_state_dict(load_tensors(path.read_bytes()))
+        self.module.load_state_dict(load_tensors(data))
         return True
 
     def _finish(self, metrics: Mapping[str, float]) -> None:
@@ -322,15 +352,18 @@ class StageRun:
         if chosen is not None:
             self.module.load_state_dict(chosen)
         self.module.eval()
-        if self.fabric.global_rank == 0:
+        if self.world.size > 1:  # buffers that each process counted for itself
+            self.module.load_state_dict(self.world.share(_module_tensors(self.module)))
+        if self.world.first:
             summary = {"steps": self.step, "best_step": self.best.step, "validation": dict(metrics)}
             atomic_write(self.folder / "summary.json", json.dumps(summary, sort_keys=True))
             atomic_write(self.folder / "weights.safetensors", save_tensors(_module_tensors(self.module)))
             (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
-        self.fabric.barrier()
+        self.world.wait()
 
     def _read_summary(self) -> dict[str, float]:
-        return dict(json.loads((self.folder / "summary.json").read_text())["validation"])
+        data = self._read(self.folder / "summary.json")
+        return dict(json.loads(data or b"{}")["validation"])
 
 
 def _number(value: Any) -> float:
@@ -342,6 +375,16 @@ def _metadata(data: bytes) -> dict[str, str]:
     return dict(json.loads(data[8 : 8 + size])["__metadata__"])
 
 
+def _alone(how: Training) -> Fabric:
+    accelerator, _, index = how.device.partition(":")
+    return Fabric(
+        accelerator=accelerator,
+        devices=[int(index)] if index and accelerator == "cuda" else 1,
+        precision=how.precision,  # type: ignore[arg-type]
+        plugins=[LightningEnvironment()],  # one process, whatever allocation of a cluster it was started in
+    )
+
+
 def fit(
     component: Trainable, data: TrainData, specs: Mapping[str, AudioSpec], how: Training
 ) -> dict[str, dict[str, float]]:
@@ -349,14 +392,7 @@ def fit(
 
     Raises NonFiniteLoss, or DyadbenchError where a checkpoint is damaged or a selection metric does not exist.
     """
-    accelerator, _, index = how.device.partition(":")
-    fabric = Fabric(
-        accelerator=accelerator,
-        devices=[int(index)] if index and accelerator == "cuda" else how.processes,
-        precision=how.precision,  # type: ignore[arg-type]
-    )
-    if how.processes > 1:
-        fabric.launch()
+    fabric = how.world.fabric or _alone(how)
     sources: dict[tuple[str, tuple[str, ...]], WindowSource] = {}
 
     def source(split: str, audio: tuple[str, ...]) -> WindowSource:

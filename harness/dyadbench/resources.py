@@ -1,0 +1,40 @@
+"""What a batch job asks for: the [slurm] table of a matrix file."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import BeforeValidator, Field
+
+from dyadbench.api import Config
+
+TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?")
+
+
+def _minutes(value: object) -> object:
+    """60, "1:00:00" or "1-00:00:00" (days) -> minutes; other text is left for the validator to refuse."""
+    found = TIME.fullmatch(value) if isinstance(value, str) else None
+    if not found:
+        return value
+    days, first, second, third = (int(part or 0) for part in found.groups())
+    if found[4] is None and found[1] is None:
+        return first + (second > 0)  # MM:SS, as Slurm reads it
+    return days * 1440 + first * 60 + second + (third > 0)
+
+
+class Slurm(Config):
+    """Resources of one job. `gpus`, `cpus` and the number of tasks are of one node; what is None is left to the site."""
+
+    partition: str | None = None
+    time: Annotated[int, BeforeValidator(_minutes), Field(ge=1)] = 240  # minutes; a longer cell is requeued and goes on
+    gpus: int = Field(0, ge=0)  # each device of the cell gets so many
+    cpus: int = Field(1, ge=1)  # each device of the cell
+    memory: str | None = Field(None, pattern=r"^\d+[KMGT]?$")  # of the node, as Slurm writes it: "16G"
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    options: dict[str, str | int | bool] = {}  # further sbatch options by their long name
+    setup: tuple[str, ...] = ()  # shell lines before the job, such as "module load cuda"
+    jobs: int = Field(200, ge=1)  # in the queue at once
+    warn: int = Field(90, ge=1)  # seconds before its end that a job is told to requeue itself
