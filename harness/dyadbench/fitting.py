@@ -43,7 +43,9 @@ def fit_component(
             report(f"fit {part.name}", 0, 1)
             with host.blame(kind, part.name, "fit"):
                 if isinstance(component, Trainable):
-                    _timed(stage, component, lambda: _train(component, data(), setup, stage.folder, report, world), world)
+                    _timed(
+                        stage, component, lambda: _train(component, data(), setup, stage.folder, report, world), world
+                    )
                 elif world.first:
                     _timed(stage, component, lambda: component.fit(data()), world)
             world.wait()

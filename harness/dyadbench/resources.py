@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
@@ -28,13 +29,13 @@ class Slurm(Config):
 
     partition: str | None = None
     time: Annotated[int, BeforeValidator(_minutes), Field(ge=1)] = 240  # minutes; a longer cell is requeued and goes on
-    gpus: int = Field(0, ge=0)  # each device of the cell gets so many
-    cpus: int = Field(1, ge=1)  # each device of the cell
-    memory: str | None = Field(None, pattern=r"^\d+[KMGT]?$")  # of the node, as Slurm writes it: "16G"
+    gpus: int = Field(default=0, ge=0)  # each device of the cell gets so many
+    cpus: int = Field(default=1, ge=1)  # each device of the cell
+    memory: str | None = Field(default=None, pattern=r"^\d+[KMGT]?$")  # of the node, as Slurm writes it: "16G"
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
-    options: dict[str, str | int | bool] = {}  # further sbatch options by their long name
+    options: Mapping[str, str | int | bool] = {}  # further sbatch options by their long name
     setup: tuple[str, ...] = ()  # shell lines before the job, such as "module load cuda"
-    jobs: int = Field(200, ge=1)  # in the queue at once
-    warn: int = Field(90, ge=1)  # seconds before its end that a job is told to requeue itself
+    jobs: int = Field(default=200, ge=1)  # in the queue at once
+    warn: int = Field(default=90, ge=1)  # seconds before its end that a job is told to requeue itself

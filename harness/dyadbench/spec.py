@@ -55,7 +55,7 @@ class MethodSpec(Config):
     seeds: tuple[int, ...] | None = None  # overrides the matrix: one seed is enough where nothing is random
     tokenizer: Mapping[str, Any] | None = None
     predictor: Mapping[str, Any] | None = None
-    devices: int = Field(1, ge=1)  # GPUs, or processes on CPUs, that one cell trains and samples on
+    devices: int = Field(default=1, ge=1)  # GPUs, or processes on CPUs, that one cell trains and samples on
     settings: Mapping[str, Any] = {}  # dotted overrides: {"predictor.layers": 4}
 
 

@@ -71,7 +71,7 @@ def join(device: str, processes: int) -> World:
             f"or a Slurm job of {processes} tasks on one node"
         )
     from lightning_fabric import Fabric
-    from lightning_fabric.strategies import DDPStrategy
+    from lightning_fabric.strategies.ddp import DDPStrategy
 
     fabric = Fabric(
         accelerator=device.partition(":")[0], devices=processes, strategy=DDPStrategy(timeout=PATIENCE)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 import time
 import traceback
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,6 +29,12 @@ from dyadbench.cli.common import (
 )  # fmt: skip
 
 
+class Engines(StrEnum):
+    inline = "inline"
+    local = "local"
+    slurm = "slurm"
+
+
 def run(
     matrix: Annotated[Path | None, typer.Argument(help="A matrix file (TOML).")] = None,
     benchmark: Annotated[list[str] | None, typer.Option("-b", "--benchmark", help="Instead of a matrix; repeatable.")] = None,
@@ -41,7 +49,11 @@ def run(
     device: Device = "cpu",
     threads: Threads = DEFAULT_THREADS,
     batch: Annotated[int, typer.Option(min=1, help="Clips sampled at once. Never changes a number.")] = 8,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which cells there are.")] = False,
+    on: Annotated[Engines, typer.Option("--on", help="Where cells run: here one by one, as processes here, as Slurm jobs.")] = Engines.inline,
+    slots: Annotated[int | None, typer.Option(min=1, help="With --on local: cells at once. Default: one a GPU, or as the cores allow.")] = None,
+    devices: Annotated[int | None, typer.Option(min=1, help="GPUs (or CPU processes) a cell trains on together. Default: the matrix's.")] = None,
+    timeout: Annotated[float | None, typer.Option(min=0.001, metavar="MINUTES", help="Give up on a cell after so long.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which cells there are, and with --on slurm what would be sent.")] = False,
     json: Json = False,
 ) -> None:  # fmt: skip
     """Fits, samples and scores every cell, and writes one record each. What is done is reused; a kill loses little."""
@@ -63,16 +75,26 @@ def run(
     if overrides:
         wanted = wanted.model_copy(update={"datasets": dict.fromkeys(wanted.benchmarks, overrides)})
     cells = cells_of(host, wanted)
-    if dry_run:
+    base = find_root(root)
+    names = {cell.dataset.name for cell in cells}
+    folders = data_folders(data, only=names.pop() if len(names) == 1 else None)
+    if dry_run and on is not Engines.slurm:
         if json:
             print_json([cell.model_dump(mode="json") for cell in cells])
         else:
             typer.echo("\n".join(cell.name for cell in cells))
         return
-    base = find_root(root)
-    names = {cell.dataset.name for cell in cells}
-    folders = data_folders(data, only=names.pop() if len(names) == 1 else None)
-    raise typer.Exit(_run(cells, host, base, find_home(home, base), folders, device, threads, batch, json))
+    from dyadbench.pipeline import Runtime
+
+    if on is Engines.slurm:
+        device, threads = "cuda" if wanted.slurm.gpus else device, wanted.slurm.cpus
+    runtime = Runtime(
+        home=find_home(home, base), data=folders, device=device, threads=threads, batch=batch, timeout=timeout
+    )
+    shares = {spec.name: devices or spec.devices for spec in wanted.method}
+    if on is Engines.inline and max(shares.values()) == 1:
+        raise typer.Exit(_run_here(cells, host, base, runtime, json))
+    raise typer.Exit(_run_away(cells, host, base, runtime, shares, wanted.slurm, on, slots, dry_run, json))
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -82,41 +104,89 @@ def _seeds(text: str) -> tuple[int, ...]:
         raise DyadbenchError(f"--seeds takes whole numbers separated by commas, not {text!r}") from None
 
 
-def _run(
-    cells: list[Any], host: Any, base: Path, home: Path, folders: dict[str, Path],
-    device: str, threads: int, batch: int, json: bool,
-) -> int:  # fmt: skip
-    from dyadbench.pipeline import Runtime, run_cells
+def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, json: bool) -> int:
+    from dyadbench.pipeline import run_cells
     from dyadbench.progress import stages
     from dyadbench.record import record_path, save_record
 
-    outcomes, failed = [], 0
-    started = time.monotonic()
+    tally = Tally(base, runtime.home, len(cells), json)
     with stages("") as report:
-        runtime = Runtime(home=home, data=folders, device=device, threads=threads, batch=batch, report=report)
-        for number, (cell, outcome) in enumerate(run_cells(cells, host, runtime), 1):
-            seconds = time.monotonic() - started
-            if isinstance(outcome, Exception):
-                failed += 1
-                _show_failure(cell, outcome, home)
-                outcomes.append({"cell": cell.name, "error": str(outcome)})
-                continue
-            path = record_path(base / "leaderboards", outcome)
-            save_record(outcome, path)
-            outcomes.append({"cell": cell.name, "record": str(path), "key": outcome.key})
-            if not json:
-                main = outcome.suites[cell.setting.suite].scores
-                shown = "  ".join(
-                    f"{name} {round(score.value, 4) + 0.0:.4f}"
-                    for name, score in list(main.items())[:3]
-                    if score.value is not None
-                )
-                print(f"[{number}/{len(cells)}] {cell.name}: {shown} ({seconds:.0f} s)", flush=True)
-    if json:
-        print_json(outcomes)
+        for cell, outcome in run_cells(cells, host, dataclasses.replace(runtime, report=report)):
+            if not isinstance(outcome, Exception):
+                save_record(outcome, record_path(base / "leaderboards", outcome))
+            tally.take(cell, outcome)
+    return tally.finish()
+
+
+def _run_away(
+    cells: list[Any], host: Any, base: Path, runtime: Any, devices: dict[str, int],
+    resources: Any, on: Engines, slots: int | None, dry_run: bool, json: bool,
+) -> int:  # fmt: skip
+    from dyadbench.engines.local import Local, slots_of
+    from dyadbench.engines.run import run_on, tickets_of
+    from dyadbench.engines.slurm import Slurm, preview
+    from dyadbench.engines.ticket import Engine
+
+    engine: Engine
+    if on is Engines.slurm:
+        Slurm.check()
+        engine = Slurm(resources)
     else:
-        print(f"{len(cells) - failed} of {len(cells)} cells recorded in {base / 'leaderboards' / 'records'}")
-    return 1 if failed else 0
+        most = max(devices.values())
+        pool = slots_of(runtime.device, runtime.threads, slots if on is Engines.local else most, most)
+        engine = Local(runtime.store, runtime.device, pool)
+    made = list(tickets_of(cells, host, runtime, base / "leaderboards", devices))
+    if dry_run:
+        assert isinstance(engine, Slurm)
+        typer.echo(preview(engine, [item for item in made if not isinstance(item, tuple)]))
+        return 0
+    tally = Tally(base, runtime.home, len(cells), json)
+    try:
+        for cell, outcome in run_on(engine, made):
+            tally.take(cell, outcome)
+    except KeyboardInterrupt:
+        if engine.detached:
+            print("dyadbench: the jobs go on without this run; the same command follows them again", file=sys.stderr)
+        raise
+    return tally.finish()
+
+
+class Tally:
+    """Outcomes as they are shown: a line each and a sum, or JSON at the end."""
+
+    def __init__(self, base: Path, home: Path, total: int, json: bool):
+        self.base, self.home, self.total, self.json = base, home, total, json
+        self.outcomes: list[dict[str, str]] = []
+        self.failed = 0
+        self.started = time.monotonic()
+
+    def take(self, cell: Any, outcome: Any) -> None:
+        from dyadbench.record import record_path
+
+        if isinstance(outcome, Exception):
+            self.failed += 1
+            _show_failure(cell, outcome, self.home)
+            self.outcomes.append({"cell": cell.name, "error": str(outcome)})
+            return
+        path = record_path(self.base / "leaderboards", outcome)
+        self.outcomes.append({"cell": cell.name, "record": str(path), "key": outcome.key})
+        if not self.json:
+            main = outcome.suites[cell.setting.suite].scores
+            shown = "  ".join(
+                f"{name} {round(score.value, 4) + 0.0:.4f}"
+                for name, score in list(main.items())[:3]
+                if score.value is not None
+            )
+            seconds = time.monotonic() - self.started
+            print(f"[{len(self.outcomes)}/{self.total}] {cell.name}: {shown} ({seconds:.0f} s)", flush=True)
+
+    def finish(self) -> int:
+        if self.json:
+            print_json(self.outcomes)
+        else:
+            done = self.total - self.failed
+            print(f"{done} of {self.total} cells recorded in {self.base / 'leaderboards' / 'records'}")
+        return 1 if self.failed else 0
 
 
 def _show_failure(cell: Any, error: Exception, home: Path) -> None:

@@ -1,0 +1,153 @@
+"""What a job does: one cell, from its canonical JSON to its record, which it writes itself.
+
+    python -m dyadbench.engines.job CELL_JSON ORDER_JSON
+
+or the same under torchrun, or as the tasks of a Slurm job, where the order says so many processes. Whoever started it may
+be gone by the end. What it is at, and how it ended, is in `status.json` of the cell's folder in the store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dyadbench.api import Config, DyadbenchError
+from dyadbench.deadline import limit
+from dyadbench.holder import holder_of
+from dyadbench.host import Host
+from dyadbench.pipeline import CellRun, Runtime, open_dataset
+from dyadbench.record import Record, load_record, record_path, save_record
+from dyadbench.spec import Cell
+from dyadbench.store import Stage, Store
+from dyadbench.world import join
+
+STATUS = "status.json"
+STATUS_SECONDS = 1.0  # at most one write in so much time
+
+
+class Order(Config):
+    """Where and with what a cell runs; nothing in it may change a number."""
+
+    key: str  # of the cell, as whoever sent it computed it
+    home: Path
+    leaderboards: Path
+    data: Mapping[str, Path] = {}
+    device: str = "cpu"
+    processes: int = 1
+    threads: int = 1
+    batch: int = 8
+    timeout: float | None = None
+
+
+class Status:
+    """The job's own word on how it stands, in a file that anyone may read at any time."""
+
+    def __init__(self, stage: Stage):
+        self._stage, self._written = stage, 0.0
+        self._facts: dict[str, Any] = {"state": "running", "holder": str(holder_of(os.getpid()))}
+        self._name, self._begun, self._first = "", 0.0, 0
+
+    def report(self, name: str, done: int, total: int) -> None:
+        """A pipeline's progress; the time left is the stage's, at its own speed."""
+        now, short = time.monotonic(), name.split(" loss ")[0]
+        if short != self._name:
+            self._name, self._begun, self._first = short, now, done
+        if now - self._written < STATUS_SECONDS:
+            return
+        self._written = now
+        moved = done - self._first
+        left = (total - done) * (now - self._begun) / moved if moved > 0 else None
+        self._write(stage=name, done=done, total=total, left=None if left is None else round(left))
+
+    def end(self) -> None:
+        self._write(state="done")
+
+    def fail(self, error: Exception) -> None:
+        """The first process to fail is the one to hear: when it ends, the others lose their connection to it."""
+        kept = self._stage.read_json(STATUS) or {}
+        if kept.get("state") != "failed":
+            self._write(
+                state="failed", error=str(error) or type(error).__name__, wrong=isinstance(error, DyadbenchError)
+            )
+
+    def _write(self, **facts: Any) -> None:
+        self._facts |= facts
+        self._stage.write_json(STATUS, self._facts)
+
+
+def existing_record(run: CellRun, leaderboards: Path) -> Record | None:
+    """The record on disk, where it is what this cell gives."""
+    path = record_path(leaderboards, run.cell)
+    if not path.exists():
+        return None
+    try:
+        record = load_record(path)
+    except DyadbenchError:
+        return None  # cut short or of another program: measured again
+    return record if run.gives(record) else None
+
+
+def run_job(cell_json: str, order_json: str) -> None:
+    """Runs the cell, unless its record is there. What went wrong is raised, and is in the status for those who wait."""
+    cell, order = Cell.model_validate(json.loads(cell_json)), Order.model_validate_json(order_json)
+    status = Status(Store(order.home / "store").stage("cell", order.key))
+    try:
+        with limit(order.timeout, cell.name):
+            _work(cell, order, status)
+    except Exception as error:
+        status.fail(error)
+        raise
+
+
+def _work(cell: Cell, order: Order, status: Status) -> None:
+    world = join(order.device, order.processes)
+    report = status.report if world.first else _silent
+    device = order.device if world.fabric is None else str(world.fabric.device)
+    runtime = Runtime(
+        home=order.home, data=dict(order.data), device=device, threads=order.threads, batch=order.batch,
+        report=report, world=world,
+    )  # fmt: skip
+    host = Host()
+    if not world.first:
+        world.wait()  # the first one may have to generate the data
+    run = CellRun(cell, host, runtime, open_dataset(host, cell.dataset, runtime))
+    if world.first:
+        world.wait()
+    if run.key != order.key:
+        raise DyadbenchError(
+            f"{cell.name} is another cell here: its data or this program differ from where it was sent"
+        )
+    with world.claim(runtime.store, "cell", run.key):
+        if world.share(existing_record(run, order.leaderboards) is not None):
+            pass  # another run was quicker
+        elif world.first:
+            report("start", 0, 1)
+            save_record(run.run(), record_path(order.leaderboards, cell))
+        else:
+            run.generate(run.spaces)
+    if world.first:
+        status.end()
+
+
+def _silent(stage: str, done: int, total: int) -> None:
+    """The first process speaks for all."""
+
+
+def main() -> None:
+    if len(sys.argv) != 3:
+        raise SystemExit("usage: python -m dyadbench.engines.job CELL_JSON ORDER_JSON")
+    try:
+        run_job(sys.argv[1], sys.argv[2])
+    except Exception:
+        traceback.print_exc()
+        raise SystemExit(1) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""`--on local`: every cell a process of this machine, on devices from a pool of slots.
+
+A slot is a device index. Who has it is written down beside the others, so that two runs, or a run that was killed and
+started again, never give one device to two cells.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from dyadbench.api import DyadbenchError
+from dyadbench.engines.ticket import Ticket
+from dyadbench.holder import Holder, holder_of, read_holder
+from dyadbench.spec import key_of
+from dyadbench.store import Store, atomic_write
+
+GRACE_SECONDS = 10.0  # between asking a process to end and ending it
+
+
+def visible_gpus() -> list[str]:
+    """The GPUs this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [part.strip() for part in named.split(",") if part.strip()]
+    import torch
+
+    return [str(index) for index in range(torch.cuda.device_count())]
+
+
+def slots_of(device: str, threads: int, wanted: int | None, most: int) -> list[str]:
+    """The device indices of the pool: GPUs, or as many CPU processes as the cores allow (`most`: of one cell)."""
+    if device.startswith("cuda"):
+        found = [device.partition(":")[2]] if ":" in device else visible_gpus()
+        return found[: wanted or None]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return [str(index) for index in range(wanted or max(most, cores // threads))]
+
+
+class Local:
+    name, detached = "local", False
+
+    def __init__(self, store: Store, device: str, slots: Sequence[str]):
+        self._store, self._cuda, self._slots = store, device.startswith("cuda"), list(slots)
+        self.most = len(self._slots)
+        self._pool = key_of("slots", host=socket.gethostname(), device=device.partition(":")[0])
+        self._children: dict[int, subprocess.Popen[bytes]] = {}
+
+    def submit(self, ticket: Ticket) -> dict[str, Any] | None:
+        wanted = ticket.order.processes
+        if wanted > len(self._slots):
+            raise DyadbenchError(
+                f"{ticket.cell.name} asks for {wanted} devices and there are {len(self._slots)}; lower `devices`, or give --slots"
+            )
+        with self._store.claim("slots", self._pool) as pool:
+            free = [slot for slot in self._slots if not _taken(pool.folder / f"{slot}.json")][:wanted]
+            if len(free) < wanted:
+                return None
+            holder = holder_of(self._start(ticket, free))
+            for slot in free:
+                atomic_write(pool.folder / f"{slot}.json", json.dumps(asdict(holder)))
+        return {"engine": self.name, "holder": asdict(holder), "slots": free}
+
+    def _start(self, ticket: Ticket, slots: Sequence[str]) -> int:
+        order = ticket.order
+        launcher = [sys.executable]
+        if order.processes > 1:
+            launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(order.processes)]
+        command = [*launcher, "-m", "dyadbench.engines.job", ticket.cell.json_text(), order.model_dump_json()]
+        env = os.environ | {"OMP_NUM_THREADS": str(order.threads)}
+        if self._cuda:
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(slots)
+        with ticket.log.open("ab") as log:
+            child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True)  # fmt: skip
+        self._children[child.pid] = child
+        return child.pid
+
+    def states(self, tickets: list[Ticket]) -> dict[str, str]:
+        for child in self._children.values():
+            child.poll()  # lets go of those that ended
+        living = {}
+        for ticket in tickets:
+            holder = _holder(ticket)
+            if holder is not None and not holder.gone():
+                slots = ", ".join(ticket.job["slots"])
+                living[ticket.run.key] = f"running on {'GPU' if self._cuda else 'slot'} {slots}"
+        return living
+
+    def ending(self, ticket: Ticket) -> str:
+        holder = _holder(ticket)
+        child = self._children.get(holder.pid) if holder else None
+        code = child.poll() if child else None
+        if code is not None and code < 0:
+            return f"was ended by {signal.Signals(-code).name}"
+        return "ended early" if code is None else f"ended with exit status {code}"
+
+    def stop(self, ticket: Ticket) -> None:
+        holder = _holder(ticket)
+        if holder is None:
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(holder.pid, number)
+            until = time.monotonic() + GRACE_SECONDS
+            while time.monotonic() < until:
+                self.states([])
+                if holder.gone():
+                    return
+                time.sleep(0.05)
+
+
+def _holder(ticket: Ticket) -> Holder | None:
+    try:
+        return Holder(**ticket.job["holder"])
+    except (KeyError, TypeError):
+        return None
+
+
+def _taken(path: Path) -> bool:
+    holder = read_holder(path)
+    return holder is not None and not holder.gone()
