@@ -157,9 +157,11 @@ def official_offsets(x: Tensor, y: Tensor) -> Tensor:
     if x.shape[1] < LAG + 4:
         return _each(x, y, react.official_offset)
     x, y = x.float(), y.float()
-    bad = _undefined(x, y).any(2) | (x.isnan() | y.isnan()).any(2).any(1, keepdim=True)
+    bad = _undefined(x, y).any(2)
     found = (LAG - bad.int().argmax(1)).abs().double()
-    left = torch.nonzero(~bad.any(1))[:, 0]
+    whole = x.isfinite().all(2).all(1) & y.isfinite().all(2).all(1)
+    found[~whole] = _each(x[~whole], y[~whole], react.official_offset)
+    left = torch.nonzero(whole & ~bad.any(1))[:, 0]
     if not len(left):
         return found
     x, y = x[left], y[left]
