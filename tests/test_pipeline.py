@@ -13,7 +13,7 @@ from dyadbench.conform import TinyCorpus
 from dyadbench.host import Host, PluginError
 from dyadbench.leaderboard import make_table
 from dyadbench.pipeline import CellRun, Runtime
-from dyadbench.spec import Cell, MethodSpec, Part, method_parts
+from dyadbench.spec import Cell, MethodSpec, Part, make_cell, method_parts
 from dyadbench.split import Split
 
 HOST = Host()
@@ -76,6 +76,17 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
     calls: list[str] = []
     _emotion(_run(tmp_path, report=lambda stage, done, total: calls.append(stage)))
     assert calls == []
+
+
+def test_what_only_sampling_reads_is_not_trained_again(tmp_path: Path) -> None:
+    def run(**settings: object) -> CellRun:
+        spec = MethodSpec(name="dense-fsq", preset="smoke", settings=settings)
+        cell = make_cell(HOST, "simdyad-clear-react-online", spec, 0)
+        return CellRun(cell, HOST, Runtime(home=tmp_path), ToyDataset())
+
+    plain, cooler, other = run(), run(**{"predictor.temperature": 0.5}), run(**{"predictor.hide": 0.5})
+    assert cooler.fit_key == plain.fit_key != other.fit_key
+    assert len({r.generate_key for r in (plain, cooler, other)}) == 3
 
 
 def test_a_broken_array_of_a_killed_run_is_made_anew(tmp_path: Path) -> None:

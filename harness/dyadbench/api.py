@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict
 
@@ -44,9 +44,13 @@ class DyadbenchError(Exception):
 
 
 class Config(BaseModel):
-    """Base of every configuration: frozen, and a key it does not know is an error."""
+    """Base of every configuration: frozen, and a key it does not know is an error.
+
+    `sampling` names the fields that only `sample` reads: what was trained serves all their values.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+    sampling: ClassVar[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -82,13 +82,18 @@ class CellRun:
             "digest": self.dataset.digest,
             "seed": self.cell.seed,
         }
-        self.fit_key = key_of("fit", method=self.cell.identity(), **source)
+        method = self.cell.identity()
+        only = self.host.get("predictor", self.cell.predictor.name).config.sampling
+        config = method["predictor"]["config"]
+        method["predictor"]["config"] = {name: value for name, value in config.items() if name not in only}
+        drawn = {"sampling": {name: config[name] for name in sorted(only)}} if only else {}
+        self.fit_key = key_of("fit", method=method, **source)
         if self.cell.tokenizer is not None:  # shared by every predictor that stands on it
             tokenizer = {"tokenizer": self.cell.tokenizer.model_dump(mode="json")}
             self.tokenizer_key = key_of("fit", method=tokenizer, **source)
         self.readout_key = key_of("readout", version=READOUT, **{k: source[k] for k in ("dataset", "digest")})
         self.generate_key = key_of(
-            "generate", fit=self.fit_key, split=setting.split, samples=setting.samples, readout=READOUT
+            "generate", fit=self.fit_key, split=setting.split, samples=setting.samples, readout=READOUT, **drawn
         )
         self.setup = Setup(
             space=self.dataset.space,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -51,6 +51,8 @@ class LFQConfig(TokenizerConfig):
 
 class PredictorConfig(Config):
     """`crossmodal-ar`. Defaults are the released values (86.1 M parameters in mode "released")."""
+
+    sampling: ClassVar[frozenset[str]] = frozenset({"cache", "temperature", "top_k", "top_p"})
 
     mode: Literal["fixed", "released"] = "fixed"
     attention: Literal["window", "block-causal"] = "window"
@@ -105,7 +107,7 @@ PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "small": {
         "rotary": True, "dim": 64, "heads": 4, "layers": 1, "dropout": 0.0, "context": 40, "patch": 8, "gate_gain": 10.0,
-        "mask": 0.2, "hide": 0.25, "batch": 16, "contexts": 2, "steps": 1200, "lr": 4e-3, "warmup": 20, "cosine": True,
+        "mask": 0.2, "hide": 0.25, "batch": 64, "contexts": 2, "steps": 1200, "lr": 4e-3, "warmup": 20, "cosine": True,
         "weight_decay": 0.01, "validate_every": 0,
     },
     "smoke": {

@@ -6,7 +6,7 @@ VQ-VAE does (LM-Listener, 2308.10897), and what VQ-Diffusion does (2111.14822); 
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -49,6 +49,8 @@ class CausalTokenizerConfig(TokenizerConfig):
 
 class PredictorConfig(Config):
     """`token-diffusion`. Defaults are VQ-Diffusion's values in a denoiser of 12 layers of 512."""
+
+    sampling: ClassVar[frozenset[str]] = frozenset({"guidance", "sample_steps", "truncation"})
 
     # what is known of the speaker
     speaker: tuple[Modality, ...] = ("face", "differential", "audio")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -44,6 +44,8 @@ class TokenizerConfig(Config):
 
 class PredictorConfig(Config):
     """`patch-ar`. Defaults are the paper's values; the learning rate is our own, as the release's peaks at 2.2e-6."""
+
+    sampling: ClassVar[frozenset[str]] = frozenset({"temperature", "top_p"})
 
     audio: str = "auto"  # a feature's name, "auto" (mel-128, else mfcc-78, else the first) or "none"
     audio_slice: Literal["fixed", "released"] = "fixed"  # the release's loop takes rows from t, not t * rows a frame

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -69,6 +69,8 @@ class VQConfig(GRVQConfig):
 
 class PredictorConfig(Config):
     """`coarse-to-fine`. Depth and arg max are the paper's; the width is not stated there."""
+
+    sampling: ClassVar[frozenset[str]] = frozenset({"drawn", "smooth", "temperature", "top_k"})
 
     chunk: int = Field(0, ge=0)  # frames a chunk; 0 hears the whole clip
     ahead: int = Field(0, ge=0)  # with chunks: speaker frames heard after a chunk's first
