@@ -145,10 +145,15 @@ def _odd_ones_out(records: Sequence[Record], suite: str, columns: Sequence[Colum
     return usable, notes
 
 
+def usable_records(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> dict[str, list[Record]]:
+    """Method -> its records, of those that can stand in one table."""
+    return _by_method(_odd_ones_out(records, suite, columns)[0] if records else [])
+
+
 # --- tables ---------------------------------------------------------------------------------------------
 
 
-def _values(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> np.ndarray:
+def method_values(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> np.ndarray:
     """(S, N, C) per-clip values, NaN where undefined."""
     per_seed = [
         [[np.nan if v is None else v for v in record.suites[suite].per_clip[column.id]] for column in columns]
@@ -215,7 +220,7 @@ def make_table(records: Sequence[Record], suite: str, columns: Sequence[Column],
     rows: list[Row] = []
     if groups:
         names = list(groups)
-        boot = bootstrap([_values(groups[name], suite, columns) for name in names], first.sessions)
+        boot = bootstrap([method_values(groups[name], suite, columns) for name in names], first.sessions)
         if not boot.informative:
             notes.append("all clips are of one session, so no interval can be given")
         reasons = {name: _reason(groups[name], suite, columns, setting) for name in names}
@@ -376,11 +381,11 @@ def compare(
     records: Sequence[Record], a: str, b: str, suite: str, columns: Sequence[Column], extremes: int = 5
 ) -> Comparison:
     """Paired differences a - b on the same clips and draws; DyadbenchError names the methods there are."""
-    groups = _by_method(_odd_ones_out(records, suite, columns)[0] if records else [])
+    groups = usable_records(records, suite, columns)
     for name in (a, b):
         if name not in groups:
             raise DyadbenchError(f"there is no record of {name!r} here; there are: {', '.join(groups) or 'none'}")
-    values = [_values(groups[name], suite, columns) for name in (a, b)]
+    values = [method_values(groups[name], suite, columns) for name in (a, b)]
     first = groups[a][0]
     boot = bootstrap(values, first.sessions)
     differences, most = [], {}

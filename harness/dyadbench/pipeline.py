@@ -59,6 +59,29 @@ class Runtime:
         return lambda done, total: self.report(stage, done, total)
 
 
+@dataclass(frozen=True)
+class FitKeys:
+    """What a cell learns goes by these; `drawn` is what only sampling reads, which trains nothing anew."""
+
+    predictor: str
+    tokenizer: str  # "" where there is none
+    drawn: dict[str, Any]
+
+
+def fit_keys(cell: Cell, host: Host, digest: str) -> FitKeys:
+    """The keys of what `cell` learns on a data set with this digest."""
+    source = {"dataset": cell.dataset.model_dump(mode="json"), "digest": digest, "seed": cell.seed}
+    method = cell.identity()
+    only = host.get("predictor", cell.predictor.name).config.sampling
+    config = method["predictor"]["config"]
+    method["predictor"]["config"] = {name: value for name, value in config.items() if name not in only}
+    drawn = {"sampling": {name: config[name] for name in sorted(only)}} if only else {}
+    tokenizer = ""
+    if cell.tokenizer is not None:  # shared by every predictor that stands on it
+        tokenizer = key_of("fit", method={"tokenizer": cell.tokenizer.model_dump(mode="json")}, **source)
+    return FitKeys(key_of("fit", method=method, **source), tokenizer, drawn)
+
+
 def open_dataset(host: Host, part: Part, runtime: Runtime) -> Dataset:
     """The dataset of a cell, from the folder the runtime knows for it."""
     dataset: Dataset = host.build("dataset", part.name, part.config, root=runtime.folder_of(part.name))
@@ -77,21 +100,10 @@ class CellRun:
     def __post_init__(self) -> None:
         setting = self.cell.setting
         self.split = Split(self.dataset, setting.split)
-        source = {
-            "dataset": self.cell.dataset.model_dump(mode="json"),
-            "digest": self.dataset.digest,
-            "seed": self.cell.seed,
-        }
-        method = self.cell.identity()
-        only = self.host.get("predictor", self.cell.predictor.name).config.sampling
-        config = method["predictor"]["config"]
-        method["predictor"]["config"] = {name: value for name, value in config.items() if name not in only}
-        drawn = {"sampling": {name: config[name] for name in sorted(only)}} if only else {}
-        self.fit_key = key_of("fit", method=method, **source)
-        if self.cell.tokenizer is not None:  # shared by every predictor that stands on it
-            tokenizer = {"tokenizer": self.cell.tokenizer.model_dump(mode="json")}
-            self.tokenizer_key = key_of("fit", method=tokenizer, **source)
-        self.readout_key = key_of("readout", version=READOUT, **{k: source[k] for k in ("dataset", "digest")})
+        keys = fit_keys(self.cell, self.host, self.dataset.digest)
+        self.fit_key, self.tokenizer_key, drawn = keys.predictor, keys.tokenizer, keys.drawn
+        source = {"dataset": self.cell.dataset.model_dump(mode="json"), "digest": self.dataset.digest}
+        self.readout_key = key_of("readout", version=READOUT, **source)
         self.generate_key = key_of(
             "generate", fit=self.fit_key, split=setting.split, samples=setting.samples, readout=READOUT, **drawn
         )
@@ -314,6 +326,8 @@ class CellRun:
                 "simulated": self.dataset.simulated,
                 "normalisation": dict(self.dataset.normalisation()),
                 "split": self.cell.setting.split,
+                # Of real data it is the benchmark's own, and may name folders of this machine.
+                **({"config": dict(self.cell.dataset.config)} if self.dataset.simulated else {}),
             },
             clips=[clip.id for clip in self.split.clips],
             sessions=[clip.session for clip in self.split.clips],

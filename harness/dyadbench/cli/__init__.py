@@ -7,7 +7,7 @@ import sys
 import typer
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli import bench, check, compare, data, doctor, leaderboard, listing, run, score
+from dyadbench.cli import bench, check, compare, data, doctor, leaderboard, listing, report, run, score
 
 app = typer.Typer(
     name="dyadbench",
@@ -24,6 +24,7 @@ app.command("run")(run.run)
 app.command("score")(score.score)
 app.command("compare")(compare.compare)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("report")(report.report)
 app.add_typer(bench.app, name="bench")
 app.command("doctor")(doctor.doctor)
 

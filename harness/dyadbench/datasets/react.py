@@ -156,6 +156,16 @@ class ReactDataset:
             raise BadFile(f"{felt} has {len(emotion)} rows; {frames} are wanted")
         return Track(motion.astype(np.float32), np.ascontiguousarray(emotion[:frames]))
 
+    def voice(self, split: str, index: int) -> tuple[np.ndarray, int] | None:
+        """The speaker's (samples,) in [-1, 1] and their rate, mono; None where the recording is not there."""
+        path = audio_file(self.root, split, self._pairs_cached(split)[index][0])
+        if not path.exists():
+            return None
+        import soundfile
+
+        samples, rate = soundfile.read(str(path), always_2d=True)
+        return samples.mean(1), int(rate)
+
     def _audio(self, split: str, path: str, name: str) -> np.ndarray:
         feature = self._features[name]
         return cached(

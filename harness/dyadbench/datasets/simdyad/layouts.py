@@ -20,7 +20,7 @@ from dyadbench.datasets.check import write_sums
 from dyadbench.datasets.digest import MARK
 from dyadbench.datasets.neighbours import GLOBAL_NAME, INDEX_HEADER, INDEX_NAME
 from dyadbench.datasets.simdyad.config import GENERATOR, SimConfig
-from dyadbench.datasets.simdyad.dyads import SPLITS, SimDyad, contexts, dyads, stream
+from dyadbench.datasets.simdyad.dyads import SPLITS, SimDyad, contexts, dyads, play, scripts_of, stream
 from dyadbench.datasets.simdyad.faces import to_deca, to_emotion, to_faceverse
 from dyadbench.datasets.simdyad.voice import RATE, synthesise
 
@@ -70,6 +70,15 @@ def _voice(config: SimConfig, dyad: SimDyad, who: int) -> np.ndarray:
     verbal = [event for event in person.reactions if event.kind == "verbal"]
     rng = stream(config, dyad.split, dyad.context, who, "voice")
     return synthesise(rng, person.script, verbal, person.style.pitch, config.seconds)
+
+
+def l2l_voice(folder: Path, video: int) -> tuple[np.ndarray, int]:
+    """The speaker's voice of a video that `write_l2l` wrote into `folder`, (samples,) in [-1, 1], and its rate."""
+    config = SimConfig.model_validate(json.loads((folder / MARK).read_text())["config"])
+    split, context = SPLITS[video // 1000], video % 1000 // 10
+    frames = int(config.seconds * 30) // WINDOW * WINDOW
+    dyad = play(config, split, context, 0, scripts_of(config, split, context), 30.0, frames)
+    return _voice(config, dyad, 0).astype(np.float64) / 32768, RATE
 
 
 def _events(dyad: SimDyad) -> dict[str, object]:

@@ -1,0 +1,39 @@
+"""`dyadbench report`: the offline site."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from dyadbench.cli.common import Data, Home, Json, Root, data_folders, find_home, find_root, print_json
+
+
+def report(
+    out: Annotated[Path | None, typer.Option("--out", help="Where the pages go. Default: leaderboards/site in the root.")] = None,
+    excerpts: Annotated[bool, typer.Option(help="Make faces and curves that the store has and no excerpt file holds.")] = True,
+    root: Root = None,
+    home: Home = None,
+    data: Data = None,
+    json: Json = False,
+) -> None:  # fmt: skip
+    """Builds the report: static pages that open from disk, without a server or a network."""
+    from dyadbench.host import Host
+    from dyadbench.pipeline import Runtime
+    from dyadbench.report.site import build_site
+
+    host = Host()
+    base = find_root(root)
+    target = out or base / "leaderboards" / "site"
+    columns = {entry.name: host.build("suite", entry.name, {}).columns for entry in host.entries("suite")}
+    runtime = Runtime(home=find_home(home, base), data=data_folders(data))
+    site = build_site(base, target, columns, runtime, host, make_excerpts=excerpts)
+    missing = {name: found.missing for name, found in site.excerpts.items() if found.missing}
+    if json:
+        print_json({"index": str(target / "index.html"), "missing": missing})
+        return
+    for benchmark, methods in missing.items():
+        for method, why in methods.items():
+            typer.echo(f"no face of {method} on {benchmark}: {why}", err=True)
+    typer.echo(f"report: {(target / 'index.html').resolve()}")

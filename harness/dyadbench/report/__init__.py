@@ -1,0 +1,1 @@
+"""The offline report: static pages made from records, claims and excerpts, and nothing else."""

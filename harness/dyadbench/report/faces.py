@@ -1,0 +1,110 @@
+"""From motion and emotion channels to the few parameters of the drawn face.
+
+A parameter is driven only where something says what a channel means: head rotation and DECA's jaw by their names,
+action units by theirs, and the expression coefficients of the simulated corpus by the generator's own mixing, undone by
+least squares. Expression coefficients of real data have no such key, so they move nothing, and the page says so.
+"""
+
+from __future__ import annotations
+
+import base64
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dyadbench.api import EMOTION_CHANNELS, Array, Dataset
+
+# What the player draws, in the order of its arrays; head rotations in radians, the rest 0 at rest and about 1 at full.
+DRAWN = (
+    "pitch", "yaw", "roll", "smile", "cheek", "brow", "frown", "jaw", "round", "press", "lid", "sadness", "blink", "gaze",
+)  # fmt: skip
+RANGE = np.array([1.0] * 3 + [2.0] * (len(DRAWN) - 3))  # +-, what an int8 spans
+UNITS = {  # action unit -> (drawn parameter, weight)
+    "AU1": ("brow", 0.6), "AU2": ("brow", 0.6), "AU4": ("frown", 0.9), "AU6": ("cheek", 0.9), "AU7": ("lid", 0.9),
+    "AU12": ("smile", 0.9), "AU15": ("sadness", 0.9), "AU23": ("press", 0.5), "AU24": ("press", 0.5),
+    "AU25": ("jaw", 0.25), "AU26": ("jaw", 0.5),
+}  # fmt: skip
+Drawn = NDArray[np.float64]  # (T, len(DRAWN))
+
+
+@dataclass(frozen=True)
+class FaceMap:
+    """How one data set's channels move the face. `inverse` (D', P) maps expression; None where nobody knows what it means."""
+
+    groups: dict[str, tuple[int, int]]
+    inverse: NDArray[np.float64] | None
+    note: str
+
+    def draw(self, motion: Array | None, emotion: Array | None) -> Drawn:
+        """(T, D) motion and (T, 25) emotion, either may be missing -> (T, P)."""
+        source = motion if motion is not None else emotion
+        assert source is not None
+        face = np.zeros((len(source), len(DRAWN)))
+        if motion is not None:
+            start, stop = self.groups["rotation"]
+            face[:, :3] = motion[:, start:stop]
+            if self.inverse is not None:
+                first, last = self.groups["expression"]
+                face += motion[:, first:last] @ self.inverse
+        if emotion is not None and (self.inverse is None or motion is None):
+            for unit, (name, weight) in UNITS.items():
+                face[:, DRAWN.index(name)] += weight * emotion[:, EMOTION_CHANNELS.index(unit)]
+        if motion is not None and "jaw" in self.groups:
+            face[:, DRAWN.index("jaw")] = motion[:, self.groups["jaw"][0]] / JAW_OPEN
+        return face
+
+
+JAW_OPEN = 0.2  # radians of DECA's jaw that draw a wide open mouth
+
+
+def _generator_inverse(outputs: int, seed: int, gain: float) -> NDArray[np.float64]:
+    """(outputs, P): the simulated corpus's mixing undone by least squares; latents that are not drawn are dropped."""
+    from dyadbench.datasets.simdyad.faces import INDEX, _mixing
+
+    undo = np.linalg.pinv(_mixing(outputs, seed) * gain)  # (outputs, latents)
+    inverse = np.zeros((outputs, len(DRAWN)))
+    for place, name in enumerate(DRAWN):
+        if name in INDEX:
+            inverse[:, place] = undo[:, INDEX[name]]
+    return inverse
+
+
+def face_map(dataset: Dataset) -> FaceMap:
+    """The map of a data set, by its motion space and by whether it was simulated."""
+    groups = {name: (start, stop) for name, (start, stop) in dataset.space.groups.items()}
+    jaw = " The jaw follows the jaw rotation." if "jaw" in groups else ""
+    if dataset.simulated:
+        seed, gain = (1, 0.8) if "jaw" in groups else (0, 0.6)
+        outputs = groups["expression"][1] - groups["expression"][0]
+        return FaceMap(
+            groups, _generator_inverse(outputs, seed, gain),
+            "Head: the three rotations. Face: the simulator's own channels (smile, brow, blink, ...), recovered from the "
+            f"expression coefficients by least squares.{jaw} Translation is not drawn.",
+        )  # fmt: skip
+    if dataset.has_emotion:
+        return FaceMap(
+            groups, None,
+            "Head: the three rotations. Face: the action units of the emotion channels, as they are (0 or 1 where a "
+            f"detector made them).{jaw} Expression coefficients have no known meaning one by one and move nothing; "
+            "neither blink nor gaze is drawn.",
+        )  # fmt: skip
+    return FaceMap(
+        groups, None,
+        f"Head: the three rotations.{jaw} Expression coefficients have no known meaning one by one and move nothing: "
+        "mouth corners, brows and lids stay at rest.",
+    )  # fmt: skip
+
+
+def pack(face: Drawn) -> str:
+    """(T, P) as base64 of int8, row by row: a hundredth of a radian, a sixtieth of a full smile."""
+    scaled = np.rint(np.clip(face / RANGE, -1, 1) * 127).astype(np.int8)
+    return base64.b64encode(scaled.tobytes()).decode()
+
+
+def unpack(text: str) -> Drawn:
+    """The inverse of `pack`, to within half a step. Raises ValueError for text that is not whole frames."""
+    raw = np.frombuffer(base64.b64decode(text, validate=True), np.int8)
+    if len(raw) % len(DRAWN):
+        raise ValueError(f"{len(raw)} values are not whole frames of {len(DRAWN)}")
+    return raw.reshape(-1, len(DRAWN)) / 127 * RANGE

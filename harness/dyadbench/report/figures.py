@@ -1,0 +1,214 @@
+"""Which pictures a benchmark or method page gets, each with the same numbers as text; data that is not there gives none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dyadbench.leaderboard import Row, Table
+from dyadbench.record import Record
+from dyadbench.report.excerpts import MethodExcerpt
+from dyadbench.report.pictures import Bar, Point, bars, histogram, lines, plain, scatter
+
+# Suite -> (how appropriate: smaller is better, how diverse).
+PLANES = {"react2024": ("FRDist", "FRDiv"), "react2024-official": ("FRDist", "FRDiv"), "l2l": ("P-FD.expression", "variation.expression")}  # fmt: skip
+HEADS = {"react2024": "FRDist", "l2l": "P-FD.expression"}  # what ablations are shown in, where the suite has it
+Records = Mapping[str, Sequence[Record]]  # method -> its seeds
+
+
+def figure(name: str, title: str, caption: str, picture: Any, header: Sequence[str], rows: Sequence[Sequence[Any]]) -> dict[str, Any]:  # fmt: skip
+    """A picture and the table that says the same."""
+    text = [[plain(v) if isinstance(v, float) else "" if v is None else str(v) for v in row] for row in rows]
+    return {"name": name, "title": title, "caption": caption, "svg": picture, "header": list(header), "rows": text}
+
+
+def _kind(row: Row) -> str:
+    if row.facts.get("sees_truth"):
+        return "oracle"
+    return "calibration" if row.calibration else "ranked" if row.rank is not None else "other"
+
+
+def appropriate_and_diverse(table: Table) -> dict[str, Any] | None:
+    """Every row of the main table in the plane of its suite, the real listeners' diversity as a level."""
+    if table.suite not in PLANES:
+        return None
+    x, y = PLANES[table.suite]
+    columns = {c["id"]: c for c in table.columns}
+    if x not in columns or y not in columns:
+        return None
+    rows = [
+        row for row in table.rows
+        if row.cells[x].value is not None and row.cells[y].value is not None and not row.method.startswith("random")
+    ]  # fmt: skip
+    if len(rows) < 2:
+        return None
+    points = [Point(row.method, row.cells[x].value or 0.0, row.cells[y].value or 0.0, _kind(row)) for row in rows]
+    target = rows[0].cells[columns[y]["target"]].value if columns[y]["target"] else None
+    picture = scatter(points, f"{y} against {x}", f"{x}: less is more appropriate", f"{y}: diversity", target=target)
+    text = [[n, p.label, p.x, p.y] for n, p in enumerate(points, 1)]
+    return figure(
+        "plane", "Diversity against appropriateness",
+        f"Left is closer to an appropriate listener; the dashed level is the diversity of the real ones. Stars see the truth "
+        f"(oracles), squares are calibration rows. Noise (random) is far outside and left out. {columns[x]['summary']}; {columns[y]['summary']}.",
+        picture, ["", "method", x, y], text,
+    )  # fmt: skip
+
+
+def _tokens(records: Sequence[Record], name: str) -> float | None:
+    """A token column, mean over seeds."""
+    scores = [record.suites["tokens"].scores[name].value for record in records if "tokens" in record.suites and name in record.suites["tokens"].scores]  # fmt: skip
+    known = [value for value in scores if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(scores) else None
+
+
+def rate_distortion(records: Records) -> dict[str, Any] | None:
+    """Reconstruction error against bits a second for every tokenizer; residual layers of one tokenizer are joined."""
+    points: list[Point] = []
+    joined: list[list[int]] = []
+    for method, found in records.items():
+        bits, error = _tokens(found, "bits-per-second"), _tokens(found, "motion-rmse")
+        if bits is None or error is None or bits <= 0:
+            continue
+        bits += _tokens(found, "position-bits-per-second") or 0.0
+        layers = int(found[0].measured.get("tokens", {}).get("residual", 1))
+        line = []
+        for n in range(1, layers):
+            partial = _tokens(found, f"motion-rmse.layers{n}")
+            if partial is not None:
+                line.append(len(points))
+                points.append(Point(f"{method}, {n} of {layers} layers", bits * n / layers, partial, "other"))
+        line.append(len(points))
+        points.append(Point(method, bits, error))
+        if len(line) > 1:
+            joined.append(line)
+    if len(points) < 2:
+        return None
+    picture = scatter(points, "Reconstruction error against bitrate", "bits a second", "root mean square error of motion", log_x=True, joined=joined)  # fmt: skip
+    rows = [[n, p.label, round(p.x), p.y] for n, p in enumerate(points, 1)]
+    return figure(
+        "rate", "Rate and distortion", "What each tokenizer costs and what it keeps of the test listeners; lower left is better. "
+        "Lines join the residual layers of one tokenizer; for sparse tokens the positions are paid for.",
+        picture, ["", "tokenizer of", "bit/s", "motion RMSE"], rows,
+    )  # fmt: skip
+
+
+def codebooks(records: Records) -> dict[str, Any] | None:
+    """How much of its codebook each tokenizer uses."""
+    rows = []
+    for method, found in records.items():
+        use, perplexity = _tokens(found, "utilisation"), _tokens(found, "perplexity")
+        if use is not None:
+            rows.append((method, use, perplexity, found[0].measured.get("tokens", {}).get("codes")))
+    if not rows:
+        return None
+    picture = bars([Bar(name, use, strong=True) for name, use, _, _ in rows], "Use of codebooks", "share of codes that occur")  # fmt: skip
+    return figure(
+        "codes", "Use of codebooks", "Share of each book's codes that occur on the test listeners, mean over books.",
+        picture, ["tokenizer of", "used", "perplexity", "codes in a book"], rows,
+    )  # fmt: skip
+
+
+def over_time(records: Records) -> dict[str, Any] | None:
+    """Error in consecutive parts of the clips, relative to the first."""
+    series: dict[str, tuple[list[float], list[float]]] = {}
+    for method, found in records.items():
+        curves = [curve for record in found if (curve := record.measured.get("error_over_time"))]
+        if not curves or found[0].calibration and method != "mismatched-listener":
+            continue
+        series[method] = (list(curves[0]["seconds"]), [float(v) for v in np.mean([c["error"] for c in curves], 0)])
+    if not series:
+        return None
+    picture = lines(series, "Error over time", "seconds into the clip", "root mean square error")
+    times = next(iter(series.values()))[0]
+    rows = [[n, name, *ys] for n, (name, (_, ys)) in enumerate(series.items(), 1)]
+    return figure(
+        "time", "Error over time", "A method that feeds on its own output may drift: error of the motion by time into the clip.",
+        picture, ["", "method", *(f"{t:g} s" for t in times)], rows,
+    )  # fmt: skip
+
+
+def ablations(table: Table) -> list[dict[str, Any]]:
+    """Methods that differ from another by a suffix, in one column with intervals."""
+    column = HEADS.get(table.suite)
+    column = column if column in {c["id"] for c in table.columns} else next((c["id"] for c in table.columns if c["ranked"]), None)  # fmt: skip
+    if column is None:
+        return []
+    found = []
+    names = [row.method for row in table.rows if not row.calibration]
+    for base in sorted(names):
+        family = sorted(
+            (row for row in table.rows if row.method == base or row.method.startswith(base + "-")),
+            key=lambda row: (row.method != base, row.method),
+        )
+        family = [row for row in family if row.cells[column].value is not None and not row.calibration]
+        if len(family) < 3 or any(base != other and base.startswith(other + "-") for other in names):
+            continue
+        shown = [Bar(r.method, r.cells[column].value or 0.0, r.cells[column].low, r.cells[column].high, r.method == base) for r in family]  # fmt: skip
+        rows = [[b.label, b.value, b.low, b.high] for b in shown]
+        found.append(figure(
+            f"ablation-{len(found)}", f"Variants of {base}", f"{column} with 95 % intervals; the first row is {base} itself.",
+            bars(shown, f"Variants of {base}", column), ["variant", column, "low", "high"], rows,
+        ))  # fmt: skip
+    return found
+
+
+def benchmark_figures(table: Table, records: Records) -> list[dict[str, Any]]:
+    """All pictures there is data for, in order."""
+    found = [appropriate_and_diverse(table), rate_distortion(records), codebooks(records), over_time(records)]
+    return [one for one in [*found, *ablations(table)] if one is not None]
+
+
+# --- method pages -------------------------------------------------------------------------------------------
+
+
+def distribution(record_group: Sequence[Record], suite: str, column: Mapping[str, Any]) -> dict[str, Any] | None:
+    """How one column's per-clip values are spread, seeds averaged."""
+    values = np.array(
+        [[np.nan if v is None else v for v in r.suites[suite].per_clip[column["id"]]] for r in record_group]
+    )
+    with np.errstate(all="ignore"):
+        mean = np.array([np.nan if np.isnan(clip).all() else np.nanmean(clip) for clip in values.T])
+    known = mean[np.isfinite(mean)]
+    if len(known) < 8 or np.ptp(known) < 1e-12:
+        return None
+    quantiles = [float(q) for q in np.quantile(known, [0, 0.25, 0.5, 0.75, 1])]
+    name = column["id"]
+    return figure(
+        f"spread-{suite}-{name}", name, column["summary"], histogram(known.tolist(), f"{name} by clip", name),
+        ["clips", "least", "quarter", "median", "three quarters", "most"], [[len(known), *quantiles]],
+    )  # fmt: skip
+
+
+def curves(excerpt: MethodExcerpt | None) -> list[dict[str, Any]]:
+    """Training loss of every stage that was kept."""
+    found = []
+    for name, curve in (excerpt.curves if excerpt else {}).items():
+        pairs = [(float(s), float(v)) for s, v in zip(curve["step"], curve["loss"], strict=True) if s is not None and v is not None]  # fmt: skip
+        if len(pairs) < 2:
+            continue
+        steps, losses = [p[0] for p in pairs], [p[1] for p in pairs]
+        picture = lines({"loss": (steps, losses)}, f"Training loss, {name}", "step", "loss")
+        ends = [pairs[round(i * (len(pairs) - 1) / 4)] for i in range(5)]
+        found.append(figure(f"curve-{len(found)}", f"Training: {name}", "Loss of the first seed.", picture, ["step", "loss"], [[int(s), v] for s, v in ends]))  # fmt: skip
+    return found
+
+
+def group_errors(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, float]]]]:
+    """Errors of channel groups: columns named after a group, and what reconstruction kept of each."""
+    found: list[tuple[str, list[tuple[str, float]]]] = []
+    for suite in records[0].suites:
+        groups: dict[str, list[tuple[str, float]]] = {}
+        for name in records[0].suites[suite].scores:
+            head, dot, tail = name.partition(".")
+            values = [r.suites[suite].scores[name].value for r in records if suite in r.suites]
+            if dot and tail in ("expression", "rotation", "translation", "jaw") and None not in values:
+                groups.setdefault(head, []).append((tail, float(np.mean([v for v in values if v is not None]))))
+        found += [(f"{suite} {head}", values) for head, values in groups.items()]
+    for column in ("motion-rmse", "reconstruction"):
+        details = [r.suites["tokens"].scores[column].detail for r in records if "tokens" in r.suites and column in r.suites["tokens"].scores]  # fmt: skip
+        if details and details[0]:
+            means = [(name, float(np.mean([d[name] for d in details]))) for name in details[0]]
+            found.append((f"tokenizer {column}", means))
+    return found

@@ -1,0 +1,211 @@
+"""What templates are given: plain dictionaries of text, worked out from tables, records and claims."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dyadbench.claims import Claim
+from dyadbench.leaderboard import Cell, Row, Table
+from dyadbench.record import Record, slug
+from dyadbench.render import ARROWS, lookahead_text, number, rank_text
+
+BETTER = {"max": "more is better", "min": "less is better", "match": "closest to its target is better"}
+
+
+def page_name(kind: str, name: str) -> str:
+    """A file name for anything that has a page; names that a file cannot carry get a hash, so that none collide."""
+    safe = slug(name)
+    if safe != name:
+        safe = f"{safe[:40]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
+    return f"{kind}-{safe}.html" if kind else f"{safe}.html"
+
+
+def record_link(record: Record) -> str:
+    return f"records/{slug(record.benchmark)}/{slug(record.method)}/seed{record.seed}.json"
+
+
+def plain_name(name: str) -> str:
+    """How printed and registered names are held together: letters and digits only."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+# --- the table of one suite ---------------------------------------------------------------------------------
+
+
+def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
+    """One suite's table: header, rows with bars, published numbers."""
+    columns = [
+        {**column, "arrow": ARROWS[column["direction"]], "better": BETTER[column["direction"]]}
+        for column in table.columns
+        if not column["id"].endswith("_target")
+    ]
+    targets = _targets(table)
+    scales = {column["id"]: _scale(table, column["id"], targets.get(column["id"])) for column in columns}
+    printed = _printed(table)
+    rows = []
+    for row in table.rows:
+        cells = [cell_view(row.cells[c["id"]], c["digits"], scales[c["id"]], targets.get(c["id"])) for c in columns]
+        rows.append(
+            row_view(row, cells, records.get(row.method, ())) | {"printed": printed.get(plain_name(row.method), {})}
+        )
+    shown = [c["id"] for c in columns if any(c["id"] in row["printed"] for row in rows)]
+    return {
+        "suite": table.suite, "main": table.main, "columns": columns, "rows": rows, "notes": table.notes,
+        "targets": {name: number(value, _digits(table, name)) for name, value in targets.items()},
+        "printed_columns": shown, "published": published_view(table.claims, [c["id"] for c in table.columns]),
+    }  # fmt: skip
+
+
+def _digits(table: Table, name: str) -> int:
+    return int(next(column["digits"] for column in table.columns if column["id"] == name))
+
+
+def _targets(table: Table) -> dict[str, float]:
+    """Column -> the value to match, the same for every row."""
+    found = {}
+    for column in table.columns:
+        if column["direction"] == "match" and column["target"] != column["id"] and table.rows:
+            cell = table.rows[0].cells.get(column["target"])
+            if cell is not None and cell.value is not None:
+                found[column["id"]] = cell.value
+    return found
+
+
+def _scale(table: Table, column: str, target: float | None) -> tuple[float, float] | None:
+    """What a bar spans: the methods that are not calibration, and the target."""
+    values = [target] if target is not None else []
+    for row in table.rows:
+        cell = row.cells[column]
+        if not row.calibration:
+            values += [v for v in (cell.value, cell.low, cell.high) if v is not None]
+    return (min(values), max(values)) if len(set(values)) > 1 else None
+
+
+def cell_view(cell: Cell, digits: int, scale: tuple[float, float] | None, target: float | None) -> dict[str, Any]:
+    spans = cell.low is not None and cell.high is not None and cell.high - cell.low > 1e-9
+    view: dict[str, Any] = {
+        "text": number(cell.value, digits), "sort": cell.value, "best": cell.best, "undefined": cell.undefined,
+        "interval": f"{number(cell.low, digits)} to {number(cell.high, digits)}" if spans else "", "bar": None,
+    }  # fmt: skip
+    if scale and cell.value is not None:
+        low, high = scale
+
+        def place(value: float) -> float:
+            return round(100 * (value - low) / (high - low), 1)
+
+        ends = (cell.low, cell.high) if spans else (cell.value, cell.value)
+        first, last = max(place(ends[0]), -1.0), min(place(ends[1]), 101.0)  # type: ignore[arg-type]
+        if first <= 100 and last >= 0:
+            view["bar"] = {
+                "left": max(first, 0), "width": max(min(last, 100) - max(first, 0), 1.5),
+                "dot": place(cell.value) if 0 <= place(cell.value) <= 100 else None,
+                "target": None if target is None else place(target),
+            }  # fmt: skip
+    return view
+
+
+def row_view(row: Row, cells: list[dict[str, Any]], records: Sequence[Record]) -> dict[str, Any]:
+    speed, parameters = row.facts.get("realtime_factor"), row.facts.get("parameters")
+    kind = "calibration" if row.calibration else "ranked" if row.rank is not None else "unranked"
+    return {
+        "method": row.method, "page": page_name("method", row.method), "kind": kind, "rank": rank_text(row),
+        "rank_sort": row.rank if row.rank is not None else 1e6 + row.calibration, "reason": "" if row.calibration else row.reason,
+        "cells": cells, "seeds": len(row.seeds), "trained": learning(records),
+        "parameters": parameters, "parameters_text": f"{parameters:,}".replace(",", " ") if parameters else "",
+        "lookahead": lookahead_text(row), "lookahead_sort": 1e9 if row.facts.get("lookahead") is None else row.facts["lookahead"],
+        "speed": speed, "speed_text": f"{speed:,}".replace(",", " ") if speed else "",
+        "learning": LEARNING[learning(records)], "preset": row.facts.get("preset") or "", "plugin": row.facts.get("plugin", ""),
+        "records": [(record.seed, record_link(record)) for record in records],
+    }  # fmt: skip
+
+
+LEARNING = {"yes": "trained", "fitted": "fitted", "no": "nothing learnt"}
+
+
+def learning(records: Sequence[Record]) -> str:
+    """yes: by gradient descent; fitted: in one call (averages, regression, a bank of clips); no: nothing is learnt."""
+    measured = [record.measured for record in records]
+    if any("validation" in m or "tokenizer_validation" in m for m in measured):
+        return "yes"
+    return "fitted" if any(record.trained for record in records) else "no"
+
+
+# --- published numbers --------------------------------------------------------------------------------------
+
+
+def _printed(table: Table) -> dict[str, dict[str, list[Claim]]]:
+    """Plain method name -> column -> what was printed for it."""
+    found: dict[str, dict[str, list[Claim]]] = {}
+    for claim in table.claims:
+        found.setdefault(plain_name(claim.method), {}).setdefault(claim.column, []).append(claim)
+    return found
+
+
+def published_view(claims: Sequence[Claim], order: Sequence[str]) -> dict[str, Any] | None:
+    """Printed methods by printed metrics, every convention a numbered note."""
+    if not claims:
+        return None
+    groups: dict[tuple[str, str, str], dict[str, Claim]] = {}
+    for claim in claims:
+        groups.setdefault((claim.method, claim.split, claim.source), {})[claim.column] = claim
+    names = [c for c in order if any(c in found for found in groups.values())]
+    notes: list[str] = []
+    rows = []
+    for (method, split, source), found in groups.items():
+        values: list[tuple[str, int] | None] = []
+        for name in names:
+            claim = found.get(name)
+            if claim is None:
+                values.append(None)
+                continue
+            if claim.note not in notes:
+                notes.append(claim.note)
+            values.append((str(claim.value), notes.index(claim.note) + 1))
+        rows.append({"method": method, "split": split, "values": values, "source": source})
+    return {"columns": names, "rows": rows, "notes": notes}
+
+
+def sources_view(claims: Sequence[Claim]) -> list[dict[str, Any]]:
+    """Every transcribed source with its warning and grid."""
+    groups: dict[tuple[str, str], list[Claim]] = {}
+    for claim in claims:
+        groups.setdefault((claim.source, claim.warning), []).append(claim)
+    return [
+        {
+            "source": source,
+            "warning": warning,
+            "grid": published_view(found, list(dict.fromkeys(c.column for c in found))),
+        }
+        for (source, warning), found in groups.items()
+    ]
+
+
+# --- configuration ------------------------------------------------------------------------------------------
+
+
+def config_view(record: Record) -> list[tuple[str, list[tuple[str, str]]]]:
+    """Part -> its settings, flat, as text."""
+    view = []
+    for kind, part in sorted(record.method_config.items(), reverse=True):
+        settings = [(name, _text(value)) for name, value in sorted(_flat(part.get("config", {})).items())]
+        view.append((f"{kind}: {part.get('name', '')} (version {part.get('version', '?')})", settings))
+    return view
+
+
+def _flat(values: Mapping[str, Any], before: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{before}{key}.")
+        else:
+            flat[before + key] = value
+    return flat
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, list | tuple):
+        return ", ".join(_text(v) for v in value)
+    return {True: "yes", False: "no", None: "none"}.get(value, str(value)) if not isinstance(value, int | float) or isinstance(value, bool) else str(value)  # fmt: skip
