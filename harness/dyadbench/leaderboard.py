@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import Column, Config, DyadbenchError
+from dyadbench.board import judge, load_statements
 from dyadbench.claims import Claim, load_claims
 from dyadbench.record import Record, load_record
 from dyadbench.stats import bootstrap, interval, losses, overall, paired
@@ -324,25 +325,25 @@ def check_sanity(table: Table, rules: Sequence[Sanity]) -> list[str]:
     return found
 
 
-def make_tables(leaderboards: Path, suites: Suites) -> tuple[list[Table], list[str]]:
-    """Every table of every benchmark that has records, and what is insane in them."""
+def make_tables(
+    leaderboards: Path, suites: Suites, records: Sequence[Record] | None = None
+) -> tuple[list[Table], list[str]]:
+    """Every table of every benchmark that has `records` (those below `leaderboards`), and what is insane in them."""
     claims = load_claims(leaderboards / "claims")
     tables, violations = [], []
     groups: dict[str, list[Record]] = {}
-    for record in records_below(leaderboards):
+    for record in records_below(leaderboards) if records is None else records:
         groups.setdefault(record.benchmark, []).append(record)
-    for benchmark, records in groups.items():
-        if len({record.dataset["simulated"] for record in records}) > 1:
+    for benchmark, mine in groups.items():
+        if len({record.dataset["simulated"] for record in mine}) > 1:
             raise DyadbenchError(f"{benchmark} has records on simulated and on real data; they cannot share a table")
-        setting = records[0].benchmark_config
+        setting = mine[0].benchmark_config
         for suite in (setting["suite"], *setting["also"]):
             if suite not in suites:
                 violations.append(f"{benchmark}: suite {suite!r} is not installed")
                 continue
-            fitting = (
-                [] if records[0].dataset["simulated"] else [c for c in claims if c.fits(records[0].dataset, suite)]
-            )
-            table = make_table(records, suite, suites[suite], fitting)
+            fitting = [] if mine[0].dataset["simulated"] else [c for c in claims if c.fits(mine[0].dataset, suite)]
+            table = make_table(mine, suite, suites[suite], fitting)
             tables.append(table)
             violations += check_sanity(table, SANITY.get(suite, ()))
     return tables, violations
@@ -358,9 +359,11 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
         raise DyadbenchError(
             f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
         )
-    tables, violations = make_tables(leaderboards, suites)
+    records = records_below(leaderboards)
+    tables, violations = make_tables(leaderboards, suites, records)
     drift = []
-    files = generated_files(root, tables, load_claims(leaderboards / "claims"))
+    board = judge(load_statements(leaderboards / "claims" / "checked"), records)
+    files = generated_files(root, tables, load_claims(leaderboards / "claims"), board)
     stale = {path for kind in ("md", "csv", "json") for path in leaderboards.glob(f"*.{kind}")} - set(files)
     for path, text in files.items():
         if not path.exists() or path.read_bytes() != text.encode():

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from dyadbench.board import Judged
 from dyadbench.claims import Claim
 from dyadbench.leaderboard import Cell, Comparison, Row, Table
 
@@ -19,8 +20,12 @@ HEADLINE = re.compile(r"(<!-- headline:begin -->\n).*?(<!-- headline:end -->)", 
 SIMULATED = "**Simulated data.** These numbers test the harness; they say nothing about real listeners."
 
 
-def generated_files(root: Path, tables: Sequence[Table], claims: Sequence[Claim]) -> dict[Path, str]:
+def generated_files(
+    root: Path, tables: Sequence[Table], claims: Sequence[Claim], board: Sequence[Judged] = ()
+) -> dict[Path, str]:
     """Path -> text of every file that is made from records and claims."""
+    from dyadbench.board_text import claims_page
+
     folder = root / "leaderboards"
     files: dict[Path, str] = {}
     for benchmark in sorted({table.benchmark for table in tables}):
@@ -28,8 +33,10 @@ def generated_files(root: Path, tables: Sequence[Table], claims: Sequence[Claim]
         files[folder / f"{benchmark}.md"] = markdown_page(mine)
         files[folder / f"{benchmark}.csv"] = csv_text(mine)
         files[folder / f"{benchmark}.json"] = json_text(mine)
-    files[folder / "README.md"] = index_page(tables)
+    files[folder / "README.md"] = index_page(tables, board)
     files[folder / "published.md"] = published_page(claims)
+    if board:
+        files[folder / "claims.md"] = claims_page(board)
     readme = root / "README.md"
     if readme.exists() and HEADLINE.search(text := readme.read_text(encoding="utf-8")):
         files[readme] = HEADLINE.sub(lambda found: found[1] + headline(tables) + found[2], text)
@@ -159,7 +166,7 @@ def _claims_grid(claims: Sequence[Claim], columns: Sequence[str]) -> str:
     return _grid(["method", "split", *names, "source"], rows) + "\nScale and convention:\n\n" + listed
 
 
-def index_page(tables: Sequence[Table]) -> str:
+def index_page(tables: Sequence[Table], board: Sequence[Judged] = ()) -> str:
     """Simulated and real benchmarks, apart."""
     parts = ["# Leaderboards\n", "Made by `dyadbench leaderboard` from `records/` and `claims/`; do not edit.\n"]
     for simulated, title in ((False, "Real data"), (True, "Simulated data")):
@@ -172,6 +179,8 @@ def index_page(tables: Sequence[Table]) -> str:
             rows.append([f"[{table.benchmark}]({table.benchmark}.md)", table.suite, str(ranked), first])
         parts.append(f"## {title}\n")
         parts.append(_grid(["benchmark", "suite", "ranked methods", "first"], rows) if rows else "No records.\n")
+    if board:
+        parts.append("[Claims, checked](claims.md): what papers say, tested on these records.\n")
     parts.append("[Numbers as published](published.md), each with its scale and source.\n")
     return "\n".join(parts)
 

@@ -115,7 +115,7 @@ def over_time(records: Records) -> dict[str, Any] | None:
     series: dict[str, tuple[list[float], list[float]]] = {}
     for method, found in records.items():
         curves = [curve for record in found if (curve := record.measured.get("error_over_time"))]
-        if not curves or found[0].calibration and method != "mismatched-listener":
+        if not curves or found[0].calibration:
             continue
         series[method] = (list(curves[0]["seconds"]), [float(v) for v in np.mean([c["error"] for c in curves], 0)])
     if not series:
@@ -135,7 +135,7 @@ def ablations(table: Table) -> list[dict[str, Any]]:
     column = column if column in {c["id"] for c in table.columns} else next((c["id"] for c in table.columns if c["ranked"]), None)  # fmt: skip
     if column is None:
         return []
-    found = []
+    found: list[dict[str, Any]] = []
     names = [row.method for row in table.rows if not row.calibration]
     for base in sorted(names):
         family = sorted(
@@ -183,7 +183,7 @@ def distribution(record_group: Sequence[Record], suite: str, column: Mapping[str
 
 def curves(excerpt: MethodExcerpt | None) -> list[dict[str, Any]]:
     """Training loss of every stage that was kept."""
-    found = []
+    found: list[dict[str, Any]] = []
     for name, curve in (excerpt.curves if excerpt else {}).items():
         pairs = [(float(s), float(v)) for s, v in zip(curve["step"], curve["loss"], strict=True) if s is not None and v is not None]  # fmt: skip
         if len(pairs) < 2:

@@ -157,13 +157,13 @@ def published_view(claims: Sequence[Claim], order: Sequence[str]) -> dict[str, A
     for (method, split, source), found in groups.items():
         values: list[tuple[str, int] | None] = []
         for name in names:
-            claim = found.get(name)
-            if claim is None:
+            printed = found.get(name)
+            if printed is None:
                 values.append(None)
                 continue
-            if claim.note not in notes:
-                notes.append(claim.note)
-            values.append((str(claim.value), notes.index(claim.note) + 1))
+            if printed.note not in notes:
+                notes.append(printed.note)
+            values.append((str(printed.value), notes.index(printed.note) + 1))
         rows.append({"method": method, "split": split, "values": values, "source": source})
     return {"columns": names, "rows": rows, "notes": notes}
 

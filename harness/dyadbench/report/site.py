@@ -14,6 +14,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dyadbench.api import Column, DyadbenchError
+from dyadbench.board import MEANING, Judged, judge, load_statements
+from dyadbench.board_text import command, counted, evidence
 from dyadbench.claims import load_claims
 from dyadbench.host import Host
 from dyadbench.leaderboard import Table, make_tables, records_below
@@ -47,7 +49,7 @@ class Site:
 
     @cached_property
     def tables(self) -> list[Table]:
-        return make_tables(self.leaderboards, self.suites)[0]
+        return make_tables(self.leaderboards, self.suites, self.records)[0]
 
     @cached_property
     def benchmarks(self) -> dict[str, dict[str, list[Record]]]:
@@ -96,6 +98,7 @@ class Site:
         for method in sorted({record.method for record in self.records}):
             made[pages.page_name("method", method)] = self._method(method)
         made["compare.html"] = self._compare()
+        made["claims.html"] = self._board()
         made["published.html"] = self.render("published.html", sources=pages.sources_view(self._claims))
         return made
 
@@ -161,7 +164,39 @@ class Site:
                 "codebooks": figures.codebooks({method: records}), "groups": figures.group_errors(records),
                 "spread": [f for c in shown if (f := figures.distribution(records, main.suite, c)) is not None],
             })  # fmt: skip
-        return self.render("method.html", method=method, sections=sections, claims=[])
+        return self.render("method.html", method=method, sections=sections, claims=self._claims_of(method))
+
+    @cached_property
+    def board(self) -> list[Judged]:
+        return judge(load_statements(self.leaderboards / "claims" / "checked"), self.records)
+
+    def _claims_of(self, method: str) -> list[dict[str, str]]:
+        return [
+            {"id": one.statement.id, "says": one.statement.says, "verdict": one.verdict}
+            for one in self.board
+            if any(method in finding.methods for finding in one.findings)
+        ]
+
+    def _board(self) -> str:
+        known = {record.method for record in self.records}
+        rows = [
+            {
+                "said": one.statement, "verdict": one.verdict, "command": command(one),
+                "findings": [
+                    {
+                        "text": f.text, "verdict": f.verdict, "evidence": evidence(f),
+                        "methods": [(name, pages.page_name("method", name)) for name in f.methods if name in known],
+                    }
+                    for f in one.findings
+                ],
+            }
+            for one in self.board
+        ]  # fmt: skip
+        claims = [row for row, one in zip(rows, self.board, strict=True) if not one.statement.demonstration]
+        corrections = [row for row, one in zip(rows, self.board, strict=True) if one.statement.demonstration]
+        return self.render(
+            "claims.html", claims=claims, corrections=corrections, counted=counted(self.board), meaning=MEANING
+        )
 
     def _compare(self) -> str:
         views = []
