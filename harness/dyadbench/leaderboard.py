@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import Column, Config, DyadbenchError
-from dyadbench.board import judge, load_statements
+from dyadbench.board import Judged, judge, load_statements
 from dyadbench.claims import Claim, load_claims
 from dyadbench.record import Record, load_record
 from dyadbench.stats import bootstrap, interval, losses, overall, paired
@@ -83,6 +83,7 @@ class Outcome:
     tables: tuple[Table, ...]
     violations: tuple[str, ...]
     drift: tuple[str, ...]
+    board: tuple[Judged, ...] = ()
 
 
 class Difference(Config):
@@ -374,7 +375,7 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
         drift.append(f"{path.relative_to(root)} (no record gives it)")
         if not check:
             path.unlink()
-    return Outcome(tuple(tables), tuple(violations), tuple(drift))
+    return Outcome(tuple(tables), tuple(violations), tuple(drift), tuple(board))
 
 
 # --- two methods ----------------------------------------------------------------------------------------

@@ -56,10 +56,20 @@ def number(value: float | None, digits: int) -> str:
     return text
 
 
+def interval_text(cell: Cell, digits: int) -> str:
+    """`[low, high]`, or nothing where there is no interval or no width."""
+    if cell.low is None or cell.high is None or cell.high - cell.low <= 1e-9:
+        return ""
+    return f"[{number(cell.low, digits)}, {number(cell.high, digits)}]"
+
+
+def printable(text: str) -> str:
+    """A name as a terminal may show it: no control characters, so nothing in it moves the cursor or recolours."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def cell_text(cell: Cell, digits: int) -> str:
-    text = number(cell.value, digits)
-    if cell.low is not None and cell.high is not None and cell.high - cell.low > 1e-9:
-        text += f" [{number(cell.low, digits)}, {number(cell.high, digits)}]"
+    text = f"{number(cell.value, digits)} {interval_text(cell, digits)}".rstrip()
     return text + (f" ({cell.undefined} undefined)" if cell.undefined else "")
 
 
@@ -254,9 +264,9 @@ def terminal_table(table: Table) -> str:
     """Aligned plain text of the ranked columns: values on top, the calibration rows below a line."""
     columns = [c for c in table.columns if c["ranked"]]
     header = ["rank", "method", *(f"{c['id']} {ARROWS[c['direction']]}" for c in columns)]
-    ranked = [[rank_text(row), row.method, *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
+    ranked = [[rank_text(row), printable(row.method), *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
               for row in table.rows if row.rank is not None]  # fmt: skip
-    rest = [["", row.method, *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
+    rest = [["", printable(row.method), *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
             for row in table.rows if row.rank is None]  # fmt: skip
     widths = [max(len(line[i]) for line in [header, *ranked, *rest]) for i in range(len(header))]
 

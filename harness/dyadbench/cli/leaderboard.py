@@ -15,9 +15,9 @@ def leaderboard(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Regenerates every table from the committed records and claims, byte for byte."""
+    from dyadbench.cli.tables import show_table
     from dyadbench.host import Host
     from dyadbench.leaderboard import write_leaderboards
-    from dyadbench.render import terminal_table
 
     host = Host()
     suites = {entry.name: host.build("suite", entry.name, {}) for entry in host.entries("suite")}
@@ -28,11 +28,12 @@ def leaderboard(
                 "drift": outcome.drift,
                 "violations": outcome.violations,
                 "tables": [t.model_dump(mode="json") for t in outcome.tables],
+                "claims": [judged.model_dump(mode="json") for judged in outcome.board],
             }
         )
     elif not check:
         for table in outcome.tables:
-            typer.echo(terminal_table(table) + "\n")
+            show_table(table)
     for violation in outcome.violations:
         typer.echo(f"sanity: {violation}", err=True)
     for name in outcome.drift if check else ():
