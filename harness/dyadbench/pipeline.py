@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -13,11 +13,23 @@ from typing import Any
 import numpy as np
 
 from dyadbench import provenance
-from dyadbench.api import Dataset, DyadbenchError, Evaluation, Predictor, Progress, Reaction, Setup, Suite
+from dyadbench.api import (
+    Dataset,
+    DyadbenchError,
+    Evaluation,
+    Predictor,
+    Progress,
+    Reaction,
+    Result,
+    Setup,
+    Suite,
+    Tokenizer,
+)
 from dyadbench.conform import measure_lookahead
 from dyadbench.deadline import limit
 from dyadbench.fitting import fit_component
 from dyadbench.host import Host, PluginError
+from dyadbench.metrics import tokens as token_metrics
 from dyadbench.noise import CellNoise
 from dyadbench.readout import VERSION as READOUT
 from dyadbench.readout import EmotionReadout, kept_readout
@@ -120,27 +132,29 @@ class CellRun:
 
     def fit(self) -> tuple[Predictor, dict[str, Any]]:
         """The predictor on its tokenizer, trained or restored, and what the fits cost together."""
-        cell, runtime = self.cell, self.runtime
-        common: dict[str, Any] = {
-            "store": runtime.store,
-            "host": self.host,
-            "data": self.split.training,
-            "setup": self.setup,
-            "report": runtime.report,
-            "world": runtime.world,
-        }
+        cell = self.cell
         facts: dict[str, Any] = {}
         more: dict[str, Any] = {}
         if cell.tokenizer is not None:
-            part = cell.tokenizer
-            more["tokenizer"] = self.host.build("tokenizer", part.name, part.config, self.setup)
-            spent = fit_component(more["tokenizer"], part, "tokenizer", key=self.tokenizer_key, **common)
+            more["tokenizer"], spent = self.fit_tokenizer(cell.tokenizer)
             facts = {f"tokenizer_{name}": value for name, value in spent.items()}
         predictor: Predictor = self.host.build(
             "predictor", cell.predictor.name, cell.predictor.config, self.setup, **more
         )
-        facts |= fit_component(predictor, cell.predictor, "predictor", key=self.fit_key, **common)
+        facts |= self._fit(predictor, cell.predictor, "predictor", self.fit_key)
         return predictor, facts
+
+    def fit_tokenizer(self, part: Part) -> tuple[Tokenizer, dict[str, Any]]:
+        """The cell's tokenizer, trained or restored, and what the fit cost."""
+        tokenizer: Tokenizer = self.host.build("tokenizer", part.name, part.config, self.setup)
+        return tokenizer, self._fit(tokenizer, part, "tokenizer", self.tokenizer_key)
+
+    def _fit(self, component: Any, part: Part, kind: str, key: str) -> dict[str, Any]:
+        runtime = self.runtime
+        return fit_component(
+            component, part, kind, key=key, store=runtime.store, host=self.host, data=self.split.training,
+            setup=self.setup, report=runtime.report, world=runtime.world,
+        )  # fmt: skip
 
     # --- generate ---------------------------------------------------------------------------------------
 
@@ -306,6 +320,8 @@ class CellRun:
         stage, facts = self.generate(self.spaces)
         data = self.evaluation(stage)
         scored = {name: self.score(name, suite, data) for name, suite in self.suites.items()}
+        if self.cell.tokenizer is not None:
+            scored["tokens"], facts["tokens"] = self.tokens(self.cell.tokenizer)
         entry = self.host.get("predictor", self.cell.predictor.name)
         plugin = self.host.plugin_of(entry)
         return Record(
@@ -345,16 +361,38 @@ class CellRun:
                 return SuiteScores.model_validate(found)
             with self.host.blame("suite", name, "score"):
                 results = suite.evaluate(data, self.runtime.progress(f"score {name}"))
-            scores = scores_of(suite, results)
+            scores = scores_of(versions, results)
             kept.write_json("scores.json", scores.model_dump(mode="json"))
             kept.finish()
             return scores
 
+    def tokens(self, part: Part) -> tuple[SuiteScores, dict[str, Any]]:
+        """What the cell's tokenizer alone keeps of the split, and its grid: once for all predictors that stand on it."""
+        key = key_of(
+            "tokens", tokenizer=self.tokenizer_key, split=self.cell.setting.split, versions=token_metrics.VERSIONS
+        )
+        with self.runtime.store.claim("tokens", key) as kept:
+            if kept.done and (found := kept.read_json("tokens.json")) is not None:
+                return SuiteScores.model_validate(found["scores"]), found["facts"]
+            tokenizer, _ = self.fit_tokenizer(part)
+            self.runtime.report(f"score {part.name}", 0, 1)
+            motion, emotion = self.split.listeners()
+            mean, felt = self.split.training_means()
+            with self.host.blame("tokenizer", part.name, "score"):
+                results = token_metrics.score_tokenizer(
+                    tokenizer, motion, self.dataset.space, mean=mean, emotion=emotion, emotion_mean=felt
+                )
+            scores = scores_of({name: token_metrics.version_of(name) for name in results}, results)
+            facts = {**dataclasses.asdict(tokenizer.tokens), "fps": self.dataset.space.fps}
+            kept.write_json("tokens.json", {"scores": scores.model_dump(mode="json"), "facts": facts})
+            kept.finish()
+            return scores, facts
 
-def scores_of(suite: Suite, results: Any) -> SuiteScores:
+
+def scores_of(versions: Mapping[str, int], results: Mapping[str, Result]) -> SuiteScores:
     """Results as they are written: undefined values are null, never NaN."""
     return SuiteScores(
-        versions={column.id: column.version for column in suite.columns},
+        versions=versions,
         scores={
             name: Score(value=result.value, undefined=result.undefined, detail=dict(result.detail))
             for name, result in results.items()

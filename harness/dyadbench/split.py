@@ -43,6 +43,16 @@ class Split:
     def appropriate(self) -> np.ndarray:
         return self.dataset.appropriate(self.name)  # (N, N)
 
+    def training_means(self) -> tuple[np.ndarray, np.ndarray | None]:
+        """The mean frame of the training split's listeners: motion (D,), and emotion (25,) where the dataset has it."""
+        motion, emotion, frames = np.zeros(self.dataset.space.dim), np.zeros(25), 0
+        for dyad in self.training().dyads("train"):
+            frames += len(dyad.listener.motion)
+            motion += dyad.listener.motion.sum(0, dtype=np.float64)
+            if dyad.listener.emotion is not None:
+                emotion += dyad.listener.emotion.sum(0, dtype=np.float64)
+        return motion / frames, emotion / frames if self.dataset.has_emotion else None
+
     @cached_property
     def _tracks(self) -> dict[str, np.ndarray | None]:
         shape = (len(self.clips), self.frames)
@@ -59,6 +69,13 @@ class Split:
                     if array is not None and values is not None:
                         array[index, : len(values)] = values
         return tracks
+
+    def listeners(self) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
+        """Motion (T, D) and emotion (T, 25) of every listener, without padding; no emotion where the dataset has none."""
+        motion, emotion = self._tracks["listener_motion"], self._tracks["listener_emotion"]
+        assert motion is not None
+        cut = [motion[row, :length] for row, length in enumerate(self.lengths)]
+        return cut, None if emotion is None else [emotion[row, :length] for row, length in enumerate(self.lengths)]
 
     def context(self, rows: range, needs: Needs, *, privileged: bool, frames: int | None = None) -> Context:
         """The speakers of `rows`, cut to `frames`. What a predictor does not need it is not given."""

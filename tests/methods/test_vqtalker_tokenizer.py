@@ -123,10 +123,10 @@ def test_training_lowers_the_error_of_motion_and_emotion(kind: str, tmp_path: Pa
 def test_every_further_layer_decodes_to_less_error_after_dropout(kind: str, tmp_path: Path) -> None:
     _, tokenizer, motion = _trained(tmp_path, kind, steps=80, residual=3, drop=0.6)
     found = score_tokenizer(tokenizer, motion, FACEVERSE_58)
-    errors = [found["reconstruction"].detail[f"layers{r}"] for r in (1, 2, 3)]
+    errors = [found[f"motion-rmse.layers{r}"].value for r in (1, 2, 3)]
     assert errors[0] > errors[1] > errors[2]
-    assert errors[0] < found["reconstruction_mean"].value
-    assert errors[2] == pytest.approx(found["reconstruction"].value)
+    assert errors[0] < found["constant-motion-rmse"].value
+    assert errors[2] == pytest.approx(found["motion-rmse"].value)
 
 
 def test_the_printed_algorithm_trains_too_and_leaves_deep_layers_unused(tmp_path: Path) -> None:

@@ -111,17 +111,15 @@ def test_sparse_tokens_pay_for_the_keyframes_they_set() -> None:
     assert found["bits-per-second"].value == pytest.approx(30 / 8 * 2)
 
 
-def test_reconstruction_by_channel_group_and_by_decoded_layers() -> None:
+def test_errors_by_channel_group() -> None:
     motion, decoded, ids, spec = corpus()
-    coarse = [x + 0.5 for x in motion]
     channels = {"face": (0, 3), "head": (3, 5)}
-    found = tokens.evaluate_tokens(motion, decoded, ids, spec, 30.0, channels=channels, prefixes=[coarse, decoded])
+    found = tokens.evaluate_tokens(motion, decoded, ids, spec, 30.0, channels=channels)
     detail = found["reconstruction"].detail
-    assert detail["layers1"] == pytest.approx(0.25)
-    assert detail["layers2"] == pytest.approx(found["reconstruction"].value)
     assert (3 * detail["face"] + 2 * detail["head"]) / 5 == pytest.approx(found["reconstruction"].value)
-    with pytest.raises(ValueError, match="1 layers decode to"):
-        tokens.evaluate_tokens(motion, decoded, ids, spec, 30.0, prefixes=[[x[1:] for x in coarse]])
+    roots = [np.sqrt(((a - b)[:, :3] ** 2).mean()) for a, b in zip(decoded, motion, strict=True)]
+    assert found["motion-rmse"].detail["face"] == pytest.approx(np.mean(roots))
+    assert np.allclose(found["motion-rmse"].per_clip ** 2, found["reconstruction"].per_clip)
 
 
 class Rounding:
@@ -138,32 +136,63 @@ class Rounding:
         return (tokens.ids[:, :frames] @ weights).astype(np.float32), None
 
 
+SPACE = MotionSpace("pair", 25.0, ("a", "b"), {"a": (0, 1), "b": (1, 2)})
+
+
 def test_a_tokenizer_is_scored_layer_by_layer() -> None:
-    space = MotionSpace("pair", 25.0, ("a", "b"), {"a": (0, 1), "b": (1, 2)})
     rng = np.random.default_rng(0)
     motion = [(rng.integers(100, size=(t, 2)) + 0.5) / 100 for t in (200, 300)]
-    found = tokens.score_tokenizer(Rounding(), motion, space)
-    detail = found["reconstruction"].detail
-    assert detail["layers2"] == pytest.approx(0.005**2, rel=1e-3)
+    found = tokens.score_tokenizer(Rounding(), motion, SPACE)
+    assert found["motion-rmse.layers2"].value == pytest.approx(0.005, rel=1e-3)
+    assert np.allclose(found["motion-rmse.layers2"].per_clip, found["motion-rmse"].per_clip)
     digits = (np.arange(10) / 100 + 0.005) ** 2
-    assert detail["layers1"] == pytest.approx(digits.mean(), rel=0.1)
+    assert found["motion-rmse.layers1"].value == pytest.approx(np.sqrt(digits.mean()), rel=0.1)
     assert found["bits-per-second"].value == pytest.approx(25 * 4 * np.log2(10))
-    assert found["utilisation"].value == 1.0
-    assert {"g0r0", "g1r1"} <= set(found["utilisation"].detail)
+    assert found["position-bits-per-second"].value == 0.0
+    assert found["emotion-rmse"].value is None
+    assert {tokens.version_of(name) for name in found} == {1}
 
 
-def test_refusals() -> None:
-    motion, decoded, ids, spec = corpus()
-    score = tokens.evaluate_tokens
-    with pytest.raises(ValueError, match="outside the book"):
-        score(motion, decoded, [ids[0] + 9, *ids[1:]], spec, 30.0)
-    with pytest.raises(ValueError, match="the tokenizer declares"):
-        score(motion, decoded, [x[:, :1] for x in ids], spec, 30.0)
-    with pytest.raises(ValueError, match="same clips and frames"):
-        score(motion, decoded[:2], ids, spec, 30.0)
-    with pytest.raises(ValueError, match="decoded holds NaN or infinity in clip 1"):
-        score(motion, [decoded[0], decoded[1] * np.nan, decoded[2]], ids, spec, 30.0)
-    with pytest.raises(ValueError, match="no ids at all"):
-        score(motion, decoded, [ids[0], ids[1], ids[2][:0]], spec, 30.0)
-    with pytest.raises(ValueError, match="whole numbers"):
-        score(motion, decoded, [x.astype(float) for x in ids], spec, 30.0)
+class Whole(Rounding):
+    """Decodes all layers or nothing."""
+
+    def decode(self, tokens: Tokens, frames: int) -> tuple[np.ndarray, np.ndarray]:
+        if tokens.ids.shape[-1] < 2:
+            raise ValueError("two layers")
+        return super().decode(tokens, frames)[0], np.full((1, frames, 25), 0.5, np.float32)
+
+
+def test_emotion_is_scored_where_it_is_decoded_and_prefixes_where_they_decode() -> None:
+    motion = [np.full((t, 2), 0.505) for t in (20, 40)]
+    emotion = [np.full((20, 25), 0.5), np.full((40, 25), 0.9)]
+    found = tokens.score_tokenizer(Whole(), motion, SPACE, emotion=emotion, emotion_mean=np.full(25, 0.7))
+    assert found["emotion-rmse"].per_clip == pytest.approx([0.0, 0.4], abs=1e-6)
+    assert found["constant-emotion-rmse"].per_clip == pytest.approx([0.2, 0.2])
+    assert not any("layers" in name for name in found)
+
+
+class EveryEighth:
+    """Keyframes at every eighth frame, held."""
+
+    tokens = TokenSpec(codes=4, frames_per_token=None)
+
+    def encode(self, motion: np.ndarray) -> Tokens:
+        places = np.zeros(motion.shape[:2], bool)
+        places[:, ::8] = True
+        return Tokens(np.zeros((1, places.sum() + 3), np.int64), places, motion.shape[1])  # three of padding
+
+    def decode(self, tokens: Tokens, frames: int) -> tuple[np.ndarray, None]:
+        return np.zeros((1, frames, 2), np.float32), None
+
+
+def test_keyframes_pay_for_their_places_and_not_for_padding() -> None:
+    found = tokens.score_tokenizer(EveryEighth(), [np.ones((32, 2))], SPACE)
+    assert found["bits-per-second"].value == pytest.approx(25 / 8 * 2)
+    ways = np.log2(32 * 31 * 30 * 29 / 24)
+    assert found["position-bits-per-second"].value == pytest.approx(ways / 32 * 25)
+
+
+def test_which_layers_are_shown() -> None:
+    assert tokens.layers_shown(4) == [1, 2, 3, 4]
+    assert tokens.layers_shown(32) == [1, 2, 3, 4, 8, 16, 32]
+    assert tokens.layers_shown(10) == [1, 2, 3, 4, 8, 10]

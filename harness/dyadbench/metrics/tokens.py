@@ -7,7 +7,8 @@ definition below is this project's own, says so, and is not comparable with a pr
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from math import lgamma, log
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,8 @@ from dyadbench.metrics.l2l_suite import clip_mean, jackknife
 from dyadbench.metrics.shannon import assign, centroids_for, entropy
 
 COLUMNS = (
+    Column("motion-rmse", "min", unit="coefficients", summary="root mean square error of a clip's motion, mean over clips"),
+    Column("constant-motion-rmse", "min", ranked=False, unit="coefficients", summary="the same of a constant mean frame"),
     Column("reconstruction", "min", unit="coefficients^2", summary="mean squared error of decode(encode(x))"),
     Column("reconstruction_mean", "min", ranked=False, unit="coefficients^2", summary="the error of a constant mean frame"),
     Column("utilisation", "max", summary="share of each book's codes that occur, mean over books"),
@@ -28,6 +31,18 @@ COLUMNS = (
     Column("motion-stability_target", "match", ranked=False, summary="1: as steady as the truth"),
     Column("cluster-integrity", "max", summary="share of frames that stay in their cluster of the truth"),
 )  # fmt: skip
+FURTHER = (  # what `score_tokenizer` finds beside COLUMNS
+    Column("emotion-rmse", "min", summary="root mean square error of a clip's 25 emotion channels, where they are decoded"),
+    Column("constant-emotion-rmse", "min", ranked=False, summary="the same of a constant mean frame"),
+    Column("position-bits-per-second", "min", ranked=False, unit="bit/s", digits=1,
+           summary="cost of where keyframes sit: log2 of the ways to place as many in the clip; 0 for dense tokens"),
+)  # fmt: skip
+VERSIONS = {column.id: column.version for column in (*COLUMNS, *FURTHER)}
+
+
+def version_of(name: str) -> int:
+    """The version of a column; `motion-rmse.layers3` is motion-rmse of what the first three layers decode to."""
+    return VERSIONS[name.partition(".")[0]]
 
 
 def squared_error(decoded: Floats, motion: Floats) -> float:
@@ -115,15 +130,13 @@ def evaluate_tokens(
     clusters: int = 15,
     seed: int = 0,
     channels: Mapping[str, tuple[int, int]] | None = None,
-    prefixes: Sequence[Sequence[Any]] = (),
 ) -> Mapping[str, Result]:
     """A tokenizer's scores on clips: one Result for each of COLUMNS.
 
     motion, decoded: per clip (T, D); ids: per clip (N,) or (N, G, R), padding removed; mean: (D,) frame of the training
-    split that `reconstruction_mean` predicts (default: of these clips, the strongest constant). `detail` of utilisation
-    and perplexity holds every book as g0r0, g0r1, ..., that of reconstruction the groups of `channels` ([start, stop)
-    over D) and, for `prefixes` decoded from the first 1, 2, ... residual layers, layers1, layers2, ... Raises ValueError
-    for shapes that do not fit and for NaN.
+    split that the constant errors are of (default: of these clips, the strongest constant). `detail` of utilisation and
+    perplexity holds every book as g0r0, g0r1, ..., those of motion-rmse and reconstruction the groups of `channels`
+    ([start, stop) over D). Raises ValueError for shapes that do not fit and for NaN.
     """
     truth, ours = _clips(motion, "motion"), _clips(decoded, "decoded")
     if (
@@ -150,56 +163,117 @@ def evaluate_tokens(
         )
         for s in spacing
     ]
-    columns = {
-        "reconstruction": [squared_error(a, b) for a, b in pairs],
-        "reconstruction_mean": [squared_error(constant, b) for _, b in pairs],
+    squares = np.array([squared_error(a, b) for a, b in pairs])
+    flat = np.array([squared_error(constant, b) for _, b in pairs])
+    columns: dict[str, Any] = {
+        "motion-rmse": np.sqrt(squares),
+        "constant-motion-rmse": np.sqrt(flat),
+        "reconstruction": squares,
+        "reconstruction_mean": flat,
         "bits-per-second": bits,
         "motion-stability": [motion_stability(a, b) for a, b in pairs],
         "motion-stability_target": [1.0] * len(pairs),
         "cluster-integrity": [cluster_integrity(a, b, centroids) for a, b in pairs],
     }
     out = {name: clip_mean(np.array(values)) for name, values in columns.items()}
-    out["reconstruction"] = replace(out["reconstruction"], detail=_parts(pairs, channels or {}, prefixes))
+    parts = _parts(pairs, channels or {})
+    for name, mean_of in (("motion-rmse", np.sqrt), ("reconstruction", np.asarray)):
+        detail = {group: float(mean_of(values).mean()) for group, values in parts.items()}
+        out[name] = replace(out[name], detail=detail)
     out["utilisation"] = _book(counts, utilisation)
     out["perplexity"] = _book(counts, perplexity)
     return {column.id: out[column.id] for column in COLUMNS}
 
 
-def _parts(
-    pairs: Sequence[tuple[Floats, Floats]], channels: Mapping[str, tuple[int, int]], prefixes: Sequence[Sequence[Any]]
-) -> dict[str, float]:
-    """Mean squared error of each group of channels, and of decoding from the first layers only."""
-    found = {
-        name: float(np.mean([squared_error(a[:, start:stop], b[:, start:stop]) for a, b in pairs]))
+def _parts(pairs: Sequence[tuple[Floats, Floats]], channels: Mapping[str, tuple[int, int]]) -> dict[str, Floats]:
+    """Mean squared error of each group of channels, clip by clip."""
+    return {
+        name: np.array([squared_error(a[:, start:stop], b[:, start:stop]) for a, b in pairs])
         for name, (start, stop) in channels.items()
     }
-    for layers, decoded in enumerate(prefixes, 1):
-        ours = _clips(decoded, f"decoded from {layers} layers")
-        if [a.shape for a in ours] != [b.shape for _, b in pairs]:
-            raise ValueError(f"what {layers} layers decode to must have the clips and frames of motion")
-        found[f"layers{layers}"] = float(np.mean([squared_error(a, b) for a, (_, b) in zip(ours, pairs, strict=True)]))
-    return found
+
+
+def position_bits(frames: int, keyframes: int) -> float:
+    """log2 of the number of ways to choose `keyframes` of `frames` frames: what an ideal code pays for positions."""
+    ways = lgamma(frames + 1) - lgamma(keyframes + 1) - lgamma(frames - keyframes + 1)
+    return max(0.0, ways / log(2))
+
+
+def layers_shown(residual: int) -> list[int]:
+    """The numbers of residual layers whose decoding is scored: one to four, then doublings, and all of them."""
+    return [n for n in range(1, residual + 1) if n <= 4 or n & (n - 1) == 0 or n == residual]
+
+
+@dataclass
+class _Coded:
+    """What one pass over the clips gathers."""
+
+    ids: list[Any] = field(default_factory=list)
+    decoded: list[Any] = field(default_factory=list)
+    columns: dict[str, list[float]] = field(default_factory=dict)  # one value a clip
+
+    def add(self, name: str, value: float) -> None:
+        self.columns.setdefault(name, []).append(value)
 
 
 def score_tokenizer(
-    tokenizer: Tokenizer, motion: Sequence[Any], space: MotionSpace, *, mean: Any = None
+    tokenizer: Tokenizer,
+    motion: Sequence[Any],
+    space: MotionSpace,
+    *,
+    mean: Any = None,
+    emotion: Sequence[Any] | None = None,
+    emotion_mean: Any = None,
 ) -> Mapping[str, Result]:
-    """`evaluate_tokens` of a trained tokenizer on clips (T, D): every layer's error, every group's, every book's use.
+    """`evaluate_tokens` of a trained tokenizer on clips (T, D), and what only the tokenizer can tell: FURTHER.
 
-    Clips are encoded one by one, whole. Where there are residual layers, `reconstruction` has the error after each in
-    its detail, which a tokenizer that does not decode prefixes refuses with a ValueError.
+    emotion: per clip (T, 25), scored where the tokenizer decodes it; mean (D,) and emotion_mean (25,) are the constants
+    to compare with (default: of these clips). Clips are encoded one by one, whole. A tokenizer of several residual
+    layers also gives motion-rmse.layers1, emotion-rmse.layers1, ... unless it refuses to decode a prefix (ValueError).
     """
-    clips = [np.asarray(x, np.float32)[None] for x in motion]
-    tokens = [tokenizer.encode(x) for x in clips]
-    decoded: list[list[Any]] = [[] for _ in range(tokenizer.tokens.residual)]
-    for layers, kept in enumerate(decoded, 1):
-        for x, found in zip(clips, tokens, strict=True):
-            ids = found.ids if found.ids.ndim < 4 else found.ids[..., :layers]
-            kept.append(tokenizer.decode(Tokens(ids, found.keyframes, found.frames), x.shape[1])[0][0])
-    return evaluate_tokens(
-        motion, decoded[-1], [found.ids[0] for found in tokens], tokenizer.tokens, space.fps, mean=mean,
-        channels=space.groups, prefixes=decoded if len(decoded) > 1 else (),
-    )  # fmt: skip
+    found = _Coded()
+    for n, x in enumerate(motion):
+        _encode(tokenizer, np.asarray(x, np.float32)[None], None if emotion is None else emotion[n], space.fps, found)
+    if emotion is not None:
+        constant = np.concatenate([as_array(x) for x in emotion]).mean(0) if emotion_mean is None else emotion_mean
+        found.columns["constant-emotion-rmse"] = [_rmse(as_array(constant), x) for x in emotion]
+    scores = dict(
+        evaluate_tokens(motion, found.decoded, found.ids, tokenizer.tokens, space.fps, mean=mean, channels=space.groups)
+    )
+    undefined = [float("nan")] * len(found.ids)
+    for column in FURTHER:
+        found.columns.setdefault(column.id, undefined)
+    return scores | {name: clip_mean(np.array(values)) for name, values in found.columns.items()}
+
+
+def _encode(tokenizer: Tokenizer, x: NDArray[np.float32], felt: Any, fps: float, found: _Coded) -> None:
+    """One clip: x (1, T, D), felt (T, 25) or None."""
+    tokens, frames = tokenizer.encode(x), x.shape[1]
+    ids = tokens.ids[0]
+    found.add("position-bits-per-second", 0.0)
+    if tokens.keyframes is not None:
+        count = int(tokens.keyframes[0].sum())
+        ids = ids[:count]
+        found.columns["position-bits-per-second"][-1] = position_bits(frames, count) / frames * fps
+    found.ids.append(ids)
+    motion, emotion = tokenizer.decode(tokens, frames)
+    found.decoded.append(motion[0])
+    if felt is not None and emotion is not None:
+        found.add("emotion-rmse", _rmse(emotion[0], felt))
+    residual = tokenizer.tokens.residual
+    for layers in layers_shown(residual) if tokens.ids.ndim == 4 and residual > 1 else ():
+        try:
+            part = Tokens(tokens.ids[..., :layers], tokens.keyframes, tokens.frames)
+            motion, emotion = tokenizer.decode(part, frames)
+        except ValueError:
+            return  # it decodes whole grids only
+        found.add(f"motion-rmse.layers{layers}", _rmse(motion[0], x[0]))
+        if felt is not None and emotion is not None:
+            found.add(f"emotion-rmse.layers{layers}", _rmse(emotion[0], felt))
+
+
+def _rmse(decoded: Any, truth: Any) -> float:
+    return float(np.sqrt(squared_error(as_array(decoded).astype(np.float64), as_array(truth).astype(np.float64))))
 
 
 def _book(counts: NDArray[np.int64], score: Any) -> Result:

@@ -1,0 +1,87 @@
+"""Every installed tokenizer is scored, once for all predictors that stand on it, and the record says what it keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dyadbench.api import BenchmarkConfig, Setup
+from dyadbench.conform import TinyCorpus
+from dyadbench.host import Host
+from dyadbench.metrics.tokens import COLUMNS, FURTHER, layers_shown, score_tokenizer
+from dyadbench.pipeline import CellRun, Runtime
+from dyadbench.record import load_record, record_path, save_record
+from dyadbench.spec import Cell, MethodSpec, Part, PartSpec, method_parts, resolve_part
+
+from .test_pipeline import ToyDataset
+
+HOST = Host()
+
+
+def _cell(method: str, tokenizer: str, predictor: str) -> Cell:
+    spec = MethodSpec(
+        name=method, tokenizer={"name": tokenizer, "preset": "smoke"}, predictor={"name": predictor, "preset": "smoke"}
+    )
+    made, under = method_parts(HOST, spec)
+    return Cell(
+        benchmark="toy", benchmark_version=1, setting=BenchmarkConfig(dataset="toy", samples=2, suite="react2024"),
+        dataset=Part(name="toy", version=1, config={}), method=method, predictor=made, tokenizer=under, seed=5,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", sorted(entry.name for entry in HOST.entries("tokenizer")))
+def test_every_tokenizer_answers(name: str) -> None:
+    corpus = TinyCorpus(clips=3)
+    part = resolve_part(HOST, "tokenizer", PartSpec(name=name, preset="smoke"))
+    tokenizer = HOST.build(
+        "tokenizer", name, part.config, Setup(space=corpus.space, audio=corpus.audio, has_emotion=True, seed=0)
+    )
+    listeners = [dyad.listener for dyad in corpus.dyads("test")]
+    found = score_tokenizer(
+        tokenizer, [x.motion for x in listeners], corpus.space, emotion=[x.emotion for x in listeners]
+    )
+    spec, books = tokenizer.tokens, {f"g{g}r{r}" for g in range(tokenizer.tokens.groups) for r in range(tokenizer.tokens.residual)}  # fmt: skip
+    assert {column.id for column in (*COLUMNS, *FURTHER)} <= set(found)
+    assert set(found["utilisation"].detail) == set(found["perplexity"].detail) == books
+    shown = layers_shown(spec.residual) if spec.residual > 1 else []
+    assert {key for key in found if key.startswith("motion-rmse.")} == {f"motion-rmse.layers{n}" for n in shown}
+    for result in found.values():
+        assert result.per_clip.shape == (3,)
+        assert (result.value is None) == bool(np.isnan(result.per_clip).all())
+    assert found["motion-rmse"].value > 0 < found["bits-per-second"].value
+
+
+def test_tokens_are_scored_once_and_stand_in_the_record(tmp_path: Path) -> None:
+    stages: list[str] = []
+    runtime = Runtime(home=tmp_path, batch=4, report=lambda stage, done, total: stages.append(stage))
+    first = CellRun(_cell("one", "frame-fsq", "reconstruction"), HOST, runtime, ToyDataset()).run()
+    assert stages.count("score frame-fsq") == 1
+    stages.clear()
+    second = CellRun(_cell("two", "frame-fsq", "crossmodal-ar"), HOST, runtime, ToyDataset()).run()
+    assert not {"fit frame-fsq", "score frame-fsq"} & set(stages)
+    assert second.suites["tokens"] == first.suites["tokens"]
+    assert second.measured["tokens"] == first.measured["tokens"]
+    assert first.measured["tokens"]["frames_per_token"] == 1
+    assert first.measured["tokens"]["fps"] == 25.0
+
+    path = record_path(tmp_path, first)
+    save_record(first, path)
+    assert load_record(path).suites["tokens"].scores == first.suites["tokens"].scores
+    felt = first.suites["tokens"].scores["emotion-rmse"].value
+    motion, emotion = ToyDataset(), [dyad.listener.emotion for dyad in ToyDataset().dyads("train")]
+    assert felt is not None
+    assert motion.has_emotion
+    constant = first.suites["tokens"].scores["constant-emotion-rmse"].value
+    mean = np.concatenate(emotion).mean(0)
+    truth = [dyad.listener.emotion for dyad in ToyDataset().dyads("test")]
+    assert constant == pytest.approx(np.mean([np.sqrt(((x - mean) ** 2).mean()) for x in truth]), rel=1e-5)
+
+
+def test_a_method_without_tokens_has_none(tmp_path: Path) -> None:
+    predictor, _ = method_parts(HOST, MethodSpec(name="mime"))
+    cell = _cell("mime", "frame-fsq", "reconstruction").model_copy(update={"predictor": predictor, "tokenizer": None})
+    record = CellRun(cell, HOST, Runtime(home=tmp_path), ToyDataset()).run()
+    assert "tokens" not in record.suites
+    assert "tokens" not in record.measured
