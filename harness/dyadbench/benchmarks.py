@@ -6,7 +6,8 @@ from typing import Any
 
 from dyadbench.api import BenchmarkConfig, Entry, TrackName
 
-REACT: dict[str, Any] = {"suite": "react2024", "also": ("react2024-official",), "samples": 10}
+REACT: dict[str, Any] = {"suite": "react2024", "also": ("react2024-official", "over-time-emotion"), "samples": 10}
+L2L: dict[str, Any] = {"suite": "l2l", "also": ("over-time-motion",), "samples": 10}
 TRACKS: tuple[tuple[TrackName, str], ...] = (("online", ""), ("offline", "-offline"))
 L2L_PEOPLE = ("conan", "devi2", "fallon", "kimmel", "stephen", "trevor")
 LM_PEOPLE = ("trevor", "stephen")
@@ -17,7 +18,7 @@ def _react(dataset: str, split: str, track: TrackName, **config: Any) -> Benchma
 
 
 def _l2l(dataset: str, **config: Any) -> BenchmarkConfig:
-    return BenchmarkConfig(dataset=dataset, dataset_config=config, track="offline", suite="l2l", samples=10)
+    return BenchmarkConfig(dataset=dataset, dataset_config=config, track="offline", **L2L)
 
 
 ALL: dict[str, tuple[BenchmarkConfig, str]] = {

@@ -49,6 +49,18 @@ def dyadbench_suites() -> list[Entry]:
             L2LConfig,
             summary="Learning2Listen's metrics, expression and rotation",
         ),
+        Entry(
+            "over-time-emotion",
+            1,
+            "dyadbench.metrics.over_time:OverTimeSuite",
+            summary="error of emotion as a clip goes on, and jitter; not ranked",
+        ),
+        Entry(
+            "over-time-motion",
+            1,
+            "dyadbench.metrics.over_time:MotionOverTimeSuite",
+            summary="error of motion as a clip goes on, and jitter; not ranked",
+        ),
     ]
 
 

@@ -123,6 +123,13 @@ def _by_method(records: Sequence[Record]) -> dict[str, list[Record]]:
     return groups
 
 
+def _configured(records: Sequence[Record]) -> list[str]:
+    """The suites of a benchmark as any of its records was run, the ranking one first."""
+    settings = [record.benchmark_config for record in records]
+    main = dict.fromkeys(setting["suite"] for setting in settings)
+    return list(main | dict.fromkeys(suite for setting in settings for suite in setting["also"]))
+
+
 def _odd_ones_out(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> tuple[list[Record], list[str]]:
     """Records that can stand in one table, and a sentence for each that cannot."""
     usable, notes = [], []
@@ -139,7 +146,8 @@ def _odd_ones_out(records: Sequence[Record], suite: str, columns: Sequence[Colum
                 f"{name} was measured on other data (digest {record.dataset['digest'][:12]}) and is left out; run it again"
             )
         elif suite not in record.suites:
-            notes.append(f"{name} has no scores of suite {suite}; run it again")
+            if suite in _configured([record]):  # else it was measured before the benchmark had the suite
+                notes.append(f"{name} has no scores of suite {suite}; run it again")
         elif dict(record.suites[suite].versions) != versions:
             notes.append(f"{name} was scored by other versions of {suite} and is left out; run it again to re-score it")
         else:
@@ -338,8 +346,7 @@ def make_tables(
     for benchmark, mine in groups.items():
         if len({record.dataset["simulated"] for record in mine}) > 1:
             raise DyadbenchError(f"{benchmark} has records on simulated and on real data; they cannot share a table")
-        setting = mine[0].benchmark_config
-        for suite in (setting["suite"], *setting["also"]):
+        for suite in _configured(mine):
             if suite not in suites:
                 violations.append(f"{benchmark}: suite {suite!r} is not installed")
                 continue

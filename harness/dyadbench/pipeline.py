@@ -136,24 +136,24 @@ class CellRun:
         facts: dict[str, Any] = {}
         more: dict[str, Any] = {}
         if cell.tokenizer is not None:
-            more["tokenizer"], spent = self.fit_tokenizer(cell.tokenizer)
+            more["tokenizer"], spent = self.fit_tokenizer(cell.tokenizer, self.runtime.world)
             facts = {f"tokenizer_{name}": value for name, value in spent.items()}
         predictor: Predictor = self.host.build(
             "predictor", cell.predictor.name, cell.predictor.config, self.setup, **more
         )
-        facts |= self._fit(predictor, cell.predictor, "predictor", self.fit_key)
+        facts |= self._fit(predictor, cell.predictor, "predictor", self.fit_key, self.runtime.world)
         return predictor, facts
 
-    def fit_tokenizer(self, part: Part) -> tuple[Tokenizer, dict[str, Any]]:
+    def fit_tokenizer(self, part: Part, world: World) -> tuple[Tokenizer, dict[str, Any]]:
         """The cell's tokenizer, trained or restored, and what the fit cost."""
         tokenizer: Tokenizer = self.host.build("tokenizer", part.name, part.config, self.setup)
-        return tokenizer, self._fit(tokenizer, part, "tokenizer", self.tokenizer_key)
+        return tokenizer, self._fit(tokenizer, part, "tokenizer", self.tokenizer_key, world)
 
-    def _fit(self, component: Any, part: Part, kind: str, key: str) -> dict[str, Any]:
+    def _fit(self, component: Any, part: Part, kind: str, key: str, world: World) -> dict[str, Any]:
         runtime = self.runtime
         return fit_component(
             component, part, kind, key=key, store=runtime.store, host=self.host, data=self.split.training,
-            setup=self.setup, report=runtime.report, world=runtime.world,
+            setup=self.setup, report=runtime.report, world=world,
         )  # fmt: skip
 
     # --- generate ---------------------------------------------------------------------------------------
@@ -374,7 +374,7 @@ class CellRun:
         with self.runtime.store.claim("tokens", key) as kept:
             if kept.done and (found := kept.read_json("tokens.json")) is not None:
                 return SuiteScores.model_validate(found["scores"]), found["facts"]
-            tokenizer, _ = self.fit_tokenizer(part)
+            tokenizer, _ = self.fit_tokenizer(part, SOLO)  # the others are done: only the first one scores
             self.runtime.report(f"score {part.name}", 0, 1)
             motion, emotion = self.split.listeners()
             mean, felt = self.split.training_means()
