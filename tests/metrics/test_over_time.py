@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from dyadbench.api import MotionSpace, Evaluation
+from dyadbench.api import Evaluation, MotionSpace
 from dyadbench.metrics.over_time import BINS, NAMES, SECONDS, MotionOverTimeSuite, OverTimeSuite, clip_over_time, growth
 
 FPS = 4.0
@@ -19,7 +19,9 @@ def plain(pred: np.ndarray, listeners: list[np.ndarray], fps: float) -> tuple[li
 
     def error(k: int, j: int, frames: range) -> float:
         shared = [t for t in frames if t < min(len(pred[k]), len(listeners[j]))]
-        squares = [(float(pred[k][t][c]) - float(listeners[j][t][c])) ** 2 for t in shared for c in range(pred.shape[2])]
+        squares = [
+            (float(pred[k][t][c]) - float(listeners[j][t][c])) ** 2 for t in shared for c in range(pred.shape[2])
+        ]
         return math.sqrt(sum(squares) / len(squares)) if squares else math.nan
 
     everything = range(pred.shape[1])
@@ -38,7 +40,9 @@ def plain(pred: np.ndarray, listeners: list[np.ndarray], fps: float) -> tuple[li
     return [row[best] for row in tables], [sum(row) / len(row) if row else math.nan for row in means]
 
 
-@pytest.mark.parametrize(("frames", "others"), [(120, (120, 120)), (120, (70, 103, 120)), (47, (60, 47)), (140, (140,))])
+@pytest.mark.parametrize(
+    ("frames", "others"), [(120, (120, 120)), (120, (70, 103, 120)), (47, (60, 47)), (140, (140,))]
+)
 def test_it_is_the_definition(frames: int, others: tuple[int, ...]) -> None:
     rng = np.random.default_rng(frames)
     pred = rng.normal(size=(3, frames, 2)).cumsum(1)
