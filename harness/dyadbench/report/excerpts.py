@@ -23,7 +23,7 @@ from dyadbench.noise import CellNoise
 from dyadbench.pipeline import CellRun, Runtime, fit_keys, open_dataset
 from dyadbench.record import Record, slug
 from dyadbench.report.faces import FaceMap, face_map, pack
-from dyadbench.spec import Cell, Part, PartSpec, resolve_part
+from dyadbench.spec import Cell, Part, PartSpec, resolve_config, resolve_part
 from dyadbench.store import atomic_write
 
 CLIPS, SAMPLES, LISTENERS = 2, 3, 3  # clips a benchmark, samples a method, real listeners a clip
@@ -142,12 +142,17 @@ class Studio:
         """The cell a record was measured on, as far as a record says."""
         setting = self.host.load("benchmark", self.host.get("benchmark", record.benchmark))
         config = record.dataset.get("config") or record.benchmark_config["dataset_config"]
-        parts = {kind: Part.model_validate(part) for kind, part in record.method_config.items()}
+        parts = {kind: self._part(kind, Part.model_validate(part)) for kind, part in record.method_config.items()}
         return Cell(
             benchmark=record.benchmark, benchmark_version=1, setting=setting, method=record.method, seed=record.seed,
             dataset=resolve_part(self.host, "dataset", PartSpec(name=record.dataset["name"], config=config)),
             predictor=parts["predictor"], tokenizer=parts.get("tokenizer"),
         )  # fmt: skip
+
+    def _part(self, kind: str, part: Part) -> Part:
+        """The part as this installation would run it: fields that came later have their defaults."""
+        entry = self.host.get(kind, part.name)
+        return Part(name=entry.name, version=entry.version, config=resolve_config(kind, entry, part.config))
 
     def _run(self, record: Record) -> CellRun:
         cell = self._cell(record)
