@@ -19,7 +19,8 @@ from dyadbench.api import EMOTION_CHANNELS, Array, Dataset
 DRAWN = (
     "pitch", "yaw", "roll", "smile", "cheek", "brow", "frown", "jaw", "round", "press", "lid", "sadness", "blink", "gaze",
 )  # fmt: skip
-RANGE = np.array([1.0] * 3 + [2.0] * (len(DRAWN) - 3))  # +-, what an int8 spans
+HEAD = 3  # the first of them are the head's, driven by the rotations alone
+RANGE = np.array([1.0] * HEAD + [2.0] * (len(DRAWN) - HEAD))  # +-, what an int8 spans
 UNITS = {  # action unit -> (drawn parameter, weight)
     "AU1": ("brow", 0.6), "AU2": ("brow", 0.6), "AU4": ("frown", 0.9), "AU6": ("cheek", 0.9), "AU7": ("lid", 0.9),
     "AU12": ("smile", 0.9), "AU15": ("sadness", 0.9), "AU23": ("press", 0.5), "AU24": ("press", 0.5),
@@ -43,7 +44,7 @@ class FaceMap:
         face = np.zeros((len(source), len(DRAWN)))
         if motion is not None:
             start, stop = self.groups["rotation"]
-            face[:, :3] = motion[:, start:stop]
+            face[:, :HEAD] = motion[:, start:stop]
             if self.inverse is not None:
                 first, last = self.groups["expression"]
                 face += motion[:, first:last] @ self.inverse
@@ -65,7 +66,7 @@ def _generator_inverse(outputs: int, seed: int, gain: float) -> NDArray[np.float
     undo = np.linalg.pinv(_mixing(outputs, seed) * gain)  # (outputs, latents)
     inverse = np.zeros((outputs, len(DRAWN)))
     for place, name in enumerate(DRAWN):
-        if name in INDEX:
+        if name in INDEX and place >= HEAD:
             inverse[:, place] = undo[:, INDEX[name]]
     return inverse
 

@@ -1,0 +1,135 @@
+"""A small leaderboard of made-up records, with names that bite, and the site built from it."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dyadbench.api import Column
+from dyadbench.host import Host
+from dyadbench.pipeline import Runtime
+from dyadbench.record import Record, Score, SuiteScores, record_path, save_record
+from dyadbench.report.excerpts import ClipExcerpt, MethodExcerpt, People, Person
+from dyadbench.report.excerpts import _write as write_excerpt
+from dyadbench.report.faces import DRAWN, pack
+from dyadbench.report.site import Site, build_site
+
+CHROMIUM = "/usr/bin/chromium"
+HOSTILE = "<img src=x onerror=alert(1)>"
+FORMULA = '=HYPERLINK("http://x","y")'
+COLUMNS = (
+    Column("FRCorr", "max", summary="correlation"), Column("FRDist", "min", summary="distance"),
+    Column("FRDiv", "match", target="FRDiv_target", summary="diversity"),
+    Column("FRDiv_target", "match", ranked=False, target="FRDiv_target", summary="of the real"),
+)  # fmt: skip
+SUITES = {"react2024": COLUMNS}
+CLIPS = [f"clip{i}>them" for i in range(24)]
+SESSIONS = [f"s{i // 4}" for i in range(24)]
+
+
+def made_up(method: str, level: float, *, benchmark: str = "toy-online", seed: int = 0, **change: Any) -> Record:
+    """A record whose quality falls with `level`, tokens included where it is trained."""
+    rng = np.random.default_rng([int(level * 1000), seed])
+    values = {
+        "FRCorr": 1 - level + 0.05 * rng.standard_normal(24), "FRDist": level + 0.05 * rng.standard_normal(24),
+        "FRDiv": 0.1 + level + 0.01 * rng.standard_normal(24), "FRDiv_target": np.full(24, 0.1),
+    }  # fmt: skip
+    suites = {"react2024": _scores(values)}
+    measured: dict[str, Any] = {
+        "lookahead": 0,
+        "realtime_factor": 12.0,
+        "parameters": 1234,
+        "sees_truth": method == "oracle",
+    }
+    if change.get("trained", True) and not change.get("calibration"):
+        tokens = {
+            "motion-rmse": level,
+            "bits-per-second": 100 / level,
+            "utilisation": 1 - level / 2,
+            "perplexity": 20.0,
+        }
+        suites["tokens"] = _scores(
+            {name: np.full(24, value) + 0.001 * rng.random(24) for name, value in tokens.items()}
+        )
+        measured |= {"validation": {"predictor": {"loss": 1.0}}, "tokens": {"codes": 64, "residual": 1}}
+    fields: dict[str, Any] = {
+        "key": f"{method}/{seed}".encode().hex().ljust(64, "0")[:64],
+        "benchmark": benchmark, "benchmark_config": {"suite": "react2024", "also": [], "track": "online", "split": "test", "samples": 3, "dataset_config": {}},
+        "method": method, "preset": "small", "method_config": {"predictor": {"name": method, "version": 1, "config": {"layers": 2, "nested": {"a": [1, 2]}}}},
+        "plugin": ("p", "1"), "entry_version": 1, "calibration": False, "trained": True, "seed": seed, "clips": CLIPS, "sessions": SESSIONS,
+        "dataset": {"name": "simdyad", "digest": "d" * 64, "simulated": True, "split": "test"}, "suites": suites,
+        "measured": measured, "provenance": {},
+    }  # fmt: skip
+    return Record.model_validate(fields | change)
+
+
+def _scores(values: dict[str, np.ndarray]) -> SuiteScores:
+    return SuiteScores(
+        versions=dict.fromkeys(values, 1), scores={name: Score(value=float(v.mean())) for name, v in values.items()},
+        per_clip={name: v.tolist() for name, v in values.items()},
+    )  # fmt: skip
+
+
+def _face(seed: int, frames: int = 50) -> str:
+    return pack(np.cumsum(0.1 * np.random.default_rng(seed).standard_normal((frames, len(DRAWN))), 0))
+
+
+def write_root(root: Path, records: list[Record]) -> None:
+    """Records, and excerpts of the first two methods."""
+    for record in records:
+        save_record(record, record_path(root / "leaderboards", record))
+    folder = root / "leaderboards" / "excerpts" / "toy-online"
+    clips = tuple(
+        ClipExcerpt(
+            id=CLIPS[n], start=0.0, frames=50, speaker=Person(label="speaker", face=_face(n)), voice=None,
+            listeners=(Person(label="real listener", face=_face(n + 10)),),
+        )
+        for n in (0, 12)
+    )  # fmt: skip
+    write_excerpt(folder / "people.json", People(digest="d" * 64, fps=25.0, note="Only a test.", clips=clips))
+    for record in records:
+        if record.method in ("good", "fair") and record.seed == 0 and record.benchmark == "toy-online":
+            kept = MethodExcerpt(
+                key=record.key, reactions={clip.id: (_face(20), _face(21)) for clip in clips},
+                curves={"predictor": {"step": [1, 2, 3], "loss": [3.0, 2.0, 1.5]}},
+            )  # fmt: skip
+            write_excerpt(folder / f"{record.method}.json", kept)
+
+
+def usual_records() -> list[Record]:
+    return [
+        *(made_up("good", 0.1, seed=s) for s in range(2)), made_up("fair", 0.3), made_up("good-without", 0.2),
+        made_up("good-less", 0.25), made_up(HOSTILE, 0.4, trained=False), made_up(FORMULA, 0.45, trained=False),
+        made_up("oracle", 0.01, calibration=True, trained=False), made_up("mime", 0.6, calibration=True, trained=False),
+        made_up("good", 0.1, benchmark="toy-offline"), made_up("fair", 0.3, benchmark="toy-offline"),
+    ]  # fmt: skip
+
+
+def build(root: Path, out: Path, suites: dict[str, Any] | None = None) -> Site:
+    return build_site(root, out, suites or SUITES, Runtime(home=root / "home"), Host(), make_excerpts=False)
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a site built from the usual records."""
+    root = tmp_path_factory.mktemp("report")
+    write_root(root, usual_records())
+    build(root, root / "site")
+    return root / "site"
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium, or a reason why not."""
+    if shutil.which(CHROMIUM) is None:
+        pytest.skip(f"there is no Chromium at {CHROMIUM} (apt-get install chromium)")
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install -e '.[test]')")
+    with api.sync_playwright() as driver:
+        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()

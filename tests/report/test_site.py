@@ -1,0 +1,214 @@
+"""The pages as files: the same bytes, links that lead somewhere, nothing hostile let through."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from urllib.parse import unquote
+
+import numpy as np
+import pytest
+
+from dyadbench.api import DECA_56, EMOTION_CHANNELS, FACEVERSE_58, DyadbenchError
+from dyadbench.render import csv_text, markdown_page, terminal_table
+from dyadbench.report.excerpts import MethodExcerpt, read
+from dyadbench.report.faces import DRAWN, RANGE, FaceMap, face_map, pack, unpack
+from dyadbench.report.pages import page_name
+from dyadbench.report.pictures import Point, scatter, ticks
+
+from .conftest import FORMULA, HOSTILE, SUITES, build, made_up, usual_records, write_root
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def test_two_builds_are_the_same_bytes(tmp_path: Path, site: Path) -> None:
+    root = tmp_path / "again"
+    write_root(root, usual_records()[::-1])  # in another order, elsewhere
+    build(root, root / "site")
+    assert _contents(root / "site") == _contents(site)
+
+
+class _Links(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.ids: set[str] = set()
+        self.tags: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            if name in ("href", "src") and value:
+                self.found.append(value)
+            if name == "id" and value:
+                assert value not in self.ids, f"id {value} twice"
+                self.ids.add(value)
+
+
+def test_every_link_is_relative_and_leads_somewhere(site: Path) -> None:
+    pages = {path.name: _Links() for path in site.glob("*.html")}
+    for name, parser in pages.items():
+        parser.feed((site / name).read_text())
+    assert len(pages) > 8
+    for name, parser in pages.items():
+        for link in parser.found:
+            if link == "data:,":
+                continue
+            assert not re.match(r"[a-z]+:|/", link), f"{name} links to {link}"
+            path, _, anchor = link.partition("#")
+            assert (site / unquote(path or name)).is_file(), f"{name} links to {link}, which is not there"
+            if anchor and path.endswith("html"):
+                assert anchor in pages[path].ids, f"{name} links to {link}, which has no such place"
+
+
+def test_hostile_names_are_text_everywhere(site: Path) -> None:
+    for path in site.glob("*.html"):
+        text = path.read_text()
+        assert HOSTILE not in text, path.name
+        parser = _Links()
+        parser.feed(text)
+        assert "img" not in parser.tags, path.name
+    assert page_name("method", HOSTILE) != page_name("method", "_img_src_x_onerror_alert_1_")
+    assert (site / page_name("method", HOSTILE)).is_file()
+    assert "/" not in page_name("method", "../../etc/passwd")
+
+
+def test_hostile_names_in_markdown_csv_and_terminal() -> None:
+    from dyadbench.leaderboard import make_table
+
+    names = [HOSTILE, FORMULA, "a|b", "\x1b[31mred"]
+    table = make_table([made_up(name, 0.1 * (i + 1)) for i, name in enumerate(names)], "react2024", SUITES["react2024"])
+    page = markdown_page([table])
+    assert "<img" not in page
+    assert "a\\|b" in page
+    assert all(not cell.startswith("=") for line in csv_text([table]).splitlines() for cell in line.split(","))
+    assert "\x1b" not in terminal_table(table)
+
+
+def test_what_has_no_data_is_said_not_drawn(tmp_path: Path) -> None:
+    write_root(tmp_path, [made_up("good", 0.1, trained=False), made_up("plain", 0.2, trained=False)])
+    (tmp_path / "leaderboards" / "excerpts" / "toy-online" / "people.json").unlink()
+    build(tmp_path, tmp_path / "site")
+    page = (tmp_path / "site" / "toy-online.html").read_text()
+    assert "No rate-distortion picture" in page
+    assert "No picture of error over time" in page
+    assert "No faces" in page
+    assert "No training curve" not in page
+    whole = tmp_path / "whole"
+    write_root(whole, usual_records())
+    build(whole, whole / "site")
+    page = (whole / "site" / "toy-online.html").read_text()
+    assert "Rate and distortion" in page
+    assert "No rate-distortion picture" not in page
+    assert "Variants of good" in page
+
+
+def test_pages_that_nothing_gives_are_removed_and_others_left(tmp_path: Path) -> None:
+    records = usual_records()
+    write_root(tmp_path, records)
+    build(tmp_path, tmp_path / "site")
+    (tmp_path / "site" / "mine.html").write_text("kept")
+    gone = tmp_path / "leaderboards" / "records" / "toy-online" / "mime"
+    (gone / "seed0.json").unlink()
+    build(tmp_path, tmp_path / "site")
+    assert not (tmp_path / "site" / "method-mime.html").exists()
+    assert (tmp_path / "site" / "mine.html").read_text() == "kept"
+    with pytest.raises(DyadbenchError, match="no records"):
+        build(tmp_path / "nowhere", tmp_path / "site")
+
+
+def test_published_numbers_stand_in_columns_of_their_own(tmp_path: Path) -> None:
+    real = {"dataset": {"name": "react2024", "digest": "e" * 64, "simulated": False, "split": "test"}}
+    config = {"suite": "react2024-official", "also": [], "track": "online", "split": "test", "samples": 10, "dataset_config": {}}  # fmt: skip
+    record = made_up("dense-fsq", 0.2, benchmark="react2024-test", benchmark_config=config, **real).model_dump()
+    record["suites"] = {"react2024-official": record["suites"]["react2024"]}
+    from dyadbench.record import Record
+
+    write_root(tmp_path, [Record.model_validate(record)])
+    claims = tmp_path / "leaderboards" / "claims"
+    claims.mkdir()
+    (claims / "x.toml").write_text(
+        'source = "A paper"\nbenchmark = "REACT2024"\ndataset = "x"\n'
+        'rows = [{method = "Dense-FSQ", metric = "FRC", value = 0.31, split = "test", task = "t", note = "n1"}]\n'
+        '[notes]\nn1 = "sum over ten <b>"\n'
+    )
+    build(tmp_path, tmp_path / "site", {"react2024-official": SUITES["react2024"]})
+    page = (tmp_path / "site" / "react2024-test.html").read_text()
+    assert "as published" in page
+    assert "0.31" in page
+    assert "sum over ten &lt;b&gt;" in page
+    assert "Simulated data. These" not in page
+
+
+def test_sizes_stay_small(site: Path) -> None:
+    from dyadbench.report.site import LIMIT
+
+    assert max(path.stat().st_size for path in site.glob("*.html")) < LIMIT
+
+
+# --- pieces -------------------------------------------------------------------------------------------------
+
+
+def test_faces_survive_packing_to_half_a_step() -> None:
+    face = np.random.default_rng(0).uniform(-0.99, 0.99, (40, len(DRAWN))) * RANGE
+    assert np.abs(unpack(pack(face)) - face).max() <= (RANGE / 127).max() / 2 + 1e-12
+    with pytest.raises(ValueError, match="whole frames"):
+        unpack(pack(face)[:-4])
+
+
+class _Data:
+    def __init__(self, space: object, *, simulated: bool, emotion: bool):
+        self.space, self.simulated, self.has_emotion = space, simulated, emotion
+
+
+def test_the_simulated_face_is_the_generators_own() -> None:
+    from dyadbench.datasets.simdyad.faces import INDEX, LATENTS, Face, to_deca, to_faceverse
+
+    rng = np.random.default_rng(1)
+    latents = rng.uniform(0, 0.5, (60, len(LATENTS)))
+    person = Face(latents, np.zeros(60, bool), np.zeros(60, bool), 0)
+    for space, motion, offset in (
+        (FACEVERSE_58, to_faceverse(rng, person), to_faceverse(rng, Face(latents * 0, *[np.zeros(60, bool)] * 2, 0)).mean(0)),
+        (DECA_56, to_deca(rng, person), np.zeros(56)),
+    ):  # fmt: skip
+        drawn = face_map(_Data(space, simulated=True, emotion=True)).draw((motion - offset).astype(np.float32), None)
+        for name in ("smile", "brow", "jaw", "blink"):
+            assert np.abs(drawn[:, DRAWN.index(name)] - latents[:, INDEX[name]]).max() < 0.15, name
+
+
+def test_coefficients_without_a_meaning_move_nothing() -> None:
+    rng = np.random.default_rng(2)
+    motion = rng.standard_normal((10, 56)).astype(np.float32)
+    motion[:, 50:] = 0
+    faces: FaceMap = face_map(_Data(DECA_56, simulated=False, emotion=False))
+    assert not faces.draw(motion, None).any()
+    assert "move nothing" in faces.note
+    motion[:, 53] = 0.1
+    assert np.flatnonzero(faces.draw(motion, None).any(0)).tolist() == [DRAWN.index("jaw")]
+    felt = np.zeros((10, 25), np.float32)
+    felt[:, EMOTION_CHANNELS.index("AU12")] = 1
+    drawn = face_map(_Data(FACEVERSE_58, simulated=False, emotion=True)).draw(None, felt)
+    assert np.flatnonzero(drawn.any(0)).tolist() == [DRAWN.index("smile")]
+
+
+def test_a_file_that_is_no_excerpt_is_named(tmp_path: Path) -> None:
+    assert read(tmp_path / "none.json", MethodExcerpt) is None
+    (tmp_path / "bad.json").write_text('{"key": 3}')
+    with pytest.raises(DyadbenchError, match=r"bad\.json is not an excerpt"):
+        read(tmp_path / "bad.json", MethodExcerpt)
+
+
+def test_ticks_are_round_and_inside() -> None:
+    assert ticks(0, 1) == [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]
+    assert all(-3.3 <= t <= 7.1 for t in ticks(-3.3, 7.1))
+    assert ticks(2, 2) == [2]
+
+
+def test_pictures_escape_what_they_are_given() -> None:
+    picture = scatter([Point("<b>", 1, 2), Point("c", 2, 3)], "<i>", "x & y", "z")
+    assert "<b>" not in picture
+    assert "<i>" not in picture
+    assert "x &amp; y" in picture

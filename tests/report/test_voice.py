@@ -1,0 +1,59 @@
+"""Excerpts of a real cell: the simulated corpus, its voice, and a method that has to be fitted."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+
+import numpy as np
+
+from dyadbench.host import Host
+from dyadbench.leaderboard import records_below
+from dyadbench.pipeline import Runtime, run_cells
+from dyadbench.record import record_path, save_record
+from dyadbench.report.excerpts import gather
+from dyadbench.report.faces import unpack
+from dyadbench.spec import Matrix, MethodSpec, cells_of
+
+
+def test_excerpts_are_what_was_scored_and_need_the_store_only_once(tmp_path: Path) -> None:
+    host = Host()
+    small = {"simdyad-clear-l2l": {"size": "tiny", "seconds": 8.0}}
+    matrix = Matrix(benchmarks=tuple(small), method=tuple(MethodSpec(name=n) for n in ("ridge", "mime")), datasets=small)  # fmt: skip
+    runtime = Runtime(home=tmp_path / "home")
+    for _, record in run_cells(cells_of(host, matrix), host, runtime):
+        assert not isinstance(record, Exception), record
+        save_record(record, record_path(tmp_path, record))
+    records = records_below(tmp_path)
+    first = gather(records, tmp_path, runtime, host, make=True)
+    assert first.people is not None
+    assert list(first.methods) == ["ridge"], "calibration rows show nothing new"
+    assert not first.missing
+    clip = first.people.clips[0]
+    assert len(unpack(clip.speaker.face)) == clip.frames == len(unpack(first.methods["ridge"].reactions[clip.id][0]))
+    # The drawn head is the head of the predictions that were scored.
+    stored = np.load(next((tmp_path / "home" / "store" / "generate").rglob(f"{_key(records)}/motion.npy")))
+    start = round(clip.start * first.people.fps)
+    head = stored[0, 0, start : start + clip.frames, 50:53]
+    assert np.abs(unpack(first.methods["ridge"].reactions[clip.id][0])[:, :3] - head).max() < 0.005
+    _check_voice(clip.voice, clip.frames / first.people.fps)
+    again = gather(records, tmp_path, Runtime(home=tmp_path / "elsewhere"), host, make=True)
+    assert again.methods == first.methods
+    assert not (tmp_path / "elsewhere").exists(), "kept excerpts need neither store nor data"
+    (tmp_path / "excerpts" / "simdyad-clear-l2l" / "ridge.json").unlink()
+    fresh = gather(records, tmp_path, Runtime(home=tmp_path / "elsewhere"), host, make=True)
+    assert "dyadbench run -b simdyad-clear-l2l -m ridge" in fresh.missing["ridge"]
+
+
+def _key(records: list) -> str:
+    return next(r.key for r in records if r.method == "ridge")
+
+
+def _check_voice(text: str | None, seconds: float) -> None:
+    import soundfile
+
+    assert text is not None
+    samples, rate = soundfile.read(io.BytesIO(base64.b64decode(text)))
+    assert abs(len(samples) / rate - seconds) < 0.01
+    assert samples.std() > 0.005
