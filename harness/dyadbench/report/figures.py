@@ -111,20 +111,24 @@ def codebooks(records: Records) -> dict[str, Any] | None:
 
 
 def over_time(records: Records) -> dict[str, Any] | None:
-    """Error in consecutive parts of the clips, relative to the first."""
+    """Error in consecutive parts of the clips, all samples."""
     series: dict[str, tuple[list[float], list[float]]] = {}
     for method, found in records.items():
-        curves = [curve for record in found if (curve := record.measured.get("error_over_time"))]
-        if not curves or found[0].calibration:
-            continue
-        series[method] = (list(curves[0]["seconds"]), [float(v) for v in np.mean([c["error"] for c in curves], 0)])
+        usable = [scores.scores for record in found for name, scores in record.suites.items() if name.startswith("over-time")]  # fmt: skip
+        names = [name for name in usable[0] if name.startswith("mean.")] if usable else []
+        errors = [[scores[name].value for scores in usable] for name in names]
+        middles = [sum(map(float, name[5:-1].split("-"))) / 2 for name in names]
+        known = [(t, float(np.mean(e))) for t, e in zip(middles, errors, strict=True) if None not in e]  # type: ignore[arg-type]
+        if len(known) > 1 and not found[0].calibration:
+            series[method] = ([t for t, _ in known], [e for _, e in known])
     if not series:
         return None
     picture = lines(series, "Error over time", "seconds into the clip", "root mean square error")
-    times = next(iter(series.values()))[0]
+    times = max((xs for xs, _ in series.values()), key=len)
     rows = [[n, name, *ys] for n, (name, (_, ys)) in enumerate(series.items(), 1)]
     return figure(
-        "time", "Error over time", "A method that feeds on its own output may drift: error of the motion by time into the clip.",
+        "time", "Error over time",
+        "A method that feeds on its own output may drift: distance to the nearest appropriate listener in parts of five seconds.",
         picture, ["", "method", *(f"{t:g} s" for t in times)], rows,
     )  # fmt: skip
 
