@@ -1,5 +1,5 @@
 # Two commands on a machine that has only Python >= 3.11 and make:
-#   make demo   the built-in corpus, every method, the ranked tables
+#   make demo   the built-in corpus, every method, the ranked tables, the report
 #   make test   the whole test suite
 PYTHON ?= python3
 BIN := .venv/bin
@@ -12,6 +12,7 @@ demo: .venv/installed
 	mkdir -p demo
 	$(BIN)/dyadbench run leaderboards/matrices/demo.toml --root demo --home .dyadbench --batch 48
 	$(BIN)/dyadbench leaderboard --root demo
+	$(BIN)/dyadbench report --root demo --home .dyadbench
 
 test: .venv/tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile
