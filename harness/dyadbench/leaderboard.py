@@ -371,8 +371,8 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
     tables, violations = make_tables(leaderboards, suites, records)
     drift = []
     board = judge(load_statements(leaderboards / "claims" / "checked"), records)
-    files = generated_files(root, tables, load_claims(leaderboards / "claims"), board)
-    stale = {path for kind in ("md", "csv", "json") for path in leaderboards.glob(f"*.{kind}")} - set(files)
+    files = generated_files(root, tables, load_claims(leaderboards / "claims"), board, records)
+    stale = {path for kind in ("md", "csv", "json", "svg") for path in leaderboards.glob(f"*.{kind}")} - set(files)
     for path, text in files.items():
         if not path.exists() or path.read_bytes() != text.encode():
             drift.append(str(path.relative_to(root)))

@@ -14,6 +14,7 @@ from typing import Any
 from dyadbench.board import Judged
 from dyadbench.claims import Claim
 from dyadbench.leaderboard import Cell, Comparison, Row, Table
+from dyadbench.record import Record
 
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}
 HEADLINE = re.compile(r"(<!-- headline:begin -->\n).*?(<!-- headline:end -->)", re.DOTALL)
@@ -21,10 +22,16 @@ SIMULATED = "**Simulated data.** These numbers test the harness; they say nothin
 
 
 def generated_files(
-    root: Path, tables: Sequence[Table], claims: Sequence[Claim], board: Sequence[Judged] = ()
+    root: Path,
+    tables: Sequence[Table],
+    claims: Sequence[Claim],
+    board: Sequence[Judged] = (),
+    records: Sequence[Record] = (),
 ) -> dict[Path, str]:
     """Path -> text of every file that is made from records and claims."""
     from dyadbench.board_text import claims_page
+    from dyadbench.drift import pictures
+    from dyadbench.rates import tokenizer_files
 
     folder = root / "leaderboards"
     files: dict[Path, str] = {}
@@ -33,7 +40,10 @@ def generated_files(
         files[folder / f"{benchmark}.md"] = markdown_page(mine)
         files[folder / f"{benchmark}.csv"] = csv_text(mine)
         files[folder / f"{benchmark}.json"] = json_text(mine)
-    files[folder / "README.md"] = index_page(tables, board)
+        files |= {folder / name: text for table in mine for name, text in pictures(table).items()}
+    tokenizers = tokenizer_files(records)
+    files |= {folder / name: text for name, text in tokenizers.items()}
+    files[folder / "README.md"] = index_page(tables, board, tokenizers=bool(tokenizers))
     files[folder / "published.md"] = published_page(claims)
     if board:
         files[folder / "claims.md"] = claims_page(board)
@@ -98,7 +108,7 @@ def csv_safe(value: Any) -> Any:
 # --- Markdown -------------------------------------------------------------------------------------------
 
 
-def _grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
     return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
@@ -119,11 +129,13 @@ def markdown_table(table: Table) -> str:
         speed = row.facts.get("realtime_factor")
         name = escape(row.method) + (f" *({escape(row.reason)})*" if row.reason else "")
         rows.append([rank_text(row), name, *values, str(len(row.seeds)), lookahead_text(row), str(speed or "")])
-    return _grid(header, rows)
+    return grid(header, rows)
 
 
 def markdown_page(tables: Sequence[Table]) -> str:
     """One benchmark: a table a suite, then what the columns mean, published numbers and notes."""
+    from dyadbench.drift import embedded
+
     first = tables[0]
     parts = [f"# {first.benchmark}\n"]
     if first.simulated:
@@ -136,12 +148,14 @@ def markdown_page(tables: Sequence[Table]) -> str:
     for table in tables:
         parts.append(f"## {table.suite}{'' if table.main else ' (not ranked by)'}\n")
         parts.append(markdown_table(table))
+        for title, name, legend in embedded(table):
+            parts.append(f"![{title}]({name})\n\n{title}: {escape(legend)}.\n")
         parts.append(
             "".join(f"- `{c['id']}` v{c['version']}: {escape(c['summary'])}{_unit(c)}\n" for c in table.columns)
         )
         if table.claims:
             parts.append("### Published numbers, as printed; never ranked\n")
-            parts.append(_claims_grid(table.claims, [c["id"] for c in table.columns]))
+            parts.append(_claimsgrid(table.claims, [c["id"] for c in table.columns]))
         if table.notes:
             parts.append("### Notes\n")
             parts.append("".join(f"- {escape(note)}\n" for note in table.notes))
@@ -153,7 +167,7 @@ def _unit(column: Any) -> str:
     return (f" ({escape(column['unit'])})" if column["unit"] else "") + target
 
 
-def _claims_grid(claims: Sequence[Claim], columns: Sequence[str]) -> str:
+def _claimsgrid(claims: Sequence[Claim], columns: Sequence[str]) -> str:
     """Printed methods by printed metrics; every distinct convention is a numbered note below."""
     groups: dict[tuple[str, str, str], dict[str, Claim]] = {}
     for claim in claims:
@@ -173,10 +187,10 @@ def _claims_grid(claims: Sequence[Claim], columns: Sequence[str]) -> str:
             values.append(f"{escape(str(printed.value))} <sup>{notes.index(printed.note) + 1}</sup>")
         rows.append([escape(method), escape(split), *values, escape(source)])
     listed = "".join(f"{i}. {escape(note)}\n" for i, note in enumerate(notes, 1))
-    return _grid(["method", "split", *names, "source"], rows) + "\nScale and convention:\n\n" + listed
+    return grid(["method", "split", *names, "source"], rows) + "\nScale and convention:\n\n" + listed
 
 
-def index_page(tables: Sequence[Table], board: Sequence[Judged] = ()) -> str:
+def index_page(tables: Sequence[Table], board: Sequence[Judged] = (), *, tokenizers: bool = False) -> str:
     """Simulated and real benchmarks, apart."""
     parts = ["# Leaderboards\n", "Made by `dyadbench leaderboard` from `records/` and `claims/`; do not edit.\n"]
     for simulated, title in ((False, "Real data"), (True, "Simulated data")):
@@ -188,7 +202,9 @@ def index_page(tables: Sequence[Table], board: Sequence[Judged] = ()) -> str:
             first = f"{escape(best.method)}, rank {rank_text(best)}" if best else ""
             rows.append([f"[{table.benchmark}]({table.benchmark}.md)", table.suite, str(ranked), first])
         parts.append(f"## {title}\n")
-        parts.append(_grid(["benchmark", "suite", "ranked methods", "first"], rows) if rows else "No records.\n")
+        parts.append(grid(["benchmark", "suite", "ranked methods", "first"], rows) if rows else "No records.\n")
+    if tokenizers:
+        parts.append("[Tokenizers](tokenizers.md): reconstruction error against bits a second, use of the books.\n")
     if board:
         parts.append("[Claims, checked](claims.md): what papers say, tested on these records.\n")
     parts.append("[Numbers as published](published.md), each with its scale and source.\n")
@@ -208,7 +224,7 @@ def published_page(claims: Sequence[Claim]) -> str:
         parts.append(f"## {escape(source)}\n")
         if warning:
             parts.append(f"**Read with care.** {escape(warning)}\n")
-        parts.append(_claims_grid(found, list(dict.fromkeys(claim.column for claim in found))))
+        parts.append(_claimsgrid(found, list(dict.fromkeys(claim.column for claim in found))))
     return "\n".join(parts)
 
 

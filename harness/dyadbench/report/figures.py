@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from dyadbench import drift
 from dyadbench.leaderboard import Row, Table
 from dyadbench.record import Record
 from dyadbench.report.excerpts import MethodExcerpt
@@ -59,8 +60,7 @@ def appropriate_and_diverse(table: Table) -> dict[str, Any] | None:
 def _tokens(records: Sequence[Record], name: str) -> float | None:
     """A token column, mean over seeds."""
     scores = [record.suites["tokens"].scores[name].value for record in records if "tokens" in record.suites and name in record.suites["tokens"].scores]  # fmt: skip
-    known = [value for value in scores if value is not None]
-    return float(np.mean(known)) if known and len(known) == len(scores) else None
+    return _mean(scores)
 
 
 def rate_distortion(records: Records) -> dict[str, Any] | None:
@@ -112,25 +112,31 @@ def codebooks(records: Records) -> dict[str, Any] | None:
 
 def over_time(records: Records) -> dict[str, Any] | None:
     """Error in consecutive parts of the clips, all samples."""
-    series: dict[str, tuple[list[float], list[float]]] = {}
+    series: drift.Series = {}
     for method, found in records.items():
-        usable = [scores.scores for record in found for name, scores in record.suites.items() if name.startswith("over-time")]  # fmt: skip
-        names = [name for name in usable[0] if name.startswith("mean.")] if usable else []
-        errors = [[scores[name].value for scores in usable] for name in names]
-        middles = [sum(map(float, name[5:-1].split("-"))) / 2 for name in names]
-        known = [(t, float(np.mean(e))) for t, e in zip(middles, errors, strict=True) if None not in e]  # type: ignore[arg-type]
-        if len(known) > 1 and not found[0].calibration:
-            series[method] = ([t for t, _ in known], [e for _, e in known])
+        suite = next((name for name in drift.SUITES if all(name in record.suites for record in found)), None)
+        if suite is None or not drift.drawn(method, found[0].calibration):
+            continue
+        scores = [record.suites[suite].scores for record in found]
+        values = {name: _mean([score[name].value for score in scores]) for name in scores[0]}
+        line = drift.points(values, "mean")
+        if len(line[0]) > 1:
+            series[method] = line
     if not series:
         return None
     picture = lines(series, "Error over time", "seconds into the clip", "root mean square error")
     times = max((xs for xs, _ in series.values()), key=len)
     rows = [[n, name, *ys] for n, (name, (_, ys)) in enumerate(series.items(), 1)]
     return figure(
-        "time", "Error over time",
-        "A method that feeds on its own output may drift: distance to the nearest appropriate listener in parts of five seconds.",
+        "time", "Error over time", "A method that feeds on its own output may drift: distance of all samples from the appropriate "
+        "listener that is nearest to each over the whole clip, by time into the clip.",
         picture, ["", "method", *(f"{t:g} s" for t in times)], rows,
     )  # fmt: skip
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known and len(known) == len(values) else None
 
 
 def ablations(table: Table) -> list[dict[str, Any]]:

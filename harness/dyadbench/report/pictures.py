@@ -20,6 +20,7 @@ class Point:
     x: float
     y: float
     kind: str = "ranked"  # ranked, other, calibration, oracle: shape as well as colour
+    number: int | None = None  # in the table beside the picture; default: its place among the points
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,25 @@ def _svg(parts: Sequence[str], title: str, *, width: int = WIDTH, height: int = 
     return Markup(head + "".join(parts) + "</svg>")
 
 
+FILE_STYLE = (  # what a picture outside the pages' style sheet needs
+    "text{font:12px system-ui,sans-serif;fill:#55595f}.axis,.number{fill:#1c1e22}.number{font-size:11px}"
+    ".grid{stroke:#d5d6d2}.target{stroke:#b34700;stroke-width:1.5;stroke-dasharray:5 4}.mark{stroke:#fff}"
+    ".ranked,.bar.strong{fill:#0a57a4}.other{fill:#00727a}.calibration,.bar{fill:#55595f}.oracle{fill:#8a6a00}"
+    ".join{fill:none;stroke:#55595f}.whisker{stroke:#1c1e22;stroke-width:2}.line{fill:none;stroke-width:2}"
+    ".s1{stroke:#0a57a4}.s2{stroke:#b34700;stroke-dasharray:7 3}.s3{stroke:#1b6e3c;stroke-dasharray:2 3}"
+    ".s4{stroke:#7b3fa0;stroke-dasharray:9 3 2 3}.s5{stroke:#8a6a00}.s6{stroke:#a8325c;stroke-dasharray:7 3}"
+    ".s7{stroke:#00727a;stroke-dasharray:2 3}.s8{stroke:#55595f;stroke-dasharray:9 3 2 3}"
+)
+
+
+def as_file(picture: Markup) -> str:
+    """A picture as an SVG file of its own: namespace, size, colours, a white ground."""
+    head, rest = str(picture).split(">", 1)
+    width, height = head.partition('viewBox="0 0 ')[2].partition('"')[0].split()
+    head = head.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" ', 1)
+    return f'{head}>\n<style>{FILE_STYLE}</style>\n<rect width="100%" height="100%" fill="#fff"/>\n{rest}\n'
+
+
 SHAPES: dict[str, Callable[[float, float], str]] = {
     "ranked": lambda x, y: f'<circle class="mark ranked" cx="{x:.1f}" cy="{y:.1f}" r="5.5"/>',
     "other": lambda x, y: f'<circle class="mark other" cx="{x:.1f}" cy="{y:.1f}" r="5"/>',
@@ -116,7 +136,7 @@ SHAPES: dict[str, Callable[[float, float], str]] = {
 
 def scatter(
     points: Sequence[Point], title: str, x_label: str, y_label: str, *,
-    target: float | None = None, log_x: bool = False, joined: Sequence[Sequence[int]] = (),
+    target: float | None = None, target_label: str = "target", log_x: bool = False, joined: Sequence[Sequence[int]] = (),
 ) -> Markup:  # fmt: skip
     """Numbered points (from 1, as in the table beside it); `target` is a dashed level; `joined` are lines through points."""
     axes = _Axes(
@@ -126,14 +146,17 @@ def scatter(
     if target is not None:
         level = axes.py(target)
         parts.append(f'<line class="target" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{level:.1f}" y2="{level:.1f}"/>')
-        parts.append(f'<text x="{WIDTH - RIGHT - 4}" y="{level - 5:.1f}" text-anchor="end">target</text>')
+        parts.append(
+            f'<text x="{WIDTH - RIGHT - 4}" y="{level - 5:.1f}" text-anchor="end">{escape(target_label)}</text>'
+        )
     for line in joined:
         path = " ".join(f"{axes.px(points[i].x):.1f},{axes.py(points[i].y):.1f}" for i in line)
         parts.append(f'<polyline class="join" points="{path}"/>')
     places = [(axes.px(p.x), axes.py(p.y)) for p in points]
-    for number, (point, (x, y)) in enumerate(zip(points, places, strict=True), 1):
+    numbers = [n if p.number is None else p.number for n, p in enumerate(points, 1)]
+    for number, point, (x, y) in zip(numbers, points, places, strict=True):
         parts.append(f"<g><title>{escape(f'{number} {point.label}')}</title>{SHAPES[point.kind](x, y)}</g>")
-    for number, (x, y) in enumerate(_label_places(places), 1):
+    for number, (x, y) in zip(numbers, _label_places(places), strict=True):
         parts.append(f'<text class="number" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{number}</text>')
     return _svg(parts, title)
 
