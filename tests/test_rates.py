@@ -91,6 +91,14 @@ def test_other_versions_are_left_out_and_said() -> None:
     assert "old, seed 0 was scored by other versions" in tokenizer_files(records)["tokenizers.md"]
 
 
+def test_other_data_is_left_out_and_said() -> None:
+    data = {"name": "simdyad", "digest": "e" * 64, "simulated": True, "split": "test"}
+    records = [with_tokens("flat", "b", 1), with_tokens("deep", "a", 2), with_tokens("stale", "c", 1, dataset=data)]
+    [corpus] = corpora(records)
+    assert [one.label for one in corpus.tokenizers] == ["flat", "deep"]
+    assert corpus.notes == ("stale, seed 0 was measured on other data and is left out; run it again",)
+
+
 def over_time(method: str, rise: float, **change: Any) -> Record:
     values = {column.id: np.full(40, 1.0) for column in OverTimeSuite.columns}
     values |= {f"{kind}.{name}": 1.0 + rise * b + 0.1 * np.arange(40) for b, name in enumerate(NAMES) for kind in ("best", "mean")}  # fmt: skip

@@ -72,15 +72,19 @@ def corpora(records: Sequence[Record]) -> list[Corpus]:
         if SUITE in record.suites and record.suites[SUITE].per_clip:
             key = canonical([record.dataset["name"], record.dataset["split"], record.dataset["digest"], record.clips])
             groups.setdefault(key, []).append(record)
-    found = sorted((_corpus(group) for group in groups.values()), key=lambda corpus: corpus.name)
-    names = [corpus.name for corpus in found]
-    if len(set(names)) < len(names):
-        raise ValueError(f"records of one benchmark were measured on different data: {', '.join(names)}")
+    named: dict[str, list[list[Record]]] = {}
+    for key in sorted(groups):
+        named.setdefault(_name([record.benchmark for record in groups[key]]), []).append(groups[key])
+    found = []
+    for name in sorted(named):
+        usual, *others = sorted(named[name], key=len, reverse=True)
+        notes = [f"{r.method}, seed {r.seed} was measured on other data and is left out; run it again" for group in others for r in group]  # fmt: skip
+        found.append(_corpus(name, usual, notes))
     return found
 
 
-def _corpus(records: Sequence[Record]) -> Corpus:
-    first, notes = records[0], []
+def _corpus(name: str, records: Sequence[Record], notes: list[str]) -> Corpus:
+    first = records[0]
     methods: dict[str, dict[int, Record]] = {}
     users: dict[str, list[str]] = {}
     for record in records:
@@ -100,7 +104,7 @@ def _corpus(records: Sequence[Record]) -> Corpus:
         cells = _cells([one[min(one)]], [f"constant-{name}" for name in ERRORS])
         constants = {name: cells[f"constant-{name}"] for name in ERRORS}
     return Corpus(
-        name=_name([record.benchmark for record in records]), simulated=bool(first.dataset["simulated"]),
+        name=name, simulated=bool(first.dataset["simulated"]),
         clips=len(first.clips), sessions=len(set(first.sessions)), constants=constants,
         tokenizers=tuple(sorted(kept, key=lambda one: (one.whole.bits, one.label))), notes=tuple(notes),
     )  # fmt: skip
