@@ -33,7 +33,8 @@ def leaderboard(
         )
     elif not check:
         for table in outcome.tables:
-            show_table(table)
+            if any(column["ranked"] for column in table.columns):
+                show_table(table)
     for violation in outcome.violations:
         typer.echo(f"sanity: {violation}", err=True)
     for name in outcome.drift if check else ():
