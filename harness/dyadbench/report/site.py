@@ -223,9 +223,8 @@ def _measured(records: Sequence[Record]) -> list[tuple[str, str]]:
     for name, title in names.items():
         values = [record.measured.get(name, "") for record in records]
         if any(name in record.measured for record in records):
-            rows.append(
-                (title, ", ".join("whole clip" if v is None and "lookahead" in name else str(v) for v in values))
-            )
+            text = ["whole clip" if v is None and "lookahead" in name else str(v) for v in values]
+            rows.append((title, text[0] if len(set(text)) == 1 else ", ".join(text)))
     return rows
 
 

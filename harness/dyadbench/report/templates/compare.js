@@ -58,7 +58,7 @@
       let [difference, low, high] = view.pairs[key][c];
       if (sign < 0) [difference, low, high] = [difference, high, low].map((x) => (x === null ? null : -x));
       const row = document.createElement("tr");
-      row.append(cell(column.id, "head"), cell(show(view.points[i][c])), cell(show(view.points[j][c])), cell(show(difference)));
+      row.append(cell(column.id.replaceAll(".", ".\u200b"), "head"), cell(show(view.points[i][c])), cell(show(view.points[j][c])), cell(show(difference)));
       if (difference === null) row.append(cell("undefined"), cell(""), cell("undefined for one of them", "text"));
       else {
         const reach = Math.max(...[difference, low, high].map((x) => Math.abs(x ?? 0)), 1e-12);

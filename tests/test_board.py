@@ -1,0 +1,163 @@
+"""Verdicts are computed: they flip with the records, and nothing is called reproduced without an interval."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dyadbench.api import DyadbenchError
+from dyadbench.board import Part, Statement, judge, load_statements, together
+from dyadbench.board_text import claims_page
+from dyadbench.host import Host
+from dyadbench.leaderboard import records_below, write_leaderboards
+from dyadbench.record import Record, Score, SuiteScores
+from dyadbench.spec import read_matrix
+
+ROOT = Path(__file__).parents[1]
+BOARD = load_statements(ROOT / "leaderboards" / "claims" / "checked")
+
+
+def record(method: str, shift: float, seed: int = 0, sessions: int = 10, **more: np.ndarray) -> Record:
+    rng = np.random.default_rng([int(abs(shift) * 1000), seed])
+    values = {"err": 1 + shift + 0.05 * rng.standard_normal(40), "like": 1 + shift + 0.01 * rng.standard_normal(40)}
+    values |= {"like_target": np.ones(40), "first": 0.3 + 0.01 * rng.random(40), **more}
+    scores = SuiteScores(
+        versions=dict.fromkeys(values, 1), scores={n: Score(value=float(v.mean())) for n, v in values.items()},
+        per_clip={n: v.tolist() for n, v in values.items()},
+    )  # fmt: skip
+    return Record.model_validate({
+        "key": "k", "benchmark": "toy", "benchmark_config": {}, "method": method, "preset": None, "method_config": {},
+        "plugin": ("p", "1"), "entry_version": 1, "calibration": False, "trained": True, "seed": seed,
+        "clips": [f"c{i}" for i in range(40)], "sessions": [f"s{i % sessions}" for i in range(40)],
+        "dataset": {"name": "d", "digest": "x", "simulated": True, "split": "test"}, "suites": {"s": scores},
+        "measured": {}, "provenance": {},
+    })  # fmt: skip
+
+
+def verdict(records: list[Record], **part: object) -> str:
+    one = Statement(id="a", says="x", source="y", matrix="m.toml", part=(Part(benchmark="toy", suite="s", **part),))  # type: ignore[arg-type]
+    return judge([one], records)[0].verdict
+
+
+BETTER, WORSE = record("a", 0.0), record("b", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("part", "expected"),
+    [
+        ({"column": "err", "less": "a", "more": "b"}, "reproduced"),
+        ({"column": "err", "less": "b", "more": "a"}, "contradicted"),
+        ({"column": "err", "less": "a", "more": "c"}, "undecided"),
+        ({"column": "err", "less": "a", "more": "nobody"}, "untested"),
+        ({"column": "none", "less": "a", "more": "b"}, "untested"),
+        ({"column": "err", "less": "a", "more": "b", "by": 0.2}, "reproduced"),
+        ({"column": "err", "less": "a", "more": "b", "by": 0.5}, "contradicted"),
+        ({"column": "err", "less": "c", "more": "a", "by": -0.2}, "reproduced"),  # not above by more than a fifth
+        ({"column": "err", "less": "b", "more": "a", "by": -0.2}, "contradicted"),
+        ({"column": "like", "closer": "a", "than": "b"}, "reproduced"),
+        (
+            {"column": "like", "closer": "b", "than": "low"},
+            "undecided",
+        ),  # as far above the target as the other is below
+        ({"less": "a", "less_column": "err - first", "more": "a", "more_column": "err"}, "reproduced"),
+        ({"less": "a", "less_column": "err", "more": "a", "more_column": "err - first"}, "contradicted"),
+    ],
+)
+def test_verdicts_follow_the_records(part: dict[str, object], expected: str) -> None:
+    assert verdict([BETTER, WORSE, record("c", 0.0, seed=1), record("low", -0.5, seed=2)], **part) == expected
+
+
+def test_one_session_decides_nothing_and_other_data_is_not_compared() -> None:
+    alone = [record("a", 0.0, sessions=1), record("b", 0.5, sessions=1)]
+    assert verdict(alone, column="err", less="a", more="b") == "undecided"
+    other = WORSE.model_copy(update={"dataset": {**WORSE.dataset, "digest": "else"}})
+    assert verdict([BETTER, other], column="err", less="a", more="b") == "untested"
+
+
+def test_verdicts_of_parts_are_put_together() -> None:
+    assert together(["reproduced", "reproduced"]) == "reproduced"
+    assert together(["reproduced", "untested"]) == "undecided"
+    assert together(["reproduced", "contradicted"]) == "mixed"
+    assert together(["untested", "untested"]) == "untested"
+
+
+def test_claims_are_escaped() -> None:
+    said = Statement(id="h", says="<script>|`x`", source="*s*", untestable="_no_ <b>")
+    page = claims_page(judge([said], []))
+    assert "<script>" not in page
+    assert "&lt;script&gt;\\|\\`x\\`" in page
+    assert "<b>" not in page
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('[[claim]]\nid = "a"\nsays = "b"\nsource = "c"\n', "exactly one of"),
+        ('[[claim]]\nid = "a"\nsays = "b"\nsource = "c"\nverdict = "reproduced"\nuntestable = "d"\n', "verdict"),
+        ("claims = 3\n", "not a file of claims"),
+        ('[[claim]]\nid = "a"\nsays = "b"\nsource = "c"\nmatrix = "m"\npart = [{benchmark = "x", suite = "s", column = "c", less = "d"}]\n', "either less and more"),
+    ],
+)  # fmt: skip
+def test_files_that_are_no_board_are_named(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "x.toml").write_text(text)
+    with pytest.raises(DyadbenchError, match=said):
+        load_statements(tmp_path)
+
+
+# --- the committed board ------------------------------------------------------------------------------------
+
+
+def test_every_part_is_made_by_its_matrix() -> None:
+    host = Host()
+    suites = {entry.name for entry in host.entries("suite")} | {"tokens"}
+    for said in BOARD:
+        if not said.part:
+            continue
+        path = ROOT / "leaderboards" / "matrices" / said.matrix
+        if not path.exists():
+            pytest.fail(f"{said.id}: there is no {path.name}")
+        matrix = read_matrix(path)
+        own = {method.name for method in matrix.method}
+        everywhere = {m.name for other in path.parent.glob("*.toml") for m in read_matrix(other).method}
+        for part in said.part:
+            assert part.benchmark in matrix.benchmarks, said.id
+            assert part.suite in suites, said.id
+            methods = {method for method, _ in part.sides}
+            assert methods & own, f"{said.id}: {said.matrix} runs none of {methods}"
+            assert methods <= everywhere, f"{said.id}: no matrix runs {methods - everywhere}"
+
+
+def test_every_correction_names_a_test_that_exists() -> None:
+    shown = [said.demonstration for said in BOARD if said.demonstration]
+    assert len(shown) >= 4
+    for node in shown:
+        path, _, name = node.partition("::")
+        names = {n.name for n in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(n, ast.FunctionDef)}
+        assert name in names, node
+
+
+def test_the_board_is_checked_with_the_tables(tmp_path: Path) -> None:
+    from dyadbench.record import record_path, save_record
+
+    found = [r for r in records_below(ROOT / "leaderboards") if r.benchmark == "simdyad-clear-l2l" and r.seed == 0]
+    for one in found:
+        save_record(one, record_path(tmp_path / "leaderboards", one))
+    folder = tmp_path / "leaderboards" / "claims" / "checked"
+    folder.mkdir(parents=True)
+    part = {"benchmark": "simdyad-clear-l2l", "suite": "l2l", "column": "L2.expression"}
+    rows = ", ".join(f"{k} = {json.dumps(v)}" for k, v in part.items())
+    (folder / "a.toml").write_text(
+        f'[[claim]]\nid = "a"\nsays = "b"\nsource = "c"\nmatrix = "baselines.toml"\npart = [{{{rows}, less = "oracle", more = "mime"}}]\n'
+    )
+    host = Host()
+    suites = {entry.name: host.build("suite", entry.name, {}).columns for entry in host.entries("suite")}
+    write_leaderboards(tmp_path, suites)
+    page = tmp_path / "leaderboards" / "claims.md"
+    assert "**reproduced**" in page.read_text()
+    assert not write_leaderboards(tmp_path, suites, check=True).drift
+    page.write_text(page.read_text().replace("1 reproduced", "1 contradicted"))
+    assert write_leaderboards(tmp_path, suites, check=True).drift == ("leaderboards/claims.md",)
