@@ -1,0 +1,105 @@
+"""A Slurm cluster of one node on this machine, without systemd: munged, slurmctld and slurmd, started and stopped here."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
+PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+CONF = """\
+ClusterName=dyadbench-test
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser={user}
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket,cred_expire=3
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_CPU
+SchedulerParameters=sched_interval=1,bf_interval=1
+ReturnToService=2
+SlurmdParameters=config_overrides
+SlurmctldPort={ports[0]}
+SlurmdPort={ports[1]}
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+SlurmdSpoolDir={folder}/spool
+StateSaveLocation={folder}/state
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+MpiDefault=none
+SwitchType=switch/none
+JobAcctGatherType=jobacct_gather/none
+AccountingStorageType=accounting_storage/none
+KillWait=2
+NodeName={host} NodeAddr=127.0.0.1 CPUs=8 State=UNKNOWN
+PartitionName=main Nodes={host} Default=YES MaxTime=INFINITE State=UP
+"""
+
+
+def missing() -> str:
+    """Why there can be no cluster; empty if there can."""
+    absent = [name for name in PROGRAMS if shutil.which(name, path=PATH) is None]
+    return f"{', '.join(absent)} not installed (Debian: slurm-wlm, munge)" if absent else ""
+
+
+class Cluster:
+    """Raises RuntimeError where the daemons do not come up."""
+
+    def __init__(self, folder: Path):
+        self.folder, self.host = folder, socket.gethostname().partition(".")[0]
+        self.environment = {"SLURM_CONF": str(folder / "slurm.conf"), "PATH": PATH}
+        for name in ("spool", "state"):
+            (folder / name).mkdir()
+        folder.chmod(0o755)
+        key = folder / "munge.key"
+        key.write_bytes(secrets.token_bytes(1024))
+        key.chmod(0o400)
+        sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
+        ports = [found.getsockname()[1] for found in sockets]
+        for found in sockets:
+            found.close()
+        user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
+        (folder / "slurm.conf").write_text(CONF.format(host=self.host, user=user, folder=folder, ports=ports))
+
+    def start(self) -> None:
+        munge = [f"--{name}={self.folder}/munge.{name.split('-')[0]}" for name in ("socket", "key-file", "log-file", "pid-file", "seed-file")]  # fmt: skip
+        self._call("munged", "--force", "--num-threads=1", *munge)
+        self._call("slurmctld")
+        self._call("slurmd", "-N", self.host)
+        self.wait_for("idle")
+
+    def stop(self) -> None:
+        """Ends the three by the process numbers that they wrote down themselves."""
+        subprocess.run(["scancel", "--user", str(os.getuid())], env=self._env, capture_output=True)
+        for name in ("slurmd", "slurmctld", "munge"):
+            file = self.folder / f"{name}.pid"
+            if file.exists():
+                subprocess.run(["kill", file.read_text().strip()], capture_output=True)
+
+    def wait_for(self, state: str, seconds: float = 30) -> None:
+        until = time.monotonic() + seconds
+        while (now := self.ask("sinfo", "--noheader", "--format", "%T").strip()) != state:
+            if time.monotonic() > until:
+                log = (self.folder / "slurmctld.log").read_text().splitlines()[-3:]
+                raise RuntimeError(f"the node is {now or 'unknown'}, not {state}: {' / '.join(log)}")
+            time.sleep(0.2)
+
+    def ask(self, *words: str) -> str:
+        """What a Slurm command prints; empty where it fails."""
+        return subprocess.run(words, env=self._env, capture_output=True, text=True).stdout
+
+    def _call(self, *words: str) -> None:
+        done = subprocess.run(words, env=self._env, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"{words[0]} does not start: {done.stderr.strip()}")
+
+    @property
+    def _env(self) -> dict[str, str]:
+        return os.environ | self.environment

@@ -1,0 +1,106 @@
+"""Cells as processes of this machine, several runs on one store, and what happens when any of them dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections import Counter
+from pathlib import Path
+
+import pytest
+from conftest import BATCH, CLIPS, Bench, until
+
+from dyadbench.engines.local import slots_of
+
+
+def _once(bench: Bench, seeds: int) -> bool:
+    """Every seed fitted once, every clip of it sampled once."""
+    fits = Counter(row[1] for row in bench.journal if row[0] == "fit")
+    clips = {seed: Counter(clip for batch in bench.batches(seed) for clip in batch) for seed in range(seeds)}
+    return set(fits.values()) == {1} and all(len(c) == CLIPS and set(c.values()) == {1} for c in clips.values())
+
+
+def test_inline_leaves_nothing_behind(inline: Bench) -> None:
+    assert _once(inline, 3)
+    assert inline.left_behind() == []
+
+
+@pytest.mark.parametrize("words", [["--on", "inline"], ["--on", "local", "--slots", "2"]], ids=lambda w: w[1])
+def test_two_runs_on_one_store_do_every_cell_once(bench: Bench, inline: Bench, words: list[str]) -> None:
+    matrix = bench.matrix(3)
+    runs = [bench.start(matrix, *words, pace=0.1) for _ in range(2)]
+    for run in runs:
+        out, err = run.communicate(timeout=300)
+        assert run.returncode == 0, out + err
+        assert "3 of 3 cells recorded" in out
+    assert _once(bench, 3)
+    assert bench.scores() == inline.scores()
+    assert bench.left_behind() == []
+
+
+def test_a_killed_job_is_sent_again_and_a_killed_run_finds_its_jobs(bench: Bench, inline: Bench) -> None:
+    matrix = bench.matrix(3)
+    words = [matrix, "--on", "local", "--slots", "3"]
+    run = bench.start(*words, pace=0.5)
+    until(lambda: all(len(bench.batches(seed)) > 1 for seed in range(3)), "all at work")
+    run.kill()
+    run.wait()
+    before = {job["holder"]["pid"] for job in bench.jobs()}
+    run = bench.start(*words, pace=0.5)
+    victim = bench.pids(1)[-1]
+    os.kill(victim, signal.SIGKILL)
+    out, err = run.communicate(timeout=300)
+    assert run.returncode == 0, out + err
+    assert bench.scores() == inline.scores()
+    assert before - {job["holder"]["pid"] for job in bench.jobs()} == {victim}, "only the killed one was sent again"
+    assert len(set(bench.pids(0))) == len(set(bench.pids(2))) == 1
+    again = Counter(clip for batch in bench.batches(1) for clip in batch)
+    assert sum(again.values()) <= CLIPS + BATCH, "it went on from the batch it was at"
+    assert bench.left_behind() == []
+
+
+def test_two_gloo_processes_give_the_same_record(bench: Bench, inline: Bench) -> None:
+    bench.run(bench.matrix(1), "--devices", 2)
+    assert bench.scores()["seed0.json"] == inline.scores()["seed0.json"]
+    assert len(set(bench.pids(0))) == 2
+    assert _once(bench, 1)
+    assert bench.left_behind() == []
+
+
+def test_a_cell_that_never_ends_is_given_up_in_a_sentence(bench: Bench) -> None:
+    said = bench.run(bench.matrix(1), "--timeout", 0.05, pace=600, code=1)
+    assert "seed 0 took longer than --timeout 0.05 (minutes)" in said
+    said = bench.run(bench.matrix(1), "--on", "local", "--timeout", 0.05, pace=600, code=1)
+    assert "seed 0 took longer than --timeout 0.05 (minutes)" in said
+    assert bench.left_behind() == []
+
+
+def test_a_failing_cell_is_not_sent_again_and_costs_no_other(bench: Bench, inline: Bench) -> None:
+    matrix = bench.matrix(1)
+    matrix.write_text(matrix.read_text() + '[[method]]\nname = "nearest-audio"\n')
+    bench.environment["JOURNAL"] = str(bench.folder / "none" / "journal")  # the plugin cannot write there
+    said = bench.run(matrix, "--on", "local", code=1)
+    assert "predictor 'slow' of slow-plugin 1.0 broke in fit: FileNotFoundError" in said
+    assert "1 of 2 cells recorded" in said
+
+
+def test_more_devices_than_slots_is_a_sentence(bench: Bench) -> None:
+    said = bench.run(bench.matrix(1), "--on", "local", "--devices", 3, "--slots", 2, code=1)
+    assert "asks for 3 devices and there are 2" in said
+
+
+def test_slots_are_device_indices(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5,7")
+    assert slots_of("cuda", 1, None, 1) == ["2", "5", "7"]
+    assert slots_of("cuda", 1, 2, 1) == ["2", "5"]
+    assert slots_of("cuda:1", 1, None, 1) == ["1"]
+    assert slots_of("cpu", 1, 3, 1) == ["0", "1", "2"]
+    assert len(slots_of("cpu", 10**6, None, 2)) == 2
+
+
+def test_records_of_a_finished_matrix_are_not_made_again(bench: Bench, inline: Bench, tmp_path: Path) -> None:
+    matrix = bench.matrix(1)
+    bench.run(matrix, "--on", "local")
+    files = {path: path.stat().st_mtime_ns for path in (bench.folder / "leaderboards").rglob("*.json")}
+    assert "1 of 1 cells recorded" in bench.run(matrix, "--on", "local")
+    assert files == {path: path.stat().st_mtime_ns for path in (bench.folder / "leaderboards").rglob("*.json")}
