@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import numpy as np
 from dyadbench.api import Column, Config, DyadbenchError
 from dyadbench.board import Judged, judge, load_statements
 from dyadbench.claims import Claim, load_claims
-from dyadbench.record import Record, load_record
+from dyadbench.record import Record, load_record, slug
 from dyadbench.stats import bootstrap, interval, losses, overall, paired
 
 Suites = Mapping[str, Sequence[Column]]
@@ -111,9 +111,29 @@ class Comparison(Config):
 
 def records_below(leaderboards: Path, benchmark: str | None = None) -> list[Record]:
     """All committed records, in an order that does not depend on the file system."""
-    found = [load_record(path) for path in sorted((leaderboards / "records").rglob("*.json"))]
+    folder = leaderboards / "records"
+    if benchmark is not None:
+        folder /= slug(benchmark)  # where they are written; the others need not be read
+    found = [load_record(path) for path in sorted(folder.rglob("*.json"))]
     kept = [record for record in found if benchmark is None or record.benchmark == benchmark]
     return sorted(kept, key=lambda r: (r.benchmark, r.method, r.seed))
+
+
+def _by_benchmark(leaderboards: Path) -> Iterator[tuple[str, list[Record]]]:
+    """The records of one benchmark after another, so that no more than one's are held; DyadbenchError for a stray one."""
+    folder = leaderboards / "records"
+    loose = next(iter(sorted(folder.glob("*.json"))), None)
+    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
+        records = [load_record(path) for path in sorted(place.rglob("*.json"))]
+        names = {record.benchmark for record in records}
+        loose = loose or (place if {slug(name) for name in names} - {place.name} else None)
+        for name in sorted(names):
+            of = (record for record in records if record.benchmark == name)
+            yield name, sorted(of, key=lambda r: (r.method, r.seed))
+    if loose is not None:
+        raise DyadbenchError(
+            f"{loose} holds a record of another benchmark; it belongs into {folder}/BENCHMARK/METHOD/seedN.json"
+        )
 
 
 def _by_method(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -338,12 +358,18 @@ def make_tables(
     leaderboards: Path, suites: Suites, records: Sequence[Record] | None = None
 ) -> tuple[list[Table], list[str]]:
     """Every table of every benchmark that has `records` (those below `leaderboards`), and what is insane in them."""
+    groups: dict[str, list[Record]] = {}
+    for record in records or ():
+        groups.setdefault(record.benchmark, []).append(record)
+    return _tables_of(_by_benchmark(leaderboards) if records is None else groups.items(), leaderboards, suites)
+
+
+def _tables_of(
+    groups: Iterable[tuple[str, list[Record]]], leaderboards: Path, suites: Suites
+) -> tuple[list[Table], list[str]]:
     claims = load_claims(leaderboards / "claims")
     tables, violations = [], []
-    groups: dict[str, list[Record]] = {}
-    for record in records_below(leaderboards) if records is None else records:
-        groups.setdefault(record.benchmark, []).append(record)
-    for benchmark, mine in groups.items():
+    for benchmark, mine in groups:
         if len({record.dataset["simulated"] for record in mine}) > 1:
             raise DyadbenchError(f"{benchmark} has records on simulated and on real data; they cannot share a table")
         for suite in _configured(mine):
@@ -354,7 +380,7 @@ def make_tables(
             table = make_table(mine, suite, suites[suite], fitting)
             tables.append(table)
             violations += check_sanity(table, SANITY.get(suite, ()))
-    return tables, violations
+    return sorted(tables, key=lambda table: table.benchmark), violations
 
 
 def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Outcome:
@@ -367,11 +393,25 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
         raise DyadbenchError(
             f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
         )
-    records = records_below(leaderboards)
-    tables, violations = make_tables(leaderboards, suites, records)
+    statements = load_statements(leaderboards / "claims" / "checked")
+    wanted = {(p.benchmark, method) for s in statements for p in s.part for method, _ in p.sides}
+    judged: list[Record] = []
+    tokenized: list[Record] = []  # less all else, so that one benchmark's records are held at a time
+
+    def groups() -> Iterator[tuple[str, list[Record]]]:
+        for benchmark, records in _by_benchmark(leaderboards):
+            judged.extend(record for record in records if (benchmark, record.method) in wanted)
+            tokenized.extend(
+                record.model_copy(update={"suites": {"tokens": record.suites["tokens"]}})
+                for record in records
+                if "tokens" in record.suites
+            )
+            yield benchmark, records
+
+    tables, violations = _tables_of(groups(), leaderboards, suites)
     drift = []
-    board = judge(load_statements(leaderboards / "claims" / "checked"), records)
-    files = generated_files(root, tables, load_claims(leaderboards / "claims"), board, records)
+    board = judge(statements, judged)
+    files = generated_files(root, tables, load_claims(leaderboards / "claims"), board, tokenized)
     stale = {path for kind in ("md", "csv", "json", "svg") for path in leaderboards.glob(f"*.{kind}")} - set(files)
     for path, text in files.items():
         if not path.exists() or path.read_bytes() != text.encode():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 FORMAT = "dyadbench-record/1"
 DIGITS = 7  # significant digits of a per-clip value
 MAX_BYTES, MAX_DEPTH = 64 << 20, 64
+MARKS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]')  # strings, and what opens and closes outside them
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # old format -> one step towards FORMAT
 
 
@@ -92,7 +93,8 @@ def _refuse_constant(name: str) -> Any:
 
 def _depth_within(text: str, limit: int) -> bool:
     depth = deepest = 0
-    for character in re.sub(r'"(?:[^"\\]|\\.)*"', "", text):
+    for found in MARKS.finditer(text):
+        character = found[0]
         if character in "[{":
             depth += 1
             deepest = max(deepest, depth)

@@ -52,5 +52,37 @@ def metrics(
     typer.echo(", ".join(f"{name} {version}" for name, version in timing.versions().items()))
 
 
+@app.command("tables")
+def tables(
+    methods: Annotated[int, typer.Option(min=2)] = 100,
+    seeds: Annotated[int, typer.Option(min=1)] = 5,
+    benchmarks: Annotated[int, typer.Option(min=1)] = 10,
+    clips: Annotated[int, typer.Option(min=2, help="Of each benchmark.")] = 1614,
+    json: Json = False,
+) -> None:
+    """Times the tables and a comparison on so many generated records, which are thrown away again."""
+    import tempfile
+    from pathlib import Path
+
+    from dyadbench.bench_tables import Load, table_costs
+    from dyadbench.host import Host
+
+    host = Host()
+    columns = {name: host.build("suite", name, {}).columns for name in ("react2024", "react2024-official")}
+    load = Load(methods=methods, seeds=seeds, benchmarks=benchmarks, clips=clips)
+    with tempfile.TemporaryDirectory() as folder:
+        costs = list(table_costs(load, columns, Path(folder)))
+    if json:
+        print_json([cost.model_dump(mode="json") for cost in costs])
+        return
+    print_table(
+        ["step", "seconds", "of processor", "peak MB", "detail"],
+        [
+            [cost.step, f"{cost.seconds:.2f}", f"{cost.cpu_seconds:.2f}", _text(cost.peak_mb, ".0f"), cost.detail]
+            for cost in costs
+        ],
+    )
+
+
 def _text(value: float | None, digits: str) -> str:
     return "" if value is None else format(value, digits)
