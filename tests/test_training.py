@@ -38,6 +38,8 @@ class Corpus:
 class Toy(nn.Module):
     """Dropout and two optimisers, so that resuming has something to get wrong."""
 
+    batch = 4
+
     def __init__(self, steps: int = 12, **options: object) -> None:
         super().__init__()
         self.map, self.bias = nn.Linear(4, 4, bias=False), nn.Parameter(torch.zeros(4))
@@ -51,7 +53,7 @@ class Toy(nn.Module):
 
     def stages(self, data: Corpus) -> Iterator[Stage]:
         yield Stage(
-            name="first", module=self, windows=Windows(16, 4, ("tone",)), loss=self.loss, steps=self.steps,
+            name="first", module=self, windows=Windows(16, self.batch, ("tone",)), loss=self.loss, steps=self.steps,
             optimisers=(Optimiser("map", list(self.map.parameters()), 0.05), Optimiser("bias", [self.bias], 0.01)),
             **self.options,  # type: ignore[arg-type]
         )  # fmt: skip

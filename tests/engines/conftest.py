@@ -71,6 +71,7 @@ class Bench:
 
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
+    started: list[subprocess.Popen[str]] = field(default_factory=list)
 
     @property
     def journal(self) -> list[list[str]]:
@@ -101,10 +102,12 @@ class Bench:
         }
         common = ["--root", self.folder, "--home", self.folder / "home", "--threads", 1, "--batch", BATCH]
         code = "import sys; from dyadbench.cli import main; sys.exit(main())"
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-c", code, "run", *map(str, words), *map(str, common)],
             cwd=self.folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
+        self.started.append(process)
+        return process
 
     def run(self, *words: Any, code: int = 0, **how: Any) -> str:
         process = self.start(*words, **how)
@@ -159,12 +162,15 @@ def inline(shelf: Path) -> Bench:
 
 
 @pytest.fixture
-def bench(shelf: Path, inline: Bench, request: pytest.FixtureRequest) -> Bench:
+def bench(shelf: Path, inline: Bench, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """An empty store beside a finished corpus."""
     made = Bench(shelf / request.node.name)
     (made.folder / "home").mkdir(parents=True)
     (made.folder / "home" / "data").symlink_to(inline.folder / "home" / "data")
-    return made
+    yield made
+    for process in made.started:
+        if process.poll() is None:
+            process.kill()
 
 
 @pytest.fixture(scope="session")
