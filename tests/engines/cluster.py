@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun")
@@ -81,7 +83,7 @@ class Cluster:
         for name in ("slurmd", "slurmctld", "munge"):
             file = self.folder / f"{name}.pid"
             if file.exists():
-                subprocess.run(["kill", file.read_text().strip()], capture_output=True)
+                _end(int(file.read_text()))
 
     def wait_for(self, state: str, seconds: float = 30) -> None:
         until = time.monotonic() + seconds
@@ -103,3 +105,14 @@ class Cluster:
     @property
     def _env(self) -> dict[str, str]:
         return os.environ | self.environment
+
+
+def _end(pid: int) -> None:
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+        until = time.monotonic() + 10
+        while time.monotonic() < until:
+            if not Path(f"/proc/{pid}").exists():
+                return
+            time.sleep(0.05)
