@@ -310,6 +310,9 @@ class CellRun:
     def gives(self, record: Record) -> bool:
         """Whether `record` is what this cell would measure: the same generations under the same metrics."""
         same = record.key == self.generate_key and record.method_config == self.cell.identity()
+        if self.cell.tokenizer is not None:
+            kept = record.suites.get("tokens")
+            same = same and kept is not None and all(token_metrics.version_of(n) == v for n, v in kept.versions.items())
         return same and all(
             name in record.suites and dict(record.suites[name].versions) == {c.id: c.version for c in suite.columns}
             for name, suite in self.suites.items()
