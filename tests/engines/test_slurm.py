@@ -9,8 +9,8 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from cluster import Cluster
-from conftest import BATCH, CLIPS, Bench, until
+from engine_bench import BATCH, CLIPS, Bench, until
+from slurm_cluster import Cluster
 
 from dyadbench.api import DyadbenchError
 from dyadbench.spec import read_matrix
