@@ -38,7 +38,7 @@ def fit_component(
     """
     if not isinstance(component, Trainable | Fittable):
         return {}
-    with world.claim(store, "fit", key) as stage:
+    with world.claim(store, "fit", key, plugin=host.plugin_of(host.get(kind, part.name))) as stage:
         if not world.share(stage.done):
             report(f"fit {part.name}", 0, 1)
             with host.blame(kind, part.name, "fit"):

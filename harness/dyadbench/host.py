@@ -175,6 +175,11 @@ class Host:
         except DyadbenchError:
             raise
         except (Exception, SystemExit) as error:
+            if isinstance(error, OSError):
+                from dyadbench.store import WEATHER, cannot_write
+
+                if error.errno in WEATHER:
+                    raise cannot_write(error.filename or "a file", error) from error
             distribution, version = self.plugin_of(self.get(kind, name))
             text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise PluginError(f"{kind} {name!r} of {distribution} {version} broke in {stage}: {text}") from error

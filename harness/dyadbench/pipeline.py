@@ -36,7 +36,7 @@ from dyadbench.readout import EmotionReadout, kept_readout
 from dyadbench.record import Record, Score, SuiteScores
 from dyadbench.spec import Cell, Part, key_of
 from dyadbench.split import Split
-from dyadbench.store import Busy, Stage, Store
+from dyadbench.store import MAKER, Busy, Stage, Store, reserve
 from dyadbench.world import SOLO, World
 
 Report = Callable[[str, int, int], None]  # stage, done, total
@@ -161,7 +161,7 @@ class CellRun:
     def generate(self, spaces: Sequence[str]) -> tuple[Stage, dict[str, Any]]:
         """The reactions of every clip, written batch by batch; a partial stage goes on where it stopped."""
         world = self.runtime.world
-        with world.claim(self.runtime.store, "generate", self.generate_key) as stage:
+        with world.claim(self.runtime.store, "generate", self.generate_key, plugin=self._plugin) as stage:
             done = stage.done and all((stage.folder / f"{space}.npy").exists() for space in spaces)
             if world.share(done):
                 return stage, world.share(stage.read_json("facts.json") or {})
@@ -192,12 +192,15 @@ class CellRun:
         if path.exists():
             try:
                 array = np.load(path, mmap_mode="r+", allow_pickle=False)
-                if array.shape == shape:
+                if array.shape == shape and array.dtype == np.float32:
+                    reserve(path)
                     return array
             except (ValueError, OSError):
                 pass  # cut short by a kill before its first batch: made anew below
         stage.write_json("progress.json", None)  # a new array holds nothing yet
-        return np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+        reserve(path)
+        return array
 
     def _sample(
         self, stage: Stage, predictor: Predictor, arrays: dict[str, np.ndarray], progress: dict[str, Any]
@@ -236,6 +239,10 @@ class CellRun:
     def _readout(self) -> EmotionReadout:
         """The data set's, the same for every method."""
         return kept_readout(self.runtime.store, self.readout_key, self.split.training())
+
+    @property
+    def _plugin(self) -> tuple[str, str]:
+        return self.host.plugin_of(self.host.get("predictor", self.cell.predictor.name))
 
     def _privileged(self) -> bool:
         return self.host.get("predictor", self.cell.predictor.name).calibration
@@ -326,7 +333,8 @@ class CellRun:
         if self.cell.tokenizer is not None:
             scored["tokens"], facts["tokens"] = self.tokens(self.cell.tokenizer)
         entry = self.host.get("predictor", self.cell.predictor.name)
-        plugin = self.host.plugin_of(entry)
+        maker = stage.read_json(MAKER) or {}
+        plugin = tuple(maker.get("plugin") or self._plugin)  # whose reactions these are, even if it was updated since
         return Record(
             key=self.generate_key,
             benchmark=self.cell.benchmark,
@@ -359,7 +367,7 @@ class CellRun:
         """One suite's scores, from the store where the same versions were computed before."""
         versions = {column.id: column.version for column in suite.columns}
         key = key_of("score", generate=self.generate_key, suite=name, versions=versions)
-        with self.runtime.store.claim("score", key) as kept:
+        with self.runtime.store.claim("score", key, plugin=self.host.plugin_of(self.host.get("suite", name))) as kept:
             if kept.done and (found := kept.read_json("scores.json")) is not None:
                 return SuiteScores.model_validate(found)
             with self.host.blame("suite", name, "score"):

@@ -7,7 +7,7 @@ writes. One process alone is a world too, and imports no torch.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,11 +43,11 @@ class World:
             self.fabric.barrier()
 
     @contextmanager
-    def claim(self, store: Store, name: str, key: str) -> Iterator[Stage]:
+    def claim(self, store: Store, name: str, key: str, plugin: Sequence[str] = ()) -> Iterator[Stage]:
         """The stage, claimed by the first process for all. A process that fails is not waited for: its launcher ends
         the others."""
         if self.first:
-            with store.claim(name, key) as stage:
+            with store.claim(name, key, plugin=plugin) as stage:
                 self.wait()
                 yield stage
                 self.wait()

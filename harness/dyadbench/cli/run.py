@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import sys
 import time
@@ -113,6 +114,7 @@ def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, json: bool)
     with stages("") as report:
         for cell, outcome in run_cells(cells, host, dataclasses.replace(runtime, report=report)):
             if not isinstance(outcome, Exception):
+                _warn_of_other_version(cell, outcome, host)
                 save_record(outcome, record_path(base / "leaderboards", outcome))
             tally.take(cell, outcome)
     return tally.finish()
@@ -189,12 +191,26 @@ class Tally:
         return 1 if self.failed else 0
 
 
-def _show_failure(cell: Any, error: Exception, home: Path) -> None:
-    """One sentence on the terminal; the traceback goes to the cell's log."""
+def _warn_of_other_version(cell: Any, record: Any, host: Any) -> None:
+    """Reactions are reused for as long as an entry's version stands; whether that is right only its author can say."""
+    now = host.plugin_of(host.get("predictor", cell.predictor.name))
+    if record.plugin != now:
+        print(
+            f"{cell.name}: reactions made by {' '.join(record.plugin)} are reused with {' '.join(now)}, because version "
+            f"{record.entry_version} of {cell.predictor.name!r} did not change; if its numbers did, raise Entry.version",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
+
+
+def _show_failure(cell: Any, error: BaseException, home: Path) -> None:
+    """One sentence on the terminal; the traceback goes to the cell's log, where one can be written."""
+    from dyadbench.record import slug
+
     text = str(error) or type(error).__name__
     if not isinstance(error, DyadbenchError) or error.__cause__ is not None:
-        log = home / "logs" / f"{cell.name.replace(' / ', '--').replace(' ', '')}.log"
-        log.parent.mkdir(parents=True, exist_ok=True)
-        log.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
-        text += f" (traceback in {log})"
+        log = home / "logs" / f"{slug(cell.name.replace(' / ', '--').replace(' ', ''))}.log"
+        with contextlib.suppress(OSError):
+            log.parent.mkdir(parents=True, exist_ok=True)
+            log.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="replace")
+            text += f" (traceback in {log})"
     print(f"FAILED {cell.name}: {text}", file=sys.stderr, flush=True)
