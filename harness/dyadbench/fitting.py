@@ -12,7 +12,7 @@ import numpy as np
 from dyadbench.api import Fittable, Setup, Trainable, TrainData
 from dyadbench.host import Host
 from dyadbench.spec import Part
-from dyadbench.store import Stage, Store, atomic_write
+from dyadbench.store import Stage, Store, atomic_write, damaged
 from dyadbench.world import SOLO, World
 
 STATE = "state.safetensors"
@@ -50,9 +50,9 @@ def fit_component(
                     _timed(stage, component, lambda: component.fit(data()), world)
             world.wait()
             if world.first:
-                return world.share(stage.read_json("fit.json") or {})
+                return world.share(_kept_facts(stage))
         _restore(component, stage.folder / STATE, setup.device)
-        return world.share(stage.read_json("fit.json") or {})
+        return world.share(_kept_facts(stage))
 
 
 def _timed(stage: Stage, component: Trainable | Fittable, learn: Callable[[], Any], world: World) -> None:
@@ -108,12 +108,25 @@ def _save(component: Trainable | Fittable, path: Path) -> int:
     return int(sum(np.size(value) for value in state.values()))
 
 
+def _kept_facts(stage: Stage) -> dict[str, Any]:
+    """What the fit cost; a record without it would say that nothing was trained."""
+    facts = stage.read_json("fit.json")
+    if not isinstance(facts, dict):
+        raise damaged(stage.folder / "fit.json", "it is not a JSON object")
+    return facts
+
+
 def _restore(component: Trainable | Fittable, path: Path, device: str) -> None:
-    if isinstance(component, Trainable):
-        from safetensors.torch import load
+    from safetensors import SafetensorError
 
-        component.load_state_dict({k: v.to(device) for k, v in load(path.read_bytes()).items()})
-    else:
-        from safetensors.numpy import load_file
+    try:
+        if isinstance(component, Trainable):
+            from safetensors.torch import load
 
-        component.load_state(dict(load_file(path)))
+            component.load_state_dict({k: v.to(device) for k, v in load(path.read_bytes()).items()})
+        else:
+            from safetensors.numpy import load_file
+
+            component.load_state(dict(load_file(path)))
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, error) from None

@@ -26,6 +26,7 @@ from dyadbench.api import (
     Tokenizer,
 )
 from dyadbench.conform import measure_lookahead
+from dyadbench.datasets.npy import BadFile, read_npy
 from dyadbench.deadline import limit
 from dyadbench.fitting import fit_component
 from dyadbench.host import Host, PluginError
@@ -36,7 +37,7 @@ from dyadbench.readout import EmotionReadout, kept_readout
 from dyadbench.record import Record, Score, SuiteScores
 from dyadbench.spec import Cell, Part, key_of
 from dyadbench.split import Split
-from dyadbench.store import MAKER, Busy, Stage, Store, reserve
+from dyadbench.store import MAKER, Busy, Stage, Store, damaged, reserve
 from dyadbench.world import SOLO, World
 
 Report = Callable[[str, int, int], None]  # stage, done, total
@@ -162,9 +163,10 @@ class CellRun:
         """The reactions of every clip, written batch by batch; a partial stage goes on where it stopped."""
         world = self.runtime.world
         with world.claim(self.runtime.store, "generate", self.generate_key, plugin=self._plugin) as stage:
-            done = stage.done and all((stage.folder / f"{space}.npy").exists() for space in spaces)
+            facts: dict[str, Any] = stage.read_json("facts.json") or {}
+            done = bool(stage.done and facts) and all((stage.folder / f"{space}.npy").exists() for space in spaces)
             if world.share(done):
-                return stage, world.share(stage.read_json("facts.json") or {})
+                return stage, world.share(facts)
             predictor, fitted = self.fit()
             if world.first:
                 arrays = {space: self._array(stage, space) for space in spaces}
@@ -175,7 +177,6 @@ class CellRun:
             if progress["spaces"] != sorted(spaces):
                 progress = {"spaces": sorted(spaces), "done": 0, "seconds": 0.0}
             self._sample(stage, predictor, arrays, progress)
-            facts: dict[str, Any] = {}
             if world.first:
                 facts = {**fitted, **self._measure(predictor, progress["seconds"])}
                 if progress.get("read_out"):
@@ -290,7 +291,7 @@ class CellRun:
     def evaluation(self, stage: Stage) -> Evaluation:
         """What a suite sees; predictions stay on disk and are read clip by clip."""
         arrays = {
-            space: np.load(path, mmap_mode="r", allow_pickle=False)
+            space: _reactions(path)
             for space in ("motion", "emotion")
             if (path := stage.folder / f"{space}.npy").exists()
         }
@@ -398,6 +399,14 @@ class CellRun:
             kept.write_json("tokens.json", {"scores": scores.model_dump(mode="json"), "facts": facts})
             kept.finish()
             return scores, facts
+
+
+def _reactions(path: Path) -> np.ndarray:
+    """(N, K, T, C), left on disk."""
+    try:
+        return read_npy(path, (None, None, None, None), mmap=True)
+    except BadFile as error:
+        raise damaged(path, error) from None
 
 
 def scores_of(versions: Mapping[str, int], results: Mapping[str, Result]) -> SuiteScores:

@@ -14,7 +14,7 @@ from itertools import islice
 import numpy as np
 
 from dyadbench.api import EMOTION_CHANNELS, Array, Dyad, DyadbenchError, TrainData
-from dyadbench.store import Store, atomic_write
+from dyadbench.store import Store, atomic_write, damaged
 
 VERSION = 1
 FEATURES, PENALTY = 512, 1e-3
@@ -94,6 +94,7 @@ def fit_readout(data: TrainData) -> EmotionReadout:
 
 def kept_readout(store: Store, key: str, data: TrainData) -> EmotionReadout:
     """The readout of a data set from the store, fitted on first use."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file, save
 
     names = ("mean", "scale", "inner", "weights", "errors")
@@ -103,4 +104,7 @@ def kept_readout(store: Store, key: str, data: TrainData) -> EmotionReadout:
             fitted = fit_readout(data)
             atomic_write(path, save({name: np.ascontiguousarray(getattr(fitted, name)) for name in names}))
             stage.finish()
-        return EmotionReadout(**load_file(path))
+        try:
+            return EmotionReadout(**load_file(path))
+        except (SafetensorError, OSError, TypeError) as error:
+            raise damaged(path, error) from None

@@ -40,6 +40,11 @@ class Busy(DyadbenchError):
     """Somebody else holds the stage."""
 
 
+def damaged(path: Path, error: Exception | str) -> DyadbenchError:
+    """The one sentence about a finished file that cannot be read: rotten, or cut short by something else than a kill."""
+    return DyadbenchError(f"{path} is damaged ({error}); delete {path.parent} and run again to make it anew")
+
+
 def atomic_write(path: Path, data: bytes | str) -> None:
     """Writes all or nothing: temporary neighbour, fsync, rename. Raises DyadbenchError where it cannot be written."""
     scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -28,7 +28,7 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from dyadbench.api import AudioSpec, DyadbenchError, Loss, Stage, Trainable, TrainData, WindowBatch
-from dyadbench.store import atomic_write
+from dyadbench.store import atomic_write, damaged
 from dyadbench.windows import WindowSource, share
 from dyadbench.world import SOLO, World
 
@@ -313,9 +313,9 @@ class StageRun:
             return
         try:
             tensors = load_tensors(data)
-        except SafetensorError:
-            raise DyadbenchError(f"{path} is damaged; delete {self.folder} to train this stage again") from None
-        facts = json.loads(_metadata(data)["facts"])
+            facts = json.loads(_metadata(data)["facts"])
+        except (SafetensorError, ValueError, KeyError) as error:
+            raise damaged(path, error) from None
 
         def under(prefix: str) -> dict[str, Tensor]:
             return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
@@ -344,7 +344,10 @@ class StageRun:
         data = self._read(self.folder / "weights.safetensors")
         if data is None:
             return False
-        self.module.load_state_dict(load_tensors(data))
+        try:
+            self.module.load_state_dict(load_tensors(data))
+        except SafetensorError as error:
+            raise damaged(self.folder / "weights.safetensors", error) from None
         return True
 
     def _finish(self, metrics: Mapping[str, float]) -> None:
