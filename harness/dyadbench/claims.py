@@ -82,7 +82,7 @@ def read_claim_file(path: Path) -> ClaimFile:
         found = ClaimFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         found.claims()
         return found
-    except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError) as error:
+    except (ValidationError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise DyadbenchError(f"{path} is not a file of claims: {' '.join(str(error).split())[:200]}") from None
 
 

@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 from types import TracebackType
 
-STATUS = Path("/proc/self/status")
+STATUS, MACHINE = Path("/proc/self/status"), Path("/proc/meminfo")
 EVERY = 0.01  # seconds between two looks
 
 
@@ -17,6 +17,15 @@ def anonymous_mb() -> float | None:
     except OSError:
         return None
     return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("RssAnon")), None)
+
+
+def available_bytes() -> int | None:
+    """What the machine could still give; None where the system does not tell."""
+    try:
+        lines = MACHINE.read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable")), None)
 
 
 class PeakMemory:

@@ -17,11 +17,14 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import DyadbenchError
+from dyadbench.datasets.npy import declared_bytes, npy_header
+from dyadbench.memory import available_bytes
 
 FAULTS_SHOWN = 10
 MAX_BYTES = (
     8 << 30
 )  # an npz is unpacked into memory; larger predictions come as safetensors, which is read clip by clip
+DTYPES = ("F32", "F16", "F64", "BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64")  # those numpy has, too
 RANGES = {"emotion": (-1.5, 1.5), "motion": (-100.0, 100.0)}  # beyond these a unit was mistaken
 
 
@@ -76,9 +79,15 @@ def _read_safetensors(path: Path) -> Predictions:
     try:
         with safe_open(str(path), framework="numpy") as file:
             names, metadata = list(file.keys()), file.metadata() or {}
-        clips = tuple(json.loads(metadata.get("clips", "[]")))
+        clips = json.loads(metadata.get("clips", "[]"))
+        if not isinstance(clips, list) or not all(isinstance(clip, str) for clip in clips):
+            raise ValueError("its metadata `clips` is not a JSON list of ids")
         fps = float(metadata["fps"]) if "fps" in metadata else None
-        return Predictions(path, clips, fps, {name: LazyTensor(path, name) for name in names})
+        arrays = {name: LazyTensor(path, name) for name in names}
+        for name, array in arrays.items():
+            if array.dtype not in DTYPES:
+                raise ValueError(f"tensor {name!r} is {array.dtype}; {', '.join(DTYPES[:3])} are read")
+        return Predictions(path, tuple(clips), fps, arrays)
     except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
         raise DyadbenchError(f"{path} is not a readable safetensors file: {error}") from None
 
@@ -86,33 +95,42 @@ def _read_safetensors(path: Path) -> Predictions:
 def _read_npz(path: Path) -> Predictions:
     try:
         with zipfile.ZipFile(path) as archive:
-            members = archive.infolist()
-            if (unpacked := sum(member.file_size for member in members)) > MAX_BYTES:
-                raise DyadbenchError(f"{path} unpacks to {unpacked} bytes, {MAX_BYTES} are allowed; use safetensors")
-            for member in members:
-                _check_npy_header(path, archive, member)
+            _check_size(path, sum(member.file_size for member in archive.infolist()))
+            for member in archive.infolist():
+                _check_member(path, archive, member)
         with np.load(path, allow_pickle=False) as archive_arrays:
             arrays = {name: archive_arrays[name] for name in archive_arrays.files}
-    except (zipfile.BadZipFile, OSError, ValueError, EOFError, KeyError) as error:
-        raise DyadbenchError(f"{path} is not a readable npz file of plain arrays: {error}") from None
-    clips = tuple(str(clip) for clip in np.atleast_1d(arrays.pop("clips", np.array([], "U1"))))
-    fps = arrays.pop("fps", None)
-    return Predictions(path, clips, None if fps is None else float(fps), arrays)
+        clips = tuple(str(clip) for clip in np.atleast_1d(arrays.pop("clips", np.array([], "U1"))))
+        fps = float(arrays.pop("fps")) if "fps" in arrays else None
+    except DyadbenchError:
+        raise
+    except Exception as error:  # zip and its four ways to compress fail in many ways on damaged and hostile files
+        reason = str(error) or type(error).__name__
+        raise DyadbenchError(f"{path} is not a readable npz file of plain arrays: {reason}") from None
+    return Predictions(path, clips, fps, arrays)
 
 
-def _check_npy_header(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """The declared shape must fit the bytes that are there, before anything is allocated."""
-    with archive.open(member) as file:
-        version = np.lib.format.read_magic(file)
-        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = reader(file)
-    if dtype.hasobject:
-        raise DyadbenchError(f"{path}: member {member.filename!r} holds Python objects, which are never loaded")
-    declared = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
-    if declared > member.file_size:
+def _check_size(path: Path, unpacked: int) -> None:
+    free = available_bytes()
+    allowed = MAX_BYTES if free is None else min(MAX_BYTES, free // 2)
+    if unpacked > allowed:
         raise DyadbenchError(
-            f"{path}: member {member.filename!r} declares {declared} bytes and holds {member.file_size}"
+            f"{path} unpacks to {unpacked} bytes, {allowed} are allowed here; save it as safetensors, which is read clip by clip"
         )
+
+
+def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """A plain name, and a declared shape that fits the bytes that are there, before anything is allocated."""
+    name = member.filename
+    if not name.endswith(".npy") or not name.removesuffix(".npy").isidentifier():
+        raise DyadbenchError(f"{path}: member {name[:80]!r} is no array's name; nothing of it was read")
+    with archive.open(member) as file:
+        shape, dtype = npy_header(file)
+    if dtype.hasobject:
+        raise DyadbenchError(f"{path}: member {name!r} holds Python objects, which are never loaded")
+    declared = declared_bytes(shape, dtype)
+    if declared > member.file_size or dtype.itemsize == 0:
+        raise DyadbenchError(f"{path}: member {name!r} declares {declared} bytes and holds {member.file_size}")
 
 
 def faults(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from dyadbench.api import Config, DyadbenchError
+from dyadbench.api import BenchmarkConfig, Config, DyadbenchError
 from dyadbench.store import atomic_write
 
 if TYPE_CHECKING:
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 FORMAT = "dyadbench-record/1"
 DIGITS = 7  # significant digits of a per-clip value
 MAX_BYTES, MAX_DEPTH = 64 << 20, 64
-MARKS = re.compile(r'"(?:[^"\\]|\\.)*+"|[\[\]{}]')  # strings, and what opens and closes outside them
+# Strings, one without end included, and what opens and closes outside them.
+MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+LONGEST = 120  # characters of a file name that is made from a label
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # old format -> one step towards FORMAT
 
 
@@ -63,8 +67,11 @@ class Record(Config):
 
 
 def slug(text: str) -> str:
-    """A label as a safe file name; different labels stay different in all but contrived cases."""
-    return re.sub(r"[^A-Za-z0-9._+-]+", "_", text).strip(".") or "_"
+    """A label as a safe file name. Labels of other characters, or too many, stay apart by a hash of what they were."""
+    safe = re.sub(r"[^A-Za-z0-9._+-]+", "_", text).strip(".")
+    if safe == text and 0 < len(text) <= LONGEST:
+        return text
+    return f"{safe[:LONGEST]}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 def record_path(leaderboards: Path, of: Record | Cell) -> Path:
@@ -91,16 +98,23 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a number")
 
 
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is not a number that can be kept")
+    return value
+
+
 def _depth_within(text: str, limit: int) -> bool:
-    depth = deepest = 0
+    depth = 0
     for found in MARKS.finditer(text):
-        character = found[0]
-        if character in "[{":
+        if found[0] in "[{":
             depth += 1
-            deepest = max(deepest, depth)
-        elif character in "]}":
+            if depth > limit:
+                return False
+        elif found[0] in "]}":
             depth -= 1
-    return deepest <= limit
+    return True
 
 
 def load_record(path: Path) -> Record:
@@ -111,7 +125,9 @@ def load_record(path: Path) -> Record:
         text = path.read_text(encoding="utf-8")
         if not _depth_within(text, MAX_DEPTH):
             raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
-        data = json.loads(text, parse_constant=_refuse_constant)
+        data = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        if "\\ud" in text.lower():
+            json.dumps(data, ensure_ascii=False).encode()  # half a character could not be written again
         if not isinstance(data, dict):
             raise ValueError("it is not a JSON object")
         while data.get("format") != FORMAT:
@@ -122,7 +138,7 @@ def load_record(path: Path) -> Record:
                 )
             data = step(data)
         record = Record.model_validate(data)
-        _check_lengths(record)
+        _check_content(record)
     except ValidationError as error:
         from dyadbench.spec import first_fault
 
@@ -132,11 +148,38 @@ def load_record(path: Path) -> Record:
     return record
 
 
-def _check_lengths(record: Record) -> None:
+def _check_content(record: Record) -> None:
+    """What tables are made from is there, and of one length. Raises ValueError."""
     count = len(record.clips)
     if len(record.sessions) != count or len(set(record.clips)) != count:
         raise ValueError("clips and sessions differ in number, or a clip appears twice")
     for suite, scores in record.suites.items():
+        if not scores.versions.keys() == scores.scores.keys() == scores.per_clip.keys():
+            raise ValueError(f"{suite} does not give versions, scores and per-clip values of the same columns")
         for name, values in scores.per_clip.items():
             if len(values) != count:
                 raise ValueError(f"{suite} {name} has {len(values)} per-clip values for {count} clips")
+    _Data.model_validate(record.dataset)
+    BenchmarkConfig.model_validate(record.benchmark_config)
+    _Measured.model_validate(record.measured)
+
+
+class _Data(BaseModel):
+    name: str
+    digest: str
+    simulated: bool
+    split: str
+
+
+class _Readout(BaseModel):
+    version: int
+    rmse: Mapping[str, float]
+
+
+class _Measured(BaseModel):
+    lookahead: int | None = 0
+    sees_truth: bool = False
+    realtime_factor: float | None = None
+    parameters: int | None = None
+    tokenizer_parameters: int | None = None
+    readout: _Readout | None = None

@@ -7,6 +7,7 @@ import html
 import io
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +15,10 @@ from typing import Any
 from dyadbench.board import Judged
 from dyadbench.claims import Claim
 from dyadbench.leaderboard import Cell, Comparison, Row, Table
-from dyadbench.record import Record
+from dyadbench.record import Record, slug
 
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}
+STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories: controls, formats, halves of characters, line ends
 HEADLINE = re.compile(r"(<!-- headline:begin -->\n).*?(<!-- headline:end -->)", re.DOTALL)
 SIMULATED = "**Simulated data.** These numbers test the harness; they say nothing about real listeners."
 
@@ -37,9 +39,9 @@ def generated_files(
     files: dict[Path, str] = {}
     for benchmark in sorted({table.benchmark for table in tables}):
         mine = [table for table in tables if table.benchmark == benchmark]
-        files[folder / f"{benchmark}.md"] = markdown_page(mine)
-        files[folder / f"{benchmark}.csv"] = csv_text(mine)
-        files[folder / f"{benchmark}.json"] = json_text(mine)
+        files[folder / f"{slug(benchmark)}.md"] = markdown_page(mine)
+        files[folder / f"{slug(benchmark)}.csv"] = csv_text(mine)
+        files[folder / f"{slug(benchmark)}.json"] = json_text(mine)
         files |= {folder / name: text for table in mine for name, text in pictures(table).items()}
     tokenizers = tokenizer_files(records)
     files |= {folder / name: text for name, text in tokenizers.items()}
@@ -73,11 +75,6 @@ def interval_text(cell: Cell, digits: int) -> str:
     return f"[{number(cell.low, digits)}, {number(cell.high, digits)}]"
 
 
-def printable(text: str) -> str:
-    """A name as a terminal may show it: no control characters, so nothing in it moves the cursor or recolours."""
-    return "".join(c if c.isprintable() else "?" for c in text)
-
-
 def cell_text(cell: Cell, digits: int) -> str:
     text = f"{number(cell.value, digits)} {interval_text(cell, digits)}".rstrip()
     return text + (f" ({cell.undefined} undefined)" if cell.undefined else "")
@@ -94,15 +91,24 @@ def lookahead_text(row: Row) -> str:
     return "whole clip" if reach is None else f"{reach}"
 
 
+def plain(text: str) -> str:
+    """On one line, without characters that steer terminals, turn the writing direction or cannot be encoded."""
+    kept = (" " if unicodedata.category(c) in STEERING else c for c in str(text))
+    return " ".join("".join(kept).split())
+
+
 def escape(text: str) -> str:
     """A name or note inside a Markdown table: no markup, no cell break, no HTML."""
-    flat = html.escape(" ".join(str(text).split()), quote=False)
+    flat = html.escape(plain(text), quote=False)
     return re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", flat)
 
 
 def csv_safe(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula gets a leading apostrophe."""
-    return "'" + value if isinstance(value, str) and value[:1] in "=+-@\t\r" else value
+    if not isinstance(value, str):
+        return value
+    flat = plain(value)
+    return "'" + flat if flat.startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")) else flat
 
 
 # --- Markdown -------------------------------------------------------------------------------------------
@@ -137,11 +143,11 @@ def markdown_page(tables: Sequence[Table]) -> str:
     from dyadbench.drift import embedded
 
     first = tables[0]
-    parts = [f"# {first.benchmark}\n"]
+    parts = [f"# {escape(first.benchmark)}\n"]
     if first.simulated:
         parts.append(SIMULATED + "\n")
     parts.append(
-        f"{first.dataset}, {first.setting['split']} split, {first.setting['track']} track, {first.setting['samples']} samples a clip; "
+        f"{escape(first.dataset)}, {escape(first.setting['split'])} split, {first.setting['track']} track, {first.setting['samples']} samples a clip; "
         f"{first.clips} clips of {first.sessions} sessions. Brackets: 95 % bootstrap over sessions (and seeds). "
         "↑ more is better, ↓ less is better, → closest to its target is better.\n"
     )
@@ -200,7 +206,7 @@ def index_page(tables: Sequence[Table], board: Sequence[Judged] = (), *, tokeniz
             best = next((row for row in table.rows if row.rank == 1), None)
             ranked = sum(row.rank is not None for row in table.rows)
             first = f"{escape(best.method)}, rank {rank_text(best)}" if best else ""
-            rows.append([f"[{table.benchmark}]({table.benchmark}.md)", table.suite, str(ranked), first])
+            rows.append([f"[{escape(table.benchmark)}]({slug(table.benchmark)}.md)", table.suite, str(ranked), first])
         parts.append(f"## {title}\n")
         parts.append(grid(["benchmark", "suite", "ranked methods", "first"], rows) if rows else "No records.\n")
     if tokenizers:
@@ -236,7 +242,7 @@ def headline(tables: Sequence[Table]) -> str:
     main = found[0]
     columns = tuple(c for c in main.columns if c["ranked"])
     small = main.model_copy(update={"columns": columns})
-    title = f"{main.benchmark}" + (" (simulated data)" if main.simulated else "")
+    title = escape(main.benchmark) + (" (simulated data)" if main.simulated else "")
     return f"\n**{title}**\n\n" + markdown_table(small) + "\n"
 
 
@@ -280,27 +286,29 @@ def terminal_table(table: Table) -> str:
     """Aligned plain text of the ranked columns: values on top, the calibration rows below a line."""
     columns = [c for c in table.columns if c["ranked"]]
     header = ["rank", "method", *(f"{c['id']} {ARROWS[c['direction']]}" for c in columns)]
-    ranked = [[rank_text(row), printable(row.method), *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
+    ranked = [[rank_text(row), plain(row.method), *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
               for row in table.rows if row.rank is not None]  # fmt: skip
-    rest = [["", printable(row.method), *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
+    rest = [["", plain(row.method), *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
             for row in table.rows if row.rank is None]  # fmt: skip
     widths = [max(len(line[i]) for line in [header, *ranked, *rest]) for i in range(len(header))]
 
     def line(cells: Sequence[str]) -> str:
         return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
 
-    title = f"{table.benchmark} · {table.suite}" + (" · SIMULATED" if table.simulated else "")
+    title = f"{plain(table.benchmark)} · {table.suite}" + (" · SIMULATED" if table.simulated else "")
     body = [line(header), *map(line, ranked), "  ".join("-" * width for width in widths), *map(line, rest)]
     return "\n".join([title, *body])
 
 
 def comparison_text(found: Comparison) -> str:
     """Differences a - b with intervals, then the clips where they differ most."""
-    lines = [f"{found.a} minus {found.b} on {found.benchmark}: {found.clips} clips, {found.sessions} sessions"]
+    lines = [
+        f"{plain(found.a)} minus {plain(found.b)} on {plain(found.benchmark)}: {found.clips} clips, {found.sessions} sessions"
+    ]
     for d in found.differences:
         span = f" [{d.low:.4g}, {d.high:.4g}], p = {d.p:.3g}" if d.low is not None and d.high is not None else ""
         value = "undefined" if d.difference is None else f"{d.difference:+.4g}"
         lines.append(f"  {d.column:24} {value}{span}")
     for column, clips in found.extremes.items():
-        lines.append(f"differ most in {column}: " + ", ".join(f"{clip} ({value:+.3g})" for clip, value in clips))
+        lines.append(f"differ most in {column}: " + ", ".join(f"{plain(clip)} ({value:+.3g})" for clip, value in clips))
     return "\n".join(lines)

@@ -113,10 +113,10 @@ def read_matrix(path: Path) -> Matrix:
         raise DyadbenchError(
             f"there is no matrix file {path}; `dyadbench list` names the benchmarks and methods"
         ) from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise DyadbenchError(f"{path} is not valid TOML: {error}") from None
     except ValidationError as error:
         raise DyadbenchError(f"{path}: {first_fault(error)}") from None
+    except (ValueError, OSError, RecursionError) as error:  # TOML and UTF-8 faults are ValueErrors
+        raise DyadbenchError(f"{path} is not valid TOML: {error}") from None
 
 
 def first_fault(error: ValidationError) -> str:
@@ -137,7 +137,7 @@ def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
             raise DyadbenchError(f"-s takes FIELD=VALUE, not {pair!r}; for example -s predictor.layers=4")
         try:
             settings[name] = tomllib.loads(f"value = {text}")["value"]
-        except tomllib.TOMLDecodeError:
+        except (ValueError, RecursionError):
             settings[name] = text
     return settings
 
@@ -161,6 +161,8 @@ def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
         node = tree
         for step in path:
             node = node.setdefault(step, {})
+            if not isinstance(node, dict):
+                raise DyadbenchError(f"-s {dotted}=... goes into {step!r}, which another setting made a plain value")
         node[leaf] = value
     return tree
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
@@ -33,6 +34,9 @@ class Split:
         self.clips = tuple(dataset.clips(name))
         if not self.clips:
             raise DyadbenchError(f"split {name!r} of the dataset holds no clips; `dyadbench data check` says why")
+        ids = Counter(clip.id for clip in self.clips)
+        if twice := [name for name, count in ids.items() if count > 1]:
+            raise DyadbenchError(f"split {name!r} of the dataset lists clip {twice[0]} twice; it would count double")
         self.lengths = np.array([clip.frames for clip in self.clips], np.int64)
         self.frames = int(self.lengths.max())
 
@@ -66,8 +70,10 @@ class Split:
             for role, track in (("speaker", dyad.speaker), ("listener", dyad.listener)):
                 for kind, values in (("motion", track.motion), ("emotion", track.emotion)):
                     array = tracks[f"{role}_{kind}"]
-                    if array is not None and values is not None:
-                        array[index, : len(values)] = values
+                    if array is not None:
+                        array[index, : self.clips[index].frames] = self._checked(
+                            index, f"{role}'s {kind}", values, array
+                        )
         return tracks
 
     def listeners(self) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
@@ -76,6 +82,16 @@ class Split:
         assert motion is not None
         cut = [motion[row, :length] for row, length in enumerate(self.lengths)]
         return cut, None if emotion is None else [emotion[row, :length] for row, length in enumerate(self.lengths)]
+
+    def _checked(self, index: int, what: str, values: Any, among: np.ndarray) -> np.ndarray:
+        """(frames, C) as the dataset declared it; DyadbenchError where it does not keep its word."""
+        wanted = (self.clips[index].frames, among.shape[2])
+        if getattr(values, "shape", None) != wanted:
+            found = "nothing" if values is None else f"shape {getattr(values, 'shape', 'none')}"
+            raise DyadbenchError(f"clip {self.clips[index].id}: the {what} has {found}; {wanted} was declared")
+        if not np.isfinite(values).all():
+            raise DyadbenchError(f"clip {self.clips[index].id}: the {what} holds NaN or infinity")
+        return np.asarray(values)
 
     def context(self, rows: range, needs: Needs, *, privileged: bool, frames: int | None = None) -> Context:
         """The speakers of `rows`, cut to `frames`. What a predictor does not need it is not given."""

@@ -9,7 +9,7 @@ from typing import Any
 import typer
 
 from dyadbench.leaderboard import Cell, Row, Table
-from dyadbench.render import ARROWS, cell_text, interval_text, number, printable, rank_text, terminal_table
+from dyadbench.render import ARROWS, cell_text, interval_text, number, plain, rank_text, terminal_table
 
 
 def show_table(table: Table) -> None:
@@ -28,7 +28,7 @@ def show_table(table: Table) -> None:
 def rich_tables(table: Table, width: int) -> list[Any]:
     """The ranked columns, as many beside each other as fit; what does not fit follows below with the methods again."""
     columns = [c for c in table.columns if c["ranked"]]
-    left = max(len(printable(row.method)) for row in table.rows) + max(len(rank_text(row)) for row in table.rows) + 8
+    left = max(len(plain(row.method)) for row in table.rows) + max(len(rank_text(row)) for row in table.rows) + 8
     groups: list[list[Any]] = [[]]
     room = width - left
     for column in columns:
@@ -48,7 +48,7 @@ def _part(table: Table, columns: Sequence[Any]) -> Any:
     from rich.table import Table as Grid
     from rich.text import Text
 
-    title = f"{printable(table.benchmark)} · {table.suite}" + (" · SIMULATED" if table.simulated else "")
+    title = f"{plain(table.benchmark)} · {table.suite}" + (" · SIMULATED" if table.simulated else "")
     grid = Grid(title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     grid.add_column("rank", no_wrap=True)
     grid.add_column("method", no_wrap=True)
@@ -57,7 +57,7 @@ def _part(table: Table, columns: Sequence[Any]) -> Any:
     ranked = [row for row in table.rows if row.rank is not None]
 
     def line(row: Row) -> list[Any]:
-        name = Text(printable(row.method), style="dim" if row.calibration else "")
+        name = Text(plain(row.method), style="dim" if row.calibration else "")
         return [Text(rank_text(row)), name, *(_cell(row.cells[c["id"]], c["digits"]) for c in columns)]
 
     for row in ranked:

@@ -51,6 +51,10 @@ def _half(root: Path, person: str, half: str) -> Iterator[Finding]:
                     meaning,
                     AGAIN,
                 )
+            elif not len(array):
+                yield error("no windows", name, meaning, AGAIN)
+            elif part == "speak_files" and not np.isfinite(array[:, 0].astype(float)).all():
+                yield error("NaN or infinity among the frame numbers", name, meaning, AGAIN)
             elif part == "speak_files":
                 yield from _duplicates(array, name)
         except BadFile as problem:

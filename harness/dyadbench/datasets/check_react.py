@@ -11,6 +11,7 @@ import numpy as np
 from dyadbench.datasets import neighbours
 from dyadbench.datasets.check import Finding, error, note
 from dyadbench.datasets.config import ReactConfig
+from dyadbench.datasets.features import read_wav
 from dyadbench.datasets.npy import BadFile, read_npy, read_rows
 from dyadbench.datasets.react import SPLITS, ReactDataset, audio_file, emotion_file, motion_file, read_pairs
 
@@ -85,6 +86,8 @@ def _clip(root: Path, split: str, path: str) -> Iterator[Finding]:
         shape = raw.squeeze(1).shape if raw.ndim == 3 and raw.shape[1] == 1 else raw.shape
         if len(shape) != 2 or shape[1] != 58:
             yield error(f"shape {raw.shape}; (frames, 1, 58) is wanted", _name(root, motion), lost, again)
+        elif shape[0] == 0:
+            yield error("no frames", _name(root, motion), lost, again)
         elif shape[0] not in (FRAMES, ROWS) and not _simulated(root):
             yield Finding(
                 level="warn",
@@ -92,7 +95,7 @@ def _clip(root: Path, split: str, path: str) -> Iterator[Finding]:
                 where=_name(root, motion),
                 meaning="another frame rate or a cut clip",
             )
-        elif np.abs(raw).max() > 100:
+        elif np.abs(raw).max(initial=0) > 100:
             yield error(
                 f"values up to {np.abs(raw).max():.3g}",
                 _name(root, motion),
@@ -145,20 +148,13 @@ def _emotion(root: Path, path: Path, rows: np.ndarray) -> Iterator[Finding]:
 
 
 def _audio(root: Path, path: Path, lost: str, again: str) -> Iterator[Finding]:
-    import soundfile
-
-    if not path.exists():
-        yield error(f"{path.name} is missing", _name(root, path), "methods that listen cannot use the clip", again)
-        return
     try:
-        with soundfile.SoundFile(str(path)) as sound:
-            seconds, declared = len(sound) / sound.samplerate, path.stat().st_size
-            wanted = len(sound) * sound.channels * 2 if sound.subtype == "PCM_16" else 0
-    except RuntimeError as problem:
-        yield error(f"not a readable wav file ({problem})", _name(root, path), lost, again)
+        wave, rate = read_wav(path)
+    except BadFile as problem:
+        meaning = lost if path.exists() else "methods that listen cannot use the clip"
+        yield error(_short(problem), _name(root, path), meaning, again)
         return
-    if declared < wanted:
-        yield error("the wav file is truncated", _name(root, path), "its end is silence", again)
+    seconds = len(wave) / rate
     if not _simulated(root) and abs(seconds - FRAMES / FPS) > 1:
         yield error(
             f"{seconds:.1f} s of sound for {FRAMES / FPS:.0f} s of video",

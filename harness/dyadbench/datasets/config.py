@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field, PositiveInt
+
 from dyadbench.api import Config
 
 Normalise = Literal["zero-centre", "standardise", "none"]
@@ -13,7 +15,7 @@ class ReactConfig(Config):
     """REACT 2023 and 2024."""
 
     normalise: Normalise = "zero-centre"  # what all public code does: subtract mean_face.npy, do not scale
-    frames: int = 750  # rows of an emotion file; motion has one more, which is cut
+    frames: PositiveInt = 750  # rows of an emotion file; motion has one more, which is cut
     mirrored_train: bool = True  # both role assignments of every training pair, as for val and test
     wav2vec2: str | None = None  # folder or hub id of a wav2vec 2.0 model; adds the feature "wav2vec2"
 
@@ -25,12 +27,12 @@ class L2LConfig(Config):
     unit: Literal["video", "window"] = "video"  # consecutive windows of a video as one clip, or each on its own
     smooth: bool = False  # the release's bilateral filter along time
     standardise: Literal["none", "feature", "l2l_released"] = "none"  # l2l_released: std of per-clip stds
-    validation: float = 0.15  # share of training videos
+    validation: float = Field(default=0.15, gt=0, lt=1)  # share of training videos
 
 
 class LMConfig(Config):
     """LM-Listener segments."""
 
     person: str = "trevor"
-    frames: int = 240  # at most; 8 s
+    frames: PositiveInt = 240  # at most; 8 s
     standardise: bool = False  # by the stored mean.npy and std.npy

@@ -11,6 +11,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
+import os
+import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -19,10 +21,14 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.api import AudioSpec, DyadbenchError
-from dyadbench.datasets.npy import BadFile
+from dyadbench.datasets.npy import BadFile, read_npy
 
 VERSION = 1  # of everything below; part of the cache's file names
 FLOOR = 1e-10
+RATES = (1000, 400_000)  # samples a second that are read: a damaged header must not decide how much is computed
+MAX_SAMPLES = 1 << 28  # of one file, 1.5 hours at 48 kHz
+SHORT_SECONDS = 1.0  # of sound that may be missing at a clip's end, where features hear silence
+STREAMED = 0x7FFFF000  # a data chunk that declares so much was written before its length was known
 SPEECH_RATE = 16000  # of mel-128 and wav2vec 2.0
 Wave = np.ndarray  # (samples,) float32, mono, in [-1, 1]
 
@@ -36,18 +42,42 @@ class Feature:
 
 
 def read_wav(path: Path) -> tuple[Wave, int]:
-    """Mono float32 samples and the rate; stereo is averaged."""
+    """Mono float32 samples and the rate; stereo is averaged. Raises BadFile, also for one that is cut short."""
     import soundfile
 
     try:
-        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
-    except (RuntimeError, OSError) as error:
-        raise BadFile(f"{path} is {'missing' if not path.exists() else f'not a readable wav file: {error}'}") from None
+        check_wav_length(path)
+        with soundfile.SoundFile(str(path)) as sound:
+            if not RATES[0] <= sound.samplerate <= RATES[1]:
+                raise BadFile(f"{path} has {sound.samplerate} samples a second; {RATES[0]} to {RATES[1]} are read")
+            if len(sound) * sound.channels > MAX_SAMPLES:
+                raise BadFile(f"{path} declares {len(sound) * sound.channels} samples, {MAX_SAMPLES} are allowed")
+            samples, rate = sound.read(dtype="float32", always_2d=True), sound.samplerate
+    except FileNotFoundError:
+        raise BadFile(f"{path} is missing") from None
+    except (RuntimeError, OSError, ValueError, TypeError) as error:
+        raise BadFile(f"{path} is not a readable wav file: {error}") from None
     if not len(samples):
         raise BadFile(f"{path} holds no samples")
     if not np.isfinite(samples).all():
         raise BadFile(f"{path} holds NaN or infinite samples")
     return samples.mean(1), int(rate)
+
+
+def check_wav_length(path: Path) -> None:
+    """Compares what a RIFF file's header declares with what is there, which libsndfile does not. Raises BadFile, OSError."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if file.read(12)[:4] != b"RIFF":
+            return
+        while len(head := file.read(8)) == 8:
+            name, declared = struct.unpack("<4sI", head)
+            if name == b"data":
+                there = size - file.tell()
+                if there < declared < STREAMED:
+                    raise BadFile(f"{path} declares {declared} bytes of sound and holds {there}; it is truncated")
+                return
+            file.seek(declared + declared % 2, os.SEEK_CUR)
 
 
 def _frames_at(wave: Wave, starts: np.ndarray, size: int) -> np.ndarray:
@@ -156,16 +186,17 @@ def cached(path: Path, name: str, feature: Feature, frames: int, fps: float, fol
     """The feature of a wav file, computed once for each content of the file and kept in `folder`."""
     from dyadbench.store import atomic_write
 
-    if not path.exists():
+    if not path.is_file():
         raise BadFile(f"{path} is missing")
     content = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
     kept = folder / name / f"v{VERSION}-{content}-{frames}-{fps:g}.npy"
-    if kept.exists():
-        try:
-            return np.load(kept, allow_pickle=False)
-        except ValueError:
-            kept.unlink()  # cut short; computed again below
-    values = feature.compute(*read_wav(path), frames, fps)
+    shape = (frames * feature.spec.per_frame, feature.spec.dim)
+    with contextlib.suppress(BadFile):  # none yet, or damaged: computed below
+        return read_npy(kept, shape)
+    wave, rate = read_wav(path)
+    if len(wave) / rate < frames / fps - SHORT_SECONDS:
+        raise BadFile(f"{path} holds {len(wave) / rate:.1f} s of sound for {frames / fps:.1f} s of motion")
+    values = feature.compute(wave, rate, frames, fps)
     buffer = io.BytesIO()
     np.save(buffer, values)
     with contextlib.suppress(DyadbenchError):  # a read-only folder: computing again next time is only slower

@@ -98,6 +98,9 @@ class L2LDataset:
     def _runs(self, half: str) -> list[tuple[str, str, list[int]]]:
         """(clip id, video, windows): stretches of consecutive windows of one video, or every window alone."""
         files = self._part(half, "speak_files")
+        if odd := np.flatnonzero(~np.isfinite(files[:, 0].astype(np.float64)).all(1)).tolist():
+            path = part_file(self.root, self.config.person, half, "speak_files")
+            raise BadFile(f"{path} holds NaN or infinity in window {odd[0]}; nobody knows where it belongs")
         runs: list[tuple[str, str, list[int]]] = []
         for i in range(len(files)):
             video, frame = str(_plain(files[i, 0, 0])), int(float(files[i, 0, 2]))

@@ -6,6 +6,8 @@ The files are torch pickles and are opened with `weights_only=True`: whatever ne
 
 from __future__ import annotations
 
+import math
+import zipfile
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -29,14 +31,16 @@ def read_segments(path: Path) -> list[dict[str, Any]]:
     """The segments of a file; BadFile where it is missing, needs code to be run, or lacks a field."""
     import torch
 
-    if not path.exists():
-        raise BadFile(f"{path} is missing")
     try:
+        _check_container(path)
         with torch.serialization.safe_globals(_plain_numpy()):
             found = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise BadFile(f"{path} is missing") from None
     except Exception as error:  # torch raises several kinds for damaged and for hostile files
         raise BadFile(
-            f"{path} was refused: it is damaged or would run code when opened ({type(error).__name__})"
+            f"{path} was refused: it is damaged, or holds more than plain arrays and text and would run code when opened "
+            f"({type(error).__name__})"
         ) from None
     if not isinstance(found, list) or not found:
         raise BadFile(f"{path} does not hold a list of segments")
@@ -51,6 +55,18 @@ def read_segments(path: Path) -> list[dict[str, Any]]:
     return found
 
 
+def _check_container(path: Path) -> None:
+    """torch stores tensors as they are; what is compressed was packed by somebody else and may unpack without end."""
+    if not zipfile.is_zipfile(path):
+        return
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
+        raise zipfile.BadZipFile("compressed members")
+    if sum(member.file_size for member in members) > path.stat().st_size:
+        raise zipfile.BadZipFile("members larger than the file")
+
+
 def _plain_numpy() -> list[Any]:
     """What plain numpy arrays and scalars need to be rebuilt, and nothing else."""
     multiarray: Any = np._core.multiarray  # type: ignore[attr-defined]  # where numpy says that its pickles live
@@ -62,7 +78,14 @@ def _motion(path: Path, index: int, segment: Mapping[str, Any], side: str) -> np
     """(T, 56): expression, then pose (3 head rotation, 3 jaw)."""
     parts = []
     for name, size in (("exp", 50), ("pose", 6)):
-        values = np.asarray(segment[f"{side}_{name}"], np.float32)
+        stored = segment[f"{side}_{name}"]
+        # a view may repeat one number a billion times: what is in memory is then no bound on what is computed with
+        if math.prod(getattr(stored, "shape", ())) > path.stat().st_size:
+            raise BadFile(f"{path}, segment {index}: {side}_{name} declares more numbers than the file holds")
+        try:
+            values = np.asarray(stored, np.float32)
+        except (ValueError, TypeError, RuntimeError):
+            raise BadFile(f"{path}, segment {index}: {side}_{name} holds no numbers") from None
         if values.ndim != 2 or values.shape[1] != size:
             raise BadFile(
                 f"{path}, segment {index}: {side}_{name} has shape {values.shape}; (frames, {size}) is wanted"
@@ -77,17 +100,33 @@ def _motion(path: Path, index: int, segment: Mapping[str, Any], side: str) -> np
     return np.concatenate(parts, 1)
 
 
-def _words(segment: Mapping[str, Any]) -> tuple[Word, ...]:
+def _start(path: Path, index: int, segment: Mapping[str, Any]) -> int:
+    """The segment's first frame in its recording."""
+    try:
+        return int(segment["split_start_frame"])
+    except (ValueError, TypeError, OverflowError):
+        found = repr(segment["split_start_frame"])[:40]
+        raise BadFile(f"{path}, segment {index}: split_start_frame is {found}, a number is wanted") from None
+
+
+def _words(path: Path, index: int, segment: Mapping[str, Any]) -> tuple[Word, ...]:
     """Words said during the segment; only their ends are stored, so each begins where the one before ended.
 
     Stored times count from the start of the recording, as split_start_frame does; words count from the segment's.
     """
-    words, start, offset = [], 0.0, int(segment["split_start_frame"]) / DECA_56.fps
-    for each in segment.get("during_words") or ():
-        end = float(each["end"]) - offset
-        begin = float(each["start"]) - offset if "start" in each else min(start, end)
-        words.append(Word(str(each["text"]), begin, end))
-        start = end
+    words, start, offset = [], 0.0, _start(path, index, segment) / DECA_56.fps
+    try:
+        for each in segment.get("during_words") or ():
+            end = float(each["end"]) - offset
+            begin = float(each["start"]) - offset if "start" in each else min(start, end)
+            if not (math.isfinite(begin) and math.isfinite(end)):
+                raise ValueError("a time is not finite")
+            words.append(Word(str(each["text"]), begin, end))
+            start = end
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise BadFile(
+            f"{path}, segment {index}: during_words is not a list of words with text and end ({error})"
+        ) from None
     return tuple(words)
 
 
@@ -125,9 +164,9 @@ class LMListenerDataset:
             length = min(map(len, sides))
             if length == 0:
                 raise BadFile(f"{path}, segment {i} has no frames")
-            name = f"{segment['fname']}/{segment['split_start_frame']}"
+            name = f"{segment['fname']}/{_start(path, i, segment)}"
             clip = Clip(name, str(segment["fname"]), length)
-            found.append(Dyad(clip, Track(sides[1][:length], words=_words(segment)), Track(sides[0][:length])))
+            found.append(Dyad(clip, Track(sides[1][:length], words=_words(path, i, segment)), Track(sides[0][:length])))
         return found
 
     def _scaled(self, motion: np.ndarray) -> np.ndarray:
@@ -135,6 +174,8 @@ class LMListenerDataset:
             return motion
         folder = self.root / "dataset" / self.config.person
         mean, std = (read_npy(folder / f"{name}.npy", (self.space.dim,)) for name in ("mean", "std"))
+        if (std <= 0).any():
+            raise BadFile(f"{folder / 'std.npy'} holds a deviation that is not positive; nothing can be divided by it")
         return ((motion - mean) / std).astype(np.float32)
 
     def clips(self, split: str) -> Sequence[Clip]:

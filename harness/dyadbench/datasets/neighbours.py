@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.datasets.npy import BadFile, read_npy
+from dyadbench.datasets.npy import BadFile, read_npy, read_text
 
 GLOBAL_NAME = "Approprirate_facial_reaction.npy"  # as it is spelt in the release
 INDEX_NAME = "data_indices.csv"
@@ -31,11 +31,7 @@ def read_indices(path: Path) -> list[str]:
 
     Sites are written NoXI, Recola and UDIVA there, and NoXI, RECOLA and UDIVA in the csv of a split.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError):
-        state = "damaged" if path.exists() else "missing"
-        raise BadFile(f"{path} is {state}; without it the neighbour matrices cannot be rebuilt") from None
+    lines = read_text(path, "; without it the neighbour matrices cannot be rebuilt").splitlines()
     if not lines or lines[0].strip() != INDEX_HEADER:
         raise BadFile(f"{path} has no header '{INDEX_HEADER}'; its first clip would be lost")
     keys = []

@@ -2,37 +2,84 @@
 
 from __future__ import annotations
 
+import math
+import stat
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
 from dyadbench.api import DyadbenchError
+
+MAX_TEXT = 256 << 20  # bytes of a csv file
 
 
 class BadFile(DyadbenchError):
     """A data file is missing or not what its name says."""
 
 
+def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
+    """Shape and dtype at the start of a .npy stream. Raises ValueError for whatever is not one, OSError where it cannot be read."""
+    try:
+        version = np.lib.format.read_magic(file)
+        reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = reader(file)
+    except (OSError, zipfile.BadZipFile):
+        raise
+    except Exception as error:  # numpy evaluates the header, and a hostile one fails in many ways
+        raise ValueError(str(error) or type(error).__name__) from None
+    if any(isinstance(n, bool) or n < 0 for n in shape):
+        raise ValueError(f"its shape is {shape}")
+    return shape, dtype
+
+
+def declared_bytes(shape: Sequence[int], dtype: np.dtype) -> int:
+    """How many bytes an array of this shape takes; no overflow, however large."""
+    return math.prod(int(n) for n in shape) * dtype.itemsize
+
+
 def read_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and dtype of a .npy file, checked against its size without reading it."""
     try:
+        size = _regular(path)
         with path.open("rb") as file:
-            version = np.lib.format.read_magic(file)
-            reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-            shape, _, dtype = reader(file)
+            shape, dtype = npy_header(file)
             start = file.tell()
-        size = path.stat().st_size
     except FileNotFoundError:
         raise BadFile(f"{path} is missing") from None
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError) as error:
         raise BadFile(f"{path} is not a readable .npy file: {error}") from None
     if dtype.hasobject:
         raise BadFile(f"{path} holds Python objects, which are never loaded; save it as plain numbers")
-    declared = int(np.prod([int(n) for n in shape], dtype=object)) * dtype.itemsize
+    declared = declared_bytes(shape, dtype)
     if size - start != declared:
         raise BadFile(f"{path} declares {declared} bytes of data and holds {size - start}; it is truncated or damaged")
     return shape, dtype
+
+
+def _regular(path: Path) -> int:
+    """The file's size. Raises OSError, also for what is no file and might be waited for without end."""
+    facts = path.stat()
+    if not stat.S_ISREG(facts.st_mode):
+        raise OSError("it is no regular file")
+    return facts.st_size
+
+
+def read_text(path: Path, missing: str = "") -> str:
+    """UTF-8 text, with or without BOM; `missing` is added to the sentence that says so."""
+    try:
+        if (size := _regular(path)) > MAX_TEXT:
+            raise BadFile(
+                f"{path} is {size >> 20} MiB of text, {MAX_TEXT >> 20} are allowed; it is not what its name says"
+            )
+        with path.open(encoding="utf-8-sig") as file:
+            return file.read()
+    except FileNotFoundError:
+        raise BadFile(f"{path} is missing" + missing) from None
+    except (OSError, ValueError) as error:
+        raise BadFile(f"{path} is not readable text: {error}") from None
 
 
 def read_npy(path: Path, shape: Sequence[int | None] = (), *, finite: bool = True, mmap: bool = False) -> np.ndarray:
@@ -43,7 +90,10 @@ def read_npy(path: Path, shape: Sequence[int | None] = (), *, finite: bool = Tru
     if shape and (len(found) != len(shape) or any(w is not None and w != f for w, f in zip(shape, found, strict=True))):
         wanted = tuple("any" if n is None else n for n in shape)
         raise BadFile(f"{path} has shape {found}; {wanted} is wanted")
-    array = np.load(path, allow_pickle=False, mmap_mode="r" if mmap else None)
+    try:
+        array: np.ndarray = np.load(path, allow_pickle=False, mmap_mode="r" if mmap else None)
+    except (OSError, ValueError) as error:  # an empty file cannot be mapped; another may have changed meanwhile
+        raise BadFile(f"{path} is not a readable .npy file: {error}") from None
     if finite and not mmap and dtype.kind == "f" and not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise BadFile(f"{path} holds NaN or infinity at {place}")
@@ -52,13 +102,7 @@ def read_npy(path: Path, shape: Sequence[int | None] = (), *, finite: bool = Tru
 
 def read_rows(path: Path, columns: int) -> np.ndarray:
     """(rows, columns) float32 of a csv file with a header line; BOM and CRLF are fine."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise BadFile(f"{path} is missing") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadFile(f"{path} is not readable text: {error}") from None
-    lines = [line for line in text.splitlines() if line.strip()]
+    lines = [line for line in read_text(path).splitlines() if line.strip()]
     if not lines:
         raise BadFile(f"{path} is empty")
     if _numbers(lines[0].split(",")) is not None:

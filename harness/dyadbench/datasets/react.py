@@ -19,7 +19,7 @@ from dyadbench.datasets import neighbours
 from dyadbench.datasets.config import ReactConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
 from dyadbench.datasets.features import FEATURES, Feature, cached, wav2vec2
-from dyadbench.datasets.npy import BadFile, read_npy, read_rows
+from dyadbench.datasets.npy import BadFile, read_npy, read_rows, read_text
 
 SPLITS = ("train", "val", "test")
 # Emotion folders name people P1 and P2 in the released data; everything else keeps the recording's own names.
@@ -33,12 +33,7 @@ EMOTION_NAME = {own: released for released, names in PEOPLE.items() for own in n
 def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:
     """(speaker path, listener path) of every row of data/<split>.csv, header dropped."""
     path = root / "data" / f"{split}.csv"
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except FileNotFoundError:
-        raise BadFile(f"{path} is missing; it lists the clips of the {split} split") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadFile(f"{path} is not readable text: {error}") from None
+    lines = read_text(path, f"; it lists the clips of the {split} split").splitlines()
     if not lines or "speaker_path" not in lines[0]:
         raise BadFile(f"{path} has no header ',speaker_path,listener_path'; its first pair would be lost")
     pairs = []
@@ -48,8 +43,17 @@ def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:
         cells = [cell.strip() for cell in line.split(",")]
         if len(cells) != 3 or any(len(cell.split("/")) < 4 for cell in cells[1:]):
             raise BadFile(f"{path}, line {number} is not 'index,site/chat/person/clip,site/chat/person/clip'")
+        for cell in cells[1:]:
+            if not _inside(cell):
+                raise BadFile(f"{path}, line {number} names {cell[:200]!r}, which is no path inside the folder")
         pairs.append((cells[1], cells[2]))
     return pairs
+
+
+def _inside(path: str) -> bool:
+    """Whether a csv's path stays below its folder and can be a file's."""
+    steps = path.split("/")
+    return "\0" not in path and all(step not in ("", ".", "..") and len(step.encode()) < 250 for step in steps)
 
 
 def emotion_file(root: Path, split: str, path: str) -> Path:
@@ -98,11 +102,23 @@ class ReactDataset:
 
     @cached_property
     def _mean_face(self) -> np.ndarray:
-        return read_npy(self.root / "mean_face.npy").reshape(-1)[: self.space.dim].astype(np.float64)
+        return self._face("mean_face.npy")
 
     @cached_property
     def _std_face(self) -> np.ndarray:
-        return read_npy(self.root / "std_face.npy").reshape(-1)[: self.space.dim].astype(np.float64)
+        face = self._face("std_face.npy")
+        if (face <= 0).any():
+            raise BadFile(
+                f"{self.root / 'std_face.npy'} holds a deviation that is not positive; nothing can be divided by it"
+            )
+        return face
+
+    def _face(self, name: str) -> np.ndarray:
+        """(58,) statistics of a folder."""
+        face = read_npy(self.root / name).reshape(-1).astype(np.float64)
+        if face.size != self.space.dim:
+            raise BadFile(f"{self.root / name} holds {face.size} values; {self.space.dim} are wanted")
+        return face
 
     def normalisation(self) -> Mapping[str, Any]:
         files = {"zero-centre": ["mean_face.npy"], "standardise": ["mean_face.npy", "std_face.npy"], "none": []}
@@ -154,6 +170,10 @@ class ReactDataset:
         emotion = read_rows(felt, 25)
         if len(emotion) < frames:
             raise BadFile(f"{felt} has {len(emotion)} rows; {frames} are wanted")
+        if abs(len(raw) - len(emotion)) > self.space.fps:  # cut to `frames`, they would drift apart unseen
+            raise BadFile(
+                f"{source} has {len(raw)} frames and {felt} {len(emotion)} rows; they are of different frame rates"
+            )
         return Track(motion.astype(np.float32), np.ascontiguousarray(emotion[:frames]))
 
     def voice(self, split: str, index: int) -> tuple[np.ndarray, int] | None:
@@ -184,8 +204,13 @@ class ReactDataset:
                     "without them nobody knows which reactions are appropriate"
                 )
             return np.eye(count, dtype=bool)
+        if odd := int((~np.isin(matrix, (0, 1))).sum()):
+            raise BadFile(f"{self._matrix_name(split)} holds {odd} entries that are neither 0 nor 1; build it anew")
         if empty := np.flatnonzero(~(matrix == 1).any(1)).tolist():
             raise BadFile(
-                f"row {empty[0]} of the {split} neighbour matrix has no appropriate reaction ({len(empty)} such rows)"
+                f"row {empty[0]} of {self._matrix_name(split)} has no appropriate reaction ({len(empty)} such rows)"
             )
         return (matrix == 1)[:count, :count]
+
+    def _matrix_name(self, split: str) -> Path:
+        return neighbours.find_matrix(self.root, split) or neighbours.locate(self.root, neighbours.GLOBAL_NAME)
