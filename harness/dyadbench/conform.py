@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import random
 import sys
@@ -165,7 +166,8 @@ class Report:
     def note(self, what: str, test: Callable[[], str | None]) -> bool:
         """Runs `test`; None or text is success (the text is shown), an AssertionError or anything else is not."""
         try:
-            self.items.append(Item(what, True, test() or ""))
+            with contextlib.redirect_stdout(sys.stderr):  # whatever the method prints; stdout is the report's
+                self.items.append(Item(what, True, test() or ""))
         except (Exception, SystemExit) as error:
             self.items.append(Item(what, False, f"{type(error).__name__}: {error}"))
         return self.items[-1].ok

@@ -7,10 +7,12 @@ drops duplicate names without a word, which is why it is not used.)
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib
 import importlib.metadata
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -169,9 +171,13 @@ class Host:
 
     @contextmanager
     def blame(self, kind: str, name: str, stage: str) -> Iterator[None]:
-        """Whatever a plugin raises inside becomes one PluginError that names it; clear sentences pass as they are."""
+        """Whatever a plugin raises inside becomes one PluginError that names it; clear sentences pass as they are.
+
+        What it prints goes to stderr: stdout is for results, which programs read.
+        """
         try:
-            yield
+            with contextlib.redirect_stdout(sys.stderr):
+                yield
         except DyadbenchError:
             raise
         except (Exception, SystemExit) as error:
@@ -192,7 +198,8 @@ def _origin(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
 def _load(point: importlib.metadata.EntryPoint) -> dict[str, tuple[Entry, ...]]:
     """Takes one plugin through every stage; raises _Rejected at the first that fails."""
     try:
-        module = point.load()
+        with contextlib.redirect_stdout(sys.stderr):  # of results, which programs read
+            module = point.load()
     except (Exception, SystemExit) as error:
         raise _Rejected("import", f"{type(error).__name__}: {error}") from error
     manager = pluggy.PluginManager(GROUP)
@@ -220,7 +227,8 @@ def _check_names(module: Any) -> None:
 def _call(manager: pluggy.PluginManager, kind: str) -> tuple[Entry, ...]:
     hook = f"dyadbench_{kind}s"
     try:
-        offered = [entry for answer in getattr(manager.hook, hook)() for entry in answer]
+        with contextlib.redirect_stdout(sys.stderr):
+            offered = [entry for answer in getattr(manager.hook, hook)() for entry in answer]
     except (Exception, SystemExit) as error:
         raise _Rejected("hooks", f"{hook} raised {type(error).__name__}: {error}") from error
     for entry in offered:
@@ -238,7 +246,7 @@ def _validate(hook: str, kind: str, entry: Any) -> None:
     fault = None
     if not entry.name or entry.name != entry.name.strip():
         fault = "its name is empty or has spaces around it"
-    elif not isinstance(entry.version, int) or entry.version < 1:
+    elif type(entry.version) is not int or entry.version < 1:
         fault = f"its version is {entry.version!r}; a whole number from 1 is wanted"
     elif kind == "method":
         fault = None if "predictor" in entry.parts else 'its parts name no "predictor"'

@@ -41,6 +41,7 @@ from dyadbench.store import MAKER, Busy, Stage, Store, damaged, reserve
 from dyadbench.world import SOLO, World
 
 Report = Callable[[str, int, int], None]  # stage, done, total
+REPEATED = 1e-3  # relative; what parallel sums on a GPU may differ by is far below
 LOOKAHEAD_FRAMES = 250  # of one clip: enough to see the reach of every method without a second full sampling
 
 
@@ -169,6 +170,7 @@ class CellRun:
                 return stage, world.share(facts)
             predictor, fitted = self.fit()
             if world.first:
+                self._demand_repeatable(predictor)
                 arrays = {space: self._array(stage, space) for space in spaces}
             world.wait()
             if not world.first:
@@ -248,10 +250,30 @@ class CellRun:
     def _privileged(self) -> bool:
         return self.host.get("predictor", self.cell.predictor.name).calibration
 
+    def _demand_repeatable(self, predictor: Predictor) -> None:
+        """Asks twice for the same reaction. What differs is no function of the cell, and no look-ahead can be measured on it."""
+        context = self.split.context(range(1), predictor.needs, privileged=self._privileged(), frames=LOOKAHEAD_FRAMES)
+        with self.host.blame("predictor", self.cell.predictor.name, "sample"):
+            first, second = (predictor.sample(context, 1, CellNoise(self.cell.seed)) for _ in range(2))
+            for one, two in ((first.motion, second.motion), (first.emotion, second.emotion)):
+                if one is None or two is None:
+                    continue
+                if np.shape(one) == np.shape(two) and np.abs(np.subtract(one, two)).max(initial=0) > REPEATED * (
+                    1 + np.abs(one).max(initial=0)
+                ):
+                    raise PluginError(
+                        f"{self.cell.predictor.name} gave two reactions to the same clip with the same noise, so nobody could "
+                        "repeat its numbers; let it draw from noise.stream(clip, sample) alone"
+                    )
+
     def _checked(self, reaction: Reaction, space: str, rows: range) -> np.ndarray:
         """The batch's values, or a sentence that blames the plugin: wrong shape, NaN, nothing at all."""
-        values = getattr(reaction, space)
         setting, name = self.cell.setting, self.cell.predictor.name
+        with self.host.blame("predictor", name, "sample"):
+            values = getattr(reaction, space)
+            values = None if values is None else np.asarray(values)
+        if values is not None and values.dtype.kind not in "fiub":
+            raise PluginError(f"{name} returned {space} of {values.dtype} where numbers are wanted")
         if values is None:
             raise DyadbenchError(
                 f"{name} returns no {space}, which suite {setting.suite!r} of {self.cell.benchmark} scores"
@@ -373,6 +395,7 @@ class CellRun:
                 return SuiteScores.model_validate(found)
             with self.host.blame("suite", name, "score"):
                 results = suite.evaluate(data, self.runtime.progress(f"score {name}"))
+            _demand_whole(name, suite, results, len(self.split.clips))
             scores = scores_of(versions, results)
             kept.write_json("scores.json", scores.model_dump(mode="json"))
             kept.finish()
@@ -409,6 +432,22 @@ def _reactions(path: Path) -> np.ndarray:
         raise damaged(path, error) from None
 
 
+def _demand_whole(name: str, suite: Suite, results: Any, count: int) -> None:
+    """One Result for each column, a number or None, and as many values as there are clips; PluginError otherwise."""
+    for column in suite.columns:
+        result = results.get(column.id)
+        if result is None:
+            raise PluginError(f"suite {name} gave no {column.id}, one of its columns")
+        if result.value is not None and not np.isfinite(result.value):
+            raise PluginError(f"suite {name} gave {result.value} for {column.id}; what is undefined is None")
+        if np.shape(result.per_clip) != (count,) or np.isinf(result.per_clip).any():
+            raise PluginError(
+                f"suite {name} gave {np.shape(result.per_clip)} values of {column.id} for {count} clips, or infinite ones"
+            )
+    if strange := sorted(set(results) - {column.id for column in suite.columns}):
+        raise PluginError(f"suite {name} gave {strange[0]}, which is none of its columns")
+
+
 def scores_of(versions: Mapping[str, int], results: Mapping[str, Result]) -> SuiteScores:
     """Results as they are written: undefined values are null, never NaN."""
     return SuiteScores(
@@ -438,6 +477,8 @@ def run_cells(cells: Sequence[Cell], host: Host, runtime: Runtime) -> Iterator[t
             run = CellRun(cell, host, runtime, opened[name])
             with runtime.store.claim("cell", run.key, wait), limit(runtime.timeout, cell.name):
                 return run.run()
+        except SystemExit as error:
+            return PluginError(f"something that {cell.name} uses called sys.exit({error.code}) outside of its own work")
         except Exception as error:  # one failed cell must not cost the others; the caller shows and counts it
             return error
 

@@ -23,6 +23,7 @@ DIGITS = 7  # significant digits of a per-clip value
 MAX_BYTES, MAX_DEPTH = 64 << 20, 64
 # Strings, one without end included, and what opens and closes outside them.
 MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+SETTING = ("suite", "also", "split", "track", "samples")  # of a benchmark, as tables print it
 LONGEST = 120  # characters of a file name that is made from a label
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # old format -> one step towards FORMAT
 
@@ -89,8 +90,8 @@ def save_record(record: Record, path: Path) -> None:
     for suite in data["suites"].values():
         suite["per_clip"] = {name: [_rounded(v) for v in values] for name, values in suite["per_clip"].items()}
     text = json.dumps(data, sort_keys=True, indent=1, allow_nan=False)
-    # Lists of numbers on one line each: readable differences, a third of the size.
-    text = re.sub(r"\[\s+([^\[\]{}]*?)\s+\]", lambda m: "[" + re.sub(r",\s+", ", ", m.group(1)) + "]", text)
+    # Lists of numbers on one line each: readable differences, a third of the size. No string holds a line end.
+    text = re.sub(r"\[\n\s*([^\[\]{}]*?)\n\s*\]", lambda m: "[" + re.sub(r",\n\s*", ", ", m.group(1)) + "]", text)
     atomic_write(path, text + "\n")
 
 
@@ -160,6 +161,8 @@ def _check_content(record: Record) -> None:
             if len(values) != count:
                 raise ValueError(f"{suite} {name} has {len(values)} per-clip values for {count} clips")
     _Data.model_validate(record.dataset)
+    if missing := [name for name in SETTING if name not in record.benchmark_config]:
+        raise ValueError(f"its benchmark_config has no {missing[0]!r}")
     BenchmarkConfig.model_validate(record.benchmark_config)
     _Measured.model_validate(record.measured)
 

@@ -206,7 +206,7 @@ def _show_failure(cell: Any, error: BaseException, home: Path) -> None:
     """One sentence on the terminal; the traceback goes to the cell's log, where one can be written."""
     from dyadbench.record import slug
 
-    text = str(error) or type(error).__name__
+    text = str(error) if isinstance(error, DyadbenchError) else f"{type(error).__name__}: {error}"
     if not isinstance(error, DyadbenchError) or error.__cause__ is not None:
         log = home / "logs" / f"{slug(cell.name.replace(' / ', '--').replace(' ', ''))}.log"
         with contextlib.suppress(OSError):

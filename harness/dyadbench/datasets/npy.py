@@ -28,6 +28,8 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
         shape, _, dtype = reader(file)
     except (OSError, zipfile.BadZipFile):
         raise
+    except (RecursionError, MemoryError):  # of the parser, not of the machine
+        raise ValueError("its header is nested too deep") from None
     except Exception as error:  # numpy evaluates the header, and a hostile one fails in many ways
         raise ValueError(str(error) or type(error).__name__) from None
     if any(isinstance(n, bool) or n < 0 for n in shape):

@@ -1,0 +1,323 @@
+"""Plugins that lie, hang, eat memory, scribble on what is shared or leave: named in one sentence, and the others go on."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from dyadbench.api import Clip, Dyad, DyadbenchError, Result, Track
+from dyadbench.conform import TinyCorpus, check_factory
+from dyadbench.host import Host, PluginError
+from dyadbench.leaderboard import make_table
+from dyadbench.pipeline import _demand_whole
+from dyadbench.record import load_record
+from dyadbench.split import Split
+
+Command = Callable[..., tuple[int, str, str]]
+Words = Callable[..., list[str]]
+
+PLUGIN = """
+import os, random, sys, time
+import numpy as np
+from dyadbench.api import Config, Entry, Needs, Reaction
+from dyadbench.hookspecs import hookimpl
+
+print("printed at import")
+
+NAMES = ("ahead", "fickle", "counting", "short", "text", "listed", "nothing", "endless", "hungry", "scribbler", "chatty",
+         "leaving", "quiet")
+
+@hookimpl
+def dyadbench_predictors():
+    print("printed in a hook")
+    return [Entry(name=name, version=1, load="strange:" + name.capitalize()) for name in NAMES]
+
+class Quiet:
+    needs = Needs()
+    def __init__(self, config, setup):
+        self.calls = 0
+    def zeros(self, context, k):
+        return np.zeros((len(context.clips), k, context.frames, 25), np.float32)
+    def sample(self, context, k, noise):
+        return Reaction(None, self.zeros(context, k))
+
+class Ahead(Quiet):
+    needs = Needs(lookahead=0)
+    def sample(self, context, k, noise):
+        return Reaction(None, self.zeros(context, k) + context.motion[:, None, ::-1, :25])
+
+class Fickle(Quiet):
+    def sample(self, context, k, noise):
+        return Reaction(None, self.zeros(context, k) + np.float32(np.random.default_rng().random()))
+
+class Counting(Quiet):
+    def sample(self, context, k, noise):
+        self.calls += 1
+        return Reaction(None, self.zeros(context, k) + np.float32(self.calls))
+
+class Short(Quiet):
+    def sample(self, context, k, noise):
+        return Reaction(None, self.zeros(context, k)[:, :, 1:])
+
+class Text(Quiet):
+    def sample(self, context, k, noise):
+        return Reaction(None, np.full((len(context.clips), k, context.frames, 25), "a"))
+
+class Listed(Quiet):
+    def sample(self, context, k, noise):
+        return [0.0]
+
+class Nothing(Quiet):
+    def sample(self, context, k, noise):
+        return None
+
+class Endless(Quiet):
+    def sample(self, context, k, noise):
+        while True:
+            time.sleep(1000)
+
+class Hungry(Quiet):
+    def sample(self, context, k, noise):
+        np.ones(1 << 55)
+
+class Scribbler(Quiet):
+    def sample(self, context, k, noise):
+        random.seed(1); np.random.seed(1)
+        if "torch" in sys.modules:
+            sys.modules["torch"].manual_seed(1)
+        context.motion[:] = 7
+        return super().sample(context, k, noise)
+
+class Chatty(Quiet):
+    def sample(self, context, k, noise):
+        print("printed in sample")
+        sys.stdout.write("[" * 5)
+        return super().sample(context, k, noise)
+
+class Leaving(Quiet):
+    def sample(self, context, k, noise):
+        sys.exit(0)
+"""  # the plugin's whole distribution
+
+
+@pytest.fixture
+def strange(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The distribution `strange` on the import path."""
+    folder = tmp_path / "site"
+    info = folder / "strange-0.3.dist-info"
+    info.mkdir(parents=True)
+    (folder / "strange.py").write_text(PLUGIN)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: strange\nVersion: 0.3\n")
+    (info / "entry_points.txt").write_text("[dyadbench]\nstrange = strange\n")
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    sys.modules.pop("strange", None)
+    importlib.invalidate_caches()
+
+
+def _record(base: Path) -> Path:
+    [path] = (base / "leaderboards" / "records").rglob("*.json")
+    return path
+
+
+FAULTS = {
+    "fickle": "fickle gave two reactions to the same clip with the same noise, so nobody could repeat its numbers",
+    "counting": "counting gave two reactions to the same clip with the same noise",
+    "short": "short returned emotion of shape (4, 10, 47, 25) where (clips, samples, frames, channels) is (4, 10, 48, 25)",
+    "text": "numpy",
+    "listed": "predictor 'listed' of strange 0.3 broke in sample: AttributeError",
+    "nothing": "predictor 'nothing' of strange 0.3 broke in sample: AttributeError",
+    "hungry": "predictor 'hungry' of strange 0.3 broke in sample: MemoryError: Unable to allocate",
+    "leaving": "predictor 'leaving' of strange 0.3 broke in sample: SystemExit: 0",
+}
+
+
+@pytest.mark.usefixtures("strange")
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_cell_of_a_broken_plugin_fails_with_a_sentence(
+    tmp_path: Path, dyadbench: Command, cell: Words, name: str
+) -> None:
+    code, out, err = dyadbench(*cell(name, tmp_path), "-m", "quiet")
+    assert code == 1, "one cell failed"
+    [line] = [line for line in err.splitlines() if line.startswith("FAILED")]
+    assert "/ " + name in line and (FAULTS[name] in line or name == "text") and "Traceback" not in err
+    assert "1 of 2 cells recorded" in out, "the other cell is not lost"
+    assert load_record(_record(tmp_path)).method == "quiet"
+
+
+@pytest.mark.usefixtures("strange")
+def test_text_for_numbers_is_named(tmp_path: Path, dyadbench: Command, cell: Words) -> None:
+    _, _, err = dyadbench(*cell("text", tmp_path))
+    assert "text" in err and ("<U1" in err or "broke in sample" in err)
+
+
+@pytest.mark.usefixtures("strange")
+def test_look_ahead_that_is_denied_is_measured_and_not_ranked(tmp_path: Path, dyadbench: Command, cell: Words) -> None:
+    assert dyadbench(*cell("ahead", tmp_path))[0] == 0
+    record = load_record(_record(tmp_path))
+    assert record.measured["declared_lookahead"] == 0 and record.measured["lookahead"] is None
+    columns = [  # the others are undefined on clips so short
+        dataclasses.replace(column, ranked=column.id == "FRDist")
+        for column in Host().build("suite", "react2024", {}).columns
+    ]
+    [row] = make_table([record], "react2024", columns).rows
+    assert row.rank is None and "it looks ahead over the whole clip" in row.reason
+
+
+@pytest.mark.usefixtures("strange")
+def test_a_plugin_that_sleeps_for_ever_is_stopped(tmp_path: Path, dyadbench: Command, cell: Words) -> None:
+    code, _, err = dyadbench(*cell("endless", tmp_path), "--timeout", "0.02")
+    assert code == 1 and "took longer than --timeout 0.02 (minutes) and was stopped" in err
+    assert not list(tmp_path.rglob("claim.json")), "nothing is held for the dead"
+
+
+@pytest.mark.usefixtures("strange")
+def test_a_plugin_that_is_killed_for_its_memory_costs_its_own_cell(tmp_path: Path, cell: Words) -> None:
+    """A real limit: the process may take no more, numpy raises, the next cell runs."""
+    code = (
+        "import resource, sys; import torch; from pathlib import Path\n"
+        "held = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
+        "resource.setrlimit(resource.RLIMIT_AS, (held + (2 << 30),) * 2)\n"
+        "from dyadbench.cli import main; main()"
+    )
+    words = [*cell("hungry", tmp_path), "-m", "quiet"]
+    done = subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, env=os.environ, check=False
+    )
+    assert done.returncode == 1 and "Unable to allocate" in done.stderr and "1 of 2 cells" in done.stdout
+
+
+@pytest.mark.usefixtures("strange")
+def test_scribbling_on_shared_state_changes_no_other_cell(tmp_path: Path, dyadbench: Command, cell: Words) -> None:
+    """A method trained after the scribbler gives what it gives alone; its own context was a copy."""
+    bases = tmp_path / "alone", tmp_path / "after"
+    for base in bases:
+        base.mkdir()
+    assert dyadbench(*cell("ridge-sampled", bases[0]))[0] == 0
+    assert dyadbench(*cell("scribbler", bases[1]), "-m", "ridge-sampled")[0] == 0
+    alone, after = (load_record(next(base.rglob("ridge-sampled/seed0.json"))) for base in bases)
+    assert alone.suites == after.suites
+
+
+@pytest.mark.usefixtures("strange")
+@pytest.mark.parametrize("words", [["list", "predictors"], ["run"], ["check", "chatty"]])
+def test_what_a_plugin_prints_does_not_spoil_json(
+    tmp_path: Path, dyadbench: Command, cell: Words, words: list[str]
+) -> None:
+    sys.modules.pop("strange", None)
+    words = cell("chatty", tmp_path) if words == ["run"] else words
+    _, out, err = dyadbench(*words, "--json")
+    json.loads(out)
+    assert "printed at import" in err and "printed in a hook" in err
+    assert ("printed in sample" in err) == (words[0] != "list")
+
+
+def _items(**methods: object) -> dict[str, tuple[bool, str]]:
+    """What `dyadbench check` says about a predictor with these methods."""
+    base = {"needs": __import__("dyadbench.api", fromlist=["Needs"]).Needs(), "__init__": lambda self: None}
+    report = check_factory("p", lambda setup: type("P", (), {**base, **methods})())
+    return {item.what.partition(": ")[2]: (item.ok, item.detail) for item in report.items}
+
+
+def _zeros(context: object, k: int) -> np.ndarray:
+    return np.zeros((len(context.clips), k, context.frames, 25), np.float32)  # type: ignore[attr-defined]
+
+
+def test_check_names_each_lie() -> None:
+    from dyadbench.api import Reaction
+
+    def scribble(self: object, context: object, k: int, noise: object) -> Reaction:
+        random.random()
+        return Reaction(None, _zeros(context, k))
+
+    def torch_noise(self: object, context: object, k: int, noise: object) -> Reaction:
+        return Reaction(None, _zeros(context, k) + torch.rand(1).numpy())
+
+    def overwrite(self: object, context: object, k: int, noise: object) -> Reaction:
+        context.motion[:] = 0  # type: ignore[attr-defined]
+        return Reaction(None, _zeros(context, k))
+
+    def ahead(self: object, context: object, k: int, noise: object) -> Reaction:
+        return Reaction(None, _zeros(context, k) + context.motion[:, None, ::-1, :25])  # type: ignore[attr-defined]
+
+    def leave(self: object, context: object, k: int, noise: object) -> Reaction:
+        raise SystemExit(0)
+
+    assert not _items(sample=scribble)["global random state untouched"][0]
+    found = _items(sample=torch_noise)
+    assert not found["same noise, same reaction"][0] and not found["global random state untouched"][0]
+    assert not _items(sample=overwrite)["inputs untouched"][0]
+    assert "measured the whole clip, declared 0 frames" in _items(sample=ahead)["look-ahead"][1]
+    assert _items(sample=leave)["exactly 96 frames"] == (False, "SystemExit: 0")
+
+
+# --- data sets and suites that do not keep their word ----------------------------------------------------
+
+
+class Lying(TinyCorpus):
+    has_emotion, simulated, digest = True, True, "d" * 64
+
+    def __init__(self, lie: str) -> None:
+        super().__init__()
+        self.lie = lie
+
+    def clips(self, split: str) -> list[Clip]:
+        return (
+            [Clip("same", c.session, c.frames) for c in super().clips(split)]
+            if self.lie == "ids"
+            else list(super().clips(split))
+        )
+
+    def dyad(self, split: str, index: int, audio: tuple[str, ...] = ()) -> Dyad:
+        dyad = list(self.dyads(split, audio))[index]
+        motion, emotion = dyad.listener.motion, dyad.listener.emotion
+        change = {"frames": (motion[:-1], emotion), "nan": (motion * np.nan, emotion), "emotion": (motion, None)}
+        motion, emotion = change.get(self.lie, (motion, emotion))
+        return Dyad(dyad.clip, dyad.speaker, Track(motion, emotion))
+
+
+@pytest.mark.parametrize(
+    ("lie", "message"),
+    [
+        ("ids", "lists clip same twice"),
+        ("frames", r"clip test/0: the listener's motion has shape \(95, 58\); \(96, 58\) was declared"),
+        ("nan", "clip test/0: the listener's motion holds NaN"),
+        ("emotion", r"clip test/0: the listener's emotion has nothing; \(96, 25\) was declared"),
+    ],
+)
+def test_a_data_set_that_lies(lie: str, message: str) -> None:
+    with pytest.raises(DyadbenchError, match=message):
+        Split(Lying(lie), "test")._tracks  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"value": float("nan")}, "gave nan for FRCorr; what is undefined is None"),
+        ({"value": float("inf")}, "gave inf for FRCorr"),
+        ({"per_clip": np.zeros(3)}, r"gave \(3,\) values of FRCorr for 4 clips"),
+        ({"per_clip": np.full(4, np.inf)}, "or infinite ones"),
+        (None, "gave no FRCorr, one of its columns"),
+    ],
+)
+def test_a_suite_that_lies(change: dict[str, object] | None, message: str) -> None:
+    suite = Host().build("suite", "react2024", {})
+    results = {column.id: Result(0.5, np.zeros(4)) for column in suite.columns}
+    _demand_whole("s", suite, results, 4)
+    if change is None:
+        del results["FRCorr"]
+    else:
+        results["FRCorr"] = Result(**{"value": 0.5, "per_clip": np.zeros(4), **change})  # type: ignore[arg-type]
+    with pytest.raises(PluginError, match=message):
+        _demand_whole("s", suite, results, 4)
