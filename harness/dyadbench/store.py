@@ -42,7 +42,8 @@ class Busy(DyadbenchError):
 
 def damaged(path: Path, error: Exception | str) -> DyadbenchError:
     """The one sentence about a finished file that cannot be read: rotten, or cut short by something else than a kill."""
-    return DyadbenchError(f"{path} is damaged ({error}); delete {path.parent} and run again to make it anew")
+    why = " ".join(f"{error}".split())[:200] or type(error).__name__
+    return DyadbenchError(f"{path} is damaged ({why}); delete {path.parent} and run again to make it anew")
 
 
 def atomic_write(path: Path, data: bytes | str) -> None:

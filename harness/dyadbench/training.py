@@ -312,10 +312,16 @@ class StageRun:
                 (self.folder / "metrics.jsonl").unlink(missing_ok=True)
             return
         try:
-            tensors = load_tensors(data)
-            facts = json.loads(_metadata(data)["facts"])
-        except (SafetensorError, ValueError, KeyError) as error:
+            self._restore_from(data)
+        except Exception as error:  # whatever it is that a rotten file makes safetensors, JSON or torch say
             raise damaged(path, error) from None
+        if self.world.first:
+            self._drop_log_after(self.step)
+
+    def _restore_from(self, data: bytes) -> None:
+        """Everything that `_checkpoint` wrote."""
+        tensors = load_tensors(data)
+        facts = json.loads(_metadata(data)["facts"])
 
         def under(prefix: str) -> dict[str, Tensor]:
             return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
@@ -327,8 +333,6 @@ class StageRun:
         for name, optimiser in self.optimisers.items():
             _restore_optimiser(f"optim.{name}", optimiser, tensors)
         self.step = int(facts["step"])
-        if self.world.first:
-            self._drop_log_after(self.step)
 
     def _drop_log_after(self, step: int) -> None:
         path = self.folder / "metrics.jsonl"
@@ -346,7 +350,7 @@ class StageRun:
             return False
         try:
             self.module.load_state_dict(load_tensors(data))
-        except SafetensorError as error:
+        except (SafetensorError, RuntimeError) as error:
             raise damaged(self.folder / "weights.safetensors", error) from None
         return True
 

@@ -222,7 +222,7 @@ def _checkpoint(path: Path) -> object:
 
     module = torch.nn.Linear(2, 1)
     stage = Stage("s", module, Windows(1, 1), lambda batch: None, (Optimiser("o", list(module.parameters()), 0.1),), 5)  # type: ignore[arg-type, return-value]
-    run = StageRun(stage, None, None, Training(path.parent, 0), Fabric("cpu"))  # type: ignore[arg-type]
+    run = StageRun(stage, None, None, Training(path.parent, 0), Fabric(accelerator="cpu", devices=1))  # type: ignore[arg-type]
     (path.parent / "s").mkdir(exist_ok=True)
     path.replace(path.parent / "s" / "checkpoint.safetensors")
     run._resume()
