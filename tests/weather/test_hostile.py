@@ -343,6 +343,14 @@ def test_labels_of_other_alphabets_do_not_overwrite_each_other(tmp_path: Path) -
     assert {load_record(path).method for path in paths} == set(names)
 
 
+def test_names_are_kept_to_the_letter(tmp_path: Path) -> None:
+    """Lists are written on one line each; what looks like one inside a name stays as it is."""
+    names = ["a [ 1 ]", "b,  c", "[\n 1,\n 2 ]", "\u65e5\u672c"]
+    path = tmp_path / "r.json"
+    save_record(_record(clips=names, method="m [  x,   y ]"), path)
+    assert load_record(path).clips == names and load_record(path).method == "m [  x,   y ]"
+
+
 def test_one_bad_record_among_good_ones_is_named(tmp_path: Path) -> None:
     save_record(_record(), record_path(tmp_path, _record()))
     (tmp_path / "records" / "zzz.json").write_text("{}")
