@@ -6,11 +6,10 @@ B rows, n frames, N = n / patch tokens, D motion channels, F audio features, C c
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from dyadbench.nn.attention import Attention, Block, FeedForward
-from dyadbench.nn.quantize import VQ, Quantizer, check_ids
+from dyadbench.nn.quantize import VQ, LearntBook, Quantizer
 from dyadbench_l2l.config import PredictorConfig, TokenizerConfig
 
 
@@ -52,27 +51,6 @@ class Upsample(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.parts(x.transpose(1, 2)).transpose(1, 2)
         return out
-
-
-class LearntBook(nn.Module):
-    """Vector quantisation whose codes learn by gradient: |sg(z) - q|^2 + commitment |z - sg(q)|^2 (1711.00937, eq. 3)."""
-
-    def __init__(self, codes: int, dim: int, commitment: float):
-        super().__init__()
-        self.codes, self.commitment = codes, commitment
-        self.book = nn.Parameter(torch.empty(codes, dim).uniform_(-1 / codes, 1 / codes))
-
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """z (..., dim) -> quantised with z's gradient, ids (...), loss."""
-        ids = (self.book.square().sum(1) - 2 * z.detach() @ self.book.T).argmin(-1)
-        found = self.book[ids]
-        aux = F.mse_loss(found, z.detach()) + self.commitment * F.mse_loss(z, found.detach())
-        return z + (found - z).detach(), ids, aux
-
-    def decode(self, ids: Tensor) -> Tensor:
-        """ids (...) -> (..., dim). Raises ValueError for an id outside the book."""
-        check_ids(ids, self.codes)
-        return self.book[ids]
 
 
 class WindowVQ(nn.Module):

@@ -1,4 +1,4 @@
-"""Quantisers: finite scalar (FSQ), vector with moving averages (VQ), lookup-free (LFQ).
+"""Quantisers: finite scalar (FSQ), vector with moving averages (VQ) or by gradient (LearntBook), lookup-free (LFQ).
 
 All share one shape: `codes`, `forward(z) -> (quantised, ids, aux loss)` and `decode(ids) -> quantised`, with z and
 quantised (..., dim) and ids (...). Gradients pass straight through the rounding. All are this project's own: what
@@ -182,6 +182,27 @@ class VQ(nn.Module):
                 self._learn(rows, ids)
             aux = self.commitment * F.mse_loss(z.float(), found)
             return z + (found - z).detach(), ids.view(z.shape[:-1]), aux
+
+    def decode(self, ids: Tensor) -> Tensor:
+        """ids (...) -> (..., dim). Raises ValueError for an id outside the book."""
+        check_ids(ids, self.codes)
+        return self.book[ids]
+
+
+class LearntBook(nn.Module):
+    """Vector quantisation whose codes learn by gradient: |sg(z) - q|^2 + commitment |z - sg(q)|^2 (1711.00937, eq. 3)."""
+
+    def __init__(self, codes: int, dim: int, commitment: float):
+        super().__init__()
+        self.codes, self.commitment = codes, commitment
+        self.book = nn.Parameter(torch.empty(codes, dim).uniform_(-1 / codes, 1 / codes))
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """z (..., dim) -> quantised with z's gradient, ids (...), loss."""
+        ids = (self.book.square().sum(1) - 2 * z.detach() @ self.book.T).argmin(-1)
+        found = self.book[ids]
+        aux = F.mse_loss(found, z.detach()) + self.commitment * F.mse_loss(z, found.detach())
+        return z + (found - z).detach(), ids, aux
 
     def decode(self, ids: Tensor) -> Tensor:
         """ids (...) -> (..., dim). Raises ValueError for an id outside the book."""

@@ -1,0 +1,131 @@
+"""What can be set about SFMS, and its presets. Imports no torch.
+
+No code was released. Defaults are what the paper states, else the best-evidenced reading of it; the README lists which.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from dyadbench.api import Config
+
+
+class TokenizerConfig(Config):
+    """`sparse-fsq`, `sparse-vq`. Defaults give the paper's size, 9.6 M parameters within 5 %."""
+
+    placement: Literal["dynamic", "static", "none", "threshold", "penalty"] = "dynamic"  # none: every frame is a token
+    keyframe_axis: Literal["frame", "channel"] = "frame"  # channel: each channel has keyframes and tokens of its own
+    quantizer: Literal["fsq", "vq"] = "fsq"
+    levels: tuple[int, ...] = (8, 6, 5)  # fsq; 240 codes, the recommended set for 2^8
+    codes: PositiveInt = 256  # vq
+    book: Literal["gradient", "ema"] = "gradient"  # vq: how codes learn; eq. 13 has a codebook term
+    decay: float = Field(0.95, gt=0, lt=1)  # ema: of the moving averages
+    reset: float = Field(0.0, ge=0)  # ema: average count under which a code is replaced; 0 never
+    commitment: float = Field(0.25, ge=0)  # vq
+    window: PositiveInt = 48  # frames that are encoded and decoded together
+    keyframes: PositiveInt = 7  # of a window
+    threshold: float = Field(0.5, gt=0, lt=1)  # adaptive placements: probability above which a frame is a keyframe
+    sparsity: float = Field(0.1, ge=0)  # penalty: weight of the mean probability
+    view: Literal["keyframes", "window"] = "keyframes"  # which frames a keyframe's token is made from
+    samples: PositiveInt = 4  # sets drawn for each window, of which the best is the scores' target
+    tau: float = Field(2.0, gt=0)  # temperature of the relaxed k-hot
+    tau_end: float = Field(0.2, gt=0)
+    tau_schedule: Literal["constant", "anneal"] = "anneal"  # exponentially to tau_end over 60 % of the training
+    mask_weight: float = Field(0.1, ge=0)  # alpha of eq. 13
+    through: float = Field(1.0, ge=0)  # weight of the error's gradient in the scores, straight through the hard set
+    quantisation: float = Field(1.0, ge=0)  # weight of eq. 13's distance of the keyframes' latents to their codes
+    warmup_share: float = Field(0.1, ge=0, le=1)  # of the steps, with keyframes drawn uniformly and scores at rest
+    dim: PositiveInt = 256
+    heads: PositiveInt = 8
+    layers: PositiveInt = 3  # of the scorer, the keyframe encoder, the transition encoder and the decoder each
+    hidden: PositiveInt = 1024
+    places: PositiveInt = 32  # channels of each concatenated positional encoding
+    dropout: float = Field(0.1, ge=0, lt=1)
+    batch: PositiveInt = 64  # windows
+    steps: PositiveInt = 100_000
+    lr: float = Field(2e-4, gt=0)
+    score_lr: float = Field(5e-5, gt=0)
+    warmup: int = Field(500, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    validate_every: int = Field(2_000, ge=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> TokenizerConfig:
+        if self.keyframes > self.window:
+            raise ValueError(f"keyframes {self.keyframes} are more than the window's {self.window} frames")
+        if self.keyframe_axis == "channel" and self.placement in ("threshold", "penalty"):
+            raise ValueError(
+                f"placement {self.placement!r} gives channels different numbers of tokens; take keyframe_axis 'frame'"
+            )
+        return self
+
+
+class VQConfig(TokenizerConfig):
+    quantizer: Literal["fsq", "vq"] = "vq"
+
+
+class PredictorConfig(Config):
+    """`keyframe-ar`. The paper gives the 40 + 8 frames and the width; sizes and training are this project's."""
+
+    past: PositiveInt = 40  # frames of history
+    patch: PositiveInt = 8  # frames generated at once
+    ahead: int = Field(8, ge=0)  # speaker frames heard from a patch's first on; the paper hears the whole patch (eq. 11)
+    audio: str = "auto"  # a feature's name, "auto" (wav2vec2, else mel-128, else mfcc-78, else the first) or "none"
+    history: Literal["apart", "window"] = "apart"  # window: past and future labelled as one window, which leaks
+    key_weight: float | None = None  # of keyframes in the cross entropy; None: what balances them, 10 at most
+    dtw: float = Field(0.1, ge=0)  # weight of the soft-DTW divergence
+    gamma: float = Field(0.1, gt=0)  # of the soft-DTW
+    cold: float = Field(0.1, ge=0, le=1)  # share of training rows that start with a neutral sequence
+    hide: float = Field(0.0, ge=0, le=1)  # share of training rows without the listener's past: they have to listen
+    spacing: Literal["independent", "even"] = "even"  # how keyframes are drawn from their probabilities
+    decode: Literal["rolling", "windows"] = "rolling"  # windows: side by side, as the tokenizer cuts; looks ahead
+    temperature: float = Field(1.0, gt=0)  # of the codes
+    top_k: PositiveInt = 32
+    dim: PositiveInt = 256
+    heads: PositiveInt = 8
+    layers: PositiveInt = 4  # of the speaker's, the listener's and the joint stack each
+    hidden: PositiveInt = 1024
+    taps: PositiveInt = 5  # of the convolution over the sound
+    dropout: float = Field(0.1, ge=0, lt=1)
+    gate_gain: float = Field(1.0, gt=0)  # multiplies the gates, so that a short training can open them
+    batch: PositiveInt = 64
+    steps: PositiveInt = 100_000
+    lr: float = Field(2e-4, gt=0)
+    warmup: int = Field(500, ge=0)
+    weight_decay: float = Field(0.01, ge=0)
+    validate_every: int = Field(2_000, ge=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> PredictorConfig:
+        if self.ahead > self.patch:
+            raise ValueError(f"ahead {self.ahead} is more than the patch's {self.patch} frames")
+        return self
+
+
+TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "small": {
+        "keyframes": 10, "samples": 2, "dim": 64, "heads": 4, "layers": 1, "hidden": 192, "places": 16, "dropout": 0.0,
+        "book": "ema", "reset": 0.5, "quantisation": 0.1, "batch": 24, "steps": 1000, "lr": 3e-3, "score_lr": 5e-4,
+        "warmup": 20, "validate_every": 0,
+    },
+    "smoke": {
+        "levels": (5, 4, 4), "codes": 64, "samples": 2, "dim": 16, "heads": 2, "layers": 1, "hidden": 32, "places": 8,
+        "dropout": 0.0, "book": "ema", "batch": 4, "steps": 12, "lr": 3e-3, "score_lr": 1e-3, "warmup": 2,
+        "validate_every": 0,
+    },
+}  # fmt: skip
+
+PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "small": {
+        "ahead": 1, "dim": 64, "heads": 4, "layers": 1, "hidden": 192, "dropout": 0.0, "gate_gain": 10.0, "hide": 0.2,
+        "batch": 48, "steps": 1000, "lr": 3e-3, "warmup": 20, "validate_every": 0,
+    },
+    "smoke": {
+        "ahead": 1, "dim": 16, "heads": 2, "layers": 1, "hidden": 32, "dropout": 0.0, "batch": 4, "steps": 12, "lr": 3e-3,
+        "warmup": 2, "validate_every": 0,
+    },
+}  # fmt: skip

@@ -1,0 +1,43 @@
+"""Registers SFMS; importing it is cheap."""
+
+from __future__ import annotations
+
+from dyadbench.api import Config, Entry
+from dyadbench.hookspecs import hookimpl
+from dyadbench_sfms.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig, VQConfig
+
+CITE = "When Less Is More: A Sparse Facial Motion Structure For Listening Motion Learning, arXiv 2504.05748"
+
+
+@hookimpl
+def dyadbench_tokenizers() -> list[Entry]:
+    def row(name: str, config: type[Config], summary: str) -> Entry:
+        where = "dyadbench_sfms.tokenizer:SparseTokenizer"
+        return Entry(name, 1, where, config, summary, CITE, presets=TOKENIZER_PRESETS)
+
+    return [
+        row("sparse-fsq", TokenizerConfig, "finite scalar codes of a few keyframes, the rest painted in"),
+        row("sparse-vq", VQConfig, "vector-quantised codes of a few keyframes, the rest painted in"),
+    ]
+
+
+@hookimpl
+def dyadbench_predictors() -> list[Entry]:
+    return [
+        Entry(
+            "keyframe-ar", 1, "dyadbench_sfms.predictor:KeyframeAR", PredictorConfig,
+            "where the next keyframes are and what they are, beside the speaker's face and voice", CITE,
+            presets=PREDICTOR_PRESETS,
+        )
+    ]  # fmt: skip
+
+
+@hookimpl
+def dyadbench_methods() -> list[Entry]:
+    def row(name: str, tokenizer: str, summary: str) -> Entry:
+        return Entry(name, 1, "", summary=summary, cite=CITE, parts={"tokenizer": tokenizer, "predictor": "keyframe-ar"})
+
+    return [
+        row("sfms", "sparse-fsq", "keyframes and transitions, generated 8 frames at a time"),
+        row("sfms-vq", "sparse-vq", "SFMS with a vector-quantised book"),
+    ]

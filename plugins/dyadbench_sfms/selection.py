@@ -1,0 +1,85 @@
+"""Which frames are keyframes: exact Gumbel-top-k with a relaxed k-hot gradient, uniform places, adaptive counts.
+
+SFMS (arXiv 2504.05748), eqs. 4-7 and Algorithm 1, corrected: an ordered draw without replacement has the probability
+prod_j exp(s_j) / sum over what is left (the printed eq. 5 sums over the end of the sequence), the arg max over s + g
+draws from softmax(s) whatever the temperature (eq. 6), and the hard set is taken from s + g itself: the top k of the
+relaxed sum differs from it in up to one draw in seven (Xie & Ermon, 1901.10517, relax; they do not round).
+
+R rows (windows, or windows x channels), T frames. Leading axes are free: samples are just more of them.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def gumbel(shape: torch.Size | tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
+    """Gumbel(0, 1) noise, drawn on the CPU so that devices agree."""
+    uniform = torch.rand(tuple(shape)).clamp_(1e-20, 1 - 1e-7)
+    return (-(-uniform.log()).log()).to(device)
+
+
+def counts(valid: Tensor, k: int) -> Tensor:
+    """How many keyframes each row gets: k for a full window, its share of k for a shorter one, 1 at least.
+
+    valid: (..., T) bool, frames that exist, from the first on.
+    """
+    frames = valid.sum(-1)
+    share = (frames * k / valid.shape[-1]).round().long()
+    return share.clamp_min(1).minimum(frames)
+
+
+def hard_set(scores: Tensor, k: Tensor, valid: Tensor) -> Tensor:
+    """The k highest scores of each row, exactly: scores, valid (..., T), k (...) -> bool (..., T)."""
+    order = scores.masked_fill(~valid, -torch.inf).argsort(dim=-1, descending=True, stable=True)
+    rank = order.argsort(-1)
+    return (rank < k[..., None]) & valid
+
+
+def relaxed_khot(scores: Tensor, k: Tensor, tau: float, valid: Tensor) -> Tensor:
+    """The sum of k successive softmaxes, each without what those before took: (..., T), summing to k exactly.
+
+    One pass a keyframe for all rows at once; a row with fewer keyframes than others stops early. Entries may exceed 1.
+    """
+    logits = scores.masked_fill(~valid, -torch.inf)
+    hot, total = torch.zeros_like(scores), torch.zeros_like(scores)
+    for j in range(int(k.max())):
+        logits = logits + (1 - hot).clamp_min(1e-6).log()
+        hot = (logits / tau).softmax(-1)
+        total = total + hot * (j < k)[..., None]
+    return total
+
+
+def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
+    """The hard set with the gradient of the soft one (the last line of Algorithm 1)."""
+    return hard.to(soft.dtype) - soft.detach() + soft
+
+
+def uniform_set(k: Tensor, valid: Tensor) -> Tensor:
+    """k frames at even distances, in the middles of k equal parts of each row: bool (..., T)."""
+    frames, slots = valid.sum(-1, keepdim=True), torch.arange(int(k.max()), device=valid.device)
+    places = ((slots + 0.5) * frames / k[..., None]).long().clamp(max=valid.shape[-1] - 1)
+    wanted = (slots < k[..., None]).to(torch.uint8)
+    found = torch.zeros(valid.shape, dtype=torch.uint8, device=valid.device)
+    return found.scatter_reduce(-1, places, wanted, "amax").bool() & valid
+
+
+def adaptive_set(scores: Tensor, threshold: float, valid: Tensor) -> Tensor:
+    """Frames whose probability sigmoid(score) is above the threshold, the likeliest where none is: bool (..., T)."""
+    chosen = (scores.sigmoid() > threshold) & valid
+    return chosen | (hard_set(scores, torch.ones_like(valid.sum(-1)), valid) & ~chosen.any(-1, keepdim=True))
+
+
+def neighbours(keys: Tensor) -> tuple[Tensor, Tensor]:
+    """The nearest keyframe strictly before and strictly after each frame: (R, T) bool -> two (R, T) long.
+
+    -1 and T where there is none.
+    """
+    frames = keys.shape[-1]
+    place = torch.arange(frames, device=keys.device)
+    upto = torch.where(keys, place, -1).cummax(-1).values
+    since = torch.where(keys, place, frames).flip(-1).cummin(-1).values.flip(-1)
+    before = torch.cat([torch.full_like(upto[..., :1], -1), upto[..., :-1]], -1)
+    after = torch.cat([since[..., 1:], torch.full_like(since[..., :1], frames)], -1)
+    return before, after

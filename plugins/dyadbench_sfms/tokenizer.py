@@ -1,0 +1,249 @@
+"""A few quantised keyframes for each window of 48 frames, and the motion painted in from them (arXiv 2504.05748).
+
+Scores choose the keyframes and learn with an optimiser of their own: towards the best of S drawn sets, and straight
+through the hard set from the error itself. Everything else learns on all S sets, first on uniformly drawn ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dyadbench.api import (
+    Array,
+    DyadbenchError,
+    Loss,
+    Optimiser,
+    Setup,
+    Stage,
+    Tokens,
+    TokenSpec,
+    TrainData,
+    WindowBatch,
+    Windows,
+)  # fmt: skip
+from dyadbench_dense_fsq.losses import ramp
+from dyadbench_sfms.config import TokenizerConfig
+from dyadbench_sfms.network import SparseNet
+from dyadbench_sfms.selection import (
+    adaptive_set,
+    counts,
+    gumbel,
+    hard_set,
+    relaxed_khot,
+    straight_through,
+    uniform_set,
+)
+
+CHUNK = 32_768  # rows x frames that go through the network at once when a whole split is encoded or decoded
+
+
+def temperature(config: TokenizerConfig, progress: float) -> float:
+    """Of the relaxed k-hot, `progress` of the way through the training."""
+    if config.tau_schedule == "constant":
+        return config.tau
+    return float(config.tau * (config.tau_end / config.tau) ** min(1.0, max(0.0, progress) / 0.6))
+
+
+class SparseTokenizer:
+    """api.Tokenizer and api.Trainable over any motion space; decodes motion only.
+
+    Tokens are one book's (B, N) at `keyframes` (B, T); by channel they are a grid (B, N, D, 1) at `keyframes` (B, T, D).
+    Clips of a batch with fewer tokens than others (adaptive placements) are filled up with code 0.
+    """
+
+    def __init__(self, config: TokenizerConfig, setup: Setup):
+        self.config, self.setup = config, setup
+        self.device = torch.device(setup.device)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(setup.seed)
+            self.net = SparseNet(config, setup.space.dim)
+        self.net.to(self.device).eval()
+        self.tokens = TokenSpec(
+            self.net.quantizer.codes, frames_per_token=1 if config.placement == "none" else None,
+            groups=setup.space.dim if self.net.apart else 1, lookahead=config.window - 1,
+        )  # fmt: skip
+
+    # --- keyframes --------------------------------------------------------------------------------------
+
+    def chosen(self, scores: Tensor, valid: Tensor) -> Tensor:
+        """The keyframes that are used outside training, no chance in them: (R, T) -> bool (R, T)."""
+        config = self.config
+        if config.placement == "none":
+            return valid
+        if config.placement in ("threshold", "penalty"):
+            return adaptive_set(scores, config.threshold, valid)
+        k = counts(valid, config.keyframes)
+        return uniform_set(k, valid) if config.placement == "static" else hard_set(scores, k, valid)
+
+    def drawn(self, scores: Tensor, valid: Tensor, tau: float) -> tuple[Tensor, Tensor]:
+        """One random set a row, and the same with a gradient to the scores: bool and float (R, T)."""
+        if self.config.placement in ("threshold", "penalty"):  # each frame by itself
+            noisy = scores + gumbel(scores.shape, scores.device) - gumbel(scores.shape, scores.device)
+            hard = adaptive_set(noisy, 0.5, valid)
+            return hard, straight_through(hard, (noisy / tau).sigmoid() * valid)
+        k = counts(valid, self.config.keyframes)
+        noisy = scores + gumbel(scores.shape, scores.device)
+        hard = hard_set(noisy, k, valid)
+        return hard, straight_through(hard, relaxed_khot(noisy, k, tau, valid))
+
+    def probability(self, scores: Tensor, valid: Tensor, tau: float = 1.0) -> Tensor:
+        """The share of draws in which a frame is a keyframe, relaxed: (R, T)."""
+        if self.config.placement in ("threshold", "penalty"):
+            return scores.sigmoid() * valid
+        return relaxed_khot(scores, counts(valid, self.config.keyframes), tau, valid)
+
+    # --- use --------------------------------------------------------------------------------------------
+
+    def windows(self, motion: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, ...) -> (B * W, window, ...) with zeros after the end, and which frames exist (B * W, window)."""
+        size, (rows, frames) = self.config.window, motion.shape[:2]
+        spare = -frames % size
+        padded = torch.cat([motion, motion.new_zeros(rows, spare, *motion.shape[2:])], 1)
+        valid = (torch.arange(frames + spare, device=motion.device) < frames).expand(rows, -1)
+        return padded.unflatten(1, (-1, size)).flatten(0, 1), valid.unflatten(1, (-1, size)).flatten(0, 1)
+
+    def _size(self) -> int:
+        """Windows that go through the network at once."""
+        return max(1, CHUNK // (self.config.window * (self.net.channels if self.net.apart else 1)))
+
+    @torch.no_grad()
+    def placed(self, motion: Tensor, keys: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """(B, T, D) -> ids and keyframes, (B, T) or (B, T, D) each; `keys`, alike, places the keyframes by hand."""
+        self.net.eval()
+        rows, frames = motion.shape[:2]
+        x, valid = self.windows((motion - self.net.mean) / self.net.scale)
+        wanted = None if keys is None else self.windows(keys)[0]
+        found = []
+        for first in range(0, len(x), self._size()):
+            part, there = x[first : first + self._size()], valid[first : first + self._size()]
+            exists = self.net.each(there)
+            chosen = self.chosen(self.net.scores(part, there), exists)
+            if wanted is not None:
+                chosen = self.net.lines(wanted[first : first + self._size()])
+            latents = self.net.encode(self.net.rows(part), chosen, exists)
+            found.append((self.net.grid(self.net.quantise(latents, chosen)[1]), self.net.grid(chosen)))
+        ids, keyframes = (self._joined([pair[n] for pair in found], rows, frames) for n in (0, 1))
+        return ids, keyframes
+
+    def _joined(self, parts: list[Tensor], rows: int, frames: int) -> Tensor:
+        """Windows in a row (B * W, window, ...) -> (B, frames, ...)."""
+        whole = torch.cat(parts)
+        return whole.reshape(rows, -1, *whole.shape[2:])[:, :frames]
+
+    @torch.no_grad()
+    def painted(self, ids: Tensor, keys: Tensor) -> Tensor:
+        """ids and keyframes, (B, T) or (B, T, D) each -> motion (B, T, D). A window without keyframes is an error."""
+        self.net.eval()
+        rows, frames = ids.shape[:2]
+        (codes, valid), marks = self.windows(ids), self.windows(keys)[0]
+        if not marks.any(1).all():
+            raise ValueError(f"a window of {self.config.window} frames has no keyframe to paint from")
+        found = []
+        for first in range(0, len(codes), self._size()):
+            stop = first + self._size()
+            part, where = self.net.lines(codes[first:stop]), self.net.lines(marks[first:stop])
+            exists = self.net.each(valid[first:stop])
+            found.append(self.net.motion(self.net.decode(self.net.vectors(part, where), where, exists)))
+        return self._joined(found, rows, frames) * self.net.scale + self.net.mean
+
+    def encode(self, motion: Array) -> Tokens:
+        """(B, T, D) -> ids at keyframes. Raises DyadbenchError where D is not the space's."""
+        space = self.setup.space
+        if motion.ndim != 3 or motion.shape[1] == 0 or motion.shape[2] != space.dim:
+            raise DyadbenchError(f"{space.name} motion is (B, T, {space.dim}), got {motion.shape}; check the data set")
+        ids, keys = self.placed(torch.from_numpy(np.ascontiguousarray(motion)).to(self.device))
+        number = keys.sum(1).max()  # of tokens, in every clip and channel unless the placement is adaptive
+        order = keys.long().argsort(dim=1, descending=True, stable=True)[:, : int(number)]
+        sparse = (ids * keys).gather(1, order).cpu().numpy()
+        return Tokens(sparse[..., None] if self.net.apart else sparse, keys.cpu().numpy(), motion.shape[1])
+
+    def decode(self, tokens: Tokens, frames: int) -> tuple[Array, None]:
+        """ids at keyframes -> motion (B, frames, D) and no emotion.
+
+        Raises ValueError for an id outside the book, fewer ids than keyframes, or keyframes that do not fit.
+        """
+        ids = torch.from_numpy(np.ascontiguousarray(tokens.ids)).to(self.device)
+        ids = ids[..., 0] if self.net.apart and ids.dim() == 4 else ids
+        if tokens.keyframes is None:
+            if self.config.placement != "none":
+                raise ValueError("sparse tokens need their keyframes (B, T)")
+            keys = torch.ones(ids.shape, dtype=torch.bool, device=self.device)
+        else:
+            keys = torch.from_numpy(np.ascontiguousarray(tokens.keyframes)).to(self.device)
+        if keys.dim() != ids.dim() or keys.shape[1] < frames or keys.shape[2:] != ids.shape[2:]:
+            raise ValueError(f"{frames} frames need keyframes of as many, got {tuple(keys.shape)} for ids {tuple(ids.shape)}")
+        if int(keys.sum(1).max()) > ids.shape[1]:
+            raise ValueError(f"{int(keys.sum(1).max())} keyframes need as many ids, got {ids.shape[1]}")
+        at = (keys.long().cumsum(1) - 1).clamp_min(0)
+        return self.painted(ids.gather(1, at)[:, :frames], keys[:, :frames]).float().cpu().numpy(), None
+
+    # --- training ---------------------------------------------------------------------------------------
+
+    def _sets(self, scores: Tensor, valid: Tensor, batch: WindowBatch, tau: float) -> tuple[Tensor, Tensor]:
+        """The sets that this batch learns on: (S * R, T) bool, and the same with a gradient."""
+        if batch.step < 0 or self.net.scorer is None:
+            hard = self.chosen(scores, valid)
+            return hard, hard.to(scores.dtype)
+        s = self.config.samples
+        return self.drawn(scores.repeat(s, 1), valid.repeat(s, 1), tau)
+
+    def _loss(self, batch: WindowBatch) -> Loss:
+        """Eq. 13: "rest" is the error of all sets and the quantiser's losses, "scores" the distance to the best set."""
+        config, net, valid = self.config, self.net, batch.valid
+        x = (batch.listener - net.mean) / net.scale
+        exists, tau = net.each(valid), temperature(config, batch.progress)
+        scores = net.scores(x, valid)
+        resting = 0 <= batch.progress < config.warmup_share
+        hard, gate = self._sets(torch.zeros_like(scores) if resting else scores, exists, batch, tau)
+        sets = len(hard) // len(scores)
+        rows, there = net.rows(x).repeat(sets, 1, 1), exists.repeat(sets, 1)
+        quantised, _, aux, distance = net.quantise(net.encode(rows, hard, there), hard)
+        wrong = (net.decode(quantised, hard, there, gate) - rows).square().mean(-1) * there
+        each = wrong.sum(1) / there.sum(1).clamp_min(1)  # (S * R,)
+        error = each.mean()
+        total = {"rest": error + aux + config.quantisation * distance}
+        log = {"error": error.detach(), "keyframes": hard.sum(1).float().mean()}
+        if net.scorer is not None:
+            total["scores"] = scores.sum() * 0 if resting else self._score_loss(scores, exists, hard, each, tau)
+        return Loss(total, log)
+
+    def _score_loss(self, scores: Tensor, valid: Tensor, hard: Tensor, each: Tensor, tau: float) -> Tensor:
+        """alpha |p - r*| of eqs. 7 and 13, r* the set of least error, and the error straight through the sets."""
+        config = self.config
+        sets = hard.view(-1, *scores.shape)
+        best = sets[each.detach().view(len(sets), -1).argmin(0), torch.arange(len(scores), device=scores.device)]
+        p = self.probability(scores, valid, tau)
+        loss = config.through * each.mean() + config.mask_weight * (p - best.to(p.dtype)).abs().mean()
+        if config.placement == "penalty":
+            loss = loss + config.sparsity * p.mean()
+        return loss
+
+    def stages(self, data: TrainData) -> Iterator[Stage]:
+        config, net = self.config, self.net
+        frames = np.concatenate([dyad.listener.motion for dyad in data.dyads("train")])
+        net.mean.copy_(torch.from_numpy(frames.mean(0)))
+        net.scale.copy_(torch.from_numpy(frames.std(0) + 1e-3))
+        schedule, scorer = ramp(config.warmup, steps=config.steps), net.scorer
+        rest = [p for name, p in net.named_parameters() if not name.startswith("scorer.")]
+        both = [Optimiser("rest", rest, config.lr, (0.9, 0.98), config.weight_decay, schedule)]
+        if scorer is not None:
+            both.append(Optimiser("scores", list(scorer.parameters()), config.score_lr, (0.9, 0.98), 0.0, schedule))
+        yield Stage(
+            "tokenizer", net, Windows(config.window, config.batch), self._loss, tuple(both), config.steps, clip_norm=1.0,
+            validate_every=config.validate_every, select="error" if config.validate_every else None,
+        )  # fmt: skip
+        net.eval()
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self.net.parameters()
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return self.net.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        return self.net.load_state_dict(state)
