@@ -83,3 +83,15 @@ def neighbours(keys: Tensor) -> tuple[Tensor, Tensor]:
     before = torch.cat([torch.full_like(upto[..., :1], -1), upto[..., :-1]], -1)
     after = torch.cat([since[..., 1:], torch.full_like(since[..., :1], frames)], -1)
     return before, after
+
+
+def evenly(probability: Tensor, carried: Tensor) -> tuple[Tensor, Tensor]:
+    """Keyframes of a patch, one each time the probabilities' running sum passes a whole number.
+
+    probability (R, T), carried (R,) the sum so far, which starts uniform in [0, 1) -> bool (R, T) and the new sum. Each
+    frame is then a keyframe with its probability, and their number in any stretch is its sum rounded up or down, where
+    independent draws would clump and leave gaps.
+    """
+    running = carried[:, None] + probability.cumsum(1)
+    before = torch.cat([carried[:, None], running[:, :-1]], 1)
+    return running.floor() > before.floor(), running[:, -1]
