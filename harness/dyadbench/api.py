@@ -373,6 +373,14 @@ class Trainable(Protocol):
     def load_state_dict(self, state: Mapping[str, Any]) -> Any: ...
 
 
+@runtime_checkable
+class Drawable(Protocol):
+    """A predictor or tokenizer with pictures of its own, drawn where `dyadbench run --draw` asks for them."""
+
+    def draw(self, dyad: Dyad) -> Mapping[str, str]:
+        """Name -> SVG document, of one clip."""
+
+
 # --- scores ---------------------------------------------------------------------------------------------
 
 

@@ -32,6 +32,7 @@ from dyadbench.fitting import fit_component
 from dyadbench.host import Host, PluginError
 from dyadbench.metrics import tokens as token_metrics
 from dyadbench.noise import CellNoise
+from dyadbench.pictures import draw_clips
 from dyadbench.readout import VERSION as READOUT
 from dyadbench.readout import EmotionReadout, kept_readout
 from dyadbench.record import Record, Score, SuiteScores
@@ -58,6 +59,7 @@ class Runtime:
     device: str = "cpu"
     threads: int = 1
     batch: int = 8
+    draw: int = 0  # clips of each cell to draw, where its method has pictures
     report: Report = _silent
     world: World = SOLO
     timeout: float | None = None  # minutes a cell may take
@@ -355,6 +357,8 @@ class CellRun:
         scored = {name: self.score(name, suite, data) for name, suite in self.suites.items()}
         if self.cell.tokenizer is not None:
             scored["tokens"], facts["tokens"] = self.tokens(self.cell.tokenizer)
+        if self.runtime.draw:
+            draw_clips(self, self.runtime.draw)
         entry = self.host.get("predictor", self.cell.predictor.name)
         maker = stage.read_json(MAKER) or {}
         plugin = tuple(maker.get("plugin") or self._plugin)  # whose reactions these are, even if it was updated since

@@ -71,10 +71,14 @@ class PredictorConfig(Config):
 
     past: PositiveInt = 40  # frames of history
     patch: PositiveInt = 8  # frames generated at once
-    ahead: int = Field(8, ge=0)  # speaker frames heard from a patch's first on; the paper hears the whole patch (eq. 11)
+    ahead: int = Field(
+        8, ge=0
+    )  # speaker frames heard from a patch's first on; the paper hears the whole patch (eq. 11)
     audio: str = "auto"  # a feature's name, "auto" (wav2vec2, else mel-128, else mfcc-78, else the first) or "none"
     history: Literal["apart", "window"] = "apart"  # window: past and future labelled as one window, which leaks
-    key_weight: float | None = Field(None, gt=0)  # of keyframes in the cross entropy; None: what balances them, 10 at most
+    key_weight: float | None = Field(
+        None, gt=0
+    )  # of keyframes in the cross entropy; None: what balances them, 10 at most
     dtw: float = Field(0.1, ge=0)  # weight of the soft-DTW divergence
     gamma: float = Field(0.1, gt=0)  # of the soft-DTW
     cold: float = Field(0.1, ge=0, le=1)  # share of training rows that start with a neutral sequence

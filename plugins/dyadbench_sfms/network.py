@@ -203,7 +203,12 @@ class SparseNet(nn.Module):
         found, ids, aux = self.quantizer(chosen)
         distance = nn.functional.mse_loss(found, chosen)
         quantised = latents.masked_scatter(keys[..., None], found.to(latents.dtype))
-        return quantised, torch.zeros(keys.shape, dtype=torch.long, device=keys.device).masked_scatter(keys, ids), aux, distance
+        return (
+            quantised,
+            torch.zeros(keys.shape, dtype=torch.long, device=keys.device).masked_scatter(keys, ids),
+            aux,
+            distance,
+        )
 
     def decode(self, quantised: Tensor, keys: Tensor, valid: Tensor, gate: Tensor | None = None) -> Tensor:
         """-> (R, T, D or 1)."""

@@ -35,7 +35,9 @@ def dyadbench_predictors() -> list[Entry]:
 @hookimpl
 def dyadbench_methods() -> list[Entry]:
     def row(name: str, tokenizer: str, summary: str) -> Entry:
-        return Entry(name, 1, "", summary=summary, cite=CITE, parts={"tokenizer": tokenizer, "predictor": "keyframe-ar"})
+        return Entry(
+            name, 1, "", summary=summary, cite=CITE, parts={"tokenizer": tokenizer, "predictor": "keyframe-ar"}
+        )
 
     return [
         row("sfms", "sparse-fsq", "keyframes and transitions, generated 8 frames at a time"),

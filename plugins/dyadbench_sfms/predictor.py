@@ -91,9 +91,7 @@ class KeyframeAR:
         self.audio = audio_of(config, setup)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
-            self.net = KeyframeNet(
-                config, setup.space.dim, setup.audio[self.audio] if self.audio else None, spec.codes
-            )
+            self.net = KeyframeNet(config, setup.space.dim, setup.audio[self.audio] if self.audio else None, spec.codes)
         self.net.to(self.device).eval()
         rolling = self.sparse and config.decode == "rolling"
         waits = 0 if rolling else block_lookahead(config.patch, (spec.lookahead or 0) + 1)
@@ -259,9 +257,7 @@ class KeyframeAR:
         voice = None if sound is None else sound[:, start * rate : stop * rate]
         return self.net.memory(self.net.speaker(face[:, start:stop], voice))
 
-    def _drawn(
-        self, logits: Tensor, before: Tensor, draws: list[Tensor], carried: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _drawn(self, logits: Tensor, before: Tensor, draws: list[Tensor], carried: Tensor) -> tuple[Tensor, Tensor]:
         """Classes (R, n) of a patch: where its keyframes are, one at least with those of `before`, and their codes."""
         config = self.config
         codes = draw(logits[..., 1:], draws[0], temperature=config.temperature, top_k=config.top_k) + 1
@@ -278,6 +274,10 @@ class KeyframeAR:
 
     def _decoded(self, classes: Tensor, clips: int, k: int, frames: int) -> Reaction:
         """classes (R, past + padded) -> reactions; sparse ones patch by patch from the window that ends with it."""
+
+        def newest(windows: np.ndarray) -> np.ndarray:
+            return windows[:, past:].reshape(len(classes), -1, windows.shape[2])[:, :frames]
+
         past, patch = self.config.past, self.config.patch
         if not self.sparse:
             own = classes[:, past:] - 1
@@ -286,10 +286,9 @@ class KeyframeAR:
             motion, emotion = self.tokenizer.decode(tokens_of(classes[:, past:]), frames)
         else:
             windows = classes.unfold(1, past + patch, patch).flatten(0, 1)  # (R * patches, past + n)
-            decoded = self.tokenizer.decode(tokens_of(windows), past + patch)
-            motion, emotion = (
-                None if x is None else x[:, past:].reshape(len(classes), -1, x.shape[2])[:, :frames] for x in decoded
-            )  # type: ignore[assignment]
+            motion, emotion = self.tokenizer.decode(tokens_of(windows), past + patch)
+            motion = newest(motion)
+            emotion = None if emotion is None else newest(emotion)
 
         def shaped(values: np.ndarray) -> np.ndarray:
             return values.reshape(clips, k, frames, -1)

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from dyadbench.api import (
     Array,
+    Dyad,
     DyadbenchError,
     Loss,
     Optimiser,
@@ -29,6 +30,7 @@ from dyadbench.api import (
 from dyadbench_dense_fsq.losses import ramp
 from dyadbench_sfms.config import TokenizerConfig
 from dyadbench_sfms.network import SparseNet
+from dyadbench_sfms.pictures import Strip, picture, strongest
 from dyadbench_sfms.selection import (
     adaptive_set,
     counts,
@@ -176,11 +178,34 @@ class SparseTokenizer:
         else:
             keys = torch.from_numpy(np.ascontiguousarray(tokens.keyframes)).to(self.device)
         if keys.dim() != ids.dim() or keys.shape[1] < frames or keys.shape[2:] != ids.shape[2:]:
-            raise ValueError(f"{frames} frames need keyframes of as many, got {tuple(keys.shape)} for ids {tuple(ids.shape)}")
+            raise ValueError(
+                f"{frames} frames need keyframes of as many, got {tuple(keys.shape)} for ids {tuple(ids.shape)}"
+            )
         if int(keys.sum(1).max()) > ids.shape[1]:
             raise ValueError(f"{int(keys.sum(1).max())} keyframes need as many ids, got {ids.shape[1]}")
         at = (keys.long().cumsum(1) - 1).clamp_min(0)
         return self.painted(ids.gather(1, at)[:, :frames], keys[:, :frames]).float().cpu().numpy(), None
+
+    @torch.no_grad()
+    def draw(self, dyad: Dyad, channels: int = 4) -> Mapping[str, str]:
+        """The listener's strongest channels, their keyframes and what is painted from them (api.Drawable)."""
+        truth = dyad.listener.motion
+        motion = torch.from_numpy(np.ascontiguousarray(truth))[None].to(self.device)
+        ids, keys = self.placed(motion)
+        painted = self.painted(ids, keys)[0].cpu().numpy()
+        x, valid = self.windows((motion - self.net.mean) / self.net.scale)
+        p = self.net.grid(self.probability(self.net.scores(x, valid), self.net.each(valid)).clamp(max=1.0))
+        whole = p.flatten(0, 1)[: len(truth)].cpu().numpy()
+        places = keys[0].cpu().numpy()
+        names = self.setup.space.channels
+
+        def strip(c: int) -> Strip:
+            own = (whole[:, c], places[:, c]) if self.net.apart else (whole, places)
+            return Strip(names[c], truth[:, c], painted[:, c], *own)
+
+        title = f"{dyad.clip.id}: keyframes of the listener"
+        strips = [strip(c) for c in strongest(truth / self.net.scale.cpu().numpy(), channels)]
+        return {"keyframes": picture(title, strips, self.setup.space.fps)}
 
     # --- training ---------------------------------------------------------------------------------------
 

@@ -54,6 +54,7 @@ def run(
     slots: Annotated[int | None, typer.Option(min=1, help="With --on local: cells at once. Default: one a GPU, or as the cores allow.")] = None,
     devices: Annotated[int | None, typer.Option(min=1, help="GPUs (or CPU processes) a cell trains on together. Default: the matrix's.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.001, metavar="MINUTES", help="Give up on a cell after so long.")] = None,
+    draw: Annotated[int, typer.Option(min=0, metavar="N", help="Also draw N clips of each cell, where its method has pictures of its own.")] = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which cells there are, and with --on slurm what would be sent.")] = False,
     json: Json = False,
 ) -> None:  # fmt: skip
@@ -90,11 +91,13 @@ def run(
     if on is Engines.slurm:
         device, threads = "cuda" if wanted.slurm.gpus else device, wanted.slurm.cpus
     runtime = Runtime(
-        home=find_home(home, base), data=folders, device=device, threads=threads, batch=batch, timeout=timeout
+        home=find_home(home, base), data=folders, device=device, threads=threads, batch=batch, timeout=timeout, draw=draw
     )
     shares = {spec.name: devices or spec.devices for spec in wanted.method}
     if on is Engines.inline and max(shares.values()) == 1:
         raise typer.Exit(_run_here(cells, host, base, runtime, json))
+    if draw:
+        raise DyadbenchError("--draw needs cells that run here one by one; leave --on and --devices out")
     raise typer.Exit(_run_away(cells, host, base, runtime, shares, wanted.slurm, on, slots, dry_run, json))
 
 
@@ -117,6 +120,8 @@ def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, json: bool)
                 _warn_of_other_version(cell, outcome, host)
                 save_record(outcome, record_path(base / "leaderboards", outcome))
             tally.take(cell, outcome)
+    if runtime.draw and not json:
+        print(f"pictures are in {runtime.home / 'pictures'}")
     return tally.finish()
 
 
