@@ -37,7 +37,6 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.sampling import draw, uniforms
 from dyadbench_dense_fsq.losses import ramp
-from dyadbench_dense_fsq.predictor import block_lookahead
 from dyadbench_sfms.config import PredictorConfig
 from dyadbench_sfms.listener import KeyframeNet, Memory
 from dyadbench_sfms.selection import evenly
@@ -76,6 +75,14 @@ def tokens_of(classes: Tensor) -> Tokens:
     return Tokens(ids.cpu().numpy(), keys.cpu().numpy(), classes.shape[1])
 
 
+def lookahead(patch: int, ahead: int, block: int) -> int:
+    """Speaker frames after its own that a frame depends on, where `block` frames are decoded together: the block may
+    end in a later patch, which hears `ahead` frames from its first on."""
+    return max(
+        0, *((start + block - 1) // patch * patch + ahead - 1 - start for start in range(0, patch * block, block))
+    )
+
+
 class KeyframeAR:
     """api.Predictor and api.Trainable on a trained tokenizer of one book, sparse or one token a frame."""
 
@@ -94,9 +101,8 @@ class KeyframeAR:
             self.net = KeyframeNet(config, setup.space.dim, setup.audio[self.audio] if self.audio else None, spec.codes)
         self.net.to(self.device).eval()
         rolling = self.sparse and config.decode == "rolling"
-        waits = 0 if rolling else block_lookahead(config.patch, (spec.lookahead or 0) + 1)
-        heard = max(0, config.ahead - 1)
-        self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=waits + heard)
+        reach = lookahead(config.patch, config.ahead, 1 if rolling else (spec.lookahead or 0) + 1)
+        self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=reach)
 
     # --- training ---------------------------------------------------------------------------------------
 
