@@ -128,7 +128,7 @@ def tokenizer_presets(small: dict[str, Any], smoke: dict[str, Any]) -> dict[str,
 
 TOKENIZER_PRESETS: dict[str, dict[str, dict[str, Any]]] = {
     "grfsq": tokenizer_presets(
-        {"groups": 4, "residual": 2, "levels": (5, 5, 5)}, {"groups": 2, "residual": 2, "levels": (3, 3)}
+        {"groups": 4, "residual": 2, "levels": (5, 5, 5), "block": 8}, {"groups": 2, "residual": 2, "levels": (3, 3)}
     ),
     "grvq": tokenizer_presets(
         {"groups": 4, "residual": 2, "codes": 125, "reset": 0.5}, {"groups": 2, "residual": 2, "codes": 16}
