@@ -50,9 +50,9 @@ def fit_component(
                     _timed(stage, component, lambda: component.fit(data()), world)
             world.wait()
             if world.first:
-                return world.share(_kept_facts(stage))
+                return world.share(_kept_facts(stage) if world.first else {})
         _restore(component, stage.folder / STATE, setup.device)
-        return world.share(_kept_facts(stage))
+        return world.share(_kept_facts(stage) if world.first else {})
 
 
 def _timed(stage: Stage, component: Trainable | Fittable, learn: Callable[[], Any], world: World) -> None:

@@ -353,8 +353,9 @@ def test_names_are_kept_to_the_letter(tmp_path: Path) -> None:
 
 def test_one_bad_record_among_good_ones_is_named(tmp_path: Path) -> None:
     save_record(_record(), record_path(tmp_path, _record()))
-    (tmp_path / "records" / "zzz.json").write_text("{}")
-    with pytest.raises(DyadbenchError, match=r"zzz\.json is not a record"):
+    (tmp_path / "records" / "b" / "zzz").mkdir()
+    (tmp_path / "records" / "b" / "zzz" / "seed0.json").write_text("{}")
+    with pytest.raises(DyadbenchError, match=r"seed0\.json is not a record"):
         make_tables(tmp_path, {})
 
 

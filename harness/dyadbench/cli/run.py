@@ -91,7 +91,13 @@ def run(
     if on is Engines.slurm:
         device, threads = "cuda" if wanted.slurm.gpus else device, wanted.slurm.cpus
     runtime = Runtime(
-        home=find_home(home, base), data=folders, device=device, threads=threads, batch=batch, timeout=timeout, draw=draw
+        home=find_home(home, base),
+        data=folders,
+        device=device,
+        threads=threads,
+        batch=batch,
+        timeout=timeout,
+        draw=draw,
     )
     shares = {spec.name: devices or spec.devices for spec in wanted.method}
     if on is Engines.inline and max(shares.values()) == 1:
