@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
 
-from dyadbench.api import BenchmarkConfig, Config, DyadbenchError
+from dyadbench.api import Config, DyadbenchError, TrackName
 from dyadbench.store import atomic_write
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ DIGITS = 7  # significant digits of a per-clip value
 MAX_BYTES, MAX_DEPTH = 64 << 20, 64
 # Strings, one without end included, and what opens and closes outside them.
 MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
-SETTING = ("suite", "also", "split", "track", "samples")  # of a benchmark, as tables print it
 LONGEST = 120  # characters of a file name that is made from a label
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # old format -> one step towards FORMAT
 
@@ -161,10 +160,17 @@ def _check_content(record: Record) -> None:
             if len(values) != count:
                 raise ValueError(f"{suite} {name} has {len(values)} per-clip values for {count} clips")
     _Data.model_validate(record.dataset)
-    if missing := [name for name in SETTING if name not in record.benchmark_config]:
-        raise ValueError(f"its benchmark_config has no {missing[0]!r}")
-    BenchmarkConfig.model_validate(record.benchmark_config)
+    _Setting.model_validate(record.benchmark_config)
     _Measured.model_validate(record.measured)
+
+
+class _Setting(BaseModel):
+    suite: str
+    also: list[str]
+    split: str
+    track: TrackName
+    samples: int
+    allowed_lookahead: int = 0
 
 
 class _Data(BaseModel):
