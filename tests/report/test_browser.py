@@ -190,6 +190,16 @@ def test_text_stands_out_in_both_themes(page: Any, site: Path, name: str, theme:
     assert page.evaluate(CONTRAST) == []
 
 
+def test_bars_of_a_histogram_stand_on_its_axis(page: Any, site: Path) -> None:
+    """A style meant for the tables' bars once cut them off."""
+    _open(page, site, "method-good")
+    heights = page.evaluate(
+        "[...document.querySelectorAll('svg.picture rect.bar')].map(b => [b.getBBox().height, Number(b.getAttribute('height'))])"
+    )
+    assert heights
+    assert all(abs(drawn - meant) < 0.01 for drawn, meant in heights)
+
+
 def test_everything_can_be_reached_by_keyboard(page: Any, site: Path) -> None:
     _open(page, site, "toy-online")
     page.keyboard.press("Tab")

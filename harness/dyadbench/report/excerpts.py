@@ -113,7 +113,11 @@ def gather(records: Sequence[Record], leaderboards: Path, runtime: Runtime, host
         path = folder / f"{slug(record.method)}.json"
         kept = read(path, MethodExcerpt)
         if kept is None or kept.key != record.key:
-            kept, why = studio.method(record) if make else (None, "its reactions were not kept")
+            kept, why = (
+                studio.method(record)
+                if make
+                else (None, "no excerpt of it is kept; `dyadbench report` makes one where the store has its weights")
+            )
             if kept is None:
                 found.missing[record.method] = why
                 continue

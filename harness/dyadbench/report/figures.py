@@ -52,7 +52,7 @@ def appropriate_and_diverse(table: Table) -> dict[str, Any] | None:
     return figure(
         "plane", "Diversity against appropriateness",
         f"Left is closer to an appropriate listener; the dashed level is the diversity of the real ones. Stars see the truth "
-        f"(oracles), squares are calibration rows. Noise (random) is far outside and left out. {columns[x]['summary']}; {columns[y]['summary']}.",
+        f"(oracles), squares are calibration rows. Noise (random) is far outside and left out. {x}: {columns[x]['summary']}; {y}: {columns[y]['summary']}.",
         picture, ["", "method", x, y], text,
     )  # fmt: skip
 
