@@ -91,6 +91,13 @@ def test_run_leaderboard_compare_and_check(tmp_path: Path, home: Path) -> None:
     _dyadbench("leaderboard", "--check", root=inner, home=home)
     out, _ = _dyadbench("compare", "ridge", "lagged-mime", "-b", ONLINE, "--json", root=inner, home=home)
     assert "FRCorr" in out
+    out, err = _dyadbench("report", root=inner, home=home)
+    site = tmp_path / "leaderboards" / "site"
+    assert out.strip().splitlines()[-1] == f"report: {site / 'index.html'}"
+    assert "no face" not in err, "ridge was fitted in this store"
+    assert "See the face" in (site / f"{ONLINE}.html").read_text()
+    excerpts = tmp_path / "leaderboards" / "excerpts" / ONLINE
+    assert sorted(path.name for path in excerpts.iterdir()) == ["people.json", "ridge.json"]
     path = tmp_path / "leaderboards" / f"{ONLINE}.md"
     path.write_text(table.replace("ridge", "rigde"))
     _, err = _dyadbench("leaderboard", "--check", root=inner, home=home, code=3)

@@ -169,11 +169,12 @@ class Tally:
 
     def __init__(self, base: Path, home: Path, total: int, json: bool):
         self.base, self.home, self.total, self.json = base, home, total, json
-        self.outcomes: list[dict[str, str]] = []
+        self.outcomes: list[dict[str, Any]] = []
         self.failed = 0
         self.started = time.monotonic()
 
     def take(self, cell: Any, outcome: Any) -> None:
+        from dyadbench.cli.tables import show_cell
         from dyadbench.record import record_path
 
         if isinstance(outcome, Exception):
@@ -182,16 +183,14 @@ class Tally:
             self.outcomes.append({"cell": cell.name, "error": str(outcome)})
             return
         path = record_path(self.base / "leaderboards", outcome)
-        self.outcomes.append({"cell": cell.name, "record": str(path), "key": outcome.key})
+        scores = {
+            suite: {name: score.value for name, score in found.scores.items()}
+            for suite, found in outcome.suites.items()
+        }
+        self.outcomes.append({"cell": cell.name, "record": str(path), "key": outcome.key, "scores": scores})
         if not self.json:
-            main = outcome.suites[cell.setting.suite].scores
-            shown = "  ".join(
-                f"{name} {round(score.value, 4) + 0.0:.4f}"
-                for name, score in list(main.items())[:3]
-                if score.value is not None
-            )
-            seconds = time.monotonic() - self.started
-            print(f"[{len(self.outcomes)}/{self.total}] {cell.name}: {shown} ({seconds:.0f} s)", flush=True)
+            place = f"[{len(self.outcomes)}/{self.total}]"
+            show_cell(place, cell.name, scores[cell.setting.suite], time.monotonic() - self.started)
 
     def finish(self) -> int:
         if self.json:

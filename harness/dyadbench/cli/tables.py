@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import typer
@@ -23,6 +23,19 @@ def show_table(table: Table) -> None:
     for part in rich_tables(table, console.width):
         console.print(part)
     console.print()
+
+
+def show_cell(place: str, name: str, scores: Mapping[str, float | None], seconds: float) -> None:
+    """One finished cell: its first three scores; what is not the result is dimmed on a terminal."""
+    shown = "  ".join(f"{column} {round(v, 4) + 0.0:.4f}" for column, v in list(scores.items())[:3] if v is not None)
+    if not sys.stdout.isatty():
+        print(f"{place} {printable(name)}: {shown} ({seconds:.0f} s)", flush=True)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    line = Text.assemble((place, "dim"), " ", printable(name), ": ", (shown, "bold"), (f" ({seconds:.0f} s)", "dim"))
+    Console(highlight=False, soft_wrap=True).print(line)
 
 
 def rich_tables(table: Table, width: int) -> list[Any]:
@@ -71,7 +84,7 @@ def _part(table: Table, columns: Sequence[Any]) -> Any:
 def _cell(cell: Cell, digits: int) -> Any:
     from rich.text import Text
 
-    text = Text(number(cell.value, digits), style="bold" if cell.best else "")
+    text = Text().append(number(cell.value, digits), style="bold" if cell.best else None)
     if span := interval_text(cell, digits):
         text.append(f" {span}", style="dim")
     if cell.undefined:

@@ -1,0 +1,79 @@
+"""What the terminal shows: rich where there is one, the same words in plain text where output is piped."""
+
+from __future__ import annotations
+
+import io
+import sys
+
+import pytest
+
+from dyadbench.cli.tables import rich_tables, show_cell, show_table
+from dyadbench.leaderboard import Cell, Row, Table
+
+NAMES = ("first [bold]", "second\x1b[31m", "oracle")
+
+
+def table(columns: int = 2) -> Table:
+    ids = [f"metric{i}" for i in range(columns)]
+
+    def row(n: int, name: str) -> Row:
+        cells = {c: Cell(value=n + 0.5, low=n + 0.25, high=n + 0.75, best=n == 0) for c in ids}
+        return Row(method=name, calibration=n == 2, rank=None if n == 2 else n + 1, rank_low=1, rank_high=2, cells=cells, seeds=(0,))  # fmt: skip
+
+    return Table(
+        benchmark="toy", suite="s", main=True, simulated=True, dataset="d", setting={}, clips=4, sessions=2,
+        columns=tuple({"id": c, "direction": "min", "ranked": True, "unit": "", "digits": 2, "summary": "", "target": "", "version": 1} for c in ids),
+        rows=tuple(row(n, name) for n, name in enumerate(NAMES)),
+    )  # fmt: skip
+
+
+def _shown(width: int, columns: int = 2) -> str:
+    from rich.console import Console
+
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=width, color_system="standard", highlight=False)
+    for part in rich_tables(table(columns), width):
+        console.print(part)
+    return out.getvalue()
+
+
+def test_bold_is_best_and_dim_is_interval() -> None:
+    text = _shown(120)
+    assert "\x1b[1m0.50\x1b[0m" in text
+    assert "\x1b[1m1.50" not in text
+    assert "\x1b[2m [0.25, 0.75]\x1b[0m" in text
+    assert "first [bold]" in text, "a name is never markup"
+    assert "second?" in text, "nor does it reach the terminal's controls"
+
+
+@pytest.mark.parametrize("width", [70, 100, 300])
+def test_every_number_is_whole_at_any_width(width: int) -> None:
+    text = _shown(width, columns=9)
+    assert "…" not in text
+    assert text.count("0.50") == 9
+    assert text.count("SIMULATED") == (1 if width == 300 else text.count("toy"))
+
+
+def test_piped_output_is_plain(capsys: pytest.CaptureFixture[str]) -> None:
+    show_table(table())
+    show_cell("[1/2]", "toy / first / seed 0", {"a": 0.12345, "b": None, "c": 2.0}, 7.2)
+    text = capsys.readouterr().out
+    assert "\x1b" not in text
+    assert "0.50 [0.25, 0.75]" in text
+    assert "[1/2] toy / first / seed 0: a 0.1235  c 2.0000 (7 s)" in text
+
+
+def test_a_terminal_gets_colour(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    out = Terminal()
+    monkeypatch.setattr(sys, "stdout", out)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    show_table(table())
+    show_cell("[1/2]", "toy", {"a": 1.0}, 3)
+    assert "\x1b[2m" in out.getvalue()
+    assert "a 1.0000" in out.getvalue()
