@@ -29,12 +29,12 @@ def show_cell(place: str, name: str, scores: Mapping[str, float | None], seconds
     """One finished cell: its first three scores; what is not the result is dimmed on a terminal."""
     shown = "  ".join(f"{column} {round(v, 4) + 0.0:.4f}" for column, v in list(scores.items())[:3] if v is not None)
     if not sys.stdout.isatty():
-        print(f"{place} {printable(name)}: {shown} ({seconds:.0f} s)", flush=True)
+        print(f"{place} {plain(name)}: {shown} ({seconds:.0f} s)", flush=True)
         return
     from rich.console import Console
     from rich.text import Text
 
-    line = Text.assemble((place, "dim"), " ", printable(name), ": ", (shown, "bold"), (f" ({seconds:.0f} s)", "dim"))
+    line = Text.assemble((place, "dim"), " ", plain(name), ": ", (shown, "bold"), (f" ({seconds:.0f} s)", "dim"))
     Console(highlight=False, soft_wrap=True).print(line)
 
 
