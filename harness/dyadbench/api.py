@@ -260,7 +260,7 @@ class Tokens:
     """What a tokenizer made of a batch of clips."""
 
     ids: NDArray[np.int64]  # (B, N), or (B, N, G, R) for a grid
-    keyframes: NDArray[np.bool_] | None = None  # (B, T) for sparse tokenizers: where the ids sit
+    keyframes: NDArray[np.bool_] | None = None  # (B, T), or (B, T, G), for sparse tokenizers: where the ids sit
     frames: int = 0  # T of the motion that was encoded
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Sequence
+from math import comb
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -316,6 +317,7 @@ def test_the_token_scores_count_keyframes_alone(axis: str, books: int) -> None:
     tokenizer = _tokenizer(keyframe_axis=axis, keyframes=6)
     found = score_tokenizer(tokenizer, list(_motion(96)), FACEVERSE_58)
     assert found["bits-per-second"].value == pytest.approx(25 * 6 / 48 * books * np.log2(80))
+    assert found["position-bits-per-second"].value == pytest.approx(25 / 96 * books * np.log2(comb(96, 12)))
     assert found["reconstruction"].value is not None
     assert 0 < (found["utilisation"].value or 0) <= 1
 

@@ -252,9 +252,13 @@ def _encode(tokenizer: Tokenizer, x: NDArray[np.float32], felt: Any, fps: float,
     ids = tokens.ids[0]
     found.add("position-bits-per-second", 0.0)
     if tokens.keyframes is not None:
-        count = int(tokens.keyframes[0].sum())
-        ids = ids[:count]
-        found.columns["position-bits-per-second"][-1] = position_bits(frames, count) / frames * fps
+        counts = (
+            tokens.keyframes[0].reshape(frames, -1).sum(0)
+        )  # of each group, where groups have keyframes of their own
+        ids = ids[: counts.max()]
+        found.columns["position-bits-per-second"][-1] = (
+            sum(position_bits(frames, int(n)) for n in counts) / frames * fps
+        )
     found.ids.append(ids)
     motion, emotion = tokenizer.decode(tokens, frames)
     found.decoded.append(motion[0])
