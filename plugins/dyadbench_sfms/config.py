@@ -5,7 +5,7 @@ No code was released. Defaults are what the paper states, else the best-evidence
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
@@ -68,6 +68,8 @@ class VQConfig(TokenizerConfig):
 
 class PredictorConfig(Config):
     """`keyframe-ar`. The paper gives the 40 + 8 frames and the width; sizes and training are this project's."""
+
+    sampling: ClassVar[frozenset[str]] = frozenset({"spacing", "decode", "temperature", "top_k"})
 
     past: PositiveInt = 40  # frames of history
     patch: PositiveInt = 8  # frames generated at once
