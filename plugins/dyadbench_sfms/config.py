@@ -85,7 +85,6 @@ class PredictorConfig(Config):
     gamma: float = Field(0.1, gt=0)  # of the soft-DTW
     cold: float = Field(0.1, ge=0, le=1)  # share of training rows that start with a neutral sequence
     hide: float = Field(0.0, ge=0, le=1)  # share of training rows without the listener's past: they have to listen
-    rehearse: float = Field(0.0, ge=0)  # weight of the past's frames in those rows, told from the speaker alone
     spacing: Literal["independent", "even"] = "even"  # how keyframes are drawn from their probabilities
     decode: Literal["rolling", "windows"] = "rolling"  # windows: side by side, as the tokenizer cuts; looks ahead
     temperature: float = Field(1.0, gt=0)  # of the codes
@@ -128,8 +127,8 @@ TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
 PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "small": {
-        "ahead": 1, "dim": 64, "heads": 4, "layers": 1, "hidden": 192, "dropout": 0.0, "gate_gain": 10.0, "hide": 0.5,
-        "rehearse": 1.0, "batch": 48, "steps": 1000, "lr": 3e-3, "warmup": 20, "validate_every": 0,
+        "ahead": 1, "dim": 64, "heads": 4, "layers": 1, "hidden": 192, "dropout": 0.0, "gate_gain": 10.0, "hide": 0.2,
+        "batch": 48, "steps": 1000, "lr": 3e-3, "warmup": 20, "validate_every": 0,
     },
     "smoke": {
         "ahead": 1, "dim": 16, "heads": 2, "layers": 1, "hidden": 32, "dropout": 0.0, "batch": 4, "steps": 12, "lr": 3e-3,

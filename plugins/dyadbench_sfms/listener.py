@@ -80,13 +80,13 @@ class KeyframeNet(nn.Module):
             heard = block(heard)
         return held
 
-    def forward(self, past: Tensor, held: Memory, last: int | None = None) -> Tensor:
-        """past (R, P) classes; held of R or R / K rows -> logits (R, n, 1 + codes), or of the last `last` of P + n."""
+    def forward(self, past: Tensor, held: Memory) -> Tensor:
+        """past (R, P) classes; held of R or R / K rows -> logits (R, n, 1 + codes)."""
         x = self.token_in(past)
         for block in self.listen:
             x = block(x)
         x = torch.cat([x + self.of_listener, self.queries.expand(len(x), -1, -1)], 1)
-        last, offset = last or self.config.patch, 0
+        patch, offset = self.config.patch, 0
         for i, block in enumerate(self.joint):
             attention: Attention = block.attention  # type: ignore[assignment]
             normed = block.norm1(x)  # type: ignore[operator]
@@ -95,9 +95,8 @@ class KeyframeNet(nn.Module):
                 torch.cat([theirs.repeat_interleave(shared, 0), own], 2)
                 for theirs, own in zip(held[i], attention.keys(normed), strict=True)
             )
-            if i + 1 == len(self.joint):  # only what is asked for is computed in the last block
-                offset = x.shape[1] - last
-                x, normed = x[:, -last:], normed[:, -last:]
+            if i + 1 == len(self.joint):  # only the frames to come are read from the last block
+                x, normed, offset = x[:, -patch:], normed[:, -patch:], self.config.past
             x = x + attention(normed, (keys, values), offset=offset)
             x = x + block.mlp(block.norm2(x))  # type: ignore[operator]
         out: Tensor = self.head(self.norm(x))

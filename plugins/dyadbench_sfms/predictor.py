@@ -119,10 +119,7 @@ class KeyframeAR:
         return torch.where(torch.rand(rows, 1) < config.cold, config.past - known, 0).to(self.device)
 
     def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits (B, n, V) of the frames to come, their classes (B, n), and their weights (B, n), 0 where they do not exist.
-
-        In training with `rehearse` the past comes first, weighed only in rows that are not shown it.
-        """
+        """Logits (B, n, V) of the frames to come, their classes (B, n), and which of them exist."""
         config, net, device = self.config, self.net, self.device
         past, late = config.past, self._late(batch)
         frame = torch.arange(past + config.patch, device=device) - late  # (B, past + n); before 0 all is neutral
@@ -131,20 +128,14 @@ class KeyframeAR:
         whole = self._classes(listener)
         known = self._classes(listener[:, :past]) if config.history == "apart" else whole[:, :past]
         known = torch.where(early[:, :past, 0], net.opening, known)
-        hidden = torch.zeros(len(known), 1, dtype=torch.bool, device=device)
         if batch.step >= 0 and config.hide:
-            hidden = (torch.rand(len(known), 1) < config.hide).to(device)
-            known = torch.where(hidden, net.opening, known)
+            known = torch.where((torch.rand(len(known), 1) < config.hide).to(device), net.opening, known)
         heard = slice(config.ahead, config.ahead + past)
         face = batch.speaker.gather(1, at[..., None].expand_as(batch.speaker))
         face = torch.where(early, net.face_mean, face)[:, heard]
         held = net.memory(net.speaker(face, self._sound(batch, at[:, heard], early[:, heard])))
-        valid = batch.valid.gather(1, at)
-        if batch.step < 0 or not (config.hide and config.rehearse):
-            return net(known, held), whole[:, past:], valid[:, past:]
-        before = valid[:, :past] & hidden & ~early[:, :past, 0]
-        weight = torch.cat([config.rehearse * before, valid[:, past:].float()], 1)
-        return net(known, held, past + config.patch), whole, weight
+        valid = batch.valid.gather(1, at)[:, past:]
+        return net(known, held), whole[:, past:], valid
 
     def _sound(self, batch: WindowBatch, at: Tensor, early: Tensor) -> Tensor | None:
         """The speaker's sound at frames (B, P), neutral where `early`."""
@@ -155,23 +146,22 @@ class KeyframeAR:
         sound = batch.audio[self.audio].gather(1, rows[..., None].expand(-1, -1, len(self.net.sound_mean)))
         return torch.where(early.repeat_interleave(rate, 1), self.net.sound_mean, sound)
 
-    def _entropy(self, logits: Tensor, classes: Tensor, share: Tensor) -> Tensor:
-        """Cross entropy over frames by their share, keyframes weighing more; without class 0 where every frame is a token."""
+    def _entropy(self, logits: Tensor, classes: Tensor, valid: Tensor) -> Tensor:
+        """Cross entropy over frames that exist, keyframes weighing more; without class 0 where every frame is a token."""
         if not self.sparse:
             logits = logits.index_fill(-1, torch.zeros(1, dtype=torch.long, device=logits.device), -1e9)
         each = F.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
-        weight = torch.where(classes > 0, self.net.balance.exp(), 1.0) * share
+        weight = torch.where(classes > 0, self.net.balance.exp(), 1.0) * valid
         return (each * weight).sum() / weight.sum().clamp_min(1e-6)
 
     def _loss(self, batch: WindowBatch) -> Loss:
         """Eq. 14: balanced cross entropy, and the divergence of where keyframes are expected from where they are."""
-        logits, classes, share = self._scored(batch)
-        entropy = self._entropy(logits, classes, share)
-        logits, classes, share = (x[:, -self.config.patch :] for x in (logits, classes, share))
+        logits, classes, valid = self._scored(batch)
+        entropy = self._entropy(logits, classes, valid)
         if not self.sparse or not self.config.dtw:
             return Loss({"all": entropy})
         expected = 1 - self.net.calibrated(logits).softmax(-1)[..., 0]
-        whole = (share > 0).all(1).to(expected.dtype)
+        whole = valid.all(1).to(expected.dtype)
         apart = divergence(expected, (classes > 0).to(expected.dtype), self.config.gamma)
         apart = (apart * whole).sum() / whole.sum().clamp_min(1)
         return Loss({"all": entropy + self.config.dtw * apart}, {"entropy": entropy.detach(), "dtw": apart.detach()})
