@@ -34,25 +34,11 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.sampling import Step, autoregress, uniforms
 from dyadbench_dense_fsq.config import PredictorConfig
 from dyadbench_dense_fsq.losses import ramp
 from dyadbench_dense_fsq.network import SPECIALS, CrossModalNet, Speaker, key_mask
-
-SCALE_CLIPS = 64  # training clips that the spread of the inputs is measured on
-
-
-def audio_of(config: PredictorConfig, setup: Setup) -> str | None:
-    """The feature that `config.audio` means on this data set, or None for no sound."""
-    if config.audio == "none" or not setup.audio:
-        return None
-    if config.audio == "auto":
-        return next((name for name in ("wav2vec2", "mfcc-78") if name in setup.audio), next(iter(setup.audio)))
-    if config.audio not in setup.audio:
-        raise DyadbenchError(
-            f"crossmodal-ar: there is no audio feature {config.audio!r}; this data set has {', '.join(setup.audio)}"
-        )
-    return config.audio
 
 
 def block_lookahead(patch: int, block: int) -> int:
@@ -72,7 +58,7 @@ class CrossModalAR:
             )
         self.config, self.setup, self.tokenizer = config, setup, tokenizer
         self.device = torch.device(setup.device)
-        self.audio = audio_of(config, setup)
+        self.audio = audio_of(config.audio, setup, prefer=("wav2vec2", "mfcc-78"), who="crossmodal-ar")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
             self.net = CrossModalNet(
@@ -149,21 +135,12 @@ class CrossModalAR:
             return past
         return torch.where((torch.rand(len(past), 1) < self.config.hide).to(past.device), 0, past)
 
-    def _measure_inputs(self, data: TrainData) -> None:
-        """Spread of the speaker's coefficients and the sound's mean and spread, over some training clips."""
-        faces, sounds = [], []
-        for _, dyad in zip(range(SCALE_CLIPS), data.dyads("train", self.needs.audio), strict=False):
-            faces.append(torch.from_numpy(dyad.speaker.motion))
-            if self.audio:
-                sounds.append(torch.from_numpy(dyad.speaker.audio[self.audio]))
-        self.net.face_scale.copy_(torch.cat(faces).std(0) + 1e-3)
-        if sounds:
-            self.net.sound_mean.copy_(torch.cat(sounds).mean(0))
-            self.net.sound_scale.copy_(torch.cat(sounds).std(0) + 1e-3)
-
     def stages(self, data: TrainData) -> Iterator[Stage]:
         config = self.config
-        self._measure_inputs(data)
+        for name, (mean, spread) in input_moments(data, self.audio).items():
+            getattr(self.net, f"{name}_scale").copy_(spread)
+            if name == "sound":  # coefficients are centred as they are
+                self.net.sound_mean.copy_(mean)
         schedule = ramp(config.warmup, steps=config.steps if config.cosine else None)
         adam = Optimiser("all", list(self.net.parameters()), config.lr, (0.9, 0.95), config.weight_decay, schedule)
         frames = config.context * (config.contexts if self.net.causal else 1) + config.patch

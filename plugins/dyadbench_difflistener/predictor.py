@@ -32,6 +32,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.diffusion import Denoise, DiscreteDiffusion, guided
+from dyadbench.nn.inputs import CLIPS, audio_of, moments
 from dyadbench.sampling import uniforms
 from dyadbench_difflistener.blocks import Block, cut, heard_frames, plan, training_layout
 from dyadbench_difflistener.config import PredictorConfig
@@ -40,21 +41,7 @@ from dyadbench_difflistener.fusion import Fusion
 from dyadbench_difflistener.tokenizer import ramp
 from dyadbench_difflistener.words import WordEncoder, place
 
-SCALE_CLIPS = 64  # training clips that the spread of the inputs is measured on
 Words = tuple[Tensor, Tensor]  # vectors (B, n, E) on the frames where words end, and where that is (B, n)
-
-
-def audio_of(config: PredictorConfig, setup: Setup) -> str | None:
-    """The feature that `config.audio` means on this data set, or None for no sound."""
-    if "audio" not in config.speaker or not setup.audio:
-        return None
-    if config.audio == "auto":
-        return next((name for name in ("mfcc-78", "mel-128") if name in setup.audio), next(iter(setup.audio)))
-    if config.audio not in setup.audio:
-        raise DyadbenchError(
-            f"token-diffusion: there is no audio feature {config.audio!r}; this data set has {', '.join(setup.audio)}"
-        )
-    return config.audio
 
 
 class DiffListenerNet(nn.Module):
@@ -81,7 +68,12 @@ class TokenDiffusion:
                 f"token-diffusion: ahead {config.ahead} is more than the {stride} new frames of a block"
             )
         self.device = torch.device(setup.device)
-        self.audio = audio_of(config, setup)
+        self.audio = audio_of(
+            config.audio if "audio" in config.speaker else "none",
+            setup,
+            prefer=("mfcc-78", "mel-128"),
+            who="token-diffusion",
+        )
         self.words = WordEncoder(config.text, self.device) if config.text else None
         sound = setup.audio[self.audio] if self.audio else None
         with torch.random.fork_rng(devices=[]):
@@ -168,19 +160,19 @@ class TokenDiffusion:
     def _measure(self, data: TrainData) -> None:
         """Mean and spread of the speaker's coefficients, their differences and the sound, over some training clips."""
         face, moved, sound = [], [], []
-        for _, dyad in zip(range(SCALE_CLIPS), data.dyads("train", self.needs.audio), strict=False):
+        for _, dyad in zip(range(CLIPS), data.dyads("train", self.needs.audio), strict=False):
             motion = torch.from_numpy(dyad.speaker.motion)
             face.append(motion)
             moved.append(motion[1:] - motion[:-1])
             if self.audio:
                 sound.append(torch.from_numpy(dyad.speaker.audio[self.audio]))
-        fusion, faces = self.net.fusion, torch.cat(face)
-        fusion.face_mean.copy_(faces.mean(0))
-        fusion.face_scale.copy_(faces.std(0) + 1e-3)
+        fusion = self.net.fusion
+        for name, parts in (("face", face), ("audio", sound)):
+            if parts:
+                mean, spread = moments(parts)
+                getattr(fusion, f"{name}_mean").copy_(mean)
+                getattr(fusion, f"{name}_scale").copy_(spread)
         fusion.differential_scale.copy_(torch.cat(moved).std(0) / fusion.face_scale.cpu() + 1e-3)
-        if sound:
-            fusion.audio_mean.copy_(torch.cat(sound).mean(0))
-            fusion.audio_scale.copy_(torch.cat(sound).std(0) + 1e-3)
 
     def stages(self, data: TrainData) -> Iterator[Stage]:
         config = self.config

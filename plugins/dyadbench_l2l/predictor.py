@@ -35,26 +35,13 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.sampling import autoregress, uniforms
 from dyadbench_l2l.config import PredictorConfig
 from dyadbench_l2l.network import PatchPredictor
 from dyadbench_l2l.tokenizer import noam
 
-SCALE_CLIPS = 64  # training clips that the spread of the inputs is measured on
 CHUNK = 512  # speaker windows that go through the network at once
-
-
-def audio_of(config: PredictorConfig, setup: Setup) -> str | None:
-    """The feature that `config.audio` means on this data set, or None for no sound."""
-    if config.audio == "none" or not setup.audio:
-        return None
-    if config.audio == "auto":
-        return next((name for name in ("mel-128", "mfcc-78") if name in setup.audio), next(iter(setup.audio)))
-    if config.audio not in setup.audio:
-        raise DyadbenchError(
-            f"patch-ar: there is no audio feature {config.audio!r}; this data set has {', '.join(setup.audio)}"
-        )
-    return config.audio
 
 
 class PatchAR:
@@ -72,7 +59,7 @@ class PatchAR:
         self.config, self.setup, self.tokenizer, self.patch = config, setup, tokenizer, patch
         self.block, self.reach = config.past * patch, (config.past + 1) * patch  # frames of a window; heard at once
         self.device = torch.device(setup.device)
-        self.audio = audio_of(config, setup)
+        self.audio = audio_of(config.audio, setup, prefer=("mel-128", "mfcc-78"), who="patch-ar")
         self.per_frame = setup.audio[self.audio].per_frame if self.audio else 1
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
@@ -117,22 +104,11 @@ class PatchAR:
         first = (entropy[:, 0] * valid[:, 0]).sum() / valid[:, 0].sum().clamp_min(1)
         return Loss({"all": (entropy * valid).sum() / valid.sum().clamp_min(1)}, {"next": first.detach()})
 
-    def _measure(self, data: TrainData) -> None:
-        """Mean and spread of the speaker's coefficients and sound, over some training clips."""
-        found: dict[str, list[Tensor]] = {"face": [], "sound": []}
-        for _, dyad in zip(range(SCALE_CLIPS), data.dyads("train", self.needs.audio), strict=False):
-            found["face"].append(torch.from_numpy(dyad.speaker.motion))
-            if self.audio:
-                found["sound"].append(torch.from_numpy(dyad.speaker.audio[self.audio]))
-        for name, parts in found.items():
-            if parts:
-                rows = torch.cat(parts)
-                getattr(self.net, f"{name}_mean").copy_(rows.mean(0))
-                getattr(self.net, f"{name}_scale").copy_(rows.std(0) + 1e-3)
-
     def stages(self, data: TrainData) -> Iterator[Stage]:
         config = self.config
-        self._measure(data)
+        for name, (mean, spread) in input_moments(data, self.audio).items():
+            getattr(self.net, f"{name}_mean").copy_(mean)
+            getattr(self.net, f"{name}_scale").copy_(spread)
         adam = Optimiser(
             "all", list(self.net.parameters()), config.lr, (0.9, 0.98), config.weight_decay, noam(config.warmup)
         )

@@ -35,6 +35,7 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.inputs import CLIPS, audio_of, moments
 from dyadbench.sampling import draw, uniforms
 from dyadbench_dense_fsq.losses import ramp
 from dyadbench_sfms.config import PredictorConfig
@@ -42,21 +43,7 @@ from dyadbench_sfms.listener import KeyframeNet, Memory
 from dyadbench_sfms.selection import evenly
 from dyadbench_sfms.softdtw import divergence
 
-SCALE_CLIPS = 64  # training clips that the spread of the inputs and the rate of keyframes are measured on
 NEAR = 2  # frames within which a keyframe counts as found
-
-
-def audio_of(config: PredictorConfig, setup: Setup) -> str | None:
-    """The feature that `config.audio` means on this data set, or None for no sound."""
-    if config.audio == "none" or not setup.audio:
-        return None
-    if config.audio == "auto":
-        return next((n for n in ("wav2vec2", "mel-128", "mfcc-78") if n in setup.audio), next(iter(setup.audio)))
-    if config.audio not in setup.audio:
-        raise DyadbenchError(
-            f"keyframe-ar: there is no audio feature {config.audio!r}; this data set has {', '.join(setup.audio)}"
-        )
-    return config.audio
 
 
 def classes_of(tokens: Tokens) -> np.ndarray:
@@ -95,7 +82,7 @@ class KeyframeAR:
         self.config, self.setup, self.tokenizer = config, setup, tokenizer
         self.sparse = spec.frames_per_token is None
         self.device = torch.device(setup.device)
-        self.audio = audio_of(config, setup)
+        self.audio = audio_of(config.audio, setup, prefer=("wav2vec2", "mel-128", "mfcc-78"), who="keyframe-ar")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
             self.net = KeyframeNet(config, setup.space.dim, setup.audio[self.audio] if self.audio else None, spec.codes)
@@ -186,7 +173,7 @@ class KeyframeAR:
         """Spread of the inputs, the mean face, the classes of a neutral past and the weight of keyframes."""
         net, config = self.net, self.config
         faces, sounds, listeners, keys = [], [], [], []
-        for _, dyad in zip(range(SCALE_CLIPS), data.dyads("train", self.needs.audio), strict=False):
+        for _, dyad in zip(range(CLIPS), data.dyads("train", self.needs.audio), strict=False):
             faces.append(torch.from_numpy(dyad.speaker.motion))
             listeners.append(torch.from_numpy(dyad.listener.motion))
             keys.append((self._classes(listeners[-1][None].to(self.device)) > 0).float().cpu().flatten())
@@ -194,8 +181,9 @@ class KeyframeAR:
                 sounds.append(torch.from_numpy(dyad.speaker.audio[self.audio]))
         for name, parts in (("face", faces), ("sound", sounds)):
             if parts:
-                getattr(net, f"{name}_mean").copy_(torch.cat(parts).mean(0))
-                getattr(net, f"{name}_scale").copy_(torch.cat(parts).std(0) + 1e-3)
+                mean, spread = moments(parts)
+                getattr(net, f"{name}_mean").copy_(mean)
+                getattr(net, f"{name}_scale").copy_(spread)
         net.neutral.copy_(torch.cat(listeners).mean(0))
         opening = self._classes(net.neutral.expand(1, config.past, -1))[0]
         if self.sparse:  # one keyframe at the start holds all of it

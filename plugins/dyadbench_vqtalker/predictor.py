@@ -38,12 +38,11 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.sampling import draw, uniforms
 from dyadbench_dense_fsq.losses import ramp
 from dyadbench_vqtalker.config import PredictorConfig
 from dyadbench_vqtalker.network import CoarseToFineNet
-
-SCALE_CLIPS = 64  # training clips that the spread of the inputs is measured on
 
 
 @runtime_checkable
@@ -53,19 +52,6 @@ class GridOfCodes(Protocol):
     def ids_of(self, motion: Tensor) -> Tensor: ...
 
     def dequantise(self, ids: Tensor, kept: Tensor | None = None) -> Tensor: ...
-
-
-def audio_of(config: PredictorConfig, setup: Setup) -> str | None:
-    """The feature that `config.audio` means on this data set, or None for no sound."""
-    if config.audio == "none" or not setup.audio:
-        return None
-    if config.audio == "auto":
-        return next((name for name in ("wav2vec2", "mfcc-78") if name in setup.audio), next(iter(setup.audio)))
-    if config.audio not in setup.audio:
-        raise DyadbenchError(
-            f"coarse-to-fine: there is no audio feature {config.audio!r}; this data set has {', '.join(setup.audio)}"
-        )
-    return config.audio
 
 
 def reach(chunk: int, ahead: int, block: int) -> int:
@@ -99,7 +85,7 @@ class CoarseToFine:
             )
         self.config, self.setup, self.tokenizer, self.grid = config, setup, tokenizer, tokenizer
         self.device = torch.device(setup.device)
-        self.audio = audio_of(config, setup)
+        self.audio = audio_of(config.audio, setup, prefer=("wav2vec2", "mfcc-78"), who="coarse-to-fine")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
             self.net = CoarseToFineNet(
@@ -140,22 +126,11 @@ class CoarseToFine:
         log = {f"layer{r}": each[layer == r].mean().detach() for r in layer.unique().tolist()}
         return Loss({"all": entropy.sum() / batch.valid.sum().clamp_min(1)}, log)
 
-    def _measure(self, data: TrainData) -> None:
-        """Mean and spread of the speaker's coefficients and sound, over some training clips."""
-        found: dict[str, list[Tensor]] = {"face": [], "sound": []}
-        for _, dyad in zip(range(SCALE_CLIPS), data.dyads("train", self.needs.audio), strict=False):
-            found["face"].append(torch.from_numpy(dyad.speaker.motion))
-            if self.audio:
-                found["sound"].append(torch.from_numpy(dyad.speaker.audio[self.audio]))
-        for name, parts in found.items():
-            if parts:
-                rows = torch.cat(parts)
-                getattr(self.net, f"{name}_mean").copy_(rows.mean(0))
-                getattr(self.net, f"{name}_scale").copy_(rows.std(0) + 1e-3)
-
     def stages(self, data: TrainData) -> Iterator[Stage]:
         config = self.config
-        self._measure(data)
+        for name, (mean, spread) in input_moments(data, self.audio).items():
+            getattr(self.net, f"{name}_mean").copy_(mean)
+            getattr(self.net, f"{name}_scale").copy_(spread)
         adam = Optimiser(
             "all", list(self.net.parameters()), config.lr, (0.9, 0.95), config.weight_decay,
             ramp(config.warmup, steps=config.steps),
