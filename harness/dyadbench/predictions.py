@@ -105,7 +105,7 @@ def _read_npz(path: Path) -> Predictions:
     except DyadbenchError:
         raise
     except Exception as error:  # zip and its four ways to compress fail in many ways on damaged and hostile files
-        reason = str(error) or type(error).__name__
+        reason = " ".join(str(error).split())[:200] or type(error).__name__  # zipfile quotes the file at any length
         raise DyadbenchError(f"{path} is not a readable npz file of plain arrays: {reason}") from None
     return Predictions(path, clips, fps, arrays)
 

@@ -274,7 +274,7 @@ def demand_a_sentence(reader: Reader, folder: Path, data: bytes) -> None:
     except DyadbenchError as error:
         text = str(error)
         assert str(folder) in text or "clip" in text, f"no file is named: {text}"
-        assert len(text) < 3000, f"a sentence of {len(text)} characters"
+        assert len(text) < 1000, f"a sentence of {len(text)} characters"
 
 
 # --- for as long as one likes ---------------------------------------------------------------------------
