@@ -334,9 +334,11 @@ def main(name: str, seconds: float, kept: Path) -> None:
     corpus.mkdir()
     with atheris.instrument_imports(include=["dyadbench"]):  # what the readers import when they first read
         for number, seed in enumerate(reader.seeds()):
-            begun = time.monotonic()  # imports do not count
+            begun = time.monotonic()
             once(seed)
             (corpus / str(number)).write_bytes(seed)
+
+    begun = time.monotonic()  # imports do not count
 
     def mutator(data: bytes, most: int, seed: int) -> bytes:
         rng = random.Random(seed)
