@@ -62,6 +62,7 @@ def test_dry_run_prints_the_batch_script(lab: Bench) -> None:
     assert lab.jobs() == []
 
 
+@pytest.mark.long  # minutes, most of them Slurm's own
 def test_cancelled_killed_requeued_and_the_node_down(lab: Bench, inline: Bench, cluster: Cluster) -> None:
     words = [lab.matrix(3, more=TABLE), "--on", "slurm"]
     run = lab.start(*words, pace=1.5)
