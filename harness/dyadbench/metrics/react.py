@@ -6,6 +6,7 @@ Shapes: pred (K, T, 25); listeners (J, T, 25), the clip's appropriate ones; spea
 # mypy: disable-error-code="untyped-decorator"
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -322,38 +323,86 @@ def best_lag(pred: np.ndarray, speaker: np.ndarray) -> float:
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
-def _moments(x: Any, out: Any) -> None:
-    """out: the sum of unbiased variances over samples and channels; the sum over (t, c) of variances times K - 1."""
-    count, frames, channels = x.shape
-    flat = x.reshape(count, frames * channels)
-    first, second = np.empty(channels), np.empty(channels)
-    for k in range(count):
-        first[:] = 0
-        second[:] = 0
-        for t in range(frames):
-            for c in range(channels):  # from the first frame on: large offsets stay out of the squares
-                d = np.float64(x[k, t, c]) - np.float64(x[k, 0, c])
-                first[c] += d
-                second[c] += d * d
+def _fold(a: Any, b: Any, c: Any, d: Any, origin: Any, total: Any) -> Any:
+    """Adds what four vectors are less `origin` to `total`, read once for the four; returns their squared norms."""
+    aa, bb, cc, dd = 0.0, 0.0, 0.0, 0.0
+    for i in range(len(origin)):
+        centre = np.float64(origin[i])
+        p, q, r, s = a[i] - centre, b[i] - centre, c[i] - centre, d[i] - centre
+        total[i] += (p + q) + (r + s)
+        aa += p * p
+        bb += q * q
+        cc += r * r
+        dd += s * s
+    return aa, bb, cc, dd
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def _cross(a: Any, b: Any, c: Any, d: Any, origin: Any, total: Any) -> Any:
+    aa, bb, cc, dd = 0.0, 0.0, 0.0, 0.0
+    for i in range(len(origin)):
+        centre, weight = np.float64(origin[i]), total[i]
+        aa += (a[i] - centre) * weight
+        bb += (b[i] - centre) * weight
+        cc += (c[i] - centre) * weight
+        dd += (d[i] - centre) * weight
+    return aa, bb, cc, dd
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def _over_time(x: Any) -> Any:
+    """The sum over channels of the unbiased variances of (T, C)."""
+    frames, channels = x.shape
+    flat = x.reshape(frames * channels)
+    width = 8 * channels  # eight frames a step, for the processor's wide registers
+    origin, sums = np.empty(width), np.zeros(width)
+    for i in range(8):  # from the first frame on: large offsets stay out of the squares
         for c in range(channels):
-            out[0] += (second[c] - first[c] * first[c] / frames) / max(frames - 1, 1)
-    block = 512
-    sums, squares = np.empty(block), np.empty(block)
-    for start in range(0, flat.shape[1], block):
-        stop = min(start + block, flat.shape[1])
-        origin = flat[0, start:stop]
+            origin[i * channels + c] = flat[c]
+    square = 0.0
+    for start in range(0, len(flat), width):
+        part = flat[start : start + width]
+        for i in range(len(part)):
+            d = part[i] - origin[i]
+            sums[i] += d
+            square += d * d
+    for c in range(channels):
+        square -= sums[c::channels].sum() ** 2 / frames
+    return square / max(frames - 1, 1)
+
+
+@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+def _over_samples(flat: Any) -> Any:
+    """The sum over entries of the variances over samples of (K, N), times K - 1."""
+    count, size = flat.shape
+    block = 1024
+    total = np.empty(block)
+    square = 0.0
+    for start in range(0, size, block):
+        stop = min(start + block, size)
+        origin, sums = flat[0, start:stop], total[: stop - start]
         sums[:] = 0
-        squares[:] = 0
-        for k in range(1, count):
-            row = flat[k, start:stop]
-            for i in range(stop - start):
-                d = np.float64(row[i]) - np.float64(origin[i])
-                sums[i] += d
-                squares[i] += d * d
-        total = 0.0
-        for i in range(stop - start):
-            total += squares[i] - sums[i] * sums[i] / count
-        out[1] += total
+        for k in range(1, count, 4):  # the first sample, which is the origin, fills up
+            b, c, d = k + 1 if k + 1 < count else 0, k + 2 if k + 2 < count else 0, k + 3 if k + 3 < count else 0
+            aa, bb, cc, dd = _fold(
+                flat[k, start:stop], flat[b, start:stop], flat[c, start:stop], flat[d, start:stop], origin, sums
+            )
+            square += (aa + bb) + (cc + dd)
+        over = 0.0
+        for i in range(len(sums)):
+            over += sums[i] * sums[i]
+        square -= over / count
+    return square
+
+
+@njit(cache=True, nogil=True)
+def _moments(x: Any) -> Any:
+    """The sum over samples and channels of variances over time, and that over (t, c) of variances times K - 1."""
+    count, frames, channels = x.shape
+    over_time = 0.0
+    for k in range(count):
+        over_time += _over_time(x[k])
+    return over_time, _over_samples(x.reshape(count, frames * channels))
 
 
 def moments(pred: np.ndarray) -> tuple[float, float]:
@@ -363,36 +412,22 @@ def moments(pred: np.ndarray) -> tuple[float, float]:
     mean over samples and channels of the unbiased variance over time (FRVar.py), NaN for one frame.
     """
     count, frames, channels = pred.shape
-    sums = np.zeros(2)
-    _moments(np.ascontiguousarray(pred), sums)
+    variances, apart = _moments(np.ascontiguousarray(pred))
     pairs = max(count - 1, 1) * frames * channels
-    spread = 2 * float(np.maximum(sums[1], 0.0)) / pairs
-    return spread, float(sums[0] / (count * channels)) if frames > 1 else float("nan")
+    spread = 2 * float(np.maximum(apart, 0.0)) / pairs
+    return spread, float(variances / (count * channels)) if frames > 1 else float("nan")
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
-def _fold(x: Any, origin: Any, total: Any) -> Any:
-    square = 0.0
-    for i in range(len(x)):
-        d = np.float64(x[i]) - np.float64(origin[i])
-        total[i] += d
-        square += d * d
-    return square
+def fold(four: Sequence[np.ndarray], origin: np.ndarray, total: np.ndarray) -> list[float]:
+    """Adds x - origin to `total` for each x of at most four (all (K, T, C), contiguous): their squared norms, float64."""
+    return list(_fold(*_flat_four(four, origin), total.reshape(-1)))[: len(four)]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
-def _cross(x: Any, origin: Any, total: Any) -> Any:
-    product = 0.0
-    for i in range(len(x)):
-        product += (np.float64(x[i]) - np.float64(origin[i])) * total[i]
-    return product
+def cross(four: Sequence[np.ndarray], origin: np.ndarray, total: np.ndarray) -> list[float]:
+    """The inner products of x - origin and `total` for each x of at most four, in float64."""
+    return list(_cross(*_flat_four(four, origin), total.ravel()))[: len(four)]
 
 
-def fold(pred: np.ndarray, origin: np.ndarray, total: np.ndarray) -> float:
-    """Adds pred - origin to `total` (all (K, T, C), contiguous) and returns its squared norm, in float64."""
-    return float(_fold(pred.ravel(), origin.ravel(), total.reshape(-1)))
-
-
-def cross(pred: np.ndarray, origin: np.ndarray, total: np.ndarray) -> float:
-    """The inner product of pred - origin and `total`, in float64."""
-    return float(_cross(pred.ravel(), origin.ravel(), total.ravel()))
+def _flat_four(four: Sequence[np.ndarray], origin: np.ndarray) -> list[np.ndarray]:
+    """Four and the origin, which also fills up: it adds nothing."""
+    return [x.ravel() for x in (*four, *[origin] * (4 - len(four)), origin)]

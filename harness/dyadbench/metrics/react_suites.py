@@ -126,9 +126,12 @@ def _spread_of(count: int, read: Callable[[int], np.ndarray]) -> tuple[float, np
     cut = lambda i: np.ascontiguousarray(read(i)[:, :shortest])  # noqa: E731  # a name for one expression
     origin = cut(0)
     total = np.zeros(origin.shape)
-    squares = np.array([react.fold(cut(i), origin, total) for i in range(count)])
-    cross = lambda: np.array([react.cross(cut(i), origin, total) for i in range(count)])  # noqa: E731
-    return spread(squares, cross, float((total**2).sum()), total.size)
+
+    def each(work: Callable[[list[np.ndarray], np.ndarray, np.ndarray], list[float]]) -> np.ndarray:
+        fours = [range(i, min(i + 4, count)) for i in range(0, count, 4)]
+        return np.array([value for four in fours for value in work([cut(i) for i in four], origin, total)])
+
+    return spread(each(react.fold), lambda: each(react.cross), float((total**2).sum()), total.size)
 
 
 def official_clip(pred: np.ndarray, listeners: np.ndarray, speaker: np.ndarray) -> ClipScores:
