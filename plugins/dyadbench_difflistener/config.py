@@ -113,7 +113,7 @@ class OnlinePredictorConfig(PredictorConfig):
 TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "small": {
-        "dim": 64, "depth": 1, "window": 64, "batch": 32, "steps": 600, "lr": 2e-3, "warmup": 20, "decay": 0.95, "reset": 0.05,
+        "dim": 64, "depth": 1, "window": 64, "batch": 32, "steps": 1800, "lr": 2e-3, "warmup": 20, "decay": 0.95, "reset": 0.05,
         "drop_at": 0.8, "validate_every": 0,
     },
     "smoke": {
@@ -122,7 +122,7 @@ TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 _SMALL: dict[str, Any] = {
-    "aux": 0.01, "fusion_layers": 1, "memory": "tokens", "sample_steps": 25, "dim": 64, "heads": 4, "layers": 3, "batch": 32,
+    "aux": 0.01, "fusion_layers": 1, "memory": "tokens", "sample_steps": 25, "guidance": 1.5, "dim": 64, "heads": 4, "layers": 3, "batch": 32,
     "steps": 1000, "lr": 2e-3, "warmup": 40, "ema": 0.98, "drop_at": 0.75, "weight_decay": 0.01, "validate_every": 0,
 }  # fmt: skip
 
