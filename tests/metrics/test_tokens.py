@@ -192,6 +192,20 @@ def test_keyframes_pay_for_their_places_and_not_for_padding() -> None:
     assert found["position-bits-per-second"].value == pytest.approx(ways / 32 * 25)
 
 
+def test_places_that_follow_from_the_length_are_free() -> None:
+    class Peaks(EveryEighth):
+        def encode(self, motion: np.ndarray) -> Tokens:
+            places = np.zeros(motion.shape[:2], bool)
+            places[:, :: int(motion.max())] = True
+            return Tokens(np.zeros((1, places.sum()), np.int64), places, motion.shape[1])
+
+    clips = [np.full((frames, 2), place) for frames, place in ((32, 8.0), (32, 4.0), (48, 8.0))]
+    found = tokens.score_tokenizer(EveryEighth(), clips, SPACE)["position-bits-per-second"]
+    assert list(found.per_clip) == [0.0, 0.0, 0.0]
+    found = tokens.score_tokenizer(Peaks(), clips, SPACE)["position-bits-per-second"]
+    assert min(found.per_clip) > 0
+
+
 def test_which_layers_are_shown() -> None:
     assert tokens.layers_shown(4) == [1, 2, 3, 4]
     assert tokens.layers_shown(32) == [1, 2, 3, 4, 8, 16, 32]

@@ -35,7 +35,7 @@ FURTHER = (  # what `score_tokenizer` finds beside COLUMNS
     Column("emotion-rmse", "min", summary="root mean square error of a clip's 25 emotion channels, where they are decoded"),
     Column("constant-emotion-rmse", "min", ranked=False, summary="the same of a constant mean frame"),
     Column("position-bits-per-second", "min", ranked=False, unit="bit/s", digits=1,
-           summary="cost of where keyframes sit: log2 of the ways to place as many in the clip; 0 for dense tokens"),
+           summary="cost of where keyframes sit: log2 of the ways to place as many in the clip; 0 for dense tokens and places that follow from the length"),
 )  # fmt: skip
 VERSIONS = {column.id: column.version for column in (*COLUMNS, *FURTHER)}
 
@@ -211,6 +211,7 @@ class _Coded:
     ids: list[Any] = field(default_factory=list)
     decoded: list[Any] = field(default_factory=list)
     columns: dict[str, list[float]] = field(default_factory=dict)  # one value a clip
+    keyframes: dict[int, list[bytes]] = field(default_factory=dict)  # the masks of the clips of each length
 
     def add(self, name: str, value: float) -> None:
         self.columns.setdefault(name, []).append(value)
@@ -234,6 +235,9 @@ def score_tokenizer(
     found = _Coded()
     for n, x in enumerate(motion):
         _encode(tokenizer, np.asarray(x, np.float32)[None], None if emotion is None else emotion[n], space.fps, found)
+    masks = found.keyframes.values()
+    if any(len(each) > 1 for each in masks) and all(len(set(each)) == 1 for each in masks):
+        found.columns["position-bits-per-second"] = [0.0] * len(found.ids)  # the places follow from the length
     if emotion is not None:
         constant = np.concatenate([as_array(x) for x in emotion]).mean(0) if emotion_mean is None else emotion_mean
         found.columns["constant-emotion-rmse"] = [_rmse(as_array(constant), x) for x in emotion]
@@ -252,6 +256,7 @@ def _encode(tokenizer: Tokenizer, x: NDArray[np.float32], felt: Any, fps: float,
     ids = tokens.ids[0]
     found.add("position-bits-per-second", 0.0)
     if tokens.keyframes is not None:
+        found.keyframes.setdefault(frames, []).append(tokens.keyframes[0].tobytes())
         counts = (
             tokens.keyframes[0].reshape(frames, -1).sum(0)
         )  # of each group, where groups have keyframes of their own
