@@ -106,6 +106,22 @@ def test_what_has_no_data_is_said_not_drawn(tmp_path: Path) -> None:
     assert "Variants of good" in page
 
 
+def test_a_method_says_what_its_last_validations_found(tmp_path: Path) -> None:
+    records = [
+        made_up("keyed", 0.3, seed=seed, measured={
+            "validation": {"predictor": {"recall": recall}, "warm-up": {"loss": 1.0}}, "tokenizer_validation": {"tokenizer": {"used": 0.5}},
+        })
+        for seed, recall in enumerate((0.471, 0.488))
+    ]  # fmt: skip
+    write_root(tmp_path, records)
+    build(tmp_path, tmp_path / "site")
+    text = (tmp_path / "site" / page_name("method", "keyed")).read_text()
+    for name, values in (
+        ("predictor: recall", "0.471, 0.488"), ("predictor: loss (warm-up)", "1, 1"), ("tokenizer: used", "0.5, 0.5"),
+    ):  # fmt: skip
+        assert f"<dt>last validation of the {name}</dt><dd>{values}</dd>" in text
+
+
 def test_pages_that_nothing_gives_are_removed_and_others_left(tmp_path: Path) -> None:
     records = usual_records()
     write_root(tmp_path, records)

@@ -420,14 +420,16 @@ def moments(pred: np.ndarray) -> tuple[float, float]:
 
 def fold(four: Sequence[np.ndarray], origin: np.ndarray, total: np.ndarray) -> list[float]:
     """Adds x - origin to `total` for each x of at most four (all (K, T, C), contiguous): their squared norms, float64."""
-    return list(_fold(*_flat_four(four, origin), total.reshape(-1)))[: len(four)]
+    a, b, c, d = _flat(four, origin)
+    return list(_fold(a, b, c, d, origin.ravel(), total.reshape(-1)))[: len(four)]
 
 
 def cross(four: Sequence[np.ndarray], origin: np.ndarray, total: np.ndarray) -> list[float]:
     """The inner products of x - origin and `total` for each x of at most four, in float64."""
-    return list(_cross(*_flat_four(four, origin), total.ravel()))[: len(four)]
+    a, b, c, d = _flat(four, origin)
+    return list(_cross(a, b, c, d, origin.ravel(), total.ravel()))[: len(four)]
 
 
-def _flat_four(four: Sequence[np.ndarray], origin: np.ndarray) -> list[np.ndarray]:
-    """Four and the origin, which also fills up: it adds nothing."""
-    return [x.ravel() for x in (*four, *[origin] * (4 - len(four)), origin)]
+def _flat(four: Sequence[np.ndarray], origin: np.ndarray) -> list[np.ndarray]:
+    """Four vectors; the origin stands in for missing ones, which adds nothing."""
+    return [x.ravel() for x in (*four, *[origin] * (4 - len(four)))]

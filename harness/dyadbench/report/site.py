@@ -225,6 +225,14 @@ def _measured(records: Sequence[Record]) -> list[tuple[str, str]]:
         if any(name in record.measured for record in records):
             text = ["whole clip" if v is None and "lookahead" in name else str(v) for v in values]
             rows.append((title, text[0] if len(set(text)) == 1 else ", ".join(text)))
+    for part in ("predictor", "tokenizer"):
+        last = [
+            record.measured.get("validation" if part == "predictor" else "tokenizer_validation", {})
+            for record in records
+        ]
+        for stage, name in sorted({(stage, name) for one in last for stage in one for name in one[stage]}):
+            text = [f"{one[stage][name]:.3g}" for one in last if name in one.get(stage, {})]
+            rows.append((f"last validation of the {part}: {name}" + f" ({stage})" * (stage != part), ", ".join(text)))
     return rows
 
 
