@@ -3,7 +3,8 @@
     python tests/weather/fuzz.py READER SECONDS [FOLDER]     # guided by coverage where atheris is installed
 
 A reader may return, or raise DyadbenchError with the file's name in one line. Anything else is a finding: its bytes
-are kept in FOLDER and belong into `FOUND` of test_fuzz.py.
+are kept in FOLDER and belong into `FOUND` of test_fuzz.py. SECONDS are processor time. What coverage found worth
+keeping stays in FOLDER too, and the next call goes on from it.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ import tempfile
 import time
 import traceback
 import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -303,14 +305,14 @@ def repacked(rng: random.Random, data: bytes) -> bytes:
 
 def main(name: str, seconds: float, kept: Path) -> None:
     """Fuzzes one reader, guided by coverage where atheris is installed; exits 1 if it found anything, 0 otherwise."""
-    reader, begun, runs, findings = READERS[name], time.monotonic(), 0, set[str]()
+    reader, begun, runs, findings = READERS[name], time.process_time(), 0, set[str]()
     kept.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
 
     def once(data: bytes) -> None:
         nonlocal runs, begun
-        if time.monotonic() - begun > seconds:
-            print(f"{name}: {runs} files in {time.monotonic() - begun:.0f} s, {len(findings)} findings", flush=True)
+        if (spent := time.process_time() - begun) > seconds:
+            print(f"{name}: {runs} files in {spent:.0f} s, {len(findings)} findings", flush=True)
             shutil.rmtree(folder)
             os._exit(1 if findings else 0)  # libFuzzer has no other end
         runs += 1
@@ -321,7 +323,7 @@ def main(name: str, seconds: float, kept: Path) -> None:
             places = [line for line in trace.splitlines() if "dyadbench" in line or "fuzz.py" in line]
             if places[-1] not in findings:
                 findings.add(places[-1])
-                (kept / f"{name}-{len(findings)}.bin").write_bytes(data)
+                (kept / f"{name}-{zlib.crc32(places[-1].encode()):08x}.bin").write_bytes(data)
                 print(f"FOUND {name}: {trace}", flush=True)
 
     try:
@@ -330,15 +332,15 @@ def main(name: str, seconds: float, kept: Path) -> None:
         for data in changed(reader, random.Random(0)):
             once(data)
         return
-    corpus = folder / "corpus"
-    corpus.mkdir()
+    corpus = kept / f"corpus-{name}"
+    corpus.mkdir(exist_ok=True)
     with atheris.instrument_imports(include=["dyadbench"]):  # what the readers import when they first read
         for number, seed in enumerate(reader.seeds()):
-            begun = time.monotonic()
+            begun = time.process_time()
             once(seed)
             (corpus / str(number)).write_bytes(seed)
 
-    begun = time.monotonic()  # imports do not count
+    begun = time.process_time()  # imports do not count
 
     def mutator(data: bytes, most: int, seed: int) -> bytes:
         rng = random.Random(seed)
@@ -351,9 +353,8 @@ def main(name: str, seconds: float, kept: Path) -> None:
         except Exception:  # no whole zip any more
             return mutate(rng, data)[:most]
 
-    atheris.Setup(
-        [sys.argv[0], str(corpus), "-max_len=20000", "-rss_limit_mb=4096", "-timeout=60"], once, custom_mutator=mutator
-    )
+    limits = ["-max_len=20000", "-rss_limit_mb=4096", "-timeout=600", f"-artifact_prefix={kept}/{name}-"]
+    atheris.Setup([sys.argv[0], str(corpus), *limits], once, custom_mutator=mutator)
     atheris.Fuzz()
 
 
