@@ -19,7 +19,7 @@ ClusterName=dyadbench-test
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser={user}
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket,cred_expire=3
+AuthInfo=socket={folder}/munge.socket
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 SelectType=select/cons_tres
@@ -92,6 +92,21 @@ class Cluster:
                 log = (self.folder / "slurmctld.log").read_text().splitlines()[-3:]
                 raise RuntimeError(f"the node is {now or 'unknown'}, not {state}: {' / '.join(log)}")
             time.sleep(0.2)
+
+    def take_down(self) -> None:
+        """Slurm gives the node up and puts its jobs back. Its slurmd still answers, so Slurm would take it back at once
+        and start the jobs beside what is left of them; drained, it stays out until `take_up`."""
+        self.ask("scontrol", "update", f"nodename={self.host}", "state=down", "reason=test")
+        self.ask("scontrol", "update", f"nodename={self.host}", "state=drain", "reason=test")
+
+    def take_up(self) -> None:
+        self.ask("scontrol", "update", f"nodename={self.host}", "state=resume")
+        self.wait_for("idle")
+
+    def quiet(self, job: str) -> bool:
+        """Whether nothing of the job is left on the node. Where slurmd finds a step's socket it refuses to start the job
+        again, and Slurm then holds the job until an operator releases it."""
+        return not any((self.folder / "spool").glob(f"{self.host}_{job}.*"))
 
     def ask(self, *words: str) -> str:
         """What a Slurm command prints; empty where it fails."""

@@ -48,14 +48,16 @@ def test_two_runs_on_one_store_do_every_cell_once(bench: Bench, inline: Bench, w
 def test_a_killed_job_is_sent_again_and_a_killed_run_finds_its_jobs(bench: Bench, inline: Bench) -> None:
     matrix = bench.matrix(3)
     words = [matrix, "--on", "local", "--slots", "3"]
-    run = bench.start(*words, pace=0.5)
+    bench.gate.touch()
+    run = bench.start(*words)
     until(lambda: all(len(bench.batches(seed)) > 1 for seed in range(3)), "all at work")
     run.kill()
     run.wait()
     before = {job["holder"]["pid"] for job in bench.jobs()}
-    run = bench.start(*words, pace=0.5)
+    run = bench.start(*words)
     victim = bench.pids(1)[-1]
     os.kill(victim, signal.SIGKILL)
+    bench.gate.unlink()
     out, err = run.communicate(timeout=300)
     assert run.returncode == 0, out + err
     assert bench.scores() == inline.scores()

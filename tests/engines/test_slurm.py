@@ -37,18 +37,16 @@ def _restarts(cluster: Cluster, job: str) -> int:
     return int(cluster.ask("scontrol", "show", "job", job).partition("Restarts=")[2].split()[0])
 
 
-def _goes_on(lab: Bench, cluster: Cluster, seed: int, job: str) -> None:
-    """Until another process is at the seed. Slurm lets a requeued job wait for two minutes; this one need not, once
-    the process before it has ended."""
-    known = set(lab.pids(seed))
+def _goes_on(lab: Bench, cluster: Cluster, seed: int, job: str, before: set[int]) -> None:
+    """Until a process other than those `before` is at the seed. Slurm lets a requeued job wait for two minutes; this one
+    need not, once the node has let go of it."""
 
     def going() -> bool:
-        if set(lab.pids(seed)) != known:
+        if set(lab.pids(seed)) - before:
             return True
-        if not any(Path(f"/proc/{pid}").exists() for pid in known):
-            time.sleep(2)  # slurmd has to notice as well
+        if cluster.quiet(job):
             cluster.ask("scontrol", "update", f"jobid={job}", "starttime=now")
-            cluster.ask("scontrol", "update", f"nodename={cluster.host}", "state=resume")
+        time.sleep(1)
         return False
 
     until(going, f"seed {seed} goes on", seconds=240)
@@ -62,30 +60,36 @@ def test_dry_run_prints_the_batch_script(lab: Bench) -> None:
     assert lab.jobs() == []
 
 
-@pytest.mark.long  # minutes, most of them Slurm's own
+@pytest.mark.long  # a minute or more, most of it Slurm's own
 def test_cancelled_killed_requeued_and_the_node_down(lab: Bench, inline: Bench, cluster: Cluster) -> None:
     words = [lab.matrix(3, more=TABLE), "--on", "slurm"]
-    run = lab.start(*words, pace=1.5)
+    lab.gate.touch()
+    run = lab.start(*words)
     until(lambda: all(len(lab.batches(seed)) > 1 for seed in range(3)), "all at work")
     run.kill()  # the run, not its jobs
     run.wait()
     first = {job["job"] for job in lab.jobs()}
-    run = lab.start(*words, pace=1.5)
+    run = lab.start(*words)
+    assert run.stderr is not None
+    until(lambda: "running" in run.stderr.readline(), "the second run has found the jobs")
 
-    jobs = [_job(lab, seed) for seed in range(3)]
-    cluster.ask("scontrol", "update", f"nodename={cluster.host}", "state=down", "reason=test")
+    jobs, before = [_job(lab, seed) for seed in range(3)], [set(lab.pids(seed)) for seed in range(3)]
+    cluster.take_down()
     until(lambda: all(_restarts(cluster, job) == 1 for job in jobs), "the node's jobs are put back into the queue")
-    cluster.ask("scontrol", "update", f"nodename={cluster.host}", "state=resume")
+    until(lambda: all(cluster.quiet(job) for job in jobs), "the node has let go of them")
+    cluster.take_up()
     for seed, job in enumerate(jobs):
-        _goes_on(lab, cluster, seed, job)
+        _goes_on(lab, cluster, seed, job, before[seed])
         if seed == 0:
             cluster.ask("scancel", job)
         elif seed == 1:
             os.kill(lab.pids(1)[-1], signal.SIGKILL)
         else:
+            again = set(lab.pids(2))
             cluster.ask("scancel", "--signal=USR2", job)  # what Slurm sends before the time limit, or to preempt
             until(lambda: _restarts(cluster, jobs[2]) == 2, "the warned job puts itself back into the queue")
-            _goes_on(lab, cluster, seed, job)
+            _goes_on(lab, cluster, seed, job, again)
+    lab.gate.unlink()
 
     out, err = run.communicate(timeout=300)
     assert run.returncode == 0, out + err
