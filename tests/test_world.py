@@ -6,13 +6,14 @@ import json
 import os
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 
-from dyadbench.api import DyadbenchError
+from dyadbench.api import DyadbenchError, Loss, WindowBatch
 from dyadbench.training import Training, fit
 from dyadbench.world import SOLO, join
 
@@ -50,10 +51,22 @@ world.wait()
 """
 
 
+class Drawing(Toy):
+    """Hides a part of each row and, in some batches, all of the bias."""
+
+    def loss(self, batch: WindowBatch) -> Loss:
+        seen = batch.drawn(torch.rand, 1, 4) < 0.7
+        shift = batch.drawn(partial(torch.randint, 3), 1, 1)
+        error = self.map(batch.speaker * seen + shift) - batch.listener
+        both = super().loss(batch).total
+        hidden = float(torch.rand((), generator=batch.generator)) < 0.5
+        return Loss({"map": error.pow(2).mean(), "bias": both["bias"] * hidden})
+
+
 def toy() -> Toy:
     """Without dropout, which each process draws for itself; with five rows, which two processes cannot halve."""
     torch.manual_seed(0)
-    made = Toy(select="loss", validate_every=4)
+    made = Drawing(select="loss", validate_every=4)
     made.drop.p = 0.0
     made.batch = 5
     return made

@@ -321,6 +321,15 @@ class WindowBatch:
     valid: Any  # (B, T) bool
     step: int  # of this stage, from 0; -1 in validation
     progress: float  # step / steps
+    rank: int = 0  # this process, whose rows these are: every `processes`-th of the batch that all share
+    processes: int = 1
+    rows: int | None = None  # of that batch; None: as many as here
+    generator: Any = None  # what a loss draws from, the same in all processes; None: torch's own
+
+    def drawn(self, draw: Callable[..., Any], *shape: int) -> Any:
+        """A CPU tensor (B, *shape) of `draw`, which takes a shape and `generator`, as torch.rand does. It is drawn for the
+        whole batch and cut, so what a loss draws for a row does not depend on the number of processes."""
+        return draw((self.rows or len(self.clips), *shape), generator=self.generator)[self.rank :: self.processes]
 
 
 @dataclass(frozen=True)

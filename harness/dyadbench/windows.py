@@ -92,12 +92,15 @@ class WindowSource:
         )
 
 
-def share(batch: WindowBatch, rank: int, world: int) -> WindowBatch:
-    """This process's rows of the batch that all processes drew alike."""
+def share(batch: WindowBatch, rank: int, world: int, seed: int) -> WindowBatch:
+    """This process's rows of the batch that all processes drew alike; `seed` is of what losses draw for all of them."""
     if world == 1:
         return batch
     rows = ("speaker", "listener", "speaker_emotion", "listener_emotion", "valid", "clips")
     mine: dict[str, Any] = {
         name: None if (value := getattr(batch, name)) is None else value[rank::world] for name in rows
     }
-    return dataclasses.replace(batch, audio={k: v[rank::world] for k, v in batch.audio.items()}, **mine)
+    return dataclasses.replace(
+        batch, audio={k: v[rank::world] for k, v in batch.audio.items()}, rank=rank, processes=world,
+        rows=len(batch.clips), generator=torch.Generator().manual_seed(seed), **mine,
+    )  # fmt: skip

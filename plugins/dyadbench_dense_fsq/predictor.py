@@ -110,10 +110,12 @@ class CrossModalAR:
         patch, context, rate = config.patch, config.context, self.net.per_frame
         whole = (batch.valid.sum(1) // patch - 1).clamp(0, context // patch)  # patches of history that exist
         full = whole == context // patch
-        end = patch * torch.where(full, whole, _below(whole + 1))  # short clips: anywhere, long ones have drawn already
+        end = patch * torch.where(
+            full, whole, _below(whole + 1, batch)
+        )  # short clips: anywhere, long ones have drawn already
         start = torch.zeros_like(end)
-        if batch.step < 0 or float(torch.rand(())) < config.mask:
-            start = end - patch * _below(end // patch + 1) if batch.step >= 0 else start
+        if batch.step < 0 or float(torch.rand((), generator=batch.generator)) < config.mask:
+            start = end - patch * _below(end // patch + 1, batch) if batch.step >= 0 else start
         place = torch.arange(-context, 0, device=device) + end[:, None]  # (B, context) frames of the window
         null, seen = place < start[:, None], place >= start[:, None] - patch
         frame = place.clamp_min(0)
@@ -133,7 +135,8 @@ class CrossModalAR:
         """The listener's past (B, n) ids, in some rows as "nothing yet": who cannot rely on it must listen."""
         if batch.step < 0 or not self.config.hide:
             return past
-        return torch.where((torch.rand(len(past), 1) < self.config.hide).to(past.device), 0, past)
+        chance = batch.drawn(torch.rand, 1)
+        return torch.where((chance < self.config.hide).to(past.device), 0, past)
 
     def stages(self, data: TrainData) -> Iterator[Stage]:
         config = self.config
@@ -232,9 +235,10 @@ class CrossModalAR:
         return self.net.load_state_dict(state)
 
 
-def _below(limit: Tensor) -> Tensor:
+def _below(limit: Tensor, batch: WindowBatch) -> Tensor:
     """A whole number in 0 .. limit - 1 for each entry, from torch's generator on the CPU, so that devices agree."""
-    return (torch.rand(limit.shape) * limit.cpu()).long().to(limit.device)
+    chance: Tensor = batch.drawn(torch.rand)
+    return (chance * limit.cpu()).long().to(limit.device)
 
 
 def build(config: PredictorConfig, setup: Setup, *, tokenizer: Tokenizer) -> CrossModalAR:

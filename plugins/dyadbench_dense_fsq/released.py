@@ -10,6 +10,8 @@ stream a sample, so that a run can be repeated. The release's reactions still de
 
 from __future__ import annotations
 
+from functools import partial
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -47,8 +49,8 @@ class ReleasedAR(CrossModalAR):
         codes, speaker = self._ids(batch.listener), self._ids(batch.speaker)[:, :context]
         place = torch.arange(context, device=codes.device)
         kept = torch.full((len(codes), 1), context, device=codes.device)
-        if batch.step >= 0 and float(torch.rand(())) < config.mask:
-            kept = torch.randint(context, (len(codes), 1)).to(codes.device)
+        if batch.step >= 0 and float(torch.rand((), generator=batch.generator)) < config.mask:
+            kept = batch.drawn(partial(torch.randint, context), 1).to(codes.device)
             kept = torch.where(kept == 0, context, kept)  # "[-0:]" keeps all
         seen = place >= context - kept
         sound = self._sound(batch)

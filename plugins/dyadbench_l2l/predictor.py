@@ -11,6 +11,7 @@ tokens give the next token. Where this departs from the release:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,12 +78,14 @@ class PatchAR:
         """Tokens (B, N) of whole windows; no gradient."""
         return torch.from_numpy(self.tokenizer.encode(motion.detach().cpu().numpy()).ids).to(motion.device)
 
-    def _known(self, rows: int, training: bool) -> Tensor:
-        """Patches of history that each row may see, (rows, 1): all of them, or a share `cold` of rows any number."""
-        whole = torch.full((rows, 1), self.config.past + 1)
-        if training:  # drawn on the CPU, so that devices agree
-            fewer = torch.randint(self.config.past + 1, (rows, 1))
-            whole = torch.where(torch.rand(rows, 1) < self.config.cold, fewer, whole)
+    def _known(self, batch: WindowBatch) -> Tensor:
+        """Patches of history that each row may see, (B, 1): all of them, or a share `cold` of rows any number."""
+        past = self.config.past
+        whole = torch.full((len(batch.clips), 1), past + 1)
+        if batch.step >= 0:  # drawn on the CPU, so that devices agree
+            fewer = batch.drawn(partial(torch.randint, past + 1), 1)
+            chance = batch.drawn(torch.rand, 1)
+            whole = torch.where(chance < self.config.cold, fewer, whole)
         return whole.to(self.device)
 
     def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
@@ -91,7 +94,7 @@ class PatchAR:
         now = self.reach - config.ahead  # the frame that the first predicted token starts at
         past = self._ids(batch.listener[:, now - self.block : now])
         aim = self._ids(batch.listener[:, now:])[:, : config.horizon]
-        known = self._known(len(past), batch.step >= 0)
+        known = self._known(batch)
         past = torch.where(torch.arange(config.past, 0, -1, device=past.device) > known, self.net.codes, past)
         place = torch.arange(self.reach, device=past.device)
         sound = batch.audio[self.audio][:, : self.reach * self.per_frame] if self.audio else None

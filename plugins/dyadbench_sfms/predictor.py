@@ -12,6 +12,7 @@ Design, and where it departs from the paper or fills what it leaves open:
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -99,11 +100,13 @@ class KeyframeAR:
 
     def _late(self, batch: WindowBatch) -> Tensor:
         """Frames of neutral sequence before each row's conversation, whole patches of it: (B, 1)."""
-        config, rows = self.config, len(batch.valid)
+        config = self.config
         if batch.step < 0:
-            return torch.zeros(rows, 1, dtype=torch.long, device=self.device)
-        known = config.patch * torch.randint(config.past // config.patch + 1, (rows, 1))  # on the CPU: devices agree
-        return torch.where(torch.rand(rows, 1) < config.cold, config.past - known, 0).to(self.device)
+            return torch.zeros(len(batch.valid), 1, dtype=torch.long, device=self.device)
+        most = config.past // config.patch
+        known = config.patch * batch.drawn(partial(torch.randint, most + 1), 1)
+        chance = batch.drawn(torch.rand, 1)
+        return torch.where(chance < config.cold, config.past - known, 0).to(self.device)
 
     def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Tensor]:
         """Logits (B, n, V) of the frames to come, their classes (B, n), and which of them exist."""
@@ -116,7 +119,8 @@ class KeyframeAR:
         known = self._classes(listener[:, :past]) if config.history == "apart" else whole[:, :past]
         known = torch.where(early[:, :past, 0], net.opening, known)
         if batch.step >= 0 and config.hide:
-            known = torch.where((torch.rand(len(known), 1) < config.hide).to(device), net.opening, known)
+            chance = batch.drawn(torch.rand, 1)
+            known = torch.where((chance < config.hide).to(device), net.opening, known)
         heard = slice(config.ahead, config.ahead + past)
         face = batch.speaker.gather(1, at[..., None].expand_as(batch.speaker))
         face = torch.where(early, net.face_mean, face)[:, heard]

@@ -12,6 +12,7 @@ Design, and where it departs from the paper, which drives a talking head by its 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -101,12 +102,13 @@ class CoarseToFine:
 
     # --- training ---------------------------------------------------------------------------------------
 
-    def _layers(self, rows: int, training: bool) -> Tensor:
+    def _layers(self, batch: WindowBatch) -> Tensor:
         """The residual layer that each row learns: evenly spread, with a share more for the first. Drawn on the CPU."""
-        if not training:
-            return (torch.arange(rows) % self.net.residual).to(self.device)
-        layer = torch.randint(self.net.residual, (rows,))
-        return torch.where(torch.rand(rows) < self.config.coarse, 0, layer).to(self.device)
+        if batch.step < 0:
+            return (torch.arange(len(batch.clips)) % self.net.residual).to(self.device)
+        layer = batch.drawn(partial(torch.randint, self.net.residual))
+        chance = batch.drawn(torch.rand)
+        return torch.where(chance < self.config.coarse, 0, layer).to(self.device)
 
     def scored(self, batch: WindowBatch, layer: Tensor) -> Tensor:
         """Cross entropy of the codes of layer[b] in row b, given the true layers before: (B, T, G)."""
@@ -120,7 +122,7 @@ class CoarseToFine:
         return F.cross_entropy(logits.flatten(0, 2), aim.flatten(), reduction="none").view(aim.shape)
 
     def _loss(self, batch: WindowBatch) -> Loss:
-        layer = self._layers(len(batch.valid), batch.step >= 0)
+        layer = self._layers(batch)
         entropy = self.scored(batch, layer).mean(2) * batch.valid
         each = entropy.sum(1) / batch.valid.sum(1).clamp_min(1)
         log = {f"layer{r}": each[layer == r].mean().detach() for r in layer.unique().tolist()}

@@ -306,10 +306,12 @@ def test_short_clips_teach_only_what_exists() -> None:
 
 def test_rows_hide_their_own_share_of_history() -> None:
     torch.manual_seed(0)
-    known = _build(cold=0.5)._known(4000, training=True)
+    empty = torch.zeros(4000, 0)
+    batch = WindowBatch(("",) * 4000, empty, empty, None, None, {}, empty, 0, 0.0)
+    known = _build(cold=0.5)._known(batch)
     assert 0.45 < float((known < 5).float().mean()) < 0.55
     assert set(known.flatten().tolist()) == {0, 1, 2, 3, 4, 5}
-    assert (_build()._known(9, training=False) == 5).all()
+    assert (_build()._known(dataclasses.replace(batch, step=-1)) == 5).all()
 
 
 def test_paper_preset_has_the_released_size() -> None:
