@@ -79,11 +79,17 @@ class Cluster:
 
     def stop(self) -> None:
         """Ends the three by the process numbers that they wrote down themselves."""
-        subprocess.run(["scancel", "--user", str(os.getuid())], env=self._env, capture_output=True)
+        self.ask("scancel", "--user", str(os.getuid()))
         for name in ("slurmd", "slurmctld", "munge"):
             file = self.folder / f"{name}.pid"
             if file.exists():
                 _end(int(file.read_text()))
+
+    def clear(self) -> None:
+        """As it was begun: a test that failed leaves neither jobs nor a node that is out."""
+        self.ask("scancel", "--user", str(os.getuid()))
+        self.ask("scontrol", "update", f"nodename={self.host}", "state=resume")
+        self.wait_for("idle")
 
     def wait_for(self, state: str, seconds: float = 30) -> None:
         until = time.monotonic() + seconds

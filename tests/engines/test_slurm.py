@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,9 +20,10 @@ TABLE = '[slurm]\npartition = "main"\ntime = "0:30:00"\ncpus = 1\nwarn = 5\n'
 
 
 @pytest.fixture
-def lab(bench: Bench, cluster: Cluster) -> Bench:
+def lab(bench: Bench, cluster: Cluster) -> Iterator[Bench]:
     bench.environment.update(cluster.environment)
-    return bench
+    yield bench
+    cluster.clear()
 
 
 def _job(bench: Bench, seed: int) -> str:
