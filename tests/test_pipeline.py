@@ -12,7 +12,8 @@ from dyadbench.api import EMOTION_CHANNELS, BenchmarkConfig, Dyad, DyadbenchErro
 from dyadbench.conform import TinyCorpus
 from dyadbench.host import Host, PluginError
 from dyadbench.leaderboard import make_table
-from dyadbench.pipeline import CellRun, Runtime
+from dyadbench.pipeline import CellRun
+from dyadbench.runtime import Runtime
 from dyadbench.spec import Cell, MethodSpec, Part, make_cell, method_parts
 from dyadbench.split import Split
 

@@ -11,8 +11,9 @@ from dyadbench.api import BenchmarkConfig, Setup
 from dyadbench.conform import TinyCorpus
 from dyadbench.host import Host
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, layers_shown, score_tokenizer
-from dyadbench.pipeline import CellRun, Runtime
+from dyadbench.pipeline import CellRun
 from dyadbench.record import load_record, record_path, save_record
+from dyadbench.runtime import Runtime
 from dyadbench.spec import Cell, MethodSpec, Part, PartSpec, method_parts, resolve_part
 
 from .test_pipeline import ToyDataset

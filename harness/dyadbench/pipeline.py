@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,64 +14,28 @@ import numpy as np
 from dyadbench import provenance
 from dyadbench.api import (
     Dataset,
-    DyadbenchError,
     Evaluation,
     Predictor,
-    Progress,
-    Reaction,
-    Result,
     Setup,
     Suite,
     Tokenizer,
 )
-from dyadbench.conform import measure_lookahead
 from dyadbench.datasets.npy import BadFile, read_npy
 from dyadbench.deadline import limit
 from dyadbench.fitting import fit_component
+from dyadbench.generation import Generation
 from dyadbench.host import Host, PluginError
 from dyadbench.metrics import tokens as token_metrics
-from dyadbench.noise import CellNoise
 from dyadbench.pictures import draw_clips
 from dyadbench.readout import VERSION as READOUT
 from dyadbench.readout import EmotionReadout, kept_readout
-from dyadbench.record import Record, Score, SuiteScores
+from dyadbench.record import Record, SuiteScores
+from dyadbench.results import demand_whole, scores_of
+from dyadbench.runtime import Runtime
 from dyadbench.spec import Cell, Part, key_of
 from dyadbench.split import Split
-from dyadbench.store import MAKER, Busy, Stage, Store, damaged, reserve
+from dyadbench.store import MAKER, Busy, Stage, damaged
 from dyadbench.world import SOLO, World
-
-Report = Callable[[str, int, int], None]  # stage, done, total
-REPEATED = 1e-3  # relative; what parallel sums on a GPU may differ by is far below
-LOOKAHEAD_FRAMES = 250  # of one clip: enough to see the reach of every method without a second full sampling
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """Nobody is watching."""
-
-
-@dataclass(frozen=True)
-class Runtime:
-    """Where and with what a cell runs. Nothing here may change a number."""
-
-    home: Path  # store, generated corpora, feature caches
-    data: dict[str, Path] = field(default_factory=dict)  # dataset name -> folder, for real data
-    device: str = "cpu"
-    threads: int = 1
-    batch: int = 8
-    draw: int = 0  # clips of each cell to draw, where its method has pictures
-    report: Report = _silent
-    world: World = SOLO
-    timeout: float | None = None  # minutes a cell may take
-
-    @property
-    def store(self) -> Store:
-        return Store(self.home / "store")
-
-    def folder_of(self, dataset: str) -> Path:
-        return self.data.get(dataset, self.home / "data" / dataset)
-
-    def progress(self, stage: str) -> Progress:
-        return lambda done, total: self.report(stage, done, total)
 
 
 @dataclass(frozen=True)
@@ -171,144 +134,35 @@ class CellRun:
             if world.share(done):
                 return stage, world.share(facts)
             predictor, fitted = self.fit()
+            sampling = Generation(
+                self.cell, self.host, self.runtime, self.split, self.dataset.space, predictor, lambda: self.readout
+            )
             if world.first:
-                self._demand_repeatable(predictor)
-                arrays = {space: self._array(stage, space) for space in spaces}
+                sampling.demand_repeatable()
+                arrays = {space: sampling.array(stage, space) for space in spaces}
             world.wait()
             if not world.first:
                 arrays = {space: np.load(stage.folder / f"{space}.npy", mmap_mode="r+") for space in spaces}
             progress = world.share(stage.read_json("progress.json") or {"spaces": [], "done": 0, "seconds": 0.0})
             if progress["spaces"] != sorted(spaces):
                 progress = {"spaces": sorted(spaces), "done": 0, "seconds": 0.0}
-            self._sample(stage, predictor, arrays, progress)
+            sampling.fill(stage, arrays, progress)
             if world.first:
-                facts = {**fitted, **self._measure(predictor, progress["seconds"])}
+                facts = {**fitted, **sampling.measure(progress["seconds"])}
                 if progress.get("read_out"):
-                    facts["readout"] = {"version": READOUT, "rmse": dict(self._readout.summary())}
+                    facts["readout"] = {"version": READOUT, "rmse": dict(self.readout.summary())}
                 stage.write_json("facts.json", facts)
                 stage.finish()
             return stage, world.share(facts)
 
-    def _array(self, stage: Stage, space: str) -> np.ndarray:
-        clips = self.split.clips
-        channels = self.dataset.space.dim if space == "motion" else 25
-        shape = (len(clips), self.cell.setting.samples, self.split.frames, channels)
-        path = stage.folder / f"{space}.npy"
-        if path.exists():
-            try:
-                array = np.load(path, mmap_mode="r+", allow_pickle=False)
-                if array.shape == shape and array.dtype == np.float32:
-                    reserve(path)
-                    return array
-            except (ValueError, OSError):
-                pass  # cut short by a kill before its first batch: made anew below
-        stage.write_json("progress.json", None)  # a new array holds nothing yet
-        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-        reserve(path)
-        return array
-
-    def _sample(
-        self, stage: Stage, predictor: Predictor, arrays: dict[str, np.ndarray], progress: dict[str, Any]
-    ) -> None:
-        """Round by round, a batch for each process, so that what is done is one number whoever goes on from it."""
-        world, total, size = self.runtime.world, len(self.split.clips), self.runtime.batch
-        for first in range(progress["done"], total, size * world.size):
-            if world.first:
-                self.runtime.report("generate", first, total)
-            mine = first + world.rank * size
-            if mine < total:
-                self._sample_batch(range(mine, min(mine + size, total)), predictor, arrays, progress)
-            world.wait()
-            progress["done"] = min(first + size * world.size, total)
-            if world.first:
-                stage.write_json("progress.json", progress)
-        if world.first:
-            self.runtime.report("generate", total, total)
-
-    def _sample_batch(
-        self, rows: range, predictor: Predictor, arrays: dict[str, np.ndarray], progress: dict[str, Any]
-    ) -> None:
-        context = self.split.context(rows, predictor.needs, privileged=self._privileged())
-        started = time.perf_counter()
-        with self.host.blame("predictor", self.cell.predictor.name, "sample"):
-            reaction = predictor.sample(context, self.cell.setting.samples, CellNoise(self.cell.seed))
-        progress["seconds"] += time.perf_counter() - started
-        if "emotion" in arrays and reaction.emotion is None and reaction.motion is not None:
-            reaction = dataclasses.replace(reaction, emotion=self._readout(reaction.motion))
-            progress["read_out"] = True
-        for space, array in arrays.items():
-            array[rows.start : rows.stop] = self._checked(reaction, space, rows)
-            array.flush()  # type: ignore[attr-defined]  # a memory map
-
     @cached_property
-    def _readout(self) -> EmotionReadout:
+    def readout(self) -> EmotionReadout:
         """The data set's, the same for every method."""
         return kept_readout(self.runtime.store, self.readout_key, self.split.training())
 
     @property
     def _plugin(self) -> tuple[str, str]:
         return self.host.plugin_of(self.host.get("predictor", self.cell.predictor.name))
-
-    def _privileged(self) -> bool:
-        return self.host.get("predictor", self.cell.predictor.name).calibration
-
-    def _demand_repeatable(self, predictor: Predictor) -> None:
-        """Asks twice for the same reaction. What differs is no function of the cell, and no look-ahead can be measured on it."""
-        context = self.split.context(range(1), predictor.needs, privileged=self._privileged(), frames=LOOKAHEAD_FRAMES)
-        with self.host.blame("predictor", self.cell.predictor.name, "sample"):
-            first, second = (predictor.sample(context, 1, CellNoise(self.cell.seed)) for _ in range(2))
-            for one, two in ((first.motion, second.motion), (first.emotion, second.emotion)):
-                if one is None or two is None:
-                    continue
-                if np.shape(one) == np.shape(two) and np.abs(np.subtract(one, two)).max(initial=0) > REPEATED * (
-                    1 + np.abs(one).max(initial=0)
-                ):
-                    raise PluginError(
-                        f"{self.cell.predictor.name} gave two reactions to the same clip with the same noise, so nobody could "
-                        "repeat its numbers; let it draw from noise.stream(clip, sample) alone"
-                    )
-
-    def _checked(self, reaction: Reaction, space: str, rows: range) -> np.ndarray:
-        """The batch's values, or a sentence that blames the plugin: wrong shape, NaN, nothing at all."""
-        setting, name = self.cell.setting, self.cell.predictor.name
-        with self.host.blame("predictor", name, "sample"):
-            values = getattr(reaction, space)
-            values = None if values is None else np.asarray(values)
-        if values is not None and values.dtype.kind not in "fiub":
-            raise PluginError(f"{name} returned {space} of {values.dtype} where numbers are wanted")
-        if values is None:
-            raise DyadbenchError(
-                f"{name} returns no {space}, which suite {setting.suite!r} of {self.cell.benchmark} scores"
-            )
-        channels = self.dataset.space.dim if space == "motion" else 25
-        frames = max(self.split.clips[row].frames for row in rows)
-        wanted = (len(rows), setting.samples, frames, channels)
-        if tuple(values.shape) != wanted:
-            raise PluginError(
-                f"{name} returned {space} of shape {tuple(values.shape)} where (clips, samples, frames, channels) is {wanted}"
-            )
-        filled = np.zeros((len(rows), setting.samples, self.split.frames, channels), np.float32)
-        for i, row in enumerate(rows):
-            length = self.split.clips[row].frames
-            filled[i, :, :length] = values[i, :, :length]
-            if not np.isfinite(filled[i]).all():
-                raise PluginError(f"{name} returned NaN or infinite {space} for clip {self.split.clips[row].id}")
-        return filled
-
-    def _measure(self, predictor: Predictor, seconds: float) -> dict[str, Any]:
-        """Speed, and the look-ahead as it is rather than as it is declared."""
-        frames = sum(clip.frames for clip in self.split.clips) * self.cell.setting.samples
-        context = self.split.context(range(1), predictor.needs, privileged=self._privileged(), frames=LOOKAHEAD_FRAMES)
-        with self.host.blame("predictor", self.cell.predictor.name, "look-ahead"):
-            lookahead = measure_lookahead(predictor, context, CellNoise(self.cell.seed))
-        return {
-            "generate_seconds": round(seconds, 3),
-            "frames": frames,
-            "realtime_factor": round(frames / self.dataset.space.fps / seconds, 1) if seconds > 0 else None,
-            "lookahead": lookahead,
-            "declared_lookahead": predictor.needs.lookahead,
-            "sees_truth": predictor.needs.truth,
-        }
 
     # --- score ------------------------------------------------------------------------------------------
 
@@ -399,7 +253,7 @@ class CellRun:
                 return SuiteScores.model_validate(found)
             with self.host.blame("suite", name, "score"):
                 results = suite.evaluate(data, self.runtime.progress(f"score {name}"))
-            _demand_whole(name, suite, results, len(self.split.clips))
+            demand_whole(name, suite, results, len(self.split.clips))
             scores = scores_of(versions, results)
             kept.write_json("scores.json", scores.model_dump(mode="json"))
             kept.finish()
@@ -434,36 +288,6 @@ def _reactions(path: Path) -> np.ndarray:
         return read_npy(path, (None, None, None, None), mmap=True)
     except BadFile as error:
         raise damaged(path, error) from None
-
-
-def _demand_whole(name: str, suite: Suite, results: Any, count: int) -> None:
-    """One Result for each column, a number or None, and as many values as there are clips; PluginError otherwise."""
-    for column in suite.columns:
-        result = results.get(column.id)
-        if result is None:
-            raise PluginError(f"suite {name} gave no {column.id}, one of its columns")
-        if result.value is not None and not np.isfinite(result.value):
-            raise PluginError(f"suite {name} gave {result.value} for {column.id}; what is undefined is None")
-        if np.shape(result.per_clip) != (count,) or np.isinf(result.per_clip).any():
-            raise PluginError(
-                f"suite {name} gave {np.shape(result.per_clip)} values of {column.id} for {count} clips, or infinite ones"
-            )
-    if strange := sorted(set(results) - {column.id for column in suite.columns}):
-        raise PluginError(f"suite {name} gave {strange[0]}, which is none of its columns")
-
-
-def scores_of(versions: Mapping[str, int], results: Mapping[str, Result]) -> SuiteScores:
-    """Results as they are written: undefined values are null, never NaN."""
-    return SuiteScores(
-        versions=versions,
-        scores={
-            name: Score(value=result.value, undefined=result.undefined, detail=dict(result.detail))
-            for name, result in results.items()
-        },
-        per_clip={
-            name: [None if np.isnan(v) else float(v) for v in result.per_clip] for name, result in results.items()
-        },
-    )
 
 
 def run_cells(cells: Sequence[Cell], host: Host, runtime: Runtime) -> Iterator[tuple[Cell, Record | Exception]]:

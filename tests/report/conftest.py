@@ -12,12 +12,12 @@ import pytest
 
 from dyadbench.api import Column
 from dyadbench.host import Host
-from dyadbench.pipeline import Runtime
 from dyadbench.record import Record, Score, SuiteScores, record_path, save_record
 from dyadbench.report.excerpts import ClipExcerpt, MethodExcerpt, People, Person
 from dyadbench.report.excerpts import _write as write_excerpt
 from dyadbench.report.faces import DRAWN, pack
 from dyadbench.report.site import Site, build_site
+from dyadbench.runtime import Runtime
 
 CHROMIUM = "/usr/bin/chromium"
 HOSTILE = "<img src=x onerror=alert(1)>"

@@ -20,8 +20,8 @@ from dyadbench.api import Clip, Dyad, DyadbenchError, Result, Track
 from dyadbench.conform import TinyCorpus, check_factory
 from dyadbench.host import Host, PluginError
 from dyadbench.leaderboard import make_table
-from dyadbench.pipeline import _demand_whole
 from dyadbench.record import load_record
+from dyadbench.results import demand_whole
 from dyadbench.split import Split
 
 Command = Callable[..., tuple[int, str, str]]
@@ -314,10 +314,10 @@ def test_a_data_set_that_lies(lie: str, message: str) -> None:
 def test_a_suite_that_lies(change: dict[str, object] | None, message: str) -> None:
     suite = Host().build("suite", "react2024", {})
     results = {column.id: Result(0.5, np.zeros(4)) for column in suite.columns}
-    _demand_whole("s", suite, results, 4)
+    demand_whole("s", suite, results, 4)
     if change is None:
         del results["FRCorr"]
     else:
         results["FRCorr"] = Result(**{"value": 0.5, "per_clip": np.zeros(4), **change})  # type: ignore[arg-type]
     with pytest.raises(PluginError, match=message):
-        _demand_whole("s", suite, results, 4)
+        demand_whole("s", suite, results, 4)

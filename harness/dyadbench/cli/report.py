@@ -20,8 +20,8 @@ def report(
 ) -> None:  # fmt: skip
     """Builds the report: static pages that open from disk, without a server or a network."""
     from dyadbench.host import Host
-    from dyadbench.pipeline import Runtime
     from dyadbench.report.site import build_site
+    from dyadbench.runtime import Runtime
 
     host = Host()
     base = find_root(root)

@@ -86,7 +86,7 @@ def run(
         else:
             typer.echo("\n".join(cell.name for cell in cells))
         return
-    from dyadbench.pipeline import Runtime
+    from dyadbench.runtime import Runtime
 
     if on is Engines.slurm:
         device, threads = "cuda" if wanted.slurm.gpus else device, wanted.slurm.cpus

@@ -99,9 +99,10 @@ def _score_benchmark(
     file: Path, benchmark: str, template: bool, home: Path, data: list[str] | None, settings: list[str], threads: int
 ) -> dict[str, dict[str, float | None]] | None:
     from dyadbench.host import Host
-    from dyadbench.pipeline import Runtime, open_dataset
+    from dyadbench.pipeline import open_dataset
     from dyadbench.predictions import Reordered, faults, read_predictions, refuse, write_template
     from dyadbench.progress import stages
+    from dyadbench.runtime import Runtime
     from dyadbench.spec import PartSpec, parse_settings, resolve_part
     from dyadbench.split import Split
 

@@ -21,8 +21,9 @@ from dyadbench.api import Config, DyadbenchError
 from dyadbench.deadline import limit
 from dyadbench.holder import holder_of
 from dyadbench.host import Host
-from dyadbench.pipeline import CellRun, Runtime, open_dataset
+from dyadbench.pipeline import CellRun, open_dataset
 from dyadbench.record import Record, load_record, record_path, save_record
+from dyadbench.runtime import Runtime
 from dyadbench.spec import Cell
 from dyadbench.store import Stage, Store
 from dyadbench.world import join

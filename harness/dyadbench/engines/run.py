@@ -13,9 +13,10 @@ from dyadbench.engines.job import Order
 from dyadbench.engines.ticket import Engine, Ticket
 from dyadbench.engines.watch import Show, follow
 from dyadbench.host import Host
-from dyadbench.pipeline import CellRun, Runtime, open_dataset
+from dyadbench.pipeline import CellRun, open_dataset
 from dyadbench.progress import QUIET_SECONDS
 from dyadbench.record import Record
+from dyadbench.runtime import Runtime
 from dyadbench.spec import Cell
 
 SHOWN = 20  # lines of a terminal

@@ -20,9 +20,10 @@ from pydantic import ValidationError
 from dyadbench.api import Config, Dataset, DyadbenchError
 from dyadbench.host import Host
 from dyadbench.noise import CellNoise
-from dyadbench.pipeline import CellRun, Runtime, fit_keys, open_dataset
+from dyadbench.pipeline import CellRun, fit_keys, open_dataset
 from dyadbench.record import Record, slug
 from dyadbench.report.faces import FaceMap, face_map, pack
+from dyadbench.runtime import Runtime
 from dyadbench.spec import Cell, Part, PartSpec, resolve_config, resolve_part
 from dyadbench.store import atomic_write
 

@@ -19,13 +19,13 @@ from dyadbench.board_text import command, counted, evidence
 from dyadbench.claims import load_claims
 from dyadbench.host import Host
 from dyadbench.leaderboard import Table, make_tables, records_below
-from dyadbench.pipeline import Runtime
 from dyadbench.record import Record, record_path
 from dyadbench.render import SIMULATED
 from dyadbench.report import figures, pages
 from dyadbench.report.excerpts import Excerpts, gather
 from dyadbench.report.faces import DRAWN, RANGE
 from dyadbench.report.pairs import pairs_view
+from dyadbench.runtime import Runtime
 from dyadbench.store import atomic_write
 
 LIMIT = 3_000_000  # bytes of a page
@@ -230,7 +230,8 @@ def _measured(records: Sequence[Record]) -> list[tuple[str, str]]:
             record.measured.get("validation" if part == "predictor" else "tokenizer_validation", {})
             for record in records
         ]
-        for stage, name in sorted({(stage, name) for one in last for stage in one for name in one[stage]}):
+        found = {(stage, name) for one in last for stage, values in one.items() for name in values}
+        for stage, name in sorted(found):
             text = [f"{one[stage][name]:.3g}" for one in last if name in one.get(stage, {})]
             rows.append((f"last validation of the {part}: {name}" + f" ({stage})" * (stage != part), ", ".join(text)))
     return rows
