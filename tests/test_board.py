@@ -13,8 +13,9 @@ from dyadbench.api import DyadbenchError
 from dyadbench.board import Part, Statement, judge, load_statements, together
 from dyadbench.board_text import claims_page
 from dyadbench.host import Host
-from dyadbench.leaderboard import records_below, write_leaderboards
+from dyadbench.leaderboard import write_leaderboards
 from dyadbench.record import Record, Score, SuiteScores
+from dyadbench.selection import records_below
 from dyadbench.spec import read_matrix
 
 ROOT = Path(__file__).parents[1]

@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.claims import load_claims
-from dyadbench.leaderboard import Sanity, check_sanity, compare, make_table, records_below, write_leaderboards
+from dyadbench.comparison import compare
+from dyadbench.leaderboard import Sanity, check_sanity, make_table, write_leaderboards
 from dyadbench.record import Record, Score, SuiteScores, load_record, record_path, save_record
 from dyadbench.render import csv_text, escape, markdown_page
+from dyadbench.selection import records_below
 from dyadbench.stats import bootstrap, interval, losses, overall, ranks
 
 ROOT = Path(__file__).parents[1]

@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import BenchmarkConfig, Column, Config
-from dyadbench.leaderboard import compare, records_below, write_leaderboards
+from dyadbench.comparison import compare
+from dyadbench.leaderboard import write_leaderboards
 from dyadbench.memory import PeakMemory
 from dyadbench.record import Record, Score, SuiteScores, record_path, save_record
+from dyadbench.selection import records_below
 
 PER_SESSION = 6  # clips
 

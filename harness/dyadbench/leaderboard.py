@@ -12,8 +12,9 @@ import numpy as np
 from dyadbench.api import Column, Config, DyadbenchError
 from dyadbench.board import Judged, judge, load_statements
 from dyadbench.claims import Claim, load_claims
-from dyadbench.record import Record, load_record, slug
-from dyadbench.stats import bootstrap, interval, losses, overall, paired
+from dyadbench.record import Record
+from dyadbench.selection import by_benchmark, by_method, configured, method_values, odd_ones_out
+from dyadbench.stats import bootstrap, interval, losses, overall
 
 Suites = Mapping[str, Sequence[Column]]
 
@@ -86,112 +87,6 @@ class Outcome:
     board: tuple[Judged, ...] = ()
 
 
-class Difference(Config):
-    column: str
-    a: float | None
-    b: float | None
-    difference: float | None
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-
-
-class Comparison(Config):
-    benchmark: str
-    a: str
-    b: str
-    clips: int
-    sessions: int
-    differences: tuple[Difference, ...]
-    extremes: Mapping[str, tuple[tuple[str, float], ...]]  # column -> (clip, difference) where they differ most
-
-
-# --- records --------------------------------------------------------------------------------------------
-
-
-def records_below(leaderboards: Path, benchmark: str | None = None) -> list[Record]:
-    """All committed records, in an order that does not depend on the file system."""
-    folder = leaderboards / "records"
-    if benchmark is not None:
-        folder /= slug(benchmark)  # where they are written; the others need not be read
-    found = [load_record(path) for path in sorted(folder.rglob("*.json"))]
-    kept = [record for record in found if benchmark is None or record.benchmark == benchmark]
-    return sorted(kept, key=lambda r: (r.benchmark, r.method, r.seed))
-
-
-def _by_benchmark(leaderboards: Path) -> Iterator[tuple[str, list[Record]]]:
-    """The records of one benchmark after another, so that no more than one's are held; DyadbenchError for a stray one."""
-    folder = leaderboards / "records"
-    loose = next(iter(sorted(folder.glob("*.json"))), None)
-    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
-        records = [load_record(path) for path in sorted(place.rglob("*.json"))]
-        names = {record.benchmark for record in records}
-        loose = loose or (place if {slug(name) for name in names} - {place.name} else None)
-        for name in sorted(names):
-            of = (record for record in records if record.benchmark == name)
-            yield name, sorted(of, key=lambda r: (r.method, r.seed))
-    if loose is not None:
-        raise DyadbenchError(
-            f"{loose} holds a record of another benchmark; it belongs into {folder}/BENCHMARK/METHOD/seedN.json"
-        )
-
-
-def _by_method(records: Sequence[Record]) -> dict[str, list[Record]]:
-    groups: dict[str, list[Record]] = {}
-    for record in records:
-        groups.setdefault(record.method, []).append(record)
-    return groups
-
-
-def _configured(records: Sequence[Record]) -> list[str]:
-    """The suites of a benchmark as any of its records was run, the ranking one first."""
-    settings = [record.benchmark_config for record in records]
-    main = dict.fromkeys(setting["suite"] for setting in settings)
-    return list(main | dict.fromkeys(suite for setting in settings for suite in setting["also"]))
-
-
-def _odd_ones_out(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> tuple[list[Record], list[str]]:
-    """Records that can stand in one table, and a sentence for each that cannot."""
-    usable, notes = [], []
-    digests: dict[tuple[str, tuple[str, ...]], int] = {}
-    for record in records:
-        key = (record.dataset["digest"], tuple(record.clips))
-        digests[key] = digests.get(key, 0) + 1
-    usual = max(digests, key=lambda key: (digests[key], key))
-    versions = {column.id: column.version for column in columns}
-    for record in records:
-        name = f"{record.method}, seed {record.seed}"
-        if (record.dataset["digest"], tuple(record.clips)) != usual:
-            notes.append(
-                f"{name} was measured on other data (digest {record.dataset['digest'][:12]}) and is left out; run it again"
-            )
-        elif suite not in record.suites:
-            if suite in _configured([record]):  # else it was measured before the benchmark had the suite
-                notes.append(f"{name} has no scores of suite {suite}; run it again")
-        elif dict(record.suites[suite].versions) != versions:
-            notes.append(f"{name} was scored by other versions of {suite} and is left out; run it again to re-score it")
-        else:
-            usable.append(record)
-    return usable, notes
-
-
-def usable_records(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> dict[str, list[Record]]:
-    """Method -> its records, of those that can stand in one table."""
-    return _by_method(_odd_ones_out(records, suite, columns)[0] if records else [])
-
-
-# --- tables ---------------------------------------------------------------------------------------------
-
-
-def method_values(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> np.ndarray:
-    """(S, N, C) per-clip values, NaN where undefined."""
-    per_seed = [
-        [[np.nan if v is None else v for v in record.suites[suite].per_clip[column.id]] for column in columns]
-        for record in records
-    ]
-    return np.array(per_seed, np.float64).transpose(0, 2, 1)
-
-
 def _reason(records: Sequence[Record], suite: str, columns: Sequence[Column], setting: Mapping[str, Any]) -> str:
     """Why a method is not ranked; empty if it is."""
     if records[0].calibration:
@@ -243,8 +138,8 @@ def _readout_notes(rows: Sequence[Row]) -> list[str]:
 
 def make_table(records: Sequence[Record], suite: str, columns: Sequence[Column], claims: Sequence[Claim] = ()) -> Table:
     """The table of one benchmark (all `records` are its) under one suite."""
-    usable, notes = _odd_ones_out(records, suite, columns)
-    groups = _by_method(usable)
+    usable, notes = odd_ones_out(records, suite, columns)
+    groups = by_method(usable)
     first = (usable or list(records))[0]
     setting = first.benchmark_config
     rows: list[Row] = []
@@ -361,7 +256,7 @@ def make_tables(
     groups: dict[str, list[Record]] = {}
     for record in records or ():
         groups.setdefault(record.benchmark, []).append(record)
-    return _tables_of(_by_benchmark(leaderboards) if records is None else groups.items(), leaderboards, suites)
+    return _tables_of(by_benchmark(leaderboards) if records is None else groups.items(), leaderboards, suites)
 
 
 def _tables_of(
@@ -372,7 +267,7 @@ def _tables_of(
     for benchmark, mine in groups:
         if len({record.dataset["simulated"] for record in mine}) > 1:
             raise DyadbenchError(f"{benchmark} has records on simulated and on real data; they cannot share a table")
-        for suite in _configured(mine):
+        for suite in configured(mine):
             if suite not in suites:
                 violations.append(f"{benchmark}: suite {suite!r} is not installed")
                 continue
@@ -399,7 +294,7 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
     tokenized: list[Record] = []  # less all else, so that one benchmark's records are held at a time
 
     def groups() -> Iterator[tuple[str, list[Record]]]:
-        for benchmark, records in _by_benchmark(leaderboards):
+        for benchmark, records in by_benchmark(leaderboards):
             judged.extend(record for record in records if (benchmark, record.method) in wanted)
             tokenized.extend(
                 record.model_copy(update={"suites": {"tokens": record.suites["tokens"]}})
@@ -423,35 +318,3 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
         if not check:
             path.unlink()
     return Outcome(tuple(tables), tuple(violations), tuple(drift), tuple(board))
-
-
-# --- two methods ----------------------------------------------------------------------------------------
-
-
-def compare(
-    records: Sequence[Record], a: str, b: str, suite: str, columns: Sequence[Column], extremes: int = 5
-) -> Comparison:
-    """Paired differences a - b on the same clips and draws; DyadbenchError names the methods there are."""
-    groups = usable_records(records, suite, columns)
-    for name in (a, b):
-        if name not in groups:
-            raise DyadbenchError(f"there is no record of {name!r} here; there are: {', '.join(groups) or 'none'}")
-    values = [method_values(groups[name], suite, columns) for name in (a, b)]
-    first = groups[a][0]
-    boot = bootstrap(values, first.sessions)
-    differences, most = [], {}
-    for j, column in enumerate(columns):
-        found = paired(boot, 0, 1, j)
-        both = [None if np.isnan(p) else float(p) for p in boot.point[:, j]]
-        differences.append(
-            Difference(column=column.id, a=both[0], b=both[1], difference=found.difference if found else None,
-                       low=found.low if found else None, high=found.high if found else None, p=found.p if found else None)
-        )  # fmt: skip
-        if column.ranked:
-            per_clip = np.nanmean(values[0][:, :, j], 0) - np.nanmean(values[1][:, :, j], 0)
-            order = [i for i in np.argsort(-np.abs(np.nan_to_num(per_clip)), kind="stable") if np.isfinite(per_clip[i])]
-            most[column.id] = tuple((first.clips[i], float(per_clip[i])) for i in order[:extremes])
-    return Comparison(
-        benchmark=first.benchmark, a=a, b=b, clips=len(first.clips), sessions=len(set(first.sessions)),
-        differences=tuple(differences), extremes=most,
-    )  # fmt: skip

@@ -14,7 +14,8 @@ from typing import Any
 
 from dyadbench.board import Judged
 from dyadbench.claims import Claim
-from dyadbench.leaderboard import Cell, Comparison, Row, Table
+from dyadbench.comparison import Comparison
+from dyadbench.leaderboard import Cell, Row, Table
 from dyadbench.record import Record, slug
 
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.host import Host
-from dyadbench.leaderboard import records_below
 from dyadbench.pipeline import run_cells
 from dyadbench.record import record_path, save_record
 from dyadbench.report.excerpts import gather
 from dyadbench.report.faces import unpack
 from dyadbench.runtime import Runtime
+from dyadbench.selection import records_below
 from dyadbench.spec import Matrix, MethodSpec, cells_of
 
 

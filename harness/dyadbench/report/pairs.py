@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import Column
-from dyadbench.leaderboard import method_values, usable_records
 from dyadbench.record import Record
+from dyadbench.selection import method_values, usable_records
 from dyadbench.stats import DRAWS, bootstrap
 
 EXTREMES = 3  # clips a column

@@ -18,7 +18,7 @@ from dyadbench.board import MEANING, Judged, judge, load_statements
 from dyadbench.board_text import command, counted, evidence
 from dyadbench.claims import load_claims
 from dyadbench.host import Host
-from dyadbench.leaderboard import Table, make_tables, records_below
+from dyadbench.leaderboard import Table, make_tables
 from dyadbench.record import Record, record_path
 from dyadbench.render import SIMULATED
 from dyadbench.report import figures, pages
@@ -26,6 +26,7 @@ from dyadbench.report.excerpts import Excerpts, gather
 from dyadbench.report.faces import DRAWN, RANGE
 from dyadbench.report.pairs import pairs_view
 from dyadbench.runtime import Runtime
+from dyadbench.selection import records_below
 from dyadbench.store import atomic_write
 
 LIMIT = 3_000_000  # bytes of a page
