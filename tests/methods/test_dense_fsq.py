@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -365,15 +363,3 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
 
     with pytest.raises(DyadbenchError, match="one token a frame"):
         _build(Coarse())
-
-
-def test_registering_imports_no_torch() -> None:
-    code = (
-        "import sys, dyadbench_dense_fsq.plugin as p; "
-        "names = [e.name for h in (p.dyadbench_tokenizers, p.dyadbench_predictors, p.dyadbench_methods) for e in h()]; "
-        "[e.config(**v) for h in (p.dyadbench_tokenizers, p.dyadbench_predictors) for e in h() for v in e.presets.values()]; "
-        "print(*names, 'torch' in sys.modules)"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert found[-1] == "False"
-    assert {"frame-fsq", "frame-vq", "frame-lfq", "crossmodal-ar", "dense-fsq"} <= set(found)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import subprocess
-import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -334,14 +332,3 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
 
     with pytest.raises(DyadbenchError, match="take window-vq"):
         _build(Fine())
-
-
-def test_registering_imports_no_torch() -> None:
-    code = (
-        "import sys, dyadbench_l2l.plugin as p; "
-        "names = [e.name for h in (p.dyadbench_tokenizers, p.dyadbench_predictors, p.dyadbench_methods) for e in h()]; "
-        "[e.config(**v) for h in (p.dyadbench_tokenizers, p.dyadbench_predictors) for e in h() for v in e.presets.values()]; "
-        "print(*names, 'torch' in sys.modules)"
-    )
-    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-    assert found == ["window-vq", "patch-ar", "learning2listen", "False"]
