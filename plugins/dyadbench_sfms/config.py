@@ -128,7 +128,7 @@ PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "small": {
         "ahead": 1, "dim": 64, "heads": 4, "layers": 1, "hidden": 192, "dropout": 0.0, "gate_gain": 10.0, "hide": 0.2,
-        "batch": 48, "steps": 1000, "lr": 3e-3, "warmup": 20, "validate_every": 0,
+        "temperature": 0.7, "batch": 48, "steps": 1000, "lr": 3e-3, "warmup": 20, "validate_every": 0,
     },
     "smoke": {
         "ahead": 1, "dim": 16, "heads": 2, "layers": 1, "hidden": 32, "dropout": 0.0, "batch": 4, "steps": 12, "lr": 3e-3,
