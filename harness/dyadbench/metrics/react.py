@@ -84,8 +84,11 @@ def _runs(x: Any) -> Any:
 
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
-def _standard(x: Any) -> Any:
-    """(T, C) -> (C, T) float32, centred and of unit deviation, so that any magnitude fits; a constant gives 0."""
+def standard(x: Any) -> Any:
+    """(T, C) -> (C, T) float32, centred and of unit deviation, so that any magnitude fits; a constant gives 0.
+
+    A speaker's can be computed once for many predictions.
+    """
     frames, channels = x.shape
     mean, square = np.zeros(channels), np.zeros(channels)
     for t in range(frames):
@@ -222,15 +225,15 @@ def lag_undefined(pred: Any, speaker: Any) -> Any:
 
 
 def lag_correlations(
-    pred: np.ndarray, speaker: np.ndarray, undefined: np.ndarray | None = None
+    pred: np.ndarray, speaker: np.ndarray, heard: np.ndarray | None = None, undefined: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(99, C) correlations, NaN where undefined, and how far each may be off. Inputs (T, C)."""
+    """(99, C) correlations, NaN where undefined, and how far each may be off. Inputs (T, C); heard: standard(speaker)."""
     if undefined is None:
         undefined = lag_undefined(pred, speaker)
     out = np.full(undefined.shape, np.nan)
     doubt = np.zeros(undefined.shape)
     if len(pred) >= LAG + 4:
-        _lagged(_standard(pred), _standard(speaker), out, doubt)
+        _lagged(standard(pred), standard(speaker) if heard is None else heard, out, doubt)
     else:
         for lag in range(1 - len(pred), len(pred)):
             if abs(lag) <= LAG:
@@ -276,10 +279,10 @@ def _close(curve: np.ndarray, doubt: np.ndarray) -> np.ndarray:
 OFFICIAL = 5e-7  # that the official mean, of float32 values in float32, may be off
 
 
-def official_offset(pred: np.ndarray, speaker: np.ndarray) -> int:
+def official_offset(pred: np.ndarray, speaker: np.ndarray, heard: np.ndarray | None = None) -> int:
     """|lag| of the official TLCC for one prediction: first maximum of the float32 channel mean, a NaN counting as it.
 
-    One channel that is constant in some window decides alone, so no correlation is computed then.
+    One channel that is constant in some window decides alone, so no correlation is computed then. heard: standard(speaker).
     """
     x, y = (np.ascontiguousarray(v, np.float32) for v in (pred, speaker))
     undefined = lag_undefined(x, y)
@@ -287,7 +290,7 @@ def official_offset(pred: np.ndarray, speaker: np.ndarray) -> int:
     if broken is not None or undefined.any():
         bad = undefined.any(1) if broken is None else undefined.any(1) | broken
         return abs(LAG - int(bad.argmax()))
-    _, mean, doubt = _mean_curve(*lag_correlations(x, y, undefined))
+    _, mean, doubt = _mean_curve(*lag_correlations(x, y, heard, undefined))
     places = _close(mean, doubt + OFFICIAL)
     if len(places) > 1:
         places = places[_close(np.array([_finer(x, y, place - LAG) for place in places]), np.array(OFFICIAL))]
@@ -306,12 +309,13 @@ def _official_mean(x: np.ndarray, y: np.ndarray, lag: int) -> float:
     return float(torch.mean(torch.Tensor([np.corrcoef(x[:, c], y[:, c])[0, 1] for c in range(x.shape[1])])))
 
 
-def best_lag(pred: np.ndarray, speaker: np.ndarray) -> float:
+def best_lag(pred: np.ndarray, speaker: np.ndarray, heard: np.ndarray | None = None) -> float:
     """|lag| of the strongest mean correlation over the channels that have one; NaN where no channel does.
 
-    A channel counts if it is defined at every lag, so that lags are compared over the same channels.
+    A channel counts if it is defined at every lag, so that lags are compared over the same channels. heard:
+    standard(speaker).
     """
-    whole, mean, doubt = _mean_curve(*lag_correlations(pred, speaker))
+    whole, mean, doubt = _mean_curve(*lag_correlations(pred, speaker, heard))
     if not whole.any():
         return float("nan")
 

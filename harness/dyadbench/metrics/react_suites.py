@@ -216,10 +216,9 @@ class ReactSuite:
         def work(n: int) -> ClipScores:
             pred, speaker = read(n), np.asarray(data.speaker_emotion[n])[: data.lengths[n]]
             refs = [references.listener(j) for j in references.of(n)]
-            first = distinct(pred)
-            lags = np.array([react.best_lag(pred[k], speaker) if first[k] == k else 0.0 for k in range(len(pred))])[
-                first
-            ]
+            first, heard = distinct(pred), react.standard(speaker)
+            own = [react.best_lag(pred[k], speaker, heard) if first[k] == k else 0.0 for k in range(len(pred))]
+            lags = np.array(own)[first]
             diversity, variance = react.moments(pred)
             return {
                 "FRCorr": corrected_frcorr(pred, refs),
