@@ -14,6 +14,7 @@ from typing import Any
 
 BENCHMARK = "simdyad-clear-l2l"
 CLIPS, BATCH = 16, 2
+PATIENCE = 900  # seconds before a test that hangs is a failure; machines may be loaded
 PLUGIN = '''
 import os, time
 from dyadbench.api import Config, Entry, Needs, Reaction
@@ -114,7 +115,7 @@ class Bench:
 
     def run(self, *words: Any, code: int = 0, **how: Any) -> str:
         process = self.start(*words, **how)
-        out, err = process.communicate(timeout=300)
+        out, err = process.communicate(timeout=PATIENCE)
         assert process.returncode == code, f"{words}\n{out}\n{err}"
         return out + err
 
@@ -134,7 +135,7 @@ class Bench:
         return [json.loads(path.read_text()) for path in (self.folder / "home" / "store" / "submit").rglob("job.json")]
 
 
-def until(true: Callable[[], Any], what: str, seconds: float = 120) -> Any:
+def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """Waits for it; fails with `what` if it never comes."""
     end = time.monotonic() + seconds
     while not (found := true()):

@@ -29,6 +29,7 @@ ReturnToService=2
 SlurmdParameters=config_overrides
 SlurmctldPort={ports[0]}
 SlurmdPort={ports[1]}
+FirstJobId={first}
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 SlurmdSpoolDir={folder}/spool
@@ -67,8 +68,13 @@ class Cluster:
         ports = [found.getsockname()[1] for found in sockets]
         for found in sockets:
             found.close()
+        first = 1 + secrets.randbelow(
+            9000
+        )  # a job's number is the port at which its tasks meet: not every cluster's 15001
         user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
-        (folder / "slurm.conf").write_text(CONF.format(host=self.host, user=user, folder=folder, ports=ports))
+        (folder / "slurm.conf").write_text(
+            CONF.format(host=self.host, user=user, folder=folder, ports=ports, first=first)
+        )
 
     def start(self) -> None:
         munge = [f"--{name}={self.folder}/munge.{name.split('-')[0]}" for name in ("socket", "key-file", "log-file", "pid-file", "seed-file")]  # fmt: skip
@@ -91,7 +97,7 @@ class Cluster:
         self.ask("scontrol", "update", f"nodename={self.host}", "state=resume")
         self.wait_for("idle")
 
-    def wait_for(self, state: str, seconds: float = 30) -> None:
+    def wait_for(self, state: str, seconds: float = 120) -> None:
         until = time.monotonic() + seconds
         while (now := self.ask("sinfo", "--noheader", "--format", "%T").strip()) != state:
             if time.monotonic() > until:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from engine_bench import BATCH, CLIPS, Bench, until
+from engine_bench import BATCH, CLIPS, PATIENCE, Bench, until
 
 from dyadbench.api import DyadbenchError
 from dyadbench.engines.local import Local, slots_of
@@ -33,7 +33,7 @@ def test_two_runs_on_one_store_do_every_cell_once(bench: Bench, inline: Bench, w
     matrix = bench.matrix(2)
     runs = [bench.start(matrix, *words, pace=0.1) for _ in range(2)]
     for run in runs:
-        out, err = run.communicate(timeout=300)
+        out, err = run.communicate(timeout=PATIENCE)
         assert run.returncode == 0, out + err
         assert "2 of 2 cells recorded" in out
     assert _once(bench, 2)
@@ -58,7 +58,7 @@ def test_a_killed_job_is_sent_again_and_a_killed_run_finds_its_jobs(bench: Bench
     victim = bench.pids(1)[-1]
     os.kill(victim, signal.SIGKILL)
     bench.gate.unlink()
-    out, err = run.communicate(timeout=300)
+    out, err = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, out + err
     assert bench.scores() == inline.scores()
     assert before - {job["holder"]["pid"] for job in bench.jobs()} == {victim}, "only the killed one was sent again"

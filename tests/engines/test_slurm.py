@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from engine_bench import BATCH, CLIPS, Bench, until
+from engine_bench import BATCH, CLIPS, PATIENCE, Bench, until
 from slurm_cluster import Cluster
 
 from dyadbench.api import DyadbenchError
@@ -51,7 +51,7 @@ def _goes_on(lab: Bench, cluster: Cluster, seed: int, job: str, before: set[int]
         time.sleep(1)
         return False
 
-    until(going, f"seed {seed} goes on", seconds=240)
+    until(going, f"seed {seed} goes on")
 
 
 def test_dry_run_prints_the_batch_script(lab: Bench) -> None:
@@ -93,7 +93,7 @@ def test_cancelled_killed_requeued_and_the_node_down(lab: Bench, inline: Bench, 
             _goes_on(lab, cluster, seed, job, again)
     lab.gate.unlink()
 
-    out, err = run.communicate(timeout=300)
+    out, err = run.communicate(timeout=PATIENCE)
     assert run.returncode == 0, out + err
     assert "CANCELLED" in err
     assert lab.scores() == inline.scores()
