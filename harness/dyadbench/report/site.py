@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dyadbench.api import Column, DyadbenchError
-from dyadbench.board import MEANING, Judged, judge, load_statements
+from dyadbench.board import MEANING, Judged, Statement, judge, load_statements
 from dyadbench.board_text import command, counted, evidence
 from dyadbench.claims import load_claims
 from dyadbench.host import Host
@@ -26,7 +26,7 @@ from dyadbench.report.excerpts import Excerpts, gather
 from dyadbench.report.faces import DRAWN, RANGE
 from dyadbench.report.pairs import pairs_view
 from dyadbench.runtime import Runtime
-from dyadbench.selection import records_below
+from dyadbench.selection import by_benchmark
 from dyadbench.store import atomic_write
 
 LIMIT = 3_000_000  # bytes of a page
@@ -35,43 +35,19 @@ Suites = Mapping[str, Sequence[Column]]
 
 @dataclass
 class Site:
-    """Everything the pages are made of."""
+    """Everything the pages are made of, gathered with one benchmark's records in memory at a time."""
 
     leaderboards: Path
     suites: Suites
     runtime: Runtime
     host: Host
     make_excerpts: bool = True
-    missing: list[str] = field(default_factory=list)  # sentences for the terminal
-
-    @cached_property
-    def records(self) -> list[Record]:
-        return records_below(self.leaderboards)
-
-    @cached_property
-    def tables(self) -> list[Table]:
-        return make_tables(self.leaderboards, self.suites, self.records)[0]
-
-    @cached_property
-    def benchmarks(self) -> dict[str, dict[str, list[Record]]]:
-        """Benchmark -> method -> its seeds."""
-        found: dict[str, dict[str, list[Record]]] = {}
-        for record in self.records:
-            found.setdefault(record.benchmark, {}).setdefault(record.method, []).append(record)
-        return found
-
-    @cached_property
-    def excerpts(self) -> dict[str, Excerpts]:
-        return {
-            name: gather(
-                [r for group in methods.values() for r in group], self.leaderboards, self.runtime, self.host,
-                make=self.make_excerpts,
-            )
-            for name, methods in self.benchmarks.items()
-        }  # fmt: skip
-
-    def tables_of(self, benchmark: str) -> list[Table]:
-        return [table for table in self.tables if table.benchmark == benchmark]
+    excerpts: dict[str, Excerpts] = field(default_factory=dict)  # by benchmark
+    links: dict[str, Path] = field(default_factory=dict)  # the name of every record on the site -> where it lies
+    judged: list[Record] = field(default_factory=list)  # records that a checked claim is about
+    cards: list[dict[str, Any]] = field(default_factory=list)  # of the index
+    pairs: list[dict[str, Any]] = field(default_factory=list)  # of the comparison
+    sections: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by method
 
     # --- templates --------------------------------------------------------------------------------------
 
@@ -93,12 +69,17 @@ class Site:
 
     def pages(self) -> dict[str, str]:
         """File name -> HTML."""
-        made = {"index.html": self._index()}
-        for benchmark in self.benchmarks:
-            made[pages.page_name("", benchmark)] = self._benchmark(benchmark)
-        for method in sorted({record.method for record in self.records}):
-            made[pages.page_name("method", method)] = self._method(method)
-        made["compare.html"] = self._compare()
+        made = {}
+        for benchmark, records in by_benchmark(self.leaderboards):
+            made[pages.page_name("", benchmark)] = self._benchmark(benchmark, records)
+        for found in (self.cards, self.pairs, *self.sections.values()):
+            found.sort(key=lambda view: str(view["benchmark"]))
+        made["index.html"] = self.render("index.html", cards=self.cards)
+        for method, sections in self.sections.items():
+            made[pages.page_name("method", method)] = self.render(
+                "method.html", method=method, sections=sections, claims=self._claims_of(method)
+            )
+        made["compare.html"] = self.render("compare.html", views=self.pairs)
         made["claims.html"] = self._board()
         made["published.html"] = self.render("published.html", sources=pages.sources_view(self._claims))
         return made
@@ -107,29 +88,39 @@ class Site:
     def _claims(self) -> list[Any]:
         return load_claims(self.leaderboards / "claims")
 
-    def _index(self) -> str:
-        cards = []
-        for table in self.tables:
-            if not table.main:
-                continue
-            view = pages.table_view(table, self.benchmarks[table.benchmark])
-            cards.append({
-                "benchmark": table.benchmark, "page": pages.page_name("", table.benchmark), "suite": table.suite,
-                "track": table.setting["track"], "data": "simulated" if table.simulated else "real",
-                "clips": table.clips, "sessions": table.sessions, "rows": view["rows"], "samples": table.setting["samples"],
-            })  # fmt: skip
-        return self.render("index.html", cards=cards)
+    @cached_property
+    def _statements(self) -> list[Statement]:
+        return load_statements(self.leaderboards / "claims" / "checked")
 
-    def _benchmark(self, benchmark: str) -> str:
-        tables, records = self.tables_of(benchmark), self.benchmarks[benchmark]
-        main = next(table for table in tables if table.main)
+    def _benchmark(self, benchmark: str, records: Sequence[Record]) -> str:
+        """Its page; what other pages need of its records is kept."""
+        methods: dict[str, list[Record]] = {}
+        for record in records:
+            methods.setdefault(record.method, []).append(record)
+            self.links[pages.record_link(record)] = record_path(self.leaderboards, record)
+        wanted = {method for s in self._statements for p in s.part if p.benchmark == benchmark for method, _ in p.sides}
+        self.judged += [record for record in records if record.method in wanted]
+        self.excerpts[benchmark] = gather(records, self.leaderboards, self.runtime, self.host, make=self.make_excerpts)
+        tables = make_tables(self.leaderboards, self.suites, records)[0]
+        views = [pages.table_view(table, methods) for table in tables]
+        main, view = next((table, view) for table, view in zip(tables, views, strict=True) if table.main)
+        self._card(main, view)
+        for method, mine in sorted(methods.items()):
+            self._section(main, view, method, mine)
+        self._pair(main, records)
         return self.render(
-            "benchmark.html", table=main, page=pages.page_name("", benchmark),
-            views=[pages.table_view(table, records) for table in tables],
-            figures=figures.benchmark_figures(main, records), player=self._player(benchmark),
+            "benchmark.html", table=main, page=pages.page_name("", benchmark), views=views,
+            figures=figures.benchmark_figures(main, methods), player=self._player(benchmark, tables[0]),
         )  # fmt: skip
 
-    def _player(self, benchmark: str) -> dict[str, Any]:
+    def _card(self, table: Table, view: dict[str, Any]) -> None:
+        self.cards.append({
+            "benchmark": table.benchmark, "page": pages.page_name("", table.benchmark), "suite": table.suite,
+            "track": table.setting["track"], "data": "simulated" if table.simulated else "real",
+            "clips": table.clips, "sessions": table.sessions, "rows": view["rows"], "samples": table.setting["samples"],
+        })  # fmt: skip
+
+    def _player(self, benchmark: str, table: Table) -> dict[str, Any]:
         """What the face player plays, and sentences for what it cannot."""
         found = self.excerpts[benchmark]
         view: dict[str, Any] = {"missing": found.missing, "data": None}
@@ -139,37 +130,30 @@ class Site:
                 "methods": {name: dict(kept.reactions) for name, kept in found.methods.items()},
                 "static": [name for name, kept in found.methods.items() if kept.static],
                 "ranked": [
-                    row.method for row in self.tables_of(benchmark)[0].rows if row.method in found.methods
+                    row.method for row in table.rows if row.method in found.methods
                 ],
             }  # fmt: skip
         return view
 
-    def _method(self, method: str) -> str:
-        sections = []
-        for benchmark, methods in self.benchmarks.items():
-            if method not in methods:
-                continue
-            records, tables = methods[method], self.tables_of(benchmark)
-            main = next(table for table in tables if table.main)
-            row = next((row for row in main.rows if row.method == method), None)
-            if row is None:
-                continue
-            view = pages.table_view(main, {method: records})
-            excerpt = self.excerpts[benchmark].methods.get(method)
-            shown = [c for c in main.columns if c["ranked"]]
-            sections.append({
-                "benchmark": benchmark, "page": pages.page_name("", benchmark), "simulated": main.simulated,
-                "row": next(r for r in view["rows"] if r["method"] == method), "columns": view["columns"],
-                "config": pages.config_view(records[0]), "record": records[0],
-                "facts": _measured(records), "curves": figures.curves(excerpt),
-                "codebooks": figures.codebooks({method: records}), "groups": figures.group_errors(records),
-                "spread": [f for c in shown if (f := figures.distribution(records, main.suite, c)) is not None],
-            })  # fmt: skip
-        return self.render("method.html", method=method, sections=sections, claims=self._claims_of(method))
+    def _section(self, main: Table, view: dict[str, Any], method: str, records: Sequence[Record]) -> None:
+        """A method's part in one benchmark, for its page."""
+        sections = self.sections.setdefault(method, [])
+        row = next((row for row in view["rows"] if row["method"] == method), None)
+        if row is None:
+            return
+        shown = [c for c in main.columns if c["ranked"]]
+        sections.append({
+            "benchmark": main.benchmark, "page": pages.page_name("", main.benchmark), "simulated": main.simulated,
+            "row": row, "columns": view["columns"], "config": pages.config_view(records[0]),
+            "plugin": records[0].plugin, "entry_version": records[0].entry_version,
+            "facts": _measured(records), "curves": figures.curves(self.excerpts[main.benchmark].methods.get(method)),
+            "codebooks": figures.codebooks({method: records}), "groups": figures.group_errors(records),
+            "spread": [f for c in shown if (f := figures.distribution(records, main.suite, c)) is not None],
+        })  # fmt: skip
 
     @cached_property
     def board(self) -> list[Judged]:
-        return judge(load_statements(self.leaderboards / "claims" / "checked"), self.records)
+        return judge(self._statements, self.judged)
 
     def _claims_of(self, method: str) -> list[dict[str, str]]:
         return [
@@ -179,14 +163,13 @@ class Site:
         ]
 
     def _board(self) -> str:
-        known = {record.method for record in self.records}
         rows = [
             {
                 "said": one.statement, "verdict": one.verdict, "command": command(one),
                 "findings": [
                     {
                         "text": f.text, "verdict": f.verdict, "evidence": evidence(f),
-                        "methods": [(name, pages.page_name("method", name)) for name in f.methods if name in known],
+                        "methods": [(name, pages.page_name("method", name)) for name in f.methods if name in self.sections],
                     }
                     for f in one.findings
                 ],
@@ -199,17 +182,12 @@ class Site:
             "claims.html", claims=claims, corrections=corrections, counted=counted(self.board), meaning=MEANING
         )
 
-    def _compare(self) -> str:
-        views = []
-        for table in self.tables:
-            if table.main:
-                records = [r for group in self.benchmarks[table.benchmark].values() for r in group]
-                view = pairs_view(records, table.suite, self.suites[table.suite])
-                if view is not None:
-                    view["pages"] = [pages.page_name("method", name) for name in view["methods"]]
-                    view["order"] = [row.method for row in table.rows]
-                    views.append(view)
-        return self.render("compare.html", views=views)
+    def _pair(self, table: Table, records: Sequence[Record]) -> None:
+        view = pairs_view(records, table.suite, self.suites[table.suite])
+        if view is not None:
+            view["pages"] = [pages.page_name("method", name) for name in view["methods"]]
+            view["order"] = [row.method for row in table.rows]
+            self.pairs.append(view)
 
 
 def _measured(records: Sequence[Record]) -> list[tuple[str, str]]:
@@ -242,6 +220,11 @@ def asset(name: str) -> str:
     return files("dyadbench.report").joinpath("templates", name).read_text(encoding="utf-8")
 
 
+def _write(path: Path, data: bytes) -> None:
+    if not path.exists() or path.read_bytes() != data:
+        atomic_write(path, data)
+
+
 def build_site(
     root: Path, out: Path, suites: Suites, runtime: Runtime, host: Host, *, make_excerpts: bool = True
 ) -> Site:
@@ -252,17 +235,16 @@ def build_site(
             f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
         )
     site = Site(leaderboards, suites, runtime, host, make_excerpts)
-    made: dict[str, bytes] = {name: text.encode() for name, text in site.pages().items()}
-    for record in site.records:
-        made[pages.record_link(record)] = record_path(leaderboards, record).read_bytes()
-    for name, data in made.items():
-        path = out / name
-        if not path.exists() or path.read_bytes() != data:
-            atomic_write(path, data)
+    made = site.pages()
+    for name, text in made.items():
+        _write(out / name, text.encode())
+    for name, record in site.links.items():
+        _write(out / name, record.read_bytes())
     listing = out / "pages.json"  # what this program wrote here, so that it never deletes what it did not
     old = json.loads(listing.read_text()) if listing.exists() else []
-    for name in sorted(set(old) - set(made)):
+    here = sorted({*made, *site.links})
+    for name in sorted(set(old) - set(here)):
         if (out / name).resolve().is_relative_to(out.resolve()):
             (out / name).unlink(missing_ok=True)
-    atomic_write(listing, json.dumps(sorted(made), indent=1) + "\n")
+    atomic_write(listing, json.dumps(here, indent=1) + "\n")
     return site
