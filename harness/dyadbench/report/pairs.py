@@ -30,12 +30,13 @@ def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column],
     boot = bootstrap(values, first.sessions, draws)
     with np.errstate(all="ignore"):
         clips = np.array([_clip_means(value) for value in values])  # (M, N, C)
+    drawn = np.ascontiguousarray(boot.draws.transpose(1, 2, 0))  # (M, C, R)
     pairs, most = {}, {}
     for i, j in combinations(range(len(names)), 2):
         key = f"{i}-{j}"
         point = boot.point[i] - boot.point[j]
         if boot.informative:
-            low, high = _interval(boot.draws[:, i] - boot.draws[:, j])
+            low, high = _interval(drawn[i] - drawn[j])
         else:
             low = high = np.full(len(chosen), np.nan)
         pairs[key] = [[_short(p), _short(a), _short(b)] for p, a, b in zip(point, low, high, strict=True)]
@@ -59,8 +60,8 @@ def _clip_means(values: np.ndarray) -> np.ndarray:
 
 
 def _interval(gaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """95 % of (R, C) draws; NaN where a column has undefined draws."""
-    low, high = np.quantile(gaps, [0.025, 0.975], axis=0)
+    """95 % of (C, R) draws; NaN where a column has undefined draws."""
+    low, high = np.quantile(gaps, [0.025, 0.975], axis=1)
     return low, high
 
 
