@@ -10,11 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from markupsafe import Markup
 
 from dyadbench.leaderboard import Cell
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, layers_shown, version_of
 from dyadbench.record import Record
 from dyadbench.render import SIMULATED, cell_text, escape, grid, number
+from dyadbench.report.pictures import Point, as_file, scatter
 from dyadbench.spec import canonical
 from dyadbench.stats import bootstrap, interval
 
@@ -165,10 +167,8 @@ def _cells(records: Sequence[Record], names: Sequence[str]) -> dict[str, Cell]:
 # --- text and pictures ----------------------------------------------------------------------------------
 
 
-def picture(corpus: Corpus, error: str) -> str | None:
-    """The rows of the table as an SVG file; None where fewer than two have that error."""
-    from dyadbench.report.pictures import Point, as_file, scatter
-
+def drawing(corpus: Corpus, error: str) -> tuple[Markup, list[Point]] | None:
+    """The rows of the table as a picture, and its points; None where fewer than two have that error."""
     points: list[Point] = []
     joined: list[tuple[str, int]] = []  # label, place among the points
     for place, kept, rate in numbered(corpus):
@@ -189,7 +189,7 @@ def picture(corpus: Corpus, error: str) -> str | None:
         points, f"Error of reconstructed {what} against bits a second", "bits a second", f"root mean square error: {what}",
         target=corpus.constants[error].value, target_label="constant mean", log_x=True, joined=lines,
     )  # fmt: skip
-    return as_file(drawn)
+    return drawn, points
 
 
 def numbered(corpus: Corpus) -> list[tuple[int, Kept, Rate]]:
@@ -209,10 +209,10 @@ def tokenizer_files(records: Sequence[Record]) -> dict[str, str]:
         parts.append(SIMULATED + "\n" if corpus.simulated else "")
         parts.append(f"{corpus.clips} clips of {corpus.sessions} sessions, test listeners.\n")
         for error in ERRORS:
-            drawn = picture(corpus, error)
+            drawn = drawing(corpus, error)
             if drawn is not None:
                 name = f"tokenizers-{corpus.name}-{error.partition('-')[0]}.svg"
-                files[name] = drawn
+                files[name] = as_file(drawn[0])
                 parts.append(f"![Error of {error.partition('-')[0]} against bits a second]({name})\n")
         parts += [_rate_table(corpus), "### Use of the books\n", _use_table(corpus)]
         parts.append("".join(f"- {escape(note)}\n" for note in corpus.notes))

@@ -12,6 +12,7 @@ import pytest
 
 from dyadbench.api import Column
 from dyadbench.host import Host
+from dyadbench.metrics.tokens import VERSIONS
 from dyadbench.record import Record, Score, SuiteScores, record_path, save_record
 from dyadbench.report.excerpts import ClipExcerpt, MethodExcerpt, People, Person
 from dyadbench.report.excerpts import _write as write_excerpt
@@ -47,20 +48,23 @@ def made_up(method: str, level: float, *, benchmark: str = "toy-online", seed: i
         "sees_truth": method == "oracle",
     }
     if change.get("trained", True) and not change.get("calibration"):
-        tokens = {
+        tokens = dict.fromkeys(VERSIONS, 0.5) | {
             "motion-rmse": level,
             "bits-per-second": 100 / level,
+            "position-bits-per-second": 0.0,
             "utilisation": 1 - level / 2,
             "perplexity": 20.0,
         }
-        suites["tokens"] = _scores(
-            {name: np.full(24, value) + 0.001 * rng.random(24) for name, value in tokens.items()}
-        )
-        measured |= {"validation": {"predictor": {"loss": 1.0}}, "tokens": {"codes": 64, "residual": 1}}
+        kept = _scores({name: np.full(24, value) + 0.001 * rng.random(24) for name, value in tokens.items()})
+        use = kept.scores["utilisation"].model_copy(update={"detail": {"g0r0": 1 - level / 2}})
+        suites["tokens"] = kept.model_copy(update={"scores": {**kept.scores, "utilisation": use}})
+        grid = {"codes": 64, "groups": 1, "residual": 1, "frames_per_token": 1}
+        measured |= {"validation": {"predictor": {"loss": 1.0}}, "tokens": grid}
+    measured |= change.pop("measured", {})
     fields: dict[str, Any] = {
         "key": f"{method}/{seed}".encode().hex().ljust(64, "0")[:64],
         "benchmark": benchmark, "benchmark_config": {"dataset": "simdyad", "suite": "react2024", "also": [], "track": "online", "split": "test", "samples": 3, "dataset_config": {}},
-        "method": method, "preset": "small", "method_config": {"predictor": {"name": method, "version": 1, "config": {"layers": 2, "nested": {"a": [1, 2]}}}},
+        "method": method, "preset": "small", "method_config": {"predictor": {"name": method, "version": 1, "config": {"layers": 2, "nested": {"a": [1, 2]}}}, "tokenizer": {"name": method, "config": {}}},
         "plugin": ("p", "1"), "entry_version": 1, "calibration": False, "trained": True, "seed": seed, "clips": CLIPS, "sessions": SESSIONS,
         "dataset": {"name": "simdyad", "digest": "d" * 64, "simulated": True, "split": "test"}, "suites": suites,
         "measured": measured, "provenance": {},

@@ -9,6 +9,7 @@ import numpy as np
 
 from dyadbench import drift
 from dyadbench.leaderboard import Row, Table
+from dyadbench.rates import corpora, drawing
 from dyadbench.record import Record
 from dyadbench.report.excerpts import MethodExcerpt
 from dyadbench.report.pictures import Bar, Point, bars, histogram, lines, plain, scatter
@@ -65,28 +66,12 @@ def _tokens(records: Sequence[Record], name: str) -> float | None:
 
 def rate_distortion(records: Records) -> dict[str, Any] | None:
     """Reconstruction error against bits a second for every tokenizer; residual layers of one tokenizer are joined."""
-    points: list[Point] = []
-    joined: list[list[int]] = []
-    for method, found in records.items():
-        bits, error = _tokens(found, "bits-per-second"), _tokens(found, "motion-rmse")
-        if bits is None or error is None or bits <= 0:
-            continue
-        bits += _tokens(found, "position-bits-per-second") or 0.0
-        layers = int(found[0].measured.get("tokens", {}).get("residual", 1))
-        line = []
-        for n in range(1, layers):
-            partial = _tokens(found, f"motion-rmse.layers{n}")
-            if partial is not None:
-                line.append(len(points))
-                points.append(Point(f"{method}, {n} of {layers} layers", bits * n / layers, partial, "other"))
-        line.append(len(points))
-        points.append(Point(method, bits, error))
-        if len(line) > 1:
-            joined.append(line)
-    if len(points) < 2:
+    found = corpora([record for group in records.values() for record in group])
+    drawn = drawing(found[0], "motion-rmse") if found else None
+    if drawn is None:
         return None
-    picture = scatter(points, "Reconstruction error against bitrate", "bits a second", "root mean square error of motion", log_x=True, joined=joined)  # fmt: skip
-    rows = [[n, p.label, round(p.x), p.y] for n, p in enumerate(points, 1)]
+    picture, points = drawn
+    rows = [[p.number, p.label, round(p.x), p.y] for p in points]
     return figure(
         "rate", "Rate and distortion", "What each tokenizer costs and what it keeps of the test listeners; lower left is better. "
         "Lines join the residual layers of one tokenizer; for sparse tokens the positions are paid for.",
