@@ -55,7 +55,7 @@ def test_every_tokenizer_is_one_row_a_number_of_layers() -> None:
     [corpus] = corpora(records)
     assert corpus.name == "toy"
     assert [(one.label, one.seeds) for one in corpus.tokenizers] == [("flat, other", (0,)), ("deep", (0, 1))]
-    assert [(n, rate.layers) for n, _, rate in numbered(corpus)] == [(1, 1), (2, 1), (3, 2), (4, 3)]
+    assert [(n, rate.layers) for n, _, rate in numbered(corpus)] == [(1, 1), (2, 1), (2, 2), (2, 3)]
     deep = corpus.tokenizers[1]
     assert [rate.bits for rate in deep.rates] == pytest.approx([307 / 3, 307 * 2 / 3, 307])
     cells = [rate.errors["motion-rmse"] for rate in deep.rates]
@@ -76,7 +76,8 @@ def test_the_page_and_its_picture() -> None:
     assert "| 1.000 / 0.500 |" in page
     drawn = ElementTree.fromstring(files["tokenizers-toy-motion.svg"])
     labels = [e.text for e in drawn.iter("{http://www.w3.org/2000/svg}title")]
-    assert labels == ["1 flat", "2 deep|<b>, 1 of 2 layers", "3 deep|<b>"]
+    assert labels == ["1 flat", "2 deep|<b>, 1 of 2 layers", "2 deep|<b>"]
+    assert [e.text for e in drawn.iter("{http://www.w3.org/2000/svg}text") if e.get("class") == "number"] == ["1", "2"]
     assert "constant mean" in files["tokenizers-toy-motion.svg"]
     assert len(list(drawn.iter("{http://www.w3.org/2000/svg}polyline"))) == 1
     assert tokenizer_files([record("mime", 0.3)]) == {}

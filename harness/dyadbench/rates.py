@@ -175,12 +175,13 @@ def drawing(corpus: Corpus, error: str) -> tuple[Markup, list[Point]] | None:
         value = rate.errors[error].value
         if value is None:
             continue
-        part = "" if rate is kept.whole else f", {rate.layers} of {kept.residual} layers"
         if len(kept.rates) > 1:
             joined.append((kept.label, len(points)))
-        points.append(
-            Point(f"{kept.label}{part}", rate.bits, value, "ranked" if rate is kept.whole else "other", place)
-        )
+        if rate is kept.whole:
+            points.append(Point(kept.label, rate.bits, value, "ranked", place))
+        else:
+            part = f"{place} {kept.label}, {rate.layers} of {kept.residual} layers"
+            points.append(Point(part, rate.bits, value, "other", 0))
     if len(points) < 2:
         return None
     lines = [[i for label, i in joined if label == one] for one in dict.fromkeys(label for label, _ in joined)]
@@ -193,9 +194,8 @@ def drawing(corpus: Corpus, error: str) -> tuple[Markup, list[Point]] | None:
 
 
 def numbered(corpus: Corpus) -> list[tuple[int, Kept, Rate]]:
-    """The rows of the table and their numbers in the pictures."""
-    rows = [(kept, rate) for kept in corpus.tokenizers for rate in kept.rates]
-    return [(number, kept, rate) for number, (kept, rate) in enumerate(rows, 1)]
+    """The rows of the table, each with its tokenizer's number in the pictures."""
+    return [(number, kept, rate) for number, kept in enumerate(corpus.tokenizers, 1) for rate in kept.rates]
 
 
 def tokenizer_files(records: Sequence[Record]) -> dict[str, str]:
@@ -225,7 +225,7 @@ def tokenizer_files(records: Sequence[Record]) -> dict[str, str]:
 HEAD = """# Tokenizers
 
 What each tokenizer costs and keeps of the listeners of the test split, without any predictor. Lower left is better. The
-numbers in the pictures are the rows of the table; lines join the residual layers of one tokenizer; the dashed level is
+numbers in the pictures are those of the tokenizers in the table; lines join the residual layers of one tokenizer; the dashed level is
 the mean frame of the training split. Bits are frames a second / frames a token x groups x layers x log2(codes); sparse
 tokens also pay for the positions of their keyframes. Brackets: 95 % bootstrap over sessions (and seeds).
 """
@@ -235,7 +235,7 @@ def _rate_table(corpus: Corpus) -> str:
     constant = [cell_text(corpus.constants[name], 4) for name in ERRORS]
     rows = [["", "*constant mean frame*", "", "", "0", *constant, "", ""]]
     for place, kept, rate in numbered(corpus):
-        name = escape(kept.label) if rate is kept.whole else ""
+        name = escape(kept.label) if rate is kept.rates[0] else ""
         values = [cell_text(rate.errors[name], 4) for name in ERRORS]
         size = str(kept.parameters or "") if rate is kept.whole else ""
         layers = f"{rate.layers} of {kept.residual}"

@@ -71,7 +71,7 @@ def rate_distortion(records: Records) -> dict[str, Any] | None:
     if drawn is None:
         return None
     picture, points = drawn
-    rows = [[p.number, p.label, round(p.x), p.y] for p in points]
+    rows = [[p.number or "", p.label, round(p.x), p.y] for p in points]
     return figure(
         "rate", "Rate and distortion", "What each tokenizer costs and what it keeps of the test listeners; lower left is better. "
         "Lines join the residual layers of one tokenizer; for sparse tokens the positions are paid for.",

@@ -20,7 +20,7 @@ class Point:
     x: float
     y: float
     kind: str = "ranked"  # ranked, other, calibration, oracle: shape as well as colour
-    number: int | None = None  # in the table beside the picture; default: its place among the points
+    number: int | None = None  # in the table beside the picture, 0: none; default: its place among the points
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def ticks(low: float, high: float, count: int = 5) -> list[float]:
 
 def plain(value: float) -> str:
     """A tick's text."""
-    text = f"{value:.4g}"
+    text = f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
     return text.replace("e+0", "e").replace("e-0", "e-") if "e" in text else text
 
 
@@ -155,17 +155,20 @@ def scatter(
     places = [(axes.px(p.x), axes.py(p.y)) for p in points]
     numbers = [n if p.number is None else p.number for n, p in enumerate(points, 1)]
     for number, point, (x, y) in zip(numbers, points, places, strict=True):
-        parts.append(f"<g><title>{escape(f'{number} {point.label}')}</title>{SHAPES[point.kind](x, y)}</g>")
-    for number, (x, y) in zip(numbers, _label_places(places), strict=True):
+        label = f"{number} {point.label}" if number else point.label
+        parts.append(f"<g><title>{escape(label)}</title>{SHAPES[point.kind](x, y)}</g>")
+    shown = [n for n, number in enumerate(numbers) if number]
+    for n, (x, y) in zip(shown, _label_places(places, shown), strict=True):
+        number = numbers[n]
         parts.append(f'<text class="number" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{number}</text>')
     return _svg(parts, title)
 
 
-def _label_places(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    """Where each number stands: the first of some places round its point that nothing else takes."""
+def _label_places(points: Sequence[tuple[float, float]], shown: Sequence[int]) -> list[tuple[float, float]]:
+    """Where the number of each of the points `shown` stands: the first of some places round it that nothing else takes."""
     taken: list[tuple[float, float]] = list(points)
     found = []
-    for x, y in points:
+    for x, y in [points[n] for n in shown]:
         around = [(x + r * math.cos(a), y + r * math.sin(a)) for r in (13, 20, 28) for a in np.linspace(-0.8, 5.5, 9)]
 
         def free(place: tuple[float, float]) -> bool:
@@ -223,7 +226,7 @@ def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: 
         )
         ends.append((axes.px(xs[-1]), axes.py(ys[-1])))
     if len(series) > 1:
-        for number, (x, y) in enumerate(_label_places(ends), 1):
+        for number, (x, y) in enumerate(_label_places(ends, range(len(ends))), 1):
             parts.append(f'<text class="number" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{number}</text>')
     return _svg(parts, title)
 
