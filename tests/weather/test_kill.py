@@ -27,7 +27,9 @@ def _runs(where: Path, react: Path, points: int, seed: int, method: str, *more: 
 
 
 def _untimed(record: dict[str, Any]) -> dict[str, Any]:
-    return {**record, "measured": {k: v for k, v in record["measured"].items() if k not in CLOCKED}}
+    """What a rerun must repeat: neither how long it took nor the commit, which may change under a run of minutes."""
+    measured = {k: v for k, v in record["measured"].items() if k not in CLOCKED}
+    return {**record, "measured": measured, "provenance": {**record["provenance"], "git": ""}}
 
 
 def _demand_equal(where: Path, found: dict[str, Any]) -> None:
