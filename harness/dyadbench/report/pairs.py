@@ -66,7 +66,10 @@ def _interval(gaps: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _extremes(gap: np.ndarray) -> list[list[float]]:
-    order = np.argsort(-np.abs(np.nan_to_num(gap)), kind="stable")[:EXTREMES]
+    size = np.abs(np.nan_to_num(gap))
+    edge = np.partition(size, -EXTREMES)[-EXTREMES] if len(size) > EXTREMES else 0.0
+    large = np.flatnonzero(size >= edge)  # sorting these alone is a third of the work
+    order = large[np.argsort(-size[large], kind="stable")][:EXTREMES]
     return [[int(n), float(f"{gap[n]:.3g}")] for n in order if np.isfinite(gap[n]) and gap[n] != 0]
 
 
