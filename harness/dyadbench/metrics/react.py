@@ -355,23 +355,25 @@ def _cross(a: Any, b: Any, c: Any, d: Any, origin: Any, total: Any) -> Any:
 
 @njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _over_time(x: Any) -> Any:
-    """The sum over channels of the unbiased variances of (T, C)."""
-    frames, channels = x.shape
-    flat = x.reshape(frames * channels)
+    """The sum over samples and channels of the unbiased variances over time of (K, T, C)."""
+    count, frames, channels = x.shape
     width = 8 * channels  # eight frames a step, for the processor's wide registers
-    origin, sums = np.empty(width), np.zeros(width)
-    for i in range(8):  # from the first frame on: large offsets stay out of the squares
-        for c in range(channels):
-            origin[i * channels + c] = flat[c]
+    origin, sums = np.empty(width), np.empty(width)
     square = 0.0
-    for start in range(0, len(flat), width):
-        part = flat[start : start + width]
-        for i in range(len(part)):
-            d = part[i] - origin[i]
-            sums[i] += d
-            square += d * d
-    for c in range(channels):
-        square -= sums[c::channels].sum() ** 2 / frames
+    for k in range(count):
+        flat = x[k].reshape(frames * channels)
+        sums[:] = 0
+        for i in range(8):  # from the first frame on: large offsets stay out of the squares
+            for c in range(channels):
+                origin[i * channels + c] = flat[c]
+        for start in range(0, len(flat), width):
+            part = flat[start : start + width]
+            for i in range(len(part)):
+                d = part[i] - origin[i]
+                sums[i] += d
+                square += d * d
+        for c in range(channels):
+            square -= sums[c::channels].sum() ** 2 / frames
     return square / max(frames - 1, 1)
 
 
@@ -399,16 +401,6 @@ def _over_samples(flat: Any) -> Any:
     return square
 
 
-@njit(cache=True, nogil=True)
-def _moments(x: Any) -> Any:
-    """The sum over samples and channels of variances over time, and that over (t, c) of variances times K - 1."""
-    count, frames, channels = x.shape
-    over_time = 0.0
-    for k in range(count):
-        over_time += _over_time(x[k])
-    return over_time, _over_samples(x.reshape(count, frames * channels))
-
-
 def moments(pred: np.ndarray) -> tuple[float, float]:
     """Diversity and variance of (K, T, C), in closed form and one reading.
 
@@ -416,7 +408,8 @@ def moments(pred: np.ndarray) -> tuple[float, float]:
     mean over samples and channels of the unbiased variance over time (FRVar.py), NaN for one frame.
     """
     count, frames, channels = pred.shape
-    variances, apart = _moments(np.ascontiguousarray(pred))
+    pred = np.ascontiguousarray(pred)
+    variances, apart = _over_time(pred), _over_samples(pred.reshape(count, -1))
     pairs = max(count - 1, 1) * frames * channels
     spread = 2 * float(np.maximum(apart, 0.0)) / pairs
     return spread, float(variances / (count * channels)) if frames > 1 else float("nan")
