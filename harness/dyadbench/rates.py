@@ -225,9 +225,10 @@ def tokenizer_files(records: Sequence[Record]) -> dict[str, str]:
 HEAD = """# Tokenizers
 
 What each tokenizer costs and keeps of the listeners of the test split, without any predictor. Lower left is better. The
-numbers in the pictures are those of the tokenizers in the table; lines join the residual layers of one tokenizer; the dashed level is
-the mean frame of the training split. Bits are frames a second / frames a token x groups x layers x log2(codes); sparse
-tokens also pay for the positions of their keyframes. Brackets: 95 % bootstrap over sessions (and seeds).
+numbers in the pictures are those of the tokenizers in the table; lines join the residual layers of one tokenizer; the
+dashed level is the mean frame of the training split. Bits are frames a second / frames a token x groups x layers x
+log2(codes); sparse tokens also pay for the positions of their keyframes where these depend on the motion. Brackets: 95
+% bootstrap over sessions (and seeds).
 """
 
 

@@ -110,9 +110,8 @@ class CrossModalAR:
         patch, context, rate = config.patch, config.context, self.net.per_frame
         whole = (batch.valid.sum(1) // patch - 1).clamp(0, context // patch)  # patches of history that exist
         full = whole == context // patch
-        end = patch * torch.where(
-            full, whole, _below(whole + 1, batch)
-        )  # short clips: anywhere, long ones have drawn already
+        # Short clips end anywhere; long ones have drawn their place already.
+        end = patch * torch.where(full, whole, _below(whole + 1, batch))
         start = torch.zeros_like(end)
         if batch.step < 0 or float(torch.rand((), generator=batch.generator)) < config.mask:
             start = end - patch * _below(end // patch + 1, batch) if batch.step >= 0 else start

@@ -127,8 +127,8 @@ _SMALL: dict[str, Any] = {
 }  # fmt: skip
 
 _SMOKE: dict[str, Any] = {
-    **_SMALL, "guidance": 1.0, "noise_steps": 20, "sample_steps": 4, "dim": 16, "heads": 2, "layers": 1, "batch": 4, "steps": 12, "warmup": 2,
-    "ema": 0.5, "overlap": 3,
+    **_SMALL, "guidance": 1.0, "noise_steps": 20, "sample_steps": 4, "dim": 16, "heads": 2, "layers": 1, "batch": 4,
+    "steps": 12, "warmup": 2, "ema": 0.5, "overlap": 3,
 }  # fmt: skip
 
 PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {

@@ -68,9 +68,8 @@ class Cluster:
         ports = [found.getsockname()[1] for found in sockets]
         for found in sockets:
             found.close()
-        first = 1 + secrets.randbelow(
-            9000
-        )  # a job's number is the port at which its tasks meet: not every cluster's 15001
+        # Tasks of a job meet at a port that follows from its number: not at one for all clusters.
+        first = 1 + secrets.randbelow(9000)
         user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
         (folder / "slurm.conf").write_text(
             CONF.format(host=self.host, user=user, folder=folder, ports=ports, first=first)

@@ -257,13 +257,10 @@ def _encode(tokenizer: Tokenizer, x: NDArray[np.float32], felt: Any, fps: float,
     found.add("position-bits-per-second", 0.0)
     if tokens.keyframes is not None:
         found.keyframes.setdefault(frames, []).append(tokens.keyframes[0].tobytes())
-        counts = (
-            tokens.keyframes[0].reshape(frames, -1).sum(0)
-        )  # of each group, where groups have keyframes of their own
+        counts = tokens.keyframes[0].reshape(frames, -1).sum(0)  # one, or one a group with keyframes of its own
         ids = ids[: counts.max()]
-        found.columns["position-bits-per-second"][-1] = (
-            sum(position_bits(frames, int(n)) for n in counts) / frames * fps
-        )
+        bits = sum(position_bits(frames, int(n)) for n in counts)
+        found.columns["position-bits-per-second"][-1] = bits / frames * fps
     found.ids.append(ids)
     motion, emotion = tokenizer.decode(tokens, frames)
     found.decoded.append(motion[0])
