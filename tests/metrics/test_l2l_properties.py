@@ -106,6 +106,21 @@ def test_assign_is_the_nearest_and_ignores_a_common_shift(seed: int, k: int, dim
     np.testing.assert_array_equal(labels, shannon.assign(2 * x + 1, 2 * c + 1))
 
 
+@given(SEEDS, st.sampled_from([np.float32, np.float64]), st.sampled_from([1e-30, 1.0, 1e8, 1e25]), st.floats(0, 1e4))
+def test_assign_leaves_to_float64_what_float32_cannot_tell(seed: int, kind: type, size: float, offset: float) -> None:
+    rng = np.random.default_rng(seed)
+    c = np.repeat(rng.normal(size=(4, 3)), 3, 0) * np.tile([[1], [1 + 1e-9], [1]], (4, 1))  # close ones, and equal ones
+    between = [(c[i] + c[j]) / 2 * (1 + 1e-7 * rng.normal()) for i in range(12) for j in range(i)]
+    x, c = ((size * (values + offset)).astype(kind) for values in (np.array(between), c))
+    wide = x.astype(np.float64)
+    score = (c.astype(np.float64) ** 2).sum(1) - 2 * (wide[:, None] * c.astype(np.float64)).sum(-1)
+    chosen = score[np.arange(len(x)), shannon.assign(x, c)]
+    assert (chosen - score.min(1) <= 1e-14 * np.abs(score).max()).all()
+    spoilt = x.copy()
+    spoilt[::2] = np.nan
+    np.testing.assert_array_equal(shannon.assign(spoilt, c)[1::2], shannon.assign(x, c)[1::2])
+
+
 def test_kmeans_finds_separate_clouds_and_repeats_itself() -> None:
     rng = np.random.default_rng(0)
     clouds = 100 * np.eye(6)

@@ -235,7 +235,8 @@ def dtw(address: Any, depth: Any, x: Any, y: Any, n: Any, m: Any, short: Any, bo
                     break
         below[origin + max(0, s - lane) : origin + m] = np.inf
         if len(keep) > 0:
-            keep[p, :m] = below[origin : origin + m]
+            for j in range(m):  # numba compiles two seconds longer for slices that might not fit
+                keep[p, j] = below[origin + j]
         if final:
             break
         low, high = _live(below[origin - 1 : origin + m], rest[p] if guided else below, guided, bound)

@@ -19,23 +19,37 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 KMEANS_VERSION = 1  # raised whenever `kmeans` may give other centroids for the same frames
-BLOCK = 4096  # frames whose distances to every centroid stay in cache
+BLOCK = 2048  # frames that stay in cache with their distances to every centroid
+SUMMED = 4096  # frames that k-means sums at once: another number gives other last digits
 
 _memory: dict[str, Floats] = {}
 
 
 def assign(frames: ArrayLike, centroids: ArrayLike) -> NDArray[np.int64]:
-    """Index of the nearest centroid (k, D) for each frame (T, D), the first of equals -> (T,)."""
+    """Index of the nearest centroid (k, D) for each frame (T, D), the first of equals -> (T,).
+
+    float32 decides where its rounding cannot matter, float64 the rest. ValueError for shapes that do not fit.
+    """
     x, c = np.asarray(frames), np.asarray(centroids, np.float64)
     if x.ndim != 2 or c.ndim != 2 or x.shape[1] != c.shape[1]:
         raise ValueError(f"frames {x.shape} and centroids {c.shape} must be (T, D) and (k, D) with the same D")
-    offset = (c * c).sum(1)[:, None]
-    twice = -2.0 * c
+    offset, twice = (c * c).sum(1)[:, None], -2.0 * c  # |x|^2 is the same for every centroid
     labels = np.empty(len(x), np.int64)
-    for start in range(0, len(x), BLOCK):
-        score = twice @ x[start : start + BLOCK].astype(np.float64).T  # (k, B); |x|^2 is the same for every centroid
-        score += offset
-        labels[start : start + BLOCK] = (score == score.min(0)).argmax(0)  # faster than argmin along a strided axis
+    with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is left to float64
+        offset32, twice32 = offset.astype(np.float32), twice.astype(np.float32)
+        reach, unit = np.abs(twice).sum(1).max(), (c.shape[1] + 6) * 2.0**-24
+        for start in range(0, len(x), BLOCK):
+            block = x[start : start + BLOCK].astype(np.float32, copy=False)
+            score = twice32 @ block.T  # (k, B)
+            score += offset32
+            slack = 2 * unit * (offset.max() + reach * max(block.max(), -block.min()))
+            near = score <= score.min(0) + np.float32(slack)
+            found = near.argmax(0)  # faster than argmin along a strided axis
+            if np.count_nonzero(near) != len(block):
+                doubtful = np.flatnonzero(near.sum(0) != 1)
+                score64 = twice @ x[start + doubtful].astype(np.float64).T + offset
+                found[doubtful] = (score64 == score64.min(0)).argmax(0)
+            labels[start : start + BLOCK] = found
     return labels
 
 
@@ -72,8 +86,8 @@ def kmeans(frames: ArrayLike, k: int, *, seed: int = 0, iterations: int = 100) -
     tolerance = 1e-4 * x.var(0).mean()
     for _ in range(iterations):
         sums, sizes = np.zeros_like(centres), np.zeros(k)
-        for start in range(0, len(x), BLOCK):
-            block = x[start : start + BLOCK]
+        for start in range(0, len(x), SUMMED):
+            block = x[start : start + SUMMED]
             member = np.equal.outer(np.arange(k), assign(block, centres)).astype(np.float64)  # (k, B)
             sums += member @ block
             sizes += member.sum(1)
