@@ -156,7 +156,8 @@ def metric_rows(clips: int) -> Iterator[Row]:
     pred, speaker = case.pred, case.speaker
     near = [case.listener[row] for row in case.rows]
     react.ccc(pred[0, :2], near[0])
-    react.best_lag(pred[0, 0], speaker[0])
+    wave = np.sin(np.arange(FRAMES)[:, None] * (np.pi / 10) + np.arange(25)).astype(np.float32)
+    _offsets(wave[None], wave)  # a tie between lags: what decides ties is compiled, too
     react.moments(pred[0])
     _published_moments(pred[:2, :, :9])  # torch is imported
     yield _frdist(case, NEIGHBOURS)
