@@ -21,7 +21,7 @@ import numpy as np
 
 from dyadbench.api import DECA_56, FACEVERSE_58, Config, Evaluation
 from dyadbench.memory import PeakMemory
-from dyadbench.metrics import react, reference, shannon
+from dyadbench.metrics import frsyn, react, reference, shannon
 from dyadbench.metrics.frdist import frdist_clip
 from dyadbench.metrics.react_suites import ReactOfficialSuite, _spread_of
 from dyadbench.stats import bootstrap
@@ -157,7 +157,7 @@ def metric_rows(clips: int) -> Iterator[Row]:
     near = [case.listener[row] for row in case.rows]
     react.ccc(pred[0, :2], near[0])
     wave = np.sin(np.arange(FRAMES)[:, None] * (np.pi / 10) + np.arange(25)).astype(np.float32)
-    _offsets(wave[None], wave)  # a tie between lags: what decides ties is compiled, too
+    offsets(wave[None], wave)  # a tie between lags: what decides ties is compiled, too
     react.moments(pred[0])
     _published_moments(pred[:2, :, :9])  # torch is imported
     yield _frdist(case, NEIGHBOURS)
@@ -169,7 +169,7 @@ def metric_rows(clips: int) -> Iterator[Row]:
     )  # fmt: skip
     yield _row(
         "FRSyn, all samples",
-        lambda: [_offsets(pred[n], speaker[n]) for n in range(clips)],
+        lambda: [offsets(pred[n], speaker[n]) for n in range(clips)],
         _timed(lambda: reference.frsyn(pred[:1], speaker[:1], samples=2)),
         scale=clips * K / 2, part=lambda found: np.mean(found[0][:2]),
     )  # fmt: skip
@@ -181,9 +181,9 @@ def metric_rows(clips: int) -> Iterator[Row]:
     yield _suite(case)
 
 
-def _offsets(pred: np.ndarray, speaker: np.ndarray) -> list[int]:
-    heard = react.standard(speaker)
-    return [react.official_offset(x, speaker, heard) for x in pred]
+def offsets(pred: np.ndarray, speaker: np.ndarray) -> list[int]:
+    heard = frsyn.standard(speaker)
+    return [frsyn.official_offset(x, speaker, heard) for x in pred]
 
 
 def _published_moments(pred: np.ndarray) -> list[float]:

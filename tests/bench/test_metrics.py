@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from dyadbench.bench import Case, _offsets, made_up_case
+from dyadbench.bench import Case, made_up_case, offsets
 from dyadbench.metrics import react
 from dyadbench.metrics.frdist import frdist_clip
 from dyadbench.metrics.react_suites import _spread_of
@@ -28,7 +28,7 @@ def _each(work: Callable[[Case, int], Any]) -> Callable[[Case], Any]:
 METRICS: dict[str, Callable[[Case], Any]] = {
     "FRDist": _each(lambda case, n: frdist_clip(case.pred[n], case.listener[case.rows[n]])),
     "FRCorr": _each(lambda case, n: react.ccc(case.pred[n], case.listener[case.rows[n]])[0].mean(2).max(1).sum()),
-    "FRSyn": _each(lambda case, n: _offsets(case.pred[n], case.speaker[n])),
+    "FRSyn": _each(lambda case, n: offsets(case.pred[n], case.speaker[n])),
     "FRDiv + FRVar": _each(lambda case, n: react.moments(case.pred[n])),
     "FRDvs": lambda case: _spread_of(len(case.pred), lambda n: case.pred[n]),
 }

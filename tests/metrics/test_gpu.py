@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dyadbench.api import FACEVERSE_58, Evaluation
-from dyadbench.metrics import gpu, gpu_frdist, gpu_suites, react, react_suites, reference, score_arrays
+from dyadbench.metrics import frsyn, gpu, gpu_frdist, gpu_suites, react_suites, reference, score_arrays
 from dyadbench.metrics.frdist import GROUPS, frdist_clip
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "react"
@@ -207,8 +207,8 @@ def test_lags_are_the_cpus(seed: int, frames: int, kind: str, other: str) -> Non
     x[0], y[1, 5:, 3] = np.roll(y[0], 5, 0), 0  # constant in some windows
     x[2, :, :] = np.tile(x[2, :7], (frames // 7 + 1, 1))[:frames]  # periodic: ties, or nearly
     a, b = torch.from_numpy(x), torch.from_numpy(y)
-    assert gpu.official_offsets(a, b).tolist() == [react.official_offset(*pair) for pair in zip(x, y, strict=True)]
-    wanted = np.array([react.best_lag(*pair) for pair in zip(x, y, strict=True)])
+    assert gpu.official_offsets(a, b).tolist() == [frsyn.official_offset(*pair) for pair in zip(x, y, strict=True)]
+    wanted = np.array([frsyn.best_lag(*pair) for pair in zip(x, y, strict=True)])
     assert np.array_equal(gpu.best_lags(a, b).numpy(), wanted, equal_nan=True)
 
 

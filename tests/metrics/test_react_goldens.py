@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from dyadbench.metrics import score_arrays
-from dyadbench.metrics.react import official_offset
+from dyadbench.metrics.frsyn import official_offset
 from dyadbench.metrics.react_suites import official_clip
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "react"

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dyadbench.metrics import react, reference, score_arrays
+from dyadbench.metrics import frsyn, react, reference, score_arrays
 from dyadbench.metrics.frdist import GROUPS, NOTHING, WEIGHTS, frdist_clip
 from dyadbench.metrics.frdist_kernels import CHANNELS, LANES, STRIP, dtw, pack64, scratch_size, strips
 
@@ -171,7 +171,7 @@ def test_scale_and_translation(seed: int, scale: float, shift: float) -> None:
 def test_lag_correlations_are_numpys(seed: int, frames: int) -> None:
     rng = np.random.default_rng(seed)
     x, y = _signal(rng, frames, "walk")[:, :5], _signal(rng, frames, "binary")[:, :5]
-    found, doubt = react.lag_correlations(x, y)
+    found, doubt = frsyn.lag_correlations(x, y)
     for lag in (-49, -7, -1, 0, 1, 20, 49):
         if frames - abs(lag) < 2:
             assert np.isnan(found[49 + lag]).all()
@@ -197,19 +197,19 @@ def test_the_first_window_with_a_broken_value_is_the_official_maximum(frame: int
     rng = np.random.default_rng(2)
     pred, speaker = _signal(rng, 300, "noise"), _signal(rng, 300, "noise")
     pred[frame, 3] = value
-    assert react.official_offset(pred, speaker) == reference.offset(pred, speaker)
-    assert react.official_offset(speaker, pred) == reference.offset(speaker, pred)
+    assert frsyn.official_offset(pred, speaker) == reference.offset(pred, speaker)
+    assert frsyn.official_offset(speaker, pred) == reference.offset(speaker, pred)
 
 
 def test_one_constant_channel_decides_the_official_frsyn_and_not_ours() -> None:
     rng = np.random.default_rng(1)
     speaker = _signal(rng, 300, "walk")
     pred = np.roll(speaker, 6, 0)
-    assert react.official_offset(pred, speaker) == 6
-    assert react.best_lag(pred, speaker) == 6
+    assert frsyn.official_offset(pred, speaker) == 6
+    assert frsyn.best_lag(pred, speaker) == 6
     pred[:, 4] = 0.5
-    assert react.official_offset(pred, speaker) == 49, "the published number counts constant channels"
-    assert react.best_lag(pred, speaker) == 6
+    assert frsyn.official_offset(pred, speaker) == 49, "the published number counts constant channels"
+    assert frsyn.best_lag(pred, speaker) == 6
 
 
 def test_jackknife_values_of_frdvs_are_those_of_leaving_clips_out() -> None:

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dyadbench.metrics import react
-from dyadbench.metrics.react import EPSILON, LAG
+from dyadbench.metrics import frsyn
+from dyadbench.metrics.frsyn import LAG, OFFICIAL
+from dyadbench.metrics.react import EPSILON
 
 VALUES = 2**26  # of one float64 array
 
@@ -91,7 +92,7 @@ def diversity(x: Tensor, count: Tensor | int) -> Tensor:
 
 
 def _undefined(x: Tensor, y: Tensor) -> Tensor:
-    """(B, 99, C): `react.lag_undefined` of (B, T, C) pairs."""
+    """(B, 99, C): `frsyn.lag_undefined` of (B, T, C) pairs."""
     frames = x.shape[1]
 
     def run(v: Tensor) -> Tensor:  # (B, 1, C): how many equal values a channel begins with
@@ -153,33 +154,33 @@ def _each(x: Tensor, y: Tensor, on_cpu: Offset) -> Tensor:
 
 
 def official_offsets(x: Tensor, y: Tensor) -> Tensor:
-    """(B,): `react.official_offset` of (B, T, C) predictions and speakers."""
+    """(B,): `frsyn.official_offset` of (B, T, C) predictions and speakers."""
     if x.shape[1] < LAG + 4:
-        return _each(x, y, react.official_offset)
+        return _each(x, y, frsyn.official_offset)
     x, y = x.float(), y.float()
     bad = _undefined(x, y).any(2)
     found = (LAG - bad.int().argmax(1)).abs().double()
     whole = x.isfinite().all(2).all(1) & y.isfinite().all(2).all(1)
-    found[~whole] = _each(x[~whole], y[~whole], react.official_offset)
+    found[~whole] = _each(x[~whole], y[~whole], frsyn.official_offset)
     left = torch.nonzero(whole & ~bad.any(1))[:, 0]
     if not len(left):
         return found
     x, y = x[left], y[left]
     curve, doubt = _lagged(x, y)
     # 1e-6 more: near-ties are decided by the official arithmetic, whose mean is float32
-    found[left] = _decided(curve.mean(2), doubt.mean(2) + 5e-7, x, y, react.official_offset)
+    found[left] = _decided(curve.mean(2), doubt.mean(2) + OFFICIAL, x, y, frsyn.official_offset)
     return found
 
 
 def best_lags(x: Tensor, y: Tensor) -> Tensor:
-    """(B,): `react.best_lag` of (B, T, C) predictions and speakers; NaN where no channel has a correlation."""
+    """(B,): `frsyn.best_lag` of (B, T, C) predictions and speakers; NaN where no channel has a correlation."""
     if x.shape[1] < LAG + 4:
-        return _each(x, y, react.best_lag)
+        return _each(x, y, frsyn.best_lag)
     whole = ~_undefined(x, y).any(1, keepdim=True)  # (B, 1, C)
     curve, doubt = _lagged(x, y)
     count = whole.sum(2)
     left = torch.nonzero(count[:, 0])[:, 0]
     mean, margin = ((v.masked_fill(~whole, 0.0).sum(2) / count)[left] for v in (curve, doubt))
     found = x.new_full((len(x),), torch.nan, dtype=torch.float64)
-    found[left] = _decided(mean, margin + 1e-11, x[left], y[left], react.best_lag)
+    found[left] = _decided(mean, margin + 1e-11, x[left], y[left], frsyn.best_lag)
     return found

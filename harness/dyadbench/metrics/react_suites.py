@@ -19,7 +19,7 @@ from typing import TypeVar
 import numpy as np
 
 from dyadbench.api import Column, Config, Evaluation, Progress, Result
-from dyadbench.metrics import react
+from dyadbench.metrics import frsyn, react
 from dyadbench.metrics.frdist import frdist_clip
 
 ClipScores = dict[str, float]
@@ -144,7 +144,7 @@ def official_clip(pred: np.ndarray, listeners: np.ndarray, speaker: np.ndarray) 
         "FRCorr": float(react.ccc(pred, listeners)[0].mean(2).max(1).sum()),
         "FRDiv": diversity,
         "FRVar": variance,
-        "FRSyn": float(react.official_offset(pred[0], speaker)),
+        "FRSyn": float(frsyn.official_offset(pred[0], speaker)),
     }
 
 
@@ -216,8 +216,8 @@ class ReactSuite:
         def work(n: int) -> ClipScores:
             pred, speaker = read(n), np.asarray(data.speaker_emotion[n])[: data.lengths[n]]
             refs = [references.listener(j) for j in references.of(n)]
-            first, heard = distinct(pred), react.standard(speaker)
-            own = [react.best_lag(pred[k], speaker, heard) if first[k] == k else 0.0 for k in range(len(pred))]
+            first, heard = distinct(pred), frsyn.standard(speaker)
+            own = [frsyn.best_lag(pred[k], speaker, heard) if first[k] == k else 0.0 for k in range(len(pred))]
             lags = np.array(own)[first]
             diversity, variance = react.moments(pred)
             return {
@@ -229,7 +229,7 @@ class ReactSuite:
                 "no lag": float(np.isnan(lags).sum()),
                 "FRDiv_target": _set_diversity(refs),
                 "FRVar_target": react.moments(references.listener(n)[None])[1],
-                "FRSyn_target": react.best_lag(references.listener(n), speaker),
+                "FRSyn_target": frsyn.best_lag(references.listener(n), speaker),
             }
 
         if _on_gpu(data):
