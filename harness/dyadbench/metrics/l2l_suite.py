@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,50 +43,29 @@ GROUPS = ("expression", "rotation")
 
 def _columns() -> tuple[Column, ...]:
     out: list[Column] = []
+    digits = {"expression": 4, "rotation": 6}  # of what is squared: rotations are radians and move by hundredths
     for group in GROUPS:
         matched = f"closest to the ground truth's wins ({group})"
+        squared: dict[str, Any] = {"unit": "coefficients^2", "digits": digits[group]}
         out += [
             Column(f"L2.{group}", "min", unit="coefficients", summary=f"distance of a frame, {group}"),
-            Column(f"FD.{group}", "min", unit="coefficients^2", summary=f"Frechet distance per clip, {group}"),
-            Column(
-                f"P-FD.{group}", "min", unit="coefficients^2", summary=f"Frechet distance with the speaker, {group}"
-            ),
-            Column(
-                f"variation.{group}",
-                "match",
-                unit="coefficients^2",
-                summary=f"variance over time; {matched}",
-                target=f"variation.{group}_target",
-            ),
-            Column(
-                f"SI.{group}", "match", unit="nats", summary=f"Shannon index; {matched}", target=f"SI.{group}_target"
-            ),
+            Column(f"FD.{group}", "min", **squared, summary=f"Frechet distance per clip, {group}"),
+            Column(f"P-FD.{group}", "min", **squared, summary=f"Frechet distance with the speaker, {group}"),
+            Column(f"variation.{group}", "match", **squared, summary=f"variance over time; {matched}",
+                   target=f"variation.{group}_target"),
+            Column(f"SI.{group}", "match", unit="nats", summary=f"Shannon index; {matched}", target=f"SI.{group}_target"),
             Column(f"RPCC.{group}", "min", summary=f"residual correlation with the speaker, {group}"),
-        ]
+        ]  # fmt: skip
     for group in GROUPS:
+        squared = {"unit": "coefficients^2", "digits": digits[group]}
         out += [
-            Column(
-                f"FD-pooled.{group}",
-                "min",
-                ranked=False,
-                unit="coefficients^2",
-                summary=f"Frechet distance over all clips and samples, {group}",
-            ),
-            Column(
-                f"variation.{group}_target",
-                "match",
-                ranked=False,
-                unit="coefficients^2",
-                summary=f"the ground truth's variation, {group}",
-            ),
-            Column(
-                f"SI.{group}_target",
-                "match",
-                ranked=False,
-                unit="nats",
-                summary=f"the ground truth's Shannon index, {group}",
-            ),
-        ]
+            Column(f"FD-pooled.{group}", "min", ranked=False, **squared,
+                   summary=f"Frechet distance over all clips and samples, {group}"),
+            Column(f"variation.{group}_target", "match", ranked=False, **squared,
+                   summary=f"the ground truth's variation, {group}"),
+            Column(f"SI.{group}_target", "match", ranked=False, unit="nats",
+                   summary=f"the ground truth's Shannon index, {group}"),
+        ]  # fmt: skip
     return tuple(out)
 
 
