@@ -13,7 +13,7 @@ from dyadbench.api import Dataset, DyadbenchError
 from dyadbench.datasets.config import L2LConfig, LMConfig, ReactConfig
 from dyadbench.datasets.features import mel_128, mfcc_78
 from dyadbench.datasets.l2l import L2LDataset, bilateral, part_file
-from dyadbench.datasets.lm_listener import LMListenerDataset
+from dyadbench.datasets.lm_listener import LMListenerDataset, read_segments
 from dyadbench.datasets.neighbours import build, clip_key, read_indices
 from dyadbench.datasets.npy import BadFile, read_npy, read_rows
 from dyadbench.datasets.react import ReactDataset
@@ -284,6 +284,25 @@ def test_lm_listener_refuses_code_and_damage(tmp_path: Path) -> None:
     torch.save([{k: v for k, v in _segment().items() if k != "split_start_frame"}], path)
     with pytest.raises(BadFile, match="segment 0 has no split_start_frame"):
         LMListenerDataset(LMConfig(), tmp_path).clips("test")
+
+
+def test_lm_listener_reads_arrays_as_numpy_1_and_2_name_them(tmp_path: Path) -> None:
+    segment = _segment()
+    segment |= {
+        "split_start_frame": np.int64(30),
+        "p0_exp": np.asfortranarray(np.asarray(segment["p0_exp"], np.float64)),
+        "p1_exp": np.asarray(segment["p1_exp"]).astype(">f4"),
+    }
+    path = _lm(tmp_path, [segment]) / "dataset/trevor/segments_test.pth"
+    torch.save([segment], path, _use_new_zipfile_serialization=False)
+    new = path.read_bytes()
+    assert b"numpy._core" in new
+    for content in (new, new.replace(b"numpy._core", b"numpy.core")):
+        path.write_bytes(content)
+        (found,) = read_segments(path)
+        assert found["split_start_frame"] == 30
+        for name in ("p0_exp", "p0_pose", "p1_exp", "p1_pose"):
+            np.testing.assert_array_equal(np.asarray(found[name], np.float32), np.asarray(segment[name], np.float32))
 
 
 # --- files and features ---------------------------------------------------------------------------------

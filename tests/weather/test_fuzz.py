@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -62,7 +63,15 @@ def _long_name() -> bytes:
     return bytes(data)
 
 
-FOUND: list[tuple[str, bytes]] = [("npz", _long_name())]  # reader, the bytes that were more than a sentence
+def _short_type() -> bytes:
+    """The state of an array's type lacks an entry: numpy's own unpickling ended the process."""
+    data, number = re.subn(rb"<q.NNN", b"<qNN", FUZZ.READERS["segments"].seeds()[1], count=1, flags=re.DOTALL)
+    assert number == 1
+    return data
+
+
+# reader, the bytes that were more than a sentence
+FOUND: list[tuple[str, bytes]] = [("npz", _long_name()), ("segments", _short_type())]
 
 
 @pytest.mark.parametrize(("name", "data"), FOUND)

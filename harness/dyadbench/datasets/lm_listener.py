@@ -1,13 +1,12 @@
 """LM-Listener as released: per person, segment files of EMOCA coefficients with words, 30 frames a second.
 
 `dataset/<person>/segments_{train,val,test}.pth` hold a list of dictionaries; p0 is the listener, p1 the speaker.
-The files are torch pickles and are opened with `weights_only=True`: whatever needs more is refused.
+The files are torch pickles and are opened by `torch_file`: whatever needs code to be run is refused.
 """
 
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -19,6 +18,7 @@ from dyadbench.api import DECA_56, AudioSpec, Clip, Dyad, DyadbenchError, Track,
 from dyadbench.datasets.config import LMConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
 from dyadbench.datasets.npy import BadFile, read_npy
+from dyadbench.datasets.torch_file import load_plain
 
 SPLITS = ("train", "val", "test")
 
@@ -29,12 +29,8 @@ def segment_file(root: Path, person: str, split: str) -> Path:
 
 def read_segments(path: Path) -> list[dict[str, Any]]:
     """The segments of a file; BadFile where it is missing, needs code to be run, or lacks a field."""
-    import torch
-
     try:
-        _check_container(path)
-        with torch.serialization.safe_globals(_plain_numpy()):
-            found = torch.load(path, map_location="cpu", weights_only=True)
+        found = load_plain(path)
     except FileNotFoundError:
         raise BadFile(f"{path} is missing") from None
     except Exception as error:  # torch raises several kinds for damaged and for hostile files
@@ -53,25 +49,6 @@ def read_segments(path: Path) -> list[dict[str, Any]]:
         if missing:
             raise BadFile(f"{path}, segment {i} has no {missing[0]}")
     return found
-
-
-def _check_container(path: Path) -> None:
-    """torch stores tensors as they are; what is compressed was packed by somebody else and may unpack without end."""
-    if not zipfile.is_zipfile(path):
-        return
-    with zipfile.ZipFile(path) as archive:
-        members = archive.infolist()
-    if any(member.compress_type != zipfile.ZIP_STORED for member in members):
-        raise zipfile.BadZipFile("compressed members")
-    if sum(member.file_size for member in members) > path.stat().st_size:
-        raise zipfile.BadZipFile("members larger than the file")
-
-
-def _plain_numpy() -> list[Any]:
-    """What plain numpy arrays and scalars need to be rebuilt, and nothing else."""
-    multiarray: Any = np._core.multiarray  # type: ignore[attr-defined]  # where numpy says that its pickles live
-    kinds = [type(np.dtype(name)) for name in ("f4", "f8", "i4", "i8")]
-    return [np.ndarray, np.dtype, multiarray._reconstruct, multiarray.scalar, *kinds]
 
 
 def _motion(path: Path, index: int, segment: Mapping[str, Any], side: str) -> np.ndarray:
