@@ -173,13 +173,10 @@ def find(part: Part, groups: Mapping[tuple[str, str], Sequence[Record]]) -> Find
     boot = bootstrap(values, first.sessions)
     point = float(_contrast(part, columns, methods, boot.point[None])[0])
     span = interval(_contrast(part, columns, methods, boot.draws)) if boot.informative else None
-    # A tolerance may forgive a claim's side, but only a difference that stands without it contradicts.
-    strict = part.model_copy(update={"by": max(part.by, 0.0)})
-    against = interval(_contrast(strict, columns, methods, boot.draws)) if boot.informative else None
     verdict: Verdict = "undecided"
     if span and span.low > 0:
         verdict = "reproduced"
-    elif against and against.high < 0:
+    elif span and span.high < 0:
         verdict = "contradicted"
     sides = [_side(boot.point[None], columns, methods, side)[0] for side in part.sides]
     return Finding(

@@ -236,13 +236,15 @@ def published_page(claims: Sequence[Claim]) -> str:
 
 
 def headline(tables: Sequence[Table]) -> str:
-    """The first table of the corrected REACT suite, else the first of all, for the README: ranked columns only."""
+    """The first table of the corrected REACT suite, else the first of all, for the README: ranked columns only, and no
+    rows that are given the listener."""
     found = sorted((table for table in tables if table.main), key=lambda table: table.suite != "react2024")
     if not found:
         return "No records yet.\n"
     main = found[0]
     columns = tuple(c for c in main.columns if c["ranked"])
-    small = main.model_copy(update={"columns": columns})
+    rows = tuple(row for row in main.rows if not row.facts.get("sees_truth"))
+    small = main.model_copy(update={"columns": columns, "rows": rows})
     title = escape(main.benchmark) + (" (simulated data)" if main.simulated else "")
     return f"\n**{title}**\n\n" + markdown_table(small) + "\n"
 
