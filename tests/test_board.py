@@ -59,6 +59,10 @@ BETTER, WORSE = record("a", 0.0), record("b", 0.5)
         ({"column": "err", "less": "a", "more": "b", "by": 0.5}, "contradicted"),
         ({"column": "err", "less": "c", "more": "a", "by": -0.2}, "reproduced"),  # not above by more than a fifth
         ({"column": "err", "less": "b", "more": "a", "by": -0.2}, "contradicted"),
+        (
+            {"column": "err", "less": "b", "more": "a", "by": -0.5},
+            "undecided",
+        ),  # above, by about as much as is forgiven
         ({"column": "like", "closer": "a", "than": "b"}, "reproduced"),
         (
             {"column": "like", "closer": "b", "than": "low"},

@@ -182,6 +182,7 @@ def metric_rows(clips: int) -> Iterator[Row]:
 
 
 def offsets(pred: np.ndarray, speaker: np.ndarray) -> list[int]:
+    """The official lag of each prediction of one clip: pred (K, T, 25), speaker (T, 25)."""
     heard = frsyn.standard(speaker)
     return [frsyn.official_offset(x, speaker, heard) for x in pred]
 

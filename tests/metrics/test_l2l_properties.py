@@ -121,6 +121,13 @@ def test_assign_leaves_to_float64_what_float32_cannot_tell(seed: int, kind: type
     np.testing.assert_array_equal(shannon.assign(spoilt, c)[1::2], shannon.assign(x, c)[1::2])
 
 
+@pytest.mark.parametrize("size", [1e-30, 1e-23, 1e-22, 1e-20, 1e-15, 1e15, 1e20, 1e30])
+def test_assign_is_the_nearest_at_any_magnitude(size: float) -> None:
+    rng = np.random.default_rng(0)
+    x, c = size * rng.normal(size=(2000, 20)), size * rng.normal(size=(15, 20))
+    np.testing.assert_array_equal(shannon.assign(x, c), ((x[:, None] - c) ** 2).sum(-1).argmin(1))
+
+
 def test_kmeans_finds_separate_clouds_and_repeats_itself() -> None:
     rng = np.random.default_rng(0)
     clouds = 100 * np.eye(6)

@@ -38,11 +38,12 @@ def assign(frames: ArrayLike, centroids: ArrayLike) -> NDArray[np.int64]:
     with np.errstate(over="ignore", invalid="ignore"):  # what float32 cannot hold is left to float64
         offset32, twice32 = offset.astype(np.float32), twice.astype(np.float32)
         reach, unit = np.abs(twice).sum(1).max(), (c.shape[1] + 6) * 2.0**-24
+        tiny = (c.shape[1] + 6) * 1e-37  # products below float32's normal numbers lose all they have
         for start in range(0, len(x), BLOCK):
             block = x[start : start + BLOCK].astype(np.float32, copy=False)
             score = twice32 @ block.T  # (k, B)
             score += offset32
-            slack = 2 * unit * (offset.max() + reach * max(block.max(), -block.min()))
+            slack = 2 * unit * (offset.max() + reach * max(block.max(), -block.min())) + tiny
             near = score <= score.min(0) + np.float32(slack)
             found = near.argmax(0)  # faster than argmin along a strided axis
             if np.count_nonzero(near) != len(block):
