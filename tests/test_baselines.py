@@ -56,11 +56,11 @@ def test_random_has_the_moments_of_the_published_rows() -> None:
 
 def test_mime_copies_and_lagged_mime_copies_late() -> None:
     mime, context, _ = _sample("mime")
-    assert (mime.motion[:, 2] == context.motion).all()
+    assert (mime.motion[:, 2] == context.speaker_motion).all()
     late, context, _ = _sample("lagged-mime")
     lag = round(0.7 * 25)
-    assert (late.motion[:, 0, lag:] == context.motion[:, :-lag]).all()
-    assert (late.motion[:, 0, :lag] == context.motion[:, :1]).all()
+    assert (late.motion[:, 0, lag:] == context.speaker_motion[:, :-lag]).all()
+    assert (late.motion[:, 0, :lag] == context.speaker_motion[:, :1]).all()
 
 
 def test_averages() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dyadbench.api import DyadbenchError
-from dyadbench.board import Part, Statement, judge, load_statements, together
+from dyadbench.board import Claim, Contrast, judge, load_claims, together
 from dyadbench.board_text import claims_page
 from dyadbench.host import Host
 from dyadbench.leaderboard import write_leaderboards
@@ -19,7 +19,7 @@ from dyadbench.selection import records_below
 from dyadbench.spec import read_matrix
 
 ROOT = Path(__file__).parents[1]
-BOARD = load_statements(ROOT / "leaderboards" / "claims" / "checked")
+BOARD = load_claims(ROOT / "leaderboards" / "claims" / "checked")
 
 
 def record(method: str, shift: float, seed: int = 0, sessions: int = 10, **more: np.ndarray) -> Record:
@@ -40,7 +40,7 @@ def record(method: str, shift: float, seed: int = 0, sessions: int = 10, **more:
 
 
 def verdict(records: list[Record], **part: object) -> str:
-    one = Statement(id="a", says="x", source="y", matrix="m.toml", part=(Part(benchmark="toy", suite="s", **part),))  # type: ignore[arg-type]
+    one = Claim(id="a", says="x", source="y", matrix="m.toml", part=(Contrast(benchmark="toy", suite="s", **part),))  # type: ignore[arg-type]
     return judge([one], records)[0].verdict
 
 
@@ -91,7 +91,7 @@ def test_verdicts_of_parts_are_put_together() -> None:
 
 
 def test_claims_are_escaped() -> None:
-    said = Statement(id="h", says="<script>|`x`", source="*s*", untestable="_no_ <b>")
+    said = Claim(id="h", says="<script>|`x`", source="*s*", untestable="_no_ <b>")
     page = claims_page(judge([said], []))
     assert "<script>" not in page
     assert "&lt;script&gt;\\|\\`x\\`" in page
@@ -110,7 +110,7 @@ def test_claims_are_escaped() -> None:
 def test_files_that_are_no_board_are_named(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "x.toml").write_text(text)
     with pytest.raises(DyadbenchError, match=said):
-        load_statements(tmp_path)
+        load_claims(tmp_path)
 
 
 # --- the committed board ------------------------------------------------------------------------------------

@@ -135,7 +135,7 @@ def test_motion_alone_is_read_out_and_the_table_says_so(tmp_path: Path, monkeypa
         needs = Needs()
 
         def sample(self, context, k, noise):
-            return Reaction(np.repeat(context.motion[:, None], k, 1))
+            return Reaction(np.repeat(context.speaker_motion[:, None], k, 1))
 
     run = _run(tmp_path, "mime")
     monkeypatch.setattr(run, "fit", lambda: (Mute(), {}))

@@ -18,7 +18,7 @@ KEY = "ab" * 32
 
 def test_a_stage_is_done_only_when_done_holds_its_key(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    with store.claim("fit", KEY) as stage:
+    with store.hold("fit", KEY) as stage:
         assert not stage.done
         (stage.folder / "DONE").write_text("cd" * 32)
         assert not stage.done
@@ -41,7 +41,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
 
 def test_json_cut_short_by_a_kill_reads_as_missing(tmp_path: Path) -> None:
-    with Store(tmp_path).claim("fit", KEY) as stage:
+    with Store(tmp_path).hold("fit", KEY) as stage:
         (stage.folder / "half.json").write_text('{"done": 3')
         assert stage.read_json("half.json") is None
         stage.write_json("whole.json", {"done": 3})
@@ -57,9 +57,9 @@ def test_two_holders_exclude_each_other_and_a_killed_one_lets_go(tmp_path: Path)
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
-    with pytest.raises(DyadbenchError, match=rf"process {holder.pid} on"), Store(tmp_path).claim("fit", KEY, wait=0.1):
+    with pytest.raises(DyadbenchError, match=rf"process {holder.pid} on"), Store(tmp_path).hold("fit", KEY, wait=0.1):
         pass
     holder.send_signal(signal.SIGKILL)
     holder.wait()
-    with Store(tmp_path).claim("fit", KEY, wait=5) as stage:
+    with Store(tmp_path).hold("fit", KEY, wait=5) as stage:
         assert not stage.done

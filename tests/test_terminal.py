@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from dyadbench.cli.tables import rich_tables, show_cell, show_table
-from dyadbench.leaderboard import Cell, Row, Table
+from dyadbench.leaderboard import Row, Table, Value
 
 NAMES = ("first [bold]", "second\x1b[31m", "oracle")
 
@@ -17,7 +17,7 @@ def table(columns: int = 2) -> Table:
     ids = [f"metric{i}" for i in range(columns)]
 
     def row(n: int, name: str) -> Row:
-        cells = {c: Cell(value=n + 0.5, low=n + 0.25, high=n + 0.75, best=n == 0) for c in ids}
+        cells = {c: Value(value=n + 0.5, low=n + 0.25, high=n + 0.75, best=n == 0) for c in ids}
         return Row(method=name, calibration=n == 2, rank=None if n == 2 else n + 1, rank_low=1, rank_high=2, cells=cells, seeds=(0,))  # fmt: skip
 
     return Table(

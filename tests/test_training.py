@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from dyadbench.api import AudioSpec, Clip, Dyad, Loss, Optimiser, Stage, Track, WindowBatch, Windows
-from dyadbench.training import NonFiniteLoss, Training, fit
+from dyadbench.training import FitOptions, NonFiniteLoss, fit
 
 SPECS = {"tone": AudioSpec(dim=3, per_frame=2)}
 
@@ -48,7 +48,7 @@ class Toy(nn.Module):
 
     def loss(self, batch: WindowBatch) -> Loss:
         self.seen.append(batch)
-        error = self.map(self.drop(batch.speaker)) - batch.listener
+        error = self.map(self.drop(batch.speaker_motion)) - batch.listener_motion
         return Loss({"map": error.pow(2).mean(), "bias": (self.bias - batch.audio["tone"].mean()).pow(2).mean()})
 
     def stages(self, data: Corpus) -> Iterator[Stage]:
@@ -60,7 +60,7 @@ class Toy(nn.Module):
 
 
 def _fit(toy: Toy, folder: Path, **how: object) -> dict[str, torch.Tensor]:
-    fit(toy, Corpus(), SPECS, Training(folder=folder, seed=3, **how))  # type: ignore[arg-type]
+    fit(toy, Corpus(), SPECS, FitOptions(folder=folder, seed=3, **how))  # type: ignore[arg-type]
     return {name: value.clone() for name, value in toy.state_dict().items()}
 
 
@@ -146,7 +146,9 @@ def test_windows_cut_face_and_audio_at_the_same_place(tmp_path: Path) -> None:
     batch, by_id = toy.seen[0], {d.clip.id: d for d in Corpus().dyads("train", ("tone",))}
     for row, clip in enumerate(batch.clips):
         dyad = by_id[clip]
-        starts = [s for s in range(25) if np.array_equal(dyad.speaker.motion[s : s + 16], batch.speaker[row].numpy())]
+        starts = [
+            s for s in range(25) if np.array_equal(dyad.speaker.motion[s : s + 16], batch.speaker_motion[row].numpy())
+        ]
         assert len(starts) == 1
         assert np.array_equal(
             dyad.speaker.audio["tone"][2 * starts[0] : 2 * starts[0] + 32], batch.audio["tone"][row].numpy()
@@ -155,6 +157,6 @@ def test_windows_cut_face_and_audio_at_the_same_place(tmp_path: Path) -> None:
 
 def test_short_clips_are_padded_and_marked(tmp_path: Path) -> None:
     toy = _toy(steps=1)
-    fit(toy, Corpus(frames=10), SPECS, Training(folder=tmp_path, seed=0))
+    fit(toy, Corpus(frames=10), SPECS, FitOptions(folder=tmp_path, seed=0))
     assert toy.seen[0].valid[:, :10].all()
     assert not toy.seen[0].valid[:, 10:].any()

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from dyadbench.api import DyadbenchError, Loss, WindowBatch
-from dyadbench.training import Training, fit
+from dyadbench.training import FitOptions, fit
 from dyadbench.world import SOLO, join
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -29,12 +29,12 @@ from test_world import toy
 from test_training import SPECS, Corpus
 from dyadbench.metrics.arrays import score_arrays
 from dyadbench.metrics.torch_metrics import SuiteMetric
-from dyadbench.training import Training, fit
+from dyadbench.training import FitOptions, fit
 from dyadbench.world import join
 
 world, folder = join("cpu", 2), Path(sys.argv[1])
 module = toy()
-fit(module, Corpus(), SPECS, Training(folder=folder / "fit", seed=3, checkpoint_every=5, world=world))
+fit(module, Corpus(), SPECS, FitOptions(folder=folder / "fit", seed=3, checkpoint_every=5, world=world))
 
 rng = np.random.default_rng(0)
 pred, listener, speaker = rng.random((5, 2, 60, 25)), rng.random((5, 60, 25)), rng.random((5, 60, 25))
@@ -55,9 +55,9 @@ class Drawing(Toy):
     """Hides a part of each row and, in some batches, all of the bias."""
 
     def loss(self, batch: WindowBatch) -> Loss:
-        seen = batch.drawn(torch.rand, 1, 4) < 0.7
-        shift = batch.drawn(partial(torch.randint, 3), 1, 1)
-        error = self.map(batch.speaker * seen + shift) - batch.listener
+        seen = batch.draw_rows(torch.rand, 1, 4) < 0.7
+        shift = batch.draw_rows(partial(torch.randint, 3), 1, 1)
+        error = self.map(batch.speaker_motion * seen + shift) - batch.listener_motion
         both = super().loss(batch).total
         hidden = float(torch.rand((), generator=batch.generator)) < 0.5
         return Loss({"map": error.pow(2).mean(), "bias": both["bias"] * hidden})
@@ -79,7 +79,7 @@ def test_two_processes_fit_as_one_and_score_each_clip_once(tmp_path: Path) -> No
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
     assert done.returncode == 0, done.stderr
     alone = toy()
-    fit(alone, Corpus(), SPECS, Training(folder=tmp_path / "alone", seed=3, checkpoint_every=5))
+    fit(alone, Corpus(), SPECS, FitOptions(folder=tmp_path / "alone", seed=3, checkpoint_every=5))
     one, two = (load_file(tmp_path / name / "first" / "weights.safetensors") for name in ("alone", "fit"))
     for name, value in one.items():
         torch.testing.assert_close(two[name], value, rtol=1e-5, atol=1e-6)

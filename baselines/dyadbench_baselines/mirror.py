@@ -26,8 +26,8 @@ class Mime:
             held = np.repeat(values[:, :1], min(self.lag, values.shape[1]), axis=1)  # still until the first echo
             return np.concatenate([held, values[:, : values.shape[1] - held.shape[1]]], axis=1)
 
-        emotion = None if context.emotion is None else _copies(later(context.emotion), k)
-        return Reaction(_copies(later(context.motion), k), emotion)
+        emotion = None if context.speaker_emotion is None else _copies(later(context.speaker_emotion), k)
+        return Reaction(_copies(later(context.speaker_motion), k), emotion)
 
 
 class LaggedMime(Mime):

@@ -106,7 +106,7 @@ class NearestFace(_Nearest):
         self.learn([describe(dyad.speaker.motion, self.bins) for dyad in self.fill(data)])
 
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
-        clips = [motion[:length] for motion, length in zip(context.motion, context.lengths, strict=True)]
+        clips = [motion[:length] for motion, length in zip(context.speaker_motion, context.lengths, strict=True)]
         return self.nearest(clips, k, context.frames)
 
 

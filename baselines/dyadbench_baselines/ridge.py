@@ -94,10 +94,12 @@ class Ridge:
         for row, clip in enumerate(context.clips):
             length = int(context.lengths[row])
             sound = context.audio[self.needs.audio[0]][row] if self.needs.audio else None
-            emotion = None if context.emotion is None else context.emotion[row, :length]
+            emotion = None if context.speaker_emotion is None else context.speaker_emotion[row, :length]
             rate = 0 if sound is None else len(sound) // frames
             fitted = self._apply(
-                self.features(context.motion[row, :length], emotion, None if sound is None else sound[: length * rate])
+                self.features(
+                    context.speaker_motion[row, :length], emotion, None if sound is None else sound[: length * rate]
+                )
             )
             for sample in range(k):
                 out[row, sample, :length] = fitted + self._residual(noise, clip, sample, length)

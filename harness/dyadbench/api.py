@@ -201,15 +201,15 @@ class Context:
 
     clips: tuple[str, ...]
     lengths: NDArray[np.int64]  # (B,)
-    motion: Array  # (B, T, D)
-    emotion: Array | None  # (B, T, 25)
-    audio: Mapping[str, Array]  # name -> (B, T * per_frame, F)
+    speaker_motion: Array  # (B, T, D)
+    speaker_emotion: Array | None  # (B, T, 25)
+    audio: Mapping[str, Array]  # the speaker's: name -> (B, T * per_frame, F)
     words: tuple[tuple[Word, ...], ...] | None = None
     truth: Truth | None = None
 
     @property
     def frames(self) -> int:
-        return int(self.motion.shape[1])
+        return int(self.speaker_motion.shape[1])
 
 
 @dataclass(frozen=True)
@@ -313,8 +313,8 @@ class WindowBatch:
     """Windows as torch tensors on the training device; `valid` is False after a clip's end."""
 
     clips: tuple[str, ...]
-    speaker: Any  # (B, T, D)
-    listener: Any  # (B, T, D)
+    speaker_motion: Any  # (B, T, D)
+    listener_motion: Any  # (B, T, D)
     speaker_emotion: Any  # (B, T, 25) or None
     listener_emotion: Any  # (B, T, 25) or None
     audio: Mapping[str, Any]  # name -> (B, T * per_frame, F), the speaker's
@@ -326,7 +326,7 @@ class WindowBatch:
     rows: int | None = None  # of that batch; None: as many as here
     generator: Any = None  # what a loss draws from, the same in all processes; None: torch's own
 
-    def drawn(self, draw: Callable[..., Any], *shape: int) -> Any:
+    def draw_rows(self, draw: Callable[..., Any], *shape: int) -> Any:
         """A CPU tensor (B, *shape) of `draw`, which takes a shape and `generator`, as torch.rand does. It is drawn for the
         whole batch and cut, so what a loss draws for a row does not depend on the number of processes."""
         return draw((self.rows or len(self.clips), *shape), generator=self.generator)[self.rank :: self.processes]
@@ -429,8 +429,8 @@ class Evaluation:
     clips: tuple[str, ...]
     lengths: NDArray[np.int64]  # (N,)
     space: MotionSpace
-    motion: Any  # (N, K, T, D) array-like read clip by clip, or None
-    emotion: Any  # (N, K, T, 25) array-like, or None
+    predicted_motion: Any  # (N, K, T, D) array-like read clip by clip, or None
+    predicted_emotion: Any  # (N, K, T, 25) array-like, or None
     listener_motion: Any  # (N, T, D)
     speaker_motion: Any  # (N, T, D)
     listener_emotion: Any = None  # (N, T, 25)

@@ -32,7 +32,7 @@ MEANING: dict[Verdict, str] = {
 }
 
 
-class Part(Config):
+class Contrast(Config):
     """One comparison: `column` of `less` is claimed to be below that of `more`, on one benchmark.
 
     `by` = 0.2 claims it to be below by a fifth; a negative `by` claims only that it is not above by more than that
@@ -52,7 +52,7 @@ class Part(Config):
     than: str = ""
 
     @model_validator(mode="after")
-    def _whole(self) -> Part:
+    def _whole(self) -> Contrast:
         if bool(self.less and self.more) == bool(self.closer and self.than):
             raise ValueError("a part needs either less and more, or closer and than")
         if not self.column and not (self.less_column and self.more_column):
@@ -67,20 +67,20 @@ class Part(Config):
         return (self.less, self.less_column or self.column), (self.more, self.more_column or self.column)
 
 
-class Statement(Config):
+class Claim(Config):
     """One entry of the board."""
 
     id: str
     says: str  # in our words
     source: str
     matrix: str = ""  # what makes the records, relative to leaderboards/matrices
-    part: tuple[Part, ...] = ()
+    part: tuple[Contrast, ...] = ()
     untestable: str = ""  # why
     demonstration: str = ""  # of a correction: the test that shows it
     note: str = ""
 
     @model_validator(mode="after")
-    def _one_kind(self) -> Statement:
+    def _one_kind(self) -> Claim:
         if sum(map(bool, (self.part, self.untestable, self.demonstration))) != 1:
             raise ValueError(f"{self.id}: exactly one of part, untestable and demonstration is wanted")
         if self.part and not self.matrix:
@@ -88,7 +88,7 @@ class Statement(Config):
         return self
 
 
-class Finding(Config):
+class Evidence(Config):
     """What became of one part."""
 
     text: str  # what was compared
@@ -105,18 +105,18 @@ class Finding(Config):
 
 
 class Judged(Config):
-    statement: Statement
+    statement: Claim
     verdict: Verdict
-    findings: tuple[Finding, ...] = ()
+    findings: tuple[Evidence, ...] = ()
 
 
-def load_statements(folder: Path) -> list[Statement]:
+def load_claims(folder: Path) -> list[Claim]:
     """All entries below `folder`, file by file; one id twice or a file that is no board is one sentence."""
-    found: list[Statement] = []
+    found: list[Claim] = []
     for path in sorted(folder.glob("*.toml")):
         try:
             rows = tomllib.loads(path.read_text(encoding="utf-8"))["claim"]
-            found += [Statement.model_validate(row) for row in rows]
+            found += [Claim.model_validate(row) for row in rows]
         except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise DyadbenchError(f"{path} is not a file of claims: {' '.join(str(error).split())[:200]}") from None
     ids = [statement.id for statement in found]
@@ -126,7 +126,7 @@ def load_statements(folder: Path) -> list[Statement]:
     return found
 
 
-def judge(statements: Sequence[Statement], records: Sequence[Record]) -> list[Judged]:
+def judge(statements: Sequence[Claim], records: Sequence[Record]) -> list[Judged]:
     """Every statement with its verdict."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in records:
@@ -156,17 +156,17 @@ def together(verdicts: Sequence[Verdict]) -> Verdict:
 # --- one part -----------------------------------------------------------------------------------------------
 
 
-def find(part: Part, groups: Mapping[tuple[str, str], Sequence[Record]]) -> Finding:
+def find(part: Contrast, groups: Mapping[tuple[str, str], Sequence[Record]]) -> Evidence:
     """The bootstrap of one part, or why there is none."""
     text, methods = describe(part), tuple(dict.fromkeys(method for method, _ in part.sides))
     found = {method: _usable(part, method, groups) for method in methods}
     missing = tuple(method for method, records in found.items() if not records)
     if missing:
-        return Finding(text=text, verdict="untested", methods=methods, missing=missing)
+        return Evidence(text=text, verdict="untested", methods=methods, missing=missing)
     setups = {(r.dataset["digest"], tuple(r.clips)) for records in found.values() for r in records}
     versions = {str(sorted(_versions(part, r).items())) for records in found.values() for r in records}
     if len(setups) > 1 or len(versions) > 1:
-        return Finding(text=f"{text} (measured on different data or by different versions)", verdict="untested", methods=methods, missing=methods)  # fmt: skip
+        return Evidence(text=f"{text} (measured on different data or by different versions)", verdict="untested", methods=methods, missing=methods)  # fmt: skip
     columns = _columns(part)
     values = [np.stack([_values(record, part.suite, columns) for record in found[m]]) for m in methods]
     first = found[methods[0]][0]
@@ -179,7 +179,7 @@ def find(part: Part, groups: Mapping[tuple[str, str], Sequence[Record]]) -> Find
     elif span and span.high < 0:
         verdict = "contradicted"
     sides = [_side(boot.point[None], columns, methods, side)[0] for side in part.sides]
-    return Finding(
+    return Evidence(
         text=text, verdict=verdict if np.isfinite(point) else "undecided", methods=methods,
         less=_known(sides[0]), more=_known(sides[1]), difference=_known(point),
         low=span.low if span else None, high=span.high if span else None,
@@ -187,7 +187,7 @@ def find(part: Part, groups: Mapping[tuple[str, str], Sequence[Record]]) -> Find
     )  # fmt: skip
 
 
-def describe(part: Part) -> str:
+def describe(part: Contrast) -> str:
     (a, first), (b, second) = part.sides
     where = f"on {part.benchmark}"
     if part.closer:
@@ -205,19 +205,19 @@ def _terms(column: str) -> list[tuple[float, str]]:
     return [(1.0, head), *((-1.0, name) for name in rest)]
 
 
-def _columns(part: Part) -> list[str]:
+def _columns(part: Contrast) -> list[str]:
     names = [name for _, column in part.sides for _, name in _terms(column)]
     if part.closer:
         names.append(f"{part.column}_target")
     return list(dict.fromkeys(names))
 
 
-def _usable(part: Part, method: str, groups: Mapping[tuple[str, str], Sequence[Record]]) -> list[Record]:
+def _usable(part: Contrast, method: str, groups: Mapping[tuple[str, str], Sequence[Record]]) -> list[Record]:
     records = groups.get((part.benchmark, method), ())
     return [r for r in records if part.suite in r.suites and all(name in r.suites[part.suite].per_clip for name in _columns(part))]  # fmt: skip
 
 
-def _versions(part: Part, record: Record) -> dict[str, int]:
+def _versions(part: Contrast, record: Record) -> dict[str, int]:
     return {name: record.suites[part.suite].versions.get(name, 0) for name in _columns(part)}
 
 
@@ -235,7 +235,7 @@ def _side(draws: np.ndarray, columns: Sequence[str], methods: Sequence[str], sid
     return found
 
 
-def _contrast(part: Part, columns: Sequence[str], methods: Sequence[str], draws: np.ndarray) -> Any:
+def _contrast(part: Contrast, columns: Sequence[str], methods: Sequence[str], draws: np.ndarray) -> Any:
     """(R,): above 0 where the claim holds."""
     less, more = (_side(draws, columns, methods, side) for side in part.sides)
     if part.closer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from dyadbench.board import MEANING, Finding, Judged
+from dyadbench.board import MEANING, Evidence, Judged
 from dyadbench.render import escape
 
 
@@ -23,7 +23,7 @@ def _short(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4g}"
 
 
-def evidence(finding: Finding) -> str:
+def evidence(finding: Evidence) -> str:
     """A sentence with the numbers of one part."""
     if finding.missing:
         return f"No records yet of {', '.join(finding.missing)} that hold it."

@@ -9,7 +9,7 @@ from dyadbench.hookspecs import hookimpl
 
 @hookimpl
 def dyadbench_datasets() -> list[Entry]:
-    from dyadbench.datasets.config import L2LConfig, LMConfig, ReactConfig
+    from dyadbench.datasets.config import L2LDatasetConfig, LMConfig, ReactConfig
     from dyadbench.datasets.simdyad.config import SimConfig
 
     return [
@@ -17,7 +17,9 @@ def dyadbench_datasets() -> list[Entry]:
         Entry(
             "react2023", 1, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2023: NoXI, UDIVA and RECOLA"
         ),
-        Entry("l2l", 1, "dyadbench.datasets.l2l:L2LDataset", L2LConfig, "Learning2Listen: six people, DECA, mel"),
+        Entry(
+            "l2l", 1, "dyadbench.datasets.l2l:L2LDataset", L2LDatasetConfig, "Learning2Listen: six people, DECA, mel"
+        ),
         Entry(
             "lm-listener",
             1,
@@ -31,7 +33,7 @@ def dyadbench_datasets() -> list[Entry]:
 
 @hookimpl
 def dyadbench_suites() -> list[Entry]:
-    from dyadbench.metrics.config import L2LConfig
+    from dyadbench.metrics.config import L2LSuiteConfig
 
     react = "dyadbench.metrics.react_suites"
     return [
@@ -46,7 +48,7 @@ def dyadbench_suites() -> list[Entry]:
             "l2l",
             1,
             "dyadbench.metrics.l2l_suite:L2LSuite",
-            L2LConfig,
+            L2LSuiteConfig,
             summary="Learning2Listen's metrics, expression and rotation",
         ),
         Entry(

@@ -32,7 +32,7 @@ LIKE = {"FRC": "FRCorr", "FRD": "FRDist", "S_MSE": "FRDiv", "TLCC": "FRSyn"} | {
 }
 
 
-class Claim(Config):
+class PublishedNumber(Config):
     """One number as somebody printed it."""
 
     benchmark: str
@@ -57,7 +57,7 @@ class Claim(Config):
         return official and pattern is not None and bool(pattern.match(f"{self.benchmark} {self.split}"))
 
 
-class ClaimFile(Config):
+class PublishedFile(Config):
     """One source: what its rows share is said once."""
 
     source: str
@@ -67,25 +67,25 @@ class ClaimFile(Config):
     notes: Mapping[str, str] = {}
     rows: tuple[Mapping[str, Any], ...]
 
-    def claims(self) -> list[Claim]:
+    def claims(self) -> list[PublishedNumber]:
         shared = {"source": self.source, "benchmark": self.benchmark, "dataset": self.dataset, "warning": self.warning}
         found = []
         for row in self.rows:
             values = dict(row)
             values["note"] = self.notes[values["note"]]
-            found.append(Claim.model_validate(shared | values))
+            found.append(PublishedNumber.model_validate(shared | values))
         return found
 
 
-def read_claim_file(path: Path) -> ClaimFile:
+def read_published_file(path: Path) -> PublishedFile:
     try:
-        found = ClaimFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        found = PublishedFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         found.claims()
         return found
     except (ValidationError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise DyadbenchError(f"{path} is not a file of claims: {' '.join(str(error).split())[:200]}") from None
 
 
-def load_claims(folder: Path) -> list[Claim]:
+def load_published(folder: Path) -> list[PublishedNumber]:
     """All claims below `folder`, file by file and row by row in order."""
-    return [claim for path in sorted(folder.glob("*.toml")) for claim in read_claim_file(path).claims()]
+    return [claim for path in sorted(folder.glob("*.toml")) for claim in read_published_file(path).claims()]

@@ -50,8 +50,8 @@ def perturb_after(context: Context, frame: int, rng: np.random.Generator) -> Con
     frames = context.frames
     return dataclasses.replace(
         context,
-        motion=other(context.motion, frame + 1),
-        emotion=None if context.emotion is None else other(context.emotion, frame + 1),
+        speaker_motion=other(context.speaker_motion, frame + 1),
+        speaker_emotion=None if context.speaker_emotion is None else other(context.speaker_emotion, frame + 1),
         audio={name: other(a, (frame + 1) * (a.shape[1] // frames)) for name, a in context.audio.items()},
     )
 
@@ -128,8 +128,8 @@ class TinyCorpus:
         return Context(
             clips=tuple(dyad.clip.id for dyad in chosen),
             lengths=np.full(len(rows), frames),
-            motion=np.stack([dyad.speaker.motion[:frames] for dyad in chosen]),
-            emotion=np.stack([d.speaker.emotion[:frames] for d in chosen if d.speaker.emotion is not None])
+            speaker_motion=np.stack([dyad.speaker.motion[:frames] for dyad in chosen]),
+            speaker_emotion=np.stack([d.speaker.emotion[:frames] for d in chosen if d.speaker.emotion is not None])
             if self.emotion
             else None,
             audio={
@@ -243,10 +243,10 @@ def _fitted(build: Callable[[], tuple[Any, Any]], corpus: TinyCorpus) -> Any:
     predictor, tokenizer = build()
     for component in (tokenizer, predictor):
         if isinstance(component, Trainable):
-            from dyadbench.training import Training, fit
+            from dyadbench.training import FitOptions, fit
 
             with tempfile.TemporaryDirectory() as folder:
-                fit(component, corpus, corpus.audio, Training(folder=Path(folder), seed=0))
+                fit(component, corpus, corpus.audio, FitOptions(folder=Path(folder), seed=0))
         elif isinstance(component, Fittable):
             component.fit(corpus)
     return predictor
@@ -290,9 +290,9 @@ def _globals_kept(call: Callable[[], Any]) -> None:
 
 def _inputs_kept(predictor: Any, corpus: TinyCorpus, noise: Noise) -> None:
     context = corpus.context([0, 1], predictor.needs, 40)
-    copies = [np.array(a) for a in (context.motion, *context.audio.values())]
+    copies = [np.array(a) for a in (context.speaker_motion, *context.audio.values())]
     predictor.sample(context, 2, noise)
-    for kept, now in zip(copies, (context.motion, *context.audio.values()), strict=True):
+    for kept, now in zip(copies, (context.speaker_motion, *context.audio.values()), strict=True):
         assert np.array_equal(kept, now), "sampling changed the context it was given"
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from dyadbench.api import Fittable, Setup, Trainable, TrainData
 from dyadbench.host import Host
 from dyadbench.spec import Part
-from dyadbench.store import Stage, Store, atomic_write, damaged
+from dyadbench.store import Folder, Store, atomic_write, damaged
 from dyadbench.world import SOLO, World
 
 STATE = "state.safetensors"
@@ -38,8 +38,8 @@ def fit_component(
     """
     if not isinstance(component, Trainable | Fittable):
         return {}
-    with world.claim(store, "fit", key, plugin=host.plugin_of(host.get(kind, part.name))) as stage:
-        if not world.share(stage.done):
+    with world.hold(store, "fit", key, plugin=host.plugin_of(host.get(kind, part.name))) as stage:
+        if not world.broadcast(stage.done):
             report(f"fit {part.name}", 0, 1)
             with host.blame(kind, part.name, "fit"):
                 if isinstance(component, Trainable):
@@ -50,12 +50,12 @@ def fit_component(
                     _timed(stage, component, lambda: component.fit(data()), world)
             world.wait()
             if world.first:
-                return world.share(_kept_facts(stage) if world.first else {})
+                return world.broadcast(_kept_facts(stage) if world.first else {})
         _restore(component, stage.folder / STATE, setup.device)
-        return world.share(_kept_facts(stage) if world.first else {})
+        return world.broadcast(_kept_facts(stage) if world.first else {})
 
 
-def _timed(stage: Stage, component: Trainable | Fittable, learn: Callable[[], Any], world: World) -> None:
+def _timed(stage: Folder, component: Trainable | Fittable, learn: Callable[[], Any], world: World) -> None:
     """Lets it learn, and keeps what was learnt, at what cost."""
     started, before = time.perf_counter(), (stage.read_json("spent.json") or {}).get("seconds", 0.0)
     facts: dict[str, Any] = {}
@@ -85,10 +85,10 @@ def _train(
 ) -> Mapping[str, Any]:
     import torch
 
-    from dyadbench.training import Training, fit
+    from dyadbench.training import FitOptions, fit
 
     torch.set_num_threads(setup.threads)
-    how = Training(folder=folder, seed=setup.seed, device=setup.device, report=report, world=world)
+    how = FitOptions(folder=folder, seed=setup.seed, device=setup.device, report=report, world=world)
     return fit(component, data, setup.audio, how)
 
 
@@ -108,7 +108,7 @@ def _save(component: Trainable | Fittable, path: Path) -> int:
     return int(sum(np.size(value) for value in state.values()))
 
 
-def _kept_facts(stage: Stage) -> dict[str, Any]:
+def _kept_facts(stage: Folder) -> dict[str, Any]:
     """What the fit cost; a record without it would say that nothing was trained."""
     facts = stage.read_json("fit.json")
     if not isinstance(facts, dict):

@@ -18,7 +18,7 @@ from dyadbench.readout import EmotionReadout
 from dyadbench.runtime import Runtime
 from dyadbench.spec import Cell
 from dyadbench.split import Split
-from dyadbench.store import Stage, reserve
+from dyadbench.store import Folder, reserve
 
 REPEATED = 1e-3  # relative; what parallel sums on a GPU may differ by is far below
 LOOKAHEAD_FRAMES = 250  # of one clip: enough to see the reach of every method without a second full sampling
@@ -36,7 +36,7 @@ class Generation:
     predictor: Predictor
     readout: Callable[[], EmotionReadout]  # emotion from motion, for predictors that give motion alone
 
-    def array(self, stage: Stage, space: str) -> np.ndarray:
+    def array(self, stage: Folder, space: str) -> np.ndarray:
         """(clips, samples, frames, channels) on disk: the one that an earlier run began, or a new one."""
         clips = self.split.clips
         channels = self.space.dim if space == "motion" else 25
@@ -55,7 +55,7 @@ class Generation:
         reserve(path)
         return array
 
-    def fill(self, stage: Stage, arrays: dict[str, np.ndarray], progress: dict[str, Any]) -> None:
+    def fill(self, stage: Folder, arrays: dict[str, np.ndarray], progress: dict[str, Any]) -> None:
         """Round by round, a batch for each process, so that what is done is one number whoever goes on from it."""
         world, total, size = self.runtime.world, len(self.split.clips), self.runtime.batch
         for first in range(progress["done"], total, size * world.size):

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import Column, Config, DyadbenchError
-from dyadbench.board import Judged, judge, load_statements
-from dyadbench.claims import Claim, load_claims
+from dyadbench.board import Judged, judge, load_claims
+from dyadbench.claims import PublishedNumber, load_published
 from dyadbench.record import Record
 from dyadbench.selection import by_benchmark, by_method, configured, method_values, odd_ones_out
 from dyadbench.stats import bootstrap, interval, losses, overall
@@ -40,7 +40,7 @@ SANITY: dict[str, tuple[Sanity, ...]] = {
 SLACK = 1e-6  # of rounding in committed values
 
 
-class Cell(Config):
+class Value(Config):
     """One number of a table."""
 
     value: float | None
@@ -57,7 +57,7 @@ class Row(Config):
     rank_low: int | None = None
     rank_high: int | None = None
     reason: str = ""  # why it is not ranked
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, Value]
     seeds: tuple[int, ...]
     facts: Mapping[str, Any] = {}  # look-ahead, trained, parameters, speed, plugin
 
@@ -75,7 +75,7 @@ class Table(Config):
     sessions: int
     columns: tuple[Mapping[str, Any], ...]
     rows: tuple[Row, ...]
-    claims: tuple[Claim, ...] = ()
+    claims: tuple[PublishedNumber, ...] = ()
     notes: tuple[str, ...] = ()
 
 
@@ -136,7 +136,9 @@ def _readout_notes(rows: Sequence[Row]) -> list[str]:
     ]
 
 
-def make_table(records: Sequence[Record], suite: str, columns: Sequence[Column], claims: Sequence[Claim] = ()) -> Table:
+def make_table(
+    records: Sequence[Record], suite: str, columns: Sequence[Column], claims: Sequence[PublishedNumber] = ()
+) -> Table:
     """The table of one benchmark (all `records` are its) under one suite."""
     usable, notes = odd_ones_out(records, suite, columns)
     groups = by_method(usable)
@@ -189,15 +191,15 @@ def _ranks(point: np.ndarray, draws: np.ndarray | None, ranked: list[int], colum
     return {i: (int(places[n]), int(low[n]), int(high[n])) for n, i in enumerate(ranked)}
 
 
-def _cell(boot: Any, method: int, column: int, records: Sequence[Record], suite: str, spec: Column) -> Cell:
+def _cell(boot: Any, method: int, column: int, records: Sequence[Record], suite: str, spec: Column) -> Value:
     scores = [record.suites[suite].scores[spec.id] for record in records]
     undefined = sum(score.undefined for score in scores)
     known = [score.value for score in scores if score.value is not None]
     if len(known) < len(scores):
-        return Cell(value=None, undefined=undefined)
+        return Value(value=None, undefined=undefined)
     found = interval(boot.draws[:, method, column]) if boot.informative else None
     value = float(np.mean(known))
-    return Cell(value=value, low=found.low if found else None, high=found.high if found else None, undefined=undefined)
+    return Value(value=value, low=found.low if found else None, high=found.high if found else None, undefined=undefined)
 
 
 def _mark_best(rows: list[Row], columns: Sequence[Column]) -> list[Row]:
@@ -262,7 +264,7 @@ def make_tables(
 def _tables_of(
     groups: Iterable[tuple[str, list[Record]]], leaderboards: Path, suites: Suites
 ) -> tuple[list[Table], list[str]]:
-    claims = load_claims(leaderboards / "claims")
+    claims = load_published(leaderboards / "claims")
     tables, violations = [], []
     for benchmark, mine in groups:
         if len({record.dataset["simulated"] for record in mine}) > 1:
@@ -288,7 +290,7 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
         raise DyadbenchError(
             f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
         )
-    statements = load_statements(leaderboards / "claims" / "checked")
+    statements = load_claims(leaderboards / "claims" / "checked")
     wanted = {(p.benchmark, method) for s in statements for p in s.part for method, _ in p.sides}
     judged: list[Record] = []
     tokenized: list[Record] = []  # less all else, so that one benchmark's records are held at a time
@@ -306,7 +308,7 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
     tables, violations = _tables_of(groups(), leaderboards, suites)
     drift = []
     board = judge(statements, judged)
-    files = generated_files(root, tables, load_claims(leaderboards / "claims"), board, tokenized)
+    files = generated_files(root, tables, load_published(leaderboards / "claims"), board, tokenized)
     stale = {path for kind in ("md", "csv", "json", "svg") for path in leaderboards.glob(f"*.{kind}")} - set(files)
     for path, text in files.items():
         if not path.exists() or path.read_bytes() != text.encode():

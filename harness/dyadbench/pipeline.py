@@ -34,17 +34,17 @@ from dyadbench.results import demand_whole, scores_of
 from dyadbench.runtime import Runtime
 from dyadbench.spec import Cell, Part, key_of
 from dyadbench.split import Split
-from dyadbench.store import MAKER, Busy, Stage, damaged
+from dyadbench.store import MAKER, Busy, Folder, damaged
 from dyadbench.world import SOLO, World
 
 
 @dataclass(frozen=True)
 class FitKeys:
-    """What a cell learns goes by these; `drawn` is what only sampling reads, which trains nothing anew."""
+    """What a cell learns goes by these; `sampling` is what only sampling reads, which trains nothing anew."""
 
     predictor: str
     tokenizer: str  # "" where there is none
-    drawn: dict[str, Any]
+    sampling: dict[str, Any]
 
 
 def fit_keys(cell: Cell, host: Host, digest: str) -> FitKeys:
@@ -80,11 +80,11 @@ class CellRun:
         setting = self.cell.setting
         self.split = Split(self.dataset, setting.split)
         keys = fit_keys(self.cell, self.host, self.dataset.digest)
-        self.fit_key, self.tokenizer_key, drawn = keys.predictor, keys.tokenizer, keys.drawn
+        self.fit_key, self.tokenizer_key, sampling = keys.predictor, keys.tokenizer, keys.sampling
         source = {"dataset": self.cell.dataset.model_dump(mode="json"), "digest": self.dataset.digest}
         self.readout_key = key_of("readout", version=READOUT, **source)
         self.generate_key = key_of(
-            "generate", fit=self.fit_key, split=setting.split, samples=setting.samples, readout=READOUT, **drawn
+            "generate", fit=self.fit_key, split=setting.split, samples=setting.samples, readout=READOUT, **sampling
         )
         self.setup = Setup(
             space=self.dataset.space,
@@ -125,14 +125,14 @@ class CellRun:
 
     # --- generate ---------------------------------------------------------------------------------------
 
-    def generate(self, spaces: Sequence[str]) -> tuple[Stage, dict[str, Any]]:
+    def generate(self, spaces: Sequence[str]) -> tuple[Folder, dict[str, Any]]:
         """The reactions of every clip, written batch by batch; a partial stage goes on where it stopped."""
         world = self.runtime.world
-        with world.claim(self.runtime.store, "generate", self.generate_key, plugin=self._plugin) as stage:
+        with world.hold(self.runtime.store, "generate", self.generate_key, plugin=self._plugin) as stage:
             facts: dict[str, Any] = stage.read_json("facts.json") or {}
             done = bool(stage.done and facts) and all((stage.folder / f"{space}.npy").exists() for space in spaces)
-            if world.share(done):
-                return stage, world.share(facts)
+            if world.broadcast(done):
+                return stage, world.broadcast(facts)
             predictor, fitted = self.fit()
             sampling = Generation(
                 self.cell, self.host, self.runtime, self.split, self.dataset.space, predictor, lambda: self.readout
@@ -143,7 +143,7 @@ class CellRun:
             world.wait()
             if not world.first:
                 arrays = {space: np.load(stage.folder / f"{space}.npy", mmap_mode="r+") for space in spaces}
-            progress = world.share(stage.read_json("progress.json") or {"spaces": [], "done": 0, "seconds": 0.0})
+            progress = world.broadcast(stage.read_json("progress.json") or {"spaces": [], "done": 0, "seconds": 0.0})
             if progress["spaces"] != sorted(spaces):
                 progress = {"spaces": sorted(spaces), "done": 0, "seconds": 0.0}
             sampling.fill(stage, arrays, progress)
@@ -153,7 +153,7 @@ class CellRun:
                     facts["readout"] = {"version": READOUT, "rmse": dict(self.readout.summary())}
                 stage.write_json("facts.json", facts)
                 stage.finish()
-            return stage, world.share(facts)
+            return stage, world.broadcast(facts)
 
     @cached_property
     def readout(self) -> EmotionReadout:
@@ -166,7 +166,7 @@ class CellRun:
 
     # --- score ------------------------------------------------------------------------------------------
 
-    def evaluation(self, stage: Stage) -> Evaluation:
+    def evaluation(self, stage: Folder) -> Evaluation:
         """What a suite sees; predictions stay on disk and are read clip by clip."""
         arrays = {
             space: _reactions(path)
@@ -248,7 +248,7 @@ class CellRun:
         """One suite's scores, from the store where the same versions were computed before."""
         versions = {column.id: column.version for column in suite.columns}
         key = key_of("score", generate=self.generate_key, suite=name, versions=versions)
-        with self.runtime.store.claim("score", key, plugin=self.host.plugin_of(self.host.get("suite", name))) as kept:
+        with self.runtime.store.hold("score", key, plugin=self.host.plugin_of(self.host.get("suite", name))) as kept:
             if kept.done and (found := kept.read_json("scores.json")) is not None:
                 return SuiteScores.model_validate(found)
             with self.host.blame("suite", name, "score"):
@@ -264,7 +264,7 @@ class CellRun:
         key = key_of(
             "tokens", tokenizer=self.tokenizer_key, split=self.cell.setting.split, versions=token_metrics.VERSIONS
         )
-        with self.runtime.store.claim("tokens", key) as kept:
+        with self.runtime.store.hold("tokens", key) as kept:
             if kept.done and (found := kept.read_json("tokens.json")) is not None:
                 return SuiteScores.model_validate(found["scores"]), found["facts"]
             tokenizer, _ = self.fit_tokenizer(part, SOLO)  # the others are done: only the first one scores
@@ -303,7 +303,7 @@ def run_cells(cells: Sequence[Cell], host: Host, runtime: Runtime) -> Iterator[t
             if name not in opened:
                 opened[name] = open_dataset(host, cell.dataset, runtime)
             run = CellRun(cell, host, runtime, opened[name])
-            with runtime.store.claim("cell", run.key, wait), limit(runtime.timeout, cell.name):
+            with runtime.store.hold("cell", run.key, wait), limit(runtime.timeout, cell.name):
                 return run.run()
         except SystemExit as error:
             return PluginError(f"something that {cell.name} uses called sys.exit({error.code}) outside of its own work")

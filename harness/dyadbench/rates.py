@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from markupsafe import Markup
 
-from dyadbench.leaderboard import Cell
+from dyadbench.leaderboard import Value
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, layers_shown, version_of
 from dyadbench.record import Record
 from dyadbench.render import SIMULATED, cell_text, escape, grid, number
@@ -32,7 +32,7 @@ class Rate:
 
     layers: int
     bits: float  # a second, positions of keyframes included
-    errors: Mapping[str, Cell]
+    errors: Mapping[str, Value]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Kept:
     parameters: int | None
     seeds: tuple[int, ...]
     rates: tuple[Rate, ...]  # coarse to fine, the last one with all layers
-    use: Mapping[str, Cell]
+    use: Mapping[str, Value]
     by_layer: tuple[float, ...]  # utilisation of each residual layer's books, mean over groups and seeds
 
     @property
@@ -62,7 +62,7 @@ class Corpus:
     simulated: bool
     clips: int
     sessions: int
-    constants: Mapping[str, Cell]  # errors of the constant mean frame
+    constants: Mapping[str, Value]  # errors of the constant mean frame
     tokenizers: tuple[Kept, ...]  # cheapest first
     notes: tuple[str, ...]
 
@@ -129,7 +129,7 @@ def _kept(records: Sequence[Record], methods: Sequence[str]) -> Kept:
         names = list(ERRORS) if layers == residual else [f"{name}.layers{layers}" for name in ERRORS]
         if names[0] in scores:
             cells = _cells(records, [name for name in names if name in scores])
-            errors = {head: cells.get(name, Cell(value=None)) for head, name in zip(ERRORS, names, strict=True)}
+            errors = {head: cells.get(name, Value(value=None)) for head, name in zip(ERRORS, names, strict=True)}
             rates.append(Rate(layers, bits * layers / residual, errors))
     every = facts["frames_per_token"]
     books = [[r.suites[SUITE].scores["utilisation"].detail[f"g{g}r{n}"] for g in range(int(facts["groups"])) for r in records]
@@ -149,7 +149,7 @@ def _value(record: Record, name: str) -> float:
     return score.value or 0.0 if score else 0.0
 
 
-def _cells(records: Sequence[Record], names: Sequence[str]) -> dict[str, Cell]:
+def _cells(records: Sequence[Record], names: Sequence[str]) -> dict[str, Value]:
     """Values with intervals of some columns, seeds of one tokenizer."""
     per_seed = [
         [[np.nan if v is None else v for v in r.suites[SUITE].per_clip[name]] for name in names] for r in records
@@ -160,7 +160,7 @@ def _cells(records: Sequence[Record], names: Sequence[str]) -> dict[str, Cell]:
         value = float(boot.point[0, j])
         span = interval(boot.draws[:, 0, j]) if boot.informative and np.isfinite(value) else None
         known = None if np.isnan(value) else value
-        found[name] = Cell(value=known, low=span.low if span else None, high=span.high if span else None)
+        found[name] = Value(value=known, low=span.low if span else None, high=span.high if span else None)
     return found
 
 

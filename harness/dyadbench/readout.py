@@ -98,7 +98,7 @@ def kept_readout(store: Store, key: str, data: TrainData) -> EmotionReadout:
     from safetensors.numpy import load_file, save
 
     names = ("mean", "scale", "inner", "weights", "errors")
-    with store.claim("readout", key, plugin=("readout", str(VERSION))) as stage:
+    with store.hold("readout", key, plugin=("readout", str(VERSION))) as stage:
         path = stage.folder / "readout.safetensors"
         if not stage.done:
             fitted = fit_readout(data)

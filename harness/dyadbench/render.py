@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from dyadbench.board import Judged
-from dyadbench.claims import Claim
+from dyadbench.claims import PublishedNumber
 from dyadbench.comparison import Comparison
-from dyadbench.leaderboard import Cell, Row, Table
+from dyadbench.leaderboard import Row, Table, Value
 from dyadbench.record import Record, slug
 
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}
@@ -27,7 +27,7 @@ SIMULATED = "**Simulated data.** These numbers test the harness; they say nothin
 def generated_files(
     root: Path,
     tables: Sequence[Table],
-    claims: Sequence[Claim],
+    claims: Sequence[PublishedNumber],
     board: Sequence[Judged] = (),
     records: Sequence[Record] = (),
 ) -> dict[Path, str]:
@@ -69,14 +69,14 @@ def number(value: float | None, digits: int) -> str:
     return text
 
 
-def interval_text(cell: Cell, digits: int) -> str:
+def interval_text(cell: Value, digits: int) -> str:
     """`[low, high]`, or nothing where there is no interval or no width."""
     if cell.low is None or cell.high is None or cell.high - cell.low <= 1e-9:
         return ""
     return f"[{number(cell.low, digits)}, {number(cell.high, digits)}]"
 
 
-def cell_text(cell: Cell, digits: int) -> str:
+def cell_text(cell: Value, digits: int) -> str:
     text = f"{number(cell.value, digits)} {interval_text(cell, digits)}".rstrip()
     return text + (f" ({cell.undefined} undefined)" if cell.undefined else "")
 
@@ -174,9 +174,9 @@ def _unit(column: Any) -> str:
     return (f" ({escape(column['unit'])})" if column["unit"] else "") + target
 
 
-def _claimsgrid(claims: Sequence[Claim], columns: Sequence[str]) -> str:
+def _claimsgrid(claims: Sequence[PublishedNumber], columns: Sequence[str]) -> str:
     """Printed methods by printed metrics; every distinct convention is a numbered note below."""
-    groups: dict[tuple[str, str, str], dict[str, Claim]] = {}
+    groups: dict[tuple[str, str, str], dict[str, PublishedNumber]] = {}
     for claim in claims:
         groups.setdefault((claim.method, claim.split, claim.source), {})[claim.column] = claim
     names = [c for c in columns if any(c in found for found in groups.values())]
@@ -218,13 +218,13 @@ def index_page(tables: Sequence[Table], board: Sequence[Judged] = (), *, tokeniz
     return "\n".join(parts)
 
 
-def published_page(claims: Sequence[Claim]) -> str:
+def published_page(claims: Sequence[PublishedNumber]) -> str:
     """Every published number that was transcribed, source by source."""
     parts = [
         "# Published numbers\n",
         "As printed. They were measured on other data or by other rules than the tables here.\n",
     ]
-    sources: dict[tuple[str, str], list[Claim]] = {}
+    sources: dict[tuple[str, str], list[PublishedNumber]] = {}
     for claim in claims:
         sources.setdefault((claim.source, claim.warning), []).append(claim)
     for (source, warning), found in sources.items():

@@ -24,7 +24,7 @@ def _minutes(value: object) -> object:
     return days * 1440 + first * 60 + second + (third > 0)
 
 
-class Slurm(Config):
+class SlurmOptions(Config):
     """Resources of one job. `gpus`, `cpus` and the number of tasks are of one node; what is None is left to the site."""
 
     partition: str | None = None

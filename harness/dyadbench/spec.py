@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError
 
 from dyadbench.api import BenchmarkConfig, Config, DyadbenchError, Entry
 from dyadbench.host import Host
-from dyadbench.resources import Slurm
+from dyadbench.resources import SlurmOptions
 
 KEY_SCHEMA = 1  # raised when the make-up of keys itself changes
 
@@ -66,7 +66,7 @@ class Matrix(Config):
     seeds: tuple[int, ...] = (0,)
     method: tuple[MethodSpec, ...] = Field(min_length=1)
     datasets: Mapping[str, Mapping[str, Any]] = {}  # dataset_config overrides by benchmark name
-    slurm: Slurm = Slurm()
+    slurm: SlurmOptions = SlurmOptions()
 
 
 class Part(Config):

@@ -12,7 +12,7 @@ import numpy as np
 from dyadbench.api import Clip, Context, Dataset, Dyad, DyadbenchError, Evaluation, Needs, Truth
 
 
-class Training:
+class TrainSplits:
     """The train and validation splits, read clip by clip (api.TrainData)."""
 
     def __init__(self, dataset: Dataset):
@@ -40,8 +40,8 @@ class Split:
         self.lengths = np.array([clip.frames for clip in self.clips], np.int64)
         self.frames = int(self.lengths.max())
 
-    def training(self) -> Training:
-        return Training(self.dataset)
+    def training(self) -> TrainSplits:
+        return TrainSplits(self.dataset)
 
     @cached_property
     def appropriate(self) -> np.ndarray:
@@ -111,8 +111,10 @@ class Split:
         return Context(
             clips=tuple(self.clips[row].id for row in rows),
             lengths=lengths,
-            motion=_cut(motion[rows.start : rows.stop, :end], lengths, keep=needs.face),
-            emotion=None if emotion is None else _cut(emotion[rows.start : rows.stop, :end], lengths, keep=needs.face),
+            speaker_motion=_cut(motion[rows.start : rows.stop, :end], lengths, keep=needs.face),
+            speaker_emotion=None
+            if emotion is None
+            else _cut(emotion[rows.start : rows.stop, :end], lengths, keep=needs.face),
             audio={name: self._audio(dyads, name, lengths, end) for name in needs.audio},
             words=tuple(dyad.speaker.words or () for dyad in dyads) if needs.words else None,
             truth=self._truth(rows, end) if needs.truth else None,
@@ -145,8 +147,8 @@ class Split:
             clips=tuple(clip.id for clip in self.clips),
             lengths=self.lengths,
             space=self.dataset.space,
-            motion=motion,
-            emotion=emotion,
+            predicted_motion=motion,
+            predicted_emotion=emotion,
             appropriate=self.appropriate,
             threads=threads,
             device=device,

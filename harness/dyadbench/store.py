@@ -75,7 +75,7 @@ def reserve(path: Path) -> None:
 
 
 @dataclass(frozen=True)
-class Stage:
+class Folder:
     """One stage's folder."""
 
     key: str
@@ -126,8 +126,8 @@ class Store:
     def __init__(self, root: Path):
         self.root = root
 
-    def stage(self, name: str, key: str) -> Stage:
-        return Stage(key, self.root / name / key[:2] / key)
+    def stage(self, name: str, key: str) -> Folder:
+        return Folder(key, self.root / name / key[:2] / key)
 
     def check_format(self) -> None:
         """Refuses a store whose folders a newer program laid out; marks a new one. Raises DyadbenchError."""
@@ -144,7 +144,7 @@ class Store:
             )
 
     @contextmanager
-    def claim(self, name: str, key: str, wait: float = -1, plugin: Sequence[str] = ()) -> Iterator[Stage]:
+    def hold(self, name: str, key: str, wait: float = -1, plugin: Sequence[str] = ()) -> Iterator[Folder]:
         """The stage, held by this process alone. Another holder is waited for (`wait` seconds; -1: for ever).
 
         `plugin` (distribution, version), where one is at work in it, settles what an earlier one began. Raises DyadbenchError where the store cannot be used.

@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from dyadbench.api import AudioSpec, DyadbenchError, Loss, Stage, Trainable, TrainData, WindowBatch
 from dyadbench.store import atomic_write, damaged
-from dyadbench.windows import WindowSource, share
+from dyadbench.windows import WindowSource, rows_of_rank
 from dyadbench.world import SOLO, World
 
 VALIDATION_BATCHES = 8
@@ -44,7 +44,7 @@ class NonFiniteLoss(DyadbenchError):
 
 
 @dataclass(frozen=True)
-class Training:
+class FitOptions:
     """How a fit runs. Only `seed` may change the result."""
 
     folder: Path
@@ -96,7 +96,7 @@ class StageRun:
     """One stage from its first step, or its last checkpoint, to its end."""
 
     def __init__(
-        self, stage: Stage, source: WindowSource, validation: WindowSource | None, how: Training, fabric: Fabric
+        self, stage: Stage, source: WindowSource, validation: WindowSource | None, how: FitOptions, fabric: Fabric
     ):
         self.stage, self.how, self.fabric = stage, how, fabric
         self.world = how.world
@@ -108,7 +108,7 @@ class StageRun:
         self.folder = how.folder / stage.name
         self.module: nn.Module = stage.module.to(fabric.device)
         if self.world.size > 1:
-            self.module.load_state_dict(self.world.share(_module_tensors(self.module)))
+            self.module.load_state_dict(self.world.broadcast(_module_tensors(self.module)))
         self.optimisers = {
             spec.name: torch.optim.AdamW(
                 list(spec.parameters), lr=spec.lr, betas=spec.betas, weight_decay=spec.weight_decay
@@ -167,7 +167,7 @@ class StageRun:
             rng = np.random.Generator(np.random.Philox(seed))
             torch.manual_seed(seed + self.world.rank)
             batch = self.source.draw(stage.windows, rng, device, self.step, self.step / stage.steps)
-            batch = share(batch, self.world.rank, self.world.size, seed)
+            batch = rows_of_rank(batch, self.world.rank, self.world.size, seed)
             with self.fabric.autocast():
                 loss = stage.loss(batch)
             self._demand_finite(loss, batch)
@@ -256,7 +256,7 @@ class StageRun:
                 for name, value in values.items():
                     sums[name] = sums.get(name, 0.0) + _number(value)
                 count += 1
-        metrics = self.world.share({name: value / count for name, value in sums.items()})
+        metrics = self.world.broadcast({name: value / count for name, value in sums.items()})
         self._keep_best(metrics)
         if held is not None:
             self.module.load_state_dict(held)
@@ -306,7 +306,7 @@ class StageRun:
 
     def _read(self, path: Path) -> bytes | None:
         """A file as the first process finds it, or None: the others' view of a shared file system may be older."""
-        return self.world.share(path.read_bytes() if self.world.first and path.exists() else None)
+        return self.world.broadcast(path.read_bytes() if self.world.first and path.exists() else None)
 
     def _resume(self) -> None:
         path = self.folder / "checkpoint.safetensors"
@@ -364,7 +364,7 @@ class StageRun:
             self.module.load_state_dict(chosen)
         self.module.eval()
         if self.world.size > 1:  # buffers that each process counted for itself
-            self.module.load_state_dict(self.world.share(_module_tensors(self.module)))
+            self.module.load_state_dict(self.world.broadcast(_module_tensors(self.module)))
         if self.world.first:
             summary = {"steps": self.step, "best_step": self.best.step, "validation": dict(metrics)}
             atomic_write(self.folder / "summary.json", json.dumps(summary, sort_keys=True))
@@ -386,7 +386,7 @@ def _metadata(data: bytes) -> dict[str, str]:
     return dict(json.loads(data[8 : 8 + size])["__metadata__"])
 
 
-def _alone(how: Training) -> Fabric:
+def _alone(how: FitOptions) -> Fabric:
     accelerator, _, index = how.device.partition(":")
     return Fabric(
         accelerator=accelerator,
@@ -397,7 +397,7 @@ def _alone(how: Training) -> Fabric:
 
 
 def fit(
-    component: Trainable, data: TrainData, specs: Mapping[str, AudioSpec], how: Training
+    component: Trainable, data: TrainData, specs: Mapping[str, AudioSpec], how: FitOptions
 ) -> dict[str, dict[str, float]]:
     """Runs every stage of `component` in turn and returns each one's last validation metrics.
 

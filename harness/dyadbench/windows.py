@@ -79,8 +79,8 @@ class WindowSource:
         lengths = torch.tensor([len(t.motion[row][0]) - start for row, start in places])
         return WindowBatch(
             clips=tuple(t.clips[row] for row in rows),
-            speaker=stack([t.motion[row][0] for row in rows]),
-            listener=stack([t.motion[row][1] for row in rows]),
+            speaker_motion=stack([t.motion[row][0] for row in rows]),
+            listener_motion=stack([t.motion[row][1] for row in rows]),
             speaker_emotion=stack([pair[0] for pair in known]) if full else None,
             listener_emotion=stack([pair[1] for pair in known]) if full else None,
             audio={
@@ -92,11 +92,11 @@ class WindowSource:
         )
 
 
-def share(batch: WindowBatch, rank: int, world: int, seed: int) -> WindowBatch:
+def rows_of_rank(batch: WindowBatch, rank: int, world: int, seed: int) -> WindowBatch:
     """This process's rows of the batch that all processes drew alike; `seed` is of what losses draw for all of them."""
     if world == 1:
         return batch
-    rows = ("speaker", "listener", "speaker_emotion", "listener_emotion", "valid", "clips")
+    rows = ("speaker_motion", "listener_motion", "speaker_emotion", "listener_emotion", "valid", "clips")
     mine: dict[str, Any] = {
         name: None if (value := getattr(batch, name)) is None else value[rank::world] for name in rows
     }

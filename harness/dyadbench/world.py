@@ -14,7 +14,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from dyadbench.api import DyadbenchError
-from dyadbench.store import Stage, Store
+from dyadbench.store import Folder, Store
 
 T = TypeVar("T")
 PATIENCE = timedelta(days=7)  # the others wait while the first one scores
@@ -30,7 +30,7 @@ class World:
     def first(self) -> bool:
         return self.rank == 0
 
-    def share(self, value: T) -> T:
+    def broadcast(self, value: T) -> T:
         """The first process's value, in all of them."""
         if self.size == 1:
             return value
@@ -43,11 +43,11 @@ class World:
             self.fabric.barrier()
 
     @contextmanager
-    def claim(self, store: Store, name: str, key: str, plugin: Sequence[str] = ()) -> Iterator[Stage]:
+    def hold(self, store: Store, name: str, key: str, plugin: Sequence[str] = ()) -> Iterator[Folder]:
         """The stage, claimed by the first process for all. A process that fails is not waited for: its launcher ends
         the others."""
         if self.first:
-            with store.claim(name, key, plugin=plugin) as stage:
+            with store.hold(name, key, plugin=plugin) as stage:
                 self.wait()
                 yield stage
                 self.wait()

@@ -81,7 +81,7 @@ class CrossModalAR:
 
     def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
         """Log-probabilities' cross entropy at every scored position, (B, m), and which of them exist."""
-        ids = self._ids(batch.listener)
+        ids = self._ids(batch.listener_motion)
         logits, targets, valid = self._causal(batch, ids) if self.net.causal else self._windowed(batch, ids)
         return F.cross_entropy(logits.transpose(1, 2), targets, reduction="none"), valid
 
@@ -96,7 +96,7 @@ class CrossModalAR:
         rate = self.net.per_frame
         heard = self.net.speaker(
             Speaker(
-                face=F.pad(batch.speaker, (0, 0, patch, 0))[:, :n],
+                face=F.pad(batch.speaker_motion, (0, 0, patch, 0))[:, :n],
                 sound=None if sound is None else F.pad(sound, (0, 0, patch * rate, 0))[:, : n * rate],
                 null=(torch.arange(n, device=ids.device) < patch)[None],
             )
@@ -122,7 +122,7 @@ class CrossModalAR:
         if sound is not None:
             rows = (frame[..., None] * rate + torch.arange(rate, device=device)).flatten(1)
             sound = sound.gather(1, rows[..., None].expand(-1, -1, sound.shape[2]))
-        face = batch.speaker.gather(1, frame[..., None].expand(-1, -1, batch.speaker.shape[2]))
+        face = batch.speaker_motion.gather(1, frame[..., None].expand(-1, -1, batch.speaker_motion.shape[2]))
         past = self._hidden(torch.where(null, 0, ids.gather(1, frame) + SPECIALS), batch)
         mask = key_mask(seen)
         heard = self.net.speaker(Speaker(face, sound, null), mask)
@@ -134,7 +134,7 @@ class CrossModalAR:
         """The listener's past (B, n) ids, in some rows as "nothing yet": who cannot rely on it must listen."""
         if batch.step < 0 or not self.config.hide:
             return past
-        chance = batch.drawn(torch.rand, 1)
+        chance = batch.draw_rows(torch.rand, 1)
         return torch.where((chance < self.config.hide).to(past.device), 0, past)
 
     def stages(self, data: TrainData) -> Iterator[Stage]:
@@ -177,7 +177,7 @@ class CrossModalAR:
     def _heard(self, context: Context, padded: int) -> Speaker:
         """The whole clip with a patch of nothing before it: (B, patch + padded, ...)."""
         patch, rate, more = self.config.patch, self.net.per_frame, padded - context.frames
-        face = torch.from_numpy(np.ascontiguousarray(context.motion)).to(self.device)
+        face = torch.from_numpy(np.ascontiguousarray(context.speaker_motion)).to(self.device)
         sound = None
         if self.audio:
             sound = torch.from_numpy(np.ascontiguousarray(context.audio[self.audio])).to(self.device)
@@ -236,7 +236,7 @@ class CrossModalAR:
 
 def _below(limit: Tensor, batch: WindowBatch) -> Tensor:
     """A whole number in 0 .. limit - 1 for each entry, from torch's generator on the CPU, so that devices agree."""
-    chance: Tensor = batch.drawn(torch.rand)
+    chance: Tensor = batch.draw_rows(torch.rand)
     return (chance * limit.cpu()).long().to(limit.device)
 
 

@@ -46,11 +46,11 @@ class ReleasedAR(CrossModalAR):
     def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
         config = self.config
         context, patch = config.context, config.patch
-        codes, speaker = self._ids(batch.listener), self._ids(batch.speaker)[:, :context]
+        codes, speaker = self._ids(batch.listener_motion), self._ids(batch.speaker_motion)[:, :context]
         place = torch.arange(context, device=codes.device)
         kept = torch.full((len(codes), 1), context, device=codes.device)
         if batch.step >= 0 and float(torch.rand((), generator=batch.generator)) < config.mask:
-            kept = batch.drawn(partial(torch.randint, context), 1).to(codes.device)
+            kept = batch.draw_rows(partial(torch.randint, context), 1).to(codes.device)
             kept = torch.where(kept == 0, context, kept)  # "[-0:]" keeps all
         seen = place >= context - kept
         sound = self._sound(batch)
@@ -67,7 +67,7 @@ class ReleasedAR(CrossModalAR):
         config, rate, frames = self.config, self.net.per_frame, context.frames
         patch, n, padded = config.patch, config.context, frames + -frames % config.patch
         motion = F.pad(
-            torch.from_numpy(np.ascontiguousarray(context.motion)).to(self.device), (0, 0, 0, padded - frames)
+            torch.from_numpy(np.ascontiguousarray(context.speaker_motion)).to(self.device), (0, 0, 0, padded - frames)
         )
         face = F.pad(self._ids(motion) + SPECIALS, (n, 0)).repeat_interleave(k, 0)  # (R, n + padded)
         sound = None

@@ -167,7 +167,7 @@ class FrameTokenizer:
 
     def _loss(self, batch: WindowBatch) -> Loss:
         """Phase one: blendshape loss, quantiser loss, and by default the emotion's error."""
-        target, valid = self._blocks(batch.listener), self._blocks(batch.valid)
+        target, valid = self._blocks(batch.listener_motion), self._blocks(batch.valid)
         quantised, _, aux = self.net.encode(target)
         start = self.net.unfold(quantised)
         motion = blendshape_loss(self.net.motion(start), target / self.net.scale, self.groups, valid)
@@ -182,7 +182,7 @@ class FrameTokenizer:
         for part in (self.net.encoder, self.net.quantizer):
             part.eval()
         with torch.no_grad():
-            start = self.net.unfold(self.net.encode(self._blocks(batch.listener))[0])
+            start = self.net.unfold(self.net.encode(self._blocks(batch.listener_motion))[0])
         return Loss({"emotion": self._emotion_error(start, batch, self._blocks(batch.valid))})
 
     def _emotion_error(self, start: Tensor, batch: WindowBatch, valid: Tensor) -> Tensor:

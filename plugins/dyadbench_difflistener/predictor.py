@@ -112,8 +112,8 @@ class TokenDiffusion:
 
     def _loss(self, batch: WindowBatch) -> Loss:
         config, process, patch = self.config, self.net.process, self.patch
-        rows, training = len(batch.listener), batch.step >= 0
-        ids = self._ids(batch.listener)
+        rows, training = len(batch.listener_motion), batch.step >= 0
+        ids = self._ids(batch.listener_motion)
         layout = training_layout(config, rows, patch, training=training)
         there, held, heard = (x.to(self.device) for x in (layout.there, layout.held, layout.heard))
         null = torch.rand(rows, 1) < (config.null if training else 0.0)
@@ -123,7 +123,7 @@ class TokenDiffusion:
         xt = torch.where(held, ids, xt)
         exists = batch.valid.unflatten(1, (-1, patch))
         sound = batch.audio[self.audio] if self.audio else None
-        fused, speaker = self.net.fusion(batch.speaker, sound, self._batch_words(batch), heard)
+        fused, speaker = self.net.fusion(batch.speaker_motion, sound, self._batch_words(batch), heard)
         masks = ((there & exists.any(2))[:, None, None], speaker[:, None, None])
         log_x0 = self.net.denoiser(xt, t, self.net.denoiser.memory(fused), masks)
         scored = exists.all(2) & there & ~held
@@ -133,7 +133,7 @@ class TokenDiffusion:
         if self.words is None:
             return None
         found = [self._placed[clip] for clip in batch.clips]  # windows begin where clips do: `_read` saw to it
-        return self._stacked(found, batch.speaker.shape[1])
+        return self._stacked(found, batch.speaker_motion.shape[1])
 
     def _stacked(self, found: list[tuple[np.ndarray, np.ndarray]], frames: int) -> Words:
         vectors, ends = (torch.zeros(len(found), frames, *x.shape[1:]) for x in map(torch.from_numpy, found[0]))
@@ -225,7 +225,7 @@ class TokenDiffusion:
         if self.words is not None:
             found = context.words or ((),) * len(context.clips)
             words = self._stacked([self._place(each, context.frames) for each in found], context.frames)
-        return tensor(context.motion), sound, words
+        return tensor(context.speaker_motion), sound, words
 
     def denoise(
         self, block: Block, speaker: tuple[Tensor, Tensor | None, Words | None], lengths: Tensor, k: int

@@ -179,8 +179,8 @@ class ConvTokenizer:
 
     def _parts(self, batch: WindowBatch) -> tuple[dict[str, Tensor], Tensor]:
         """The terms of the loss by name, and the ids."""
-        quantised, ids, commitment = self.net.encode(batch.listener)
-        made, target = self.net.unfold(quantised), (batch.listener - self.net.mean) / self.net.scale
+        quantised, ids, commitment = self.net.encode(batch.listener_motion)
+        made, target = self.net.unfold(quantised), (batch.listener_motion - self.net.mean) / self.net.scale
         parts = {"motion": self._error(made, target, batch.valid), "commitment": commitment}
         if self.config.velocity:
             both = batch.valid[:, 1:, None] & batch.valid[:, :-1, None]

@@ -83,8 +83,8 @@ class PatchAR:
         past = self.config.past
         whole = torch.full((len(batch.clips), 1), past + 1)
         if batch.step >= 0:  # drawn on the CPU, so that devices agree
-            fewer = batch.drawn(partial(torch.randint, past + 1), 1)
-            chance = batch.drawn(torch.rand, 1)
+            fewer = batch.draw_rows(partial(torch.randint, past + 1), 1)
+            chance = batch.draw_rows(torch.rand, 1)
             whole = torch.where(chance < self.config.cold, fewer, whole)
         return whole.to(self.device)
 
@@ -92,13 +92,13 @@ class PatchAR:
         """Cross entropy of the next tokens, (B, horizon), and which of them exist."""
         config, patch = self.config, self.patch
         now = self.reach - config.ahead  # the frame that the first predicted token starts at
-        past = self._ids(batch.listener[:, now - self.block : now])
-        aim = self._ids(batch.listener[:, now:])[:, : config.horizon]
+        past = self._ids(batch.listener_motion[:, now - self.block : now])
+        aim = self._ids(batch.listener_motion[:, now:])[:, : config.horizon]
         known = self._known(batch)
         past = torch.where(torch.arange(config.past, 0, -1, device=past.device) > known, self.net.codes, past)
         place = torch.arange(self.reach, device=past.device)
         sound = batch.audio[self.audio][:, : self.reach * self.per_frame] if self.audio else None
-        heard = self.net.speaker(batch.speaker[:, : self.reach], sound, place < now - known * patch)
+        heard = self.net.speaker(batch.speaker_motion[:, : self.reach], sound, place < now - known * patch)
         entropy = F.cross_entropy(self.net(past, heard).transpose(1, 2), aim, reduction="none")
         return entropy, batch.valid[:, now:].unflatten(1, (-1, patch)).all(2)[:, : config.horizon]
 
@@ -143,7 +143,7 @@ class PatchAR:
     def _heard(self, context: Context, tokens: int) -> Tensor:
         """What is heard of the speaker at each token: (B, N, past + 1, dim), once for all samples."""
         rate, early = self.per_frame, self.reach - self.config.ahead
-        face = torch.from_numpy(np.ascontiguousarray(context.motion)).to(self.device)
+        face = torch.from_numpy(np.ascontiguousarray(context.speaker_motion)).to(self.device)
         sound = None
         if self.audio:
             sound = torch.from_numpy(np.ascontiguousarray(context.audio[self.audio])).to(self.device)

@@ -87,8 +87,8 @@ class WindowTokenizer:
 
     def _loss(self, batch: WindowBatch) -> Loss:
         """Mean absolute error of standardised motion, each group of channels counting alike, plus the quantiser's."""
-        quantised, _, aux = self.net.encode(batch.listener)
-        target = (batch.listener - self.net.mean) / self.net.scale
+        quantised, _, aux = self.net.encode(batch.listener_motion)
+        target = (batch.listener_motion - self.net.mean) / self.net.scale
         error = (self.net.unfold(quantised) - target).abs() * batch.valid[..., None]
         frames = batch.valid.sum().clamp_min(1)
         motion = error.new_zeros(())

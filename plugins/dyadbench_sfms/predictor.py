@@ -104,8 +104,8 @@ class KeyframeAR:
         if batch.step < 0:
             return torch.zeros(len(batch.valid), 1, dtype=torch.long, device=self.device)
         most = config.past // config.patch
-        known = config.patch * batch.drawn(partial(torch.randint, most + 1), 1)
-        chance = batch.drawn(torch.rand, 1)
+        known = config.patch * batch.draw_rows(partial(torch.randint, most + 1), 1)
+        chance = batch.draw_rows(torch.rand, 1)
         return torch.where(chance < config.cold, config.past - known, 0).to(self.device)
 
     def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Tensor]:
@@ -114,15 +114,17 @@ class KeyframeAR:
         past, late = config.past, self._late(batch)
         frame = torch.arange(past + config.patch, device=device) - late  # (B, past + n); before 0 all is neutral
         at, early = frame.clamp_min(0), (frame < 0)[..., None]
-        listener = torch.where(early, net.neutral, batch.listener.gather(1, at[..., None].expand_as(batch.listener)))
+        listener = torch.where(
+            early, net.neutral, batch.listener_motion.gather(1, at[..., None].expand_as(batch.listener_motion))
+        )
         whole = self._classes(listener)
         known = self._classes(listener[:, :past]) if config.history == "apart" else whole[:, :past]
         known = torch.where(early[:, :past, 0], net.opening, known)
         if batch.step >= 0 and config.hide:
-            chance = batch.drawn(torch.rand, 1)
+            chance = batch.draw_rows(torch.rand, 1)
             known = torch.where((chance < config.hide).to(device), net.opening, known)
         heard = slice(config.ahead, config.ahead + past)
-        face = batch.speaker.gather(1, at[..., None].expand_as(batch.speaker))
+        face = batch.speaker_motion.gather(1, at[..., None].expand_as(batch.speaker_motion))
         face = torch.where(early, net.face_mean, face)[:, heard]
         held = net.memory(net.speaker(face, self._sound(batch, at[:, heard], early[:, heard])))
         valid = batch.valid.gather(1, at)[:, past:]
@@ -244,7 +246,7 @@ class KeyframeAR:
             whole = F.pad(inside, (0, 0, before * rate, after * rate))
             return torch.where(spoken.repeat_interleave(rate, 1), whole, neutral)
 
-        face = around(context.motion, 1, self.net.face_mean)
+        face = around(context.speaker_motion, 1, self.net.face_mean)
         if self.audio is None:
             return face, None
         return face, around(context.audio[self.audio], self.net.per_frame, self.net.sound_mean)

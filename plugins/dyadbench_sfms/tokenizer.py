@@ -220,7 +220,7 @@ class SparseTokenizer:
     def _loss(self, batch: WindowBatch) -> Loss:
         """Eq. 13: "rest" is the error of all sets and the quantiser's losses, "scores" the distance to the best set."""
         config, net, valid = self.config, self.net, batch.valid
-        x = (batch.listener - net.mean) / net.scale
+        x = (batch.listener_motion - net.mean) / net.scale
         exists, tau = net.each(valid), temperature(config, batch.progress)
         scores = net.scores(x, valid)
         resting = 0 <= batch.progress < config.warmup_share

@@ -106,17 +106,17 @@ class CoarseToFine:
         """The residual layer that each row learns: evenly spread, with a share more for the first. Drawn on the CPU."""
         if batch.step < 0:
             return (torch.arange(len(batch.clips)) % self.net.residual).to(self.device)
-        layer = batch.drawn(partial(torch.randint, self.net.residual))
-        chance = batch.drawn(torch.rand)
+        layer = batch.draw_rows(partial(torch.randint, self.net.residual))
+        chance = batch.draw_rows(torch.rand)
         return torch.where(chance < self.config.coarse, 0, layer).to(self.device)
 
     def scored(self, batch: WindowBatch, layer: Tensor) -> Tensor:
         """Cross entropy of the codes of layer[b] in row b, given the true layers before: (B, T, G)."""
-        ids = self.grid.ids_of(batch.listener)
+        ids = self.grid.ids_of(batch.listener_motion)
         with torch.no_grad():
             coarser = self.grid.dequantise(ids, layer)
         valid = _where_needed(batch.valid)
-        heard = self.net.speaker(batch.speaker, batch.audio[self.audio] if self.audio else None, valid)
+        heard = self.net.speaker(batch.speaker_motion, batch.audio[self.audio] if self.audio else None, valid)
         logits = self.net.logits(self.net(heard, coarser, layer, valid))
         aim = ids.gather(3, layer.view(-1, 1, 1, 1).expand(-1, *ids.shape[1:3], 1))[..., 0]
         return F.cross_entropy(logits.flatten(0, 2), aim.flatten(), reduction="none").view(aim.shape)
@@ -179,7 +179,7 @@ class CoarseToFine:
 
     def _heard(self, context: Context, valid: Tensor | None = None) -> Tensor:
         """The speakers as the trunk takes them: (B, T, dim)."""
-        face = torch.from_numpy(np.ascontiguousarray(context.motion)).to(self.device)
+        face = torch.from_numpy(np.ascontiguousarray(context.speaker_motion)).to(self.device)
         if self.audio is None:
             return self.net.speaker(face, None, valid)
         sound = torch.from_numpy(np.ascontiguousarray(context.audio[self.audio])).to(self.device)

@@ -116,7 +116,7 @@ class GridTokenizer:
 
     def _loss(self, batch: WindowBatch) -> Loss:
         """Blendshape loss, the quantiser's own, and the emotion's error."""
-        target, valid = self._blocks(batch.listener), self._blocks(batch.valid)
+        target, valid = self._blocks(batch.listener_motion), self._blocks(batch.valid)
         quantised, _, aux = self.net.encode(target)
         motion = blendshape_loss(self.net.decode(quantised), target, self.groups, valid)
         total, log = motion + aux, {"motion": motion.detach()}

@@ -19,15 +19,15 @@ class DelayedMime:
 
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
         places = np.arange(context.frames)
-        motion = np.empty((len(context.clips), k, *context.motion.shape[1:]), np.float32)
-        emotion = None if context.emotion is None else np.empty((*motion.shape[:3], 25), np.float32)
+        motion = np.empty((len(context.clips), k, *context.speaker_motion.shape[1:]), np.float32)
+        emotion = None if context.speaker_emotion is None else np.empty((*motion.shape[:3], 25), np.float32)
         for row, clip in enumerate(context.clips):
             for s in range(k):
                 delay = noise.stream(clip, s).integers(self.low, self.high + 1)
                 late = np.maximum(places - delay, 0)
-                motion[row, s] = context.motion[row, late]
+                motion[row, s] = context.speaker_motion[row, late]
                 if emotion is not None:
-                    emotion[row, s] = context.emotion[row, late]
+                    emotion[row, s] = context.speaker_emotion[row, late]
         return Reaction(motion, emotion)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dyadbench.api import Dataset, DyadbenchError
-from dyadbench.datasets.config import L2LConfig, LMConfig, ReactConfig
+from dyadbench.datasets.config import L2LDatasetConfig, LMConfig, ReactConfig
 from dyadbench.datasets.features import mel_128, mfcc_78
 from dyadbench.datasets.l2l import L2LDataset, bilateral, part_file
 from dyadbench.datasets.lm_listener import LMListenerDataset, read_segments
@@ -168,13 +168,13 @@ def _l2l(root: Path, person: str, windows: int = 6) -> Path:
 def test_l2l_knows_the_listeners_side(tmp_path: Path, person: str, side: str) -> None:
     root = _l2l(tmp_path, person)
     faces = np.load(root / "data" / person / "test" / f"{side}_list_faces_clean_deca.npy")
-    dyad = L2LDataset(L2LConfig(person=person, unit="window"), root).dyad("test", 4, ("mel-128",))
+    dyad = L2LDataset(L2LDatasetConfig(person=person, unit="window"), root).dyad("test", 4, ("mel-128",))
     assert np.array_equal(dyad.listener.motion, faces[4, :, :56])
     assert dyad.speaker.audio["mel-128"].shape == (256, 128)
 
 
 def test_l2l_stitches_consecutive_windows_only(tmp_path: Path) -> None:
-    data = L2LDataset(L2LConfig(), _l2l(tmp_path, "trevor"))
+    data = L2LDataset(L2LDatasetConfig(), _l2l(tmp_path, "trevor"))
     assert isinstance(data, Dataset)
     assert [clip.frames for clip in data.clips("test")] == [192, 128, 64]
     assert [clip.session for clip in data.clips("test")] == ["7", "8", "8"]
@@ -185,9 +185,9 @@ def test_l2l_stitches_consecutive_windows_only(tmp_path: Path) -> None:
 def test_l2l_standardisations_differ_as_documented(tmp_path: Path) -> None:
     root = _l2l(tmp_path, "trevor")
     faces = np.load(part_file(root, "trevor", "train", "list_faces"))[..., :56].astype(np.float64)
-    raw = L2LDataset(L2LConfig(unit="window"), root).dyad("test", 0).listener.motion
+    raw = L2LDataset(L2LDatasetConfig(unit="window"), root).dyad("test", 0).listener.motion
     for mode, scale in (("feature", faces.std((0, 1))), ("l2l_released", faces.std(1).std(0))):
-        found = L2LDataset(L2LConfig(unit="window", standardise=mode), root).dyad("test", 0).listener.motion
+        found = L2LDataset(L2LDatasetConfig(unit="window", standardise=mode), root).dyad("test", 0).listener.motion
         assert np.allclose(found, (raw - faces.mean((0, 1))) / (scale + 1e-10), rtol=1e-4)
 
 
@@ -215,11 +215,11 @@ def test_l2l_smooths_every_window_by_itself_and_first(tmp_path: Path) -> None:
     root = _l2l(tmp_path, "trevor")
     faces = np.load(part_file(root, "trevor", "test", "list_faces"))[:3, :, :56]
     smooth = np.concatenate([bilateral(window) for window in faces])
-    found = L2LDataset(L2LConfig(smooth=True), root).dyad("test", 0).listener.motion
+    found = L2LDataset(L2LDatasetConfig(smooth=True), root).dyad("test", 0).listener.motion
     assert np.array_equal(found, smooth)
     train = np.load(part_file(root, "trevor", "train", "list_faces"))[..., :56]
     stats = np.concatenate([bilateral(window) for window in train]).astype(np.float64)
-    found = L2LDataset(L2LConfig(smooth=True, standardise="feature"), root).dyad("test", 0).listener.motion
+    found = L2LDataset(L2LDatasetConfig(smooth=True, standardise="feature"), root).dyad("test", 0).listener.motion
     assert np.allclose(found, (smooth - stats.mean(0)) / stats.std(0), atol=1e-5)
 
 
@@ -228,9 +228,9 @@ def test_l2l_faults_are_named(tmp_path: Path) -> None:
     path = part_file(root, "trevor", "test", "speak_audio")
     np.save(path, np.load(path)[:3])
     with pytest.raises(BadFile, match="3 windows, its speak_files has 6"):
-        L2LDataset(L2LConfig(), root).dyad("test", 0, ("mel-128",))
+        L2LDataset(L2LDatasetConfig(), root).dyad("test", 0, ("mel-128",))
     with pytest.raises(DyadbenchError, match=r"no person 'conan'.*trevor"):
-        L2LDataset(L2LConfig(person="conan"), root)
+        L2LDataset(L2LDatasetConfig(person="conan"), root)
 
 
 # --- LM-Listener ----------------------------------------------------------------------------------------

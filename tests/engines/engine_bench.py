@@ -52,7 +52,7 @@ class Slow:
             self.batches += 1
             while self.batches > 1 and os.path.exists(os.environ["JOURNAL"] + ".gate"):
                 time.sleep(0.05)
-        motion = context.motion[:, None].repeat(k, 1)
+        motion = context.speaker_motion[:, None].repeat(k, 1)
         for row, clip in enumerate(context.clips):
             for s in range(k):
                 motion[row, s] += self.scale * noise.stream(clip, s).standard_normal(motion.shape[-1])

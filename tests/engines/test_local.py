@@ -12,7 +12,7 @@ import pytest
 from engine_bench import BATCH, CLIPS, PATIENCE, Bench, until
 
 from dyadbench.api import DyadbenchError
-from dyadbench.engines.local import Local, slots_of
+from dyadbench.engines.local import LocalEngine, slots_of
 from dyadbench.store import Store
 
 
@@ -94,7 +94,7 @@ def test_a_failing_cell_is_not_sent_again_and_costs_no_other(bench: Bench, inlin
 def test_more_devices_than_slots_is_a_sentence(tmp_path: Path) -> None:
     ticket = SimpleNamespace(order=SimpleNamespace(processes=3), cell=SimpleNamespace(name="a / b / seed 0"))
     with pytest.raises(DyadbenchError, match=r"a / b / seed 0 asks for 3 devices and there are 2"):
-        Local(Store(tmp_path), "cpu", ["0", "1"]).submit(ticket)  # type: ignore[arg-type]
+        LocalEngine(Store(tmp_path), "cpu", ["0", "1"]).submit(ticket)  # type: ignore[arg-type]
 
 
 def test_slots_are_device_indices(monkeypatch: pytest.MonkeyPatch) -> None:

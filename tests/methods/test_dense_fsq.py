@@ -28,7 +28,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.conform import TinyCorpus, measure_lookahead
 from dyadbench.noise import CellNoise
-from dyadbench.training import Training, fit
+from dyadbench.training import FitOptions, fit
 from dyadbench_dense_fsq.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
 from dyadbench_dense_fsq.network import CrossModalNet, Speaker, key_mask
 from dyadbench_dense_fsq.predictor import CrossModalAR, block_lookahead, build
@@ -90,7 +90,7 @@ def _entropy(tmp_path: Path, **config: object) -> torch.Tensor:
     setup = Setup(MotionSpace("coins", 25.0, ("a", "b"), {"all": (0, 2)}), {}, False, seed=0)
     sizes: dict[str, Any] = {"steps": 120, "batch": 16, "context": 16, "patch": 4, "mask": 0.0, "lr": 5e-3}
     predictor = _build(CoinTokenizer(), setup=setup, loud=False, **{**sizes, "dim": 32, **config})
-    fit(predictor, Coins(), {}, Training(tmp_path, seed=0))
+    fit(predictor, Coins(), {}, FitOptions(tmp_path, seed=0))
     rng = np.random.default_rng(99)
     faces = [torch.from_numpy(rng.integers(CODES, size=(512, 20, 2)).astype(np.float32)) for _ in range(2)]
     batch = WindowBatch(("",) * 512, *faces, None, None, {}, torch.ones(512, 20, dtype=torch.bool), -1, 1.0)
@@ -145,11 +145,11 @@ def test_block_lookahead() -> None:
 def test_the_speaker_is_heard_up_to_the_patch() -> None:
     predictor = _build()
     context = _context([0], predictor, 64)
-    louder = np.array(context.motion)
+    louder = np.array(context.speaker_motion)
     louder[:, 23] += 5.0
     moved = np.abs(
         predictor.sample(context, 4, CellNoise(0)).motion
-        - predictor.sample(dataclasses.replace(context, motion=louder), 4, CellNoise(0)).motion
+        - predictor.sample(dataclasses.replace(context, speaker_motion=louder), 4, CellNoise(0)).motion
     ).max((0, 1, 3))
     assert int(np.flatnonzero(moved > 1e-5)[0]) // 8 == 3, "frame 23 must reach the patch that starts at 24"
 
@@ -225,7 +225,7 @@ def test_training_scores_what_sampling_asks() -> None:
         torch.ones(1, 40, dtype=torch.bool), -1, 1.0,
     )  # fmt: skip
     with torch.no_grad():
-        ids = predictor._ids(batch.listener)
+        ids = predictor._ids(batch.listener_motion)
         trained, _, _ = predictor._windowed(batch, ids)
         step = predictor._window(predictor._heard(context, 40))
         assert torch.allclose(trained, step(width, ids[:, :width]), atol=1e-3)
@@ -286,7 +286,7 @@ def test_training_opens_the_gates_and_shuffled_sound_changes_the_reactions(atten
     predictor = _build(loud=False, attention=attention, steps=120, batch=8, gate_gain=10.0)
     assert not predictor.net.alphas().any()
     for part, folder in ((predictor.tokenizer, "tokenizer"), (predictor, "predictor")):
-        fit(part, corpus, corpus.audio, Training(tmp_path / folder, seed=0))  # type: ignore[arg-type]
+        fit(part, corpus, corpus.audio, FitOptions(tmp_path / folder, seed=0))  # type: ignore[arg-type]
     assert (predictor.net.alphas().abs() > 0.01).all()
 
     dyads = list(corpus.dyads("val", ("mfcc-78",)))
@@ -327,7 +327,9 @@ def test_rows_trained_without_a_past_do_not_depend_on_it(attention: str) -> None
         ("a", "b"), *torch.randn(2, 2, 40, 58), None, None, {"mfcc-78": torch.randn(2, 40, 78)},
         torch.ones(2, 40, dtype=torch.bool), 0, 0.0,
     )  # fmt: skip
-    other = dataclasses.replace(batch, listener=torch.cat([torch.randn(2, 32, 58), batch.listener[:, 32:]], 1))
+    other = dataclasses.replace(
+        batch, listener_motion=torch.cat([torch.randn(2, 32, 58), batch.listener_motion[:, 32:]], 1)
+    )
     for step, same in ((0, True), (-1, False)):  # in validation the past is there
         one, two = (predictor._scored(dataclasses.replace(b, step=step))[0][:, -8:] for b in (batch, other))
         assert torch.allclose(one, two, atol=1e-5) is same

@@ -11,7 +11,7 @@ import torch
 
 from dyadbench.api import DECA_56, FACEVERSE_58, DyadbenchError, MotionSpace, Setup, Tokenizer, Tokens, Trainable
 from dyadbench.conform import TinyCorpus
-from dyadbench.training import Training, fit
+from dyadbench.training import FitOptions, fit
 from dyadbench_dense_fsq.config import TOKENIZER_PRESETS, TokenizerConfig
 from dyadbench_dense_fsq.losses import blendshape_loss, groups_of
 from dyadbench_dense_fsq.tokenizer import FrameTokenizer, TokenizerNet
@@ -105,10 +105,10 @@ def test_training_lowers_the_error_and_phase_two_moves_the_emotion_decoder_alone
         def stages(self, data: TinyCorpus) -> object:
             yield next(stages)
 
-    fit(One(), corpus, {}, Training(tmp_path, seed=0))  # type: ignore[arg-type]
+    fit(One(), corpus, {}, FitOptions(tmp_path, seed=0))  # type: ignore[arg-type]
     assert error() < 0.8 * first
     held = {name: value.clone() for name, value in tokenizer.state_dict().items()}
-    fit(One(), corpus, {}, Training(tmp_path, seed=0))  # type: ignore[arg-type]
+    fit(One(), corpus, {}, FitOptions(tmp_path, seed=0))  # type: ignore[arg-type]
     moved = {name for name, value in tokenizer.state_dict().items() if not torch.equal(value, held[name])}
     assert moved
     assert all(name.startswith("emotion.") for name in moved)

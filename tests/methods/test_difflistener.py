@@ -28,7 +28,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.conform import TinyCorpus, measure_lookahead, perturb_after
 from dyadbench.noise import CellNoise
-from dyadbench.training import Training, fit
+from dyadbench.training import FitOptions, fit
 from dyadbench_difflistener import predictor as module
 from dyadbench_difflistener.blocks import Block, cut, heard_frames, plan, training_layout
 from dyadbench_difflistener.config import (
@@ -244,10 +244,12 @@ def test_what_is_left_out_has_no_weights_and_no_influence(kept: tuple[str, ...])
         changed = predictor.sample(dataclasses.replace(context, **other), 4, CellNoise(0)).motion
         return bool(np.abs(changed - base).max() > 1e-6)
 
-    offset = np.ones_like(context.motion) * np.linspace(0, 9, 58, dtype=np.float32)
+    offset = np.ones_like(context.speaker_motion) * np.linspace(0, 9, 58, dtype=np.float32)
     wave = offset * np.sin(np.arange(90, dtype=np.float32))[:, None]
-    assert moves(motion=context.motion + offset) == ("face" in kept)  # a resting face has no differential
-    assert moves(motion=context.motion + wave) == bool({"face", "differential"} & set(kept))
+    assert moves(speaker_motion=context.speaker_motion + offset) == (
+        "face" in kept
+    )  # a resting face has no differential
+    assert moves(speaker_motion=context.speaker_motion + wave) == bool({"face", "differential"} & set(kept))
     if "audio" in kept:
         assert moves(audio={"mfcc-78": context.audio["mfcc-78"] * 3})
 
@@ -307,7 +309,7 @@ def test_text_is_trained_on_whole_clips_only(monkeypatch: pytest.MonkeyPatch, tm
     monkeypatch.setattr(module, "WordEncoder", FakeBert)
     corpus, predictor = Talk(), _build(text="bert", window=12)
     before = predictor.net.fusion.inward["words"].weight.clone()
-    fit(predictor, corpus, corpus.audio, Training(tmp_path, seed=0))
+    fit(predictor, corpus, corpus.audio, FitOptions(tmp_path, seed=0))
     assert not torch.equal(predictor.net.fusion.inward["words"].weight, before)
     with pytest.raises(DyadbenchError, match=r"96 frames.*window to 12"):
         next(_build(text="bert", window=8).stages(corpus))
@@ -379,7 +381,7 @@ def _echoes(tmp_path: Path, online: bool) -> float:
         "window": 6 if not online else 4,
     }
     predictor = TokenDiffusion(_config(online, **sizes), setup, CoinTokenizer())
-    fit(predictor, Echo(), {}, Training(tmp_path, seed=0))
+    fit(predictor, Echo(), {}, FitOptions(tmp_path, seed=0))
     speakers = np.stack([dyad.speaker.motion for dyad in Echo().dyads("test")])
     context = Context(tuple("abcd"), np.full(4, 64), speakers, None, {})
     motion = predictor.sample(context, 8, CellNoise(0)).motion

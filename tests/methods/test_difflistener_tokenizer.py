@@ -24,7 +24,7 @@ from dyadbench.api import (
     WindowBatch,
 )  # fmt: skip
 from dyadbench.conform import TinyCorpus
-from dyadbench.training import Training, fit
+from dyadbench.training import FitOptions, fit
 from dyadbench_difflistener.config import TOKENIZER_PRESETS, TokenizerConfig
 from dyadbench_difflistener.tokenizer import ConvTokenizer, ConvVQ, ramp
 
@@ -138,7 +138,7 @@ def test_training_lowers_the_error_and_the_use_of_the_book_is_reported(tmp_path:
     stages: Iterator[Stage] = tokenizer.stages(corpus)
     next(stages)  # sets the units
     first = error()
-    found = fit(tokenizer, corpus, {}, Training(tmp_path, seed=0))["tokenizer"]
+    found = fit(tokenizer, corpus, {}, FitOptions(tmp_path, seed=0))["tokenizer"]
     assert error() < 0.6 * first
     assert 0 < found["used"] <= 1
     assert 1 < found["perplexity"] <= 32

@@ -30,7 +30,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.conform import TinyCorpus, measure_lookahead, perturb_after
 from dyadbench.noise import CellNoise
-from dyadbench.training import Training, fit
+from dyadbench.training import FitOptions, fit
 from dyadbench_l2l.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
 from dyadbench_l2l.network import PatchPredictor
 from dyadbench_l2l.predictor import PatchAR
@@ -100,7 +100,7 @@ def _entropy(tmp_path: Path, data: Coins, **config: object) -> np.ndarray:
     setup = Setup(space, {"said": AudioSpec(CODES)}, False, seed=0)
     sizes: dict[str, Any] = {"steps": 150, "batch": 32, "dim": 32, "wide": 32, "cold": 0.0, "dropout": 0.0, "lr": 5e-3}
     predictor = _build(CoinTokenizer(), setup=setup, loud=False, **{**sizes, **config})
-    fit(predictor, data, setup.audio, Training(tmp_path, seed=0))
+    fit(predictor, data, setup.audio, FitOptions(tmp_path, seed=0))
     dyads = list(data.dyads("test" * 5, ("said",)))
     found = []
     for first in range(0, 176, 16):
@@ -279,7 +279,7 @@ def test_any_length_is_generated_whole(frames: int) -> None:
 def test_shuffled_sound_changes_the_reactions(tmp_path: Path) -> None:
     corpus = TinyCorpus()
     predictor = _build(loud=False, steps=20)
-    fit(predictor, corpus, corpus.audio, Training(tmp_path, seed=0))
+    fit(predictor, corpus, corpus.audio, FitOptions(tmp_path, seed=0))
     context = _context([0, 1], predictor)
     shuffled = dataclasses.replace(context, audio={name: values[::-1] for name, values in context.audio.items()})
     with torch.no_grad():

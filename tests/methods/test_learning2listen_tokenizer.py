@@ -20,7 +20,7 @@ from dyadbench.api import (
     WindowBatch,
 )  # fmt: skip
 from dyadbench.conform import TinyCorpus
-from dyadbench.training import Training, fit
+from dyadbench.training import FitOptions, fit
 from dyadbench_l2l.config import TOKENIZER_PRESETS, TokenizerConfig
 from dyadbench_l2l.network import LearntBook, WindowVQ
 from dyadbench_l2l.tokenizer import WindowTokenizer, noam
@@ -113,7 +113,7 @@ def test_training_lowers_the_error(book: str, tmp_path: Path) -> None:
         return float(np.abs(tokenizer.decode(tokenizer.encode(x), x.shape[1])[0] - x).mean())
 
     before = error()
-    outcome = fit(tokenizer, corpus, {}, Training(tmp_path, seed=0))
+    outcome = fit(tokenizer, corpus, {}, FitOptions(tmp_path, seed=0))
     assert error() < 0.8 * before
     assert list(outcome) == ["tokenizer"]
 

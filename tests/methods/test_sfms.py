@@ -30,7 +30,7 @@ from dyadbench.api import (
 from dyadbench.conform import TinyCorpus, check, measure_lookahead
 from dyadbench.host import Host
 from dyadbench.noise import CellNoise
-from dyadbench.training import Training, fit
+from dyadbench.training import FitOptions, fit
 from dyadbench_dense_fsq.config import TOKENIZER_PRESETS as FRAME_PRESETS
 from dyadbench_dense_fsq.config import TokenizerConfig as FrameConfig
 from dyadbench_dense_fsq.tokenizer import FrameTokenizer
@@ -175,7 +175,7 @@ def test_where_keyframes_are_left_is_not_given_away(history: str, leaks: bool, t
         dtw=0.0,
         **sizes,
     )
-    fit(predictor, NoiseCorpus(), {}, Training(tmp_path, seed=0))
+    fit(predictor, NoiseCorpus(), {}, FitOptions(tmp_path, seed=0))
     faces = [torch.from_numpy(_coins(np.random.default_rng(n), 2000, 16)) for n in (98, 99)]
     batch = WindowBatch(("",) * 2000, *faces, None, None, {}, torch.ones(2000, 16, dtype=torch.bool), -1, 1.0)
     with torch.no_grad():
@@ -194,7 +194,7 @@ def test_where_keyframes_are_left_is_not_given_away(history: str, leaks: bool, t
 
 def test_the_odds_of_keyframes_are_taken_back_from_the_balanced_loss(tmp_path: Path) -> None:
     predictor = _build(Coins(), setup=NOISE, loud=False, steps=150, batch=64, lr=5e-3, past=8, cold=0.0)
-    fit(predictor, NoiseCorpus(), {}, Training(tmp_path, seed=0))
+    fit(predictor, NoiseCorpus(), {}, FitOptions(tmp_path, seed=0))
     assert float(predictor.net.balance.exp()) == pytest.approx(3.0, rel=0.05)
     faces = [torch.from_numpy(_coins(np.random.default_rng(n), 500, 16)) for n in (98, 99)]
     batch = WindowBatch(("",) * 500, *faces, None, None, {}, torch.ones(500, 16, dtype=torch.bool), -1, 1.0)
@@ -277,11 +277,11 @@ def test_a_clips_samples_do_not_depend_on_its_batch(options: dict[str, Any]) -> 
 def test_padding_after_a_short_clip_changes_nothing() -> None:
     predictor = _build(ahead=8)
     whole, short = _context([0, 1], predictor, 64), _context([1], predictor, 41)
-    motion, audio = np.array(whole.motion), {name: np.array(values) for name, values in whole.audio.items()}
+    motion, audio = np.array(whole.speaker_motion), {name: np.array(values) for name, values in whole.audio.items()}
     motion[1, 41:] = 0.0
     for name, values in audio.items():
         values[1, 41 * SETUP.audio[name].per_frame :] = 0.0
-    context = dataclasses.replace(whole, lengths=np.array([64, 41]), motion=motion, audio=audio)
+    context = dataclasses.replace(whole, lengths=np.array([64, 41]), speaker_motion=motion, audio=audio)
     together, alone = predictor.sample(context, 2, CellNoise(0)).motion, predictor.sample(short, 2, CellNoise(0)).motion
     assert together is not None
     assert alone is not None
@@ -308,7 +308,9 @@ def test_the_speaker_is_heard(who: str) -> None:
     predictor = _build()
     context = _context([0, 1], predictor)
     swapped = {name: values[::-1] for name, values in context.audio.items()}
-    other = dataclasses.replace(context, **({"motion": context.motion[::-1]} if who == "face" else {"audio": swapped}))
+    other = dataclasses.replace(
+        context, **({"speaker_motion": context.speaker_motion[::-1]} if who == "face" else {"audio": swapped})
+    )
     with torch.no_grad():
         one, two = (predictor._memory(*predictor._heard(c, 64), 24)[0][0] for c in (context, other))
     assert (one - two).abs().max() > 1e-3
@@ -319,7 +321,7 @@ def test_the_speaker_is_heard(who: str) -> None:
 
 def test_conversations_that_just_began_have_a_neutral_past(tmp_path: Path) -> None:
     predictor = _build(cold=1.0, steps=1)
-    fit(predictor, TinyCorpus(), TinyCorpus().audio, Training(tmp_path, seed=0))
+    fit(predictor, TinyCorpus(), TinyCorpus().audio, FitOptions(tmp_path, seed=0))
     assert predictor.net.opening[0] > 0
     assert not predictor.net.opening[1:].any()
     given: list[torch.Tensor] = []
@@ -338,9 +340,9 @@ def test_conversations_that_just_began_have_a_neutral_past(tmp_path: Path) -> No
 @pytest.mark.parametrize("kind", ["sparse", "dense"])
 def test_training_lowers_the_entropy(kind: str, tmp_path: Path) -> None:
     corpus, tokenizer = TinyCorpus(), _sparse(steps=40) if kind == "sparse" else _dense(steps=40)
-    fit(tokenizer, corpus, {}, Training(tmp_path / "tokenizer", seed=0))
+    fit(tokenizer, corpus, {}, FitOptions(tmp_path / "tokenizer", seed=0))
     predictor = _build(tokenizer, loud=False, steps=60, batch=16)
-    fit(predictor, corpus, corpus.audio, Training(tmp_path / "predictor", seed=0))
+    fit(predictor, corpus, corpus.audio, FitOptions(tmp_path / "predictor", seed=0))
     log = (tmp_path / "predictor" / "predictor" / "metrics.jsonl").read_text().splitlines()
     losses = [float(row.split('"loss": ')[1].rstrip("}")) for row in log if '"loss"' in row]
     assert losses[-1] < 0.97 * losses[0]

@@ -30,7 +30,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.conform import TinyCorpus
 from dyadbench.metrics.tokens import score_tokenizer
-from dyadbench.training import Training, fit
+from dyadbench.training import FitOptions, fit
 from dyadbench_sfms.config import TOKENIZER_PRESETS, TokenizerConfig, VQConfig
 from dyadbench_sfms.network import SparseNet
 from dyadbench_sfms.selection import (
@@ -367,7 +367,7 @@ def test_planted_keyframes_are_recovered_where_uniform_places_miss_them(tmp_path
         score_lr=3e-3,
         quantisation=0.1,
     )
-    fit(tokenizer, Planted(), {}, Training(tmp_path, seed=0))
+    fit(tokenizer, Planted(), {}, FitOptions(tmp_path, seed=0))
     rng = np.random.default_rng(99)
     motion, keys = (np.stack(x) for x in zip(*(_planted(rng, 24) for _ in range(200)), strict=True))
     found = tokenizer.placed(torch.from_numpy(motion))[1]
@@ -379,7 +379,7 @@ def test_planted_keyframes_are_recovered_where_uniform_places_miss_them(tmp_path
 def test_training_lowers_the_error_and_resumes_to_the_same_weights(tmp_path: Path) -> None:
     corpus = TinyCorpus()
     trained = _tokenizer(steps=60)
-    fit(trained, corpus, {}, Training(tmp_path / "a", seed=0))
+    fit(trained, corpus, {}, FitOptions(tmp_path / "a", seed=0))
     motion = np.stack([dyad.listener.motion for dyad in corpus.dyads("train")])
     errors = []
     for tokenizer in (trained, _tokenizer()):
@@ -389,7 +389,7 @@ def test_training_lowers_the_error_and_resumes_to_the_same_weights(tmp_path: Pat
         errors.append(float(((decoded - motion) ** 2).mean()))
     assert errors[0] < 0.8 * errors[1]
     again = _tokenizer(steps=60)
-    fit(again, corpus, {}, Training(tmp_path / "a", seed=0))
+    fit(again, corpus, {}, FitOptions(tmp_path / "a", seed=0))
     assert all(
         torch.equal(a, b) for a, b in zip(trained.state_dict().values(), again.state_dict().values(), strict=True)
     )

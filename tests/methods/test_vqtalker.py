@@ -29,7 +29,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.conform import TinyCorpus, measure_lookahead
 from dyadbench.noise import CellNoise
-from dyadbench.training import Training, fit
+from dyadbench.training import FitOptions, fit
 from dyadbench_vqtalker.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, ChunkedConfig, GridConfig, PredictorConfig
 from dyadbench_vqtalker.predictor import CoarseToFine, hang_together, reach
 from dyadbench_vqtalker.reconstruction import Reconstruction
@@ -142,7 +142,7 @@ def _coins(rng: np.random.Generator, *shape: int) -> np.ndarray:
 def test_a_layer_knows_the_layers_before_it_and_never_itself(chunk: int, tmp_path: Path) -> None:
     sizes: dict[str, Any] = {"steps": 150, "batch": 16, "frames": 20, "dim": 32, "lr": 5e-3}
     predictor = _build(CoinTokenizer(), setup=COINS, loud=False, chunk=chunk, **sizes)
-    fit(predictor, Coins(), {}, Training(tmp_path, seed=0))
+    fit(predictor, Coins(), {}, FitOptions(tmp_path, seed=0))
     faces = [torch.from_numpy(_coins(np.random.default_rng(n), 256, 20)) for n in (98, 99)]
     batch = WindowBatch(("",) * 256, *faces, None, None, {}, torch.ones(256, 20, dtype=torch.bool), -1, 1.0)
     with torch.no_grad():
@@ -177,9 +177,9 @@ def test_a_chunk_hears_the_speaker_up_to_its_first_frame() -> None:
     predictor = _build(chunk=8, drawn=0)
     context = _context([0], predictor, 64)
     for frame, chunk in ((24, 3), (25, 4), (31, 4)):
-        louder = np.array(context.motion)
+        louder = np.array(context.speaker_motion)
         louder[:, frame] += 20.0
-        changed = dataclasses.replace(context, motion=louder)
+        changed = dataclasses.replace(context, speaker_motion=louder)
         moved = np.abs(
             predictor.sample(context, 1, CellNoise(0)).motion - predictor.sample(changed, 1, CellNoise(0)).motion
         ).max((0, 1, 3))
@@ -205,10 +205,10 @@ def test_padding_after_a_short_clip_changes_nothing() -> None:
     predictor = _build()
     whole, short = _context([0, 1], predictor, 60), _context([1], predictor, 40)
     padded = {name: np.array(values) for name, values in whole.audio.items()}
-    motion = np.array(whole.motion)
+    motion = np.array(whole.speaker_motion)
     for values in (motion, *padded.values()):
         values[1, 40:] = 0.0
-    context = dataclasses.replace(whole, lengths=np.array([60, 40]), motion=motion, audio=padded)
+    context = dataclasses.replace(whole, lengths=np.array([60, 40]), speaker_motion=motion, audio=padded)
     together = predictor.sample(context, 2, CellNoise(0)).motion
     assert np.abs(together[1, :, :40] - predictor.sample(short, 2, CellNoise(0)).motion[0]).max() < 1e-4
 
@@ -234,9 +234,9 @@ def test_shuffled_sound_changes_the_reactions() -> None:
 
 def test_training_lowers_the_entropy_of_every_layer(tmp_path: Path) -> None:
     corpus, tokenizer = TinyCorpus(), _tokenizer(steps=60)
-    fit(tokenizer, corpus, {}, Training(tmp_path / "tokenizer", seed=0))
+    fit(tokenizer, corpus, {}, FitOptions(tmp_path / "tokenizer", seed=0))
     predictor = _build(tokenizer, loud=False, steps=60, batch=8)
-    fit(predictor, corpus, corpus.audio, Training(tmp_path / "predictor", seed=0))
+    fit(predictor, corpus, corpus.audio, FitOptions(tmp_path / "predictor", seed=0))
     dyads = list(corpus.dyads("train", ("mfcc-78",)))
     face, listener = (
         torch.from_numpy(np.stack([getattr(d, who).motion for d in dyads])) for who in ("speaker", "listener")

@@ -11,7 +11,7 @@ import pytest
 from dyadbench.api import DECA_56, FACEVERSE_58, DyadbenchError, MotionSpace, Setup, Tokenizer, Tokens, Trainable
 from dyadbench.conform import TinyCorpus
 from dyadbench.metrics.tokens import bits_per_second, score_tokenizer
-from dyadbench.training import Training, fit
+from dyadbench.training import FitOptions, fit
 from dyadbench_vqtalker.config import TOKENIZER_PRESETS, GridConfig, GRVQConfig, GVQConfig, RVQConfig, VQConfig
 from dyadbench_vqtalker.tokenizer import GridTokenizer
 
@@ -104,7 +104,7 @@ def test_wrong_input_is_named() -> None:
 def _trained(tmp_path: Path, kind: str, **config: Any) -> tuple[GridTokenizer, GridTokenizer, list[np.ndarray]]:
     corpus = TinyCorpus()
     tokenizer = _tokenizer(kind, **config)
-    fit(tokenizer, corpus, {}, Training(tmp_path, seed=0))
+    fit(tokenizer, corpus, {}, FitOptions(tmp_path, seed=0))
     return _tokenizer(kind, **config), tokenizer, [dyad.listener.motion for dyad in corpus.dyads("train")]
 
 

@@ -128,8 +128,8 @@ def _evaluation(rng: np.random.Generator, lengths: list[int], k: int, kind: str,
 
     n = len(lengths)
     return Evaluation(
-        clips=tuple(map(str, range(n))), lengths=np.array(lengths), space=FACEVERSE_58, motion=None,
-        emotion=track(n, k), listener_motion=None, speaker_motion=None, listener_emotion=track(n),
+        clips=tuple(map(str, range(n))), lengths=np.array(lengths), space=FACEVERSE_58, predicted_motion=None,
+        predicted_emotion=track(n, k), listener_motion=None, speaker_motion=None, listener_emotion=track(n),
         speaker_emotion=track(n), appropriate=(rng.random((n, n)) > 0.5) | np.eye(n, dtype=bool),
     )  # fmt: skip
 
@@ -174,7 +174,7 @@ def test_undefined_values_are_what_they_are_on_the_cpu(place: str, value: float)
 
 def test_clips_a_few_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     data = _evaluation(np.random.default_rng(1), [60, 58, 60, 60, 58], 2, "walk")
-    monkeypatch.setattr(gpu_suites, "MEMORY", 2 * data.emotion[0].nbytes)
+    monkeypatch.setattr(gpu_suites, "MEMORY", 2 * data.predicted_emotion[0].nbytes)
     monkeypatch.setattr(gpu, "VALUES", 60 * 25 * 3)
     monkeypatch.setattr(gpu_frdist, "VALUES", 15 * 60 * 4)
     assert len(list(gpu_suites.loaded(data).chunks())) == 3

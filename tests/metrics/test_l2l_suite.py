@@ -12,7 +12,7 @@ from dyadbench.api import DECA_56, FACEVERSE_58, Evaluation, MotionSpace
 from dyadbench.metrics import shannon
 from dyadbench.metrics.frechet import Moments, frechet_distance, moments
 from dyadbench.metrics.l2l import score_l2l
-from dyadbench.metrics.l2l_suite import GROUPS, L2LConfig, L2LSuite
+from dyadbench.metrics.l2l_suite import GROUPS, L2LSuite, L2LSuiteConfig
 
 
 def evaluation(space: MotionSpace = DECA_56, n: int = 5, k: int = 3, t: int = 70, seed: int = 0) -> Evaluation:
@@ -32,7 +32,7 @@ def subset(data: Evaluation, keep: list[int]) -> Evaluation:
         data,
         clips=tuple(data.clips[i] for i in keep),
         lengths=data.lengths[keep],
-        motion=data.motion[keep],
+        predicted_motion=data.predicted_motion[keep],
         listener_motion=data.listener_motion[keep],
         speaker_motion=data.speaker_motion[keep],
     )
@@ -42,7 +42,7 @@ def test_one_sample_is_the_published_reading() -> None:
     data = evaluation(k=1)
     ours = L2LSuite().evaluate(data)
     sides = [np.concatenate([x[n, :t] for n, t in enumerate(data.lengths)]) for x in
-             (data.motion[:, 0], data.listener_motion, data.speaker_motion)]  # fmt: skip
+             (data.predicted_motion[:, 0], data.listener_motion, data.speaker_motion)]  # fmt: skip
     published = score_l2l(*(x.astype(np.float64) for x in sides), data.lengths)
     same = {
         "FD": "FD.per-clip",
@@ -82,7 +82,9 @@ def test_columns_per_clip_values_and_targets(space: MotionSpace) -> None:
 def test_samples_are_scored_apart_and_averaged() -> None:
     data = evaluation(k=3)
     every = L2LSuite().evaluate(data)
-    single = [L2LSuite().evaluate(replace(data, motion=data.motion[:, k : k + 1])) for k in range(3)]
+    single = [
+        L2LSuite().evaluate(replace(data, predicted_motion=data.predicted_motion[:, k : k + 1])) for k in range(3)
+    ]
     for name, result in every.items():
         if not name.startswith("FD-pooled"):
             assert result.value == pytest.approx(np.mean([s[name].value for s in single]), rel=1e-9), name
@@ -107,7 +109,7 @@ def test_pooled_frechet_sees_all_samples_as_one_set() -> None:
     data = evaluation(k=2)
     at = data.space.slice("rotation")
     target = np.concatenate([data.listener_motion[n, :t, at] for n, t in enumerate(data.lengths)])
-    pred = np.concatenate([data.motion[n, :, :t, at].reshape(-1, 3) for n, t in enumerate(data.lengths)])
+    pred = np.concatenate([data.predicted_motion[n, :, :t, at].reshape(-1, 3) for n, t in enumerate(data.lengths)])
     other = moments(pred)
     frames = len(target)
     biased = other.cov * (2 * frames - 1) / (2 * frames)
@@ -117,7 +119,7 @@ def test_pooled_frechet_sees_all_samples_as_one_set() -> None:
 
 def test_the_truth_is_perfect() -> None:
     data = evaluation(k=2)
-    truth = L2LSuite().evaluate(replace(data, motion=np.repeat(data.listener_motion[:, None], 2, 1)))
+    truth = L2LSuite().evaluate(replace(data, predicted_motion=np.repeat(data.listener_motion[:, None], 2, 1)))
     scale = float(np.nanvar(data.listener_motion)) * data.space.dim
     for group in GROUPS:
         for name in ("L2", "RPCC"):
@@ -130,7 +132,7 @@ def test_the_truth_is_perfect() -> None:
 
 def test_standing_still_is_scored_and_a_constant_truth_is_undefined() -> None:
     data = evaluation(k=2)
-    still = L2LSuite().evaluate(replace(data, motion=np.zeros_like(data.motion)))
+    still = L2LSuite().evaluate(replace(data, predicted_motion=np.zeros_like(data.predicted_motion)))
     assert all(result.value is not None and result.undefined == 0 for result in still.values())
     assert still["variation.expression"].value == pytest.approx(0.0, abs=1e-20)
     assert still["SI.rotation"].value == 0.0
@@ -152,7 +154,7 @@ def test_one_clip_of_one_frame() -> None:
 
 def test_centroids_are_kept_by_ground_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shannon, "_memory", {})
-    suite = L2LSuite(L2LConfig(cache=tmp_path / "centroids"))
+    suite = L2LSuite(L2LSuiteConfig(cache=tmp_path / "centroids"))
     first = suite.evaluate(evaluation(seed=3))
     assert len(list((tmp_path / "centroids").glob("*.npz"))) == 2
     monkeypatch.setattr(shannon, "_memory", {})
@@ -171,14 +173,14 @@ def test_centroids_are_kept_by_ground_truth(tmp_path: Path, monkeypatch: pytest.
 def test_refusals_name_the_clip() -> None:
     data = evaluation()
     suite = L2LSuite()
-    broken = data.motion.copy()
+    broken = data.predicted_motion.copy()
     broken[2, 1, 3, 4] = np.inf
     with pytest.raises(ValueError, match="'c2' holds NaN"):
-        suite.evaluate(replace(data, motion=broken))
+        suite.evaluate(replace(data, predicted_motion=broken))
     with pytest.raises(ValueError, match="clip 'c0' is"):
-        suite.evaluate(replace(data, motion=data.motion[..., :20]))
+        suite.evaluate(replace(data, predicted_motion=data.predicted_motion[..., :20]))
     with pytest.raises(ValueError, match="have none"):
-        suite.evaluate(replace(data, motion=None))
+        suite.evaluate(replace(data, predicted_motion=None))
     bare = replace(DECA_56, groups={"expression": (0, 50)})
     with pytest.raises(ValueError, match="no group 'rotation'"):
         suite.evaluate(replace(data, space=bare))

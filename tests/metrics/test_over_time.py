@@ -57,7 +57,7 @@ def evaluation(pred: np.ndarray, truth: np.ndarray, **change: object) -> Evaluat
     count = len(pred)
     fields: dict[str, object] = {
         "clips": tuple(f"c{i}" for i in range(count)), "lengths": np.full(count, truth.shape[1]), "space": SPACE,
-        "motion": pred, "emotion": None, "listener_motion": truth, "speaker_motion": truth,
+        "predicted_motion": pred, "predicted_emotion": None, "listener_motion": truth, "speaker_motion": truth,
     }  # fmt: skip
     return Evaluation(**fields | change)  # type: ignore[arg-type]
 

@@ -210,9 +210,9 @@ def _mark(path: Path) -> object:
 
 def _state(path: Path) -> object:
     """The store's own JSON, and a checkpoint's header."""
-    from dyadbench.store import Stage
+    from dyadbench.store import Folder
 
-    return Stage("k", path.parent).read_json(path.name)
+    return Folder("k", path.parent).read_json(path.name)
 
 
 def _checkpoint(path: Path) -> object:
@@ -220,11 +220,11 @@ def _checkpoint(path: Path) -> object:
     from lightning_fabric import Fabric
 
     from dyadbench.api import Optimiser, Stage, Windows
-    from dyadbench.training import StageRun, Training
+    from dyadbench.training import FitOptions, StageRun
 
     module = torch.nn.Linear(2, 1)
     stage = Stage("s", module, Windows(1, 1), lambda batch: None, (Optimiser("o", list(module.parameters()), 0.1),), 5)  # type: ignore[arg-type, return-value]
-    run = StageRun(stage, None, None, Training(path.parent, 0), Fabric(accelerator="cpu", devices=1))  # type: ignore[arg-type]
+    run = StageRun(stage, None, None, FitOptions(path.parent, 0), Fabric(accelerator="cpu", devices=1))  # type: ignore[arg-type]
     (path.parent / "s").mkdir(exist_ok=True)
     path.replace(path.parent / "s" / "checkpoint.safetensors")
     run._resume()

@@ -13,7 +13,7 @@ import torch
 
 from dyadbench.api import Dataset, DyadbenchError
 from dyadbench.datasets.check import check_dataset
-from dyadbench.datasets.config import L2LConfig, LMConfig, ReactConfig
+from dyadbench.datasets.config import L2LDatasetConfig, LMConfig, ReactConfig
 from dyadbench.datasets.features import read_wav
 from dyadbench.datasets.l2l import L2LDataset, part_file
 from dyadbench.datasets.lm_listener import LMListenerDataset, segment_file
@@ -285,7 +285,7 @@ def test_l2l_faults(tmp_path: Path, fault: str) -> None:
     damage, message = L2L[fault]
     damage(_l2l(tmp_path))
     with pytest.raises(DyadbenchError, match=message):
-        _everything(L2LDataset(L2LConfig(unit="window"), tmp_path), "test", ("mel-128",))
+        _everything(L2LDataset(L2LDatasetConfig(unit="window"), tmp_path), "test", ("mel-128",))
     assert not check_dataset("l2l", tmp_path).ok
 
 
@@ -369,7 +369,7 @@ def test_folders_that_are_none(tmp_path: Path, unreadable: str) -> None:
     with pytest.raises(DyadbenchError, match="not a REACT folder"):
         ReactDataset(ReactConfig(), path)
     with pytest.raises(DyadbenchError, match="has no person"):
-        L2LDataset(L2LConfig(), path)
+        L2LDataset(L2LDatasetConfig(), path)
     with pytest.raises(DyadbenchError, match="is not a folder"):
         check_dataset("react2024", path)
 

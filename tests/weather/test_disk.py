@@ -230,10 +230,10 @@ def test_a_store_from_a_newer_format_is_refused_untouched(tmp_path: Path, dyadbe
 
 
 def test_a_store_from_before_the_mark_is_taken_on(tmp_path: Path) -> None:
-    with Store(tmp_path).claim("fit", KEY) as stage:
+    with Store(tmp_path).hold("fit", KEY) as stage:
         stage.finish()
     (tmp_path / "FORMAT").unlink()
-    with Store(tmp_path).claim("fit", KEY) as stage:
+    with Store(tmp_path).hold("fit", KEY) as stage:
         assert stage.done
     assert (tmp_path / "FORMAT").read_text().strip() == FORMAT
 
@@ -243,19 +243,19 @@ def test_a_stage_that_another_version_began_is_begun_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     store, plugin = Store(tmp_path), ("p", "1")
-    with store.claim("fit", KEY, plugin=plugin) as stage:
+    with store.hold("fit", KEY, plugin=plugin) as stage:
         stage.write_json("half.json", 1)
-    with store.claim("fit", KEY, plugin=plugin) as stage:
+    with store.hold("fit", KEY, plugin=plugin) as stage:
         assert stage.read_json("half.json") == 1, "the same version goes on"
     if change == "program":
         monkeypatch.setattr("importlib.metadata.version", lambda name: "9.9")
     else:
         plugin = ("p", "2")
-    with store.claim("fit", KEY, plugin=plugin) as stage:
+    with store.hold("fit", KEY, plugin=plugin) as stage:
         assert stage.read_json("half.json") is None
         stage.finish()
     monkeypatch.undo()
-    with store.claim("fit", KEY, plugin=("p", "1")) as stage:
+    with store.hold("fit", KEY, plugin=("p", "1")) as stage:
         assert stage.done, "what is done is done: its key promises the same numbers"
         assert (stage.read_json(MAKER) or {})["plugin"] == list(plugin)
 

@@ -22,7 +22,7 @@ import pytest
 import torch
 
 from dyadbench.api import Column, DyadbenchError
-from dyadbench.claims import read_claim_file
+from dyadbench.claims import read_published_file
 from dyadbench.datasets.lm_listener import read_segments
 from dyadbench.leaderboard import make_table, make_tables, write_leaderboards
 from dyadbench.predictions import faults, read_predictions
@@ -368,7 +368,7 @@ def test_one_bad_record_among_good_ones_is_named(tmp_path: Path) -> None:
 def test_hostile_toml(tmp_path: Path, text: str) -> None:
     path = tmp_path / "m.toml"
     path.write_text(text, encoding="utf-8")
-    for reader in (read_matrix, read_claim_file):
+    for reader in (read_matrix, read_published_file):
         with pytest.raises(DyadbenchError, match=r"m\.toml"):
             reader(path)
 

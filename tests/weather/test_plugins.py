@@ -55,7 +55,7 @@ class Quiet:
 class Ahead(Quiet):
     needs = Needs(lookahead=0)
     def sample(self, context, k, noise):
-        return Reaction(None, self.zeros(context, k) + context.motion[:, None, ::-1, :25])
+        return Reaction(None, self.zeros(context, k) + context.speaker_motion[:, None, ::-1, :25])
 
 class Fickle(Quiet):
     def sample(self, context, k, noise):
@@ -96,7 +96,7 @@ class Scribbler(Quiet):
         random.seed(1); np.random.seed(1)
         if "torch" in sys.modules:
             sys.modules["torch"].manual_seed(1)
-        context.motion[:] = 7
+        context.speaker_motion[:] = 7
         return super().sample(context, k, noise)
 
 class Chatty(Quiet):
@@ -245,11 +245,11 @@ def test_check_names_each_lie() -> None:
         return Reaction(None, _zeros(context, k) + torch.rand(1).numpy())
 
     def overwrite(self: object, context: object, k: int, noise: object) -> Reaction:
-        context.motion[:] = 0  # type: ignore[attr-defined]
+        context.speaker_motion[:] = 0  # type: ignore[attr-defined]
         return Reaction(None, _zeros(context, k))
 
     def ahead(self: object, context: object, k: int, noise: object) -> Reaction:
-        return Reaction(None, _zeros(context, k) + context.motion[:, None, ::-1, :25])  # type: ignore[attr-defined]
+        return Reaction(None, _zeros(context, k) + context.speaker_motion[:, None, ::-1, :25])  # type: ignore[attr-defined]
 
     def leave(self: object, context: object, k: int, noise: object) -> Reaction:
         raise SystemExit(0)

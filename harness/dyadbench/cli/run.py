@@ -135,22 +135,22 @@ def _run_away(
     cells: list[Any], host: Any, base: Path, runtime: Any, devices: dict[str, int],
     resources: Any, on: Engines, slots: int | None, dry_run: bool, json: bool,
 ) -> int:  # fmt: skip
-    from dyadbench.engines.local import Local, slots_of
+    from dyadbench.engines.local import LocalEngine, slots_of
     from dyadbench.engines.run import run_on, tickets_of
-    from dyadbench.engines.slurm import Slurm, preview
+    from dyadbench.engines.slurm import SlurmEngine, preview
     from dyadbench.engines.ticket import Engine
 
     engine: Engine
     if on is Engines.slurm:
-        Slurm.check()
-        engine = Slurm(resources)
+        SlurmEngine.check()
+        engine = SlurmEngine(resources)
     else:
         most = max(devices.values())
         pool = slots_of(runtime.device, runtime.threads, slots if on is Engines.local else most, most)
-        engine = Local(runtime.store, runtime.device, pool)
+        engine = LocalEngine(runtime.store, runtime.device, pool)
     made = list(tickets_of(cells, host, runtime, base / "leaderboards", devices))
     if dry_run:
-        assert isinstance(engine, Slurm)
+        assert isinstance(engine, SlurmEngine)
         typer.echo(preview(engine, [item for item in made if not isinstance(item, tuple)]))
         return 0
     tally = Tally(base, runtime.home, len(cells), json)

@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from dyadbench.leaderboard import Cell, Row, Table
+from dyadbench.leaderboard import Row, Table, Value
 from dyadbench.render import ARROWS, cell_text, interval_text, number, plain, rank_text, terminal_table
 
 
@@ -81,7 +81,7 @@ def _part(table: Table, columns: Sequence[Any]) -> Any:
     return grid
 
 
-def _cell(cell: Cell, digits: int) -> Any:
+def _cell(cell: Value, digits: int) -> Any:
     from rich.text import Text
 
     text = Text().append(number(cell.value, digits), style="bold" if cell.best else None)

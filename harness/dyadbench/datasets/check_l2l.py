@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.datasets.check import Finding, error
-from dyadbench.datasets.config import L2LConfig, LMConfig
+from dyadbench.datasets.config import L2LDatasetConfig, LMConfig
 from dyadbench.datasets.l2l import PARTS, WINDOW, L2LDataset, part_file
 from dyadbench.datasets.lm_listener import SPLITS, LMListenerDataset
 from dyadbench.datasets.npy import BadFile, read_npy
@@ -28,7 +28,7 @@ def check(root: Path, fix: bool) -> Iterator[Finding]:
                 clean = False
                 yield finding
         if clean:
-            dataset = L2LDataset(L2LConfig(person=person), root)
+            dataset = L2LDataset(L2LDatasetConfig(person=person), root)
             counts = ", ".join(f"{split} {len(dataset.clips(split))}" for split in ("train", "val", "test"))
             yield Finding(level="ok", what=f"{person}: {counts} clips")
 

@@ -66,10 +66,10 @@ def check(root: Path, fix: bool) -> Iterator[Finding]:
 def _readout(root: Path) -> Finding:
     """How well emotion can be told from motion here, for methods that emit motion only."""
     from dyadbench.readout import VERSION, fit_readout
-    from dyadbench.split import Training
+    from dyadbench.split import TrainSplits
 
     frames = min(ROWS, len(read_rows(emotion_file(root, "train", read_pairs(root, "train")[0][0]), 25)))
-    errors = fit_readout(Training(ReactDataset(ReactConfig(frames=frames), root))).summary()
+    errors = fit_readout(TrainSplits(ReactDataset(ReactConfig(frames=frames), root))).summary()
     return note(
         f"emotion readout v{VERSION}, root mean square error: {', '.join(f'{k} {v:.2f}' for k, v in errors.items())}",
         "train and val",

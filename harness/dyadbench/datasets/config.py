@@ -20,7 +20,7 @@ class ReactConfig(Config):
     wav2vec2: str | None = None  # folder or hub id of a wav2vec 2.0 model; adds the feature "wav2vec2"
 
 
-class L2LConfig(Config):
+class L2LDatasetConfig(Config):
     """Learning2Listen, one person at a time."""
 
     person: str = "trevor"

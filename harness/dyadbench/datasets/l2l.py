@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import DECA_56, AudioSpec, Clip, Dyad, DyadbenchError, Track
-from dyadbench.datasets.config import L2LConfig
+from dyadbench.datasets.config import L2LDatasetConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
 from dyadbench.datasets.npy import BadFile, read_npy
 
@@ -61,7 +61,7 @@ class L2LDataset:
     has_emotion = False
     audio: Mapping[str, AudioSpec] = {"mel-128": AudioSpec(dim=128, per_frame=MEL_ROWS)}  # never changed
 
-    def __init__(self, config: L2LConfig, root: Path):
+    def __init__(self, config: L2LDatasetConfig, root: Path):
         self.root, self.config = root, config
         if not (root / "data" / config.person).is_dir():
             known = sorted(p.name for p in (root / "data").glob("*") if p.is_dir())

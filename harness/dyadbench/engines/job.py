@@ -25,7 +25,7 @@ from dyadbench.pipeline import CellRun, open_dataset
 from dyadbench.record import Record, load_record, record_path, save_record
 from dyadbench.runtime import Runtime
 from dyadbench.spec import Cell
-from dyadbench.store import Stage, Store
+from dyadbench.store import Folder, Store
 from dyadbench.world import join
 
 STATUS = "status.json"
@@ -49,7 +49,7 @@ class Order(Config):
 class Status:
     """The job's own word on how it stands, in a file that anyone may read at any time."""
 
-    def __init__(self, stage: Stage):
+    def __init__(self, stage: Folder):
         self._stage, self._written = stage, 0.0
         self._facts: dict[str, Any] = {"state": "running", "holder": str(holder_of(os.getpid()))}
         self._name, self._begun, self._first = "", 0.0, 0
@@ -124,8 +124,8 @@ def _work(cell: Cell, order: Order, status: Status) -> None:
         raise DyadbenchError(
             f"{cell.name} is another cell here: its data or this program differ from where it was sent"
         )
-    with world.claim(runtime.store, "cell", run.key):
-        if world.share(existing_record(run, order.leaderboards) is not None):
+    with world.hold(runtime.store, "cell", run.key):
+        if world.broadcast(existing_record(run, order.leaderboards) is not None):
             pass  # another run was quicker
         elif world.first:
             report("start", 0, 1)

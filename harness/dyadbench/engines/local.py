@@ -47,7 +47,7 @@ def slots_of(device: str, threads: int, wanted: int | None, most: int) -> list[s
     return [str(index) for index in range(wanted or max(most, cores // threads))]
 
 
-class Local:
+class LocalEngine:
     name, detached = "local", False
 
     def __init__(self, store: Store, device: str, slots: Sequence[str]):
@@ -62,7 +62,7 @@ class Local:
             raise DyadbenchError(
                 f"{ticket.cell.name} asks for {wanted} devices and there are {len(self._slots)}; lower `devices`, or give --slots"
             )
-        with self._store.claim("slots", self._pool) as pool:
+        with self._store.hold("slots", self._pool) as pool:
             free = [slot for slot in self._slots if not _taken(pool.folder / f"{slot}.json")][:wanted]
             if len(free) < wanted:
                 return None

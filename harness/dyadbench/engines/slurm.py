@@ -17,7 +17,7 @@ from dyadbench.engines.job import run_job
 from dyadbench.engines.ticket import Ticket
 from dyadbench.holder import job_facts
 from dyadbench.record import slug
-from dyadbench.resources import Slurm as Resources
+from dyadbench.resources import SlurmOptions
 
 REQUEUES = 1000  # of one job at its time limit
 FIELDS = "%i|%T|%L|%r|%N"  # id, state, time left, reason, nodes
@@ -36,10 +36,10 @@ class CellJob:
         return DelayedSubmission(self, cell_json, order_json)
 
 
-class Slurm:
+class SlurmEngine:
     name, detached = "slurm", True
 
-    def __init__(self, resources: Resources):
+    def __init__(self, resources: SlurmOptions):
         self._resources = resources
         self.most = resources.jobs
 
@@ -119,7 +119,7 @@ class Slurm:
         subprocess.run(["scancel", ticket.job.get("job", "")], capture_output=True, timeout=60)
 
 
-def preview(engine: Slurm, tickets: Sequence[Ticket]) -> str:
+def preview(engine: SlurmEngine, tickets: Sequence[Ticket]) -> str:
     """The cells that would be sent, and the batch script of one of each number of devices."""
     sent = [ticket for ticket in tickets if ticket.record() is None]
     lines = [f"{len(sent)} of {len(tickets)} cells would be sent; the others have their records"]

@@ -10,7 +10,7 @@ from dyadbench.engines.job import STATUS, Order, existing_record
 from dyadbench.pipeline import CellRun
 from dyadbench.record import Record
 from dyadbench.spec import Cell
-from dyadbench.store import Stage
+from dyadbench.store import Folder
 
 JOB = "job.json"
 
@@ -31,7 +31,7 @@ class Ticket:
         return self.run.cell
 
     @property
-    def stage(self) -> Stage:
+    def stage(self) -> Folder:
         """Where the sender writes."""
         return self.run.runtime.store.stage("submit", self.run.key)
 

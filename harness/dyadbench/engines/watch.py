@@ -69,7 +69,7 @@ def follow(tickets: Sequence[Ticket], engine: Engine, show: Show) -> Iterator[tu
 def _send(ticket: Ticket, engine: Engine) -> Record | Exception | Sent:
     """Sends the cell, unless its job is under way, whoever sent it, or the cell is over already."""
     try:
-        with ticket.run.runtime.store.claim("submit", ticket.run.key) as stage:
+        with ticket.run.runtime.store.hold("submit", ticket.run.key) as stage:
             if (record := ticket.record()) is not None:
                 return record
             ticket.job = stage.read_json(JOB) or {}

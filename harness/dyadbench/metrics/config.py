@@ -8,7 +8,7 @@ from pathlib import Path
 from dyadbench.api import Config
 
 
-class L2LConfig(Config):
+class L2LSuiteConfig(Config):
     """Clusters of the Shannon index, the seed of their k-means, and a folder that keeps centroids (None: memory)."""
 
     clusters: Mapping[str, int] = {"expression": 15, "rotation": 9}

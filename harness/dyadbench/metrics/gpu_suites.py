@@ -52,7 +52,7 @@ class Loaded:
         self.frames = np.asarray(data.lengths)
         everyone = range(len(data.listener_emotion))
         self.listeners = _stacked(data.listener_emotion, everyone, self.frames[: len(everyone)], data.device)
-        self.step = max(1, MEMORY // (4 * int(np.prod(data.emotion[0].shape))))
+        self.step = max(1, MEMORY // (4 * int(np.prod(data.predicted_emotion[0].shape))))
         empty = np.flatnonzero(~np.asarray(data.appropriate).any(1))
         if len(empty):
             raise ValueError(f"clip {data.clips[empty[0]]} has no appropriate listener; every clip needs at least one")
@@ -72,7 +72,7 @@ class Loaded:
         pairs = np.argwhere(self.data.appropriate[rows.start : rows.stop])
         pred, speaker = (
             _stacked(values, rows, frames, self.data.device)
-            for values in (self.data.emotion, self.data.speaker_emotion)
+            for values in (self.data.predicted_emotion, self.data.speaker_emotion)
         )
         return Chunk(rows, frames, pred, speaker, pairs)
 

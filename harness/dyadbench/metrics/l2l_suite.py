@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyadbench.api import Column, Evaluation, Progress, Result
-from dyadbench.metrics.config import L2LConfig
+from dyadbench.metrics.config import L2LSuiteConfig
 from dyadbench.metrics.frechet import (
     Moments,
     distance_from_root,
@@ -137,18 +137,18 @@ class L2LSuite:
     space: Literal["emotion", "motion"] = "motion"
     columns = _columns()
 
-    def __init__(self, config: L2LConfig | None = None) -> None:
-        self.config = config or L2LConfig()
+    def __init__(self, config: L2LSuiteConfig | None = None) -> None:
+        self.config = config or L2LSuiteConfig()
 
     def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]:
-        """data.motion (N, K, T, D) with the groups "expression" and "rotation". Raises ValueError for NaN or shapes."""
-        if data.motion is None:
+        """data.predicted_motion (N, K, T, D) with the groups "expression" and "rotation". Raises ValueError for NaN or shapes."""
+        if data.predicted_motion is None:
             raise ValueError("the l2l suite scores motion, and these predictions have none: choose an emotion suite")
         lengths = np.asarray(data.lengths, np.int64)
         target = [as_array(data.listener_motion[n])[:t] for n, t in enumerate(lengths)]
         groups = {name: self._group(name, data, target) for name in GROUPS}
         for n, frames in enumerate(lengths):
-            pred = as_array(data.motion[n])
+            pred = as_array(data.predicted_motion[n])
             if pred.ndim != 3 or pred.shape[1] < frames or pred.shape[2] != data.space.dim:
                 want = f"(K, at least {frames}, {data.space.dim})"
                 raise ValueError(f"predicted motion of clip {data.clips[n]!r} is {pred.shape}, but must be {want}")

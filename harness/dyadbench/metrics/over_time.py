@@ -101,7 +101,7 @@ class OverTimeSuite:
         pass
 
     def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]:
-        """data.emotion (or motion) (N, K, T, C). Without `appropriate` a clip's own listener is the only one.
+        """data.predicted_emotion (or motion) (N, K, T, C). Without `appropriate` a clip's own listener is the only one.
 
         Raises ValueError where predictions are missing or a clip has no appropriate listener.
         """
@@ -129,7 +129,7 @@ class OverTimeSuite:
         return {name: clip_mean(np.array(values)) for name, values in found.items()}
 
     def _sides(self, data: Evaluation) -> tuple[Any, Any]:
-        pred, truth = getattr(data, self.space), getattr(data, f"listener_{self.space}")
+        pred, truth = getattr(data, f"predicted_{self.space}"), getattr(data, f"listener_{self.space}")
         if pred is None or truth is None:
             raise ValueError(f"error over time is of {self.space}, which these predictions or this data set lack")
         return pred, truth

@@ -117,7 +117,7 @@ def spread(squares: np.ndarray, cross: Callable[[], np.ndarray], norm: float, si
 
 
 def _sub(data: Evaluation) -> Callable[[int], np.ndarray]:
-    return lambda n: np.asarray(data.emotion[n])[:, : data.lengths[n]]
+    return lambda n: np.asarray(data.predicted_emotion[n])[:, : data.lengths[n]]
 
 
 def _spread_of(count: int, read: Callable[[int], np.ndarray]) -> tuple[float, np.ndarray]:

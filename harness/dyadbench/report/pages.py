@@ -7,8 +7,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dyadbench.claims import Claim
-from dyadbench.leaderboard import Cell, Row, Table
+from dyadbench.claims import PublishedNumber
+from dyadbench.leaderboard import Row, Table, Value
 from dyadbench.record import Record, slug
 from dyadbench.render import ARROWS, lookahead_text, number, rank_text
 
@@ -84,7 +84,7 @@ def _scale(table: Table, column: str, target: float | None) -> tuple[float, floa
     return (min(values), max(values)) if len(set(values)) > 1 else None
 
 
-def cell_view(cell: Cell, digits: int, scale: tuple[float, float] | None, target: float | None) -> dict[str, Any]:
+def cell_view(cell: Value, digits: int, scale: tuple[float, float] | None, target: float | None) -> dict[str, Any]:
     spans = cell.low is not None and cell.high is not None and cell.high - cell.low > 1e-9
     view: dict[str, Any] = {
         "text": number(cell.value, digits), "sort": cell.value, "best": cell.best, "undefined": cell.undefined,
@@ -136,19 +136,19 @@ def learning(records: Sequence[Record]) -> str:
 # --- published numbers --------------------------------------------------------------------------------------
 
 
-def _printed(table: Table) -> dict[str, dict[str, list[Claim]]]:
+def _printed(table: Table) -> dict[str, dict[str, list[PublishedNumber]]]:
     """Plain method name -> column -> what was printed for it."""
-    found: dict[str, dict[str, list[Claim]]] = {}
+    found: dict[str, dict[str, list[PublishedNumber]]] = {}
     for claim in table.claims:
         found.setdefault(plain_name(claim.method), {}).setdefault(claim.column, []).append(claim)
     return found
 
 
-def published_view(claims: Sequence[Claim], order: Sequence[str]) -> dict[str, Any] | None:
+def published_view(claims: Sequence[PublishedNumber], order: Sequence[str]) -> dict[str, Any] | None:
     """Printed methods by printed metrics, every convention a numbered note."""
     if not claims:
         return None
-    groups: dict[tuple[str, str, str], dict[str, Claim]] = {}
+    groups: dict[tuple[str, str, str], dict[str, PublishedNumber]] = {}
     for claim in claims:
         groups.setdefault((claim.method, claim.split, claim.source), {})[claim.column] = claim
     names = [c for c in order if any(c in found for found in groups.values())]
@@ -168,9 +168,9 @@ def published_view(claims: Sequence[Claim], order: Sequence[str]) -> dict[str, A
     return {"columns": names, "rows": rows, "notes": notes}
 
 
-def sources_view(claims: Sequence[Claim]) -> list[dict[str, Any]]:
+def sources_view(claims: Sequence[PublishedNumber]) -> list[dict[str, Any]]:
     """Every transcribed source with its warning and grid."""
-    groups: dict[tuple[str, str], list[Claim]] = {}
+    groups: dict[tuple[str, str], list[PublishedNumber]] = {}
     for claim in claims:
         groups.setdefault((claim.source, claim.warning), []).append(claim)
     return [

@@ -14,9 +14,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dyadbench.api import Column, DyadbenchError
-from dyadbench.board import MEANING, Judged, Statement, judge, load_statements
+from dyadbench.board import MEANING, Claim, Judged, judge, load_claims
 from dyadbench.board_text import command, counted, evidence
-from dyadbench.claims import load_claims
+from dyadbench.claims import load_published
 from dyadbench.host import Host
 from dyadbench.leaderboard import Table, make_tables
 from dyadbench.record import Record, record_path
@@ -86,11 +86,11 @@ class Site:
 
     @cached_property
     def _claims(self) -> list[Any]:
-        return load_claims(self.leaderboards / "claims")
+        return load_published(self.leaderboards / "claims")
 
     @cached_property
-    def _statements(self) -> list[Statement]:
-        return load_statements(self.leaderboards / "claims" / "checked")
+    def _statements(self) -> list[Claim]:
+        return load_claims(self.leaderboards / "claims" / "checked")
 
     def _benchmark(self, benchmark: str, records: Sequence[Record]) -> str:
         """Its page; what other pages need of its records is kept."""

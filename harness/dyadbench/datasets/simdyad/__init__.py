@@ -51,7 +51,7 @@ def open_simdyad(config: SimConfig, root: Path) -> Dataset:
         from dyadbench.datasets.react import ReactDataset
 
         return ReactDataset(ReactConfig(frames=round(config.seconds * 25)), folder)
-    from dyadbench.datasets.config import L2LConfig
+    from dyadbench.datasets.config import L2LDatasetConfig
     from dyadbench.datasets.l2l import L2LDataset
 
-    return L2LDataset(L2LConfig(person="simdyad"), folder)
+    return L2LDataset(L2LDatasetConfig(person="simdyad"), folder)
