@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from dyadbench.api import FACEVERSE_58, Setup
-from dyadbench.conform import TinyCorpus, check
-from dyadbench.host import Host
-from dyadbench.noise import CellNoise
+from dyadbench.cell.noise import CellNoise
+from dyadbench.conformance.checks import TinyCorpus, check
+from dyadbench.registry.host import Host
 
 HOST = Host()
 BASELINES = [e.name for e in HOST.entries("predictor") if e.load.startswith("dyadbench_baselines.")]

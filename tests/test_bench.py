@@ -34,7 +34,7 @@ def test_an_unknown_part_is_refused() -> None:
 
 @pytest.mark.slow
 def test_a_new_process_is_timed_to_its_first_score() -> None:
-    from dyadbench.bench import first_call_rows
+    from dyadbench.bench.metrics import first_call_rows
 
     cold, warm = first_call_rows()
     assert cold.seconds > warm.seconds > 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dyadbench.bench_tables import Load, table_costs
-from dyadbench.host import Host
+from dyadbench.bench.tables import Load, table_costs
+from dyadbench.registry.host import Host
 
 
 def test_costs_of_a_small_load(tmp_path: Path) -> None:

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from dyadbench.api import DyadbenchError
-from dyadbench.board import Claim, Contrast, judge, load_claims, together
-from dyadbench.board_text import claims_page
-from dyadbench.host import Host
-from dyadbench.leaderboard import write_leaderboards
-from dyadbench.record import Record, Score, SuiteScores
-from dyadbench.selection import records_below
-from dyadbench.spec import read_matrix
+from dyadbench.leaderboard.tables import write_leaderboards
+from dyadbench.leaderboard.verdicts import Claim, Contrast, judge, load_claims, together
+from dyadbench.leaderboard.verdicts_page import claims_page
+from dyadbench.matrix.cells import read_matrix
+from dyadbench.records.comparable import records_below
+from dyadbench.records.record import Record, Score, SuiteScores
+from dyadbench.registry.host import Host
 
 ROOT = Path(__file__).parents[1]
 BOARD = load_claims(ROOT / "leaderboards" / "claims" / "checked")
@@ -146,7 +146,7 @@ def test_every_correction_names_a_test_that_exists() -> None:
 
 
 def test_the_board_is_checked_with_the_tables(tmp_path: Path) -> None:
-    from dyadbench.record import record_path, save_record
+    from dyadbench.records.record import record_path, save_record
 
     found = [r for r in records_below(ROOT / "leaderboards") if r.benchmark == "simdyad-clear-l2l" and r.seed == 0]
     for one in found:

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from dyadbench import deadline
-from dyadbench.deadline import TookTooLong, limit
+from dyadbench.cell import deadline
+from dyadbench.cell.deadline import TookTooLong, limit
 
 
 def test_sleeping_is_interrupted_and_no_alarm_is_left() -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from filelock import Timeout
 
-from dyadbench import holder
-from dyadbench.holder import CLAIM, Holder, hold, holder_of, process_start, read_holder
+from dyadbench.store import lock as holder
+from dyadbench.store.lock import CLAIM, Holder, hold, holder_of, process_start, read_holder
 
 MINE = holder_of(os.getpid(), "t")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from dyadbench.api import Config, DyadbenchError
-from dyadbench.host import Host, PluginError
+from dyadbench.registry.host import Host, PluginError
 
 GOOD = """
 from dyadbench.api import Entry
@@ -135,6 +135,6 @@ def test_building_validates_the_config_and_blames_the_plugin(install: Install) -
 
 
 def test_the_installed_plugins_load_without_a_problem_and_without_torch() -> None:
-    code = "from dyadbench.host import Host; import sys; h = Host(); print(h.problems, 'torch' in sys.modules)"
+    code = "from dyadbench.registry.host import Host; import sys; h = Host(); print(h.problems, 'torch' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert shown.strip() == "[] False"

@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dyadbench.api import Column, DyadbenchError
-from dyadbench.claims import load_published
-from dyadbench.comparison import compare
-from dyadbench.leaderboard import Sanity, check_sanity, make_table, write_leaderboards
-from dyadbench.record import Record, Score, SuiteScores, load_record, record_path, save_record
-from dyadbench.render import csv_text, escape, markdown_page
-from dyadbench.selection import records_below
-from dyadbench.stats import bootstrap, interval, losses, overall, ranks
+from dyadbench.leaderboard.markdown import csv_text, escape, markdown_page
+from dyadbench.leaderboard.paired import compare
+from dyadbench.leaderboard.published import load_published
+from dyadbench.leaderboard.stats import bootstrap, interval, losses, overall, ranks
+from dyadbench.leaderboard.tables import Sanity, check_sanity, make_table, write_leaderboards
+from dyadbench.records.comparable import records_below
+from dyadbench.records.record import Record, Score, SuiteScores, load_record, record_path, save_record
 
 ROOT = Path(__file__).parents[1]
 COLUMNS = (
@@ -275,7 +275,7 @@ def test_the_table_that_mixes_scales_says_so() -> None:
 
 
 def test_committed_records_are_readable_and_of_known_benchmarks() -> None:
-    from dyadbench.host import Host
+    from dyadbench.registry.host import Host
 
     host = Host()
     known = {entry.name for entry in host.entries("benchmark")}

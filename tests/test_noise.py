@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dyadbench.noise import CellNoise
+from dyadbench.cell.noise import CellNoise
 
 where = st.tuples(st.integers(0, 99), st.text(max_size=5), st.integers(0, 20), st.text(max_size=3))
 

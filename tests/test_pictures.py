@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from dyadbench.api import Dyad, DyadbenchError
-from dyadbench.conform import TinyCorpus
-from dyadbench.pictures import draw_clips
+from dyadbench.cell.draw import draw_clips
+from dyadbench.conformance.checks import TinyCorpus
 
 
 class Painter:

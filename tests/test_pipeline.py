@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from dyadbench.api import EMOTION_CHANNELS, BenchmarkConfig, Dyad, DyadbenchError, Needs, Reaction
-from dyadbench.conform import TinyCorpus
-from dyadbench.host import Host, PluginError
-from dyadbench.leaderboard import make_table
-from dyadbench.pipeline import CellRun
-from dyadbench.runtime import Runtime
-from dyadbench.spec import Cell, MethodSpec, Part, make_cell, method_parts
-from dyadbench.split import Split
+from dyadbench.cell.run import CellRun
+from dyadbench.cell.runtime import Runtime
+from dyadbench.cell.split import Split
+from dyadbench.conformance.checks import TinyCorpus
+from dyadbench.leaderboard.tables import make_table
+from dyadbench.matrix.cells import Cell, MethodSpec, Part, make_cell, method_parts
+from dyadbench.registry.host import Host, PluginError
 
 HOST = Host()
 

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from dyadbench.api import DyadbenchError
-from dyadbench.predictions import FAULTS_SHOWN, Reordered, faults, read_predictions, refuse, write_template
+from dyadbench.files.predictions import FAULTS_SHOWN, Reordered, faults, read_predictions, refuse, write_template
 
 CLIPS = [f"s/{i}" for i in range(4)]
 SHAPE = (4, 2, 6, 25)
@@ -98,7 +98,7 @@ def _npy(header: dict[str, object], body: bytes = b"") -> bytes:
 
 
 def test_hostile_files_are_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dyadbench.predictions.MAX_BYTES", 32 << 20)
+    monkeypatch.setattr("dyadbench.files.predictions.MAX_BYTES", 32 << 20)
     objects = io.BytesIO()
     np.save(objects, np.array([Trap()], dtype=object), allow_pickle=True)
     huge = _npy({"descr": "<f4", "fortran_order": False, "shape": (10**6, 10, 750, 25)})

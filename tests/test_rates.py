@@ -9,12 +9,12 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 
-from dyadbench.drift import embedded, pictures
-from dyadbench.leaderboard import make_table, write_leaderboards
+from dyadbench.leaderboard.over_time import embedded, pictures
+from dyadbench.leaderboard.tables import make_table, write_leaderboards
+from dyadbench.leaderboard.tokenizers import corpora, numbered, tokenizer_files
 from dyadbench.metrics.over_time import NAMES, OverTimeSuite
 from dyadbench.metrics.tokens import VERSIONS, version_of
-from dyadbench.rates import corpora, numbered, tokenizer_files
-from dyadbench.record import Record, Score, SuiteScores
+from dyadbench.records.record import Record, Score, SuiteScores
 
 from .test_leaderboard import COLUMNS, SESSIONS, _write, record
 

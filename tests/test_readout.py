@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from dyadbench.api import Dyad, DyadbenchError
-from dyadbench.conform import TinyCorpus
-from dyadbench.readout import LOW, fit_readout, kept_readout
-from dyadbench.store import Store
+from dyadbench.conformance.checks import TinyCorpus
+from dyadbench.datasets.readout import LOW, fit_readout, kept_readout
+from dyadbench.store.folders import Store
 
 FRAMES = 2500
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from dyadbench.noise import CellNoise
-from dyadbench.sampling import autoregress, draw, restrict, uniforms
+from dyadbench.cell.noise import CellNoise
+from dyadbench.nn.sampling import autoregress, draw, restrict, uniforms
 
 
 def test_draws_follow_the_distribution() -> None:

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dyadbench.api import DyadbenchError
-from dyadbench.host import Host
-from dyadbench.spec import MethodSpec, canonical, cells_of, key_of, make_cell, parse_settings, read_matrix
+from dyadbench.matrix.cells import MethodSpec, canonical, cells_of, key_of, make_cell, parse_settings, read_matrix
+from dyadbench.registry.host import Host
 
 HOST = Host()
 BENCHMARK = "simdyad-clear-react-online"

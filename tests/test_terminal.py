@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from dyadbench.cli.tables import rich_tables, show_cell, show_table
-from dyadbench.leaderboard import Row, Table, Value
+from dyadbench.leaderboard.tables import Row, Table, Value
+from dyadbench.leaderboard.terminal import rich_tables, show_cell, show_table
 
 NAMES = ("first [bold]", "second\x1b[31m", "oracle")
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from dyadbench.api import BenchmarkConfig, Setup
-from dyadbench.conform import TinyCorpus
-from dyadbench.host import Host
+from dyadbench.cell.run import CellRun
+from dyadbench.cell.runtime import Runtime
+from dyadbench.conformance.checks import TinyCorpus
+from dyadbench.matrix.cells import Cell, MethodSpec, Part, PartSpec, method_parts, resolve_part
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, layers_shown, score_tokenizer
-from dyadbench.pipeline import CellRun
-from dyadbench.record import load_record, record_path, save_record
-from dyadbench.runtime import Runtime
-from dyadbench.spec import Cell, MethodSpec, Part, PartSpec, method_parts, resolve_part
+from dyadbench.records.record import load_record, record_path, save_record
+from dyadbench.registry.host import Host
 
 from .test_pipeline import ToyDataset
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from dyadbench.api import AudioSpec, Clip, Dyad, Loss, Optimiser, Stage, Track, WindowBatch, Windows
-from dyadbench.training import FitOptions, NonFiniteLoss, fit
+from dyadbench.training.loop import FitOptions, NonFiniteLoss, fit
 
 SPECS = {"tone": AudioSpec(dim=3, per_frame=2)}
 

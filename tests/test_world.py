@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from dyadbench.api import DyadbenchError, Loss, WindowBatch
-from dyadbench.training import FitOptions, fit
-from dyadbench.world import SOLO, join
+from dyadbench.training.loop import FitOptions, fit
+from dyadbench.training.processes import SOLO, join
 
 sys.path.insert(0, str(Path(__file__).parent))
 from test_training import SPECS, Corpus, Toy
@@ -29,8 +29,8 @@ from test_world import toy
 from test_training import SPECS, Corpus
 from dyadbench.metrics.arrays import score_arrays
 from dyadbench.metrics.torch_metrics import SuiteMetric
-from dyadbench.training import FitOptions, fit
-from dyadbench.world import join
+from dyadbench.training.loop import FitOptions, fit
+from dyadbench.training.processes import join
 
 world, folder = join("cpu", 2), Path(sys.argv[1])
 module = toy()

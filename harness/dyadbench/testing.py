@@ -13,8 +13,8 @@ def dyadbench_check() -> Callable[..., Any]:
     """`dyadbench_check("name")` or `dyadbench_check(lambda setup: MyPredictor(config, setup))`; fails with the broken promises."""
 
     def run(method: Any) -> Any:
-        from dyadbench.conform import check, check_factory
-        from dyadbench.host import Host
+        from dyadbench.conformance.checks import check, check_factory
+        from dyadbench.registry.host import Host
 
         report = check(method, Host()) if isinstance(method, str) else check_factory("predictor", method)
         broken = [f"{item.what}: {item.detail}" for item in report.items if not item.ok]
@@ -29,6 +29,6 @@ def dyadbench_check() -> Callable[..., Any]:
 def tiny_context() -> Any:
     """A Context of two speakers, 96 frames, faceverse-58 with emotion and mfcc-78."""
     from dyadbench.api import Needs
-    from dyadbench.conform import TinyCorpus
+    from dyadbench.conformance.checks import TinyCorpus
 
     return TinyCorpus().context([0, 1], Needs(audio=("mfcc-78",)), 96)

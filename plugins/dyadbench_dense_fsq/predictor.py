@@ -35,7 +35,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.inputs import audio_of, input_moments
-from dyadbench.sampling import Step, autoregress, uniforms
+from dyadbench.nn.sampling import Step, autoregress, uniforms
 from dyadbench_dense_fsq.config import PredictorConfig
 from dyadbench_dense_fsq.losses import ramp
 from dyadbench_dense_fsq.network import SPECIALS, CrossModalNet, Speaker, key_mask

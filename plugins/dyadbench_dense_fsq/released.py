@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dyadbench.api import Context, Noise, Reaction, WindowBatch
-from dyadbench.sampling import autoregress, uniforms
+from dyadbench.nn.sampling import autoregress, uniforms
 from dyadbench_dense_fsq.network import SPECIALS, Speaker
 from dyadbench_dense_fsq.predictor import CrossModalAR
 

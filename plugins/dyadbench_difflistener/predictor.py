@@ -33,7 +33,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.nn.diffusion import Denoise, DiscreteDiffusion, guided
 from dyadbench.nn.inputs import CLIPS, audio_of, moments
-from dyadbench.sampling import uniforms
+from dyadbench.nn.sampling import uniforms
 from dyadbench_difflistener.blocks import Block, cut, heard_frames, plan, training_layout
 from dyadbench_difflistener.config import PredictorConfig
 from dyadbench_difflistener.denoiser import Denoiser

@@ -37,7 +37,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.inputs import audio_of, input_moments
-from dyadbench.sampling import autoregress, uniforms
+from dyadbench.nn.sampling import autoregress, uniforms
 from dyadbench_l2l.config import PredictorConfig
 from dyadbench_l2l.network import PatchPredictor
 from dyadbench_l2l.tokenizer import noam

@@ -37,7 +37,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.inputs import CLIPS, audio_of, moments
-from dyadbench.sampling import draw, uniforms
+from dyadbench.nn.sampling import draw, uniforms
 from dyadbench_dense_fsq.losses import ramp
 from dyadbench_sfms.config import PredictorConfig
 from dyadbench_sfms.listener import KeyframeNet, Memory

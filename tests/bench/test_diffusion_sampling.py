@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 
 from dyadbench.api import FACEVERSE_58, AudioSpec, Context, Setup
+from dyadbench.cell.noise import CellNoise
 from dyadbench.nn.diffusion import Denoise
-from dyadbench.noise import CellNoise
-from dyadbench.sampling import uniforms
+from dyadbench.nn.sampling import uniforms
 from dyadbench_difflistener.blocks import plan
 from dyadbench_difflistener.config import (
     ONLINE_PRESETS,

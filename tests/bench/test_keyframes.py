@@ -16,7 +16,7 @@ import pytest
 import torch
 
 from dyadbench.api import FACEVERSE_58, AudioSpec, Context, Setup
-from dyadbench.noise import CellNoise
+from dyadbench.cell.noise import CellNoise
 from dyadbench_sfms.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
 from dyadbench_sfms.predictor import KeyframeAR
 from dyadbench_sfms.selection import relaxed_khot

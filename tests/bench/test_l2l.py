@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from dyadbench.api import DECA_56, Evaluation
-from dyadbench.metrics import shannon
-from dyadbench.metrics.l2l_suite import L2LSuite
+from dyadbench.metrics.l2l import shannon
+from dyadbench.metrics.l2l.suite import L2LSuite
 
 FRAMES, CHANNELS, K = 130_000, 50, 15
 

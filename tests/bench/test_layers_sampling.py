@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from dyadbench.api import FACEVERSE_58, AudioSpec, Context, Setup
-from dyadbench.noise import CellNoise
+from dyadbench.cell.noise import CellNoise
 from dyadbench_vqtalker.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, GridConfig, PredictorConfig
 from dyadbench_vqtalker.predictor import CoarseToFine
 from dyadbench_vqtalker.tokenizer import GridTokenizer

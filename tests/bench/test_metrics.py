@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from dyadbench.bench import Case, made_up_case, offsets
-from dyadbench.metrics import react
-from dyadbench.metrics.frdist import frdist_clip
-from dyadbench.metrics.react_suites import _spread_of
+from dyadbench.bench.metrics import Case, made_up_case, offsets
+from dyadbench.metrics.react import closed_form as react
+from dyadbench.metrics.react.frdist import frdist_clip
+from dyadbench.metrics.react.suites import _spread_of
 
 
 @pytest.fixture(scope="module", params=[8, 64])

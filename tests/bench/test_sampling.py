@@ -17,8 +17,8 @@ import pytest
 import torch
 
 from dyadbench.api import FACEVERSE_58, AudioSpec, Context, Setup
-from dyadbench.noise import CellNoise
-from dyadbench.sampling import Step, autoregress, uniforms
+from dyadbench.cell.noise import CellNoise
+from dyadbench.nn.sampling import Step, autoregress, uniforms
 from dyadbench_dense_fsq.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
 from dyadbench_dense_fsq.predictor import CrossModalAR, build
 from dyadbench_dense_fsq.tokenizer import FrameTokenizer

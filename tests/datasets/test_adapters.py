@@ -15,8 +15,8 @@ from dyadbench.datasets.features import mel_128, mfcc_78
 from dyadbench.datasets.l2l import L2LDataset, bilateral, part_file
 from dyadbench.datasets.lm_listener import LMListenerDataset, read_segments
 from dyadbench.datasets.neighbours import build, clip_key, read_indices
-from dyadbench.datasets.npy import BadFile, read_npy, read_rows
 from dyadbench.datasets.react import ReactDataset
+from dyadbench.files.npy import BadFile, read_npy, read_rows
 
 RNG = np.random.default_rng(0)
 

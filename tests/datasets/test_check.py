@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dyadbench.api import DyadbenchError
-from dyadbench.datasets.check import check_dataset, data_files
+from dyadbench.datasets.check.run import check_dataset, data_files
 from dyadbench.datasets.simdyad import SimConfig, write
 from dyadbench.datasets.simdyad import config as sizes
 

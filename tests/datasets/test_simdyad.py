@@ -9,17 +9,17 @@ import numpy as np
 import pytest
 
 from dyadbench.api import Setup
-from dyadbench.datasets.check import data_files
+from dyadbench.cell.noise import CellNoise
+from dyadbench.cell.split import Split
+from dyadbench.datasets.check.run import data_files
 from dyadbench.datasets.simdyad import SimConfig, ensure, open_simdyad, write
 from dyadbench.datasets.simdyad import config as sizes
 from dyadbench.datasets.simdyad.acceptance import BANDS, SYNCHRONY, measure, sample, synchrony_effect
 from dyadbench.datasets.simdyad.dyads import scripts_of
 from dyadbench.datasets.simdyad.script import Event, Script
 from dyadbench.datasets.simdyad.voice import CONTROL, RATE, contours, synthesise
-from dyadbench.host import Host
-from dyadbench.metrics.react_suites import corrected_frcorr
-from dyadbench.noise import CellNoise
-from dyadbench.split import Split
+from dyadbench.metrics.react.suites import corrected_frcorr
+from dyadbench.registry.host import Host
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from engine_bench import BATCH, CLIPS, PATIENCE, Bench, until
 
 from dyadbench.api import DyadbenchError
 from dyadbench.engines.local import LocalEngine, slots_of
-from dyadbench.store import Store
+from dyadbench.store.folders import Store
 
 
 def _once(bench: Bench, seeds: int) -> bool:

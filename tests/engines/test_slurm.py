@@ -14,7 +14,7 @@ from engine_bench import BATCH, CLIPS, PATIENCE, Bench, until
 from slurm_cluster import Cluster
 
 from dyadbench.api import DyadbenchError
-from dyadbench.spec import read_matrix
+from dyadbench.matrix.cells import read_matrix
 
 TABLE = '[slurm]\npartition = "main"\ntime = "0:30:00"\ncpus = 1\nwarn = 5\n'
 

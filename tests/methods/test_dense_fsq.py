@@ -26,9 +26,9 @@ from dyadbench.api import (
     Track,
     WindowBatch,
 )  # fmt: skip
-from dyadbench.conform import TinyCorpus, measure_lookahead
-from dyadbench.noise import CellNoise
-from dyadbench.training import FitOptions, fit
+from dyadbench.cell.noise import CellNoise
+from dyadbench.conformance.checks import TinyCorpus, measure_lookahead
+from dyadbench.training.loop import FitOptions, fit
 from dyadbench_dense_fsq.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
 from dyadbench_dense_fsq.network import CrossModalNet, Speaker, key_mask
 from dyadbench_dense_fsq.predictor import CrossModalAR, block_lookahead, build

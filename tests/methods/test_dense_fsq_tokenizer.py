@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from dyadbench.api import DECA_56, FACEVERSE_58, DyadbenchError, MotionSpace, Setup, Tokenizer, Tokens, Trainable
-from dyadbench.conform import TinyCorpus
-from dyadbench.training import FitOptions, fit
+from dyadbench.conformance.checks import TinyCorpus
+from dyadbench.training.loop import FitOptions, fit
 from dyadbench_dense_fsq.config import TOKENIZER_PRESETS, TokenizerConfig
 from dyadbench_dense_fsq.losses import blendshape_loss, groups_of
 from dyadbench_dense_fsq.tokenizer import FrameTokenizer, TokenizerNet

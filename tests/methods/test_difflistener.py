@@ -26,9 +26,9 @@ from dyadbench.api import (
     Track,
     Word,
 )  # fmt: skip
-from dyadbench.conform import TinyCorpus, measure_lookahead, perturb_after
-from dyadbench.noise import CellNoise
-from dyadbench.training import FitOptions, fit
+from dyadbench.cell.noise import CellNoise
+from dyadbench.conformance.checks import TinyCorpus, measure_lookahead, perturb_after
+from dyadbench.training.loop import FitOptions, fit
 from dyadbench_difflistener import predictor as module
 from dyadbench_difflistener.blocks import Block, cut, heard_frames, plan, training_layout
 from dyadbench_difflistener.config import (

@@ -23,8 +23,8 @@ from dyadbench.api import (
     Trainable,
     WindowBatch,
 )  # fmt: skip
-from dyadbench.conform import TinyCorpus
-from dyadbench.training import FitOptions, fit
+from dyadbench.conformance.checks import TinyCorpus
+from dyadbench.training.loop import FitOptions, fit
 from dyadbench_difflistener.config import TOKENIZER_PRESETS, TokenizerConfig
 from dyadbench_difflistener.tokenizer import ConvTokenizer, ConvVQ, ramp
 

@@ -28,9 +28,9 @@ from dyadbench.api import (
     Track,
     WindowBatch,
 )  # fmt: skip
-from dyadbench.conform import TinyCorpus, measure_lookahead, perturb_after
-from dyadbench.noise import CellNoise
-from dyadbench.training import FitOptions, fit
+from dyadbench.cell.noise import CellNoise
+from dyadbench.conformance.checks import TinyCorpus, measure_lookahead, perturb_after
+from dyadbench.training.loop import FitOptions, fit
 from dyadbench_l2l.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
 from dyadbench_l2l.network import PatchPredictor
 from dyadbench_l2l.predictor import PatchAR

@@ -19,8 +19,8 @@ from dyadbench.api import (
     Trainable,
     WindowBatch,
 )  # fmt: skip
-from dyadbench.conform import TinyCorpus
-from dyadbench.training import FitOptions, fit
+from dyadbench.conformance.checks import TinyCorpus
+from dyadbench.training.loop import FitOptions, fit
 from dyadbench_l2l.config import TOKENIZER_PRESETS, TokenizerConfig
 from dyadbench_l2l.network import LearntBook, WindowVQ
 from dyadbench_l2l.tokenizer import WindowTokenizer, noam

@@ -27,10 +27,10 @@ from dyadbench.api import (
     Track,
     WindowBatch,
 )  # fmt: skip
-from dyadbench.conform import TinyCorpus, check, measure_lookahead
-from dyadbench.host import Host
-from dyadbench.noise import CellNoise
-from dyadbench.training import FitOptions, fit
+from dyadbench.cell.noise import CellNoise
+from dyadbench.conformance.checks import TinyCorpus, check, measure_lookahead
+from dyadbench.registry.host import Host
+from dyadbench.training.loop import FitOptions, fit
 from dyadbench_dense_fsq.config import TOKENIZER_PRESETS as FRAME_PRESETS
 from dyadbench_dense_fsq.config import TokenizerConfig as FrameConfig
 from dyadbench_dense_fsq.tokenizer import FrameTokenizer

@@ -28,9 +28,9 @@ from dyadbench.api import (
     Trainable,
     WindowBatch,
 )  # fmt: skip
-from dyadbench.conform import TinyCorpus
+from dyadbench.conformance.checks import TinyCorpus
 from dyadbench.metrics.tokens import score_tokenizer
-from dyadbench.training import FitOptions, fit
+from dyadbench.training.loop import FitOptions, fit
 from dyadbench_sfms.config import TOKENIZER_PRESETS, TokenizerConfig, VQConfig
 from dyadbench_sfms.network import SparseNet
 from dyadbench_sfms.selection import (

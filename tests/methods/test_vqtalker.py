@@ -27,9 +27,9 @@ from dyadbench.api import (
     Track,
     WindowBatch,
 )  # fmt: skip
-from dyadbench.conform import TinyCorpus, measure_lookahead
-from dyadbench.noise import CellNoise
-from dyadbench.training import FitOptions, fit
+from dyadbench.cell.noise import CellNoise
+from dyadbench.conformance.checks import TinyCorpus, measure_lookahead
+from dyadbench.training.loop import FitOptions, fit
 from dyadbench_vqtalker.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, ChunkedConfig, GridConfig, PredictorConfig
 from dyadbench_vqtalker.predictor import CoarseToFine, hang_together, reach
 from dyadbench_vqtalker.reconstruction import Reconstruction

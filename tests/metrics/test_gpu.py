@@ -15,8 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dyadbench.api import FACEVERSE_58, Evaluation
-from dyadbench.metrics import frsyn, gpu, gpu_frdist, gpu_suites, react_suites, reference, score_arrays
-from dyadbench.metrics.frdist import GROUPS, frdist_clip
+from dyadbench.metrics import score_arrays
+from dyadbench.metrics.react import frsyn, gpu, gpu_frdist, gpu_suites, reference
+from dyadbench.metrics.react import suites as react_suites
+from dyadbench.metrics.react.frdist import GROUPS, frdist_clip
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "react"
 CASES = sorted(path.stem for path in GOLDENS.glob("*.npz") if not path.stem.startswith("err_"))
@@ -214,7 +216,8 @@ def test_lags_are_the_cpus(seed: int, frames: int, kind: str, other: str) -> Non
 
 INTERPRETED = """
 import numpy as np, torch
-from dyadbench.metrics import gpu_frdist, gpu_kernels
+from dyadbench.metrics.react import gpu_frdist
+from dyadbench.metrics.react import gpu_kernels
 rng = np.random.default_rng(0)
 x, y = (torch.from_numpy(rng.standard_normal((n, t, 25)).astype(np.float32)) for n, t in ((3, 10), (12, 5)))
 n, m = torch.tensor([10, 1, 8]), torch.tensor([5, 1, 4] * 4)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dyadbench.metrics.l2l import score_l2l
-from dyadbench.metrics.l2l_official import official_l2, smooth, statistics
+from dyadbench.metrics.l2l.official import official_l2, smooth, statistics
+from dyadbench.metrics.l2l.readings import score_l2l
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "l2l"
 INDEX = json.loads((GOLDENS / "index.json").read_text(encoding="utf-8"))["cases"]

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dyadbench.metrics import shannon
-from dyadbench.metrics.frechet import frechet_distance, leave_one_out, moments, pooled, root
-from dyadbench.metrics.l2l import score_l2l
-from dyadbench.metrics.l2l_official import official_l2, smooth
+from dyadbench.metrics.l2l import shannon
+from dyadbench.metrics.l2l.frechet import frechet_distance, leave_one_out, moments, pooled, root
+from dyadbench.metrics.l2l.official import official_l2, smooth
+from dyadbench.metrics.l2l.readings import score_l2l
 
 SEEDS = st.integers(0, 2**31)
 SLOW = settings(deadline=None, max_examples=10)
@@ -258,5 +258,5 @@ def test_official_l2_needs_whole_windows() -> None:
 
 def test_importing_the_metrics_is_light() -> None:
     heavy = "torch", "scipy", "sklearn"
-    code = f"import sys, dyadbench.metrics.l2l_suite, dyadbench.metrics.l2l, dyadbench.metrics.tokens; assert not {{*sys.modules}} & {{*{heavy}}}"
+    code = f"import sys, dyadbench.metrics.l2l.suite, dyadbench.metrics.l2l.readings, dyadbench.metrics.tokens; assert not {{*sys.modules}} & {{*{heavy}}}"
     subprocess.run([sys.executable, "-c", code], check=True)

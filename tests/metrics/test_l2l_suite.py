@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from dyadbench.api import DECA_56, FACEVERSE_58, Evaluation, MotionSpace
-from dyadbench.metrics import shannon
-from dyadbench.metrics.frechet import Moments, frechet_distance, moments
-from dyadbench.metrics.l2l import score_l2l
-from dyadbench.metrics.l2l_suite import GROUPS, L2LSuite, L2LSuiteConfig
+from dyadbench.metrics.l2l import shannon
+from dyadbench.metrics.l2l.frechet import Moments, frechet_distance, moments
+from dyadbench.metrics.l2l.readings import score_l2l
+from dyadbench.metrics.l2l.suite import GROUPS, L2LSuite, L2LSuiteConfig
 
 
 def evaluation(space: MotionSpace = DECA_56, n: int = 5, k: int = 3, t: int = 70, seed: int = 0) -> Evaluation:
@@ -96,7 +96,7 @@ def test_jackknife_is_leaving_a_clip_out(monkeypatch: pytest.MonkeyPatch) -> Non
     fitted = {g: np.concatenate([data.listener_motion[n, :t, data.space.slice(g)] for n, t in enumerate(data.lengths)])
               for g in GROUPS}  # fmt: skip
     centres = {x.shape[1]: shannon.kmeans(x, 15 if g == "expression" else 9) for g, x in fitted.items()}
-    monkeypatch.setattr("dyadbench.metrics.l2l_suite.centroids_for", lambda x, *_, **__: centres[x.shape[1]])
+    monkeypatch.setattr("dyadbench.metrics.l2l.suite.centroids_for", lambda x, *_, **__: centres[x.shape[1]])
     n = 6
     for name in ("SI.expression", "SI.rotation_target", "FD-pooled.expression", "FD-pooled.rotation"):
         parts = [[j for j in range(n) if j != i] for i in range(n)]

@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from dyadbench.metrics import score_arrays
-from dyadbench.metrics.frsyn import official_offset
-from dyadbench.metrics.react_suites import official_clip
+from dyadbench.metrics.react.frsyn import official_offset
+from dyadbench.metrics.react.suites import official_clip
 
 GOLDENS = Path(__file__).parents[1] / "goldens" / "react"
 CASES = {case["case"]: case for case in json.loads((GOLDENS / "index.json").read_text())["cases"]}

@@ -7,9 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dyadbench.metrics import frsyn, react, reference, score_arrays
-from dyadbench.metrics.frdist import GROUPS, NOTHING, WEIGHTS, frdist_clip
-from dyadbench.metrics.frdist_kernels import CHANNELS, LANES, STRIP, dtw, pack64, scratch_size, strips
+from dyadbench.metrics import score_arrays
+from dyadbench.metrics.react import closed_form as react
+from dyadbench.metrics.react import frsyn, reference
+from dyadbench.metrics.react.frdist import GROUPS, NOTHING, WEIGHTS, frdist_clip
+from dyadbench.metrics.react.frdist_kernels import CHANNELS, LANES, STRIP, dtw, pack64, scratch_size, strips
 
 QUICK = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**31)
@@ -213,7 +215,7 @@ def test_one_constant_channel_decides_the_official_frsyn_and_not_ours() -> None:
 
 
 def test_jackknife_values_of_frdvs_are_those_of_leaving_clips_out() -> None:
-    from dyadbench.metrics.react_suites import _spread_of
+    from dyadbench.metrics.react.suites import _spread_of
 
     pred = _case(5, clips=6)["pred"]
     value, pseudo = _spread_of(6, lambda n: pred[n])

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from dyadbench.nn.diffusion import DiscreteDiffusion, guided, nucleus, strided_steps
-from dyadbench.sampling import restrict
+from dyadbench.nn.sampling import restrict
 
 SCHEDULES = ["paper", "code"]
 

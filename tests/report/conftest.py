@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 
 from dyadbench.api import Column
-from dyadbench.host import Host
+from dyadbench.cell.runtime import Runtime
 from dyadbench.metrics.tokens import VERSIONS
-from dyadbench.record import Record, Score, SuiteScores, record_path, save_record
+from dyadbench.records.record import Record, Score, SuiteScores, record_path, save_record
+from dyadbench.registry.host import Host
 from dyadbench.report.excerpts import ClipExcerpt, MethodExcerpt, People, Person
 from dyadbench.report.excerpts import _write as write_excerpt
 from dyadbench.report.faces import DRAWN, pack
 from dyadbench.report.site import Site, build_site
-from dyadbench.runtime import Runtime
 
 CHROMIUM = "/usr/bin/chromium"
 HOSTILE = "<img src=x onerror=alert(1)>"

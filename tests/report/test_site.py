@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from dyadbench.api import DECA_56, EMOTION_CHANNELS, FACEVERSE_58, DyadbenchError
-from dyadbench.render import csv_text, markdown_page, terminal_table
+from dyadbench.leaderboard.charts import Point, scatter, ticks
+from dyadbench.leaderboard.markdown import csv_text, markdown_page, terminal_table
 from dyadbench.report.excerpts import MethodExcerpt, read
 from dyadbench.report.faces import DRAWN, RANGE, FaceMap, face_map, pack, unpack
 from dyadbench.report.pages import page_name
-from dyadbench.report.pictures import Point, scatter, ticks
 
 from .conftest import FORMULA, HOSTILE, SUITES, build, made_up, usual_records, write_root
 
@@ -77,7 +77,7 @@ def test_hostile_names_are_text_everywhere(site: Path) -> None:
 
 
 def test_hostile_names_in_markdown_csv_and_terminal() -> None:
-    from dyadbench.leaderboard import make_table
+    from dyadbench.leaderboard.tables import make_table
 
     names = [HOSTILE, FORMULA, "a|b", "\x1b[31mred"]
     table = make_table([made_up(name, 0.1 * (i + 1)) for i, name in enumerate(names)], "react2024", SUITES["react2024"])
@@ -141,7 +141,7 @@ def test_published_numbers_stand_in_columns_of_their_own(tmp_path: Path) -> None
     config = {"dataset": "react2024", "suite": "react2024-official", "also": [], "track": "online", "split": "test", "samples": 10, "dataset_config": {}}  # fmt: skip
     record = made_up("dense-fsq", 0.2, benchmark="react2024-test", benchmark_config=config, **real).model_dump()
     record["suites"] = {"react2024-official": record["suites"]["react2024"]}
-    from dyadbench.record import Record
+    from dyadbench.records.record import Record
 
     write_root(tmp_path, [Record.model_validate(record)])
     claims = tmp_path / "leaderboards" / "claims"

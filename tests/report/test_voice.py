@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.host import Host
-from dyadbench.pipeline import run_cells
-from dyadbench.record import record_path, save_record
+from dyadbench.cell.run import run_cells
+from dyadbench.cell.runtime import Runtime
+from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of
+from dyadbench.records.comparable import records_below
+from dyadbench.records.record import record_path, save_record
+from dyadbench.registry.host import Host
 from dyadbench.report.excerpts import gather
 from dyadbench.report.faces import unpack
-from dyadbench.runtime import Runtime
-from dyadbench.selection import records_below
-from dyadbench.spec import Matrix, MethodSpec, cells_of
 
 
 def test_excerpts_are_what_was_scored_and_need_the_store_only_once(tmp_path: Path) -> None:

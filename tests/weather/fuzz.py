@@ -148,9 +148,9 @@ def _seeds_record() -> list[bytes]:
 def _read_record(path: Path) -> object:
     """Reads it, and makes every kind of table from it."""
     from dyadbench.api import Column
-    from dyadbench.leaderboard import make_table
-    from dyadbench.record import load_record, record_path, save_record
-    from dyadbench.render import csv_text, json_text, markdown_page, terminal_table
+    from dyadbench.leaderboard.markdown import csv_text, json_text, markdown_page, terminal_table
+    from dyadbench.leaderboard.tables import make_table
+    from dyadbench.records.record import load_record, record_path, save_record
 
     record = load_record(path)
     columns = [Column("FRCorr", "max"), Column("FRDist", "min")]
@@ -166,9 +166,9 @@ def _read_record(path: Path) -> object:
 
 
 def _read_segments(path: Path) -> object:
+    from dyadbench.cell.split import Split
     from dyadbench.datasets.config import LMConfig
     from dyadbench.datasets.lm_listener import LMListenerDataset, segment_file
-    from dyadbench.split import Split
 
     target = segment_file(path.parent, "trevor", "test")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -177,7 +177,7 @@ def _read_segments(path: Path) -> object:
 
 
 def _read_predictions(path: Path) -> object:
-    from dyadbench.predictions import faults, read_predictions
+    from dyadbench.files.predictions import faults, read_predictions
 
     return faults(read_predictions(path), ["a", "b"], np.array([3, 3]), 1, "emotion", 25, 25.0)
 
@@ -197,7 +197,7 @@ def _react_list(path: Path) -> object:
 
 
 def _mark(path: Path) -> object:
-    from dyadbench.datasets.check import _sums
+    from dyadbench.datasets.check.run import _sums
     from dyadbench.datasets.digest import folder_digest, simulated_digest
 
     data = path.read_bytes()
@@ -210,7 +210,7 @@ def _mark(path: Path) -> object:
 
 def _state(path: Path) -> object:
     """The store's own JSON, and a checkpoint's header."""
-    from dyadbench.store import Folder
+    from dyadbench.store.folders import Folder
 
     return Folder("k", path.parent).read_json(path.name)
 
@@ -220,7 +220,7 @@ def _checkpoint(path: Path) -> object:
     from lightning_fabric import Fabric
 
     from dyadbench.api import Optimiser, Stage, Windows
-    from dyadbench.training import FitOptions, StageRun
+    from dyadbench.training.loop import FitOptions, StageRun
 
     module = torch.nn.Linear(2, 1)
     stage = Stage("s", module, Windows(1, 1), lambda batch: None, (Optimiser("o", list(module.parameters()), 0.1),), 5)  # type: ignore[arg-type, return-value]
@@ -250,8 +250,8 @@ def _lazy(module: str, name: str, *more: object) -> Callable[[Path], object]:
 MATRIX = b'benchmarks = ["b"]\nseeds = [0, 1]\n[[method]]\nname = "m"\npreset = "smoke"\n[method.settings]\n"a.b" = 1\n'
 CLAIMS = b'source = "s"\nbenchmark = "b"\ndataset = "d"\nwarning = "w"\n[notes]\nn = "scale"\n[[rows]]\nmethod = "m"\nmetric = "FRC"\nvalue = 0.5\nnote = "n"\nsplit = "t"\ntask = "on"\n'  # fmt: skip
 READERS: dict[str, Reader] = {
-    "npy": Reader("a.npy", _lazy("dyadbench.datasets.npy", "read_npy"), _seeds_npy),
-    "csv": Reader("a.csv", _lazy("dyadbench.datasets.npy", "read_rows", 2), lambda: [b"a,b\n1,2\n3,4\n", b"\xef\xbb\xbfa,b\r\n1e3,-.5\r\n"]),
+    "npy": Reader("a.npy", _lazy("dyadbench.files.npy", "read_npy"), _seeds_npy),
+    "csv": Reader("a.csv", _lazy("dyadbench.files.npy", "read_rows", 2), lambda: [b"a,b\n1,2\n3,4\n", b"\xef\xbb\xbfa,b\r\n1e3,-.5\r\n"]),
     "wav": Reader("a.wav", _lazy("dyadbench.datasets.features", "read_wav"), _seeds_wav),
     "pairs": Reader("a.csv", _react_list, lambda: [b",speaker_path,listener_path\n0,NoXI/1/Expert_video/1,NoXI/1/Novice_video/1\n"]),
     "indices": Reader("a.csv", _lazy("dyadbench.datasets.neighbours", "read_indices"), lambda: [b"site,chat_index,clip_index\nNoXI,065,1\n"]),
@@ -259,8 +259,8 @@ READERS: dict[str, Reader] = {
     "npz": Reader("a.npz", _read_predictions, _seeds_npz),
     "safetensors": Reader("a.safetensors", _read_predictions, _seeds_safetensors),
     "record": Reader("a.json", _read_record, _seeds_record),
-    "matrix": Reader("a.toml", _lazy("dyadbench.spec", "read_matrix"), lambda: [MATRIX]),
-    "claims": Reader("a.toml", _lazy("dyadbench.claims", "read_claim_file"), lambda: [CLAIMS]),
+    "matrix": Reader("a.toml", _lazy("dyadbench.matrix.cells", "read_matrix"), lambda: [MATRIX]),
+    "claims": Reader("a.toml", _lazy("dyadbench.leaderboard.published", "read_claim_file"), lambda: [CLAIMS]),
     "mark": Reader("simdyad.json", _mark, lambda: [b'{"sha256": "abc", "config": {}}', b"0" * 64 + b"  simdyad.json\n"]),
     "state": Reader("a.json", _state, lambda: [b'{"spaces": ["emotion"], "done": 3}']),
     "checkpoint": Reader("a.safetensors", _checkpoint, _seeds_checkpoint),

@@ -45,7 +45,8 @@ class Countdown:
 
 def _watch(countdown: Countdown) -> None:
     """Every place where a kill could hurt reports to `countdown` from now on."""
-    from dyadbench import progress, training
+    from dyadbench import progress
+    from dyadbench.training import loop as training
 
     training.Training.__init__.__defaults__ = tuple(  # a checkpoint every 5 steps: smoke presets have 12
         5 if value == 200 else value for value in training.Training.__init__.__defaults__ or ()
@@ -105,8 +106,8 @@ def _record(base: Path) -> dict[str, object]:
 
 
 def main(where: Path, points: int, seed: int, words: list[str]) -> None:
-    import dyadbench.pipeline
-    import dyadbench.training  # noqa: F401  # imported once for all children
+    import dyadbench.cell.run
+    import dyadbench.training.loop  # noqa: F401  # imported once for all children
 
     _, kinds = _child(words, where / "whole", 0)
     rng, runs = random.Random(seed), []

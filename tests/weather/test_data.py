@@ -12,13 +12,13 @@ import pytest
 import torch
 
 from dyadbench.api import Dataset, DyadbenchError
-from dyadbench.datasets.check import check_dataset
+from dyadbench.cell.split import Split
+from dyadbench.datasets.check.run import check_dataset
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig, ReactConfig
 from dyadbench.datasets.features import read_wav
 from dyadbench.datasets.l2l import L2LDataset, part_file
 from dyadbench.datasets.lm_listener import LMListenerDataset, segment_file
 from dyadbench.datasets.react import ReactDataset
-from dyadbench.split import Split
 
 FRAMES = 48
 CLIP = "NoXI/070/Expert_video/1"
@@ -343,7 +343,7 @@ def test_lm_statistics_of_zeros(tmp_path: Path) -> None:
 
 def test_clips_of_one_frame_are_scored_or_undefined_never_nan(tmp_path: Path) -> None:
     """One frame has no velocity and no variance: what cannot be computed is counted as undefined."""
-    from dyadbench.host import Host
+    from dyadbench.registry.host import Host
 
     short = {k: v[:1] if isinstance(v, np.ndarray) else v for k, v in _segment().items()}
     others = [_segment(fname=f"v{i}") for i in range(3)]

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import dyadbench.store as store_module
+import dyadbench.store.folders as store_module
 from dyadbench.api import DyadbenchError
 from dyadbench.datasets.digest import folder_digest
-from dyadbench.store import FORMAT, MAKER, Store, atomic_write, reserve
+from dyadbench.store.folders import FORMAT, MAKER, Store, atomic_write, reserve
 
 KEY = "ab" * 32
 Command = Callable[..., tuple[int, str, str]]
@@ -98,7 +98,7 @@ def test_a_file_size_limit_is_a_sentence(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
     code = (
-        "from pathlib import Path; from dyadbench.store import atomic_write\n"
+        "from pathlib import Path; from dyadbench.store.folders import atomic_write\n"
         f"atomic_write(Path({str(tmp_path / 'f.bin')!r}), b'x' * 5000)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, preexec_fn=limit, check=False)
@@ -265,7 +265,7 @@ def test_programs_with_other_keys_live_side_by_side(
 ) -> None:
     keys = []
     for schema in (1, 2, 1):
-        monkeypatch.setattr("dyadbench.spec.KEY_SCHEMA", schema)
+        monkeypatch.setattr("dyadbench.matrix.cells.KEY_SCHEMA", schema)
         assert dyadbench(*cell("mime", tmp_path))[0] == 0
         keys.append(json.loads(next(tmp_path.rglob("seed0.json")).read_text())["key"])
     assert keys[0] == keys[2] != keys[1]
@@ -275,7 +275,7 @@ def test_programs_with_other_keys_live_side_by_side(
 def test_reuse_across_versions_of_a_plugin_is_said_and_the_maker_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dyadbench: Command, cell: Words
 ) -> None:
-    from dyadbench.host import Host
+    from dyadbench.registry.host import Host
 
     assert dyadbench(*cell("mime", tmp_path))[0] == 0
     record = next(tmp_path.rglob("seed0.json"))

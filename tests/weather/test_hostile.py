@@ -22,13 +22,13 @@ import pytest
 import torch
 
 from dyadbench.api import Column, DyadbenchError
-from dyadbench.claims import read_published_file
 from dyadbench.datasets.lm_listener import read_segments
-from dyadbench.leaderboard import make_table, make_tables, write_leaderboards
-from dyadbench.predictions import faults, read_predictions
-from dyadbench.record import MAX_DEPTH, Record, SuiteScores, load_record, record_path, save_record
-from dyadbench.render import csv_text, markdown_page, terminal_table
-from dyadbench.spec import parse_settings, read_matrix, resolve_part
+from dyadbench.files.predictions import faults, read_predictions
+from dyadbench.leaderboard.markdown import csv_text, markdown_page, terminal_table
+from dyadbench.leaderboard.published import read_published_file
+from dyadbench.leaderboard.tables import make_table, make_tables, write_leaderboards
+from dyadbench.matrix.cells import parse_settings, read_matrix, resolve_part
+from dyadbench.records.record import MAX_DEPTH, Record, SuiteScores, load_record, record_path, save_record
 
 GIB = 1 << 30
 
@@ -174,8 +174,8 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
     code = (
         "import resource, sys; from pathlib import Path\n"
         "from dyadbench.api import DyadbenchError\n"
-        "from dyadbench.predictions import read_predictions\n"
-        "from dyadbench.record import load_record\n"
+        "from dyadbench.files.predictions import read_predictions\n"
+        "from dyadbench.records.record import load_record\n"
         "from dyadbench.datasets.lm_listener import read_segments\n"
         "import torch, safetensors\n"
         "held = int(Path('/proc/self/statm').read_text().split()[0]) * resource.getpagesize()\n"
@@ -194,7 +194,7 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
 
 def test_an_archive_larger_than_the_memory_that_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     np.savez(tmp_path / "p.npz", emotion=np.zeros((10, 10, 10, 25), np.float32))
-    monkeypatch.setattr("dyadbench.predictions.available_bytes", lambda: 100_000)
+    monkeypatch.setattr("dyadbench.files.predictions.available_bytes", lambda: 100_000)
     with pytest.raises(DyadbenchError, match="50000 are allowed here; save it as safetensors"):
         read_predictions(tmp_path / "p.npz")
 
@@ -211,7 +211,7 @@ def test_fps_that_is_not_a_number_is_a_fault(tmp_path: Path) -> None:
 
 @cache
 def _columns() -> Sequence[Column]:
-    from dyadbench.host import Host
+    from dyadbench.registry.host import Host
 
     return tuple(Host().build("suite", "react2024", {}).columns)
 
@@ -379,8 +379,8 @@ def test_a_folder_for_a_matrix_is_a_sentence(tmp_path: Path) -> None:
 
 
 def test_settings_that_fight(tmp_path: Path) -> None:
-    from dyadbench.host import Host
-    from dyadbench.spec import PartSpec
+    from dyadbench.matrix.cells import PartSpec
+    from dyadbench.registry.host import Host
 
     assert isinstance(parse_settings(["a=" + "[" * 20_000])["a"], str)
     with pytest.raises(DyadbenchError, match="another setting made a plain value"):

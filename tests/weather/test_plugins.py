@@ -17,12 +17,12 @@ import pytest
 import torch
 
 from dyadbench.api import Clip, Dyad, DyadbenchError, Result, Track
-from dyadbench.conform import TinyCorpus, check_factory
-from dyadbench.host import Host, PluginError
-from dyadbench.leaderboard import make_table
-from dyadbench.record import load_record
-from dyadbench.results import demand_whole
-from dyadbench.split import Split
+from dyadbench.cell.score import demand_whole
+from dyadbench.cell.split import Split
+from dyadbench.conformance.checks import TinyCorpus, check_factory
+from dyadbench.leaderboard.tables import make_table
+from dyadbench.records.record import load_record
+from dyadbench.registry.host import Host, PluginError
 
 Command = Callable[..., tuple[int, str, str]]
 Words = Callable[..., list[str]]

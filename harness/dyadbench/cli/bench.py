@@ -24,8 +24,8 @@ def metrics(
 ) -> None:
     """Times every metric on one thread against tslearn and plain loops in the same run: ratio, difference, memory."""
     set_threads(1)
-    from dyadbench import bench as timing
     from dyadbench.api import DyadbenchError
+    from dyadbench.bench import metrics as timing
     from dyadbench.progress import stages
 
     parts: dict[str, Any] = {
@@ -64,8 +64,8 @@ def tables(
     import tempfile
     from pathlib import Path
 
-    from dyadbench.bench_tables import Load, table_costs
-    from dyadbench.host import Host
+    from dyadbench.bench.tables import Load, table_costs
+    from dyadbench.registry.host import Host
 
     host = Host()
     columns = {name: host.build("suite", name, {}).columns for name in ("react2024", "react2024-official")}

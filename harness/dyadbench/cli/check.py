@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dyadbench.cli.common import Json, print_json
-from dyadbench.host import Host
+from dyadbench.registry.host import Host
 
 
 def check(
@@ -16,7 +16,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Builds, fits and samples a method on made-up data and asserts the contract; prints the measured look-ahead."""
-    from dyadbench.conform import check as conform
+    from dyadbench.conformance.checks import check as conform
 
     report = conform(name, Host(), preset=preset)
     if json:

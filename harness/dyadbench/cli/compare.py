@@ -17,10 +17,10 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compares two methods on the same clips: difference, 95 % interval, and the clips where they differ most."""
-    from dyadbench.comparison import compare as paired
-    from dyadbench.host import Host
-    from dyadbench.render import comparison_text
-    from dyadbench.selection import records_below
+    from dyadbench.leaderboard.markdown import comparison_text
+    from dyadbench.leaderboard.paired import compare as paired
+    from dyadbench.records.comparable import records_below
+    from dyadbench.registry.host import Host
 
     host = Host()
     setting = host.load("benchmark", host.get("benchmark", benchmark))

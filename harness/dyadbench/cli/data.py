@@ -21,7 +21,7 @@ def check(
     json: Json = False,
 ) -> None:
     """Reports what is there, missing or malformed, what can be rebuilt, and what that means. Exit 1 on errors."""
-    from dyadbench.datasets.check import check_dataset
+    from dyadbench.datasets.check.run import check_dataset
 
     report = check_dataset(name, path, fix=fix)
     if json:
@@ -47,8 +47,8 @@ def simulate(
 ) -> None:
     """Writes the simulated corpus simdyad in the on-disk layout of a real data set."""
     from dyadbench.datasets.simdyad import SimConfig, write
+    from dyadbench.matrix.cells import first_fault
     from dyadbench.progress import bar
-    from dyadbench.spec import first_fault
 
     if folder.exists() and any(folder.iterdir()):
         raise DyadbenchError(f"{folder} is not empty; name a new folder, nothing is overwritten")

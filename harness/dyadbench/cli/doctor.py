@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import typer
 
-from dyadbench import provenance
 from dyadbench.cli.common import Json, print_json, print_table
-from dyadbench.host import Host
+from dyadbench.records import provenance
+from dyadbench.registry.host import Host
 
 
 def doctor(json: Json = False) -> None:

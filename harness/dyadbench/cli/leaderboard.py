@@ -15,9 +15,9 @@ def leaderboard(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Regenerates every table from the committed records and claims, byte for byte."""
-    from dyadbench.cli.tables import show_table
-    from dyadbench.host import Host
-    from dyadbench.leaderboard import write_leaderboards
+    from dyadbench.leaderboard.tables import write_leaderboards
+    from dyadbench.leaderboard.terminal import show_table
+    from dyadbench.registry.host import Host
 
     host = Host()
     suites = {entry.name: host.build("suite", entry.name, {}) for entry in host.entries("suite")}

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dyadbench.cli.common import Json, print_json, print_table
-from dyadbench.host import KINDS, Host
+from dyadbench.registry.host import KINDS, Host
 
 
 def list_(

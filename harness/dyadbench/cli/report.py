@@ -19,9 +19,9 @@ def report(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Builds the report: static pages that open from disk, without a server or a network."""
-    from dyadbench.host import Host
+    from dyadbench.cell.runtime import Runtime
+    from dyadbench.registry.host import Host
     from dyadbench.report.site import build_site
-    from dyadbench.runtime import Runtime
 
     host = Host()
     base = find_root(root)

@@ -59,8 +59,8 @@ def run(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Fits, samples and scores every cell, and writes one record each. What is done is reused; a kill loses little."""
-    from dyadbench.host import Host
-    from dyadbench.spec import Matrix, MethodSpec, cells_of, parse_settings, read_matrix
+    from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of, parse_settings, read_matrix
+    from dyadbench.registry.host import Host
 
     set_threads(threads)
     host = Host()
@@ -86,7 +86,7 @@ def run(
         else:
             typer.echo("\n".join(cell.name for cell in cells))
         return
-    from dyadbench.runtime import Runtime
+    from dyadbench.cell.runtime import Runtime
 
     if on is Engines.slurm:
         device, threads = "cuda" if wanted.slurm.gpus else device, wanted.slurm.cpus
@@ -115,9 +115,9 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, json: bool) -> int:
-    from dyadbench.pipeline import run_cells
+    from dyadbench.cell.run import run_cells
     from dyadbench.progress import stages
-    from dyadbench.record import record_path, save_record
+    from dyadbench.records.record import record_path, save_record
 
     tally = Tally(base, runtime.home, len(cells), json)
     with stages("") as report:
@@ -135,10 +135,10 @@ def _run_away(
     cells: list[Any], host: Any, base: Path, runtime: Any, devices: dict[str, int],
     resources: Any, on: Engines, slots: int | None, dry_run: bool, json: bool,
 ) -> int:  # fmt: skip
+    from dyadbench.engines.detached import run_on, tickets_of
     from dyadbench.engines.local import LocalEngine, slots_of
-    from dyadbench.engines.run import run_on, tickets_of
     from dyadbench.engines.slurm import SlurmEngine, preview
-    from dyadbench.engines.ticket import Engine
+    from dyadbench.engines.submission import Engine
 
     engine: Engine
     if on is Engines.slurm:
@@ -174,8 +174,8 @@ class Tally:
         self.started = time.monotonic()
 
     def take(self, cell: Any, outcome: Any) -> None:
-        from dyadbench.cli.tables import show_cell
-        from dyadbench.record import record_path
+        from dyadbench.leaderboard.terminal import show_cell
+        from dyadbench.records.record import record_path
 
         if isinstance(outcome, Exception):
             self.failed += 1
@@ -214,7 +214,7 @@ def _warn_of_other_version(cell: Any, record: Any, host: Any) -> None:
 
 def _show_failure(cell: Any, error: BaseException, home: Path) -> None:
     """One sentence on the terminal; the traceback goes to the cell's log, where one can be written."""
-    from dyadbench.record import slug
+    from dyadbench.records.record import slug
 
     text = str(error) if isinstance(error, DyadbenchError) else f"{type(error).__name__}: {error}"
     if not isinstance(error, DyadbenchError) or error.__cause__ is not None:

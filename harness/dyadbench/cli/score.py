@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dyadbench.api import DyadbenchError
+from dyadbench.bench.memory import PeakMemory
 from dyadbench.cli.common import (
     DEFAULT_THREADS,
     Data,
@@ -23,7 +24,6 @@ from dyadbench.cli.common import (
     print_table,
     set_threads,
 )  # fmt: skip
-from dyadbench.memory import PeakMemory
 
 
 def score(
@@ -68,8 +68,8 @@ def _score_arrays(file: Path, suite: str, threads: int) -> dict[str, float | Non
     """A file with predictions and references in it; predictions are read clip by clip."""
     import numpy as np
 
+    from dyadbench.files.predictions import LazyTensor, read_predictions
     from dyadbench.metrics import score_arrays
-    from dyadbench.predictions import LazyTensor, read_predictions
     from dyadbench.progress import bar
 
     arrays: dict[str, Any] = {}
@@ -98,13 +98,13 @@ def _score_arrays(file: Path, suite: str, threads: int) -> dict[str, float | Non
 def _score_benchmark(
     file: Path, benchmark: str, template: bool, home: Path, data: list[str] | None, settings: list[str], threads: int
 ) -> dict[str, dict[str, float | None]] | None:
-    from dyadbench.host import Host
-    from dyadbench.pipeline import open_dataset
-    from dyadbench.predictions import Reordered, faults, read_predictions, refuse, write_template
+    from dyadbench.cell.run import open_dataset
+    from dyadbench.cell.runtime import Runtime
+    from dyadbench.cell.split import Split
+    from dyadbench.files.predictions import Reordered, faults, read_predictions, refuse, write_template
+    from dyadbench.matrix.cells import PartSpec, parse_settings, resolve_part
     from dyadbench.progress import stages
-    from dyadbench.runtime import Runtime
-    from dyadbench.spec import PartSpec, parse_settings, resolve_part
-    from dyadbench.split import Split
+    from dyadbench.registry.host import Host
 
     host = Host()
     setting = host.load("benchmark", host.get("benchmark", benchmark))

@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.api import AudioSpec, DyadbenchError
-from dyadbench.datasets.npy import BadFile, read_npy
+from dyadbench.files.npy import BadFile, read_npy
 
 VERSION = 1  # of everything below; part of the cache's file names
 FLOOR = 1e-10
@@ -184,7 +184,7 @@ FEATURES: Mapping[str, Feature] = {
 
 def cached(path: Path, name: str, feature: Feature, frames: int, fps: float, folder: Path) -> np.ndarray:
     """The feature of a wav file, computed once for each content of the file and kept in `folder`."""
-    from dyadbench.store import atomic_write
+    from dyadbench.store.folders import atomic_write
 
     if not path.is_file():
         raise BadFile(f"{path} is missing")

@@ -17,7 +17,7 @@ import numpy as np
 from dyadbench.api import DECA_56, AudioSpec, Clip, Dyad, DyadbenchError, Track
 from dyadbench.datasets.config import L2LDatasetConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
-from dyadbench.datasets.npy import BadFile, read_npy
+from dyadbench.files.npy import BadFile, read_npy
 
 WINDOW = 64
 MEL_ROWS = 4  # mel rows a frame

@@ -17,8 +17,8 @@ import numpy as np
 from dyadbench.api import DECA_56, AudioSpec, Clip, Dyad, DyadbenchError, Track, Word
 from dyadbench.datasets.config import LMConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
-from dyadbench.datasets.npy import BadFile, read_npy
-from dyadbench.datasets.torch_file import load_plain
+from dyadbench.files.npy import BadFile, read_npy
+from dyadbench.files.torch_file import load_plain
 
 SPLITS = ("train", "val", "test")
 

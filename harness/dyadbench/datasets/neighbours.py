@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.datasets.npy import BadFile, read_npy, read_text
+from dyadbench.files.npy import BadFile, read_npy, read_text
 
 GLOBAL_NAME = "Approprirate_facial_reaction.npy"  # as it is spelt in the release
 INDEX_NAME = "data_indices.csv"

@@ -19,7 +19,7 @@ from dyadbench.datasets import neighbours
 from dyadbench.datasets.config import ReactConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
 from dyadbench.datasets.features import FEATURES, Feature, cached, wav2vec2
-from dyadbench.datasets.npy import BadFile, read_npy, read_rows, read_text
+from dyadbench.files.npy import BadFile, read_npy, read_rows, read_text
 
 SPLITS = ("train", "val", "test")
 # Emotion folders name people P1 and P2 in the released data; everything else keeps the recording's own names.

@@ -18,15 +18,15 @@ from pathlib import Path
 from typing import Any
 
 from dyadbench.api import Config, DyadbenchError
-from dyadbench.deadline import limit
-from dyadbench.holder import holder_of
-from dyadbench.host import Host
-from dyadbench.pipeline import CellRun, open_dataset
-from dyadbench.record import Record, load_record, record_path, save_record
-from dyadbench.runtime import Runtime
-from dyadbench.spec import Cell
-from dyadbench.store import Folder, Store
-from dyadbench.world import join
+from dyadbench.cell.deadline import limit
+from dyadbench.cell.run import CellRun, open_dataset
+from dyadbench.cell.runtime import Runtime
+from dyadbench.matrix.cells import Cell
+from dyadbench.records.record import Record, load_record, record_path, save_record
+from dyadbench.registry.host import Host
+from dyadbench.store.folders import Folder, Store
+from dyadbench.store.lock import holder_of
+from dyadbench.training.processes import join
 
 STATUS = "status.json"
 STATUS_SECONDS = 1.0  # at most one write in so much time

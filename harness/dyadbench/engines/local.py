@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any
 
 from dyadbench.api import DyadbenchError
-from dyadbench.engines.ticket import Ticket
-from dyadbench.holder import Holder, holder_of, read_holder
-from dyadbench.spec import key_of
-from dyadbench.store import Store, atomic_write
+from dyadbench.engines.submission import Ticket
+from dyadbench.matrix.cells import key_of
+from dyadbench.store.folders import Store, atomic_write
+from dyadbench.store.lock import Holder, holder_of, read_holder
 
 GRACE_SECONDS = 10.0  # between asking a process to end and ending it
 

@@ -14,10 +14,10 @@ from typing import Any
 
 from dyadbench.api import DyadbenchError
 from dyadbench.engines.job import run_job
-from dyadbench.engines.ticket import Ticket
-from dyadbench.holder import job_facts
-from dyadbench.record import slug
-from dyadbench.resources import SlurmOptions
+from dyadbench.engines.submission import Ticket
+from dyadbench.matrix.slurm import SlurmOptions
+from dyadbench.records.record import slug
+from dyadbench.store.lock import job_facts
 
 REQUEUES = 1000  # of one job at its time limit
 FIELDS = "%i|%T|%L|%r|%N"  # id, state, time left, reason, nodes

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import Progress
-from dyadbench.predictions import LazyTensor
+from dyadbench.files.predictions import LazyTensor
 
 REACT = ("react2024-official", "react2024")
 
@@ -38,7 +38,7 @@ def score_arrays(suite: str, *, threads: int = 1, progress: Progress | None = No
     the first rows only). Predictions that are a tensor on a CUDA device are scored there, to the same numbers.
     """
     if suite == "l2l":
-        from dyadbench.metrics.l2l import score_l2l
+        from dyadbench.metrics.l2l.readings import score_l2l
 
         return score_l2l(**arrays)
     if suite not in REACT:
@@ -99,7 +99,7 @@ def _evaluate(
     progress: Progress | None,
 ) -> dict[str, float]:  # fmt: skip
     from dyadbench.api import FACEVERSE_58, Evaluation
-    from dyadbench.metrics import react_suites
+    from dyadbench.metrics.react import suites as react_suites
 
     matrix = np.zeros((len(pred), len(listener)), bool)
     for n, row in enumerate(rows):

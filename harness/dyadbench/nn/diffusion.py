@@ -17,7 +17,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from dyadbench.sampling import draw
+from dyadbench.nn.sampling import draw
 
 LOG_ZERO = -70.0  # exp(-70) is 0 for every purpose here, and differences of it stay finite
 TINY = 1e-30

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench import drift
-from dyadbench.leaderboard import Row, Table
-from dyadbench.rates import corpora, drawing
-from dyadbench.record import Record
+from dyadbench.leaderboard import over_time as drift
+from dyadbench.leaderboard.charts import Bar, Point, bars, histogram, lines, plain, scatter
+from dyadbench.leaderboard.tables import Row, Table
+from dyadbench.leaderboard.tokenizers import corpora, drawing
+from dyadbench.records.record import Record
 from dyadbench.report.excerpts import MethodExcerpt
-from dyadbench.report.pictures import Bar, Point, bars, histogram, lines, plain, scatter
 
 # Suite -> (how appropriate: smaller is better, how diverse).
 PLANES = {"react2024": ("FRDist", "FRDiv"), "react2024-official": ("FRDist", "FRDiv"), "l2l": ("P-FD.expression", "variation.expression")}  # fmt: skip

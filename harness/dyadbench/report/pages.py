@@ -7,10 +7,10 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dyadbench.claims import PublishedNumber
-from dyadbench.leaderboard import Row, Table, Value
-from dyadbench.record import Record, slug
-from dyadbench.render import ARROWS, lookahead_text, number, rank_text
+from dyadbench.leaderboard.markdown import ARROWS, lookahead_text, number, rank_text
+from dyadbench.leaderboard.published import PublishedNumber
+from dyadbench.leaderboard.tables import Row, Table, Value
+from dyadbench.records.record import Record, slug
 
 BETTER = {"max": "more is better", "min": "less is better", "match": "closest to its target is better"}
 

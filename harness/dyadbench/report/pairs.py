@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import Column
-from dyadbench.record import Record
-from dyadbench.selection import method_values, usable_records
-from dyadbench.stats import DRAWS, bootstrap
+from dyadbench.leaderboard.stats import DRAWS, bootstrap
+from dyadbench.records.comparable import method_values, usable_records
+from dyadbench.records.record import Record
 
 EXTREMES = 3  # clips a column
 

@@ -14,20 +14,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dyadbench.api import Column, DyadbenchError
-from dyadbench.board import MEANING, Claim, Judged, judge, load_claims
-from dyadbench.board_text import command, counted, evidence
-from dyadbench.claims import load_published
-from dyadbench.host import Host
-from dyadbench.leaderboard import Table, make_tables
-from dyadbench.record import Record, record_path
-from dyadbench.render import SIMULATED
+from dyadbench.cell.runtime import Runtime
+from dyadbench.leaderboard.markdown import SIMULATED
+from dyadbench.leaderboard.published import load_published
+from dyadbench.leaderboard.tables import Table, make_tables
+from dyadbench.leaderboard.verdicts import MEANING, Claim, Judged, judge, load_claims
+from dyadbench.leaderboard.verdicts_page import command, counted, evidence
+from dyadbench.records.comparable import by_benchmark
+from dyadbench.records.record import Record, record_path
+from dyadbench.registry.host import Host
 from dyadbench.report import figures, pages
 from dyadbench.report.excerpts import Excerpts, gather
 from dyadbench.report.faces import DRAWN, RANGE
 from dyadbench.report.pairs import pairs_view
-from dyadbench.runtime import Runtime
-from dyadbench.selection import by_benchmark
-from dyadbench.store import atomic_write
+from dyadbench.store.folders import atomic_write
 
 LIMIT = 3_000_000  # bytes of a page
 Suites = Mapping[str, Sequence[Column]]

@@ -1,0 +1,1 @@
+"""One cell, from fit to record: what it learns, samples, scores and writes down."""

@@ -1,0 +1,321 @@
+"""One cell from start to record: fit, generate, score. Every stage is kept, and a stage that is done is not redone."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import (
+    Dataset,
+    Evaluation,
+    Predictor,
+    Setup,
+    Suite,
+    Tokenizer,
+)
+from dyadbench.cell.deadline import limit
+from dyadbench.cell.draw import draw_clips
+from dyadbench.cell.generate import Generation
+from dyadbench.cell.runtime import Runtime
+from dyadbench.cell.score import demand_whole, scores_of
+from dyadbench.cell.split import Split
+from dyadbench.datasets.readout import VERSION as READOUT
+from dyadbench.datasets.readout import EmotionReadout, kept_readout
+from dyadbench.files.npy import BadFile, read_npy
+from dyadbench.matrix.cells import Cell, Part, key_of
+from dyadbench.metrics import tokens as token_metrics
+from dyadbench.records import provenance
+from dyadbench.records.record import Record, SuiteScores
+from dyadbench.registry.host import Host, PluginError
+from dyadbench.store.folders import MAKER, Busy, Folder, damaged
+from dyadbench.training.fit import fit_component
+from dyadbench.training.processes import SOLO, World
+
+
+@dataclass(frozen=True)
+class FitKeys:
+    """What a cell learns goes by these; `sampling` is what only sampling reads, which trains nothing anew."""
+
+    predictor: str
+    tokenizer: str  # "" where there is none
+    sampling: dict[str, Any]
+
+
+def fit_keys(cell: Cell, host: Host, digest: str) -> FitKeys:
+    """The keys of what `cell` learns on a data set with this digest."""
+    source = {"dataset": cell.dataset.model_dump(mode="json"), "digest": digest, "seed": cell.seed}
+    method = cell.identity()
+    only = host.get("predictor", cell.predictor.name).config.sampling
+    config = method["predictor"]["config"]
+    method["predictor"]["config"] = {name: value for name, value in config.items() if name not in only}
+    drawn = {"sampling": {name: config[name] for name in sorted(only)}} if only else {}
+    tokenizer = ""
+    if cell.tokenizer is not None:  # shared by every predictor that stands on it
+        tokenizer = key_of("fit", method={"tokenizer": cell.tokenizer.model_dump(mode="json")}, **source)
+    return FitKeys(key_of("fit", method=method, **source), tokenizer, drawn)
+
+
+def open_dataset(host: Host, part: Part, runtime: Runtime) -> Dataset:
+    """The dataset of a cell, from the folder the runtime knows for it."""
+    dataset: Dataset = host.build("dataset", part.name, part.config, root=runtime.folder_of(part.name))
+    return dataset
+
+
+@dataclass
+class CellRun:
+    """The stages of one cell over one open dataset."""
+
+    cell: Cell
+    host: Host
+    runtime: Runtime
+    dataset: Dataset
+
+    def __post_init__(self) -> None:
+        setting = self.cell.setting
+        self.split = Split(self.dataset, setting.split)
+        keys = fit_keys(self.cell, self.host, self.dataset.digest)
+        self.fit_key, self.tokenizer_key, sampling = keys.predictor, keys.tokenizer, keys.sampling
+        source = {"dataset": self.cell.dataset.model_dump(mode="json"), "digest": self.dataset.digest}
+        self.readout_key = key_of("readout", version=READOUT, **source)
+        self.generate_key = key_of(
+            "generate", fit=self.fit_key, split=setting.split, samples=setting.samples, readout=READOUT, **sampling
+        )
+        self.setup = Setup(
+            space=self.dataset.space,
+            audio=self.dataset.audio,
+            has_emotion=self.dataset.has_emotion,
+            seed=self.cell.seed,
+            device=self.runtime.device,
+            threads=self.runtime.threads,
+        )
+
+    # --- fit --------------------------------------------------------------------------------------------
+
+    def fit(self) -> tuple[Predictor, dict[str, Any]]:
+        """The predictor on its tokenizer, trained or restored, and what the fits cost together."""
+        cell = self.cell
+        facts: dict[str, Any] = {}
+        more: dict[str, Any] = {}
+        if cell.tokenizer is not None:
+            more["tokenizer"], spent = self.fit_tokenizer(cell.tokenizer, self.runtime.world)
+            facts = {f"tokenizer_{name}": value for name, value in spent.items()}
+        predictor: Predictor = self.host.build(
+            "predictor", cell.predictor.name, cell.predictor.config, self.setup, **more
+        )
+        facts |= self._fit(predictor, cell.predictor, "predictor", self.fit_key, self.runtime.world)
+        return predictor, facts
+
+    def fit_tokenizer(self, part: Part, world: World) -> tuple[Tokenizer, dict[str, Any]]:
+        """The cell's tokenizer, trained or restored, and what the fit cost."""
+        tokenizer: Tokenizer = self.host.build("tokenizer", part.name, part.config, self.setup)
+        return tokenizer, self._fit(tokenizer, part, "tokenizer", self.tokenizer_key, world)
+
+    def _fit(self, component: Any, part: Part, kind: str, key: str, world: World) -> dict[str, Any]:
+        runtime = self.runtime
+        return fit_component(
+            component, part, kind, key=key, store=runtime.store, host=self.host, data=self.split.training,
+            setup=self.setup, report=runtime.report, world=world,
+        )  # fmt: skip
+
+    # --- generate ---------------------------------------------------------------------------------------
+
+    def generate(self, spaces: Sequence[str]) -> tuple[Folder, dict[str, Any]]:
+        """The reactions of every clip, written batch by batch; a partial stage goes on where it stopped."""
+        world = self.runtime.world
+        with world.hold(self.runtime.store, "generate", self.generate_key, plugin=self._plugin) as stage:
+            facts: dict[str, Any] = stage.read_json("facts.json") or {}
+            done = bool(stage.done and facts) and all((stage.folder / f"{space}.npy").exists() for space in spaces)
+            if world.broadcast(done):
+                return stage, world.broadcast(facts)
+            predictor, fitted = self.fit()
+            sampling = Generation(
+                self.cell, self.host, self.runtime, self.split, self.dataset.space, predictor, lambda: self.readout
+            )
+            if world.first:
+                sampling.demand_repeatable()
+                arrays = {space: sampling.array(stage, space) for space in spaces}
+            world.wait()
+            if not world.first:
+                arrays = {space: np.load(stage.folder / f"{space}.npy", mmap_mode="r+") for space in spaces}
+            progress = world.broadcast(stage.read_json("progress.json") or {"spaces": [], "done": 0, "seconds": 0.0})
+            if progress["spaces"] != sorted(spaces):
+                progress = {"spaces": sorted(spaces), "done": 0, "seconds": 0.0}
+            sampling.fill(stage, arrays, progress)
+            if world.first:
+                facts = {**fitted, **sampling.measure(progress["seconds"])}
+                if progress.get("read_out"):
+                    facts["readout"] = {"version": READOUT, "rmse": dict(self.readout.summary())}
+                stage.write_json("facts.json", facts)
+                stage.finish()
+            return stage, world.broadcast(facts)
+
+    @cached_property
+    def readout(self) -> EmotionReadout:
+        """The data set's, the same for every method."""
+        return kept_readout(self.runtime.store, self.readout_key, self.split.training())
+
+    @property
+    def _plugin(self) -> tuple[str, str]:
+        return self.host.plugin_of(self.host.get("predictor", self.cell.predictor.name))
+
+    # --- score ------------------------------------------------------------------------------------------
+
+    def evaluation(self, stage: Folder) -> Evaluation:
+        """What a suite sees; predictions stay on disk and are read clip by clip."""
+        arrays = {
+            space: _reactions(path)
+            for space in ("motion", "emotion")
+            if (path := stage.folder / f"{space}.npy").exists()
+        }
+        motion, emotion = arrays.get("motion"), arrays.get("emotion")
+        threads = self.runtime.threads * self.runtime.world.size  # the others have nothing to do meanwhile
+        return self.split.evaluation(motion, emotion, threads, self.runtime.device)
+
+    @cached_property
+    def suites(self) -> dict[str, Suite]:
+        names = (self.cell.setting.suite, *self.cell.setting.also)
+        return {name: self.host.build("suite", name, {}) for name in names}
+
+    @property
+    def spaces(self) -> list[str]:
+        return sorted({suite.space for suite in self.suites.values()})
+
+    @cached_property
+    def key(self) -> str:
+        """Of the whole cell, to the scores: who holds the stage `cell` of this key makes the record."""
+        versions = {name: {c.id: c.version for c in suite.columns} for name, suite in self.suites.items()}
+        cell = self.cell.model_dump(mode="json")
+        return key_of("cell", cell=cell, digest=self.dataset.digest, generate=self.generate_key, suites=versions)
+
+    def gives(self, record: Record) -> bool:
+        """Whether `record` is what this cell would measure: the same generations under the same metrics."""
+        same = record.key == self.generate_key and record.method_config == self.cell.identity()
+        if self.cell.tokenizer is not None:
+            kept = record.suites.get("tokens")
+            same = same and kept is not None and all(token_metrics.version_of(n) == v for n, v in kept.versions.items())
+        return same and all(
+            name in record.suites and dict(record.suites[name].versions) == {c.id: c.version for c in suite.columns}
+            for name, suite in self.suites.items()
+        )
+
+    def run(self) -> Record:
+        """The record of this cell; everything already in the store is reused."""
+        stage, facts = self.generate(self.spaces)
+        data = self.evaluation(stage)
+        scored = {name: self.score(name, suite, data) for name, suite in self.suites.items()}
+        if self.cell.tokenizer is not None:
+            scored["tokens"], facts["tokens"] = self.tokens(self.cell.tokenizer)
+        if self.runtime.draw:
+            draw_clips(self, self.runtime.draw)
+        entry = self.host.get("predictor", self.cell.predictor.name)
+        maker = stage.read_json(MAKER) or {}
+        plugin = tuple(maker.get("plugin") or self._plugin)  # whose reactions these are, even if it was updated since
+        return Record(
+            key=self.generate_key,
+            benchmark=self.cell.benchmark,
+            benchmark_config=self.cell.setting.model_dump(mode="json"),
+            method=self.cell.method,
+            preset=self.cell.preset,
+            method_config=self.cell.identity(),
+            plugin=plugin,
+            entry_version=entry.version,
+            calibration=entry.calibration,
+            trained="fit_seconds" in facts,
+            seed=self.cell.seed,
+            dataset={
+                "name": self.cell.dataset.name,
+                "digest": self.dataset.digest,
+                "simulated": self.dataset.simulated,
+                "normalisation": dict(self.dataset.normalisation()),
+                "split": self.cell.setting.split,
+                # Of real data it is the benchmark's own, and may name folders of this machine.
+                **({"config": dict(self.cell.dataset.config)} if self.dataset.simulated else {}),
+            },
+            clips=[clip.id for clip in self.split.clips],
+            sessions=[clip.session for clip in self.split.clips],
+            suites=scored,
+            measured=facts,
+            provenance=provenance.snapshot(self.runtime.device, self.runtime.threads, plugin[0]),
+        )
+
+    def score(self, name: str, suite: Suite, data: Evaluation) -> SuiteScores:
+        """One suite's scores, from the store where the same versions were computed before."""
+        versions = {column.id: column.version for column in suite.columns}
+        key = key_of("score", generate=self.generate_key, suite=name, versions=versions)
+        with self.runtime.store.hold("score", key, plugin=self.host.plugin_of(self.host.get("suite", name))) as kept:
+            if kept.done and (found := kept.read_json("scores.json")) is not None:
+                return SuiteScores.model_validate(found)
+            with self.host.blame("suite", name, "score"):
+                results = suite.evaluate(data, self.runtime.progress(f"score {name}"))
+            demand_whole(name, suite, results, len(self.split.clips))
+            scores = scores_of(versions, results)
+            kept.write_json("scores.json", scores.model_dump(mode="json"))
+            kept.finish()
+            return scores
+
+    def tokens(self, part: Part) -> tuple[SuiteScores, dict[str, Any]]:
+        """What the cell's tokenizer alone keeps of the split, and its grid: once for all predictors that stand on it."""
+        key = key_of(
+            "tokens", tokenizer=self.tokenizer_key, split=self.cell.setting.split, versions=token_metrics.VERSIONS
+        )
+        with self.runtime.store.hold("tokens", key) as kept:
+            if kept.done and (found := kept.read_json("tokens.json")) is not None:
+                return SuiteScores.model_validate(found["scores"]), found["facts"]
+            tokenizer, _ = self.fit_tokenizer(part, SOLO)  # the others are done: only the first one scores
+            self.runtime.report(f"score {part.name}", 0, 1)
+            motion, emotion = self.split.listeners()
+            mean, felt = self.split.training_means()
+            with self.host.blame("tokenizer", part.name, "score"):
+                results = token_metrics.score_tokenizer(
+                    tokenizer, motion, self.dataset.space, mean=mean, emotion=emotion, emotion_mean=felt
+                )
+            scores = scores_of({name: token_metrics.version_of(name) for name in results}, results)
+            facts = {**dataclasses.asdict(tokenizer.tokens), "fps": self.dataset.space.fps}
+            kept.write_json("tokens.json", {"scores": scores.model_dump(mode="json"), "facts": facts})
+            kept.finish()
+            return scores, facts
+
+
+def _reactions(path: Path) -> np.ndarray:
+    """(N, K, T, C), left on disk."""
+    try:
+        return read_npy(path, (None, None, None, None), mmap=True)
+    except BadFile as error:
+        raise damaged(path, error) from None
+
+
+def run_cells(cells: Sequence[Cell], host: Host, runtime: Runtime) -> Iterator[tuple[Cell, Record | Exception]]:
+    """Runs cells one after another, sharing open datasets; a cell that fails is yielded with its exception.
+
+    A cell that another run is at comes last: by then it is usually done, and nothing is computed twice.
+    """
+    opened: dict[str, Dataset] = {}
+
+    def attempt(cell: Cell, wait: float) -> Record | Exception:
+        try:
+            name = cell.dataset.model_dump_json()
+            if name not in opened:
+                opened[name] = open_dataset(host, cell.dataset, runtime)
+            run = CellRun(cell, host, runtime, opened[name])
+            with runtime.store.hold("cell", run.key, wait), limit(runtime.timeout, cell.name):
+                return run.run()
+        except SystemExit as error:
+            return PluginError(f"something that {cell.name} uses called sys.exit({error.code}) outside of its own work")
+        except Exception as error:  # one failed cell must not cost the others; the caller shows and counts it
+            return error
+
+    busy = []
+    for cell in cells:
+        outcome = attempt(cell, 0)
+        if isinstance(outcome, Busy):
+            busy.append(cell)
+        else:
+            yield cell, outcome
+    for cell in busy:
+        yield cell, attempt(cell, -1)

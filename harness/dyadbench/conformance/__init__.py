@@ -1,0 +1,1 @@
+"""`dyadbench check`: whether a plugin keeps the contract, tried on a tiny corpus."""

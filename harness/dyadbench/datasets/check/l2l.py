@@ -1,0 +1,101 @@
+"""What Learning2Listen and LM-Listener folders must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from dyadbench.datasets.check.run import Finding, error
+from dyadbench.datasets.config import L2LDatasetConfig, LMConfig
+from dyadbench.datasets.l2l import PARTS, WINDOW, L2LDataset, part_file
+from dyadbench.datasets.lm_listener import SPLITS, LMListenerDataset
+from dyadbench.files.npy import BadFile, read_npy
+
+AGAIN = "restore the file from the release"
+
+
+def check(root: Path, fix: bool) -> Iterator[Finding]:
+    """Every person's eight files: shapes, finite values, windows that match."""
+    people = sorted(path.name for path in (root / "data").glob("*") if path.is_dir())
+    if not people:
+        yield error("no person below data/", "data", "there is nothing to read", "unpack the release here")
+    for person in people:
+        clean = True
+        for half in ("train", "test"):
+            for finding in _half(root, person, half):
+                clean = False
+                yield finding
+        if clean:
+            dataset = L2LDataset(L2LDatasetConfig(person=person), root)
+            counts = ", ".join(f"{split} {len(dataset.clips(split))}" for split in ("train", "val", "test"))
+            yield Finding(level="ok", what=f"{person}: {counts} clips")
+
+
+def _half(root: Path, person: str, half: str) -> Iterator[Finding]:
+    sizes = {}
+    for part in PARTS:
+        path = part_file(root, person, half, part)
+        name, meaning = path.relative_to(root).as_posix(), f"{person}'s {half} windows cannot be read"
+        try:
+            array = read_npy(path, finite=part != "speak_files")
+            sizes[part] = len(array)
+            wanted = {"speak_audio": (WINDOW * 4, 128), "speak_files": (WINDOW, 3)}.get(part)
+            if (wanted and array.shape[1:] != wanted) or (
+                not wanted and (array.ndim != 3 or array.shape[1] != WINDOW or array.shape[2] < 56)
+            ):
+                yield error(
+                    f"shape {array.shape}; (windows, {', '.join(map(str, wanted or (WINDOW, '56 or more')))}) is wanted",
+                    name,
+                    meaning,
+                    AGAIN,
+                )
+            elif not len(array):
+                yield error("no windows", name, meaning, AGAIN)
+            elif part == "speak_files" and not np.isfinite(array[:, 0].astype(float)).all():
+                yield error("NaN or infinity among the frame numbers", name, meaning, AGAIN)
+            elif part == "speak_files":
+                yield from _duplicates(array, name)
+        except BadFile as problem:
+            yield error(str(problem), name, meaning, AGAIN)
+    if len(set(sizes.values())) > 1:
+        told = ", ".join(f"{part} {count}" for part, count in sizes.items())
+        yield error(
+            f"files differ in windows: {told}", f"data/{person}/{half}", "faces and sound would not match", AGAIN
+        )
+
+
+def _duplicates(files: np.ndarray, name: str) -> Iterator[Finding]:
+    places = [(str(row[0]), str(row[2])) for row in files[:, 0]]
+    if len(set(places)) < len(places):
+        twice = next(place for place in places if places.count(place) > 1)
+        yield error(f"window {twice} appears twice", name, "it would count double", "remove one")
+
+
+def check_lm(root: Path, fix: bool) -> Iterator[Finding]:
+    """Every person's segment files and statistics."""
+    people = sorted(path.name for path in (root / "dataset").glob("*") if path.is_dir())
+    if not people:
+        yield error("no person below dataset/", "dataset", "there is nothing to read", "unpack the release here")
+    for person in people:
+        dataset = LMListenerDataset(LMConfig(person=person), root)
+        for split in SPLITS:
+            try:
+                clips = dataset.clips(split)
+                if len({clip.id for clip in clips}) < len(clips):
+                    yield error("a segment appears twice", f"{person}, {split}", "it would count double", "remove one")
+                yield Finding(level="ok", what=f"{person}, {split}: {len(clips)} segments")
+            except BadFile as problem:
+                yield error(str(problem), f"dataset/{person}/segments_{split}.pth", "the split cannot be read", AGAIN)
+        for name in ("mean", "std"):
+            try:
+                read_npy(root / "dataset" / person / f"{name}.npy", (56,))
+            except BadFile as problem:
+                yield Finding(
+                    level="warn",
+                    what=str(problem),
+                    where=f"dataset/{person}/{name}.npy",
+                    meaning="standardise=true is not available",
+                    remedy=AGAIN,
+                )

@@ -1,0 +1,110 @@
+"""Emotion from motion: one readout a data set, for methods that emit motion only.
+
+Frame by frame, so that it adds no look-ahead: fixed random ReLU features of the standardised coefficients, ridge
+regression on the 25 emotion channels, clipped to their ranges, expressions scaled to sum to 1. Fitted once on the
+train split; its error is measured on the validation split and is printed wherever its output is scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+
+from dyadbench.api import EMOTION_CHANNELS, Array, Dyad, DyadbenchError, TrainData
+from dyadbench.store.folders import Store, atomic_write, damaged
+
+VERSION = 1
+FEATURES, PENALTY = 512, 1e-3
+STRIDE = 5  # every how many frames a row is taken
+CLIPS = 600  # at most so many clips of a split are looked at
+LOW = np.array([0.0] * 15 + [-1.0] * 2 + [0.0] * 8, np.float32)  # of the channels; all end at 1
+
+
+@dataclass(frozen=True)
+class EmotionReadout:
+    """mean, scale (D,); inner (D + 1, H); weights (D + H + 1, 25); errors (25,) on validation frames."""
+
+    mean: np.ndarray
+    scale: np.ndarray
+    inner: np.ndarray
+    weights: np.ndarray
+    errors: np.ndarray  # root mean square
+
+    def __call__(self, motion: Array) -> np.ndarray:
+        """(..., D) coefficients, rotations in radians -> (..., 25) emotion, float32."""
+        flat = np.asarray(motion, np.float32).reshape(-1, motion.shape[-1])
+        found = np.empty((len(flat), len(LOW)), np.float32)
+        for start in range(0, len(flat), 65536):
+            found[start : start + 65536] = self._lift(flat[start : start + 65536]) @ self.weights
+        found = np.clip(found, LOW, 1.0)
+        faces = found[:, 17:]
+        faces /= np.maximum(faces.sum(1, keepdims=True), 1e-6)
+        return found.reshape(*motion.shape[:-1], len(LOW))
+
+    def _lift(self, motion: np.ndarray) -> np.ndarray:
+        return _lift((motion - self.mean) / self.scale, self.inner)
+
+    def summary(self) -> Mapping[str, float]:
+        """Root mean square error of each channel on the validation split."""
+        return {name: round(float(e), 4) for name, e in zip(EMOTION_CHANNELS, self.errors, strict=True)}
+
+
+def _lift(z: np.ndarray, inner: np.ndarray) -> np.ndarray:
+    """(F, D) standardised -> (F, D + H + 1): itself, ReLU features, one."""
+    hidden = np.maximum(z @ inner[:-1] + inner[-1], 0)
+    return np.concatenate([z, hidden, np.ones((len(z), 1), z.dtype)], 1)
+
+
+def _rows(dyads: list[Dyad]) -> tuple[np.ndarray, np.ndarray]:
+    x, y = [], []
+    for i, dyad in enumerate(dyads):
+        motion, emotion = dyad.listener.motion, dyad.listener.emotion
+        if emotion is None:
+            raise DyadbenchError(f"clip {dyad.clip.id} has no emotion, so no readout from motion can be fitted")
+        frames = min(len(motion), len(emotion))
+        x.append(motion[i % STRIDE : frames : STRIDE])
+        y.append(emotion[i % STRIDE : frames : STRIDE])
+    return np.concatenate(x).astype(np.float32), np.concatenate(y).astype(np.float32)
+
+
+def fit_readout(data: TrainData) -> EmotionReadout:
+    """Fits on the train split; measures on validation, or on every tenth training clip where there is none.
+
+    Raises DyadbenchError where a clip has no emotion.
+    """
+    train = list(islice(data.dyads("train"), CLIPS))
+    held = list(islice(data.dyads("val"), CLIPS)) if len(data.clips("val")) else []
+    if not held:
+        held, train = train[::10], [dyad for i, dyad in enumerate(train) if i % 10] or train
+    (x, y), (x_held, y_held) = _rows(train), _rows(held)
+    mean, scale = x.mean(0), x.std(0) + 1e-6
+    inner = np.random.Generator(np.random.Philox(key=VERSION)).standard_normal((x.shape[1] + 1, FEATURES))
+    inner[:-1] /= np.sqrt(x.shape[1])
+    inner = inner.astype(np.float32)
+    lifted = _lift((x - mean) / scale, inner).astype(np.float64)
+    gram = lifted.T @ lifted + PENALTY * len(lifted) * np.eye(lifted.shape[1])
+    weights = np.linalg.solve(gram, lifted.T @ y).astype(np.float32)
+    unchecked = EmotionReadout(mean, scale, inner, weights, np.zeros(len(LOW)))
+    errors = np.sqrt(((unchecked(x_held) - y_held).astype(np.float64) ** 2).mean(0))
+    return EmotionReadout(mean, scale, inner, weights, errors)
+
+
+def kept_readout(store: Store, key: str, data: TrainData) -> EmotionReadout:
+    """The readout of a data set from the store, fitted on first use."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file, save
+
+    names = ("mean", "scale", "inner", "weights", "errors")
+    with store.hold("readout", key, plugin=("readout", str(VERSION))) as stage:
+        path = stage.folder / "readout.safetensors"
+        if not stage.done:
+            fitted = fit_readout(data)
+            atomic_write(path, save({name: np.ascontiguousarray(getattr(fitted, name)) for name in names}))
+            stage.finish()
+        try:
+            return EmotionReadout(**load_file(path))
+        except (SafetensorError, OSError, TypeError) as error:
+            raise damaged(path, error) from None

@@ -1,0 +1,89 @@
+"""A matrix on an engine: from cells to outcomes, with one live line a cell."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from dyadbench.api import Dataset
+from dyadbench.cell.run import CellRun, open_dataset
+from dyadbench.cell.runtime import Runtime
+from dyadbench.engines.follow import Show, follow
+from dyadbench.engines.job import Order
+from dyadbench.engines.submission import Engine, Ticket
+from dyadbench.matrix.cells import Cell
+from dyadbench.progress import QUIET_SECONDS
+from dyadbench.records.record import Record
+from dyadbench.registry.host import Host
+
+SHOWN = 20  # lines of a terminal
+
+
+def tickets_of(
+    cells: Sequence[Cell], host: Host, runtime: Runtime, leaderboards: Path, devices: Mapping[str, int]
+) -> Iterator[Ticket | tuple[Cell, Exception]]:
+    """What is to be sent, cell by cell; a cell whose data cannot be opened comes with the reason."""
+    opened: dict[str, Dataset] = {}
+    for cell in cells:
+        try:
+            name = cell.dataset.model_dump_json()
+            if name not in opened:
+                opened[name] = open_dataset(host, cell.dataset, runtime)
+            run = CellRun(cell, host, runtime, opened[name])
+            order = Order(
+                key=run.key, home=runtime.home.resolve(), leaderboards=leaderboards.resolve(),
+                data={name: path.resolve() for name, path in runtime.data.items()}, device=runtime.device,
+                processes=devices.get(cell.method, 1), threads=runtime.threads, batch=runtime.batch,
+                timeout=runtime.timeout,
+            )  # fmt: skip
+            yield Ticket(run, order)
+        except Exception as error:  # the other cells can still be run
+            yield cell, error
+
+
+def run_on(
+    engine: Engine, made: Sequence[Ticket | tuple[Cell, Exception]]
+) -> Iterator[tuple[Cell, Record | Exception]]:
+    """Runs every ticket on the engine, and yields what could not be one as it is."""
+    for item in made:
+        if isinstance(item, tuple):
+            yield item
+    with _display() as show:
+        yield from follow([item for item in made if isinstance(item, Ticket)], engine, show)
+
+
+@contextmanager
+def _display() -> Iterator[Show]:
+    if not sys.stderr.isatty():
+        yield _plain()
+        return
+    from rich.console import Console, Group
+    from rich.live import Live
+    from rich.text import Text
+
+    with Live(console=Console(stderr=True), transient=True) as live:
+
+        def show(rows: list[tuple[str, str]], done: int, total: int) -> None:
+            lines = [Text(f"{name}: {state}", no_wrap=True, overflow="ellipsis") for name, state in rows[:SHOWN]]
+            more = f", {len(rows) - SHOWN} more under way" if len(rows) > SHOWN else ""
+            live.update(Group(*lines, Text(f"{done} of {total} cells done{more}")))
+
+        yield show
+
+
+def _plain() -> Show:
+    """Without a terminal: a line when a cell changes its state, and now and then how far it is."""
+    states: dict[str, str] = {}
+    said: dict[str, float] = {}
+
+    def show(rows: list[tuple[str, str]], done: int, total: int) -> None:
+        for name, text in rows:
+            state, now = text.partition(":")[0].partition(",")[0], time.monotonic()
+            if states.get(name) != state or now - said[name] >= QUIET_SECONDS:
+                states[name], said[name] = state, now
+                print(f"{name}: {text}", file=sys.stderr, flush=True)
+
+    return show

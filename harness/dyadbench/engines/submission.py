@@ -1,0 +1,71 @@
+"""One cell on its way through an engine: what was sent, where it is, and whether the record has come."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from dyadbench.cell.run import CellRun
+from dyadbench.engines.job import STATUS, Order, existing_record
+from dyadbench.matrix.cells import Cell
+from dyadbench.records.record import Record
+from dyadbench.store.folders import Folder
+
+JOB = "job.json"
+
+
+@dataclass
+class Ticket:
+    """A cell, its order, and the folder in which its job is written down so that any later run finds it."""
+
+    run: CellRun
+    order: Order
+    sent: int = 0  # how often this run has sent it
+    seen: float | None = None  # monotonic seconds when it was first seen to run
+    shown: str = ""
+    job: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def cell(self) -> Cell:
+        return self.run.cell
+
+    @property
+    def stage(self) -> Folder:
+        """Where the sender writes."""
+        return self.run.runtime.store.stage("submit", self.run.key)
+
+    @property
+    def log(self) -> Path:
+        return self.stage.folder / "log"
+
+    def status(self) -> dict[str, Any]:
+        """The job's own word; {} before it has said any."""
+        found = self.run.runtime.store.stage("cell", self.run.key).read_json(STATUS)
+        return found if isinstance(found, dict) else {}
+
+    def forget_status(self) -> None:
+        (self.run.runtime.store.stage("cell", self.run.key).folder / STATUS).unlink(missing_ok=True)
+
+    def record(self) -> Record | None:
+        return existing_record(self.run, self.order.leaderboards)
+
+
+class Engine(Protocol):
+    """Something that runs jobs. A job is a small JSON object in which the engine finds it again."""
+
+    name: str
+    detached: bool  # whether jobs go on when the run is stopped from the keyboard
+    most: int  # jobs at once
+
+    def submit(self, ticket: Ticket) -> dict[str, Any] | None:
+        """Starts the cell; None where there is no room now. Raises DyadbenchError where it never can."""
+
+    def states(self, tickets: list[Ticket]) -> dict[str, str]:
+        """By cell key: "waiting ..." or "running ..."; a job that is over, or was never there, is left out."""
+
+    def ending(self, ticket: Ticket) -> str:
+        """How a job that is over without a word ended, as far as anyone knows."""
+
+    def stop(self, ticket: Ticket) -> None:
+        """Ends the job."""

@@ -1,0 +1,1 @@
+"""Every byte in and out: atomic writes, npy arrays, torch files, prediction files."""

@@ -1,0 +1,215 @@
+"""Predictions made elsewhere: one file of clip ids and (N, K, T, C) arrays, checked before anything is scored.
+
+safetensors: tensors `emotion` and/or `motion`, metadata `clips` (a JSON list of ids) and `fps`.
+npz: the same arrays, with `clips` (text) and `fps` as arrays. A self-contained file also carries the references
+(`listener`, `speaker`, `appropriate`, or `target`, `speaker`, `lengths`) and needs no benchmark.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import DyadbenchError
+from dyadbench.bench.memory import available_bytes
+from dyadbench.files.npy import declared_bytes, npy_header
+
+FAULTS_SHOWN = 10
+MAX_BYTES = (
+    8 << 30
+)  # an npz is unpacked into memory; larger predictions come as safetensors, which is read clip by clip
+DTYPES = ("F32", "F16", "F64", "BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64")  # those numpy has, too
+RANGES = {"emotion": (-1.5, 1.5), "motion": (-100.0, 100.0)}  # beyond these a unit was mistaken
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """An opened file: arrays stay on disk where the format allows it (safetensors)."""
+
+    path: Path
+    clips: tuple[str, ...]
+    fps: float | None
+    arrays: Mapping[str, Any]
+
+
+class LazyTensor:
+    """A safetensors tensor read one leading index at a time."""
+
+    def __init__(self, path: Path, name: str):
+        from safetensors import safe_open
+
+        self._slice = safe_open(str(path), framework="numpy").get_slice(name)
+        self.shape: tuple[int, ...] = tuple(self._slice.get_shape())
+        self.dtype = self._slice.get_dtype()
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return np.asarray(self._slice[int(index) : int(index) + 1])[0]
+
+    def whole(self) -> np.ndarray:
+        return np.asarray(self._slice[:])
+
+
+def read_predictions(path: Path) -> Predictions:
+    """Opens a predictions file. Never unpickles; a file that is not what it says is one sentence."""
+    if not path.is_file():
+        raise DyadbenchError(
+            f"there is no file {path}; `dyadbench score --template FILE --benchmark NAME` writes an example"
+        )
+    if path.suffix == ".safetensors":
+        return _read_safetensors(path)
+    if path.suffix == ".npz":
+        return _read_npz(path)
+    raise DyadbenchError(
+        f"{path}: predictions are read from .safetensors or .npz, not {path.suffix or 'a nameless format'!r}"
+    )
+
+
+def _read_safetensors(path: Path) -> Predictions:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            names, metadata = list(file.keys()), file.metadata() or {}
+        clips = json.loads(metadata.get("clips", "[]"))
+        if not isinstance(clips, list) or not all(isinstance(clip, str) for clip in clips):
+            raise ValueError("its metadata `clips` is not a JSON list of ids")
+        fps = float(metadata["fps"]) if "fps" in metadata else None
+        arrays = {name: LazyTensor(path, name) for name in names}
+        for name, array in arrays.items():
+            if array.dtype not in DTYPES:
+                raise ValueError(f"tensor {name!r} is {array.dtype}; {', '.join(DTYPES[:3])} are read")
+        return Predictions(path, tuple(clips), fps, arrays)
+    except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
+        raise DyadbenchError(f"{path} is not a readable safetensors file: {error}") from None
+
+
+def _read_npz(path: Path) -> Predictions:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            _check_size(path, sum(member.file_size for member in archive.infolist()))
+            for member in archive.infolist():
+                _check_member(path, archive, member)
+        with np.load(path, allow_pickle=False) as archive_arrays:
+            arrays = {name: archive_arrays[name] for name in archive_arrays.files}
+        clips = tuple(str(clip) for clip in np.atleast_1d(arrays.pop("clips", np.array([], "U1"))))
+        fps = float(arrays.pop("fps")) if "fps" in arrays else None
+    except DyadbenchError:
+        raise
+    except Exception as error:  # zip and its four ways to compress fail in many ways on damaged and hostile files
+        reason = " ".join(str(error).split())[:200] or type(error).__name__  # zipfile quotes the file at any length
+        raise DyadbenchError(f"{path} is not a readable npz file of plain arrays: {reason}") from None
+    return Predictions(path, clips, fps, arrays)
+
+
+def _check_size(path: Path, unpacked: int) -> None:
+    free = available_bytes()
+    allowed = MAX_BYTES if free is None else min(MAX_BYTES, free // 2)
+    if unpacked > allowed:
+        raise DyadbenchError(
+            f"{path} unpacks to {unpacked} bytes, {allowed} are allowed here; save it as safetensors, which is read clip by clip"
+        )
+
+
+def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
+    """A plain name, and a declared shape that fits the bytes that are there, before anything is allocated."""
+    name = member.filename
+    if not name.endswith(".npy") or not name.removesuffix(".npy").isidentifier():
+        raise DyadbenchError(f"{path}: member {name[:80]!r} is no array's name; nothing of it was read")
+    with archive.open(member) as file:
+        shape, dtype = npy_header(file)
+    if dtype.hasobject:
+        raise DyadbenchError(f"{path}: member {name!r} holds Python objects, which are never loaded")
+    declared = declared_bytes(shape, dtype)
+    if declared > member.file_size or dtype.itemsize == 0:
+        raise DyadbenchError(f"{path}: member {name!r} declares {declared} bytes and holds {member.file_size}")
+
+
+def faults(
+    found: Predictions, clips: Sequence[str], lengths: np.ndarray, samples: int, space: str, channels: int, fps: float
+) -> list[str]:
+    """Everything wrong with a file, most basic first: ids, then shapes, then values."""
+    if not found.clips:
+        return ["the file names no clips: add the ids as metadata `clips` (safetensors) or array `clips` (npz)"]
+    seen: set[str] = set()
+    wrong = [f"clip {clip!r} appears twice" for clip in found.clips if clip in seen or seen.add(clip)]  # type: ignore[func-returns-value]
+    wrong += [f"clip {clip!r} is missing" for clip in clips if clip not in seen]
+    known = set(clips)
+    wrong += [f"clip {clip!r} is not in this benchmark" for clip in found.clips if clip not in known]
+    if found.fps is not None and found.fps != fps:
+        wrong.append(f"fps is {found.fps:g}, the benchmark has {fps:g}")
+    array = found.arrays.get(space)
+    if array is None:
+        return [*wrong, f"there is no array {space!r}; found: {', '.join(found.arrays) or 'nothing'}"]
+    shape, frames = tuple(array.shape), int(lengths.max())
+    if len(shape) != 4:
+        return [*wrong, f"{space} has shape {shape}; (clips, samples, frames, channels) is wanted"]
+    for axis, have, want in zip(
+        ("clips", "samples", "frames", "channels"), shape, (len(found.clips), samples, frames, channels), strict=True
+    ):
+        if have != want:
+            wrong.append(f"{space} has {have} {axis}, {want} are wanted")
+    return wrong or _value_faults(found, array, space, dict(zip(clips, lengths, strict=True)))
+
+
+def _value_faults(found: Predictions, array: Any, space: str, lengths: Mapping[str, int]) -> list[str]:
+    wrong, (low, high) = [], RANGES[space]
+    for row, clip in enumerate(found.clips):
+        values = np.asarray(array[row])[:, : lengths[clip]]
+        if values.dtype.kind != "f":
+            return [f"{space} holds {values.dtype}, floating point is wanted"]
+        if not np.isfinite(values).all():
+            sample, frame, channel = np.argwhere(~np.isfinite(values))[0]
+            wrong.append(f"clip {clip!r}: NaN or infinite at sample {sample}, frame {frame}, channel {channel}")
+        elif values.size and not (low <= values.min() and values.max() <= high):
+            wrong.append(
+                f"clip {clip!r}: values from {values.min():.4g} to {values.max():.4g} lie outside [{low:g}, {high:g}]"
+            )
+        if len(wrong) > FAULTS_SHOWN:
+            break
+    return wrong
+
+
+def refuse(path: Path, wrong: Sequence[str]) -> None:
+    """Raises with the first ten faults, or returns where there are none."""
+    if wrong:
+        more = f"\n  ... and {len(wrong) - FAULTS_SHOWN} more" if len(wrong) > FAULTS_SHOWN else ""
+        listed = "".join(f"\n  {i}. {fault}" for i, fault in enumerate(wrong[:FAULTS_SHOWN], 1))
+        raise DyadbenchError(f"{path} was not scored; mend these and run again:{listed}{more}")
+
+
+class Reordered:
+    """Predictions in the benchmark's clip order, still read one clip at a time."""
+
+    def __init__(self, array: Any, order: Sequence[int]):
+        self._array, self._order = array, order
+        self.shape = (len(order), *tuple(array.shape)[1:])
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return np.asarray(self._array[self._order[index]])
+
+
+def write_template(path: Path, clips: Sequence[str], shape: tuple[int, int, int, int], space: str, fps: float) -> None:
+    """An example with the right ids and shapes, filled with zeros."""
+    values = np.zeros(shape, np.float32)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".npz":
+        arrays: dict[str, Any] = {space: values, "clips": np.array(list(clips)), "fps": np.array(fps)}
+        np.savez(path, **arrays)
+    elif path.suffix == ".safetensors":
+        from safetensors.numpy import save_file
+
+        save_file({space: values}, str(path), {"clips": json.dumps(list(clips)), "fps": repr(fps)})
+    else:
+        raise DyadbenchError(f"a template is .safetensors or .npz, not {path.suffix or 'nameless'!r}")

@@ -1,0 +1,257 @@
+"""What tokenizers cost and keep, from committed records: every tokenizer in one table and one picture a data set.
+
+A row is a tokenizer decoded from all its residual layers or from the first ones. Methods that stand on one tokenizer
+share its rows. Intervals are the leaderboards': 95 % bootstrap over sessions, and over seeds where there are several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from markupsafe import Markup
+
+from dyadbench.leaderboard.charts import Point, as_file, scatter
+from dyadbench.leaderboard.markdown import SIMULATED, cell_text, escape, grid, number
+from dyadbench.leaderboard.stats import bootstrap, interval
+from dyadbench.leaderboard.tables import Value
+from dyadbench.matrix.cells import canonical
+from dyadbench.metrics.tokens import COLUMNS, FURTHER, layers_shown, version_of
+from dyadbench.records.record import Record
+
+SUITE = "tokens"
+USE = ("utilisation", "perplexity", "motion-stability", "cluster-integrity")
+ERRORS = ("motion-rmse", "emotion-rmse")
+COLUMN = {column.id: column for column in (*COLUMNS, *FURTHER)}
+
+
+@dataclass(frozen=True)
+class Rate:
+    """One point: a tokenizer decoded from its first `layers` residual layers."""
+
+    layers: int
+    bits: float  # a second, positions of keyframes included
+    errors: Mapping[str, Value]
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One tokenizer on one data set."""
+
+    label: str  # the methods that stand on it
+    grid: str
+    codes: int
+    residual: int
+    parameters: int | None
+    seeds: tuple[int, ...]
+    rates: tuple[Rate, ...]  # coarse to fine, the last one with all layers
+    use: Mapping[str, Value]
+    by_layer: tuple[float, ...]  # utilisation of each residual layer's books, mean over groups and seeds
+
+    @property
+    def whole(self) -> Rate:
+        return self.rates[-1]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """The tokenizers of one data set."""
+
+    name: str
+    simulated: bool
+    clips: int
+    sessions: int
+    constants: Mapping[str, Value]  # errors of the constant mean frame
+    tokenizers: tuple[Kept, ...]  # cheapest first
+    notes: tuple[str, ...]
+
+
+def corpora(records: Sequence[Record]) -> list[Corpus]:
+    """Every data set that has records with token scores, in an order that depends on nothing but the records."""
+    groups: dict[str, list[Record]] = {}
+    for record in records:
+        if SUITE in record.suites and record.suites[SUITE].per_clip:
+            key = canonical([record.dataset["name"], record.dataset["split"], record.dataset["digest"], record.clips])
+            groups.setdefault(key, []).append(record)
+    named: dict[str, list[list[Record]]] = {}
+    for key in sorted(groups):
+        named.setdefault(_name([record.benchmark for record in groups[key]]), []).append(groups[key])
+    found = []
+    for name in sorted(named):
+        usual, *others = sorted(named[name], key=len, reverse=True)
+        notes = [f"{r.method}, seed {r.seed} was measured on other data and is left out; run it again" for group in others for r in group]  # fmt: skip
+        found.append(_corpus(name, usual, notes))
+    return found
+
+
+def _corpus(name: str, records: Sequence[Record], notes: list[str]) -> Corpus:
+    first = records[0]
+    methods: dict[str, dict[int, Record]] = {}
+    users: dict[str, list[str]] = {}
+    for record in records:
+        if any(version_of(name) != version for name, version in record.suites[SUITE].versions.items()):
+            notes.append(
+                f"{record.method}, seed {record.seed} was scored by other versions and is left out; run it again"
+            )
+            continue
+        key = canonical(record.method_config["tokenizer"])
+        methods.setdefault(key, {}).setdefault(record.seed, record)
+        if record.method not in users.setdefault(key, []):
+            users[key].append(record.method)
+    kept = [_kept([by_seed[s] for s in sorted(by_seed)], users[key]) for key, by_seed in methods.items()]
+    constants = {}
+    if kept:
+        one = next(iter(methods.values()))
+        cells = _cells([one[min(one)]], [f"constant-{name}" for name in ERRORS])
+        constants = {name: cells[f"constant-{name}"] for name in ERRORS}
+    return Corpus(
+        name=name, simulated=bool(first.dataset["simulated"]),
+        clips=len(first.clips), sessions=len(set(first.sessions)), constants=constants,
+        tokenizers=tuple(sorted(kept, key=lambda one: (one.whole.bits, one.label))), notes=tuple(notes),
+    )  # fmt: skip
+
+
+def _name(benchmarks: Sequence[str]) -> str:
+    """What the names of benchmarks on one data set begin with: simdyad-clear-react of its two tracks."""
+    words = [name.split("-") for name in sorted(set(benchmarks))]
+    shared = next((n for n, same in enumerate(zip(*words, strict=False)) if len(set(same)) > 1), min(map(len, words)))
+    return "-".join(words[0][: max(1, shared)])
+
+
+def _kept(records: Sequence[Record], methods: Sequence[str]) -> Kept:
+    first = records[0]
+    facts = first.measured["tokens"]
+    residual, scores = int(facts["residual"]), first.suites[SUITE].scores
+    bits = float(np.mean([_value(r, "bits-per-second") + _value(r, "position-bits-per-second") for r in records]))
+    rates = []
+    for layers in layers_shown(residual):
+        names = list(ERRORS) if layers == residual else [f"{name}.layers{layers}" for name in ERRORS]
+        if names[0] in scores:
+            cells = _cells(records, [name for name in names if name in scores])
+            errors = {head: cells.get(name, Value(value=None)) for head, name in zip(ERRORS, names, strict=True)}
+            rates.append(Rate(layers, bits * layers / residual, errors))
+    every = facts["frames_per_token"]
+    books = [[r.suites[SUITE].scores["utilisation"].detail[f"g{g}r{n}"] for g in range(int(facts["groups"])) for r in records]
+             for n in range(residual)]  # fmt: skip
+    return Kept(
+        label=", ".join(methods),
+        grid=f"{facts['groups']} x {residual} x {facts['codes']}, "
+        + ("at keyframes" if every is None else f"every {every} frames" if every > 1 else "each frame"),
+        codes=int(facts["codes"]), residual=residual, parameters=first.measured.get("tokenizer_parameters"),
+        seeds=tuple(record.seed for record in records), rates=tuple(rates), use=_cells(records, USE),
+        by_layer=tuple(float(np.mean(layer)) for layer in books),
+    )  # fmt: skip
+
+
+def _value(record: Record, name: str) -> float:
+    score = record.suites[SUITE].scores.get(name)
+    return score.value or 0.0 if score else 0.0
+
+
+def _cells(records: Sequence[Record], names: Sequence[str]) -> dict[str, Value]:
+    """Values with intervals of some columns, seeds of one tokenizer."""
+    per_seed = [
+        [[np.nan if v is None else v for v in r.suites[SUITE].per_clip[name]] for name in names] for r in records
+    ]
+    boot = bootstrap([np.array(per_seed, np.float64).transpose(0, 2, 1)], records[0].sessions)
+    found = {}
+    for j, name in enumerate(names):
+        value = float(boot.point[0, j])
+        span = interval(boot.draws[:, 0, j]) if boot.informative and np.isfinite(value) else None
+        known = None if np.isnan(value) else value
+        found[name] = Value(value=known, low=span.low if span else None, high=span.high if span else None)
+    return found
+
+
+# --- text and pictures ----------------------------------------------------------------------------------
+
+
+def drawing(corpus: Corpus, error: str) -> tuple[Markup, list[Point]] | None:
+    """The rows of the table as a picture, and its points; None where fewer than two have that error."""
+    points: list[Point] = []
+    joined: list[tuple[str, int]] = []  # label, place among the points
+    for place, kept, rate in numbered(corpus):
+        value = rate.errors[error].value
+        if value is None:
+            continue
+        if len(kept.rates) > 1:
+            joined.append((kept.label, len(points)))
+        if rate is kept.whole:
+            points.append(Point(kept.label, rate.bits, value, "ranked", place))
+        else:
+            part = f"{place} {kept.label}, {rate.layers} of {kept.residual} layers"
+            points.append(Point(part, rate.bits, value, "other", 0))
+    if len(points) < 2:
+        return None
+    lines = [[i for label, i in joined if label == one] for one in dict.fromkeys(label for label, _ in joined)]
+    what = {"motion-rmse": "motion, coefficients", "emotion-rmse": "emotion"}[error]
+    drawn = scatter(
+        points, f"Error of reconstructed {what} against bits a second", "bits a second", f"root mean square error: {what}",
+        target=corpus.constants[error].value, target_label="constant mean", log_x=True, joined=lines,
+    )  # fmt: skip
+    return drawn, points
+
+
+def numbered(corpus: Corpus) -> list[tuple[int, Kept, Rate]]:
+    """The rows of the table, each with its tokenizer's number in the pictures."""
+    return [(number, kept, rate) for number, kept in enumerate(corpus.tokenizers, 1) for rate in kept.rates]
+
+
+def tokenizer_files(records: Sequence[Record]) -> dict[str, str]:
+    """File name -> text: tokenizers.md and its pictures; empty where no record has token scores."""
+    found = corpora(records)
+    if not found:
+        return {}
+    files, parts = {}, [HEAD]
+    for corpus in found:
+        parts.append(f"## {escape(corpus.name)}\n")
+        parts.append(SIMULATED + "\n" if corpus.simulated else "")
+        parts.append(f"{corpus.clips} clips of {corpus.sessions} sessions, test listeners.\n")
+        for error in ERRORS:
+            drawn = drawing(corpus, error)
+            if drawn is not None:
+                name = f"tokenizers-{corpus.name}-{error.partition('-')[0]}.svg"
+                files[name] = as_file(drawn[0])
+                parts.append(f"![Error of {error.partition('-')[0]} against bits a second]({name})\n")
+        parts += [_rate_table(corpus), "### Use of the books\n", _use_table(corpus)]
+        parts.append("".join(f"- {escape(note)}\n" for note in corpus.notes))
+    parts.append("## Columns\n")
+    parts.append("".join(f"- `{COLUMN[name].id}` v{COLUMN[name].version}: {escape(COLUMN[name].summary)}\n" for name in (*ERRORS, *USE)))  # fmt: skip
+    files["tokenizers.md"] = "\n".join(part for part in parts if part)
+    return files
+
+
+HEAD = """# Tokenizers
+
+What each tokenizer costs and keeps of the listeners of the test split, without any predictor. Lower left is better. The
+numbers in the pictures are those of the tokenizers in the table; lines join the residual layers of one tokenizer; the
+dashed level is the mean frame of the training split. Bits are frames a second / frames a token x groups x layers x
+log2(codes); sparse tokens also pay for the positions of their keyframes where these depend on the motion. Brackets: 95
+% bootstrap over sessions (and seeds).
+"""
+
+
+def _rate_table(corpus: Corpus) -> str:
+    constant = [cell_text(corpus.constants[name], 4) for name in ERRORS]
+    rows = [["", "*constant mean frame*", "", "", "0", *constant, "", ""]]
+    for place, kept, rate in numbered(corpus):
+        name = escape(kept.label) if rate is kept.rates[0] else ""
+        values = [cell_text(rate.errors[name], 4) for name in ERRORS]
+        size = str(kept.parameters or "") if rate is kept.whole else ""
+        layers = f"{rate.layers} of {kept.residual}"
+        rows.append([str(place), name, kept.grid, layers, f"{rate.bits:.1f}", *values, size, str(len(kept.seeds))])
+    header = ["", "tokenizer of", "groups x layers x codes", "layers decoded", "bit/s ↓"]
+    return grid([*header, *(f"{name} ↓" for name in ERRORS), "parameters", "seeds"], rows)
+
+
+def _use_table(corpus: Corpus) -> str:
+    rows = []
+    for kept in corpus.tokenizers:
+        layers = kept.by_layer if len(kept.by_layer) <= 4 else (*kept.by_layer[:3], kept.by_layer[-1])
+        between = " / ... / " if len(kept.by_layer) > 4 else " / "
+        by_layer = " / ".join(number(v, 3) for v in layers[:-1]) + (between if len(layers) > 1 else "") + number(layers[-1], 3)  # fmt: skip
+        cells = [cell_text(kept.use[name], COLUMN[name].digits - 1) for name in USE]
+        rows.append([escape(kept.label), str(kept.codes), cells[0], by_layer, *cells[1:]])
+    header = ["tokenizer of", "codes", "utilisation ↑", "of each layer", "perplexity ↑", "motion-stability → 1"]
+    return grid([*header, "cluster-integrity ↑"], rows)

@@ -1,0 +1,248 @@
+"""The claims board: what papers say, tested on committed records, and the corrections that tests demonstrate.
+
+A claim is a sentence with its source and one or more parts; a part says which of two numbers is claimed to be larger.
+Verdicts are computed: the bootstrap is the leaderboards' own (sessions, then seeds, draws shared by the methods).
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import ValidationError, model_validator
+
+from dyadbench.api import Config, DyadbenchError
+from dyadbench.leaderboard.stats import bootstrap, interval
+from dyadbench.records.record import Record
+
+Verdict = Literal[
+    "reproduced", "contradicted", "mixed", "undecided", "untested", "untestable", "demonstrated"
+]  # fmt: skip
+MEANING: dict[Verdict, str] = {
+    "reproduced": "every part holds with a 95 % interval",
+    "contradicted": "every part is the other way round with a 95 % interval",
+    "mixed": "some part is the other way round and some other is not",
+    "undecided": "an interval holds both answers, or not every part has records",
+    "untested": "no records yet",
+    "untestable": "it cannot be tested here",
+    "demonstrated": "a correction that a test of this project shows",
+}
+
+
+class Contrast(Config):
+    """One comparison: `column` of `less` is claimed to be below that of `more`, on one benchmark.
+
+    `by` = 0.2 claims it to be below by a fifth; a negative `by` claims only that it is not above by more than that
+    share. With `closer` and `than` the claim is about the distance to a target column instead. A column may be written
+    `a - b`, the difference of two columns of one method.
+    """
+
+    benchmark: str
+    suite: str
+    column: str = ""
+    less: str = ""
+    more: str = ""
+    less_column: str = ""  # where the two sides are different columns, of one method or of two
+    more_column: str = ""
+    by: float = 0.0
+    closer: str = ""
+    than: str = ""
+
+    @model_validator(mode="after")
+    def _whole(self) -> Contrast:
+        if bool(self.less and self.more) == bool(self.closer and self.than):
+            raise ValueError("a part needs either less and more, or closer and than")
+        if not self.column and not (self.less_column and self.more_column):
+            raise ValueError("a part needs a column, or less_column and more_column")
+        return self
+
+    @property
+    def sides(self) -> tuple[tuple[str, str], tuple[str, str]]:
+        """(method, column) of the side that is claimed to be smaller, and of the other."""
+        if self.closer:
+            return (self.closer, self.column), (self.than, self.column)
+        return (self.less, self.less_column or self.column), (self.more, self.more_column or self.column)
+
+
+class Claim(Config):
+    """One entry of the board."""
+
+    id: str
+    says: str  # in our words
+    source: str
+    matrix: str = ""  # what makes the records, relative to leaderboards/matrices
+    part: tuple[Contrast, ...] = ()
+    untestable: str = ""  # why
+    demonstration: str = ""  # of a correction: the test that shows it
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Claim:
+        if sum(map(bool, (self.part, self.untestable, self.demonstration))) != 1:
+            raise ValueError(f"{self.id}: exactly one of part, untestable and demonstration is wanted")
+        if self.part and not self.matrix:
+            raise ValueError(f"{self.id}: a claim with parts names the matrix that tests it")
+        return self
+
+
+class Evidence(Config):
+    """What became of one part."""
+
+    text: str  # what was compared
+    verdict: Verdict
+    less: float | None = None
+    more: float | None = None
+    difference: float | None = None  # above 0: as claimed
+    low: float | None = None
+    high: float | None = None
+    clips: int = 0
+    seeds: int = 0
+    methods: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+class Judged(Config):
+    statement: Claim
+    verdict: Verdict
+    findings: tuple[Evidence, ...] = ()
+
+
+def load_claims(folder: Path) -> list[Claim]:
+    """All entries below `folder`, file by file; one id twice or a file that is no board is one sentence."""
+    found: list[Claim] = []
+    for path in sorted(folder.glob("*.toml")):
+        try:
+            rows = tomllib.loads(path.read_text(encoding="utf-8"))["claim"]
+            found += [Claim.model_validate(row) for row in rows]
+        except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+            raise DyadbenchError(f"{path} is not a file of claims: {' '.join(str(error).split())[:200]}") from None
+    ids = [statement.id for statement in found]
+    for name in ids:
+        if ids.count(name) > 1:
+            raise DyadbenchError(f"two claims in {folder} have the id {name!r}")
+    return found
+
+
+def judge(statements: Sequence[Claim], records: Sequence[Record]) -> list[Judged]:
+    """Every statement with its verdict."""
+    groups: dict[tuple[str, str], list[Record]] = {}
+    for record in records:
+        groups.setdefault((record.benchmark, record.method), []).append(record)
+    judged = []
+    for statement in statements:
+        if statement.untestable:
+            judged.append(Judged(statement=statement, verdict="untestable"))
+        elif statement.demonstration:
+            judged.append(Judged(statement=statement, verdict="demonstrated"))
+        else:
+            findings = tuple(find(part, groups) for part in statement.part)
+            judged.append(
+                Judged(statement=statement, verdict=together([f.verdict for f in findings]), findings=findings)
+            )
+    return judged
+
+
+def together(verdicts: Sequence[Verdict]) -> Verdict:
+    """One verdict for all parts; nothing is reproduced until every part is."""
+    kinds = set(verdicts)
+    if len(kinds) == 1:
+        return verdicts[0]
+    return "mixed" if "contradicted" in kinds else "undecided"
+
+
+# --- one part -----------------------------------------------------------------------------------------------
+
+
+def find(part: Contrast, groups: Mapping[tuple[str, str], Sequence[Record]]) -> Evidence:
+    """The bootstrap of one part, or why there is none."""
+    text, methods = describe(part), tuple(dict.fromkeys(method for method, _ in part.sides))
+    found = {method: _usable(part, method, groups) for method in methods}
+    missing = tuple(method for method, records in found.items() if not records)
+    if missing:
+        return Evidence(text=text, verdict="untested", methods=methods, missing=missing)
+    setups = {(r.dataset["digest"], tuple(r.clips)) for records in found.values() for r in records}
+    versions = {str(sorted(_versions(part, r).items())) for records in found.values() for r in records}
+    if len(setups) > 1 or len(versions) > 1:
+        return Evidence(text=f"{text} (measured on different data or by different versions)", verdict="untested", methods=methods, missing=methods)  # fmt: skip
+    columns = _columns(part)
+    values = [np.stack([_values(record, part.suite, columns) for record in found[m]]) for m in methods]
+    first = found[methods[0]][0]
+    boot = bootstrap(values, first.sessions)
+    point = float(_contrast(part, columns, methods, boot.point[None])[0])
+    span = interval(_contrast(part, columns, methods, boot.draws)) if boot.informative else None
+    verdict: Verdict = "undecided"
+    if span and span.low > 0:
+        verdict = "reproduced"
+    elif span and span.high < 0:
+        verdict = "contradicted"
+    sides = [_side(boot.point[None], columns, methods, side)[0] for side in part.sides]
+    return Evidence(
+        text=text, verdict=verdict if np.isfinite(point) else "undecided", methods=methods,
+        less=_known(sides[0]), more=_known(sides[1]), difference=_known(point),
+        low=span.low if span else None, high=span.high if span else None,
+        clips=len(first.clips), seeds=min(len(records) for records in found.values()),
+    )  # fmt: skip
+
+
+def describe(part: Contrast) -> str:
+    (a, first), (b, second) = part.sides
+    where = f"on {part.benchmark}"
+    if part.closer:
+        return f"{part.column} of {a} is closer to its target than that of {b}, {where}"
+    share = (
+        f" by {part.by:.0%} or more" if part.by > 0 else f" or at most {-part.by:.0%} above it" if part.by < 0 else ""
+    )
+    left, right = (f"{first} of {a}", f"{second} of {b}" if (a, first) != (b, second) else "itself")
+    return f"{left} is below {right}{share}, {where}"
+
+
+def _terms(column: str) -> list[tuple[float, str]]:
+    """`a - b` as [(1, a), (-1, b)]."""
+    head, *rest = column.split(" - ")
+    return [(1.0, head), *((-1.0, name) for name in rest)]
+
+
+def _columns(part: Contrast) -> list[str]:
+    names = [name for _, column in part.sides for _, name in _terms(column)]
+    if part.closer:
+        names.append(f"{part.column}_target")
+    return list(dict.fromkeys(names))
+
+
+def _usable(part: Contrast, method: str, groups: Mapping[tuple[str, str], Sequence[Record]]) -> list[Record]:
+    records = groups.get((part.benchmark, method), ())
+    return [r for r in records if part.suite in r.suites and all(name in r.suites[part.suite].per_clip for name in _columns(part))]  # fmt: skip
+
+
+def _versions(part: Contrast, record: Record) -> dict[str, int]:
+    return {name: record.suites[part.suite].versions.get(name, 0) for name in _columns(part)}
+
+
+def _values(record: Record, suite: str, columns: Sequence[str]) -> np.ndarray:
+    """(N, C), NaN where undefined."""
+    per_clip = record.suites[suite].per_clip
+    return np.array([[np.nan if v is None else v for v in per_clip[name]] for name in columns], np.float64).T
+
+
+def _side(draws: np.ndarray, columns: Sequence[str], methods: Sequence[str], side: tuple[str, str]) -> np.ndarray:
+    """(R,) of (R, M, C)."""
+    method, column = side
+    place = methods.index(method)
+    found: np.ndarray = sum(weight * draws[:, place, columns.index(name)] for weight, name in _terms(column))  # type: ignore[assignment]
+    return found
+
+
+def _contrast(part: Contrast, columns: Sequence[str], methods: Sequence[str], draws: np.ndarray) -> Any:
+    """(R,): above 0 where the claim holds."""
+    less, more = (_side(draws, columns, methods, side) for side in part.sides)
+    if part.closer:
+        target = draws[:, 0, columns.index(f"{part.column}_target")]
+        return np.abs(more - target) - np.abs(less - target)
+    return (1 - part.by) * more - less
+
+
+def _known(value: Any) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,64 @@
+"""The claims board as text, for Markdown and for the page."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from dyadbench.leaderboard.markdown import escape
+from dyadbench.leaderboard.verdicts import MEANING, Evidence, Judged
+
+
+def counted(board: Sequence[Judged]) -> str:
+    """`3 reproduced, 1 contradicted, ...` in the order of MEANING."""
+    counts = Counter(one.verdict for one in board)
+    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in MEANING if counts[verdict])
+
+
+def command(one: Judged) -> str:
+    return f"dyadbench run leaderboards/matrices/{one.statement.matrix}"
+
+
+def _short(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.4g}"
+
+
+def evidence(finding: Evidence) -> str:
+    """A sentence with the numbers of one part."""
+    if finding.missing:
+        return f"No records yet of {', '.join(finding.missing)} that hold it."
+    span = f" [{_short(finding.low)}, {_short(finding.high)}]" if finding.low is not None else ", without an interval"
+    seeds = f"{finding.seeds} seed{'s' if finding.seeds != 1 else ''}"
+    return (
+        f"{_short(finding.less)} against {_short(finding.more)}; in the claimed direction by "
+        f"{_short(finding.difference)}{span} over {finding.clips} clips and {seeds}."
+    )
+
+
+def claims_page(board: Sequence[Judged]) -> str:
+    """leaderboards/claims.md."""
+    parts = [
+        "# Claims, checked\n",
+        "Made by `dyadbench leaderboard` from `claims/checked/` and `records/`; do not edit. Differences are paired, intervals "
+        "are 95 % bootstraps over sessions and seeds. Everything was measured on simulated data at small presets: a claim that "
+        "fails here may hold on real data at full size, and one that holds here may fail there.\n",
+        f"{counted(board)}.\n",
+        "".join(f"- **{verdict}**: {meaning}\n" for verdict, meaning in MEANING.items()),
+    ]
+    for one in board:
+        said = one.statement
+        parts.append(f"## {escape(said.says)}\n")
+        lines = [f"- **{one.verdict}**", f"- source: {escape(said.source)}"]
+        if said.matrix:
+            lines.append(f"- tested by: `{command(one)}`")
+        if said.untestable:
+            lines.append(f"- why not: {escape(said.untestable)}")
+        if said.demonstration:
+            lines.append(f"- shown by: `pytest {said.demonstration}`")
+        lines += [
+            f"- {finding.verdict}: {escape(finding.text)}. {escape(evidence(finding))}" for finding in one.findings
+        ]
+        if said.note:
+            lines.append(f"- {escape(said.note)}")
+        parts.append("\n".join(lines) + "\n")
+    return "\n".join(parts)

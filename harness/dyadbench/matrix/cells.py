@@ -1,0 +1,266 @@
+"""From a matrix file to cells: what is to be run, said once, canonically.
+
+A matrix is a flat TOML file without inheritance. A cell is benchmark x method x seed with every default
+filled in; its canonical JSON is what a job is given and what keys are made from. Device, paths, batch size and
+thread count are not in it, because they must not be able to change a number.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from dyadbench.api import BenchmarkConfig, Config, DyadbenchError, Entry
+from dyadbench.matrix.slurm import SlurmOptions
+from dyadbench.registry.host import Host
+
+KEY_SCHEMA = 1  # raised when the make-up of keys itself changes
+
+
+def canonical(value: Any) -> str:
+    """One text for one meaning: sorted keys, no spaces, shortest floats, no NaN (ValueError)."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def key_of(stage: str, **parts: Any) -> str:
+    """sha256 of everything that can change what `stage` produces."""
+    text = canonical({"schema": KEY_SCHEMA, "stage": stage, **parts})
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+class PartSpec(Config):
+    """One component as a matrix file names it; keys beside `name` and `preset` are configuration."""
+
+    name: str
+    preset: str | None = None
+    config: Mapping[str, Any] = {}
+
+    @classmethod
+    def of(cls, table: Mapping[str, Any]) -> PartSpec:
+        rest = {k: v for k, v in table.items() if k not in {"name", "preset", "config"}}
+        return cls(name=table.get("name", ""), preset=table.get("preset"), config={**table.get("config", {}), **rest})
+
+
+class MethodSpec(Config):
+    """One [[method]] of a matrix: a registered method by name, or a tokenizer and a predictor put together."""
+
+    name: str
+    preset: str | None = None
+    seeds: tuple[int, ...] | None = None  # overrides the matrix: one seed is enough where nothing is random
+    tokenizer: Mapping[str, Any] | None = None
+    predictor: Mapping[str, Any] | None = None
+    devices: int = Field(default=1, ge=1)  # GPUs, or processes on CPUs, that one cell trains and samples on
+    settings: Mapping[str, Any] = {}  # dotted overrides: {"predictor.layers": 4}
+
+
+class Matrix(Config):
+    """What to run."""
+
+    benchmarks: tuple[str, ...]
+    seeds: tuple[int, ...] = (0,)
+    method: tuple[MethodSpec, ...] = Field(min_length=1)
+    datasets: Mapping[str, Mapping[str, Any]] = {}  # dataset_config overrides by benchmark name
+    slurm: SlurmOptions = SlurmOptions()
+
+
+class Part(Config):
+    """A component with every default filled in."""
+
+    name: str
+    version: int
+    config: Mapping[str, Any]
+
+
+class Cell(Config):
+    """One thing to run, complete in itself."""
+
+    benchmark: str
+    benchmark_version: int
+    setting: BenchmarkConfig
+    dataset: Part
+    method: str
+    preset: str | None = None
+    predictor: Part
+    tokenizer: Part | None = None
+    seed: int = 0
+
+    @property
+    def name(self) -> str:
+        return f"{self.benchmark} / {self.method} / seed {self.seed}"
+
+    def json_text(self) -> str:
+        return canonical(self.model_dump(mode="json"))
+
+    def identity(self) -> dict[str, Any]:
+        """The method's share of every key."""
+        parts = {"predictor": self.predictor.model_dump(mode="json")}
+        if self.tokenizer:
+            parts["tokenizer"] = self.tokenizer.model_dump(mode="json")
+        return parts
+
+
+def read_matrix(path: Path) -> Matrix:
+    """Reads a TOML matrix; every mistake in it becomes one sentence that names the file and the field."""
+    try:
+        return Matrix.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        raise DyadbenchError(
+            f"there is no matrix file {path}; `dyadbench list` names the benchmarks and methods"
+        ) from None
+    except ValidationError as error:
+        raise DyadbenchError(f"{path}: {first_fault(error)}") from None
+    except (ValueError, OSError, RecursionError) as error:  # TOML and UTF-8 faults are ValueErrors
+        raise DyadbenchError(f"{path} is not valid TOML: {error}") from None
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first complaint of a pydantic error as `field: what` (the rest usually follows from it)."""
+    fault = error.errors()[0]
+    where = ".".join(str(step) for step in fault["loc"]) or "the value"
+    return f"{where}: {fault['msg'].lower()}" + (
+        f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
+    )
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """`["predictor.layers=4"]` -> `{"predictor.layers": 4}`; values are TOML, or text where they are not."""
+    settings: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        if not equals or not name:
+            raise DyadbenchError(f"-s takes FIELD=VALUE, not {pair!r}; for example -s predictor.layers=4")
+        try:
+            settings[name] = tomllib.loads(f"value = {text}")["value"]
+        except (ValueError, RecursionError):
+            settings[name] = text
+    return settings
+
+
+def _overrides(settings: Mapping[str, Any], part: str, *, bare: bool) -> dict[str, Any]:
+    """Overrides meant for one part; undotted names go to the predictor of a method without tokenizer."""
+    chosen: dict[str, Any] = {}
+    for name, value in settings.items():
+        head, dot, rest = name.partition(".")
+        if dot and head == part:
+            chosen[rest] = value
+        elif not dot and bare:
+            chosen[name] = value
+    return chosen
+
+
+def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    tree: dict[str, Any] = {}
+    for dotted, value in flat.items():
+        *path, leaf = dotted.split(".")
+        node = tree
+        for step in path:
+            node = node.setdefault(step, {})
+            if not isinstance(node, dict):
+                raise DyadbenchError(f"-s {dotted}=... goes into {step!r}, which another setting made a plain value")
+        node[leaf] = value
+    return tree
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        known = merged.get(key)
+        merged[key] = _merge(known, value) if isinstance(value, Mapping) and isinstance(known, Mapping) else value
+    return merged
+
+
+def resolve_part(host: Host, kind: str, spec: PartSpec, overrides: Mapping[str, Any] | None = None) -> Part:
+    """Fills in preset and defaults. Unknown names, presets and fields are each one clear sentence."""
+    entry = host.get(kind, spec.name)
+    chosen: dict[str, Any] = {}
+    if spec.preset is not None:
+        if entry.presets and spec.preset not in entry.presets:
+            known = ", ".join(sorted(entry.presets))
+            raise DyadbenchError(f"{kind} {spec.name!r} has no preset {spec.preset!r}; it has {known}")
+        chosen = dict(entry.presets.get(spec.preset, {}))
+    chosen = _merge(_merge(chosen, spec.config), _nest(overrides or {}))
+    return Part(name=entry.name, version=entry.version, config=resolve_config(kind, entry, chosen))
+
+
+def resolve_config(kind: str, entry: Entry, values: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        return entry.config.model_validate(values).model_dump(mode="json")
+    except ValidationError as error:
+        raise DyadbenchError(f"configuration of {kind} {entry.name!r}: {first_fault(error)}") from None
+
+
+def _parts_of(host: Host, spec: MethodSpec) -> tuple[PartSpec, PartSpec | None]:
+    if spec.predictor is not None:
+        return PartSpec.of(spec.predictor), PartSpec.of(spec.tokenizer) if spec.tokenizer else None
+    if spec.tokenizer is not None:
+        raise DyadbenchError(f"method {spec.name!r} names a tokenizer but no predictor; add predictor = {{name = ...}}")
+    if spec.name in {entry.name for entry in host.entries("method")}:
+        entry = host.get("method", spec.name)
+        tokenizer = entry.parts.get("tokenizer")
+        return (
+            PartSpec(name=entry.parts["predictor"], preset=spec.preset),
+            PartSpec(name=tokenizer, preset=spec.preset) if tokenizer else None,
+        )
+    host.get("predictor", spec.name)  # says what exists where the name does not
+    return PartSpec(name=spec.name, preset=spec.preset), None
+
+
+def method_parts(host: Host, spec: MethodSpec, *, default_preset: str | None = None) -> tuple[Part, Part | None]:
+    """The resolved predictor and tokenizer of a method; a part without `default_preset` falls back to its defaults."""
+
+    def resolved(kind: str, part: PartSpec | None) -> Part | None:
+        if part is None:
+            return None
+        if part.preset is None and default_preset in host.get(kind, part.name).presets:
+            part = part.model_copy(update={"preset": default_preset})
+        bare = kind == "predictor" and tokenizer is None
+        return resolve_part(host, kind, part, _overrides(spec.settings, kind, bare=bare))
+
+    predictor, tokenizer = _parts_of(host, spec)
+    found = resolved("predictor", predictor)
+    assert found is not None
+    return found, resolved("tokenizer", tokenizer)
+
+
+def make_cell(
+    host: Host, benchmark: str, spec: MethodSpec, seed: int, dataset_overrides: Mapping[str, Any] | None = None
+) -> Cell:
+    """One cell with everything resolved; raises DyadbenchError naming the first thing that does not exist."""
+    entry = host.get("benchmark", benchmark)
+    setting = host.load("benchmark", entry)
+    if not isinstance(setting, BenchmarkConfig):
+        raise DyadbenchError(f"benchmark {benchmark!r} must load a BenchmarkConfig, not {type(setting).__name__}")
+    host.get("suite", setting.suite)
+    data = PartSpec(name=setting.dataset, config=_merge(setting.dataset_config, dataset_overrides or {}))
+    predictor, tokenizer = method_parts(host, spec)
+    return Cell(
+        benchmark=benchmark,
+        benchmark_version=entry.version,
+        setting=setting,
+        dataset=resolve_part(host, "dataset", data),
+        method=spec.name,
+        preset=spec.preset,
+        predictor=predictor,
+        tokenizer=tokenizer,
+        seed=seed,
+    )
+
+
+def cells_of(host: Host, matrix: Matrix) -> list[Cell]:
+    """All cells, benchmark by benchmark, in the order of the file. Two [[method]]s of one name are refused."""
+    names = [method.name for method in matrix.method]
+    for name in names:
+        if names.count(name) > 1:
+            raise DyadbenchError(f"two [[method]] tables are named {name!r}; a leaderboard could not tell them apart")
+    return [
+        make_cell(host, benchmark, method, seed, matrix.datasets.get(benchmark))
+        for benchmark in matrix.benchmarks
+        for method in matrix.method
+        for seed in method.seeds or matrix.seeds
+    ]

@@ -1,0 +1,1 @@
+"""The REACT metrics: FRCorr, FRDist, FRDiv, FRVar, FRDvs, FRSyn, exact and fast."""

@@ -1,0 +1,273 @@
+"""The two REACT suites: `react2024-official`, the challenge's numbers as its code gives them, and `react2024`, ours.
+
+| | official | react2024 |
+|---|---|---|
+| FRCorr | sum over K of the best CCC, constant channels 0 | mean over K, channels constant on both sides left out |
+| FRDist | sum over K | mean over K |
+| FRSyn | first sample only; a constant channel gives 49 | all samples, undefined channels left out, matched with real listeners |
+| FRDiv, FRVar, FRDvs | more is better, so noise wins | matched with real listeners |
+
+Clips are read one at a time; beside them a suite keeps a few clip-sized sums.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import numpy as np
+
+from dyadbench.api import Column, Config, Evaluation, Progress, Result
+from dyadbench.metrics.react import closed_form as react
+from dyadbench.metrics.react import frsyn
+from dyadbench.metrics.react.frdist import frdist_clip
+
+ClipScores = dict[str, float]
+T = TypeVar("T")
+
+
+class References:
+    """The real listeners."""
+
+    def __init__(self, data: Evaluation):
+        assert data.appropriate is not None and data.listener_emotion is not None
+        self.data = data
+
+    def of(self, clip: int) -> list[int]:
+        return [int(j) for j in np.flatnonzero(self.data.appropriate[clip])]  # type: ignore[index]
+
+    def listener(self, j: int) -> np.ndarray:
+        return np.asarray(self.data.listener_emotion[j])[: self.data.lengths[j]]
+
+
+def _over_clips(count: int, threads: int, work: Callable[[int], T], progress: Progress | None = None) -> list[T]:
+    """`work` on every clip, on `threads` threads (the kernels release the interpreter)."""
+    found: list[T] = []
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        for done, scores in enumerate(pool.map(work, range(count)), 1):
+            found.append(scores)
+            if progress:
+                progress(done, count)
+    return found
+
+
+def _on_gpu(data: Evaluation) -> bool:
+    """Whether `gpu_suites` does the work; imported where it does, for it takes torch along."""
+    return data.device.startswith("cuda")
+
+
+def distinct(pred: np.ndarray) -> np.ndarray:
+    """(K,) for each sample the first one equal to it: copies need not be scored twice."""
+    first = np.arange(len(pred))
+    for k in range(1, len(pred)):
+        for j in range(k):
+            if first[j] == j and np.array_equal(pred[j, 0], pred[k, 0]) and np.array_equal(pred[j], pred[k]):
+                first[k] = j
+                break
+    return first
+
+
+def frdist_of(data: Evaluation, references: References, progress: Progress | None) -> np.ndarray:
+    """(N, K) distances, computed once for both suites."""
+    if "frdist" not in data.memo and _on_gpu(data):
+        from dyadbench.metrics.react import gpu_suites
+
+        data.memo["frdist"] = gpu_suites.frdist(data, progress)
+    if "frdist" not in data.memo:
+        read = _sub(data)
+
+        def work(n: int) -> np.ndarray:
+            pred = read(n)
+            first = distinct(pred)
+            own = np.unique(first)
+            out = np.empty(len(pred))
+            out[own] = frdist_clip(pred[own], [references.listener(j) for j in references.of(n)])
+            return out[first]
+
+        data.memo["frdist"] = np.stack(_over_clips(len(data.clips), data.threads, work, progress))
+    return np.asarray(data.memo["frdist"])
+
+
+def _result(values: Sequence[float], undefined: int = 0) -> Result:
+    """The mean over the clips that have a value; the others are counted."""
+    per_clip = np.asarray(values, np.float64)
+    missing = int(np.isnan(per_clip).sum())
+    value = float(np.nanmean(per_clip)) if missing < len(per_clip) else None
+    return Result(value, per_clip, undefined or missing)
+
+
+def spread(squares: np.ndarray, cross: Callable[[], np.ndarray], norm: float, size: int) -> tuple[float, np.ndarray]:
+    """FRDvs, sum_k sum_{n,m} ||p_nk - p_mk||^2 / (N (N-1) K T C), and jackknife values per clip.
+
+    Those are n D - (n - 1) D_without_i, re-centred: their mean is the value, by linearity of pairs. With d_n the clips
+    (K, T, C) less a common origin, which keeps large offsets out of the squares: squares (N,) are their squared norms,
+    `norm` is that of their sum, cross() (N,) their inner products with it, size = K T C.
+    """
+    n = len(squares)
+    if n < 2:
+        return float("nan"), np.full(n, np.nan)
+    total = 2 * n * sum(squares.tolist()) - 2 * norm
+    value = (total if np.isnan(total) else max(0.0, total)) / (n * (n - 1) * size)
+    if n < 3 or np.isnan(value):
+        return value, np.full(n, value)
+    distance = n * squares + squares.sum() - 2 * cross()  # sum over m of ||p_i - p_m||^2
+    without = (value * n * (n - 1) - 2 * distance / size) / ((n - 1) * (n - 2))
+    pseudo = n * value - (n - 1) * without
+    return value, pseudo - pseudo.mean() + value
+
+
+def _sub(data: Evaluation) -> Callable[[int], np.ndarray]:
+    return lambda n: np.asarray(data.predicted_emotion[n])[:, : data.lengths[n]]
+
+
+def _spread_of(count: int, read: Callable[[int], np.ndarray]) -> tuple[float, np.ndarray]:
+    """FRDvs and its pseudo-values over clips cut to the shortest one."""
+    shortest = min(read(i).shape[1] for i in range(count))
+    cut = lambda i: np.ascontiguousarray(read(i)[:, :shortest])  # noqa: E731  # a name for one expression
+    origin = cut(0)
+    total = np.zeros(origin.shape)
+
+    def each(work: Callable[[list[np.ndarray], np.ndarray, np.ndarray], list[float]]) -> np.ndarray:
+        fours = [range(i, min(i + 4, count)) for i in range(0, count, 4)]
+        return np.array([value for four in fours for value in work([cut(i) for i in four], origin, total)])
+
+    return spread(each(react.fold), lambda: each(react.cross), float((total**2).sum()), total.size)
+
+
+def official_clip(pred: np.ndarray, listeners: np.ndarray, speaker: np.ndarray) -> ClipScores:
+    """The official values of one clip that are not FRDist: FRCorr a sum over K, FRSyn of the first sample; NaN propagates.
+
+    pred (K, T, 25), listeners (J, T, 25), speaker (T, 25).
+    """
+    diversity, variance = react.moments(pred)
+    return {
+        "FRCorr": float(react.ccc(pred, listeners)[0].mean(2).max(1).sum()),
+        "FRDiv": diversity,
+        "FRVar": variance,
+        "FRSyn": float(frsyn.official_offset(pred[0], speaker)),
+    }
+
+
+class ReactOfficialSuite:
+    """The challenge's numbers, convention for convention; nothing here is ranked by its own suite's columns."""
+
+    space = "emotion"
+    columns = (
+        Column("FRCorr", "max", digits=4, summary="sum over samples of the best mean CCC with an appropriate listener; a constant channel counts 0"),
+        Column("FRDist", "min", digits=2, summary="sum over samples of the nearest appropriate listener's weighted DTW distance"),
+        Column("FRDiv", "max", ranked=False, digits=4, summary="mean squared difference between samples (S-MSE)"),
+        Column("FRVar", "max", ranked=False, digits=4, summary="unbiased variance over time"),
+        Column("FRDvs", "max", ranked=False, digits=4, summary="mean squared difference between clips"),
+        Column("FRSyn", "min", ranked=False, unit="frames", digits=2, summary="lag of the first sample; 49 wherever a channel is constant"),
+    )  # fmt: skip
+
+    def __init__(self, config: Config | None = None):
+        pass
+
+    def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]:
+        references, read = References(data), _sub(data)
+        distances = frdist_of(data, references, progress)
+
+        def work(n: int) -> ClipScores:
+            refs = np.stack([references.listener(j) for j in references.of(n)])
+            speaker = np.asarray(data.speaker_emotion[n])[: data.lengths[n]]
+            return {**official_clip(read(n), refs, speaker), "FRDist": float(distances[n].sum())}
+
+        if _on_gpu(data):
+            from dyadbench.metrics.react import gpu_suites
+
+            found = {**gpu_suites.official(data), "FRDist": distances.sum(1)}
+            value, found["FRDvs"] = gpu_suites.spread(data, target=False)
+        else:
+            scores = _over_clips(len(data.clips), data.threads, work)
+            found = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
+            value, found["FRDvs"] = _spread_of(len(data.clips), read)
+        means = {name: float(values.mean()) for name, values in found.items()} | {"FRDvs": value}
+        return {
+            c.id: Result(None if np.isnan(means[c.id]) else means[c.id], found[c.id], int(np.isnan(found[c.id]).sum()))
+            for c in self.columns
+        }
+
+
+class ReactSuite:
+    """The corrected suite, which is ranked."""
+
+    space = "emotion"
+    columns = (
+        Column("FRCorr", "max", digits=4, summary="mean CCC with the best appropriate listener, in [-1, 1]; channels constant on both sides are left out"),
+        Column("FRDist", "min", digits=3, summary="weighted DTW distance to the nearest appropriate listener, mean over samples"),
+        Column("FRDiv", "match", digits=4, target="FRDiv_target", summary="mean squared difference between samples"),
+        Column("FRVar", "match", digits=4, target="FRVar_target", summary="unbiased variance over time"),
+        Column("FRDvs", "match", digits=4, target="FRDvs_target", summary="mean squared difference between clips"),
+        Column("FRSyn", "match", unit="frames", digits=2, target="FRSyn_target", summary="lag of the strongest correlation with the speaker, all samples"),
+        Column("FRDiv_target", "match", ranked=False, digits=4, target="FRDiv_target", summary="of the appropriate real listeners"),
+        Column("FRVar_target", "match", ranked=False, digits=4, target="FRVar_target", summary="of the real listeners"),
+        Column("FRDvs_target", "match", ranked=False, digits=4, target="FRDvs_target", summary="of the real listeners"),
+        Column("FRSyn_target", "match", ranked=False, unit="frames", digits=2, target="FRSyn_target", summary="of the real listeners"),
+    )  # fmt: skip
+
+    def __init__(self, config: Config | None = None):
+        pass
+
+    def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]:
+        references, read = References(data), _sub(data)
+        distances = frdist_of(data, references, progress)
+
+        def work(n: int) -> ClipScores:
+            pred, speaker = read(n), np.asarray(data.speaker_emotion[n])[: data.lengths[n]]
+            refs = [references.listener(j) for j in references.of(n)]
+            first, heard = distinct(pred), frsyn.standard(speaker)
+            own = [frsyn.best_lag(pred[k], speaker, heard) if first[k] == k else 0.0 for k in range(len(pred))]
+            lags = np.array(own)[first]
+            diversity, variance = react.moments(pred)
+            return {
+                "FRCorr": corrected_frcorr(pred, refs),
+                "FRDist": float(distances[n].mean()),
+                "FRDiv": diversity,
+                "FRVar": variance,
+                "FRSyn": float(np.nanmean(lags)) if np.isfinite(lags).any() else float("nan"),
+                "no lag": float(np.isnan(lags).sum()),
+                "FRDiv_target": _set_diversity(refs),
+                "FRVar_target": react.moments(references.listener(n)[None])[1],
+                "FRSyn_target": frsyn.best_lag(references.listener(n), speaker),
+            }
+
+        if _on_gpu(data):
+            from dyadbench.metrics.react import gpu_suites
+
+            found = {**gpu_suites.corrected(data), "FRDist": distances.mean(1)}
+            spreads = [gpu_suites.spread(data, target=target) for target in (False, True)]
+        else:
+            scores = _over_clips(len(data.clips), data.threads, work)
+            found = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
+            spreads = [_spread_of(len(data.clips), of) for of in (read, lambda n: references.listener(n)[None])]
+        results = {name: _result(values) for name, values in found.items() if name != "no lag"}
+        results["FRSyn"] = _result(found["FRSyn"], int(found["no lag"].sum()))
+        for name, (value, pseudo) in zip(("FRDvs", "FRDvs_target"), spreads, strict=True):
+            results[name] = Result(None if np.isnan(value) else value, pseudo)
+        return {column.id: results[column.id] for column in self.columns}
+
+
+def corrected_frcorr(pred: np.ndarray, listeners: Sequence[np.ndarray]) -> float:
+    """Mean over samples of the best mean CCC; a channel constant on both sides is no evidence and is left out.
+
+    Constant on one side only is a real failure to follow and counts 0. Listeners of another length are compared over
+    the frames that both have. NaN where every channel of every pair is constant on both sides.
+    """
+    best = np.full(len(pred), -np.inf)
+    for frames in {min(pred.shape[1], len(listener)) for listener in listeners}:
+        alike = [listener[:frames] for listener in listeners if min(pred.shape[1], len(listener)) == frames]
+        values, silent = react.ccc(pred[:, :frames], np.stack(alike))  # (K, J, C)
+        with np.errstate(invalid="ignore"):
+            mean = np.where(silent, 0.0, values).sum(2) / (~silent).sum(2)
+        best = np.fmax(best, np.fmax.reduce(mean, 1))
+    return float("nan") if not np.isfinite(best).all() else float(best.mean())
+
+
+def _set_diversity(listeners: Sequence[np.ndarray]) -> float:
+    """Diversity within the appropriate set, over the frames that all have; NaN for a set of one."""
+    if len(listeners) < 2:
+        return float("nan")
+    frames = min(map(len, listeners))
+    return react.moments(np.stack([listener[:frames] for listener in listeners]))[0]

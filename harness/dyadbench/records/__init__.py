@@ -1,0 +1,1 @@
+"""The record of a cell: the format that outlives the program."""

@@ -1,0 +1,194 @@
+"""Records: one measured cell each, in a file format that outlives the program that wrote it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ValidationError
+
+from dyadbench.api import Config, DyadbenchError, TrackName
+from dyadbench.store.folders import atomic_write
+
+if TYPE_CHECKING:
+    from dyadbench.matrix.cells import Cell
+
+FORMAT = "dyadbench-record/1"
+DIGITS = 7  # significant digits of a per-clip value
+MAX_BYTES, MAX_DEPTH = 64 << 20, 64
+# Strings, one without end included, and what opens and closes outside them.
+MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
+LONGEST = 120  # characters of a file name that is made from a label
+MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # old format -> one step towards FORMAT
+
+
+class Score(Config):
+    """One metric's value; None is undefined, and `undefined` counts the items without one."""
+
+    value: float | None
+    undefined: int = 0
+    detail: Mapping[str, float] = {}
+
+
+class SuiteScores(Config):
+    """All columns of one suite, with the version of each and its values clip by clip."""
+
+    versions: Mapping[str, int]
+    scores: Mapping[str, Score]
+    per_clip: Mapping[str, list[float | None]]
+
+
+class Record(Config):
+    """One cell as it was measured. Nothing in it is ever edited; a new measurement replaces the file."""
+
+    format: str = FORMAT
+    key: str
+    benchmark: str
+    benchmark_config: Mapping[str, Any]
+    method: str
+    preset: str | None
+    method_config: Mapping[str, Any]
+    plugin: tuple[str, str]  # distribution, version
+    entry_version: int
+    calibration: bool
+    trained: bool
+    seed: int
+    dataset: Mapping[str, Any]  # name, digest, simulated, normalisation, split
+    clips: list[str]
+    sessions: list[str]
+    suites: Mapping[str, SuiteScores]
+    measured: Mapping[str, Any]
+    provenance: Mapping[str, Any]
+
+
+def slug(text: str) -> str:
+    """A label as a safe file name. Labels of other characters, or too many, stay apart by a hash of what they were."""
+    safe = re.sub(r"[^A-Za-z0-9._+-]+", "_", text).strip(".")
+    if safe == text and 0 < len(text) <= LONGEST:
+        return text
+    return f"{safe[:LONGEST]}-{hashlib.sha256(text.encode(errors='surrogatepass')).hexdigest()[:8]}"
+
+
+def record_path(leaderboards: Path, of: Record | Cell) -> Path:
+    """Where the record of a cell lies."""
+    return leaderboards / "records" / slug(of.benchmark) / slug(of.method) / f"seed{of.seed}.json"
+
+
+def _rounded(value: Any) -> Any:
+    return None if value is None else float(f"{value:.{DIGITS}g}")
+
+
+def save_record(record: Record, path: Path) -> None:
+    """Writes deterministic JSON: sorted keys, per-clip values to seven digits, one line each suite column."""
+    data = record.model_dump(mode="json")
+    for suite in data["suites"].values():
+        suite["per_clip"] = {name: [_rounded(v) for v in values] for name, values in suite["per_clip"].items()}
+    text = json.dumps(data, sort_keys=True, indent=1, allow_nan=False)
+    # Lists of numbers on one line each: readable differences, a third of the size. No string holds a line end.
+    text = re.sub(r"\[\n\s*([^\[\]{}]*?)\n\s*\]", lambda m: "[" + re.sub(r",\n\s*", ", ", m.group(1)) + "]", text)
+    atomic_write(path, text + "\n")
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is not a number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"{text} is not a number that can be kept")
+    return value
+
+
+def _depth_within(text: str, limit: int) -> bool:
+    depth = 0
+    for found in MARKS.finditer(text):
+        if found[0] in "[{":
+            depth += 1
+            if depth > limit:
+                return False
+        elif found[0] in "]}":
+            depth -= 1
+    return True
+
+
+def load_record(path: Path) -> Record:
+    """Reads a record of this format or an older one; anything else is refused in one sentence that names the file."""
+    try:
+        if path.stat().st_size > MAX_BYTES:
+            raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
+        text = path.read_text(encoding="utf-8")
+        if not _depth_within(text, MAX_DEPTH):
+            raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
+        data = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
+        if "\\ud" in text.lower():
+            json.dumps(data, ensure_ascii=False).encode()  # half a character could not be written again
+        if not isinstance(data, dict):
+            raise ValueError("it is not a JSON object")
+        while data.get("format") != FORMAT:
+            step = MIGRATIONS.get(str(data.get("format")))
+            if step is None:
+                raise ValueError(
+                    f"its format is {data.get('format')!r}, this program reads {FORMAT}; a newer dyadbench may read it"
+                )
+            data = step(data)
+        record = Record.model_validate(data)
+        _check_content(record)
+    except ValidationError as error:
+        from dyadbench.matrix.cells import first_fault
+
+        raise DyadbenchError(f"{path} is not a record: {first_fault(error)}") from None
+    except (ValueError, OSError, RecursionError) as error:
+        raise DyadbenchError(f"{path} is not a record: {error}") from None
+    return record
+
+
+def _check_content(record: Record) -> None:
+    """What tables are made from is there, and of one length. Raises ValueError."""
+    count = len(record.clips)
+    if len(record.sessions) != count or len(set(record.clips)) != count:
+        raise ValueError("clips and sessions differ in number, or a clip appears twice")
+    for suite, scores in record.suites.items():
+        if not scores.versions.keys() == scores.scores.keys() == scores.per_clip.keys():
+            raise ValueError(f"{suite} does not give versions, scores and per-clip values of the same columns")
+        for name, values in scores.per_clip.items():
+            if len(values) != count:
+                raise ValueError(f"{suite} {name} has {len(values)} per-clip values for {count} clips")
+    _Data.model_validate(record.dataset)
+    _Setting.model_validate(record.benchmark_config)
+    _Measured.model_validate(record.measured)
+
+
+class _Setting(BaseModel):
+    suite: str
+    also: list[str]
+    split: str
+    track: TrackName
+    samples: int
+    allowed_lookahead: int = 0
+
+
+class _Data(BaseModel):
+    name: str
+    digest: str
+    simulated: bool
+    split: str
+
+
+class _Readout(BaseModel):
+    version: int
+    rmse: Mapping[str, float]
+
+
+class _Measured(BaseModel):
+    lookahead: int | None = 0
+    sees_truth: bool = False
+    realtime_factor: float | None = None
+    parameters: int | None = None
+    tokenizer_parameters: int | None = None
+    readout: _Readout | None = None

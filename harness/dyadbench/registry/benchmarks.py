@@ -1,0 +1,62 @@
+"""The benchmarks that come with dyadbench: dataset x split x track x samples x suite, one constant each."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dyadbench.api import BenchmarkConfig, Entry, TrackName
+
+REACT: dict[str, Any] = {"suite": "react2024", "also": ("react2024-official", "over-time-emotion"), "samples": 10}
+L2L: dict[str, Any] = {"suite": "l2l", "also": ("over-time-motion",), "samples": 10}
+TRACKS: tuple[tuple[TrackName, str], ...] = (("online", ""), ("offline", "-offline"))
+L2L_PEOPLE = ("conan", "devi2", "fallon", "kimmel", "stephen", "trevor")
+LM_PEOPLE = ("trevor", "stephen")
+
+
+def _react(dataset: str, split: str, track: TrackName, **config: Any) -> BenchmarkConfig:
+    return BenchmarkConfig(dataset=dataset, dataset_config=config, split=split, track=track, **REACT)
+
+
+def _l2l(dataset: str, **config: Any) -> BenchmarkConfig:
+    return BenchmarkConfig(dataset=dataset, dataset_config=config, track="offline", **L2L)
+
+
+ALL: dict[str, tuple[BenchmarkConfig, str]] = {
+    "simdyad-clear-react-online": (
+        _react("simdyad", "test", "online", preset="clear", layout="react2024"),
+        "simulated, strong prosody-cued reactions, no look-ahead",
+    ),
+    "simdyad-clear-react-offline": (
+        _react("simdyad", "test", "offline", preset="clear", layout="react2024"),
+        "simulated, strong prosody-cued reactions, the whole speaker clip is known",
+    ),
+    "simdyad-hard-react-online": (
+        _react("simdyad", "test", "online", preset="hard", layout="react2024"),
+        "simulated, coupling as weak as measured in real dyads, no look-ahead",
+    ),
+    "simdyad-clear-l2l": (
+        _l2l("simdyad", preset="clear", layout="l2l"),
+        "simulated, the Learning2Listen layout and metrics",
+    ),
+    **{
+        f"react2024-{split}{tail}": (_react("react2024", split, track), f"REACT 2024 {split} split, {track} track")
+        for split in ("val", "test")
+        for track, tail in TRACKS
+    },
+    "react2023-val": (_react("react2023", "val", "online"), "REACT 2023 validation split, online track"),
+    **{
+        f"l2l-{person}": (_l2l("l2l", person=person), f"Learning2Listen, {person}, test windows")
+        for person in L2L_PEOPLE
+    },
+    **{
+        f"lm-listener-{person}": (_l2l("lm-listener", person=person), f"LM-Listener, {person}, test segments")
+        for person in LM_PEOPLE
+    },
+}
+
+
+def entries() -> list[Entry]:
+    return [
+        Entry(name=name, version=1, load=f"dyadbench.registry.benchmarks:ALL[{name}]", summary=summary)
+        for name, (_, summary) in ALL.items()
+    ]

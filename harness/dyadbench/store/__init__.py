@@ -1,0 +1,1 @@
+"""Folders that hold what each stage made, and who is at work in them."""

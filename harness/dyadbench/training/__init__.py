@@ -1,0 +1,1 @@
+"""The fit loop, one for all methods."""

@@ -1,0 +1,132 @@
+"""Fitting one component of a cell in its own keyed stage: tokenizer first, then the predictor on top of it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import Fittable, Setup, Trainable, TrainData
+from dyadbench.matrix.cells import Part
+from dyadbench.registry.host import Host
+from dyadbench.store.folders import Folder, Store, atomic_write, damaged
+from dyadbench.training.processes import SOLO, World
+
+STATE = "state.safetensors"
+
+
+def fit_component(
+    component: Any,
+    part: Part,
+    kind: str,
+    *,
+    key: str,
+    store: Store,
+    host: Host,
+    data: Callable[[], TrainData],
+    setup: Setup,
+    report: Callable[[str, int, int], None],
+    world: World = SOLO,
+) -> dict[str, Any]:
+    """Trains `component`, or restores it where the store has it, and returns what the fit cost.
+
+    A component that does not learn gives {}. A training that was cut short goes on from its last checkpoint. Several
+    processes train together where the component learns by gradient; in one call the first one fits for all.
+    """
+    if not isinstance(component, Trainable | Fittable):
+        return {}
+    with world.hold(store, "fit", key, plugin=host.plugin_of(host.get(kind, part.name))) as stage:
+        if not world.broadcast(stage.done):
+            report(f"fit {part.name}", 0, 1)
+            with host.blame(kind, part.name, "fit"):
+                if isinstance(component, Trainable):
+                    _timed(
+                        stage, component, lambda: _train(component, data(), setup, stage.folder, report, world), world
+                    )
+                elif world.first:
+                    _timed(stage, component, lambda: component.fit(data()), world)
+            world.wait()
+            if world.first:
+                return world.broadcast(_kept_facts(stage) if world.first else {})
+        _restore(component, stage.folder / STATE, setup.device)
+        return world.broadcast(_kept_facts(stage) if world.first else {})
+
+
+def _timed(stage: Folder, component: Trainable | Fittable, learn: Callable[[], Any], world: World) -> None:
+    """Lets it learn, and keeps what was learnt, at what cost."""
+    started, before = time.perf_counter(), (stage.read_json("spent.json") or {}).get("seconds", 0.0)
+    facts: dict[str, Any] = {}
+    try:
+        validation = learn()
+    finally:
+        spent = before + time.perf_counter() - started
+        if world.first:
+            stage.write_json("spent.json", {"seconds": spent})
+    if not world.first:
+        return
+    if isinstance(component, Trainable):
+        facts["validation"] = validation
+    facts["parameters"] = _save(component, stage.folder / STATE)
+    facts["fit_seconds"] = round(spent, 3)
+    stage.write_json("fit.json", facts)
+    stage.finish()
+
+
+def _train(
+    component: Trainable,
+    data: TrainData,
+    setup: Setup,
+    folder: Path,
+    report: Callable[[str, int, int], None],
+    world: World,
+) -> Mapping[str, Any]:
+    import torch
+
+    from dyadbench.training.loop import FitOptions, fit
+
+    torch.set_num_threads(setup.threads)
+    how = FitOptions(folder=folder, seed=setup.seed, device=setup.device, report=report, world=world)
+    return fit(component, data, setup.audio, how)
+
+
+def _save(component: Trainable | Fittable, path: Path) -> int:
+    """Writes the state; returns how many numbers were learnt."""
+    if isinstance(component, Trainable):
+        from safetensors.torch import save as save_tensors
+
+        tensors = {k: v.detach().cpu().contiguous().clone() for k, v in component.state_dict().items()}
+        atomic_write(path, save_tensors(tensors))
+        learnt = getattr(component, "parameters", None)
+        return sum(int(p.numel()) for p in learnt()) if learnt else sum(int(v.numel()) for v in tensors.values())
+    from safetensors.numpy import save
+
+    state = component.state()
+    atomic_write(path, save({name: np.ascontiguousarray(value) for name, value in state.items()}))
+    return int(sum(np.size(value) for value in state.values()))
+
+
+def _kept_facts(stage: Folder) -> dict[str, Any]:
+    """What the fit cost; a record without it would say that nothing was trained."""
+    facts = stage.read_json("fit.json")
+    if not isinstance(facts, dict):
+        raise damaged(stage.folder / "fit.json", "it is not a JSON object")
+    return facts
+
+
+def _restore(component: Trainable | Fittable, path: Path, device: str) -> None:
+    from safetensors import SafetensorError
+
+    try:
+        if isinstance(component, Trainable):
+            from safetensors.torch import load
+
+            component.load_state_dict({k: v.to(device) for k, v in load(path.read_bytes()).items()})
+        else:
+            from safetensors.numpy import load_file
+
+            component.load_state(dict(load_file(path)))
+    except (SafetensorError, OSError) as error:
+        raise damaged(path, error) from None

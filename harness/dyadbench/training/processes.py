@@ -1,0 +1,80 @@
+"""The processes that work on one cell together, started by torchrun or as the tasks of a Slurm job.
+
+They draw alike, compute their share, and agree on what the first of them says; only the first one claims, scores and
+writes. One process alone is a world too, and imports no torch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from dyadbench.api import DyadbenchError
+from dyadbench.store.folders import Folder, Store
+
+T = TypeVar("T")
+PATIENCE = timedelta(days=7)  # the others wait while the first one scores
+
+
+@dataclass(frozen=True)
+class World:
+    rank: int = 0
+    size: int = 1
+    fabric: Any = None  # lightning_fabric.Fabric, launched
+
+    @property
+    def first(self) -> bool:
+        return self.rank == 0
+
+    def broadcast(self, value: T) -> T:
+        """The first process's value, in all of them."""
+        if self.size == 1:
+            return value
+        shared: T = self.fabric.broadcast(value)
+        return shared
+
+    def wait(self) -> None:
+        """Until all are here."""
+        if self.size > 1:
+            self.fabric.barrier()
+
+    @contextmanager
+    def hold(self, store: Store, name: str, key: str, plugin: Sequence[str] = ()) -> Iterator[Folder]:
+        """The stage, claimed by the first process for all. A process that fails is not waited for: its launcher ends
+        the others."""
+        if self.first:
+            with store.hold(name, key, plugin=plugin) as stage:
+                self.wait()
+                yield stage
+                self.wait()
+        else:
+            self.wait()
+            yield store.stage(name, key)
+            self.wait()
+
+
+SOLO = World()
+
+
+def join(device: str, processes: int) -> World:
+    """This process's place among `processes`; DyadbenchError where nobody started the others."""
+    if processes == 1:
+        return SOLO
+    started = os.environ.get("WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else "SLURM_STEP_NUM_TASKS")
+    if started != str(processes):
+        raise DyadbenchError(
+            f"{processes} processes are wanted and {started or 1} started: use torchrun --nproc-per-node {processes}, "
+            f"or a Slurm job of {processes} tasks on one node"
+        )
+    from lightning_fabric import Fabric
+    from lightning_fabric.strategies.ddp import DDPStrategy
+
+    fabric = Fabric(
+        accelerator=device.partition(":")[0], devices=processes, strategy=DDPStrategy(timeout=PATIENCE)
+    )  # gloo on CPUs, NCCL on GPUs
+    fabric.launch()
+    return World(fabric.global_rank, fabric.world_size, fabric)
