@@ -20,6 +20,7 @@ test: .venv/tests
 lint: .venv/tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 
 types: .venv/tests
 	$(BIN)/mypy

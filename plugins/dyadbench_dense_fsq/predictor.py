@@ -36,8 +36,8 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.sampling import Step, autoregress, uniforms
+from dyadbench.nn.schedules import ramp
 from dyadbench_dense_fsq.config import PredictorConfig
-from dyadbench_dense_fsq.losses import ramp
 from dyadbench_dense_fsq.network import SPECIALS, CrossModalNet, Speaker, key_mask
 
 
@@ -238,12 +238,3 @@ def _below(limit: Tensor, batch: WindowBatch) -> Tensor:
     """A whole number in 0 .. limit - 1 for each entry, from torch's generator on the CPU, so that devices agree."""
     chance: Tensor = batch.draw_rows(torch.rand)
     return (chance * limit.cpu()).long().to(limit.device)
-
-
-def build(config: PredictorConfig, setup: Setup, *, tokenizer: Tokenizer) -> CrossModalAR:
-    """The predictor that `config.mode` names. Raises DyadbenchError for a tokenizer that is not one token a frame."""
-    if config.mode == "released":
-        from dyadbench_dense_fsq.released import ReleasedAR
-
-        return ReleasedAR(config, setup, tokenizer)
-    return CrossModalAR(config, setup, tokenizer)

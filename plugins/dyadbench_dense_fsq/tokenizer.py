@@ -27,9 +27,10 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.attention import Block
+from dyadbench.nn.losses import blendshape_loss, groups_of, masked_mean
 from dyadbench.nn.quantize import FSQ, LFQ, VQ
+from dyadbench.nn.schedules import ramp
 from dyadbench_dense_fsq.config import TokenizerConfig
-from dyadbench_dense_fsq.losses import blendshape_loss, groups_of, masked_mean, ramp
 
 CHUNK = 512  # blocks that go through the network at once when a whole split is encoded or decoded
 LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # of the 25 emotion channels; all end at 1

@@ -38,7 +38,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.nn.inputs import CLIPS, audio_of, moments
 from dyadbench.nn.sampling import draw, uniforms
-from dyadbench_dense_fsq.losses import ramp
+from dyadbench.nn.schedules import ramp
 from dyadbench_sfms.config import PredictorConfig
 from dyadbench_sfms.listener import KeyframeNet, Memory
 from dyadbench_sfms.selection import evenly

@@ -27,7 +27,7 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
-from dyadbench_dense_fsq.losses import ramp
+from dyadbench.nn.schedules import ramp
 from dyadbench_sfms.config import TokenizerConfig
 from dyadbench_sfms.network import SparseNet
 from dyadbench_sfms.pictures import Strip, picture, strongest

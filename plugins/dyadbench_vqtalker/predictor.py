@@ -41,7 +41,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.sampling import draw, uniforms
-from dyadbench_dense_fsq.losses import ramp
+from dyadbench.nn.schedules import ramp
 from dyadbench_vqtalker.config import PredictorConfig
 from dyadbench_vqtalker.network import CoarseToFineNet
 

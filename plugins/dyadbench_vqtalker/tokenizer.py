@@ -26,7 +26,8 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
-from dyadbench_dense_fsq.losses import blendshape_loss, groups_of, masked_mean, ramp
+from dyadbench.nn.losses import blendshape_loss, groups_of, masked_mean
+from dyadbench.nn.schedules import ramp
 from dyadbench_vqtalker.config import GridConfig
 from dyadbench_vqtalker.network import GridNet
 

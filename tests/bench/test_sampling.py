@@ -20,7 +20,8 @@ from dyadbench.api import FACEVERSE_58, AudioSpec, Context, Setup
 from dyadbench.cell.noise import CellNoise
 from dyadbench.nn.sampling import Step, autoregress, uniforms
 from dyadbench_dense_fsq.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
-from dyadbench_dense_fsq.predictor import CrossModalAR, build
+from dyadbench_dense_fsq.factory import build
+from dyadbench_dense_fsq.predictor import CrossModalAR
 from dyadbench_dense_fsq.tokenizer import FrameTokenizer
 
 FRAMES, SIZE, K = int(os.environ.get("FRAMES", "750")), os.environ.get("SIZE", "paper"), 10

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from dyadbench.api import DyadbenchError
-from dyadbench.datasets.check.run import check_dataset, data_files
+from dyadbench.datasets.check.run import check_dataset
+from dyadbench.datasets.digest import data_files
 from dyadbench.datasets.simdyad import SimConfig, write
 from dyadbench.datasets.simdyad import config as sizes
 

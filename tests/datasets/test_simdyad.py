@@ -11,7 +11,7 @@ import pytest
 from dyadbench.api import Setup
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.split import Split
-from dyadbench.datasets.check.run import data_files
+from dyadbench.datasets.digest import data_files
 from dyadbench.datasets.simdyad import SimConfig, ensure, open_simdyad, write
 from dyadbench.datasets.simdyad import config as sizes
 from dyadbench.datasets.simdyad.acceptance import BANDS, SYNCHRONY, measure, sample, synchrony_effect

@@ -26,12 +26,14 @@ from dyadbench.api import (
     Track,
     WindowBatch,
 )  # fmt: skip
+from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.checks import TinyCorpus, measure_lookahead
+from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_dense_fsq.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
+from dyadbench_dense_fsq.factory import build
 from dyadbench_dense_fsq.network import CrossModalNet, Speaker, key_mask
-from dyadbench_dense_fsq.predictor import CrossModalAR, block_lookahead, build
+from dyadbench_dense_fsq.predictor import CrossModalAR, block_lookahead
 from dyadbench_dense_fsq.released import scrambled
 from dyadbench_dense_fsq.tokenizer import FrameTokenizer
 

@@ -26,8 +26,9 @@ from dyadbench.api import (
     Track,
     Word,
 )  # fmt: skip
+from dyadbench.cell.lookahead import measure_lookahead, perturb_after
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.checks import TinyCorpus, measure_lookahead, perturb_after
+from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_difflistener import predictor as module
 from dyadbench_difflistener.blocks import Block, cut, heard_frames, plan, training_layout

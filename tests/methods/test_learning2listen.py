@@ -28,8 +28,9 @@ from dyadbench.api import (
     Track,
     WindowBatch,
 )  # fmt: skip
+from dyadbench.cell.lookahead import measure_lookahead, perturb_after
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.checks import TinyCorpus, measure_lookahead, perturb_after
+from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_l2l.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
 from dyadbench_l2l.network import PatchPredictor

@@ -27,8 +27,10 @@ from dyadbench.api import (
     Track,
     WindowBatch,
 )  # fmt: skip
+from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.checks import TinyCorpus, check, measure_lookahead
+from dyadbench.conformance.checks import check
+from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.registry.host import Host
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_dense_fsq.config import TOKENIZER_PRESETS as FRAME_PRESETS

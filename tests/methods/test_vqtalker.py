@@ -27,8 +27,9 @@ from dyadbench.api import (
     Track,
     WindowBatch,
 )  # fmt: skip
+from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.checks import TinyCorpus, measure_lookahead
+from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_vqtalker.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, ChunkedConfig, GridConfig, PredictorConfig
 from dyadbench_vqtalker.predictor import CoarseToFine, hang_together, reach

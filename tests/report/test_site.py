@@ -12,7 +12,9 @@ import pytest
 
 from dyadbench.api import DECA_56, EMOTION_CHANNELS, FACEVERSE_58, DyadbenchError
 from dyadbench.leaderboard.charts import Point, scatter, ticks
-from dyadbench.leaderboard.markdown import csv_text, markdown_page, terminal_table
+from dyadbench.leaderboard.data_files import csv_text
+from dyadbench.leaderboard.markdown import markdown_page
+from dyadbench.leaderboard.terminal import terminal_table
 from dyadbench.report.excerpts import MethodExcerpt, read
 from dyadbench.report.faces import DRAWN, RANGE, FaceMap, face_map, pack, unpack
 from dyadbench.report.pages import page_name

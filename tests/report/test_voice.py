@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.cell.run import run_cells
 from dyadbench.cell.runtime import Runtime
+from dyadbench.engines.inline import run_cells
 from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of
 from dyadbench.records.comparable import records_below
 from dyadbench.records.record import record_path, save_record

@@ -148,8 +148,10 @@ def _seeds_record() -> list[bytes]:
 def _read_record(path: Path) -> object:
     """Reads it, and makes every kind of table from it."""
     from dyadbench.api import Column
-    from dyadbench.leaderboard.markdown import csv_text, json_text, markdown_page, terminal_table
+    from dyadbench.leaderboard.data_files import csv_text, json_text
+    from dyadbench.leaderboard.markdown import markdown_page
     from dyadbench.leaderboard.tables import make_table
+    from dyadbench.leaderboard.terminal import terminal_table
     from dyadbench.records.record import load_record, record_path, save_record
 
     record = load_record(path)

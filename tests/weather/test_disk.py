@@ -17,7 +17,8 @@ import pytest
 import dyadbench.store.folders as store_module
 from dyadbench.api import DyadbenchError
 from dyadbench.datasets.digest import folder_digest
-from dyadbench.store.folders import FORMAT, MAKER, Store, atomic_write, reserve
+from dyadbench.files.atomic import atomic_write, reserve
+from dyadbench.store.folders import FORMAT, MAKER, Store
 
 KEY = "ab" * 32
 Command = Callable[..., tuple[int, str, str]]
@@ -265,7 +266,7 @@ def test_programs_with_other_keys_live_side_by_side(
 ) -> None:
     keys = []
     for schema in (1, 2, 1):
-        monkeypatch.setattr("dyadbench.matrix.cells.KEY_SCHEMA", schema)
+        monkeypatch.setattr("dyadbench.matrix.keys.KEY_SCHEMA", schema)
         assert dyadbench(*cell("mime", tmp_path))[0] == 0
         keys.append(json.loads(next(tmp_path.rglob("seed0.json")).read_text())["key"])
     assert keys[0] == keys[2] != keys[1]

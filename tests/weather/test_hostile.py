@@ -24,10 +24,15 @@ import torch
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.datasets.lm_listener import read_segments
 from dyadbench.files.predictions import faults, read_predictions
-from dyadbench.leaderboard.markdown import csv_text, markdown_page, terminal_table
+from dyadbench.leaderboard.build import make_tables
+from dyadbench.leaderboard.data_files import csv_text
+from dyadbench.leaderboard.markdown import markdown_page
 from dyadbench.leaderboard.published import read_published_file
-from dyadbench.leaderboard.tables import make_table, make_tables, write_leaderboards
-from dyadbench.matrix.cells import parse_settings, read_matrix, resolve_part
+from dyadbench.leaderboard.tables import make_table
+from dyadbench.leaderboard.terminal import terminal_table
+from dyadbench.leaderboard.write import write_leaderboards
+from dyadbench.matrix.cells import read_matrix, resolve_part
+from dyadbench.matrix.settings import parse_settings
 from dyadbench.records.record import MAX_DEPTH, Record, SuiteScores, load_record, record_path, save_record
 
 GIB = 1 << 30

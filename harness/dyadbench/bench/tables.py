@@ -12,7 +12,7 @@ import numpy as np
 from dyadbench.api import BenchmarkConfig, Column, Config
 from dyadbench.bench.memory import PeakMemory
 from dyadbench.leaderboard.paired import compare
-from dyadbench.leaderboard.tables import write_leaderboards
+from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.records.comparable import records_below
 from dyadbench.records.record import Record, Score, SuiteScores, record_path, save_record
 

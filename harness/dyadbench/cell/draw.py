@@ -4,35 +4,31 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from dyadbench.api import Drawable, DyadbenchError
-from dyadbench.store.folders import atomic_write
-
-if TYPE_CHECKING:
-    from dyadbench.cell.run import CellRun
+from dyadbench.api import Dataset, Drawable, DyadbenchError
+from dyadbench.files.atomic import atomic_write
 
 
-def draw_clips(run: CellRun, count: int) -> list[Path]:
-    """Draws the first `count` clips of the cell's split and returns the files, below `pictures` in the home folder.
+def draw_clips(predictor: Any, dataset: Dataset, split: str, folder: Path, count: int) -> list[Path]:
+    """Draws the first `count` clips of a split into `folder` and returns the files.
 
     Raises DyadbenchError where neither the predictor nor its tokenizer has pictures.
     """
-    predictor, _ = run.fit()
     parts = [part for part in (getattr(predictor, "tokenizer", None), predictor) if isinstance(part, Drawable)]
     if not parts:
-        raise DyadbenchError(f"{run.cell.method} has no pictures of its own; leave --draw out")
-    folder = run.runtime.home / "pictures" / _plain(run.cell.name)
-    drawn = []
-    for index, clip in enumerate(run.split.clips[:count]):
-        dyad = run.dataset.dyad(run.cell.setting.split, index)
+        raise DyadbenchError("this method has no pictures of its own; leave --draw out")
+    paths = []
+    for index, clip in enumerate(dataset.clips(split)[:count]):
+        dyad = dataset.dyad(split, index)
         for part in parts:
             for name, svg in part.draw(dyad).items():
-                drawn.append(folder / f"{_plain(clip.id)}-{name}.svg")
-                atomic_write(drawn[-1], svg)
-    return drawn
+                # A plugin chooses the name, so it is made a plain file name: it cannot lead out of the folder.
+                paths.append(folder / f"{plain_name(clip.id)}-{plain_name(name)}.svg")
+                atomic_write(paths[-1], svg)
+    return paths
 
 
-def _plain(name: str) -> str:
-    """A name as part of a path."""
-    return re.sub(r"[^\w.=-]+", "-", name)
+def plain_name(name: str) -> str:
+    """A name as one part of a path: letters, digits, `_`, `=`, `-` and inner dots."""
+    return re.sub(r"[^\w.=-]+", "-", name).lstrip(".") or "unnamed"

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import DyadbenchError, MotionSpace, Predictor, Reaction
+from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.split import Split
-from dyadbench.conformance.checks import measure_lookahead
 from dyadbench.datasets.readout import EmotionReadout
+from dyadbench.errors import PluginError
+from dyadbench.files.atomic import reserve
 from dyadbench.matrix.cells import Cell
-from dyadbench.registry.host import Host, PluginError
-from dyadbench.store.folders import Folder, reserve
+from dyadbench.registry.host import Host
+from dyadbench.store.folders import Folder
 
 REPEATED = 1e-3  # relative; what parallel sums on a GPU may differ by is far below
 LOOKAHEAD_FRAMES = 250  # of one clip: enough to see the reach of every method without a second full sampling

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,46 +19,25 @@ from dyadbench.api import (
     Suite,
     Tokenizer,
 )
-from dyadbench.cell.deadline import limit
-from dyadbench.cell.draw import draw_clips
+from dyadbench.cell.draw import draw_clips, plain_name
 from dyadbench.cell.generate import Generation
+from dyadbench.cell.keys import fit_keys
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import demand_whole, scores_of
 from dyadbench.cell.split import Split
 from dyadbench.datasets.readout import VERSION as READOUT
 from dyadbench.datasets.readout import EmotionReadout, kept_readout
+from dyadbench.files.atomic import damaged
 from dyadbench.files.npy import BadFile, read_npy
-from dyadbench.matrix.cells import Cell, Part, key_of
+from dyadbench.matrix.cells import Cell, Part
+from dyadbench.matrix.keys import key_of
 from dyadbench.metrics import tokens as token_metrics
 from dyadbench.records import provenance
 from dyadbench.records.record import Record, SuiteScores
-from dyadbench.registry.host import Host, PluginError
-from dyadbench.store.folders import MAKER, Busy, Folder, damaged
+from dyadbench.registry.host import Host
+from dyadbench.store.folders import MAKER, Folder
 from dyadbench.training.fit import fit_component
 from dyadbench.training.processes import SOLO, World
-
-
-@dataclass(frozen=True)
-class FitKeys:
-    """What a cell learns goes by these; `sampling` is what only sampling reads, which trains nothing anew."""
-
-    predictor: str
-    tokenizer: str  # "" where there is none
-    sampling: dict[str, Any]
-
-
-def fit_keys(cell: Cell, host: Host, digest: str) -> FitKeys:
-    """The keys of what `cell` learns on a data set with this digest."""
-    source = {"dataset": cell.dataset.model_dump(mode="json"), "digest": digest, "seed": cell.seed}
-    method = cell.identity()
-    only = host.get("predictor", cell.predictor.name).config.sampling
-    config = method["predictor"]["config"]
-    method["predictor"]["config"] = {name: value for name, value in config.items() if name not in only}
-    drawn = {"sampling": {name: config[name] for name in sorted(only)}} if only else {}
-    tokenizer = ""
-    if cell.tokenizer is not None:  # shared by every predictor that stands on it
-        tokenizer = key_of("fit", method={"tokenizer": cell.tokenizer.model_dump(mode="json")}, **source)
-    return FitKeys(key_of("fit", method=method, **source), tokenizer, drawn)
 
 
 def open_dataset(host: Host, part: Part, runtime: Runtime) -> Dataset:
@@ -212,7 +191,8 @@ class CellRun:
         if self.cell.tokenizer is not None:
             scored["tokens"], facts["tokens"] = self.tokens(self.cell.tokenizer)
         if self.runtime.draw:
-            draw_clips(self, self.runtime.draw)
+            folder = self.runtime.home / "pictures" / plain_name(self.cell.name)
+            draw_clips(self.fit()[0], self.dataset, self.cell.setting.split, folder, self.runtime.draw)
         entry = self.host.get("predictor", self.cell.predictor.name)
         maker = stage.read_json(MAKER) or {}
         plugin = tuple(maker.get("plugin") or self._plugin)  # whose reactions these are, even if it was updated since
@@ -288,34 +268,3 @@ def _reactions(path: Path) -> np.ndarray:
         return read_npy(path, (None, None, None, None), mmap=True)
     except BadFile as error:
         raise damaged(path, error) from None
-
-
-def run_cells(cells: Sequence[Cell], host: Host, runtime: Runtime) -> Iterator[tuple[Cell, Record | Exception]]:
-    """Runs cells one after another, sharing open datasets; a cell that fails is yielded with its exception.
-
-    A cell that another run is at comes last: by then it is usually done, and nothing is computed twice.
-    """
-    opened: dict[str, Dataset] = {}
-
-    def attempt(cell: Cell, wait: float) -> Record | Exception:
-        try:
-            name = cell.dataset.model_dump_json()
-            if name not in opened:
-                opened[name] = open_dataset(host, cell.dataset, runtime)
-            run = CellRun(cell, host, runtime, opened[name])
-            with runtime.store.hold("cell", run.key, wait), limit(runtime.timeout, cell.name):
-                return run.run()
-        except SystemExit as error:
-            return PluginError(f"something that {cell.name} uses called sys.exit({error.code}) outside of its own work")
-        except Exception as error:  # one failed cell must not cost the others; the caller shows and counts it
-            return error
-
-    busy = []
-    for cell in cells:
-        outcome = attempt(cell, 0)
-        if isinstance(outcome, Busy):
-            busy.append(cell)
-        else:
-            yield cell, outcome
-    for cell in busy:
-        yield cell, attempt(cell, -1)

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import Result, Suite
+from dyadbench.errors import PluginError
 from dyadbench.records.record import Score, SuiteScores
-from dyadbench.registry.host import PluginError
 
 
 def demand_whole(name: str, suite: Suite, results: Any, count: int) -> None:

@@ -3,27 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Clip, Context, Dataset, Dyad, DyadbenchError, Evaluation, Needs, Truth
-
-
-class TrainSplits:
-    """The train and validation splits, read clip by clip (api.TrainData)."""
-
-    def __init__(self, dataset: Dataset):
-        self._dataset = dataset
-
-    def clips(self, split: str) -> Sequence[Clip]:
-        return self._dataset.clips(split)
-
-    def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
-        for index in range(len(self._dataset.clips(split))):
-            yield self._dataset.dyad(split, index, audio)
+from dyadbench.api import Context, Dataset, Dyad, DyadbenchError, Evaluation, Needs, Truth
+from dyadbench.datasets.train_data import TrainSplits
 
 
 class Split:

@@ -31,7 +31,7 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> None:
     """Exit codes: 0 done, 1 a cell or plugin failed, 2 the request was wrong, 3 the leaderboards have drifted."""
-    from dyadbench.registry.host import PluginError
+    from dyadbench.errors import PluginError
 
     try:
         app()

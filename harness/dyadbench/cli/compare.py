@@ -17,8 +17,8 @@ def compare(
     json: Json = False,
 ) -> None:
     """Compares two methods on the same clips: difference, 95 % interval, and the clips where they differ most."""
-    from dyadbench.leaderboard.markdown import comparison_text
     from dyadbench.leaderboard.paired import compare as paired
+    from dyadbench.leaderboard.terminal import comparison_text
     from dyadbench.records.comparable import records_below
     from dyadbench.registry.host import Host
 

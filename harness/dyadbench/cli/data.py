@@ -47,7 +47,7 @@ def simulate(
 ) -> None:
     """Writes the simulated corpus simdyad in the on-disk layout of a real data set."""
     from dyadbench.datasets.simdyad import SimConfig, write
-    from dyadbench.matrix.cells import first_fault
+    from dyadbench.errors import first_fault
     from dyadbench.progress import bar
 
     if folder.exists() and any(folder.iterdir()):

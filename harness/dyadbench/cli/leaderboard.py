@@ -15,8 +15,8 @@ def leaderboard(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Regenerates every table from the committed records and claims, byte for byte."""
-    from dyadbench.leaderboard.tables import write_leaderboards
     from dyadbench.leaderboard.terminal import show_table
+    from dyadbench.leaderboard.write import write_leaderboards
     from dyadbench.registry.host import Host
 
     host = Host()

@@ -59,7 +59,8 @@ def run(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Fits, samples and scores every cell, and writes one record each. What is done is reused; a kill loses little."""
-    from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of, parse_settings, read_matrix
+    from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of, read_matrix
+    from dyadbench.matrix.settings import parse_settings
     from dyadbench.registry.host import Host
 
     set_threads(threads)
@@ -115,7 +116,7 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, json: bool) -> int:
-    from dyadbench.cell.run import run_cells
+    from dyadbench.engines.inline import run_cells
     from dyadbench.progress import stages
     from dyadbench.records.record import record_path, save_record
 

@@ -102,7 +102,8 @@ def _score_benchmark(
     from dyadbench.cell.runtime import Runtime
     from dyadbench.cell.split import Split
     from dyadbench.files.predictions import Reordered, faults, read_predictions, refuse, write_template
-    from dyadbench.matrix.cells import PartSpec, parse_settings, resolve_part
+    from dyadbench.matrix.cells import PartSpec, resolve_part
+    from dyadbench.matrix.settings import parse_settings
     from dyadbench.progress import stages
     from dyadbench.registry.host import Host
 

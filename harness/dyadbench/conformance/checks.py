@@ -7,7 +7,7 @@ import dataclasses
 import random
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,11 +16,6 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import (
-    FACEVERSE_58,
-    AudioSpec,
-    Clip,
-    Context,
-    Dyad,
     DyadbenchError,
     Fittable,
     MotionSpace,
@@ -28,117 +23,14 @@ from dyadbench.api import (
     Predictor,
     Reaction,
     Setup,
-    Track,
     Trainable,
-    Truth,
 )  # fmt: skip
+from dyadbench.cell.lookahead import first_difference, measure_lookahead
 from dyadbench.cell.noise import CellNoise
+from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.registry.host import Host
 
-PROBES = (0.35, 0.5, 0.63, 0.81)  # where in the clip the speaker is disturbed; off any patch grid
-
-
-def perturb_after(context: Context, frame: int, rng: np.random.Generator) -> Context:
-    """The same speakers up to and including `frame`, others afterwards."""
-
-    def other(values: np.ndarray, first: int) -> np.ndarray:
-        changed = np.array(values)
-        tail = changed[:, first:]
-        tail += (rng.standard_normal(tail.shape) * (1.0 + np.abs(tail))).astype(changed.dtype)
-        return changed
-
-    frames = context.frames
-    return dataclasses.replace(
-        context,
-        speaker_motion=other(context.speaker_motion, frame + 1),
-        speaker_emotion=None if context.speaker_emotion is None else other(context.speaker_emotion, frame + 1),
-        audio={name: other(a, (frame + 1) * (a.shape[1] // frames)) for name, a in context.audio.items()},
-    )
-
-
-def measure_lookahead(predictor: Predictor, context: Context, noise: Noise) -> int | None:
-    """How many speaker frames after the one being generated change the output; None: the whole clip.
-
-    The speaker is disturbed after frame t for several t; the first output frame that moves tells the reach.
-    """
-    rng, frames = np.random.default_rng(0), context.frames
-    base = predictor.sample(context, 1, noise)
-    reaches, seen_from_start = [0], False
-    for share in PROBES:
-        t = int(share * (frames - 1))
-        moved = _first_difference(base, predictor.sample(perturb_after(context, t, rng), 1, noise))
-        if moved is not None:
-            reaches.append(t + 1 - moved)
-            seen_from_start |= moved == 0 and t > frames // 2
-    return None if seen_from_start else max(reaches)
-
-
-def _first_difference(a: Reaction, b: Reaction) -> int | None:
-    firsts = []
-    for one, two in ((a.motion, b.motion), (a.emotion, b.emotion)):
-        if one is not None and two is not None:
-            moved = np.abs(one - two).max(axis=(0, 1, 3)) > 1e-6 * (1 + np.abs(one).max())
-            if moved.any():
-                firsts.append(int(moved.argmax()))
-    return min(firsts, default=None)
-
-
 # --- a made-up corpus -----------------------------------------------------------------------------------
-
-
-class TinyCorpus:
-    """Random dyads in which the listener follows the speaker; enough to fit anything for a moment."""
-
-    def __init__(self, space: MotionSpace = FACEVERSE_58, *, frames: int = 96, emotion: bool = True, clips: int = 8):
-        self.space, self.frames, self.emotion, self.count = space, frames, emotion, clips
-        self.audio: Mapping[str, AudioSpec] = {"mfcc-78": AudioSpec(78), "mel-128": AudioSpec(128, per_frame=4)}
-
-    def clips(self, split: str) -> Sequence[Clip]:
-        return [Clip(f"{split}/{i}", f"session{i // 2}", self.frames) for i in range(self.count)]
-
-    def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
-        for i, clip in enumerate(self.clips(split)):
-            yield Dyad(clip, self._track(split, i, 0, audio), self._track(split, i, 1, ()))
-
-    def _track(self, split: str, index: int, person: int, audio: Sequence[str]) -> Track:
-        rng = np.random.default_rng([len(split), index, person])
-        motion = np.cumsum(rng.standard_normal((self.frames, self.space.dim)), 0).astype(np.float32) * 0.05
-        emotion = None
-        if self.emotion:
-            emotion = rng.random((self.frames, 25)).astype(np.float32)
-            emotion[:, :15] = emotion[:, :15] > 0.6
-        sound = {
-            name: rng.standard_normal((self.frames * self.audio[name].per_frame, self.audio[name].dim)).astype(
-                np.float32
-            )
-            for name in audio
-        }
-        return Track(motion, emotion, sound)
-
-    def context(self, rows: Sequence[int], needs: Any, frames: int) -> Context:
-        dyads = list(self.dyads("test", needs.audio))
-        chosen = [dyads[row] for row in rows]
-        listeners = [dyads[(row + i) % self.count].listener for row in rows[:1] for i in range(3)]
-        motion = np.stack([track.motion[:frames] for track in listeners])
-        felt = (
-            np.stack([track.emotion[:frames] for track in listeners if track.emotion is not None])
-            if self.emotion
-            else None
-        )
-        return Context(
-            clips=tuple(dyad.clip.id for dyad in chosen),
-            lengths=np.full(len(rows), frames),
-            speaker_motion=np.stack([dyad.speaker.motion[:frames] for dyad in chosen]),
-            speaker_emotion=np.stack([d.speaker.emotion[:frames] for d in chosen if d.speaker.emotion is not None])
-            if self.emotion
-            else None,
-            audio={
-                name: np.stack([d.speaker.audio[name][: frames * self.audio[name].per_frame] for d in chosen])
-                for name in needs.audio
-            },
-            words=tuple(() for _ in chosen) if needs.words else None,
-            truth=Truth((motion,) * len(rows), (felt,) * len(rows)) if needs.truth else None,
-        )
 
 
 # --- the checks -----------------------------------------------------------------------------------------
@@ -221,7 +113,7 @@ def _check_on(report: Report, corpus: TinyCorpus, build: Callable[[], tuple[Any,
         return model.sample(corpus.context(rows, needs, frames), k, noise)
 
     def same(a: Reaction, b: Reaction, what: str) -> None:
-        assert _first_difference(a, b) is None, what
+        assert first_difference(a, b) is None, what
 
     for frames in (corpus.frames, 37, 1):
         exactly = partial(lambda n: _shapes(sampled([0, 1], n), n, corpus), frames)

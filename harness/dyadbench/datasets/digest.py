@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import time
 from pathlib import Path
 
@@ -67,3 +68,24 @@ def _hash(path: Path) -> str:
 def _own(path: Path, root: Path) -> bool:
     """Caches that dyadbench itself leaves in a data folder start with a dot."""
     return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+SUMS = "SHA256SUMS"  # of generated corpora; `sha256sum -c` reads it too
+
+
+def data_files(root: Path) -> set[Path]:
+    """Every file below `root` that is not dyadbench's own cache; links to folders are not followed."""
+    found = set()
+    for folder, folders, files in os.walk(root):
+        folders[:] = [f for f in folders if not f.startswith(".")]
+        found |= {Path(folder) / f for f in files if not f.startswith(".")}
+    return found
+
+
+def write_sums(root: Path) -> None:
+    """Checksums of everything below `root`, written last by the generator."""
+    lines = [
+        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(root).as_posix()}\n"
+        for file in sorted(data_files(root))
+    ]
+    (root / SUMS).write_text("".join(lines))

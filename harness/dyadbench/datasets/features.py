@@ -184,7 +184,7 @@ FEATURES: Mapping[str, Feature] = {
 
 def cached(path: Path, name: str, feature: Feature, frames: int, fps: float, folder: Path) -> np.ndarray:
     """The feature of a wav file, computed once for each content of the file and kept in `folder`."""
-    from dyadbench.store.folders import atomic_write
+    from dyadbench.files.atomic import atomic_write
 
     if not path.is_file():
         raise BadFile(f"{path} is missing")

@@ -14,7 +14,8 @@ from itertools import islice
 import numpy as np
 
 from dyadbench.api import EMOTION_CHANNELS, Array, Dyad, DyadbenchError, TrainData
-from dyadbench.store.folders import Store, atomic_write, damaged
+from dyadbench.files.atomic import atomic_write, damaged
+from dyadbench.store.folders import Store
 
 VERSION = 1
 FEATURES, PENALTY = 512, 1e-3

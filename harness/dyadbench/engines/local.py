@@ -21,8 +21,9 @@ from typing import Any
 
 from dyadbench.api import DyadbenchError
 from dyadbench.engines.submission import Ticket
-from dyadbench.matrix.cells import key_of
-from dyadbench.store.folders import Store, atomic_write
+from dyadbench.files.atomic import atomic_write
+from dyadbench.matrix.keys import key_of
+from dyadbench.store.folders import Store
 from dyadbench.store.lock import Holder, holder_of, read_holder
 
 GRACE_SECONDS = 10.0  # between asking a process to end and ending it

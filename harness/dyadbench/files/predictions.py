@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 
 from dyadbench.api import DyadbenchError
-from dyadbench.bench.memory import available_bytes
 from dyadbench.files.npy import declared_bytes, npy_header
 
 FAULTS_SHOWN = 10
@@ -213,3 +213,8 @@ def write_template(path: Path, clips: Sequence[str], shape: tuple[int, int, int,
         save_file({space: values}, str(path), {"clips": json.dumps(list(clips)), "fps": repr(fps)})
     else:
         raise DyadbenchError(f"a template is .safetensors or .npz, not {path.suffix or 'nameless'!r}")
+
+
+def available_bytes() -> int:
+    """Memory that the machine could still give, in bytes."""
+    return int(psutil.virtual_memory().available)

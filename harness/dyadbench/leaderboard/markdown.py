@@ -2,122 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import html
-import io
-import json
-import re
-import unicodedata
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from dyadbench.leaderboard.paired import Comparison
 from dyadbench.leaderboard.published import PublishedNumber
-from dyadbench.leaderboard.tables import Row, Table, Value
+from dyadbench.leaderboard.tables import Table
+from dyadbench.leaderboard.text import ARROWS, SIMULATED, cell_text, escape, grid, lookahead_text, rank_text
 from dyadbench.leaderboard.verdicts import Judged
-from dyadbench.records.record import Record, slug
-
-ARROWS = {"max": "↑", "min": "↓", "match": "→"}
-STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories: controls, formats, halves of characters, line ends
-HEADLINE = re.compile(r"(<!-- headline:begin -->\n).*?(<!-- headline:end -->)", re.DOTALL)
-SIMULATED = "**Simulated data.** These numbers test the harness; they say nothing about real listeners."
-
-
-def generated_files(
-    root: Path,
-    tables: Sequence[Table],
-    claims: Sequence[PublishedNumber],
-    board: Sequence[Judged] = (),
-    records: Sequence[Record] = (),
-) -> dict[Path, str]:
-    """Path -> text of every file that is made from records and claims."""
-    from dyadbench.leaderboard.over_time import pictures
-    from dyadbench.leaderboard.tokenizers import tokenizer_files
-    from dyadbench.leaderboard.verdicts_page import claims_page
-
-    folder = root / "leaderboards"
-    files: dict[Path, str] = {}
-    for benchmark in sorted({table.benchmark for table in tables}):
-        mine = [table for table in tables if table.benchmark == benchmark]
-        files[folder / f"{slug(benchmark)}.md"] = markdown_page(mine)
-        files[folder / f"{slug(benchmark)}.csv"] = csv_text(mine)
-        files[folder / f"{slug(benchmark)}.json"] = json_text(mine)
-        files |= {folder / name: text for table in mine for name, text in pictures(table).items()}
-    tokenizers = tokenizer_files(records)
-    files |= {folder / name: text for name, text in tokenizers.items()}
-    files[folder / "README.md"] = index_page(tables, board, tokenizers=bool(tokenizers))
-    files[folder / "published.md"] = published_page(claims)
-    if board:
-        files[folder / "claims.md"] = claims_page(board)
-    readme = root / "README.md"
-    if readme.exists() and HEADLINE.search(text := readme.read_text(encoding="utf-8")):
-        files[readme] = HEADLINE.sub(lambda found: found[1] + headline(tables) + found[2], text)
-    return files
-
+from dyadbench.records.record import slug
 
 # --- cells ----------------------------------------------------------------------------------------------
 
 
-def number(value: float | None, digits: int) -> str:
-    """Fixed digits; -0 is 0; what fixed digits would hide is written in e-notation; undefined is n/a."""
-    if value is None:
-        return "n/a"
-    text = f"{value:.{digits}f}"
-    if float(text) == 0:
-        return f"{0:.{digits}f}" if abs(value) < 1e-9 else f"{value:.1e}"
-    return text
-
-
-def interval_text(cell: Value, digits: int) -> str:
-    """`[low, high]`, or nothing where there is no interval or no width."""
-    if cell.low is None or cell.high is None or cell.high - cell.low <= 1e-9:
-        return ""
-    return f"[{number(cell.low, digits)}, {number(cell.high, digits)}]"
-
-
-def cell_text(cell: Value, digits: int) -> str:
-    text = f"{number(cell.value, digits)} {interval_text(cell, digits)}".rstrip()
-    return text + (f" ({cell.undefined} undefined)" if cell.undefined else "")
-
-
-def rank_text(row: Row) -> str:
-    if row.rank is None:
-        return ""
-    return f"{row.rank} [{row.rank_low}-{row.rank_high}]" if row.rank_low is not None else str(row.rank)
-
-
-def lookahead_text(row: Row) -> str:
-    reach = row.facts.get("lookahead", 0)
-    return "whole clip" if reach is None else f"{reach}"
-
-
-def plain(text: str) -> str:
-    """On one line, without characters that steer terminals, turn the writing direction or cannot be encoded."""
-    kept = (" " if unicodedata.category(c) in STEERING else c for c in str(text))
-    return " ".join("".join(kept).split())
-
-
-def escape(text: str) -> str:
-    """A name or note inside a Markdown table: no markup, no cell break, no HTML."""
-    flat = html.escape(plain(text), quote=False)
-    return re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", flat)
-
-
-def csv_safe(value: Any) -> Any:
-    """Text that a spreadsheet would take for a formula gets a leading apostrophe."""
-    if not isinstance(value, str):
-        return value
-    flat = plain(value)
-    return "'" + flat if flat.startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")) else flat
-
-
 # --- Markdown -------------------------------------------------------------------------------------------
-
-
-def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
 
 
 def _head(column: Any) -> str:
@@ -252,66 +149,4 @@ def headline(tables: Sequence[Table]) -> str:
 # --- CSV and JSON ---------------------------------------------------------------------------------------
 
 
-def csv_text(tables: Sequence[Table]) -> str:
-    """One line a method, suite and metric."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["benchmark", "suite", "simulated", "method", "rank", "rank_low", "rank_high", "reason", "metric",
-                     "value", "low", "high", "undefined", "seeds"])  # fmt: skip
-    for table in tables:
-        for row in table.rows:
-            for column in table.columns:
-                cell = row.cells[column["id"]]
-                numbers = [None if v is None else f"{v:.8g}" for v in (cell.value, cell.low, cell.high)]
-                line = [table.benchmark, table.suite, table.simulated, row.method, row.rank, row.rank_low, row.rank_high,
-                        row.reason, column["id"]]  # fmt: skip
-                writer.writerow([csv_safe(v) for v in line] + [*numbers, cell.undefined, len(row.seeds)])
-    return buffer.getvalue()
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.8g}")
-    if isinstance(value, dict):
-        return {key: _rounded(inner) for key, inner in value.items()}
-    return [_rounded(inner) for inner in value] if isinstance(value, list | tuple) else value
-
-
-def json_text(tables: Sequence[Table]) -> str:
-    data = [_rounded(table.model_dump(mode="json", exclude={"claims"})) for table in tables]
-    return json.dumps(data, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-
-
 # --- the terminal ---------------------------------------------------------------------------------------
-
-
-def terminal_table(table: Table) -> str:
-    """Aligned plain text of the ranked columns: values on top, the calibration rows below a line."""
-    columns = [c for c in table.columns if c["ranked"]]
-    header = ["rank", "method", *(f"{c['id']} {ARROWS[c['direction']]}" for c in columns)]
-    ranked = [[rank_text(row), plain(row.method), *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
-              for row in table.rows if row.rank is not None]  # fmt: skip
-    rest = [["", plain(row.method), *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
-            for row in table.rows if row.rank is None]  # fmt: skip
-    widths = [max(len(line[i]) for line in [header, *ranked, *rest]) for i in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-
-    title = f"{plain(table.benchmark)} · {table.suite}" + (" · SIMULATED" if table.simulated else "")
-    body = [line(header), *map(line, ranked), "  ".join("-" * width for width in widths), *map(line, rest)]
-    return "\n".join([title, *body])
-
-
-def comparison_text(found: Comparison) -> str:
-    """Differences a - b with intervals, then the clips where they differ most."""
-    lines = [
-        f"{plain(found.a)} minus {plain(found.b)} on {plain(found.benchmark)}: {found.clips} clips, {found.sessions} sessions"
-    ]
-    for d in found.differences:
-        span = f" [{d.low:.4g}, {d.high:.4g}], p = {d.p:.3g}" if d.low is not None and d.high is not None else ""
-        value = "undefined" if d.difference is None else f"{d.difference:+.4g}"
-        lines.append(f"  {d.column:24} {value}{span}")
-    for column, clips in found.extremes.items():
-        lines.append(f"differ most in {column}: " + ", ".join(f"{plain(clip)} ({value:+.3g})" for clip, value in clips))
-    return "\n".join(lines)

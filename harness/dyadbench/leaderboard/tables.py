@@ -2,42 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Column, Config, DyadbenchError
-from dyadbench.leaderboard.published import PublishedNumber, load_published
+from dyadbench.api import Column, Config
+from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.stats import bootstrap, interval, losses, overall
-from dyadbench.leaderboard.verdicts import Judged, judge, load_claims
-from dyadbench.records.comparable import by_benchmark, by_method, configured, method_values, odd_ones_out
+from dyadbench.records.comparable import by_method, method_values, odd_ones_out
 from dyadbench.records.record import Record
 
 Suites = Mapping[str, Sequence[Column]]
-
-
-@dataclass(frozen=True)
-class Sanity:
-    """An inequality every table of a suite must keep: row `better` is at least as good as every row without access to the truth."""
-
-    better: str
-    column: str
-    exactly: float | None = None  # the value it must have, too
-
-
-SANITY: dict[str, tuple[Sanity, ...]] = {
-    "react2024": (Sanity("oracle", "FRCorr"), Sanity("oracle", "FRDist", 0.0)),
-    "react2024-official": (Sanity("oracle", "FRCorr"), Sanity("oracle", "FRDist", 0.0)),
-    "l2l": (
-        Sanity("oracle", "L2.expression", 0.0),
-        Sanity("oracle", "FD.expression"),
-        Sanity("oracle", "P-FD.expression"),
-    ),
-}
-SLACK = 1e-6  # of rounding in committed values
 
 
 class Value(Config):
@@ -77,14 +53,6 @@ class Table(Config):
     rows: tuple[Row, ...]
     claims: tuple[PublishedNumber, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Outcome:
-    tables: tuple[Table, ...]
-    violations: tuple[str, ...]
-    drift: tuple[str, ...]
-    board: tuple[Judged, ...] = ()
 
 
 def _reason(records: Sequence[Record], suite: str, columns: Sequence[Column], setting: Mapping[str, Any]) -> str:
@@ -224,99 +192,3 @@ def _mark_best(rows: list[Row], columns: Sequence[Column]) -> list[Row]:
         return row.model_copy(update={"cells": cells})
 
     return [marked(row) for row in rows]
-
-
-def check_sanity(table: Table, rules: Sequence[Sanity]) -> list[str]:
-    """Sentences for every inequality that does not hold."""
-    found = []
-    directions = {column["id"]: column["direction"] for column in table.columns}
-    for rule in rules:
-        row = next((row for row in table.rows if row.method == rule.better), None)
-        if row is None or rule.column not in directions:
-            continue
-        value = row.cells[rule.column].value
-        where = f"{table.benchmark}, {table.suite}, {rule.column}"
-        if value is None:
-            found.append(f"{where}: {rule.better} has no value")
-            continue
-        if rule.exactly is not None and abs(value - rule.exactly) > SLACK:
-            found.append(f"{where}: {rule.better} is {value:.6g}, it must be {rule.exactly:g}")
-        sign = -1 if directions[rule.column] == "max" else 1
-        for other in table.rows:
-            if other.facts["sees_truth"]:
-                continue  # another oracle may be better by a constant channel more or less
-            theirs = other.cells[rule.column].value
-            if theirs is not None and sign * theirs < sign * value - SLACK:
-                found.append(f"{where}: {other.method} ({theirs:.6g}) is better than {rule.better} ({value:.6g})")
-    return found
-
-
-def make_tables(
-    leaderboards: Path, suites: Suites, records: Sequence[Record] | None = None
-) -> tuple[list[Table], list[str]]:
-    """Every table of every benchmark that has `records` (those below `leaderboards`), and what is insane in them."""
-    groups: dict[str, list[Record]] = {}
-    for record in records or ():
-        groups.setdefault(record.benchmark, []).append(record)
-    return _tables_of(by_benchmark(leaderboards) if records is None else groups.items(), leaderboards, suites)
-
-
-def _tables_of(
-    groups: Iterable[tuple[str, list[Record]]], leaderboards: Path, suites: Suites
-) -> tuple[list[Table], list[str]]:
-    claims = load_published(leaderboards / "claims")
-    tables, violations = [], []
-    for benchmark, mine in groups:
-        if len({record.dataset["simulated"] for record in mine}) > 1:
-            raise DyadbenchError(f"{benchmark} has records on simulated and on real data; they cannot share a table")
-        for suite in configured(mine):
-            if suite not in suites:
-                violations.append(f"{benchmark}: suite {suite!r} is not installed")
-                continue
-            fitting = [] if mine[0].dataset["simulated"] else [c for c in claims if c.fits(mine[0].dataset, suite)]
-            table = make_table(mine, suite, suites[suite], fitting)
-            tables.append(table)
-            violations += check_sanity(table, SANITY.get(suite, ()))
-    return sorted(tables, key=lambda table: table.benchmark), violations
-
-
-def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Outcome:
-    """Writes (or with `check` compares) every generated file below `root`/leaderboards, and the README's table."""
-    from dyadbench.leaderboard.markdown import generated_files
-    from dyadbench.store.folders import atomic_write
-
-    leaderboards = root / "leaderboards"
-    if not (leaderboards / "records").is_dir():
-        raise DyadbenchError(
-            f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
-        )
-    statements = load_claims(leaderboards / "claims" / "checked")
-    wanted = {(p.benchmark, method) for s in statements for p in s.part for method, _ in p.sides}
-    judged: list[Record] = []
-    tokenized: list[Record] = []  # less all else, so that one benchmark's records are held at a time
-
-    def groups() -> Iterator[tuple[str, list[Record]]]:
-        for benchmark, records in by_benchmark(leaderboards):
-            judged.extend(record for record in records if (benchmark, record.method) in wanted)
-            tokenized.extend(
-                record.model_copy(update={"suites": {"tokens": record.suites["tokens"]}})
-                for record in records
-                if "tokens" in record.suites
-            )
-            yield benchmark, records
-
-    tables, violations = _tables_of(groups(), leaderboards, suites)
-    drift = []
-    board = judge(statements, judged)
-    files = generated_files(root, tables, load_published(leaderboards / "claims"), board, tokenized)
-    stale = {path for kind in ("md", "csv", "json", "svg") for path in leaderboards.glob(f"*.{kind}")} - set(files)
-    for path, text in files.items():
-        if not path.exists() or path.read_bytes() != text.encode():
-            drift.append(str(path.relative_to(root)))
-            if not check:
-                atomic_write(path, text)
-    for path in sorted(stale):
-        drift.append(f"{path.relative_to(root)} (no record gives it)")
-        if not check:
-            path.unlink()
-    return Outcome(tuple(tables), tuple(violations), tuple(drift), tuple(board))

@@ -8,8 +8,9 @@ from typing import Any
 
 import typer
 
-from dyadbench.leaderboard.markdown import ARROWS, cell_text, interval_text, number, plain, rank_text, terminal_table
+from dyadbench.leaderboard.paired import Comparison
 from dyadbench.leaderboard.tables import Row, Table, Value
+from dyadbench.leaderboard.text import ARROWS, cell_text, interval_text, number, plain, rank_text
 
 
 def show_table(table: Table) -> None:
@@ -90,3 +91,35 @@ def _cell(cell: Value, digits: int) -> Any:
     if cell.undefined:
         text.append(f" ({cell.undefined} undefined)", style="yellow")
     return text
+
+
+def terminal_table(table: Table) -> str:
+    """Aligned plain text of the ranked columns: values on top, the calibration rows below a line."""
+    columns = [c for c in table.columns if c["ranked"]]
+    header = ["rank", "method", *(f"{c['id']} {ARROWS[c['direction']]}" for c in columns)]
+    ranked = [[rank_text(row), plain(row.method), *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
+              for row in table.rows if row.rank is not None]  # fmt: skip
+    rest = [["", plain(row.method), *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
+            for row in table.rows if row.rank is None]  # fmt: skip
+    widths = [max(len(line[i]) for line in [header, *ranked, *rest]) for i in range(len(header))]
+
+    def line(cells: Sequence[str]) -> str:
+        return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
+
+    title = f"{plain(table.benchmark)} · {table.suite}" + (" · SIMULATED" if table.simulated else "")
+    body = [line(header), *map(line, ranked), "  ".join("-" * width for width in widths), *map(line, rest)]
+    return "\n".join([title, *body])
+
+
+def comparison_text(found: Comparison) -> str:
+    """Differences a - b with intervals, then the clips where they differ most."""
+    lines = [
+        f"{plain(found.a)} minus {plain(found.b)} on {plain(found.benchmark)}: {found.clips} clips, {found.sessions} sessions"
+    ]
+    for d in found.differences:
+        span = f" [{d.low:.4g}, {d.high:.4g}], p = {d.p:.3g}" if d.low is not None and d.high is not None else ""
+        value = "undefined" if d.difference is None else f"{d.difference:+.4g}"
+        lines.append(f"  {d.column:24} {value}{span}")
+    for column, clips in found.extremes.items():
+        lines.append(f"differ most in {column}: " + ", ".join(f"{plain(clip)} ({value:+.3g})" for clip, value in clips))
+    return "\n".join(lines)

@@ -13,10 +13,10 @@ import numpy as np
 from markupsafe import Markup
 
 from dyadbench.leaderboard.charts import Point, as_file, scatter
-from dyadbench.leaderboard.markdown import SIMULATED, cell_text, escape, grid, number
 from dyadbench.leaderboard.stats import bootstrap, interval
 from dyadbench.leaderboard.tables import Value
-from dyadbench.matrix.cells import canonical
+from dyadbench.leaderboard.text import SIMULATED, cell_text, escape, grid, number
+from dyadbench.matrix.keys import canonical
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, layers_shown, version_of
 from dyadbench.records.record import Record
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from dyadbench.leaderboard.markdown import escape
+from dyadbench.leaderboard.text import escape
 from dyadbench.leaderboard.verdicts import MEANING, Evidence, Judged
 
 

@@ -7,31 +7,19 @@ thread count are not in it, because they must not be able to change a number.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field, ValidationError
 
 from dyadbench.api import BenchmarkConfig, Config, DyadbenchError, Entry
+from dyadbench.errors import first_fault
+from dyadbench.matrix.keys import canonical
+from dyadbench.matrix.settings import merge, nest, overrides_of
 from dyadbench.matrix.slurm import SlurmOptions
 from dyadbench.registry.host import Host
-
-KEY_SCHEMA = 1  # raised when the make-up of keys itself changes
-
-
-def canonical(value: Any) -> str:
-    """One text for one meaning: sorted keys, no spaces, shortest floats, no NaN (ValueError)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
-
-
-def key_of(stage: str, **parts: Any) -> str:
-    """sha256 of everything that can change what `stage` produces."""
-    text = canonical({"schema": KEY_SCHEMA, "stage": stage, **parts})
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 class PartSpec(Config):
@@ -119,62 +107,6 @@ def read_matrix(path: Path) -> Matrix:
         raise DyadbenchError(f"{path} is not valid TOML: {error}") from None
 
 
-def first_fault(error: ValidationError) -> str:
-    """The first complaint of a pydantic error as `field: what` (the rest usually follows from it)."""
-    fault = error.errors()[0]
-    where = ".".join(str(step) for step in fault["loc"]) or "the value"
-    return f"{where}: {fault['msg'].lower()}" + (
-        f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    )
-
-
-def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
-    """`["predictor.layers=4"]` -> `{"predictor.layers": 4}`; values are TOML, or text where they are not."""
-    settings: dict[str, Any] = {}
-    for pair in pairs:
-        name, equals, text = pair.partition("=")
-        if not equals or not name:
-            raise DyadbenchError(f"-s takes FIELD=VALUE, not {pair!r}; for example -s predictor.layers=4")
-        try:
-            settings[name] = tomllib.loads(f"value = {text}")["value"]
-        except (ValueError, RecursionError):
-            settings[name] = text
-    return settings
-
-
-def _overrides(settings: Mapping[str, Any], part: str, *, bare: bool) -> dict[str, Any]:
-    """Overrides meant for one part; undotted names go to the predictor of a method without tokenizer."""
-    chosen: dict[str, Any] = {}
-    for name, value in settings.items():
-        head, dot, rest = name.partition(".")
-        if dot and head == part:
-            chosen[rest] = value
-        elif not dot and bare:
-            chosen[name] = value
-    return chosen
-
-
-def _nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    tree: dict[str, Any] = {}
-    for dotted, value in flat.items():
-        *path, leaf = dotted.split(".")
-        node = tree
-        for step in path:
-            node = node.setdefault(step, {})
-            if not isinstance(node, dict):
-                raise DyadbenchError(f"-s {dotted}=... goes into {step!r}, which another setting made a plain value")
-        node[leaf] = value
-    return tree
-
-
-def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(base)
-    for key, value in over.items():
-        known = merged.get(key)
-        merged[key] = _merge(known, value) if isinstance(value, Mapping) and isinstance(known, Mapping) else value
-    return merged
-
-
 def resolve_part(host: Host, kind: str, spec: PartSpec, overrides: Mapping[str, Any] | None = None) -> Part:
     """Fills in preset and defaults. Unknown names, presets and fields are each one clear sentence."""
     entry = host.get(kind, spec.name)
@@ -184,7 +116,7 @@ def resolve_part(host: Host, kind: str, spec: PartSpec, overrides: Mapping[str, 
             known = ", ".join(sorted(entry.presets))
             raise DyadbenchError(f"{kind} {spec.name!r} has no preset {spec.preset!r}; it has {known}")
         chosen = dict(entry.presets.get(spec.preset, {}))
-    chosen = _merge(_merge(chosen, spec.config), _nest(overrides or {}))
+    chosen = merge(merge(chosen, spec.config), nest(overrides or {}))
     return Part(name=entry.name, version=entry.version, config=resolve_config(kind, entry, chosen))
 
 
@@ -220,7 +152,7 @@ def method_parts(host: Host, spec: MethodSpec, *, default_preset: str | None = N
         if part.preset is None and default_preset in host.get(kind, part.name).presets:
             part = part.model_copy(update={"preset": default_preset})
         bare = kind == "predictor" and tokenizer is None
-        return resolve_part(host, kind, part, _overrides(spec.settings, kind, bare=bare))
+        return resolve_part(host, kind, part, overrides_of(spec.settings, kind, bare=bare))
 
     predictor, tokenizer = _parts_of(host, spec)
     found = resolved("predictor", predictor)
@@ -237,7 +169,7 @@ def make_cell(
     if not isinstance(setting, BenchmarkConfig):
         raise DyadbenchError(f"benchmark {benchmark!r} must load a BenchmarkConfig, not {type(setting).__name__}")
     host.get("suite", setting.suite)
-    data = PartSpec(name=setting.dataset, config=_merge(setting.dataset_config, dataset_overrides or {}))
+    data = PartSpec(name=setting.dataset, config=merge(setting.dataset_config, dataset_overrides or {}))
     predictor, tokenizer = method_parts(host, spec)
     return Cell(
         benchmark=benchmark,

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyadbench.api import Column, Config, Evaluation, Progress, Result
-from dyadbench.metrics.l2l.suite import clip_mean
+from dyadbench.metrics.resample import clip_mean
 from dyadbench.metrics.tokens import jitter
 
 Floats = NDArray[np.float64]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dyadbench.api import Column, MotionSpace, Result, Tokenizer, Tokens, TokenSpec
 from dyadbench.metrics.l2l.clips import Clips, Floats, as_array
 from dyadbench.metrics.l2l.shannon import assign, centroids_for, entropy
-from dyadbench.metrics.l2l.suite import clip_mean, jackknife
+from dyadbench.metrics.resample import clip_mean, jackknife
 
 COLUMNS = (
     Column("motion-rmse", "min", unit="coefficients", summary="root mean square error of a clip's motion, mean over clips"),

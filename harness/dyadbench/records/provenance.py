@@ -35,7 +35,7 @@ def project_commit() -> str | None:
     try:
         if not git("ls-files", "--", Path(__file__).name):
             return None  # installed below some other project's checkout
-        dirty = git("status", "--porcelain", "--untracked-files=no", "--", str(here.parents[1]))
+        dirty = git("status", "--porcelain", "--untracked-files=no", "--", str(here.parents[2]))
         return git("rev-parse", "HEAD") + ("+" if dirty else "")
     except (OSError, subprocess.CalledProcessError):
         return None

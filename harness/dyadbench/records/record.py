@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from dyadbench.api import Config, DyadbenchError, TrackName
-from dyadbench.store.folders import atomic_write
+from dyadbench.files.atomic import atomic_write
 
 if TYPE_CHECKING:
     from dyadbench.matrix.cells import Cell
@@ -140,7 +140,7 @@ def load_record(path: Path) -> Record:
         record = Record.model_validate(data)
         _check_content(record)
     except ValidationError as error:
-        from dyadbench.matrix.cells import first_fault
+        from dyadbench.errors import first_fault
 
         raise DyadbenchError(f"{path} is not a record: {first_fault(error)}") from None
     except (ValueError, OSError, RecursionError) as error:

@@ -23,14 +23,11 @@ from pydantic import ValidationError
 
 from dyadbench import hookspecs
 from dyadbench.api import Config, DyadbenchError, Entry
+from dyadbench.errors import PluginError
 
 GROUP = "dyadbench"
 KINDS = ("dataset", "tokenizer", "predictor", "method", "metric", "suite", "benchmark")
 OWN_DISTRIBUTION = "dyadbench"
-
-
-class PluginError(DyadbenchError):
-    """A plugin broke while it was at work; names the plugin, its version and the stage. Exit code 1."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +159,7 @@ class Host:
             values = config.model_dump() if isinstance(config, Config) else dict(config)
             made = entry.config.model_validate(values)
         except ValidationError as error:
-            from dyadbench.matrix.cells import first_fault
+            from dyadbench.errors import first_fault
 
             raise DyadbenchError(f"configuration of {kind} {name!r}: {first_fault(error)}") from None
         factory = self.load(kind, entry)
@@ -182,7 +179,7 @@ class Host:
             raise
         except (Exception, SystemExit) as error:
             if isinstance(error, OSError):
-                from dyadbench.store.folders import WEATHER, cannot_write
+                from dyadbench.files.atomic import WEATHER, cannot_write
 
                 if error.errno in WEATHER:
                     raise cannot_write(error.filename or "a file", error) from error

@@ -18,14 +18,15 @@ import numpy as np
 from pydantic import ValidationError
 
 from dyadbench.api import Config, Dataset, DyadbenchError
+from dyadbench.cell.keys import fit_keys
 from dyadbench.cell.noise import CellNoise
-from dyadbench.cell.run import CellRun, fit_keys, open_dataset
+from dyadbench.cell.run import CellRun, open_dataset
 from dyadbench.cell.runtime import Runtime
+from dyadbench.files.atomic import atomic_write
 from dyadbench.matrix.cells import Cell, Part, PartSpec, resolve_config, resolve_part
 from dyadbench.records.record import Record, slug
 from dyadbench.registry.host import Host
 from dyadbench.report.faces import FaceMap, face_map, pack
-from dyadbench.store.folders import atomic_write
 
 CLIPS, SAMPLES, LISTENERS = 2, 3, 3  # clips a benchmark, samples a method, real listeners a clip
 START, SECONDS = 4.0, 10.0  # of each clip

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dyadbench.leaderboard.markdown import ARROWS, lookahead_text, number, rank_text
 from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.tables import Row, Table, Value
+from dyadbench.leaderboard.text import ARROWS, lookahead_text, number, rank_text
 from dyadbench.records.record import Record, slug
 
 BETTER = {"max": "more is better", "min": "less is better", "match": "closest to its target is better"}

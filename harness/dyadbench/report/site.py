@@ -15,9 +15,11 @@ from markupsafe import Markup
 
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.cell.runtime import Runtime
-from dyadbench.leaderboard.markdown import SIMULATED
+from dyadbench.files.atomic import atomic_write
+from dyadbench.leaderboard.build import make_tables
 from dyadbench.leaderboard.published import load_published
-from dyadbench.leaderboard.tables import Table, make_tables
+from dyadbench.leaderboard.tables import Table
+from dyadbench.leaderboard.text import SIMULATED
 from dyadbench.leaderboard.verdicts import MEANING, Claim, Judged, judge, load_claims
 from dyadbench.leaderboard.verdicts_page import command, counted, evidence
 from dyadbench.records.comparable import by_benchmark
@@ -27,7 +29,6 @@ from dyadbench.report import figures, pages
 from dyadbench.report.excerpts import Excerpts, gather
 from dyadbench.report.faces import DRAWN, RANGE
 from dyadbench.report.pairs import pairs_view
-from dyadbench.store.folders import atomic_write
 
 LIMIT = 3_000_000  # bytes of a page
 Suites = Mapping[str, Sequence[Column]]

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import Fittable, Setup, Trainable, TrainData
+from dyadbench.files.atomic import atomic_write, damaged
 from dyadbench.matrix.cells import Part
 from dyadbench.registry.host import Host
-from dyadbench.store.folders import Folder, Store, atomic_write, damaged
+from dyadbench.store.folders import Folder, Store
 from dyadbench.training.processes import SOLO, World
 
 STATE = "state.safetensors"

@@ -32,7 +32,8 @@ from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
 from dyadbench.api import AudioSpec, DyadbenchError, Loss, Stage, Trainable, TrainData, WindowBatch
-from dyadbench.store.folders import atomic_write, damaged
+from dyadbench.files.atomic import atomic_write, damaged
+from dyadbench.training.checkpoint import metadata_of, module_tensors, optimiser_tensors, restore_optimiser
 from dyadbench.training.processes import SOLO, World
 from dyadbench.training.windows import WindowSource, rows_of_rank
 
@@ -64,26 +65,6 @@ def _seed_of(seed: int, stage: str, step: int) -> int:
 # --- checkpoints ----------------------------------------------------------------------------------------
 
 
-def _optimiser_tensors(prefix: str, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """AdamW's moments and step counts by position, which is stable for one stage."""
-    state = optimiser.state_dict()["state"]
-    return {f"{prefix}.{i}.{name}": value for i, slots in state.items() for name, value in slots.items()}
-
-
-def _restore_optimiser(prefix: str, optimiser: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
-    state = optimiser.state_dict()
-    slots: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith(prefix + "."):
-            position, slot = name[len(prefix) + 1 :].split(".")
-            slots.setdefault(int(position), {})[slot] = value
-    optimiser.load_state_dict({**state, "state": slots})
-
-
-def _module_tensors(module: nn.Module) -> dict[str, Tensor]:
-    return {name: value.detach().cpu().contiguous().clone() for name, value in module.state_dict().items()}
-
-
 @dataclass
 class _Best:
     value: float = math.inf
@@ -108,14 +89,14 @@ class StageRun:
         self.folder = how.folder / stage.name
         self.module: nn.Module = stage.module.to(fabric.device)
         if self.world.size > 1:
-            self.module.load_state_dict(self.world.broadcast(_module_tensors(self.module)))
+            self.module.load_state_dict(self.world.broadcast(module_tensors(self.module)))
         self.optimisers = {
             spec.name: torch.optim.AdamW(
                 list(spec.parameters), lr=spec.lr, betas=spec.betas, weight_decay=spec.weight_decay
             )
             for spec in stage.optimisers
         }
-        self.average = _module_tensors(self.module) if stage.ema else None
+        self.average = module_tensors(self.module) if stage.ema else None
         self.best = _Best()
         self.step = 0
         self._tracker: Any = None
@@ -239,7 +220,7 @@ class StageRun:
     def _validate(self) -> dict[str, float]:
         if self.validation is None:
             return {}
-        held = _module_tensors(self.module) if self.average is not None else None
+        held = module_tensors(self.module) if self.average is not None else None
         if self.average is not None:
             self.module.load_state_dict(self.average)
         self.module.eval()
@@ -271,7 +252,7 @@ class StageRun:
             )
         value = metrics[self.stage.select]
         if value < self.best.value:
-            self.best = _Best(value, self.step, 0, _module_tensors(self.module))
+            self.best = _Best(value, self.step, 0, module_tensors(self.module))
         else:
             self.best.stale += 1
 
@@ -294,12 +275,12 @@ class StageRun:
         """One file: weights, averages, the best so far, optimiser moments; the step is in the metadata."""
         if not self.world.first:
             return
-        tensors = {f"module.{k}": v for k, v in _module_tensors(self.module).items()}
+        tensors = {f"module.{k}": v for k, v in module_tensors(self.module).items()}
         for prefix, weights in (("ema", self.average), ("best", self.best.weights)):
             tensors |= {f"{prefix}.{k}": v.clone() for k, v in (weights or {}).items()}
         for name, optimiser in self.optimisers.items():
             tensors |= {
-                k: v.cpu().contiguous().clone() for k, v in _optimiser_tensors(f"optim.{name}", optimiser).items()
+                k: v.cpu().contiguous().clone() for k, v in optimiser_tensors(f"optim.{name}", optimiser).items()
             }
         facts = {"step": self.step, "best": self.best.value, "best_step": self.best.step, "stale": self.best.stale}
         atomic_write(self.folder / "checkpoint.safetensors", save_tensors(tensors, {"facts": json.dumps(facts)}))
@@ -325,7 +306,7 @@ class StageRun:
     def _restore_from(self, data: bytes) -> None:
         """Everything that `_checkpoint` wrote."""
         tensors = load_tensors(data)
-        facts = json.loads(_metadata(data)["facts"])
+        facts = json.loads(metadata_of(data)["facts"])
 
         def under(prefix: str) -> dict[str, Tensor]:
             return {k[len(prefix) :]: v for k, v in tensors.items() if k.startswith(prefix)}
@@ -335,7 +316,7 @@ class StageRun:
             self.average = under("ema.")
         self.best = _Best(float(facts["best"]), facts["best_step"], facts["stale"], under("best.") or None)
         for name, optimiser in self.optimisers.items():
-            _restore_optimiser(f"optim.{name}", optimiser, tensors)
+            restore_optimiser(f"optim.{name}", optimiser, tensors)
         self.step = int(facts["step"])
 
     def _drop_log_after(self, step: int) -> None:
@@ -364,11 +345,11 @@ class StageRun:
             self.module.load_state_dict(chosen)
         self.module.eval()
         if self.world.size > 1:  # buffers that each process counted for itself
-            self.module.load_state_dict(self.world.broadcast(_module_tensors(self.module)))
+            self.module.load_state_dict(self.world.broadcast(module_tensors(self.module)))
         if self.world.first:
             summary = {"steps": self.step, "best_step": self.best.step, "validation": dict(metrics)}
             atomic_write(self.folder / "summary.json", json.dumps(summary, sort_keys=True))
-            atomic_write(self.folder / "weights.safetensors", save_tensors(_module_tensors(self.module)))
+            atomic_write(self.folder / "weights.safetensors", save_tensors(module_tensors(self.module)))
             (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
         self.world.wait()
 
@@ -379,11 +360,6 @@ class StageRun:
 
 def _number(value: Any) -> float:
     return float(value.detach() if isinstance(value, Tensor) else value)
-
-
-def _metadata(data: bytes) -> dict[str, str]:
-    size = int.from_bytes(data[:8], "little")
-    return dict(json.loads(data[8 : 8 + size])["__metadata__"])
 
 
 def _alone(how: FitOptions) -> Fabric:

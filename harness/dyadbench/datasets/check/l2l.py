@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.datasets.check.run import Finding, error
+from dyadbench.datasets.check.finding import Finding, error
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig
 from dyadbench.datasets.l2l import PARTS, WINDOW, L2LDataset, part_file
 from dyadbench.datasets.lm_listener import SPLITS, LMListenerDataset

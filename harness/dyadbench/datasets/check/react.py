@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.datasets import neighbours
-from dyadbench.datasets.check.run import Finding, error, note
+from dyadbench.datasets.check.finding import Finding, error, note
 from dyadbench.datasets.config import ReactConfig
 from dyadbench.datasets.features import read_wav
 from dyadbench.datasets.react import SPLITS, ReactDataset, audio_file, emotion_file, motion_file, read_pairs
@@ -65,8 +65,8 @@ def check(root: Path, fix: bool) -> Iterator[Finding]:
 
 def _readout(root: Path) -> Finding:
     """How well emotion can be told from motion here, for methods that emit motion only."""
-    from dyadbench.cell.split import TrainSplits
     from dyadbench.datasets.readout import VERSION, fit_readout
+    from dyadbench.datasets.train_data import TrainSplits
 
     frames = min(ROWS, len(read_rows(emotion_file(root, "train", read_pairs(root, "train")[0][0]), 25)))
     errors = fit_readout(TrainSplits(ReactDataset(ReactConfig(frames=frames), root))).summary()

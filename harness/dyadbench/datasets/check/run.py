@@ -6,35 +6,10 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
-from dyadbench.api import Config, DyadbenchError
-from dyadbench.datasets.digest import MARK
-
-SUMS = "SHA256SUMS"  # of generated corpora; `sha256sum -c` reads it too
-Level = Literal["ok", "note", "warn", "error"]
-
-
-class Finding(Config):
-    """One line of the report."""
-
-    level: Level
-    what: str
-    where: str = ""
-    meaning: str = ""
-    remedy: str = ""
-
-
-class CheckReport(Config):
-    """Everything found, worst first within its part. `ok` means that scores from this folder can be trusted."""
-
-    name: str
-    root: str
-    findings: tuple[Finding, ...]
-
-    @property
-    def ok(self) -> bool:
-        return all(finding.level in ("ok", "note") for finding in self.findings)
+from dyadbench.api import DyadbenchError
+from dyadbench.datasets.check.finding import CheckReport, Finding, error, note
+from dyadbench.datasets.digest import MARK, SUMS, data_files
 
 
 def check_dataset(name: str, root: Path, *, fix: bool = False) -> CheckReport:
@@ -54,23 +29,6 @@ def check_dataset(name: str, root: Path, *, fix: bool = False) -> CheckReport:
         raise DyadbenchError(f"{root} is not a folder")
     findings = [*_links(root), *_sums(root), *checkers[name](root, fix)]
     return CheckReport(name=name, root=str(root), findings=tuple(dict.fromkeys(findings)))
-
-
-def error(what: str, where: Path | str = "", meaning: str = "", remedy: str = "") -> Finding:
-    return Finding(level="error", what=what, where=str(where), meaning=meaning, remedy=remedy)
-
-
-def note(what: str, where: Path | str = "", meaning: str = "") -> Finding:
-    return Finding(level="note", what=what, where=str(where), meaning=meaning)
-
-
-def data_files(root: Path) -> set[Path]:
-    """Every file below `root` that is not dyadbench's own cache; links to folders are not followed."""
-    found = set()
-    for folder, folders, files in os.walk(root):
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        found |= {Path(folder) / f for f in files if not f.startswith(".")}
-    return found
 
 
 def _links(root: Path) -> Iterator[Finding]:
@@ -120,12 +78,3 @@ def _sums(root: Path) -> Iterator[Finding]:
     if not generated:
         yield error(f"{MARK} is missing", MARK, "the corpus would be taken for real data", again)
     yield note(f"simulated corpus, {len(wanted)} files compared with {SUMS}")
-
-
-def write_sums(root: Path) -> None:
-    """Checksums of everything below `root`, written last by the generator."""
-    lines = [
-        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(root).as_posix()}\n"
-        for file in sorted(data_files(root))
-    ]
-    (root / SUMS).write_text("".join(lines))

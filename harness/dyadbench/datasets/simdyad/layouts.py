@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.api import EMOTION_CHANNELS, Progress
-from dyadbench.datasets.check.run import write_sums
-from dyadbench.datasets.digest import MARK
+from dyadbench.datasets.digest import MARK, write_sums
 from dyadbench.datasets.neighbours import GLOBAL_NAME, INDEX_HEADER, INDEX_NAME
 from dyadbench.datasets.simdyad.config import GENERATOR, SimConfig
 from dyadbench.datasets.simdyad.dyads import SPLITS, SimDyad, contexts, dyads, play, scripts_of, stream

@@ -37,6 +37,7 @@ from dyadbench.metrics.l2l.frechet import (
     root,
 )
 from dyadbench.metrics.l2l.shannon import assign, centroids_for, entropy
+from dyadbench.metrics.resample import clip_mean, jackknife
 
 GROUPS = ("expression", "rotation")
 
@@ -173,19 +174,6 @@ class L2LSuite:
         k = min(self.config.clusters[name], len(frames))
         centroids = centroids_for(frames, k, seed=self.config.seed, cache=self.config.cache)
         return _Group(at, centroids, frames.mean(0, dtype=np.float64))
-
-
-def clip_mean(values: Floats) -> Result:
-    """A metric that is the mean over the clips where it is defined."""
-    undefined = int(np.isnan(values).sum())
-    return Result(None if undefined == len(values) else float(np.nanmean(values)), values, undefined)
-
-
-def jackknife(value: float, without: Floats) -> Result:
-    """Pseudo-values of a pooled metric from its values without each clip (N,), re-centred so that their mean is it."""
-    n = len(without)
-    pseudo = n * value - (n - 1) * without
-    return Result(value, pseudo + (value - pseudo.mean()))
 
 
 def _shannon(labels: NDArray[np.int64]) -> Result:

@@ -22,6 +22,7 @@ from dyadbench.api import Column, Config, Evaluation, Progress, Result
 from dyadbench.metrics.react import closed_form as react
 from dyadbench.metrics.react import frsyn
 from dyadbench.metrics.react.frdist import frdist_clip
+from dyadbench.metrics.react.frdvs import spread
 
 ClipScores = dict[str, float]
 T = TypeVar("T")
@@ -95,26 +96,6 @@ def _result(values: Sequence[float], undefined: int = 0) -> Result:
     missing = int(np.isnan(per_clip).sum())
     value = float(np.nanmean(per_clip)) if missing < len(per_clip) else None
     return Result(value, per_clip, undefined or missing)
-
-
-def spread(squares: np.ndarray, cross: Callable[[], np.ndarray], norm: float, size: int) -> tuple[float, np.ndarray]:
-    """FRDvs, sum_k sum_{n,m} ||p_nk - p_mk||^2 / (N (N-1) K T C), and jackknife values per clip.
-
-    Those are n D - (n - 1) D_without_i, re-centred: their mean is the value, by linearity of pairs. With d_n the clips
-    (K, T, C) less a common origin, which keeps large offsets out of the squares: squares (N,) are their squared norms,
-    `norm` is that of their sum, cross() (N,) their inner products with it, size = K T C.
-    """
-    n = len(squares)
-    if n < 2:
-        return float("nan"), np.full(n, np.nan)
-    total = 2 * n * sum(squares.tolist()) - 2 * norm
-    value = (total if np.isnan(total) else max(0.0, total)) / (n * (n - 1) * size)
-    if n < 3 or np.isnan(value):
-        return value, np.full(n, value)
-    distance = n * squares + squares.sum() - 2 * cross()  # sum over m of ||p_i - p_m||^2
-    without = (value * n * (n - 1) - 2 * distance / size) / ((n - 1) * (n - 2))
-    pseudo = n * value - (n - 1) * without
-    return value, pseudo - pseudo.mean() + value
 
 
 def _sub(data: Evaluation) -> Callable[[int], np.ndarray]:

@@ -12,21 +12,21 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from tests.fixtures.components import SPECS, Corpus, Toy
 
 from dyadbench.api import DyadbenchError, Loss, WindowBatch
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench.training.processes import SOLO, join
 
-sys.path.insert(0, str(Path(__file__).parent))
-from test_training import SPECS, Corpus, Toy
+ROOT = Path(__file__).parents[2]
 
 SCRIPT = """
 import json, sys
 from pathlib import Path
 import numpy as np, torch
-sys.path[:0] = {paths!r}
-from test_world import toy
-from test_training import SPECS, Corpus
+sys.path.insert(0, {root!r})
+from tests.training.test_processes import toy
+from tests.fixtures.components import SPECS, Corpus
 from dyadbench.metrics.arrays import score_arrays
 from dyadbench.metrics.torch_metrics import SuiteMetric
 from dyadbench.training.loop import FitOptions, fit
@@ -74,7 +74,7 @@ def toy() -> Toy:
 
 def test_two_processes_fit_as_one_and_score_each_clip_once(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text(SCRIPT.format(paths=[str(Path(__file__).parent)]))
+    script.write_text(SCRIPT.format(root=str(ROOT)))
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), str(tmp_path)]
     done = subprocess.run([sys.executable, *command], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
     assert done.returncode == 0, done.stderr

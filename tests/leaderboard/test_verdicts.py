@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 from dyadbench.api import DyadbenchError
-from dyadbench.leaderboard.tables import write_leaderboards
 from dyadbench.leaderboard.verdicts import Claim, Contrast, judge, load_claims, together
 from dyadbench.leaderboard.verdicts_page import claims_page
+from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.matrix.cells import read_matrix
 from dyadbench.records.comparable import records_below
 from dyadbench.records.record import Record, Score, SuiteScores
 from dyadbench.registry.host import Host
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 BOARD = load_claims(ROOT / "leaderboards" / "claims" / "checked")
 
 

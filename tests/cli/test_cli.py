@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-GOLDENS = Path(__file__).parent / "goldens" / "react"
+GOLDENS = Path(__file__).parents[1] / "goldens" / "react"
 TINY = ["--data-set", "size=tiny"]
 ONLINE = "simdyad-clear-react-online"
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from dyadbench.api import Config, DyadbenchError
-from dyadbench.registry.host import Host, PluginError
+from dyadbench.errors import PluginError
+from dyadbench.registry.host import Host
 
 GOOD = """
 from dyadbench.api import Entry

@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dyadbench.api import DyadbenchError
-from dyadbench.matrix.cells import MethodSpec, canonical, cells_of, key_of, make_cell, parse_settings, read_matrix
+from dyadbench.matrix.cells import MethodSpec, cells_of, make_cell, read_matrix
+from dyadbench.matrix.keys import canonical, key_of
+from dyadbench.matrix.settings import parse_settings
 from dyadbench.registry.host import Host
 
 HOST = Host()
 BENCHMARK = "simdyad-clear-react-online"
-KEYS = Path(__file__).parent / "goldens" / "keys.json"
+KEYS = Path(__file__).parents[1] / "goldens" / "keys.json"
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),

@@ -3,60 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from tests.fixtures.components import SPECS, Corpus, Toy
 
-from dyadbench.api import AudioSpec, Clip, Dyad, Loss, Optimiser, Stage, Track, WindowBatch, Windows
+from dyadbench.api import Loss, WindowBatch
 from dyadbench.training.loop import FitOptions, NonFiniteLoss, fit
-
-SPECS = {"tone": AudioSpec(dim=3, per_frame=2)}
-
-
-class Corpus:
-    """Six clips in which the listener is a fixed linear map of the speaker."""
-
-    def __init__(self, frames: int = 40) -> None:
-        self.frames = frames
-
-    def clips(self, split: str) -> list[Clip]:
-        return [Clip(f"{split}{i}", f"s{i // 2}", self.frames) for i in range(6)]
-
-    def dyads(self, split: str, audio: tuple[str, ...] = ()) -> Iterator[Dyad]:
-        for i, clip in enumerate(self.clips(split)):
-            rng = np.random.default_rng([i, split == "val"])
-            speaker = rng.standard_normal((self.frames, 4)).astype(np.float32)
-            listener = (speaker @ np.diag([1.0, -1.0, 0.5, 0.0])).astype(np.float32)
-            sound = {"tone": rng.standard_normal((2 * self.frames, 3)).astype(np.float32)} if audio else {}
-            yield Dyad(clip, Track(speaker, audio=sound), Track(listener))
-
-
-class Toy(nn.Module):
-    """Dropout and two optimisers, so that resuming has something to get wrong."""
-
-    batch = 4
-
-    def __init__(self, steps: int = 12, **options: object) -> None:
-        super().__init__()
-        self.map, self.bias = nn.Linear(4, 4, bias=False), nn.Parameter(torch.zeros(4))
-        self.drop, self.steps, self.options = nn.Dropout(0.2), steps, options
-        self.seen: list[WindowBatch] = []
-
-    def loss(self, batch: WindowBatch) -> Loss:
-        self.seen.append(batch)
-        error = self.map(self.drop(batch.speaker_motion)) - batch.listener_motion
-        return Loss({"map": error.pow(2).mean(), "bias": (self.bias - batch.audio["tone"].mean()).pow(2).mean()})
-
-    def stages(self, data: Corpus) -> Iterator[Stage]:
-        yield Stage(
-            name="first", module=self, windows=Windows(16, self.batch, ("tone",)), loss=self.loss, steps=self.steps,
-            optimisers=(Optimiser("map", list(self.map.parameters()), 0.05), Optimiser("bias", [self.bias], 0.01)),
-            **self.options,  # type: ignore[arg-type]
-        )  # fmt: skip
 
 
 def _fit(toy: Toy, folder: Path, **how: object) -> dict[str, torch.Tensor]:

@@ -7,7 +7,8 @@ import pytest
 
 from dyadbench.api import FACEVERSE_58, Setup
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.checks import TinyCorpus, check
+from dyadbench.conformance.checks import check
+from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.registry.host import Host
 
 HOST = Host()

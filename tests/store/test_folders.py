@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from dyadbench.api import DyadbenchError
-from dyadbench.store.folders import Store, atomic_write
+from dyadbench.files.atomic import atomic_write
+from dyadbench.store.folders import Store
 
 KEY = "ab" * 32
 

@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.fixtures.corpora import ToyDataset
 
-from dyadbench.api import EMOTION_CHANNELS, BenchmarkConfig, Dyad, DyadbenchError, Needs, Reaction
+from dyadbench.api import EMOTION_CHANNELS, BenchmarkConfig, DyadbenchError, Needs, Reaction
 from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.split import Split
-from dyadbench.conformance.checks import TinyCorpus
+from dyadbench.errors import PluginError
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.matrix.cells import Cell, MethodSpec, Part, make_cell, method_parts
-from dyadbench.registry.host import Host, PluginError
+from dyadbench.registry.host import Host
 
 HOST = Host()
-
-
-class ToyDataset(TinyCorpus):
-    """TinyCorpus as a Dataset; clips 2i and 2i + 1 are appropriate to each other."""
-
-    has_emotion, simulated, digest = True, True, "d" * 64
-
-    def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
-        return list(self.dyads(split, audio))[index]
-
-    def appropriate(self, split: str) -> np.ndarray:
-        pair = np.arange(self.count) // 2
-        return pair[:, None] == pair
-
-    def normalisation(self) -> dict[str, str]:
-        return {"kind": "none"}
 
 
 def _run(home: Path, method: str = "ridge-sampled", **runtime: object) -> CellRun:

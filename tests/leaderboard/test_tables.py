@@ -11,44 +11,22 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.fixtures.records import COLUMNS, SESSIONS, record, write_records
 
-from dyadbench.api import Column, DyadbenchError
-from dyadbench.leaderboard.markdown import csv_text, escape, markdown_page
+from dyadbench.api import DyadbenchError
+from dyadbench.leaderboard.data_files import csv_text
+from dyadbench.leaderboard.markdown import markdown_page
 from dyadbench.leaderboard.paired import compare
 from dyadbench.leaderboard.published import load_published
+from dyadbench.leaderboard.sanity import Sanity, check_sanity
 from dyadbench.leaderboard.stats import bootstrap, interval, losses, overall, ranks
-from dyadbench.leaderboard.tables import Sanity, check_sanity, make_table, write_leaderboards
+from dyadbench.leaderboard.tables import make_table
+from dyadbench.leaderboard.text import escape
+from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.records.comparable import records_below
-from dyadbench.records.record import Record, Score, SuiteScores, load_record, record_path, save_record
+from dyadbench.records.record import Record, load_record, record_path, save_record
 
-ROOT = Path(__file__).parents[1]
-COLUMNS = (
-    Column("FRCorr", "max"), Column("FRDist", "min"),
-    Column("FRVar", "match", target="FRVar_target"), Column("FRVar_target", "match", ranked=False, target="FRVar_target"),
-)  # fmt: skip
-SESSIONS = [f"s{i // 4}" for i in range(40)]
-
-
-def record(method: str, level: float, seed: int = 0, **change: object) -> Record:
-    """A made-up record whose quality in every column falls with `level`."""
-    rng = np.random.default_rng([int(level * 1000), seed])
-    values = {
-        "FRCorr": 1 - level + 0.05 * rng.standard_normal(40), "FRDist": level + 0.05 * rng.standard_normal(40),
-        "FRVar": 0.1 + level + 0.01 * rng.standard_normal(40), "FRVar_target": np.full(40, 0.1),
-    }  # fmt: skip
-    scores = SuiteScores(
-        versions=dict.fromkeys(values, 1),
-        scores={name: Score(value=float(v.mean())) for name, v in values.items()},
-        per_clip={name: v.tolist() for name, v in values.items()},
-    )
-    fields: dict[str, object] = {
-        "key": "k" * 64, "benchmark": "toy", "benchmark_config": {"suite": "react2024", "also": [], "track": "online", "split": "test", "samples": 3},
-        "method": method, "preset": None, "method_config": {"predictor": {"name": method}}, "plugin": ("p", "1"), "entry_version": 1,
-        "calibration": False, "trained": True, "seed": seed, "clips": [f"c{i}" for i in range(40)], "sessions": SESSIONS,
-        "dataset": {"name": "simdyad", "digest": "d" * 64, "simulated": True, "split": "test"}, "suites": {"react2024": scores},
-        "measured": {"lookahead": 0, "realtime_factor": 12.0}, "provenance": {},
-    }  # fmt: skip
-    return Record.model_validate(fields | change)
+ROOT = Path(__file__).parents[2]
 
 
 # --- statistics -----------------------------------------------------------------------------------------
@@ -170,18 +148,12 @@ def test_sanity() -> None:
 # --- files ----------------------------------------------------------------------------------------------
 
 
-def _write(root: Path, records: list[Record]) -> None:
-    (root / "leaderboards" / "claims").mkdir(parents=True, exist_ok=True)
-    for each in records:
-        save_record(each, record_path(root / "leaderboards", each))
-
-
 def test_regeneration_is_byte_identical_and_drift_is_seen(tmp_path: Path) -> None:
     records = [record(name, level, seed) for name, level in (("a", 0.1), ("b", 0.4)) for seed in (0, 1)]
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         random.Random(name).shuffle(records)
-        _write(tmp_path / name, records)
+        write_records(tmp_path / name, records)
         (tmp_path / name / "README.md").write_text("x\n<!-- headline:begin -->\n<!-- headline:end -->\n")
         assert write_leaderboards(tmp_path / name, {"react2024": COLUMNS}).drift
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
@@ -197,7 +169,7 @@ def test_regeneration_is_byte_identical_and_drift_is_seen(tmp_path: Path) -> Non
 
 def test_simulated_and_real_never_share_a_table(tmp_path: Path) -> None:
     real = record("real", 0.2, dataset={"name": "react2024", "digest": "d" * 64, "simulated": False, "split": "test"})
-    _write(tmp_path, [record("sim", 0.1), real])
+    write_records(tmp_path, [record("sim", 0.1), real])
     with pytest.raises(DyadbenchError, match="simulated and on real"):
         write_leaderboards(tmp_path, {"react2024": COLUMNS})
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from dyadbench.api import Dyad, DyadbenchError
-from dyadbench.conformance.checks import TinyCorpus
+from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.datasets.readout import LOW, fit_readout, kept_readout
 from dyadbench.store.folders import Store
 

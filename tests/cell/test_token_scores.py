@@ -6,17 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.fixtures.corpora import ToyDataset
 
 from dyadbench.api import BenchmarkConfig, Setup
 from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime
-from dyadbench.conformance.checks import TinyCorpus
+from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.matrix.cells import Cell, MethodSpec, Part, PartSpec, method_parts, resolve_part
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, layers_shown, score_tokenizer
 from dyadbench.records.record import load_record, record_path, save_record
 from dyadbench.registry.host import Host
-
-from .test_pipeline import ToyDataset
 
 HOST = Host()
 

@@ -8,15 +8,15 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from tests.fixtures.records import COLUMNS, SESSIONS, record, write_records
 
 from dyadbench.leaderboard.over_time import embedded, pictures
-from dyadbench.leaderboard.tables import make_table, write_leaderboards
+from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.tokenizers import corpora, numbered, tokenizer_files
+from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.metrics.over_time import NAMES, OverTimeSuite
 from dyadbench.metrics.tokens import VERSIONS, version_of
 from dyadbench.records.record import Record, Score, SuiteScores
-
-from .test_leaderboard import COLUMNS, SESSIONS, _write, record
 
 
 def _suite(values: dict[str, np.ndarray], versions: dict[str, int], detail: dict[str, float]) -> SuiteScores:
@@ -126,7 +126,7 @@ def test_error_over_time_is_drawn_for_methods_and_the_levels_to_beat() -> None:
 
 
 def test_the_files_are_covered_by_the_check(tmp_path: Path) -> None:
-    _write(tmp_path, [with_tokens("deep", "a", 2), with_tokens("flat", "b", 1), over_time("steady", 0.1)])
+    write_records(tmp_path, [with_tokens("deep", "a", 2), with_tokens("flat", "b", 1), over_time("steady", 0.1)])
     suites = {"react2024": COLUMNS, "over-time-emotion": OverTimeSuite.columns}
     assert "leaderboards/tokenizers.md" in write_leaderboards(tmp_path, suites).drift
     assert not write_leaderboards(tmp_path, suites, check=True).drift

@@ -1,0 +1,61 @@
+"""How far ahead a predictor looks: measured by a change of the speaker, never taken on trust."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from dyadbench.api import (
+    Context,
+    Noise,
+    Predictor,
+    Reaction,
+)  # fmt: skip
+
+PROBES = (0.35, 0.5, 0.63, 0.81)  # where in the clip the speaker is disturbed; off any patch grid
+
+
+def perturb_after(context: Context, frame: int, rng: np.random.Generator) -> Context:
+    """The same speakers up to and including `frame`, others afterwards."""
+
+    def other(values: np.ndarray, first: int) -> np.ndarray:
+        changed = np.array(values)
+        tail = changed[:, first:]
+        tail += (rng.standard_normal(tail.shape) * (1.0 + np.abs(tail))).astype(changed.dtype)
+        return changed
+
+    frames = context.frames
+    return dataclasses.replace(
+        context,
+        speaker_motion=other(context.speaker_motion, frame + 1),
+        speaker_emotion=None if context.speaker_emotion is None else other(context.speaker_emotion, frame + 1),
+        audio={name: other(a, (frame + 1) * (a.shape[1] // frames)) for name, a in context.audio.items()},
+    )
+
+
+def measure_lookahead(predictor: Predictor, context: Context, noise: Noise) -> int | None:
+    """How many speaker frames after the one being generated change the output; None: the whole clip.
+
+    The speaker is disturbed after frame t for several t; the first output frame that moves tells the reach.
+    """
+    rng, frames = np.random.default_rng(0), context.frames
+    base = predictor.sample(context, 1, noise)
+    reaches, seen_from_start = [0], False
+    for share in PROBES:
+        t = int(share * (frames - 1))
+        moved = first_difference(base, predictor.sample(perturb_after(context, t, rng), 1, noise))
+        if moved is not None:
+            reaches.append(t + 1 - moved)
+            seen_from_start |= moved == 0 and t > frames // 2
+    return None if seen_from_start else max(reaches)
+
+
+def first_difference(a: Reaction, b: Reaction) -> int | None:
+    firsts = []
+    for one, two in ((a.motion, b.motion), (a.emotion, b.emotion)):
+        if one is not None and two is not None:
+            moved = np.abs(one - two).max(axis=(0, 1, 3)) > 1e-6 * (1 + np.abs(one).max())
+            if moved.any():
+                firsts.append(int(moved.argmax()))
+    return min(firsts, default=None)

@@ -1,0 +1,78 @@
+"""A dataset of a few seconds in memory, on which `dyadbench check` tries a plugin."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import (
+    FACEVERSE_58,
+    AudioSpec,
+    Clip,
+    Context,
+    Dyad,
+    MotionSpace,
+    Track,
+    Truth,
+)  # fmt: skip
+
+
+class TinyCorpus:
+    """Random dyads in which the listener follows the speaker; enough to fit anything for a moment."""
+
+    def __init__(self, space: MotionSpace = FACEVERSE_58, *, frames: int = 96, emotion: bool = True, clips: int = 8):
+        self.space, self.frames, self.emotion, self.count = space, frames, emotion, clips
+        self.audio: Mapping[str, AudioSpec] = {"mfcc-78": AudioSpec(78), "mel-128": AudioSpec(128, per_frame=4)}
+
+    def clips(self, split: str) -> Sequence[Clip]:
+        return [Clip(f"{split}/{i}", f"session{i // 2}", self.frames) for i in range(self.count)]
+
+    def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
+        for i, clip in enumerate(self.clips(split)):
+            yield Dyad(clip, self._track(split, i, 0, audio), self._track(split, i, 1, ()))
+
+    def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
+        """The `index`-th dyad of a split."""
+        return list(self.dyads(split, audio))[index]
+
+    def _track(self, split: str, index: int, person: int, audio: Sequence[str]) -> Track:
+        rng = np.random.default_rng([len(split), index, person])
+        motion = np.cumsum(rng.standard_normal((self.frames, self.space.dim)), 0).astype(np.float32) * 0.05
+        emotion = None
+        if self.emotion:
+            emotion = rng.random((self.frames, 25)).astype(np.float32)
+            emotion[:, :15] = emotion[:, :15] > 0.6
+        sound = {
+            name: rng.standard_normal((self.frames * self.audio[name].per_frame, self.audio[name].dim)).astype(
+                np.float32
+            )
+            for name in audio
+        }
+        return Track(motion, emotion, sound)
+
+    def context(self, rows: Sequence[int], needs: Any, frames: int) -> Context:
+        dyads = list(self.dyads("test", needs.audio))
+        chosen = [dyads[row] for row in rows]
+        listeners = [dyads[(row + i) % self.count].listener for row in rows[:1] for i in range(3)]
+        motion = np.stack([track.motion[:frames] for track in listeners])
+        felt = (
+            np.stack([track.emotion[:frames] for track in listeners if track.emotion is not None])
+            if self.emotion
+            else None
+        )
+        return Context(
+            clips=tuple(dyad.clip.id for dyad in chosen),
+            lengths=np.full(len(rows), frames),
+            speaker_motion=np.stack([dyad.speaker.motion[:frames] for dyad in chosen]),
+            speaker_emotion=np.stack([d.speaker.emotion[:frames] for d in chosen if d.speaker.emotion is not None])
+            if self.emotion
+            else None,
+            audio={
+                name: np.stack([d.speaker.audio[name][: frames * self.audio[name].per_frame] for d in chosen])
+                for name in needs.audio
+            },
+            words=tuple(() for _ in chosen) if needs.words else None,
+            truth=Truth((motion,) * len(rows), (felt,) * len(rows)) if needs.truth else None,
+        )

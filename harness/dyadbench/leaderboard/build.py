@@ -1,0 +1,42 @@
+"""Records to tables, benchmark by benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from dyadbench.api import DyadbenchError
+from dyadbench.leaderboard.published import load_published
+from dyadbench.leaderboard.sanity import SANITY, check_sanity
+from dyadbench.leaderboard.tables import Suites, Table, make_table
+from dyadbench.records.comparable import by_benchmark, configured
+from dyadbench.records.record import Record
+
+
+def make_tables(
+    leaderboards: Path, suites: Suites, records: Sequence[Record] | None = None
+) -> tuple[list[Table], list[str]]:
+    """Every table of every benchmark that has `records` (those below `leaderboards`), and what is insane in them."""
+    groups: dict[str, list[Record]] = {}
+    for record in records or ():
+        groups.setdefault(record.benchmark, []).append(record)
+    return tables_of(by_benchmark(leaderboards) if records is None else groups.items(), leaderboards, suites)
+
+
+def tables_of(
+    groups: Iterable[tuple[str, list[Record]]], leaderboards: Path, suites: Suites
+) -> tuple[list[Table], list[str]]:
+    claims = load_published(leaderboards / "claims")
+    tables, violations = [], []
+    for benchmark, mine in groups:
+        if len({record.dataset["simulated"] for record in mine}) > 1:
+            raise DyadbenchError(f"{benchmark} has records on simulated and on real data; they cannot share a table")
+        for suite in configured(mine):
+            if suite not in suites:
+                violations.append(f"{benchmark}: suite {suite!r} is not installed")
+                continue
+            fitting = [] if mine[0].dataset["simulated"] else [c for c in claims if c.fits(mine[0].dataset, suite)]
+            table = make_table(mine, suite, suites[suite], fitting)
+            tables.append(table)
+            violations += check_sanity(table, SANITY.get(suite, ()))
+    return sorted(tables, key=lambda table: table.benchmark), violations

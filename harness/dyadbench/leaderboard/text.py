@@ -1,0 +1,75 @@
+"""Numbers, names and small tables as text: fixed digits, one line, nothing that steers a terminal or a page."""
+
+from __future__ import annotations
+
+import html
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from dyadbench.leaderboard.tables import Row, Value
+
+ARROWS = {"max": "↑", "min": "↓", "match": "→"}
+
+STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories: controls, formats, halves of characters, line ends
+
+SIMULATED = "**Simulated data.** These numbers test the harness; they say nothing about real listeners."
+
+
+def number(value: float | None, digits: int) -> str:
+    """Fixed digits; -0 is 0; what fixed digits would hide is written in e-notation; undefined is n/a."""
+    if value is None:
+        return "n/a"
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        return f"{0:.{digits}f}" if abs(value) < 1e-9 else f"{value:.1e}"
+    return text
+
+
+def interval_text(cell: Value, digits: int) -> str:
+    """`[low, high]`, or nothing where there is no interval or no width."""
+    if cell.low is None or cell.high is None or cell.high - cell.low <= 1e-9:
+        return ""
+    return f"[{number(cell.low, digits)}, {number(cell.high, digits)}]"
+
+
+def cell_text(cell: Value, digits: int) -> str:
+    text = f"{number(cell.value, digits)} {interval_text(cell, digits)}".rstrip()
+    return text + (f" ({cell.undefined} undefined)" if cell.undefined else "")
+
+
+def rank_text(row: Row) -> str:
+    if row.rank is None:
+        return ""
+    return f"{row.rank} [{row.rank_low}-{row.rank_high}]" if row.rank_low is not None else str(row.rank)
+
+
+def lookahead_text(row: Row) -> str:
+    reach = row.facts.get("lookahead", 0)
+    return "whole clip" if reach is None else f"{reach}"
+
+
+def plain(text: str) -> str:
+    """On one line, without characters that steer terminals, turn the writing direction or cannot be encoded."""
+    kept = (" " if unicodedata.category(c) in STEERING else c for c in str(text))
+    return " ".join("".join(kept).split())
+
+
+def escape(text: str) -> str:
+    """A name or note inside a Markdown table: no markup, no cell break, no HTML."""
+    flat = html.escape(plain(text), quote=False)
+    return re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", flat)
+
+
+def csv_safe(value: Any) -> Any:
+    """Text that a spreadsheet would take for a formula gets a leading apostrophe."""
+    if not isinstance(value, str):
+        return value
+    flat = plain(value)
+    return "'" + flat if flat.startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")) else flat
+
+
+def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"

@@ -1,0 +1,103 @@
+"""Writes, or with --check compares, every file that records and claims give."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dyadbench.api import DyadbenchError
+from dyadbench.leaderboard.build import tables_of
+from dyadbench.leaderboard.data_files import csv_text, json_text
+from dyadbench.leaderboard.markdown import headline, index_page, markdown_page, published_page
+from dyadbench.leaderboard.published import PublishedNumber, load_published
+from dyadbench.leaderboard.tables import Suites, Table
+from dyadbench.leaderboard.verdicts import Judged, judge, load_claims
+from dyadbench.records.comparable import by_benchmark
+from dyadbench.records.record import Record, slug
+
+
+@dataclass(frozen=True)
+class Outcome:
+    tables: tuple[Table, ...]
+    violations: tuple[str, ...]
+    drift: tuple[str, ...]
+    board: tuple[Judged, ...] = ()
+
+
+def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Outcome:
+    """Writes (or with `check` compares) every generated file below `root`/leaderboards, and the README's table."""
+    from dyadbench.files.atomic import atomic_write
+    from dyadbench.leaderboard.write import generated_files
+
+    leaderboards = root / "leaderboards"
+    if not (leaderboards / "records").is_dir():
+        raise DyadbenchError(
+            f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
+        )
+    statements = load_claims(leaderboards / "claims" / "checked")
+    wanted = {(p.benchmark, method) for s in statements for p in s.part for method, _ in p.sides}
+    judged: list[Record] = []
+    tokenized: list[Record] = []  # less all else, so that one benchmark's records are held at a time
+
+    def groups() -> Iterator[tuple[str, list[Record]]]:
+        for benchmark, records in by_benchmark(leaderboards):
+            judged.extend(record for record in records if (benchmark, record.method) in wanted)
+            tokenized.extend(
+                record.model_copy(update={"suites": {"tokens": record.suites["tokens"]}})
+                for record in records
+                if "tokens" in record.suites
+            )
+            yield benchmark, records
+
+    tables, violations = tables_of(groups(), leaderboards, suites)
+    drift = []
+    board = judge(statements, judged)
+    files = generated_files(root, tables, load_published(leaderboards / "claims"), board, tokenized)
+    stale = {path for kind in ("md", "csv", "json", "svg") for path in leaderboards.glob(f"*.{kind}")} - set(files)
+    for path, text in files.items():
+        if not path.exists() or path.read_bytes() != text.encode():
+            drift.append(str(path.relative_to(root)))
+            if not check:
+                atomic_write(path, text)
+    for path in sorted(stale):
+        drift.append(f"{path.relative_to(root)} (no record gives it)")
+        if not check:
+            path.unlink()
+    return Outcome(tuple(tables), tuple(violations), tuple(drift), tuple(board))
+
+
+HEADLINE = re.compile(r"(<!-- headline:begin -->\n).*?(<!-- headline:end -->)", re.DOTALL)
+
+
+def generated_files(
+    root: Path,
+    tables: Sequence[Table],
+    claims: Sequence[PublishedNumber],
+    board: Sequence[Judged] = (),
+    records: Sequence[Record] = (),
+) -> dict[Path, str]:
+    """Path -> text of every file that is made from records and claims."""
+    from dyadbench.leaderboard.over_time import pictures
+    from dyadbench.leaderboard.tokenizers import tokenizer_files
+    from dyadbench.leaderboard.verdicts_page import claims_page
+
+    folder = root / "leaderboards"
+    files: dict[Path, str] = {}
+    for benchmark in sorted({table.benchmark for table in tables}):
+        mine = [table for table in tables if table.benchmark == benchmark]
+        files[folder / f"{slug(benchmark)}.md"] = markdown_page(mine)
+        files[folder / f"{slug(benchmark)}.csv"] = csv_text(mine)
+        files[folder / f"{slug(benchmark)}.json"] = json_text(mine)
+        files |= {folder / name: text for table in mine for name, text in pictures(table).items()}
+    tokenizers = tokenizer_files(records)
+    files |= {folder / name: text for name, text in tokenizers.items()}
+    files[folder / "README.md"] = index_page(tables, board, tokenizers=bool(tokenizers))
+    files[folder / "published.md"] = published_page(claims)
+    if board:
+        files[folder / "claims.md"] = claims_page(board)
+    readme = root / "README.md"
+    if readme.exists() and HEADLINE.search(text := readme.read_text(encoding="utf-8")):
+        files[readme] = HEADLINE.sub(lambda found: found[1] + headline(tables) + found[2], text)
+    return files

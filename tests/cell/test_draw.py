@@ -1,0 +1,41 @@
+"""Pictures on request: whoever has some is asked for the first clips, whoever has none is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from dyadbench.api import Dyad, DyadbenchError
+from dyadbench.cell.draw import draw_clips
+from dyadbench.conformance.tiny_corpus import TinyCorpus
+
+
+class Painter:
+    def __init__(self, name: str = "portrait"):
+        self.name = name
+
+    def draw(self, dyad: Dyad) -> dict[str, str]:
+        return {self.name: f"<svg>{dyad.clip.id}</svg>"}
+
+
+def test_the_first_clips_are_drawn_into_the_folder(tmp_path: Path) -> None:
+    corpus = TinyCorpus()
+    drawn = draw_clips(SimpleNamespace(tokenizer=Painter()), corpus, "test", tmp_path / "pictures", 3)
+    assert [path.name for path in drawn] == [f"test-{n}-portrait.svg" for n in range(3)]
+    assert {path.parent for path in drawn} == {tmp_path / "pictures"}
+    assert drawn[1].read_text() == "<svg>test/1</svg>"
+    assert len(draw_clips(Painter(), corpus, "test", tmp_path, 100)) == 8
+
+
+def test_a_method_without_pictures_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DyadbenchError, match="no pictures of its own; leave --draw out"):
+        draw_clips(SimpleNamespace(), TinyCorpus(), "test", tmp_path, 1)
+
+
+def test_a_picture_cannot_be_drawn_outside_its_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "a" / "b" / "pictures"
+    for name in ("../../../../evil", "/evil", "..", ""):
+        (path,) = draw_clips(Painter(name), TinyCorpus(), "test", folder, 1)
+        assert path.parent == folder and path.resolve().parent == folder.resolve()
