@@ -146,10 +146,10 @@ def test_the_truth_is_only_for_calibration_rows() -> None:
 def test_a_predictor_gets_only_what_it_needs_and_a_copy_of_it() -> None:
     split = Split(ToyDataset(), "test")
     blind = split.context(range(2), Needs(face=False, audio=("mfcc-78",)), privileged=False)
-    assert not blind.motion.any()
+    assert not blind.speaker_motion.any()
     assert blind.audio["mfcc-78"].any()
-    split.context(range(2), Needs(), privileged=False).motion[:] = 0
-    assert split.context(range(2), Needs(), privileged=False).motion.any()
+    split.context(range(2), Needs(), privileged=False).speaker_motion[:] = 0
+    assert split.context(range(2), Needs(), privileged=False).speaker_motion.any()
     with pytest.raises(DyadbenchError, match=r"needs audio feature 'wav2vec2'.*mfcc-78"):
         split.context(range(1), Needs(audio=("wav2vec2",)), privileged=False)
 

@@ -210,7 +210,7 @@ def test_a_clips_samples_do_not_depend_on_its_batch(options: dict[str, Any]) -> 
     predictor = _build(**options)
     context = _context([0, 1, 2], predictor)
     mixed = dataclasses.replace(context, lengths=np.array([90, 43, 90]))
-    mixed.motion[1, 43:] = 0
+    mixed.speaker_motion[1, 43:] = 0
     for values in mixed.audio.values():
         values[1, 43 * (values.shape[1] // 90) :] = 0
     together = predictor.sample(mixed, 3, CellNoise(1)).motion

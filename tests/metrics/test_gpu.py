@@ -166,7 +166,7 @@ def test_the_official_suite_is_the_cpus(seed: int, frames: int, clips: int, k: i
 
 
 @pytest.mark.filterwarnings("ignore:invalid value")
-@pytest.mark.parametrize("place", ["emotion", "listener_emotion", "speaker_emotion"])
+@pytest.mark.parametrize("place", ["predicted_emotion", "listener_emotion", "speaker_emotion"])
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_undefined_values_are_what_they_are_on_the_cpu(place: str, value: float) -> None:
     data = _evaluation(np.random.default_rng(0), [60] * 3, 2, "walk")

@@ -262,7 +262,7 @@ READERS: dict[str, Reader] = {
     "safetensors": Reader("a.safetensors", _read_predictions, _seeds_safetensors),
     "record": Reader("a.json", _read_record, _seeds_record),
     "matrix": Reader("a.toml", _lazy("dyadbench.matrix.cells", "read_matrix"), lambda: [MATRIX]),
-    "claims": Reader("a.toml", _lazy("dyadbench.leaderboard.published", "read_claim_file"), lambda: [CLAIMS]),
+    "claims": Reader("a.toml", _lazy("dyadbench.leaderboard.published", "read_published_file"), lambda: [CLAIMS]),
     "mark": Reader("simdyad.json", _mark, lambda: [b'{"sha256": "abc", "config": {}}', b"0" * 64 + b"  simdyad.json\n"]),
     "state": Reader("a.json", _state, lambda: [b'{"spaces": ["emotion"], "done": 3}']),
     "checkpoint": Reader("a.safetensors", _checkpoint, _seeds_checkpoint),
