@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dyadbench.api import Config, Entry
+from dyadbench.api import Config, PredictorEntry
 from dyadbench.hookspecs import hookimpl
 from dyadbench_baselines.config import (
     LagConfig,
@@ -17,11 +17,11 @@ from dyadbench_baselines.config import (
 
 
 @hookimpl
-def dyadbench_predictors() -> list[Entry]:
+def dyadbench_predictors() -> list[PredictorEntry]:
     def row(
         name: str, where: str, summary: str, config: type[Config] = NoConfig, *, calibration: bool = False
-    ) -> Entry:
-        return Entry(name, 1, f"dyadbench_baselines.{where}", config, summary, calibration=calibration)
+    ) -> PredictorEntry:
+        return PredictorEntry(name, 1, f"dyadbench_baselines.{where}", config, summary, calibration=calibration)
 
     return [
         row("oracle", "truth:Oracle", "the true listener, K times: the official ground-truth row", calibration=True),

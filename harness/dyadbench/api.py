@@ -55,17 +55,64 @@ class Config(BaseModel):
 
 @dataclass(frozen=True)
 class Entry:
-    """What a hook yields: a description of one named thing. Nothing heavy is imported until it is built."""
+    """What a hook returns: the description of one named thing. There is one subclass for each hook."""
 
     name: str
-    version: int  # the author raises it whenever the same configuration may give other numbers
+    version: int  # its author raises it whenever the same configuration may give other numbers
+
+
+@dataclass(frozen=True)
+class ComponentEntry(Entry):
+    """A thing that is built from a configuration. Nothing heavy is imported until it is built."""
+
     load: str  # "package.module:attribute", imported on first use
     config: type[Config] = Config
     summary: str = ""
     cite: str = ""
-    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    calibration: bool = False  # shown beside the ranking, never in it; only these may see the truth
-    parts: Mapping[str, str] = field(default_factory=dict)  # methods only: {"tokenizer": ..., "predictor": ...}
+    presets: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=dict
+    )  # name -> fields that differ from the default
+
+
+class DatasetEntry(ComponentEntry):
+    """`load(config, root=folder)` gives a `Dataset`."""
+
+
+class TokenizerEntry(ComponentEntry):
+    """`load(config, setup)` gives a `Tokenizer`."""
+
+
+@dataclass(frozen=True)
+class PredictorEntry(ComponentEntry):
+    """`load(config, setup)` gives a `Predictor`; `load(config, setup, tokenizer=...)` where its method has a tokenizer."""
+
+    calibration: bool = False  # a reference row: shown beside the methods, never ranked; only these may see the truth
+
+
+class SuiteEntry(ComponentEntry):
+    """`load(config)` gives a `Suite`."""
+
+
+class MetricEntry(ComponentEntry):
+    """`load(config)` gives a `Metric`: one column by itself, which any suite may hold."""
+
+
+@dataclass(frozen=True)
+class MethodEntry(Entry):
+    """A predictor, and the tokenizer that it stands on if it has one, under one name. Their presets are the method's."""
+
+    predictor: str
+    tokenizer: str = ""
+    summary: str = ""
+    cite: str = ""
+
+
+@dataclass(frozen=True)
+class BenchmarkEntry(Entry):
+    """A benchmark: all that is to be said of it is its configuration."""
+
+    config: BenchmarkConfig
+    summary: str = ""
 
 
 # --- data -----------------------------------------------------------------------------------------------

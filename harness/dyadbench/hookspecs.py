@@ -6,49 +6,57 @@ from collections.abc import Iterable
 
 import pluggy
 
-from dyadbench.api import Entry
+from dyadbench.api import (
+    BenchmarkEntry,
+    DatasetEntry,
+    MethodEntry,
+    MetricEntry,
+    PredictorEntry,
+    SuiteEntry,
+    TokenizerEntry,
+)
 
 hookspec = pluggy.HookspecMarker("dyadbench")
 hookimpl = pluggy.HookimplMarker("dyadbench")
 
 
 @hookspec
-def dyadbench_datasets() -> Iterable[Entry]:
-    """Data sets; each loads as `load(config, root=folder)` to an api.Dataset."""
+def dyadbench_datasets() -> Iterable[DatasetEntry]:
+    """Datasets; each loads as `load(config, root=folder)` to an api.Dataset."""
     return ()
 
 
 @hookspec
-def dyadbench_tokenizers() -> Iterable[Entry]:
+def dyadbench_tokenizers() -> Iterable[TokenizerEntry]:
     """Tokenizers; each loads as `load(config, setup)` to an api.Tokenizer."""
     return ()
 
 
 @hookspec
-def dyadbench_predictors() -> Iterable[Entry]:
+def dyadbench_predictors() -> Iterable[PredictorEntry]:
     """Predictors; each loads as `load(config, setup)`, with `tokenizer=` where its method has one."""
     return ()
 
 
 @hookspec
-def dyadbench_methods() -> Iterable[Entry]:
-    """A tokenizer and a predictor under one name: `parts={"tokenizer": ..., "predictor": ...}`."""
+def dyadbench_methods() -> Iterable[MethodEntry]:
+    """A predictor, and the tokenizer it stands on, under one name."""
     return ()
 
 
 @hookspec
-def dyadbench_metrics() -> Iterable[Entry]:
-    """Single metrics; each loads as a pure function over arrays."""
+def dyadbench_metrics() -> Iterable[MetricEntry]:
+    """Single metrics; each loads as `load(config)` to an api.Metric."""
     return ()
 
 
 @hookspec
-def dyadbench_suites() -> Iterable[Entry]:
+def dyadbench_suites() -> Iterable[SuiteEntry]:
     """Suites; each loads as `load(config)` to an api.Suite."""
     return ()
 
 
 @hookspec
-def dyadbench_benchmarks() -> Iterable[Entry]:
-    """Benchmarks; each loads as an api.BenchmarkConfig."""
+def dyadbench_benchmarks() -> Iterable[BenchmarkEntry]:
+    """Benchmarks; each holds an api.BenchmarkConfig."""
     return ()

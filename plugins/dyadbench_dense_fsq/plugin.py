@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dyadbench.api import Config, Entry
+from dyadbench.api import Config, MethodEntry, PredictorEntry, TokenizerEntry
 from dyadbench.hookspecs import hookimpl
 from dyadbench_dense_fsq.config import (
     PREDICTOR_PRESETS,
@@ -17,10 +17,10 @@ CITE = "Dense-FSQ, winner of the REACT 2024 challenge (FG 2024), github.com/ais-
 
 
 @hookimpl
-def dyadbench_tokenizers() -> list[Entry]:
-    def row(name: str, config: type[Config], summary: str) -> Entry:
+def dyadbench_tokenizers() -> list[TokenizerEntry]:
+    def row(name: str, config: type[Config], summary: str) -> TokenizerEntry:
         where = "dyadbench_dense_fsq.tokenizer:FrameTokenizer"
-        return Entry(name, 1, where, config, summary, CITE, presets=TOKENIZER_PRESETS)
+        return TokenizerEntry(name, 1, where, config, summary, CITE, presets=TOKENIZER_PRESETS)
 
     return [
         row("frame-fsq", TokenizerConfig, "one finite scalar code a frame"),
@@ -30,9 +30,9 @@ def dyadbench_tokenizers() -> list[Entry]:
 
 
 @hookimpl
-def dyadbench_predictors() -> list[Entry]:
+def dyadbench_predictors() -> list[PredictorEntry]:
     return [
-        Entry(
+        PredictorEntry(
             "crossmodal-ar", 1, "dyadbench_dense_fsq.factory:build", PredictorConfig,
             "patches of frame tokens beside the speaker's face and voice", CITE, presets=PREDICTOR_PRESETS,
         )
@@ -40,11 +40,9 @@ def dyadbench_predictors() -> list[Entry]:
 
 
 @hookimpl
-def dyadbench_methods() -> list[Entry]:
-    def row(name: str, tokenizer: str, summary: str) -> Entry:
-        return Entry(
-            name, 1, "", summary=summary, cite=CITE, parts={"tokenizer": tokenizer, "predictor": "crossmodal-ar"}
-        )
+def dyadbench_methods() -> list[MethodEntry]:
+    def row(name: str, tokenizer: str, summary: str) -> MethodEntry:
+        return MethodEntry(name, 1, summary=summary, cite=CITE, predictor="crossmodal-ar", tokenizer=tokenizer)
 
     return [
         row("dense-fsq", "frame-fsq", "finite scalar frame tokens, generated patch by patch"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dyadbench.api import Entry
+from dyadbench.api import MethodEntry, PredictorEntry, TokenizerEntry
 from dyadbench.hookspecs import hookimpl
 from dyadbench_difflistener.config import (
     ONLINE_PRESETS,
@@ -18,14 +18,14 @@ CITE = "DiffListener: Discrete Diffusion Model for Listener Generation, ICASSP 2
 
 
 @hookimpl
-def dyadbench_tokenizers() -> list[Entry]:
+def dyadbench_tokenizers() -> list[TokenizerEntry]:
     where = "dyadbench_difflistener.tokenizer:ConvTokenizer"
     return [
-        Entry(
+        TokenizerEntry(
             "conv-vq", 1, where, TokenizerConfig, "one vector-quantised code for 8 frames, convolutional", CITE,
             presets=TOKENIZER_PRESETS,
         ),
-        Entry(
+        TokenizerEntry(
             "conv-vq-causal", 1, where, CausalTokenizerConfig, "conv-vq that decodes a frame from the tokens so far", CITE,
             presets=TOKENIZER_PRESETS,
         ),
@@ -33,14 +33,14 @@ def dyadbench_tokenizers() -> list[Entry]:
 
 
 @hookimpl
-def dyadbench_predictors() -> list[Entry]:
+def dyadbench_predictors() -> list[PredictorEntry]:
     where = "dyadbench_difflistener.predictor:TokenDiffusion"
     return [
-        Entry(
+        PredictorEntry(
             "token-diffusion", 1, where, PredictorConfig, "all tokens of a window denoised together, beside the speaker",
             CITE, presets=PREDICTOR_PRESETS,
         ),
-        Entry(
+        PredictorEntry(
             "token-diffusion-online", 1, where, OnlinePredictorConfig, "token-diffusion in short blocks without look-ahead",
             CITE, presets=ONLINE_PRESETS,
         ),
@@ -48,14 +48,14 @@ def dyadbench_predictors() -> list[Entry]:
 
 
 @hookimpl
-def dyadbench_methods() -> list[Entry]:
+def dyadbench_methods() -> list[MethodEntry]:
     return [
-        Entry(
-            "difflistener", 1, "", summary="discrete diffusion over 8-frame tokens of a whole window", cite=CITE,
-            parts={"tokenizer": "conv-vq", "predictor": "token-diffusion"},
+        MethodEntry(
+            "difflistener", 1, summary="discrete diffusion over 8-frame tokens of a whole window", cite=CITE,
+            predictor="token-diffusion", tokenizer="conv-vq",
         ),
-        Entry(
-            "difflistener-online", 1, "", summary="DiffListener in blocks of 16 frames without look-ahead", cite=CITE,
-            parts={"tokenizer": "conv-vq-causal", "predictor": "token-diffusion-online"},
+        MethodEntry(
+            "difflistener-online", 1, summary="DiffListener in blocks of 16 frames without look-ahead", cite=CITE,
+            predictor="token-diffusion-online", tokenizer="conv-vq-causal",
         ),
     ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dyadbench.api import Entry
+from dyadbench.api import MethodEntry, PredictorEntry, TokenizerEntry
 from dyadbench.hookspecs import hookimpl
 from dyadbench_l2l.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
 
@@ -10,9 +10,9 @@ CITE = "Learning to Listen, CVPR 2022, arXiv 2204.08451, github.com/evonneng/lea
 
 
 @hookimpl
-def dyadbench_tokenizers() -> list[Entry]:
+def dyadbench_tokenizers() -> list[TokenizerEntry]:
     return [
-        Entry(
+        TokenizerEntry(
             "window-vq", 1, "dyadbench_l2l.tokenizer:WindowTokenizer", TokenizerConfig,
             "one vector-quantised code for 8 frames, in windows of 32", CITE, presets=TOKENIZER_PRESETS,
         )
@@ -20,9 +20,9 @@ def dyadbench_tokenizers() -> list[Entry]:
 
 
 @hookimpl
-def dyadbench_predictors() -> list[Entry]:
+def dyadbench_predictors() -> list[PredictorEntry]:
     return [
-        Entry(
+        PredictorEntry(
             "patch-ar", 1, "dyadbench_l2l.predictor:PatchAR", PredictorConfig,
             "the next 8 frames' token from the speaker's last 40 frames and the last tokens", CITE, presets=PREDICTOR_PRESETS,
         )
@@ -30,10 +30,10 @@ def dyadbench_predictors() -> list[Entry]:
 
 
 @hookimpl
-def dyadbench_methods() -> list[Entry]:
+def dyadbench_methods() -> list[MethodEntry]:
     return [
-        Entry(
-            "learning2listen", 1, "", summary="8-frame tokens of motion, generated one after another", cite=CITE,
-            parts={"tokenizer": "window-vq", "predictor": "patch-ar"},
+        MethodEntry(
+            "learning2listen", 1, summary="8-frame tokens of motion, generated one after another", cite=CITE,
+            predictor="patch-ar", tokenizer="window-vq",
         )
     ]  # fmt: skip

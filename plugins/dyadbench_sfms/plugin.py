@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dyadbench.api import Config, Entry
+from dyadbench.api import Config, MethodEntry, PredictorEntry, TokenizerEntry
 from dyadbench.hookspecs import hookimpl
 from dyadbench_sfms.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig, VQConfig
 
@@ -10,10 +10,10 @@ CITE = "When Less Is More: A Sparse Facial Motion Structure For Listening Motion
 
 
 @hookimpl
-def dyadbench_tokenizers() -> list[Entry]:
-    def row(name: str, config: type[Config], summary: str) -> Entry:
+def dyadbench_tokenizers() -> list[TokenizerEntry]:
+    def row(name: str, config: type[Config], summary: str) -> TokenizerEntry:
         where = "dyadbench_sfms.tokenizer:SparseTokenizer"
-        return Entry(name, 1, where, config, summary, CITE, presets=TOKENIZER_PRESETS)
+        return TokenizerEntry(name, 1, where, config, summary, CITE, presets=TOKENIZER_PRESETS)
 
     return [
         row("sparse-fsq", TokenizerConfig, "finite scalar codes of a few keyframes, the rest painted in"),
@@ -22,9 +22,9 @@ def dyadbench_tokenizers() -> list[Entry]:
 
 
 @hookimpl
-def dyadbench_predictors() -> list[Entry]:
+def dyadbench_predictors() -> list[PredictorEntry]:
     return [
-        Entry(
+        PredictorEntry(
             "keyframe-ar", 1, "dyadbench_sfms.predictor:KeyframeAR", PredictorConfig,
             "where the next keyframes are and what they are, beside the speaker's face and voice", CITE,
             presets=PREDICTOR_PRESETS,
@@ -33,11 +33,9 @@ def dyadbench_predictors() -> list[Entry]:
 
 
 @hookimpl
-def dyadbench_methods() -> list[Entry]:
-    def row(name: str, tokenizer: str, summary: str) -> Entry:
-        return Entry(
-            name, 1, "", summary=summary, cite=CITE, parts={"tokenizer": tokenizer, "predictor": "keyframe-ar"}
-        )
+def dyadbench_methods() -> list[MethodEntry]:
+    def row(name: str, tokenizer: str, summary: str) -> MethodEntry:
+        return MethodEntry(name, 1, summary=summary, cite=CITE, predictor="keyframe-ar", tokenizer=tokenizer)
 
     return [
         row("sfms", "sparse-fsq", "keyframes and transitions, generated 8 frames at a time"),

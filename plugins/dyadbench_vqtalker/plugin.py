@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dyadbench.api import Config, Entry
+from dyadbench.api import Config, MethodEntry, PredictorEntry, TokenizerEntry
 from dyadbench.hookspecs import hookimpl
 from dyadbench_vqtalker.config import (
     PREDICTOR_PRESETS,
@@ -20,10 +20,10 @@ CITE = "VQTalker: Towards Multilingual Talking Avatars through Facial Motion Tok
 
 
 @hookimpl
-def dyadbench_tokenizers() -> list[Entry]:
-    def row(name: str, config: type[Config], summary: str) -> Entry:
+def dyadbench_tokenizers() -> list[TokenizerEntry]:
+    def row(name: str, config: type[Config], summary: str) -> TokenizerEntry:
         where = "dyadbench_vqtalker.tokenizer:GridTokenizer"
-        return Entry(name, 1, where, config, summary, CITE, presets=TOKENIZER_PRESETS[name])
+        return TokenizerEntry(name, 1, where, config, summary, CITE, presets=TOKENIZER_PRESETS[name])
 
     return [
         row("grfsq", GridConfig, "groups x residual layers of finite scalar codes a frame"),
@@ -35,15 +35,15 @@ def dyadbench_tokenizers() -> list[Entry]:
 
 
 @hookimpl
-def dyadbench_predictors() -> list[Entry]:
-    def row(name: str, config: type[Config], summary: str) -> Entry:
+def dyadbench_predictors() -> list[PredictorEntry]:
+    def row(name: str, config: type[Config], summary: str) -> PredictorEntry:
         where = "dyadbench_vqtalker.predictor:CoarseToFine"
-        return Entry(name, 1, where, config, summary, CITE, presets=PREDICTOR_PRESETS)
+        return PredictorEntry(name, 1, where, config, summary, CITE, presets=PREDICTOR_PRESETS)
 
     return [
         row("coarse-to-fine", PredictorConfig, "residual layers one after another, each for the whole clip at once"),
         row("coarse-to-fine-chunked", ChunkedConfig, "the same, hearing the speaker up to a chunk's first frame"),
-        Entry(
+        PredictorEntry(
             "reconstruction", 1, "dyadbench_vqtalker.reconstruction:Reconstruction", calibration=True,
             summary="the true listener, encoded and decoded: what the tokens keep",
         ),
@@ -51,9 +51,9 @@ def dyadbench_predictors() -> list[Entry]:
 
 
 @hookimpl
-def dyadbench_methods() -> list[Entry]:
-    def row(name: str, predictor: str, summary: str) -> Entry:
-        return Entry(name, 1, "", summary=summary, cite=CITE, parts={"tokenizer": "grfsq", "predictor": predictor})
+def dyadbench_methods() -> list[MethodEntry]:
+    def row(name: str, predictor: str, summary: str) -> MethodEntry:
+        return MethodEntry(name, 1, summary=summary, cite=CITE, predictor=predictor, tokenizer="grfsq")
 
     return [
         row("vqtalker", "coarse-to-fine", "group-residual tokens, predicted coarse to fine from the whole clip"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dyadbench.api import Config, Context, Entry, Needs, Noise, Reaction, Setup
+from dyadbench.api import Config, Context, Needs, Noise, PredictorEntry, Reaction, Setup
 from dyadbench.hookspecs import hookimpl
 
 
@@ -34,5 +34,7 @@ class DelayedMime:
 @hookimpl
 def dyadbench_predictors():
     return [
-        Entry("delayed-mime", 1, "delayed_mime:DelayedMime", DelayConfig, "echoes the speaker after a random delay")
+        PredictorEntry(
+            "delayed-mime", 1, "delayed_mime:DelayedMime", DelayConfig, "echoes the speaker after a random delay"
+        )
     ]

@@ -130,10 +130,10 @@ def test_kill_9_in_the_middle_and_run_again_gives_the_same_record(tmp_path: Path
 
 def test_a_failed_cell_does_not_cost_the_others(tmp_path: Path, home: Path) -> None:
     (tmp_path / "badplug.py").write_text(
-        "from dyadbench.api import Entry, Needs\nfrom dyadbench.hookspecs import hookimpl\n"
+        "from dyadbench.api import Needs, PredictorEntry\nfrom dyadbench.hookspecs import hookimpl\n"
         "class Bad:\n    needs = Needs()\n    def __init__(self, config, setup): pass\n"
         "    def sample(self, context, k, noise): raise RuntimeError('inner trouble')\n"
-        "@hookimpl\ndef dyadbench_predictors():\n    return [Entry('bad', 1, 'badplug:Bad')]\n"
+        "@hookimpl\ndef dyadbench_predictors():\n    return [PredictorEntry('bad', 1, 'badplug:Bad')]\n"
     )
     info = tmp_path / "badplug-2.0.dist-info"
     info.mkdir()

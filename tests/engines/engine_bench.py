@@ -17,7 +17,7 @@ CLIPS, BATCH = 16, 2
 PATIENCE = 900  # seconds before a test that hangs is a failure; machines may be loaded
 PLUGIN = '''
 import os, time
-from dyadbench.api import Config, Entry, Needs, Reaction
+from dyadbench.api import Config, PredictorEntry, Needs, Reaction
 from dyadbench.hookspecs import hookimpl
 
 class SlowConfig(Config):
@@ -60,7 +60,7 @@ class Slow:
 
 @hookimpl
 def dyadbench_predictors():
-    return [Entry("slow", 1, "slow_plugin:Slow", SlowConfig, "takes its time")]
+    return [PredictorEntry("slow", 1, "slow_plugin:Slow", SlowConfig, "takes its time")]
 '''
 
 

@@ -16,11 +16,11 @@ from dyadbench.errors import PluginError
 from dyadbench.registry.host import Host
 
 GOOD = """
-from dyadbench.api import Entry
+from dyadbench.api import PredictorEntry
 from dyadbench.hookspecs import hookimpl
 @hookimpl
 def dyadbench_predictors():
-    return [Entry(name="{name}", version=1, load="{module}:Thing")]
+    return [PredictorEntry(name="{name}", version=1, load="{module}:Thing")]
 class Thing:
     def __init__(self, config, setup=None):
         self.setup = setup
@@ -72,10 +72,10 @@ BROKEN = {
     "not an entry": (
         "from dyadbench.hookspecs import hookimpl\n@hookimpl\ndef dyadbench_predictors():\n    return ['name']",
         "entries",
-        "returned a str where an Entry is wanted",
+        "returned a str; it must return PredictorEntry objects",
     ),
     "invalid version": (_good("x", "y").replace("version=1", "version='1'"), "entries", "version is '1'"),
-    "invalid load": (_good("x", "y").replace(":Thing", ".Thing"), "entries", '"module:attribute" is wanted'),
+    "invalid load": (_good("x", "y").replace(":Thing", ".Thing"), "entries", 'must be "module:attribute"'),
 }
 
 

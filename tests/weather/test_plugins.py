@@ -32,7 +32,7 @@ Words = Callable[..., list[str]]
 PLUGIN = """
 import os, random, sys, time
 import numpy as np
-from dyadbench.api import Config, Entry, Needs, Reaction
+from dyadbench.api import Config, Needs, PredictorEntry, Reaction
 from dyadbench.hookspecs import hookimpl
 
 print("printed at import")
@@ -43,7 +43,7 @@ NAMES = ("ahead", "fickle", "counting", "short", "text", "listed", "nothing", "e
 @hookimpl
 def dyadbench_predictors():
     print("printed in a hook")
-    return [Entry(name=name, version=1, load="strange:" + name.capitalize()) for name in NAMES]
+    return [PredictorEntry(name=name, version=1, load="strange:" + name.capitalize()) for name in NAMES]
 
 class Quiet:
     needs = Needs()

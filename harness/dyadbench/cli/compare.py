@@ -23,7 +23,7 @@ def compare(
     from dyadbench.registry.host import Host
 
     host = Host()
-    setting = host.load("benchmark", host.get("benchmark", benchmark))
+    setting = host.get("benchmark", benchmark).config
     columns = host.build("suite", setting.suite, {}).columns
     records = records_below(find_root(root) / "leaderboards", benchmark)
     outcome = paired(records, a, b, setting.suite, columns)

@@ -21,7 +21,7 @@ def list_(
     kinds = [kind.removesuffix("s")] if kind else list(KINDS)
     rows = [
         {"kind": each, "name": entry.name, "version": entry.version, "plugin": host.plugin_of(entry)[0],
-         "calibration": entry.calibration, "presets": sorted(entry.presets), "summary": entry.summary}
+         "calibration": getattr(entry, "calibration", False), "presets": sorted(getattr(entry, "presets", ())), "summary": entry.summary}
         for each in kinds
         for entry in sorted(host.entries(each), key=lambda e: e.name)
     ]  # fmt: skip

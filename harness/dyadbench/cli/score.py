@@ -108,7 +108,7 @@ def _score_benchmark(
     from dyadbench.registry.host import Host
 
     host = Host()
-    setting = host.load("benchmark", host.get("benchmark", benchmark))
+    setting = host.get("benchmark", benchmark).config
     part = resolve_part(
         host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config), parse_settings(settings)
     )

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import Field, ValidationError
 
-from dyadbench.api import BenchmarkConfig, Config, DyadbenchError, Entry
+from dyadbench.api import BenchmarkConfig, ComponentEntry, Config, DyadbenchError
 from dyadbench.errors import first_fault
 from dyadbench.matrix.keys import canonical
 from dyadbench.matrix.settings import merge, nest, overrides_of
@@ -120,7 +120,7 @@ def resolve_part(host: Host, kind: str, spec: PartSpec, overrides: Mapping[str, 
     return Part(name=entry.name, version=entry.version, config=resolve_config(kind, entry, chosen))
 
 
-def resolve_config(kind: str, entry: Entry, values: Mapping[str, Any]) -> dict[str, Any]:
+def resolve_config(kind: str, entry: ComponentEntry, values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         return entry.config.model_validate(values).model_dump(mode="json")
     except ValidationError as error:
@@ -134,10 +134,9 @@ def _parts_of(host: Host, spec: MethodSpec) -> tuple[PartSpec, PartSpec | None]:
         raise DyadbenchError(f"method {spec.name!r} names a tokenizer but no predictor; add predictor = {{name = ...}}")
     if spec.name in {entry.name for entry in host.entries("method")}:
         entry = host.get("method", spec.name)
-        tokenizer = entry.parts.get("tokenizer")
         return (
-            PartSpec(name=entry.parts["predictor"], preset=spec.preset),
-            PartSpec(name=tokenizer, preset=spec.preset) if tokenizer else None,
+            PartSpec(name=entry.predictor, preset=spec.preset),
+            PartSpec(name=entry.tokenizer, preset=spec.preset) if entry.tokenizer else None,
         )
     host.get("predictor", spec.name)  # says what exists where the name does not
     return PartSpec(name=spec.name, preset=spec.preset), None
@@ -165,9 +164,7 @@ def make_cell(
 ) -> Cell:
     """One cell with everything resolved; raises DyadbenchError naming the first thing that does not exist."""
     entry = host.get("benchmark", benchmark)
-    setting = host.load("benchmark", entry)
-    if not isinstance(setting, BenchmarkConfig):
-        raise DyadbenchError(f"benchmark {benchmark!r} must load a BenchmarkConfig, not {type(setting).__name__}")
+    setting = entry.config
     host.get("suite", setting.suite)
     data = PartSpec(name=setting.dataset, config=merge(setting.dataset_config, dataset_overrides or {}))
     predictor, tokenizer = method_parts(host, spec)

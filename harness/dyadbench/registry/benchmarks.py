@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dyadbench.api import BenchmarkConfig, Entry, TrackName
+from dyadbench.api import BenchmarkConfig, BenchmarkEntry, TrackName
 
 REACT: dict[str, Any] = {"suite": "react2024", "also": ("react2024-official", "over-time-emotion"), "samples": 10}
 L2L: dict[str, Any] = {"suite": "l2l", "also": ("over-time-motion",), "samples": 10}
@@ -55,8 +55,5 @@ ALL: dict[str, tuple[BenchmarkConfig, str]] = {
 }
 
 
-def entries() -> list[Entry]:
-    return [
-        Entry(name=name, version=1, load=f"dyadbench.registry.benchmarks:ALL[{name}]", summary=summary)
-        for name, (_, summary) in ALL.items()
-    ]
+def entries() -> list[BenchmarkEntry]:
+    return [BenchmarkEntry(name, 1, config, summary) for name, (config, summary) in ALL.items()]

@@ -2,62 +2,66 @@
 
 from __future__ import annotations
 
-from dyadbench.api import Entry
+from dyadbench.api import BenchmarkEntry, DatasetEntry, SuiteEntry
 from dyadbench.hookspecs import hookimpl
 from dyadbench.registry import benchmarks
 
 
 @hookimpl
-def dyadbench_datasets() -> list[Entry]:
+def dyadbench_datasets() -> list[DatasetEntry]:
     from dyadbench.datasets.config import L2LDatasetConfig, LMConfig, ReactConfig
     from dyadbench.datasets.simdyad.config import SimConfig
 
     return [
-        Entry("react2024", 1, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2024: NoXI and RECOLA"),
-        Entry(
+        DatasetEntry(
+            "react2024", 1, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2024: NoXI and RECOLA"
+        ),
+        DatasetEntry(
             "react2023", 1, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2023: NoXI, UDIVA and RECOLA"
         ),
-        Entry(
+        DatasetEntry(
             "l2l", 1, "dyadbench.datasets.l2l:L2LDataset", L2LDatasetConfig, "Learning2Listen: six people, DECA, mel"
         ),
-        Entry(
+        DatasetEntry(
             "lm-listener",
             1,
             "dyadbench.datasets.lm_listener:LMListenerDataset",
             LMConfig,
             "LM-Listener: EMOCA and words",
         ),
-        Entry("simdyad", 1, "dyadbench.datasets.simdyad:open_simdyad", SimConfig, "simulated dyads, made on first use"),
+        DatasetEntry(
+            "simdyad", 1, "dyadbench.datasets.simdyad:open_simdyad", SimConfig, "simulated dyads, made on first use"
+        ),
     ]
 
 
 @hookimpl
-def dyadbench_suites() -> list[Entry]:
+def dyadbench_suites() -> list[SuiteEntry]:
     from dyadbench.metrics.config import L2LSuiteConfig
 
     react = "dyadbench.metrics.react.suites"
     return [
-        Entry(
+        SuiteEntry(
             "react2024-official",
             1,
             f"{react}:ReactOfficialSuite",
             summary="the challenge's numbers, convention for convention",
         ),
-        Entry("react2024", 1, f"{react}:ReactSuite", summary="the corrected REACT metrics, which are ranked"),
-        Entry(
+        SuiteEntry("react2024", 1, f"{react}:ReactSuite", summary="the corrected REACT metrics, which are ranked"),
+        SuiteEntry(
             "l2l",
             1,
             "dyadbench.metrics.l2l.suite:L2LSuite",
             L2LSuiteConfig,
             summary="Learning2Listen's metrics, expression and rotation",
         ),
-        Entry(
+        SuiteEntry(
             "over-time-emotion",
             1,
             "dyadbench.metrics.over_time:OverTimeSuite",
             summary="error of emotion as a clip goes on, and jitter; not ranked",
         ),
-        Entry(
+        SuiteEntry(
             "over-time-motion",
             1,
             "dyadbench.metrics.over_time:MotionOverTimeSuite",
@@ -67,5 +71,5 @@ def dyadbench_suites() -> list[Entry]:
 
 
 @hookimpl
-def dyadbench_benchmarks() -> list[Entry]:
+def dyadbench_benchmarks() -> list[BenchmarkEntry]:
     return benchmarks.entries()

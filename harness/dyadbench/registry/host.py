@@ -16,17 +16,39 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, overload
 
 import pluggy
 from pydantic import ValidationError
 
 from dyadbench import hookspecs
-from dyadbench.api import Config, DyadbenchError, Entry
+from dyadbench.api import (
+    BenchmarkConfig,
+    BenchmarkEntry,
+    ComponentEntry,
+    Config,
+    DatasetEntry,
+    DyadbenchError,
+    Entry,
+    MethodEntry,
+    MetricEntry,
+    PredictorEntry,
+    SuiteEntry,
+    TokenizerEntry,
+)
 from dyadbench.errors import PluginError
 
 GROUP = "dyadbench"
-KINDS = ("dataset", "tokenizer", "predictor", "method", "metric", "suite", "benchmark")
+ComponentKind = Literal["dataset", "tokenizer", "predictor", "metric", "suite"]
+KINDS: Mapping[str, type[Entry]] = {  # kind -> what its hook returns
+    "dataset": DatasetEntry,
+    "tokenizer": TokenizerEntry,
+    "predictor": PredictorEntry,
+    "method": MethodEntry,
+    "metric": MetricEntry,
+    "suite": SuiteEntry,
+    "benchmark": BenchmarkEntry,
+}
 OWN_DISTRIBUTION = "dyadbench"
 
 
@@ -111,11 +133,29 @@ class Host:
 
     # --- looking up -------------------------------------------------------------------------------------
 
-    def entries(self, kind: str) -> list[Entry]:
+    @overload
+    def entries(self, kind: ComponentKind) -> list[ComponentEntry]: ...
+    @overload
+    def entries(self, kind: Literal["method"]) -> list[MethodEntry]: ...
+    @overload
+    def entries(self, kind: Literal["benchmark"]) -> list[BenchmarkEntry]: ...
+    @overload
+    def entries(self, kind: str) -> list[Any]: ...
+    def entries(self, kind: str) -> list[Any]:
         """All entries of a kind that can be used, by name."""
         return [self._found[key][0] for key in sorted(self._found) if key[0] == kind and key not in self._clashes]
 
-    def get(self, kind: str, name: str) -> Entry:
+    @overload
+    def get(self, kind: Literal["predictor"], name: str) -> PredictorEntry: ...
+    @overload
+    def get(self, kind: ComponentKind, name: str) -> ComponentEntry: ...
+    @overload
+    def get(self, kind: Literal["method"], name: str) -> MethodEntry: ...
+    @overload
+    def get(self, kind: Literal["benchmark"], name: str) -> BenchmarkEntry: ...
+    @overload
+    def get(self, kind: str, name: str) -> Any: ...
+    def get(self, kind: str, name: str) -> Any:
         """The entry, or DyadbenchError with the nearest names and whatever went wrong while loading plugins."""
         if clash := self._clashes.get((kind, name)):
             raise DyadbenchError(clash)
@@ -139,17 +179,13 @@ class Host:
 
     # --- building ---------------------------------------------------------------------------------------
 
-    def load(self, kind: str, entry: Entry) -> Any:
-        """What `entry.load` points at ("module:attribute" or "module:MAPPING[key]"); imported now."""
+    def load(self, kind: str, entry: ComponentEntry) -> Any:
+        """What `entry.load` ("module:attribute") names; imported now."""
         with self.blame(kind, entry.name, "import"):
             module, _, path = entry.load.partition(":")
-            path, bracket, key = path.partition("[")
             value: Any = importlib.import_module(module)
             for step in path.split("."):
                 value = getattr(value, step)
-            if bracket:
-                found = value[key.rstrip("]")]
-                return found[0] if isinstance(found, tuple) else found
             return value
 
     def build(self, kind: str, name: str, config: Mapping[str, Any] | Config, /, *args: Any, **more: Any) -> Any:
@@ -238,18 +274,24 @@ def _call(manager: pluggy.PluginManager, kind: str) -> tuple[Entry, ...]:
 
 
 def _validate(hook: str, kind: str, entry: Any) -> None:
-    if not isinstance(entry, Entry):
-        raise _Rejected("entries", f"{hook} returned a {type(entry).__name__} where an Entry is wanted")
+    """Raises _Rejected where an entry is not what its hook asks for."""
+    if type(entry) is not KINDS[kind]:
+        raise _Rejected(
+            "entries", f"{hook} returned a {type(entry).__name__}; it must return {KINDS[kind].__name__} objects"
+        )
     fault = None
-    if not entry.name or entry.name != entry.name.strip():
+    if not isinstance(entry.name, str) or not entry.name or entry.name != entry.name.strip():
         fault = "its name is empty or has spaces around it"
     elif type(entry.version) is not int or entry.version < 1:
-        fault = f"its version is {entry.version!r}; a whole number from 1 is wanted"
-    elif kind == "method":
-        fault = None if "predictor" in entry.parts else 'its parts name no "predictor"'
-    elif entry.load.count(":") != 1:
-        fault = f'its load is {entry.load!r}; "module:attribute" is wanted'
-    elif not (isinstance(entry.config, type) and issubclass(entry.config, Config)):
-        fault = "its config is not a subclass of dyadbench.api.Config"
+        fault = f"its version is {entry.version!r}; it must be a whole number from 1"
+    elif isinstance(entry, MethodEntry):
+        fault = None if entry.predictor else "it names no predictor"
+    elif isinstance(entry, BenchmarkEntry):
+        fault = None if isinstance(entry.config, BenchmarkConfig) else "its config is not a BenchmarkConfig"
+    elif isinstance(entry, ComponentEntry):
+        if entry.load.count(":") != 1:
+            fault = f'its load is {entry.load!r}; it must be "module:attribute"'
+        elif not (isinstance(entry.config, type) and issubclass(entry.config, Config)):
+            fault = "its config is not a subclass of dyadbench.api.Config"
     if fault:
         raise _Rejected("entries", f"{hook}, entry {entry.name!r}: {fault}")

@@ -146,7 +146,7 @@ class Studio:
 
     def _cell(self, record: Record) -> Cell:
         """The cell a record was measured on, as far as a record says."""
-        setting = self.host.load("benchmark", self.host.get("benchmark", record.benchmark))
+        setting = self.host.get("benchmark", record.benchmark).config
         config = record.dataset.get("config") or record.benchmark_config["dataset_config"]
         parts = {kind: self._part(kind, Part.model_validate(part)) for kind, part in record.method_config.items()}
         return Cell(
