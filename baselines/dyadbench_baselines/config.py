@@ -42,3 +42,9 @@ class RidgeConfig(Config):
     penalty: float = Field(3.0, gt=0)
     audio: bool = True
     stride: int = Field(5, ge=1)  # every how many frames a training row is taken
+
+
+class RidgeMatchedConfig(Config):
+    seconds: float = Field(3.0, gt=0)  # the longest delay
+    lags: int = Field(19, ge=1)  # delays from 0 to that: every sixth of a second
+    penalty: float = Field(1e5, gt=0)  # on standardised inputs, beside the sum of squares over all training frames

@@ -8,6 +8,7 @@ from pydantic import Field, PositiveInt
 
 from dyadbench.api import Config
 
+Gaze = Literal["partner", "code"]
 Normalise = Literal["zero-centre", "standardise", "none"]
 
 
@@ -36,3 +37,14 @@ class LMConfig(Config):
     person: str = "trevor"
     frames: PositiveInt = 240  # at most; 8 s
     standardise: bool = False  # by the stored mean.npy and std.npy
+
+
+class VCDyadsConfig(Config):
+    """vc-dyads: windows of real videoconferences."""
+
+    frames: PositiveInt = 900  # of a window; 30 s
+    gaze: Gaze = (
+        "partner"  # partner: 1 at the partner's face, else 0; code: the region's number, 0 to 3, as it is stored
+    )
+    test: PositiveInt = 6  # dyads of the test split, the last by number
+    validation: int = Field(2, ge=0)  # dyads of the rest that are held out to choose weights
