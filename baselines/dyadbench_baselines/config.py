@@ -45,6 +45,8 @@ class RidgeConfig(Config):
 
 
 class RidgeMatchedConfig(Config):
-    seconds: float = Field(3.0, gt=0)  # the longest delay
-    lags: int = Field(19, ge=1)  # delays from 0 to that: every sixth of a second
-    penalty: float = Field(1e5, gt=0)  # on standardised inputs, beside the sum of squares over all training frames
+    seconds: float = Field(default=3.0, gt=0)  # the longest delay
+    lags: int = Field(default=19, ge=1)  # delays from 0 to that: every sixth of a second
+    penalty: float = Field(
+        default=1e5, gt=0
+    )  # on standardised inputs, beside the sum of squares over all training frames

@@ -30,7 +30,7 @@ class RidgeMatched:
     def __init__(self, config: RidgeMatchedConfig, setup: Setup):
         self.config, self.setup = config, setup
         self.delays = np.unique(np.round(np.linspace(0, config.seconds * setup.space.fps, config.lags)).astype(int))
-        self.weights = np.zeros((1, 1))  # (F, C) from standardised inputs to deviations, already multiplied
+        self.weights: np.ndarray = np.zeros((1, 1))  # (F, C) from standardised inputs to deviations, already multiplied
         self.mean = self.scale = np.zeros(1)  # (F,)
         self.centre = np.zeros(1)  # (C,) mean training listener
 
@@ -60,7 +60,7 @@ class RidgeMatched:
         weights = np.linalg.solve(gram + self.config.penalty / frames * np.eye(features), cross)
         predicted = np.sqrt(np.maximum((weights * (gram @ weights)).sum(0), 0))  # (C,)
         heard = predicted > SILENT
-        self.weights = weights * np.where(heard, deviation[features:] / np.where(heard, predicted, 1), 0)
+        self.weights = np.asarray(weights) * np.where(heard, deviation[features:] / np.where(heard, predicted, 1), 0)
 
     def state(self) -> State:
         return {"weights": self.weights, "mean": self.mean, "scale": self.scale, "centre": self.centre}

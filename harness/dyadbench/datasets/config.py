@@ -43,8 +43,23 @@ class VCDyadsConfig(Config):
     """vc-dyads: windows of real videoconferences."""
 
     frames: PositiveInt = 900  # of a window; 30 s
-    gaze: Gaze = (
-        "partner"  # partner: 1 at the partner's face, else 0; code: the region's number, 0 to 3, as it is stored
-    )
+    gaze: Gaze = "partner"  # 1 at the partner's face, else 0; code: the stored number of the region, 0 to 3
     test: PositiveInt = 6  # dyads of the test split, the last by number
-    validation: int = Field(2, ge=0)  # dyads of the rest that are held out to choose weights
+    validation: int = Field(default=2, ge=0)  # dyads of the rest that are held out to choose weights
+
+
+class OpenFaceConfig(Config):
+    """Any lab's dyads: OpenFace csv files listed in dyads.csv."""
+
+    fps: float = Field(default=30.0, ge=5, le=240)  # every recording is resampled to it
+    window: float = Field(default=30.0, gt=0)  # seconds of a clip
+    gap: float = Field(default=0.5, gt=0)  # seconds; across longer gaps nothing is interpolated
+    good: float = Field(default=0.8, ge=0, le=1)  # least share of a window's frames that were measured, for both people
+    confidence: float = Field(default=0.8, ge=0, le=1)  # of a row that counts
+    rate: float | None = Field(default=None, gt=0)  # pictures a second of all files, where their timestamps do not tell
+    groups: tuple[Literal["au", "blink", "rotation", "translation", "gaze"], ...] = Field(
+        default=("au", "blink", "rotation", "translation", "gaze"), min_length=1
+    )
+    test: float = Field(default=0.2, gt=0, lt=1)  # share of sessions, where dyads.csv names no splits
+    validation: float = Field(default=0.15, gt=0, lt=1)  # share of sessions
+    seed: int = Field(default=0, ge=0)  # decides which sessions those are

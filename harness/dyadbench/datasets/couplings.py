@@ -77,9 +77,10 @@ def _others(listeners: Sequence[np.ndarray], pairs: np.ndarray, sample: bool) ->
     """(D,) over the pairs of listeners that `pairs` (N, N) marks."""
     total: Any = 0.0
     for n in range(len(listeners)):
-        for same in {len(listeners[j]) for j in np.flatnonzero(pairs[n])}:
-            others = [j for j in np.flatnonzero(pairs[n]) if len(listeners[j]) == same]
-            total += _ccc(listeners[n][None], np.stack([listeners[j] for j in others]), sample).sum((0, 1))
+        others = [listeners[int(j)] for j in np.flatnonzero(pairs[n])]
+        for frames in {len(other) for other in others}:
+            alike = np.stack([other for other in others if len(other) == frames])
+            total += _ccc(listeners[n][None], alike, sample).sum((0, 1))
     found: np.ndarray = total / pairs.sum()
     return found
 

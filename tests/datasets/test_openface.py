@@ -1,0 +1,247 @@
+"""OpenFace dyads on folders that these tests write: eight dyads, each with a fault of real files."""
+
+from __future__ import annotations
+
+import wave
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dyadbench.api import Dataset, DyadbenchError
+from dyadbench.datasets.check_openface import check
+from dyadbench.datasets.config import OpenFaceConfig
+from dyadbench.datasets.npy import BadFile
+from dyadbench.datasets.openface import OpenFaceDataset, read_list
+from dyadbench.datasets.openface_csv import GROUPS, read_person, resample
+
+SECONDS = 8.0
+COLUMNS = [column for columns in GROUPS.values() for column in columns]
+KINDS = ["clean", "slow", "fast", "ntsc", "failed", "gap", "faces", "repeated"]
+SMALL = OpenFaceConfig(window=2.0)
+
+
+def truth(times: np.ndarray, phase: float = 0.0) -> np.ndarray:
+    """(T, D) of what the camera saw, in the units of OpenFace."""
+    slow = np.sin(2 * np.pi * 0.3 * times[:, None] + phase + np.arange(len(COLUMNS)))
+    scale = np.array([1.0 if name.startswith("AU") else 40.0 if "_T" in name else 0.3 for name in COLUMNS])
+    return scale * slow + np.where(scale == 1.0, 2.0, np.where(scale == 40.0, 600.0, 0.0))
+
+
+def write_csv(
+    path: Path, *, fps: float = 30.0, seconds: float = SECONDS, blank: bool = True, phase: float = 0.0,
+    failed: Sequence[int] = (), missing: Sequence[int] = (), repeated: Sequence[int] = (), faces: int = 1,
+    nan: Sequence[int] = (), step: float | None = None,
+) -> Path:  # fmt: skip
+    """A file as OpenFace writes it; failed frames repeat what was there before, as stale rows do."""
+    names = ["frame", "face_id", "timestamp", "confidence", "success", *COLUMNS]
+    lines = [(", " if blank else ",").join(names)]
+    times = np.arange(round(seconds * fps)) / fps
+    values = truth(times, phase)
+    for n, time in enumerate(times):
+        if n in missing:
+            continue
+        for face in range(faces):
+            bad = n in failed or (face == 1 and n % 2 == 0)
+            cells = ["-nan(ind)" if n in nan and c == 0 else f"{v:.6g}" for c, v in enumerate(values[0 if bad else n])]
+            stamp = time if step is None else n * step
+            row = [f"{n + 1}", f"{face}", f"{stamp:.3f}", "0.2" if bad else "0.98", "0" if bad else "1", *cells]
+            lines += [",".join(row)] * (2 if n in repeated else 1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join(lines) + "\n")
+    return path
+
+
+def write_dirty(root: Path) -> Path:
+    """Eight dyads; `b` is always clean."""
+    faults: list[dict[str, Any]] = [
+        {}, {"fps": 25.0, "blank": False}, {"fps": 60.0}, {"fps": 29.97}, {"failed": range(100, 108)},
+        {"missing": range(100, 145)}, {"faces": 2}, {"repeated": (3, 50), "nan": (70,)},
+    ]  # fmt: skip
+    lines = ["session,clip,a,b"]
+    for phase, (name, fault) in enumerate(zip(KINDS, faults, strict=True)):
+        write_csv(root / name / "left.csv", phase=phase, **fault)
+        write_csv(root / name / "right.csv", phase=phase + 0.5)
+        lines.append(f"{name},1,{name}/left.csv,{name}/right.csv")
+    (root / "dyads.csv").write_text("\n".join(lines) + "\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def dirty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dirty(tmp_path_factory.mktemp("dirty"))
+
+
+def test_eight_dirty_dyads_are_read_at_one_rate_and_to_the_cameras_values(dirty: Path) -> None:
+    data = OpenFaceDataset(SMALL, dirty)
+    assert isinstance(data, Dataset)
+    clips = {split: data.clips(split) for split in ("train", "val", "test")}
+    sessions = {split: {clip.session for clip in found} for split, found in clips.items()}
+    assert [len(sessions[split]) for split in clips] == [5, 1, 2]
+    assert not sessions["train"] & (sessions["val"] | sessions["test"])
+    for split, found in clips.items():
+        for index, clip in enumerate(found):
+            dyad = data.dyad(split, index)
+            assert dyad.speaker.motion.shape == dyad.listener.motion.shape == (60, 25)
+            phase = KINDS.index(clip.session)
+            speaker, start = clip.id.split("/")[2][0], int(clip.id.split("/")[3])
+            expected = truth((start + np.arange(60)) / 30, phase if speaker == "a" else phase + 0.5)
+            expected[:, 20:23] *= 0.1  # centimetres
+            error = np.abs(dyad.speaker.motion - expected)
+            error[:, 20:23] = np.abs(np.diff(dyad.speaker.motion - expected, axis=0))[:, 20:23].max()  # centred
+            limit = 0.08 if clip.session == "failed" else 0.02  # a straight line over eight frames
+            assert error.max() < limit, (clip.id, error.max(0))
+
+
+def test_windows_follow_one_another_and_start_anew_after_a_long_gap(dirty: Path) -> None:
+    data = OpenFaceDataset(SMALL, dirty)
+    found = [clip.id for split in ("train", "val", "test") for clip in data.clips(split)]
+    of = lambda name: [int(i.split("/")[3]) for i in found if i.startswith(f"{name}/1/a>b")]  # noqa: E731  # a name for one expression
+    assert of("clean") == of("failed") == of("faces") == [0, 60, 120, 180]
+    assert of("gap") == [0, 145], "one before the 1.5 s without frames, then from frame 145 on"
+    assert of("slow") == [0, 60, 120], "the last picture at 25 a second is 7.96 s, which window four misses"
+    strict = OpenFaceDataset(SMALL.model_copy(update={"gap": 0.2}), dirty)
+    assert len(strict.clips("train")) + len(strict.clips("val")) + len(strict.clips("test")) < len(found)
+
+
+def test_a_short_gap_is_a_straight_line_and_a_stale_row_is_never_read(tmp_path: Path) -> None:
+    person = read_person(write_csv(tmp_path / "x.csv", failed=range(100, 108)), ["au"])
+    values, counts, measured = resample(person, ["au"], 30.0, start=0.0, frames=240, gap=0.5)
+    assert counts.all() and measured.sum() == 232
+    line = np.linspace(values[99], values[108], 10)
+    assert np.allclose(values[99:109], line, atol=1e-5)
+    assert not resample(person, ["au"], 30.0, start=0.0, frames=240, gap=0.2)[1][102:106].any()
+
+
+def test_angles_cross_half_a_turn_by_the_short_way(tmp_path: Path) -> None:
+    person = read_person(write_csv(tmp_path / "x.csv", fps=10.0), ["rotation"])
+    person.values[:, 0] = (np.pi - 0.2 + 0.05 * np.arange(len(person.values)) + np.pi) % (2 * np.pi) - np.pi
+    values, _, _ = resample(person, ["rotation"], 20.0, start=0.0, frames=40, gap=0.5)
+    assert np.allclose(np.diff(values[:, 0]), 0.025, atol=1e-5)
+
+
+def test_the_face_seen_most_often_is_taken_or_the_one_that_is_named(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "x.csv", faces=2)
+    assert read_person(path, ["au"]).good.all()
+    other = read_person(path, ["au"], face=1)
+    assert other.faces == (0, 1) and other.good.mean() == 0.5
+    with pytest.raises(BadFile, match="has no face 7; it has 0, 1"):
+        read_person(path, ["au"], face=7)
+
+
+def test_pictures_without_a_clock_need_their_rate(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "x.csv", step=0.001)
+    with pytest.raises(BadFile, match=r"1000 pictures a second.*rate=30"):
+        read_person(path, ["au"])
+    assert read_person(path, ["au"], rate=30.0).times[-1] == pytest.approx(239 / 30)
+
+
+def test_gaze_angles_come_from_the_eyes_where_they_are_missing(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "x.csv")
+    head, *rows = path.read_text().splitlines()
+    names = [name.strip() for name in head.split(",")]
+    at = names.index("gaze_angle_x")
+    eyes = "gaze_0_x,gaze_0_y,gaze_0_z,gaze_1_x,gaze_1_y,gaze_1_z"
+    made = [",".join([*row.split(",")[:at], "0.3,0.1,-0.9,0.1,0.3,-0.9"]) for row in rows]
+    path.write_text("\n".join([",".join([*names[:at], eyes]), *made]))
+    assert np.allclose(read_person(path, ["gaze"]).values[0], np.arctan2(0.2, 0.9))
+    path.write_text("\n".join([",".join(names[:at]), *(",".join(row.split(",")[:at]) for row in rows)]))
+    with pytest.raises(BadFile, match=r"no column 'gaze_0_x', which the group 'gaze' needs.*leave the group out"):
+        read_person(path, ["au", "gaze"])
+    assert read_person(path, ["au"]).values.shape[1] == 16
+
+
+def test_malformed_files_are_named(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "x.csv")
+    text = path.read_text()
+    for broken, reason in (
+        (text.replace("0.98", "much", 1), "is malformed: could not convert string 'much'"),
+        ("\n".join(text.splitlines()[:1]) + "\n", "no rows"),
+        (text.replace("confidence", "trust"), "no column 'confidence'"),
+        (text.replace("0.98,1", "0.98,0"), "no frame with success 1"),
+        (text.replace(",0.033,", ",0.900,"), "timestamp of frame 3 is not later"),
+    ):
+        path.write_text(broken)
+        with pytest.raises(BadFile, match=reason):
+            read_person(path, ["au"])
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        (["session,clip,a", "s,1,x.csv"], "has no column 'b'"),
+        (["session,clip,a,b,mood", "s,1,x,y,z"], "column 'mood' that means nothing"),
+        (["session,clip,a,b", "s,1,x.csv"], "line 2 has 3 cells"),
+        (["session,clip,a,b", "s,1,x,y", "s,1,x,y"], "line 3: s/1 is already in line 2"),
+        (["session,clip,a,b", "s,1,/x,y"], "must be relative"),
+        (["session,clip,a,b,split", "s,1,x,y,train", "s,2,x,y,test"], "a session belongs to one"),
+        (["session,clip,a,b,split", "s,1,x,y,train", "t,2,x,y,"], "some sessions only"),
+        (["session,clip,a,b,speaker", "s,1,x,y,c"], "it is a, b or both"),
+        (["session,clip,a,b,audio_a,audio_b", "s,1,x,y,v.wav,"], "only audio_a is given"),
+        (["session,clip,a,b,start_a", "s,1,x,y,soon"], "start_a must be a number"),
+    ],
+)
+def test_a_list_that_is_wrong_is_refused_by_its_line(lines: list[str], reason: str, tmp_path: Path) -> None:
+    (tmp_path / "dyads.csv").write_text("\n".join(lines))
+    with pytest.raises(BadFile, match=reason):
+        read_list(tmp_path)
+
+
+def test_the_list_decides_roles_splits_starts_and_contexts(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv", seconds=9.0)
+    write_csv(tmp_path / "b.csv")
+    (tmp_path / "dyads.csv").write_text(
+        "session, clip, a, b, speaker, split, context, start_a\n"
+        "s, 1, a.csv, b.csv, a, train, , 1\n\n"
+        "t, 1, a.csv, b.csv, b, val, , 0\n"
+        "u, 1, a.csv, b.csv, both, test, film, 0\n"
+        "v, 1, a.csv, b.csv, both, test, film, 0\n"
+    )
+    data = OpenFaceDataset(SMALL, tmp_path)
+    assert [clip.id for clip in data.clips("train")] == [f"s/1/a>b/{n}" for n in (0, 60, 120, 180)]
+    assert np.allclose(data.dyad("train", 0).speaker.motion[:, 0], truth(1 + np.arange(60) / 30)[:, 0], atol=1e-3)
+    assert {clip.id[4:7] for clip in data.clips("val")} == {"b>a"}
+    matrix = data.appropriate("test")
+    assert matrix.shape == (16, 16) and matrix.sum() == 32, "the same role and window of the other recording"
+    assert matrix[0, 8] and not matrix[0, 12]
+
+
+def test_voices_are_features_of_their_windows(tmp_path: Path) -> None:
+    for side in "ab":
+        write_csv(tmp_path / f"{side}.csv")
+        with wave.open(str(tmp_path / f"{side}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(8000)
+            noise = np.random.default_rng(0).integers(-9999, 9999, 64000)
+            file.writeframes((noise * (np.arange(64000) >= 32000)).astype("<i2").tobytes())  # silent for four seconds
+    rows = [f"{s},1,a.csv,b.csv,a.wav,b.wav" for s in "stu"]
+    (tmp_path / "dyads.csv").write_text("\n".join(["session,clip,a,b,audio_a,audio_b", *rows]))
+    data = OpenFaceDataset(SMALL, tmp_path)
+    assert data.audio["mfcc-78"].dim == 78
+    sound = [data.dyad("train", n, ("mel-128",)).speaker.audio["mel-128"] for n in range(4)]
+    assert sound[0].shape == (240, 128)
+    assert sound[1].max() < sound[2].min() + 30 and sound[1].mean() < sound[2].mean() - 5
+    voice = data.voice("train", 1)
+    assert voice is not None and len(voice[0]) == 48000
+
+
+def test_the_check_tells_every_fault_of_the_eight(dirty: Path) -> None:
+    found = list(check(dirty, False))
+    told = {f"{f.where}: {f.what}" for f in found}
+    assert any("faces/left.csv: 2 faces (0, 1)" in line for line in told)
+    assert any("repeated/left.csv: 2 rows repeat a frame" in line for line in told)
+    assert any("slow/left.csv: resampled from 25 to 30" in line for line in told)
+    assert any("fast/left.csv: resampled from 60 to 30" in line for line in told)
+    assert any("failed/left.csv: 30 pictures a second, 97 % of the frames are good" in line for line in told)
+    assert sum("no window of 30 s" in line for line in told) == 8, "they last 8 s, and 30 s is the default"
+
+
+def test_three_sessions_are_the_least(tmp_path: Path) -> None:
+    write_csv(tmp_path / "a.csv")
+    (tmp_path / "dyads.csv").write_text("session,clip,a,b\ns,1,a.csv,a.csv\nt,1,a.csv,a.csv\n")
+    with pytest.raises(DyadbenchError, match="three at least"):
+        OpenFaceDataset(SMALL, tmp_path).clips("train")
+    assert [f.level for f in check(tmp_path / "nowhere", False)] == ["error"]
