@@ -63,3 +63,11 @@ class OpenFaceConfig(Config):
     test: float = Field(default=0.2, gt=0, lt=1)  # share of sessions, where dyads.csv names no splits
     validation: float = Field(default=0.15, gt=0, lt=1)  # share of sessions
     seed: int = Field(default=0, ge=0)  # decides which sessions those are
+
+
+class DualTalkConfig(Config):
+    """DualTalk: both sides of a conversation."""
+
+    audio: bool = True  # False for a folder without wav files
+    own_voice: bool = False  # also the voice of the person who is generated, as features named own-...
+    validation: float = Field(default=0.15, gt=0, lt=1)  # share of the training videos

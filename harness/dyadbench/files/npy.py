@@ -102,6 +102,44 @@ def read_npy(path: Path, shape: Sequence[int | None] = (), *, finite: bool = Tru
     return array
 
 
+def npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Name -> shape of every array of an .npz file, from its headers alone. BadFile where one is not what it declares."""
+    try:
+        _regular(path)
+        with zipfile.ZipFile(path) as archive:
+            shapes = {}
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    shape, dtype = npy_header(file)
+                if dtype.hasobject or dtype.itemsize == 0:
+                    raise ValueError(f"{member.filename} holds {dtype}, numbers are wanted")
+                if declared_bytes(shape, dtype) > member.file_size:
+                    raise ValueError(f"{member.filename} declares more numbers than it holds")
+                shapes[member.filename.removesuffix(".npy")] = shape
+            return shapes
+    except FileNotFoundError:
+        raise BadFile(f"{path} is missing") from None
+    except Exception as error:  # zip and its ways to compress fail in many ways on damaged and hostile files
+        reason = " ".join(str(error).split())[:200] or type(error).__name__  # zipfile quotes the file at any length
+        raise BadFile(f"{path} is not a readable .npz file: {reason}") from None
+
+
+def read_npz(path: Path, names: Sequence[str]) -> list[np.ndarray]:
+    """The arrays `names` of an .npz file as stored, finite numbers; BadFile names what is missing or not a number."""
+    there = npz_shapes(path)
+    if missing := [name for name in names if name not in there]:
+        raise BadFile(f"{path} has no array {missing[0]!r}; it has {', '.join(sorted(there)) or 'none'}")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = [np.asarray(archive[name]) for name in names]
+    except Exception as error:  # as above
+        raise BadFile(f"{path} is not a readable .npz file: {type(error).__name__}") from None
+    for name, array in zip(names, arrays, strict=True):
+        if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
+            raise BadFile(f"{path}: array {name!r} holds {array.dtype}, NaN or infinity; finite numbers are wanted")
+    return arrays
+
+
 def read_rows(path: Path, columns: int) -> np.ndarray:
     """(rows, columns) float32 of a csv file with a header line; BOM and CRLF are fine."""
     lines = [line for line in read_text(path).splitlines() if line.strip()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from dyadbench.api import Config
 
@@ -14,3 +15,10 @@ class L2LSuiteConfig(Config):
     clusters: Mapping[str, int] = {"expression": 15, "rotation": 9}
     seed: int = 0
     cache: Path | None = None
+
+
+class DualTalkSuiteConfig(Config):
+    """Whose k-means finds the clusters of the Shannon index, and its seed."""
+
+    fit: Literal["own", "sklearn"] = "own"
+    seed: int = 0

@@ -84,7 +84,7 @@ def score_l2l(
     single = all(as_array(x).dtype == np.float32 for x in (pred, target, speaker))
     groups = {name: tuple([x[:, at] for x in side] for side in (p, t, s)) for name, at in GROUPS.items()}
     each = {name: per_clip(*sides, single=single) for name, sides in groups.items()}
-    cluster = _clusterer(fit, seed)
+    cluster = clusterer(fit, seed)
     given = _checked_centroids(centroids or {})
     out = _lm(each["full"], p, t, seed)
     for name in ("expression", "pose", "full"):
@@ -180,7 +180,7 @@ def _index(name: str, centres: Floats | None, pred: Clips, target: Clips) -> dic
     return out
 
 
-def _clusterer(fit: Fit, seed: int) -> Cluster:
+def clusterer(fit: Fit, seed: int) -> Cluster:
     """k-means as (frames, k) -> centres (k, D), or None where there are fewer frames than clusters."""
     if fit not in ("own", "sklearn"):
         raise ValueError(f"fit must be 'own' or 'sklearn', got {fit!r}")

@@ -1,0 +1,75 @@
+"""What a DualTalk folder must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from dyadbench.datasets.check import Finding, error
+from dyadbench.datasets.config import DualTalkConfig
+from dyadbench.datasets.dualtalk import (
+    HALVES,
+    OTHER,
+    SIZES,
+    SPLITS,
+    DualTalkDataset,
+    length_of,
+    recordings,
+    sound_frames,
+    youtube_id,
+)
+from dyadbench.datasets.npy import BadFile, read_npz
+
+AGAIN = "restore the file from the release"
+APART = 1  # frames by which motion may outlast sound in the release
+
+
+def check(root: Path, fix: bool) -> Iterator[Finding]:
+    """Both people of every recording: shapes, finite values, equal lengths, sound; ids that are on both sides of a split."""
+    names = {half: recordings(root, half) for half in HALVES}
+    if not any(names.values()):
+        yield error("no recordings below data/train, data/test, data/ood", "data", "there is nothing to read",
+                    "give the folder that holds data/")  # fmt: skip
+        return
+    silent = all(not list((root / "data" / half).glob("*.wav")) for half in HALVES)
+    if silent:
+        yield Finding(level="warn", what="no wav files", where="data", meaning="methods that hear cannot run",
+                      remedy="run with audio=false, or add the sound")  # fmt: skip
+    broken = False
+    for half in HALVES:
+        for name in names[half]:
+            for finding in _recording(root / "data" / half, name, silent):
+                broken |= finding.level == "error"
+                yield finding
+    ids = {half: {youtube_id(name) for name in names[half]} for half in HALVES}
+    for half in ("test", "ood"):
+        if shared := sorted(ids[half] & ids["train"]):
+            yield Finding(
+                level="warn", what=f"{len(shared)} videos are in train and in {half}, the first is {shared[0]}",
+                where=f"data/{half}", meaning="scores are of people that were trained on", remedy="move them to one side",
+            )  # fmt: skip
+    if not broken:
+        data = DualTalkDataset(DualTalkConfig(audio=not silent), root)
+        yield Finding(level="ok", what=", ".join(f"{split} {len(data.clips(split))}" for split in SPLITS) + " clips")
+
+
+def _recording(folder: Path, name: str, silent: bool) -> Iterator[Finding]:
+    lengths = {}
+    for person in OTHER:
+        path = folder / f"{name}_{person}.npz"
+        where, meaning = f"data/{folder.name}/{path.name}", "neither of its two clips can be read"
+        try:
+            lengths[person] = length_of(path)
+            read_npz(path, tuple(SIZES))
+            if not silent and abs(lengths[person] - (heard := sound_frames(path.with_suffix(".wav")))) > APART:
+                yield Finding(
+                    level="warn", what=f"{lengths[person]} frames of motion and {heard} of sound", where=where,
+                    meaning="face and voice may drift apart", remedy="cut both alike, at 25 frames a second",
+                )  # fmt: skip
+        except BadFile as problem:
+            yield error(str(problem), where, meaning, AGAIN)
+    if len(lengths) == len(OTHER) and abs(lengths["speaker1"] - lengths["speaker2"]) > APART:
+        yield Finding(
+            level="warn", what=f"{lengths['speaker1']} and {lengths['speaker2']} frames",
+            where=f"data/{folder.name}/{name}", meaning="the longer one is cut", remedy=AGAIN,
+        )  # fmt: skip

@@ -1,0 +1,95 @@
+"""DualTalk on folders that these tests write in its layout."""
+
+from __future__ import annotations
+
+import wave
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dyadbench.api import Dataset, DyadbenchError
+from dyadbench.datasets.check_dualtalk import check
+from dyadbench.datasets.config import DualTalkConfig
+from dyadbench.datasets.dualtalk import DualTalkDataset, youtube_id
+from dyadbench.datasets.npy import BadFile
+
+NAMES = {
+    "train": ("-aFg_yx_sub_video_28_001", "bbb_sub_video_1", "ccc_sub_video_1", "ccc_sub_video_2"),
+    "test": ("xkH_sub_video_109_000",),
+    "ood": ("Ubj_sub_video_72",),
+}
+
+
+def write_dualtalk(root: Path, frames: int = 52, seconds: float = 2.0, sound: bool = True) -> Path:
+    """Two people a recording; motion may be a frame or two longer than sound, as in the release."""
+    rng = np.random.default_rng(0)
+    for half, names in NAMES.items():
+        folder = root / "data" / half
+        folder.mkdir(parents=True)
+        for name in names:
+            for person in ("speaker1", "speaker2"):
+                arrays: dict[str, Any] = {
+                    "exp": np.cumsum(rng.normal(0, 0.1, (frames, 50)), 0).astype(np.float32),
+                    "pose": rng.normal(0, 0.05, (frames, 6)).astype(np.float32),
+                    "shape": np.zeros((frames, 100), np.float32),
+                    "light": np.zeros((frames, 9, 3), np.float32),
+                }
+                np.savez(folder / f"{name}_{person}.npz", **arrays)
+                if sound:
+                    with wave.open(str(folder / f"{name}_{person}.wav"), "wb") as file:
+                        file.setparams((1, 2, 16000, 0, "NONE", ""))
+                        file.writeframes(rng.integers(-999, 999, round(16000 * seconds)).astype("<i2").tobytes())
+    return root
+
+
+def test_both_people_are_generated_and_videos_stay_on_one_side(tmp_path: Path) -> None:
+    data = DualTalkDataset(DualTalkConfig(), write_dualtalk(tmp_path))
+    assert isinstance(data, Dataset)
+    assert [len(data.clips(split)) for split in ("train", "val", "test", "ood")] == [6, 2, 2, 2]
+    assert [clip.id for clip in data.clips("test")] == [f"xkH_sub_video_109_000_speaker{n}" for n in (1, 2)]
+    assert not {clip.session for clip in data.clips("train")} & {clip.session for clip in data.clips("val")}
+    assert youtube_id("-aFg_yx_sub_video_28_001") == "-aFg_yx"
+    one, other = data.dyad("test", 0), data.dyad("test", 1)
+    assert np.array_equal(one.listener.motion, other.speaker.motion)
+    with np.load(tmp_path / "data/test/xkH_sub_video_109_000_speaker1.npz") as stored:
+        assert one.clip.frames == 50, "52 frames of motion, 50 of sound"
+        assert np.array_equal(one.listener.motion[:, :50], stored["exp"][:50])
+        assert np.array_equal(one.listener.motion[:, data.space.slice("rotation")], stored["pose"][:50, :3])
+        assert np.array_equal(one.listener.motion[:, data.space.slice("jaw")], stored["pose"][:50, 3:])
+
+
+def test_the_partners_voice_is_heard_and_ones_own_only_if_asked_for(tmp_path: Path) -> None:
+    root = write_dualtalk(tmp_path)
+    assert set(DualTalkDataset(DualTalkConfig(), root).audio) == {"mfcc-78", "mel-128"}
+    data = DualTalkDataset(DualTalkConfig(own_voice=True), root)
+    sound = [data.dyad("test", n, ("mfcc-78", "own-mfcc-78")).speaker.audio for n in (0, 1)]
+    assert sound[0]["mfcc-78"].shape == (50, 78)
+    assert np.array_equal(sound[0]["mfcc-78"], sound[1]["own-mfcc-78"])
+    assert not np.array_equal(sound[0]["mfcc-78"], sound[0]["own-mfcc-78"])
+
+
+def test_a_folder_without_sound_says_how_to_go_on(tmp_path: Path) -> None:
+    root = write_dualtalk(tmp_path, sound=False)
+    with pytest.raises(BadFile, match="audio=false"):
+        DualTalkDataset(DualTalkConfig(), root).clips("test")
+    assert DualTalkDataset(DualTalkConfig(audio=False), root).clips("test")[0].frames == 52
+    assert [f.what for f in check(root, False) if f.level == "warn"] == ["no wav files"]
+
+
+def test_the_check_is_clean_or_names_the_file(tmp_path: Path) -> None:
+    root = write_dualtalk(tmp_path, frames=51)
+    assert [(f.level, f.what) for f in check(root, False)] == [("ok", "train 6, val 2, test 2, ood 2 clips")]
+    train = root / "data" / "train"
+    np.savez(train / "bbb_sub_video_1_speaker1.npz", exp=np.zeros((51, 50)), pose=np.zeros((51, 3)))
+    (train / "ccc_sub_video_1_speaker2.npz").unlink()
+    np.savez(train / "ccc_sub_video_2_speaker1.npz", exp=np.full((90, 50), np.nan), pose=np.zeros((90, 6)))
+    (root / "data/test/xkH_sub_video_109_000_speaker1.npz").rename(root / "data/test/ccc_sub_video_9_speaker1.npz")
+    told = {f.where.rsplit("/", 1)[-1]: f.what for f in check(root, False) if f.level in ("error", "warn")}
+    assert "array 'pose' has shape (51, 3)" in told["bbb_sub_video_1_speaker1.npz"]
+    assert "is missing" in told["ccc_sub_video_1_speaker2.npz"]
+    assert "NaN or infinity" in told["ccc_sub_video_2_speaker1.npz"]
+    assert "1 videos are in train and in test, the first is ccc" in told["test"]
+    with pytest.raises(DyadbenchError, match="not a DualTalk folder"):
+        DualTalkDataset(DualTalkConfig(), tmp_path / "data")
