@@ -13,7 +13,7 @@ import pytest
 from dyadbench.bench.metrics import Case, made_up_case, offsets
 from dyadbench.metrics.react import closed_form as react
 from dyadbench.metrics.react.frdist import frdist_clip
-from dyadbench.metrics.react.suites import _spread_of
+from dyadbench.metrics.react.suites import spread_of
 
 
 @pytest.fixture(scope="module", params=[8, 64])
@@ -30,7 +30,7 @@ METRICS: dict[str, Callable[[Case], Any]] = {
     "FRCorr": _each(lambda case, n: react.ccc(case.pred[n], case.listener[case.rows[n]])[0].mean(2).max(1).sum()),
     "FRSyn": _each(lambda case, n: offsets(case.pred[n], case.speaker[n])),
     "FRDiv + FRVar": _each(lambda case, n: react.moments(case.pred[n])),
-    "FRDvs": lambda case: _spread_of(len(case.pred), lambda n: case.pred[n]),
+    "FRDvs": lambda case: spread_of(len(case.pred), lambda n: case.pred[n]),
 }
 
 

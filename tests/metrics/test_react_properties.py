@@ -215,11 +215,11 @@ def test_one_constant_channel_decides_the_official_frsyn_and_not_ours() -> None:
 
 
 def test_jackknife_values_of_frdvs_are_those_of_leaving_clips_out() -> None:
-    from dyadbench.metrics.react.suites import _spread_of
+    from dyadbench.metrics.react.suites import spread_of
 
     pred = _case(5, clips=6)["pred"]
-    value, pseudo = _spread_of(6, lambda n: pred[n])
-    without = [_spread_of(5, lambda n, i=i: pred[[j for j in range(6) if j != i][n]])[0] for i in range(6)]
+    value, pseudo = spread_of(6, lambda n: pred[n])
+    without = [spread_of(5, lambda n, i=i: pred[[j for j in range(6) if j != i][n]])[0] for i in range(6)]
     direct = 6 * value - 5 * np.array(without)
     assert pseudo == pytest.approx(direct - direct.mean() + value, rel=1e-9)
     assert pseudo.mean() == pytest.approx(value)

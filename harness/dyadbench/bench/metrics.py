@@ -26,7 +26,7 @@ from dyadbench.metrics.l2l import shannon
 from dyadbench.metrics.react import closed_form as react
 from dyadbench.metrics.react import frsyn, reference
 from dyadbench.metrics.react.frdist import frdist_clip
-from dyadbench.metrics.react.suites import ReactOfficialSuite, _spread_of
+from dyadbench.metrics.react.suites import ReactOfficialSuite, spread_of
 
 K, FRAMES, NEIGHBOURS = 10, 750, 15
 DENSITIES = (5, 15, 30, 60)
@@ -177,7 +177,7 @@ def metric_rows(clips: int) -> Iterator[Row]:
     )  # fmt: skip
     yield _row(
         "FRDiv + FRDvs + FRVar",
-        lambda: [*np.mean([react.moments(x) for x in pred], 0), _spread_of(clips, lambda n: pred[n])[0]],
+        lambda: [*np.mean([react.moments(x) for x in pred], 0), spread_of(clips, lambda n: pred[n])[0]],
         _timed(lambda: _published_moments(pred)), against="torch, as published",
     )  # fmt: skip
     yield _suite(case)

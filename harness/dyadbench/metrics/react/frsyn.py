@@ -262,12 +262,17 @@ def best_lag(pred: np.ndarray, speaker: np.ndarray, heard: np.ndarray | None = N
     A channel counts if it is defined at every lag, so that lags are compared over the same channels. heard:
     standard(speaker).
     """
+    return abs(strongest(pred, speaker, heard)[0])
+
+
+def strongest(pred: np.ndarray, speaker: np.ndarray, heard: np.ndarray | None = None) -> tuple[float, float]:
+    """(lag in frames, positive where the speaker leads; correlation there), as `best_lag` finds it; NaN where it is NaN."""
     whole, mean, doubt = _mean_curve(*lag_correlations(pred, speaker, heard))
     if not whole.any():
-        return float("nan")
+        return float("nan"), float("nan")
 
     places = _close(mean, doubt)
     if len(places) > 1:
         exact = [_exact(pred[:, whole], speaker[:, whole], int(place) - LAG).mean() for place in places]
         places = places[np.argmax(np.round(exact, 12))][None]
-    return float(abs(LAG - int(places[0])))
+    return float(int(places[0]) - LAG), float(mean[int(places[0])])

@@ -102,7 +102,7 @@ def _sub(data: Evaluation) -> Callable[[int], np.ndarray]:
     return lambda n: np.asarray(data.predicted_emotion[n])[:, : data.lengths[n]]
 
 
-def _spread_of(count: int, read: Callable[[int], np.ndarray]) -> tuple[float, np.ndarray]:
+def spread_of(count: int, read: Callable[[int], np.ndarray]) -> tuple[float, np.ndarray]:
     """FRDvs and its pseudo-values over clips cut to the shortest one."""
     shortest = min(read(i).shape[1] for i in range(count))
     cut = lambda i: np.ascontiguousarray(read(i)[:, :shortest])  # noqa: E731  # a name for one expression
@@ -163,7 +163,7 @@ class ReactOfficialSuite:
         else:
             scores = _over_clips(len(data.clips), data.threads, work)
             found = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
-            value, found["FRDvs"] = _spread_of(len(data.clips), read)
+            value, found["FRDvs"] = spread_of(len(data.clips), read)
         means = {name: float(values.mean()) for name, values in found.items()} | {"FRDvs": value}
         return {
             c.id: Result(None if np.isnan(means[c.id]) else means[c.id], found[c.id], int(np.isnan(found[c.id]).sum()))
@@ -222,7 +222,7 @@ class ReactSuite:
         else:
             scores = _over_clips(len(data.clips), data.threads, work)
             found = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
-            spreads = [_spread_of(len(data.clips), of) for of in (read, lambda n: references.listener(n)[None])]
+            spreads = [spread_of(len(data.clips), of) for of in (read, lambda n: references.listener(n)[None])]
         results = {name: _result(values) for name, values in found.items() if name != "no lag"}
         results["FRSyn"] = _result(found["FRSyn"], int(found["no lag"].sum()))
         for name, (value, pseudo) in zip(("FRDvs", "FRDvs_target"), spreads, strict=True):
