@@ -1,19 +1,20 @@
 """From motion and emotion channels to the few parameters of the drawn face.
 
-A parameter is driven only where something says what a channel means: head rotation and DECA's jaw by their names,
-action units by theirs, and the expression coefficients of the simulated corpus by the generator's own mixing, undone by
+A parameter is driven only where something says what a channel means: head rotation, gaze and DECA's jaw by their names,
+action units by theirs (also where they are channels of motion, as OpenFace writes them), and the expression coefficients of the simulated corpus by the generator's own mixing, undone by
 least squares. Expression coefficients of real data have no such key, so they move nothing, and the page says so.
 """
 
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dyadbench.api import EMOTION_CHANNELS, Array, Dataset
+from dyadbench.api import EMOTION_CHANNELS, Array, Dataset, MotionSpace
 
 # What the player draws, in the order of its arrays; head rotations in radians, the rest 0 at rest and about 1 at full.
 DRAWN = (
@@ -24,8 +25,10 @@ RANGE = np.array([1.0] * HEAD + [2.0] * (len(DRAWN) - HEAD))  # +-, what an int8
 UNITS = {  # action unit -> (drawn parameter, weight)
     "AU1": ("brow", 0.6), "AU2": ("brow", 0.6), "AU4": ("frown", 0.9), "AU6": ("cheek", 0.9), "AU7": ("lid", 0.9),
     "AU12": ("smile", 0.9), "AU15": ("sadness", 0.9), "AU23": ("press", 0.5), "AU24": ("press", 0.5),
-    "AU25": ("jaw", 0.25), "AU26": ("jaw", 0.5),
+    "AU25": ("jaw", 0.25), "AU26": ("jaw", 0.5), "AU45": ("blink", 0.9),
 }  # fmt: skip
+INTENSITY = 5.0  # of an action unit at its fullest, where it is no presence
+GAZE = 0.5  # radians to the side that draw the eyes at the end of their way
 Drawn = NDArray[np.float64]  # (T, len(DRAWN))
 
 
@@ -36,6 +39,9 @@ class FaceMap:
     groups: dict[str, tuple[int, int]]
     inverse: NDArray[np.float64] | None
     note: str
+    named: NDArray[np.float64] | None = (
+        None  # (D + 1, P) of channels whose names say what they are; the last row is at rest
+    )
 
     def draw(self, motion: Array | None, emotion: Array | None) -> Drawn:
         """(T, D) motion and (T, 25) emotion, either may be missing -> (T, P)."""
@@ -43,14 +49,18 @@ class FaceMap:
         assert source is not None
         face = np.zeros((len(source), len(DRAWN)))
         if motion is not None:
-            start, stop = self.groups["rotation"]
-            face[:, :HEAD] = motion[:, start:stop]
+            start, stop = self.groups.get("rotation", (0, 0))
+            if stop - start == HEAD:
+                face[:, :HEAD] = motion[:, start:stop]
+            if self.named is not None:
+                face += motion @ self.named[:-1] + self.named[-1]
             if self.inverse is not None:
                 first, last = self.groups["expression"]
                 face += motion[:, first:last] @ self.inverse
         if emotion is not None and (self.inverse is None or motion is None):
             for unit, (name, weight) in UNITS.items():
-                face[:, DRAWN.index(name)] += weight * emotion[:, EMOTION_CHANNELS.index(unit)]
+                if unit in EMOTION_CHANNELS:
+                    face[:, DRAWN.index(name)] += weight * emotion[:, EMOTION_CHANNELS.index(unit)]
         if motion is not None and "jaw" in self.groups:
             face[:, DRAWN.index("jaw")] = motion[:, self.groups["jaw"][0]] / JAW_OPEN
         return face
@@ -71,10 +81,31 @@ def _generator_inverse(outputs: int, seed: int, gain: float) -> NDArray[np.float
     return inverse
 
 
+def _named(space: MotionSpace) -> NDArray[np.float64] | None:
+    """(D + 1, P) for a space with action units among its channels; None for one without."""
+    found = np.zeros((space.dim + 1, len(DRAWN)))
+    for place, channel in enumerate(space.channels):
+        unit = re.fullmatch(r"AU0*(\d+)(_r)?", channel)
+        if unit and (drawn := UNITS.get(f"AU{unit[1]}")):
+            found[place, DRAWN.index(drawn[0])] = drawn[1] / INTENSITY
+        elif channel == "gaze_angle_x":
+            found[place, DRAWN.index("gaze")] = 1 / GAZE
+        elif channel == "gaze":  # 1 at the partner: straight ahead; 0 elsewhere: to the side
+            found[[place, -1], DRAWN.index("gaze")] = -0.8, 0.8
+    return found if found[:-1].any() else None
+
+
 def face_map(dataset: Dataset) -> FaceMap:
     """The map of a data set, by its motion space and by whether it was simulated."""
     groups = {name: (start, stop) for name, (start, stop) in dataset.space.groups.items()}
     jaw = " The jaw follows the jaw rotation." if "jaw" in groups else ""
+    if (named := _named(dataset.space)) is not None:
+        head = "the three rotations" if "rotation" in groups else "not measured, so it stays still"
+        return FaceMap(
+            groups, None,
+            f"Head: {head}. Face: the intensities of the action units that were measured, and the gaze to the side. "
+            "Neither movement nor translation is drawn.", named,
+        )  # fmt: skip
     if dataset.simulated:
         seed, gain = (1, 0.8) if "jaw" in groups else (0, 0.6)
         outputs = groups["expression"][1] - groups["expression"][0]
