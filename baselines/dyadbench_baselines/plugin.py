@@ -13,6 +13,7 @@ from dyadbench_baselines.config import (
     OracleSetConfig,
     RandomConfig,
     RidgeConfig,
+    RidgeMatchedConfig,
 )  # fmt: skip
 
 
@@ -38,4 +39,5 @@ def dyadbench_predictors() -> list[PredictorEntry]:
         row("nearest-audio", "retrieval:NearestAudio", "listeners of the training speakers who sound nearest", NearestConfig),
         row("ridge", "ridge:Ridge", "linear regression on the last 3 s of the speaker's face and voice", RidgeConfig),
         row("ridge-sampled", "ridge:RidgeSampled", "ridge plus residuals of real listeners, one per sample", RidgeConfig),
+        row("ridge-matched", "matched:RidgeMatched", "linear regression with the variance of real listeners", RidgeMatchedConfig),
     ]  # fmt: skip

@@ -32,7 +32,7 @@ def _sample(name: str, k: int = 4, frames: int = 80, **config: object):
 
 def test_all_calibration_rows_are_marked_and_others_are_not() -> None:
     ranked = {name for name in BASELINES if not HOST.get("predictor", name).calibration}
-    assert ranked == {"nearest-face", "nearest-audio", "ridge", "ridge-sampled"}
+    assert ranked == {"nearest-face", "nearest-audio", "ridge", "ridge-sampled", "ridge-matched"}
 
 
 def test_oracle_copies_the_truth_and_oracle_set_spreads_over_it() -> None:

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from dyadbench.api import Dataset, DyadbenchError
-from dyadbench.datasets.check_dualtalk import check
+from dyadbench.datasets.check.dualtalk import check
 from dyadbench.datasets.config import DualTalkConfig
 from dyadbench.datasets.dualtalk import DualTalkDataset, youtube_id
-from dyadbench.datasets.npy import BadFile
+from dyadbench.files.npy import BadFile
 
 NAMES = {
     "train": ("-aFg_yx_sub_video_28_001", "bbb_sub_video_1", "ccc_sub_video_1", "ccc_sub_video_2"),

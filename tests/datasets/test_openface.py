@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from dyadbench.api import Dataset, DyadbenchError
-from dyadbench.datasets.check_openface import check
+from dyadbench.datasets.check.openface import check
 from dyadbench.datasets.config import OpenFaceConfig
-from dyadbench.datasets.npy import BadFile
 from dyadbench.datasets.openface import OpenFaceDataset, read_list
 from dyadbench.datasets.openface_csv import GROUPS, read_person, resample
+from dyadbench.files.npy import BadFile
 
 SECONDS = 8.0
 COLUMNS = [column for columns in GROUPS.values() for column in columns]

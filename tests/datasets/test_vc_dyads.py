@@ -8,38 +8,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.fixtures.vc_dyads import write_vc_dyads
 
 from dyadbench.api import Dataset, DyadbenchError
-from dyadbench.datasets.check_vc_dyads import check
+from dyadbench.datasets.check.vc_dyads import check
 from dyadbench.datasets.config import VCDyadsConfig
-from dyadbench.datasets.couplings import couplings
 from dyadbench.datasets.fetch import Source, fetch, sources
-from dyadbench.datasets.npy import BadFile
 from dyadbench.datasets.vc_dyads import RESOLUTIONS, Recording, VCDyadsDataset, content_digest
-
-DYADS = ("s9", "s11", "s1", "s5")  # not in order, as folders list them
-
-
-def write_vc_dyads(root: Path, dyads: tuple[str, ...] = DYADS, frames: int = 130, seed: int = 0) -> Path:
-    """Made-up recordings in the layout of the repository: line ends, quotes and gaze codes as there."""
-    rng = np.random.default_rng(seed)
-    for dyad in dyads:
-        for resolution in RESOLUTIONS:
-            shared = np.abs(np.cumsum(rng.normal(0, 0.1, (frames, 1)), 0))
-            smile = np.round(np.minimum(shared + rng.random((frames, 2)), 5), 2)
-            values = {
-                "au06_r": smile,
-                "au12_r": np.round(smile / 2, 2),
-                "body_motion": np.round(np.exp(rng.normal(5, 2, (frames, 2)))),
-                "gaze": rng.choice((1, 2, 3), (frames, 2)),
-            }
-            for measure, path in Recording(dyad, resolution).files().items():
-                header = "Participant_A Participant_B" if measure == "gaze" else '"Participant_A" "Participant_B"'
-                lines = [header, *(f"{a:g} {b:g}" for a, b in values[measure])]
-                (root / path).parent.mkdir(parents=True, exist_ok=True)
-                (root / path).write_bytes("\r\n".join([*lines, ""]).encode())
-    (root / "LICENSE").write_text("MIT License\n")
-    return root
+from dyadbench.files.npy import BadFile
+from dyadbench.metrics.couplings import couplings
 
 
 @pytest.fixture

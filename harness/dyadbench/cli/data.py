@@ -1,4 +1,4 @@
-"""`dyadbench data`: look at a folder before it is scored; make the built-in corpus."""
+"""`dyadbench data`: look at a folder before it is scored; fetch public data; make the built-in corpus."""
 
 from __future__ import annotations
 
@@ -10,12 +10,18 @@ import typer
 from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import Json, print_json, print_table
 
-app = typer.Typer(help="Check data folders; write the simulated corpus.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Check data folders; fetch public data; write the simulated corpus.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @app.command("check")
 def check(
-    name: Annotated[str, typer.Argument(help="react2024, react2023, l2l or lm-listener.")],
+    name: Annotated[
+        str, typer.Argument(help="react2024, react2023, l2l, lm-listener, vc-dyads, openface or dualtalk.")
+    ],
     path: Annotated[Path, typer.Argument(help="The folder as it was downloaded.")],
     fix: Annotated[bool, typer.Option("--fix", help="Build what can be rebuilt (the neighbour matrices).")] = False,
     json: Json = False,
@@ -34,6 +40,60 @@ def check(
         typer.echo("clean" if report.ok else "not clean")
     if not report.ok:
         raise typer.Exit(1)
+
+
+@app.command("fetch")
+def fetch(
+    name: Annotated[str, typer.Argument(help="vc-dyads.")],
+    folder: Annotated[Path | None, typer.Argument(help="A new folder. Default: the name of the dataset.")] = None,
+) -> None:
+    """Clones a public dataset with git at a fixed commit, checks it, and shows its licence. Needs a network."""
+    from dyadbench.datasets.fetch import fetch as clone
+    from dyadbench.datasets.fetch import sources
+
+    known = sources()
+    if name not in known:
+        raise DyadbenchError(
+            f"{name!r} cannot be fetched; {', '.join(known)} can, others are given out by their authors"
+        )
+    source, target = known[name], folder or Path(name)
+    licence = clone(source, target)
+    typer.echo(f"{name} is in {target}: {source.url}, commit {source.commit[:12]}, digest as published")
+    typer.echo(f"It is under the {source.licence} licence ({target / source.licence_file}):\n\n{licence.strip()}\n")
+    typer.echo(f"Use it with: dyadbench run leaderboards/matrices/real.toml --data {name}={target}")
+
+
+@app.command("couplings")
+def couplings(
+    name: Annotated[str, typer.Argument(help="A dataset, for example vc-dyads.")],
+    path: Annotated[Path, typer.Argument(help="Its folder.")],
+    setting: Annotated[
+        list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help="Of the dataset's configuration.")
+    ] = None,
+    sample_covariance: Annotated[
+        bool,
+        typer.Option("--sample-covariance", help="Divide covariances by T - 1 and variances by T, as some tables do."),
+    ] = False,
+    json: Json = False,
+) -> None:
+    """How strongly the two people of a dataset move together: CCC with the true listener, by channel, without training."""
+    from dyadbench.matrix.cells import PartSpec, resolve_part
+    from dyadbench.matrix.settings import parse_settings
+    from dyadbench.metrics.couplings import couplings as measure
+    from dyadbench.registry.host import Host
+
+    host = Host()
+    part = resolve_part(host, "dataset", PartSpec(name=name, config=parse_settings(setting or [])))
+    dataset = host.build("dataset", part.name, part.config, root=path)
+    rows = measure(dataset, sample_covariance=sample_covariance)
+    if json:
+        print_json({row: dict(zip(dataset.space.channels, map(float, v), strict=True)) for row, v in rows.items()})
+        return
+    groups = dataset.space.groups
+    few = len(dataset.space.channels) <= 8
+    heads = list(dataset.space.channels) if few else [f"{group} (mean)" for group in groups]
+    told = {row: v if few else [v[dataset.space.slice(group)].mean() for group in groups] for row, v in rows.items()}
+    print_table(["", *heads], [[row, *(f"{x:.3f}" for x in v)] for row, v in told.items()])
 
 
 @app.command("simulate")

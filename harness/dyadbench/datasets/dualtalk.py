@@ -23,7 +23,7 @@ from dyadbench.api import AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Tr
 from dyadbench.datasets.config import DualTalkConfig
 from dyadbench.datasets.digest import folder_digest
 from dyadbench.datasets.features import FEATURES, cached, read_wav
-from dyadbench.datasets.npy import BadFile, npz_shapes, read_npz
+from dyadbench.files.npy import BadFile, npz_shapes, read_npz
 
 HALVES = ("train", "test", "ood")
 SPLITS = ("train", "val", "test", "ood")

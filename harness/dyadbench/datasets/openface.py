@@ -32,8 +32,8 @@ from dyadbench.api import AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Tr
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.digest import folder_digest
 from dyadbench.datasets.features import FEATURES, read_wav
-from dyadbench.datasets.npy import BadFile, read_text
 from dyadbench.datasets.openface_csv import GROUPS, VERSION, Person, read_person, resample
+from dyadbench.files.npy import BadFile, read_text
 
 LIST = "dyads.csv"
 SPLITS = ("train", "val", "test")

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.datasets.npy import BadFile, read_text
+from dyadbench.files.npy import BadFile, read_text
 
 VERSION = 1  # of what `resample` gives; raised whenever the same file and settings may give other numbers
 RATES = (5.0, 240.0)  # pictures a second that a camera may have

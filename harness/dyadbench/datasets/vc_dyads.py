@@ -24,7 +24,7 @@ import numpy as np
 
 from dyadbench.api import AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Track
 from dyadbench.datasets.config import Gaze, VCDyadsConfig
-from dyadbench.datasets.npy import BadFile, read_text
+from dyadbench.files.npy import BadFile, read_text
 
 RESOLUTIONS = ("240p", "480p", "1080p")
 PARTNER = 3  # the gaze code of the partner's face; 1 and 2 are elsewhere on the screen, 0 is no gaze

@@ -35,11 +35,11 @@ from numpy.typing import NDArray
 
 from dyadbench.api import Column, Evaluation, Progress, Result
 from dyadbench.metrics.config import DualTalkSuiteConfig
-from dyadbench.metrics.l2l import DIM_EPS, DUALTALK_CLUSTERS, Cluster, clusterer
-from dyadbench.metrics.l2l_clips import Floats, as_array, frechet_pair, pcc, sts, variation
-from dyadbench.metrics.l2l_suite import clip_mean
-from dyadbench.metrics.react_suites import distinct
-from dyadbench.metrics.shannon import entropy, histograms
+from dyadbench.metrics.l2l.clips import Floats, as_array, frechet_pair, pcc, sts, variation
+from dyadbench.metrics.l2l.readings import DIM_EPS, DUALTALK_CLUSTERS, Cluster, clusterer
+from dyadbench.metrics.l2l.shannon import entropy, histograms
+from dyadbench.metrics.react.suites import distinct
+from dyadbench.metrics.resample import clip_mean
 
 PAIRS = 100  # of frames, for diversity; a clip of no more frames has none
 GROUPS = tuple(DUALTALK_CLUSTERS)

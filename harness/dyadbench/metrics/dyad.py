@@ -30,11 +30,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyadbench.api import Column, Config, Evaluation, Progress, Result
-from dyadbench.metrics import frsyn, react
-from dyadbench.metrics.frechet import frechet_distance, leave_one_out, pooled
-from dyadbench.metrics.l2l_clips import Floats, as_array, variation
-from dyadbench.metrics.l2l_suite import clip_mean, jackknife
-from dyadbench.metrics.react_suites import distinct, spread_of
+from dyadbench.metrics.l2l.clips import Floats, as_array, variation
+from dyadbench.metrics.l2l.frechet import frechet_distance, leave_one_out, pooled
+from dyadbench.metrics.react import closed_form, frsyn
+from dyadbench.metrics.react.suites import distinct, spread_of
+from dyadbench.metrics.resample import clip_mean, jackknife
 
 TARGETS = ("variation", "diversity", "sync", "lag")  # of the real listeners, too
 
@@ -80,7 +80,7 @@ class _Group:
     def add(self, pred: NDArray[Any], target: NDArray[Any], speaker: NDArray[Any], first: NDArray[np.int64]) -> None:
         """One clip: pred (K, T, D), target and speaker (T, D); `first` as `distinct` gives it."""
         p, t, s = (side.astype(np.float64) for side in (pred, target, speaker))
-        diversity, _ = react.moments(p)
+        diversity, _ = closed_form.moments(p)
         found = {
             "PCC": _correlation(p, t),
             "L2": float(np.linalg.norm(p - t, axis=-1).mean()),
@@ -205,7 +205,7 @@ def _known_mean(values: Floats) -> float:
 
 def _concordance(pred: NDArray[Any], target: NDArray[Any]) -> Floats:
     """(D,) mean over samples; NaN where a channel is constant on both sides in every sample."""
-    values, silent = react.ccc(pred, target[None])  # (K, 1, D)
+    values, silent = closed_form.ccc(pred, target[None])  # (K, 1, D)
     defined = ~silent[:, 0]
     total = np.where(defined, values[:, 0], 0).sum(0)
     return np.where(defined.any(0), total / np.maximum(defined.sum(0), 1), np.nan)

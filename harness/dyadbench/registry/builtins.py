@@ -9,7 +9,14 @@ from dyadbench.registry import benchmarks
 
 @hookimpl
 def dyadbench_datasets() -> list[DatasetEntry]:
-    from dyadbench.datasets.config import L2LDatasetConfig, LMConfig, ReactConfig
+    from dyadbench.datasets.config import (
+        DualTalkConfig,
+        L2LDatasetConfig,
+        LMConfig,
+        OpenFaceConfig,
+        ReactConfig,
+        VCDyadsConfig,
+    )
     from dyadbench.datasets.simdyad.config import SimConfig
 
     return [
@@ -30,6 +37,29 @@ def dyadbench_datasets() -> list[DatasetEntry]:
             "LM-Listener: EMOCA and words",
         ),
         DatasetEntry(
+            "vc-dyads",
+            1,
+            "dyadbench.datasets.vc_dyads:VCDyadsDataset",
+            VCDyadsConfig,
+            "twenty dyads in videoconferences, MIT licensed",
+            cite="Diao, Arboleda and Raake, ICMI 2024",
+        ),
+        DatasetEntry(
+            "openface",
+            1,
+            "dyadbench.datasets.openface:OpenFaceDataset",
+            OpenFaceConfig,
+            "any lab's dyads as OpenFace csv",
+        ),
+        DatasetEntry(
+            "dualtalk",
+            1,
+            "dyadbench.datasets.dualtalk:DualTalkDataset",
+            DualTalkConfig,
+            "DualTalk: FLAME and voices of both sides",
+            cite="Peng et al., CVPR 2025",
+        ),
+        DatasetEntry(
             "simdyad", 1, "dyadbench.datasets.simdyad:open_simdyad", SimConfig, "simulated dyads, made on first use"
         ),
     ]
@@ -37,7 +67,7 @@ def dyadbench_datasets() -> list[DatasetEntry]:
 
 @hookimpl
 def dyadbench_suites() -> list[SuiteEntry]:
-    from dyadbench.metrics.config import L2LSuiteConfig
+    from dyadbench.metrics.config import DualTalkSuiteConfig, L2LSuiteConfig
 
     react = "dyadbench.metrics.react.suites"
     return [
@@ -54,6 +84,27 @@ def dyadbench_suites() -> list[SuiteEntry]:
             "dyadbench.metrics.l2l.suite:L2LSuite",
             L2LSuiteConfig,
             summary="Learning2Listen's metrics, expression and rotation",
+        ),
+        *(
+            SuiteEntry(
+                f"dyad-{space}",
+                1,
+                f"dyadbench.metrics.dyad:{factory}",
+                summary=f"concordance and synchrony by group, {what}",
+            )
+            for space, factory, what in (
+                ("vc-dyads", "vc_dyads", "smile, movement, gaze"),
+                ("openface", "openface", "action units, blink, head, gaze"),
+                ("flame", "flame", "expression, rotation, jaw"),
+                ("faceverse", "faceverse", "expression, rotation, translation"),
+            )
+        ),
+        SuiteEntry(
+            "dualtalk",
+            1,
+            "dyadbench.metrics.dualtalk:DualTalkSuite",
+            DualTalkSuiteConfig,
+            summary="DualTalk's metrics, as its script has them and corrected",
         ),
         SuiteEntry(
             "over-time-emotion",

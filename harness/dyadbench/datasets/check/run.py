@@ -14,6 +14,7 @@ from dyadbench.datasets.digest import MARK, SUMS, data_files
 
 def check_dataset(name: str, root: Path, *, fix: bool = False) -> CheckReport:
     """Checks `root` as data set `name`; with `fix`, builds what can be rebuilt. Raises DyadbenchError for unknown names."""
+    from dyadbench.datasets.check import dualtalk, openface, vc_dyads
     from dyadbench.datasets.check import l2l as check_l2l
     from dyadbench.datasets.check import react as check_react
 
@@ -22,6 +23,9 @@ def check_dataset(name: str, root: Path, *, fix: bool = False) -> CheckReport:
         "react2023": check_react.check,
         "l2l": check_l2l.check,
         "lm-listener": check_l2l.check_lm,
+        "vc-dyads": vc_dyads.check,
+        "openface": openface.check,
+        "dualtalk": dualtalk.check,
     }
     if name not in checkers:
         raise DyadbenchError(f"there is no data set {name!r} to check; there are {', '.join(checkers)}")

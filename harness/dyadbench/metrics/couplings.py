@@ -16,6 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from dyadbench.api import Dataset, DyadbenchError
+from dyadbench.metrics.react.closed_form import ccc
 
 LATE = (0.5, 1.0, 2.0)  # seconds
 SPLITS = ("train", "val", "test")
@@ -87,8 +88,6 @@ def _others(listeners: Sequence[np.ndarray], pairs: np.ndarray, sample: bool) ->
 
 def _ccc(pred: np.ndarray, true: np.ndarray, sample: bool) -> np.ndarray:
     """(K, J, D) of (K, T, D) with (J, T, D), over the frames that both have."""
-    from dyadbench.metrics.react import ccc
-
     frames = min(pred.shape[1], true.shape[1])
     found = ccc(np.ascontiguousarray(pred[:, :frames]), np.ascontiguousarray(true[:, :frames]))[0]
     return found * frames / (frames - 1) if sample and frames > 1 else found

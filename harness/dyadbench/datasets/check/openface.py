@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dyadbench.api import DyadbenchError
-from dyadbench.datasets.check import Finding, error, note
+from dyadbench.datasets.check.finding import Finding, error, note
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.features import read_wav
-from dyadbench.datasets.npy import BadFile
 from dyadbench.datasets.openface import LIST, SPLITS, OpenFaceDataset, Row
 from dyadbench.datasets.openface_csv import Person
+from dyadbench.files.npy import BadFile
 
 APART = 1.0  # seconds by which the lengths of what belongs together may differ
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.datasets.check import Finding, error, note
+from dyadbench.datasets.check.finding import Finding, error, note
 from dyadbench.datasets.config import VCDyadsConfig
 from dyadbench.datasets.fetch import sources
-from dyadbench.datasets.npy import BadFile
 from dyadbench.datasets.vc_dyads import FOLDER, RESOLUTIONS, Recording, content_digest, read_recording, recordings
+from dyadbench.files.npy import BadFile
 
 AGAIN = "fetch the repository again (`dyadbench data fetch vc-dyads`)"
 DYADS = 20  # of the published data

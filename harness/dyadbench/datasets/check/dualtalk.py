@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from dyadbench.datasets.check import Finding, error
+from dyadbench.datasets.check.finding import Finding, error
 from dyadbench.datasets.config import DualTalkConfig
 from dyadbench.datasets.dualtalk import (
     HALVES,
@@ -18,7 +18,7 @@ from dyadbench.datasets.dualtalk import (
     sound_frames,
     youtube_id,
 )
-from dyadbench.datasets.npy import BadFile, read_npz
+from dyadbench.files.npy import BadFile, read_npz
 
 AGAIN = "restore the file from the release"
 APART = 1  # frames by which motion may outlast sound in the release
