@@ -292,6 +292,9 @@ class TrainData(Protocol):
 
     def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]: ...
 
+    def appropriate(self, split: str) -> NDArray[np.bool_]:
+        """(N, N) as `Dataset.appropriate`, for methods that learn from all reactions that suit a speaker."""
+
 
 @runtime_checkable
 class Predictor(Protocol):
@@ -368,6 +371,7 @@ class WindowBatch:
     valid: Any  # (B, T) bool
     step: int  # of this stage, from 0; -1 in validation
     progress: float  # step / steps
+    starts: Any = None  # (B,) numpy integers: each window's first frame in its clip
     rank: int = 0  # this process, whose rows these are: every `processes`-th of the batch that all share
     processes: int = 1
     rows: int | None = None  # of that batch; None: as many as here

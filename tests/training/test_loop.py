@@ -104,7 +104,7 @@ def test_windows_cut_face_and_audio_at_the_same_place(tmp_path: Path) -> None:
         starts = [
             s for s in range(25) if np.array_equal(dyad.speaker.motion[s : s + 16], batch.speaker_motion[row].numpy())
         ]
-        assert len(starts) == 1
+        assert starts == [batch.starts[row]]
         assert np.array_equal(
             dyad.speaker.audio["tone"][2 * starts[0] : 2 * starts[0] + 32], batch.audio["tone"][row].numpy()
         )

@@ -37,6 +37,11 @@ class TinyCorpus:
         """The `index`-th dyad of a split."""
         return list(self.dyads(split, audio))[index]
 
+    def appropriate(self, split: str) -> np.ndarray:
+        """(N, N): the listeners of one session suit all of its speakers."""
+        session = np.array([clip.session for clip in self.clips(split)])
+        return session[:, None] == session
+
     def _track(self, split: str, index: int, person: int, audio: Sequence[str]) -> Track:
         rng = np.random.default_rng([len(split), index, person])
         motion = np.cumsum(rng.standard_normal((self.frames, self.space.dim)), 0).astype(np.float32) * 0.05

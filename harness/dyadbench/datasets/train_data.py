@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from dyadbench.api import Clip, Dataset, Dyad
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class TrainSplits:
@@ -19,3 +24,6 @@ class TrainSplits:
     def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
         for index in range(len(self._dataset.clips(split))):
             yield self._dataset.dyad(split, index, audio)
+
+    def appropriate(self, split: str) -> NDArray[np.bool_]:
+        return self._dataset.appropriate(split)

@@ -89,6 +89,7 @@ class WindowSource:
             valid=(torch.arange(windows.frames)[None] < lengths[:, None]).to(device),
             step=step,
             progress=progress,
+            starts=np.array([start for _, start in places]),
         )
 
 
@@ -96,7 +97,7 @@ def rows_of_rank(batch: WindowBatch, rank: int, world: int, seed: int) -> Window
     """This process's rows of the batch that all processes drew alike; `seed` is of what losses draw for all of them."""
     if world == 1:
         return batch
-    rows = ("speaker_motion", "listener_motion", "speaker_emotion", "listener_emotion", "valid", "clips")
+    rows = ("speaker_motion", "listener_motion", "speaker_emotion", "listener_emotion", "valid", "clips", "starts")
     mine: dict[str, Any] = {
         name: None if (value := getattr(batch, name)) is None else value[rank::world] for name in rows
     }
