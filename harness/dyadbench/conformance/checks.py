@@ -28,12 +28,13 @@ from dyadbench.api import (
 from dyadbench.cell.lookahead import first_difference, measure_lookahead
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.errors import PluginError
 from dyadbench.registry.host import Host
 
-# --- a made-up corpus -----------------------------------------------------------------------------------
-
-
 # --- the checks -----------------------------------------------------------------------------------------
+
+
+REFUSED = "refuses this kind of dataset"
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ def check(name: str, host: Host, *, preset: str | None = None) -> Report:
             return host.build("predictor", predictor_part.name, predictor_part.config, setup, **more), tokenizer
 
         _check_on(report, corpus, build)
-    return report
+    return _worked_somewhere(report)
 
 
 def check_factory(name: str, factory: Callable[[Setup], Predictor]) -> Report:
@@ -92,6 +93,13 @@ def check_factory(name: str, factory: Callable[[Setup], Predictor]) -> Report:
     report = Report(name)
     corpus = TinyCorpus()
     _check_on(report, corpus, lambda: (factory(Setup(corpus.space, corpus.audio, True, seed=0)), None))
+    return _worked_somewhere(report)
+
+
+def _worked_somewhere(report: Report) -> Report:
+    """A component may refuse one kind of dataset, not every kind: nothing would have been checked."""
+    if all(item.what.endswith(REFUSED) for item in report.items):
+        report.items.append(Item("works on some dataset", False, "every kind of dataset was refused"))
     return report
 
 
@@ -103,6 +111,9 @@ def _deca() -> MotionSpace:
 
 def _check_on(report: Report, corpus: TinyCorpus, build: Callable[[], tuple[Any, Any]]) -> None:
     where = corpus.space.name
+    if refusal := _refusal(build):
+        report.items.append(Item(f"{where}: {REFUSED}", True, refusal))
+        return
     built: list[Any] = []
     if not report.note(f"{where}: builds and fits", lambda: built.append(_fitted(build, corpus))):
         return
@@ -129,6 +140,19 @@ def _check_on(report: Report, corpus: TinyCorpus, build: Callable[[], tuple[Any,
     report.note(f"{where}: state survives saving", lambda: _state_kept(predictor, build, corpus, sampled, same))
     report.note(f"{where}: samples", lambda: _diversity(sampled([0], 64)))
     report.note(f"{where}: look-ahead", lambda: _lookahead(predictor, corpus, noise))
+
+
+def _refusal(build: Callable[[], tuple[Any, Any]]) -> str | None:
+    """Why this kind of dataset is not one for the component, in its own words: a method of emotion needs emotion."""
+    try:
+        build()
+    except PluginError:
+        return None  # it broke, which building it again reports
+    except DyadbenchError as refusal:
+        return str(refusal)
+    except Exception:
+        return None
+    return None
 
 
 def _fitted(build: Callable[[], tuple[Any, Any]], corpus: TinyCorpus) -> Any:
