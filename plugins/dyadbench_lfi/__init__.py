@@ -1,0 +1,1 @@
+"""Let's Face It (IVA 2020): a listener's frames one after another from a conditional normalising flow."""

@@ -1,0 +1,68 @@
+"""What can be set about Let's Face It, and its presets. Imports no torch."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, PositiveInt, model_validator
+
+from dyadbench.api import Config
+
+
+class FlowConfig(Config):
+    """`lfi`. Defaults are the paper's values; spans are frames at 25 per second and are rescaled for other rates."""
+
+    sampling: ClassVar[frozenset[str]] = frozenset({"temperature"})
+
+    audio: str = "auto"  # a feature's name, "auto" (mfcc-78, else the first) or "none"
+    logdet: Literal["true", "as-released"] = "true"  # the release counts two of three layers once per channel
+    mismatch: Literal["relative", "as-released", "off"] = "relative"  # training against another clip's speaker
+    mismatch_share: float = Field(0.1, ge=0, le=1)  # batches that are trained so
+    mismatch_weight: float = Field(0.1, ge=0)
+    margin: float = Field(0.1, gt=0)  # relative: bits per channel that the wrong speaker must cost, then it rests
+    temperature: float = Field(1.0, ge=0)  # deviation of the latent noise
+    flow_steps: PositiveInt = 16
+    condition: PositiveInt = 512  # channels that each flow step makes of what it is told
+    hidden: PositiveInt = 128  # recurrent state of each flow step
+    face_hidden: PositiveInt = 256
+    voice_hidden: PositiveInt = 256
+    copies: bool = True  # the last output and the last state of a GRU, which are the same numbers, side by side
+    own_past: PositiveInt = 5  # frames of its own face that a frame is told
+    face_past: PositiveInt = 24  # frames of the speaker's face, the present one included
+    voice_past: PositiveInt = 16
+    face_drop: float = Field(0.6, ge=0, lt=1)  # share of those frames that training hides
+    voice_drop: float = Field(0.3, ge=0, lt=1)
+    frames: PositiveInt = 80  # of a training window
+    history: PositiveInt = 24  # of them only told, never scored
+    batch: PositiveInt = 256
+    steps: PositiveInt = 46_695  # 15 epochs of 3113 batches
+    lr: float = Field(1e-5, gt=0)
+    decay: float = Field(0.7299, gt=0, le=1)  # factor on the learning rate every `decay_every` steps
+    decay_every: PositiveInt = 9_339
+    betas: tuple[float, float] = (0.9, 0.9999)
+    clip_norm: float = Field(20.0, gt=0)
+    validate_every: int = Field(3_113, ge=0)
+
+    @model_validator(mode="after")
+    def _fits(self) -> FlowConfig:
+        longest = max(self.own_past, self.face_past - 1, self.voice_past - 1)
+        if not longest <= self.history < self.frames:
+            raise ValueError(
+                f"history {self.history} must be at least {longest}, the longest past that is told, and less than frames {self.frames}"
+            )
+        return self
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "released": {"logdet": "as-released", "mismatch": "as-released"},
+    "small": {
+        "flow_steps": 6, "condition": 96, "hidden": 48, "face_hidden": 48, "voice_hidden": 48, "copies": False,
+        "frames": 56, "batch": 32, "steps": 900, "lr": 1e-3, "decay_every": 250, "betas": (0.9, 0.999), "validate_every": 0,
+    },
+    "smoke": {
+        "flow_steps": 2, "condition": 16, "hidden": 8, "face_hidden": 8, "voice_hidden": 8, "copies": False,
+        "face_past": 6, "voice_past": 4, "frames": 16, "history": 6, "batch": 4, "steps": 12, "lr": 1e-3,
+        "betas": (0.9, 0.999), "validate_every": 0,
+    },
+}  # fmt: skip

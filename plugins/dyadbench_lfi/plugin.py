@@ -1,0 +1,19 @@
+"""Registers Let's Face It; importing it is cheap."""
+
+from __future__ import annotations
+
+from dyadbench.api import PredictorEntry
+from dyadbench.hookspecs import hookimpl
+from dyadbench_lfi.config import PRESETS, FlowConfig
+
+CITE = "Let's Face It: Probabilistic Multi-modal Interlocutor-aware Generation of Facial Gestures in Dyadic Settings, IVA 2020, arXiv 2006.09888"
+
+
+@hookimpl
+def dyadbench_predictors() -> list[PredictorEntry]:
+    return [
+        PredictorEntry(
+            "lfi", 1, "dyadbench_lfi.predictor:FaceFlow", FlowConfig,
+            "frame by frame from a normalising flow given the faces' and the speaker's voice's past; never hears itself", CITE, presets=PRESETS,
+        )
+    ]  # fmt: skip

@@ -1,0 +1,198 @@
+"""The listener of Let's Face It: trained by likelihood, sampled frame by frame, with look-ahead 0.
+
+Where this departs from the paper and its release (github.com/jonepatr/lets_face_it, MIT, from which no code is taken):
+- the listener's own speech is not given to a listener here, so the condition lacks it (`no_speech` of one side);
+- sound is one of the dataset's features, standardised; spans are rescaled to the dataset's frame rate;
+- log-determinants are those of the map (`logdet`), and the mismatch trick is measured against the matched likelihood,
+  with a derangement (`mismatch`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dyadbench.api import (
+    Context,
+    Loss,
+    Needs,
+    Noise,
+    Optimiser,
+    Reaction,
+    Setup,
+    Stage,
+    TrainData,
+    WindowBatch,
+    Windows,
+)  # fmt: skip
+from dyadbench.nn.inputs import CLIPS, audio_of, input_moments, moments
+from dyadbench_lfi.config import FlowConfig
+from dyadbench_lfi.network import ListenerFlow, Stream
+
+FPS = 25.0  # that spans are given for
+
+
+def derangement(n: int, generator: torch.Generator | None) -> Tensor:
+    """A random permutation of n rows (2 or more) that leaves none in place: row i is replaced by row out[i]."""
+    order = torch.randperm(n, generator=generator)
+    out = torch.empty_like(order)
+    out[order] = order.roll(1)  # one cycle through all rows
+    return out
+
+
+class FaceFlow:
+    """api.Predictor and api.Trainable in any motion space, with or without sound."""
+
+    def __init__(self, config: FlowConfig, setup: Setup):
+        self.config, self.setup = config, setup
+        self.device = torch.device(setup.device)
+        self.audio = audio_of(config.audio, setup, prefer=("mfcc-78",), who="lfi")
+        self.history, self.frames = self._span(config.history), self._span(config.frames)
+        self.streams = {"face": Stream(setup.space.dim, self._span(config.face_past), config.face_hidden)}
+        if self.audio:
+            features = setup.audio[self.audio].dim
+            self.streams["sound"] = Stream(features, self._span(config.voice_past), config.voice_hidden)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(setup.seed)
+            self.net = ListenerFlow(
+                setup.space.dim, self.streams, own_past=self._span(config.own_past), flow_steps=config.flow_steps,
+                condition=config.condition, hidden=config.hidden, copies=config.copies,
+                true_logdet=config.logdet == "true",
+            )  # fmt: skip
+        self.net.to(self.device).eval()
+        self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=0)
+
+    def _span(self, frames: int) -> int:
+        return max(1, round(frames * self.setup.space.fps / FPS))
+
+    # --- training ---------------------------------------------------------------------------------------
+
+    def _tracks(self, face: Tensor, audio: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The speaker's streams, standardised: name -> (B, T, C). A frame's sound is the mean of its rows."""
+        tracks = {"face": self.net.standardised("face", face)}
+        if self.audio:
+            sound = audio[self.audio].unflatten(1, (face.shape[1], -1)).mean(2)
+            tracks["sound"] = self.net.standardised("sound", sound)
+        return tracks
+
+    def _kept(self, batch: WindowBatch) -> dict[str, Tensor] | None:
+        """Factors on the frames of each history: 0 for those that this row does not see, 1 / (1 - p) for the others."""
+        if batch.step < 0:
+            return None
+        kept = {}
+        scored = self.frames - self.history
+        for name, drop in (("face", self.config.face_drop), ("sound", self.config.voice_drop)):
+            if name in self.streams:
+                chance = batch.draw_rows(torch.rand, scored, self.streams[name].past)
+                kept[name] = ((chance >= drop) / (1 - drop)).to(self.device)
+        return kept
+
+    def _bits(self, batch: WindowBatch, kept: Mapping[str, Tensor] | None, order: Tensor | None = None) -> Tensor:
+        """Mean of -log2 p per scored frame that exists; with `order`, given the speakers of other rows."""
+        first = self.history
+        tracks = self._tracks(batch.speaker_motion, batch.audio)
+        if order is not None:
+            tracks = {name: track[order] for name, track in tracks.items()}
+        motion = self.net.standardised("own", batch.listener_motion)
+        heard = self.net.heard(tracks, first, kept)
+        bits = self.net.bits(motion[:, first:], self.net.own(motion, first), heard)  # (B, scored)
+        valid = batch.valid[:, first:]
+        return (bits * valid).sum() / valid.sum().clamp_min(1)
+
+    def _loss(self, batch: WindowBatch) -> Loss:
+        rows, config, kept = len(batch.clips), self.config, self._kept(batch)
+        chance = torch.rand((), generator=batch.generator)  # of the batch, alike in all processes
+        trick = batch.step >= 0 and config.mismatch != "off" and rows > 1 and bool(chance < config.mismatch_share)
+        if trick and config.mismatch == "as-released" and self.net.get_buffer("tricked"):
+            return self._released_mismatch(batch, kept)
+        bits = self._bits(batch, kept)
+        if not trick or config.mismatch == "as-released":
+            return Loss({"all": bits}, {"bits": bits.detach()})
+        gap = self._bits(batch, kept, derangement(rows, batch.generator).to(self.device)) - bits
+        # Beyond the margin nothing is left to gain: what a listener does not owe to its speaker must not be unlearnt.
+        total = bits - config.mismatch_weight * gap.clamp_max(config.margin * self.net.channels)
+        return Loss({"all": total}, {"bits": bits.detach(), "mismatch": gap.detach()})
+
+    def _released_mismatch(self, batch: WindowBatch, kept: Mapping[str, Tensor] | None) -> Loss:
+        """The release's: any permutation, as long as the last mismatched likelihood was above 1 (0 bits)."""
+        order = torch.randperm(len(batch.clips), generator=batch.generator).to(self.device)
+        wrong = self._bits(batch, kept, order)
+        above = bool(wrong < 0)
+        self.net.get_buffer("tricked").fill_(above)  # looked at only while it is on: once off, it stays off
+        return Loss({"all": -self.config.mismatch_weight * wrong if above else wrong}, {"mismatch": wrong.detach()})
+
+    def stages(self, data: TrainData) -> Iterator[Stage]:
+        config = self.config
+        self._standardise(data)
+        adam = Optimiser(
+            "all", list(self.net.parameters()), config.lr, config.betas,
+            schedule=lambda step: config.decay ** (step // config.decay_every),
+        )  # fmt: skip
+        yield Stage(
+            "flow", self.net, Windows(self.frames, config.batch, self.needs.audio), self._loss, (adam,), config.steps,
+            clip_norm=config.clip_norm, validate_every=config.validate_every,
+            select="bits" if config.validate_every else None,
+        )  # fmt: skip
+        self.net.eval()
+
+    @torch.no_grad()
+    def _standardise(self, data: TrainData) -> None:
+        """Statistics of the training split, then the ActNorms, from windows at the start of its first clips.
+
+        Here and not in the first step: several processes see different rows of it and would start apart.
+        """
+        found = input_moments(data, self.audio)
+        windows: list[tuple[Tensor, Tensor, Tensor | None]] = []
+        listeners = []
+        for _, dyad in zip(range(CLIPS), data.dyads("train", self.needs.audio), strict=False):
+            listeners.append(torch.from_numpy(dyad.listener.motion))
+            sound = torch.from_numpy(dyad.speaker.audio[self.audio]) if self.audio else None
+            windows.append((torch.from_numpy(dyad.speaker.motion), listeners[-1], sound))
+        for name, (mean, scale) in {**found, "own": moments(listeners)}.items():
+            self.net.get_buffer(f"{name}_mean").copy_(mean)
+            self.net.get_buffer(f"{name}_scale").copy_(scale)
+        rate = self.setup.audio[self.audio].per_frame if self.audio else 1
+        whole = [w for w in windows if len(w[1]) >= self.frames] or windows[:1]
+        frames = min(self.frames, *(len(w[1]) for w in whole))
+        face, own = (torch.stack([w[i][:frames] for w in whole]).to(self.device) for i in (0, 1))  # type: ignore[index]
+        audio = {self.audio: torch.stack([w[2][: frames * rate] for w in whole]).to(self.device)} if self.audio else {}  # type: ignore[index]
+        motion, first = self.net.standardised("own", own), min(self.history, frames - 1)
+        self.net.train()
+        self.net.bits(motion[:, first:], self.net.own(motion, first), self.net.heard(self._tracks(face, audio), first))
+        self.net.eval()
+
+    # --- sampling ---------------------------------------------------------------------------------------
+
+    @torch.no_grad()
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        """K reactions of exactly the context's frames; what a frame is told ends with the frame itself."""
+        self.net.eval()
+        face = torch.from_numpy(np.ascontiguousarray(context.speaker_motion)).to(self.device)
+        audio = {name: torch.from_numpy(np.ascontiguousarray(v)).to(self.device) for name, v in context.audio.items()}
+        shape = (context.frames, self.net.channels)
+        drawn = np.stack(
+            [
+                noise.stream(clip, sample, "flow").standard_normal(shape, np.float32)
+                for clip in context.clips
+                for sample in range(k)
+            ]
+        )
+        heard = self.net.heard(self._tracks(face, audio))
+        made = self.net.generate(heard, torch.from_numpy(drawn).to(self.device) * self.config.temperature)
+        motion = made * self.net.get_buffer("own_scale") + self.net.get_buffer("own_mean")
+        return Reaction(motion.cpu().numpy().reshape(len(context.clips), k, *shape))
+
+    # --- state ------------------------------------------------------------------------------------------
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self.net.parameters()
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return self.net.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        return self.net.load_state_dict(state)
