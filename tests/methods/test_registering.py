@@ -16,9 +16,10 @@ NAMES = {
 }
 CODE = """
 import sys, {plugin}.plugin as p
-entries = [e for hook in (p.dyadbench_tokenizers, p.dyadbench_predictors) for e in hook()]
-configured = [entry.config(**preset) for entry in entries for preset in entry.presets.values()]
-print(*[e.name for e in [*entries, *p.dyadbench_methods()]], "torch" in sys.modules)
+hooks = [getattr(p, "dyadbench_" + kind, list) for kind in ("tokenizers", "predictors", "methods")]
+entries = [entry for hook in hooks for entry in hook()]
+configured = [e.config(**preset) for e in entries if hasattr(e, "presets") for preset in e.presets.values()]
+print(*[e.name for e in entries], "torch" in sys.modules)
 """
 
 

@@ -1,0 +1,30 @@
+"""What becomes of the 25 unbounded numbers that a regression gives for an emotion frame."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # of the 25 emotion channels; all end at 1
+AUS, PROBABILITIES = slice(0, 15), slice(17, 25)
+EmotionOutput = Literal["valid", "raw", "rounded"]
+
+
+def emotion_output(emotion: Tensor, how: EmotionOutput) -> Tensor:
+    """Emotion (..., 25) as it is scored, a new tensor.
+
+    "valid": every channel within its range, the 8 expression probabilities summing to 1. "raw": as the network gives it.
+    "rounded": raw with whole-numbered action units, as the REACT baselines' `evaluate.py --binarize`.
+    """
+    if how == "raw":
+        return emotion.clone()
+    if how == "rounded":
+        out = emotion.clone()
+        out[..., AUS] = out[..., AUS].round()
+        return out
+    out = emotion.maximum(LOW.to(emotion)).clamp_max(1.0)
+    out[..., PROBABILITIES] = out[..., PROBABILITIES].clamp_min(1e-6)
+    out[..., PROBABILITIES] /= out[..., PROBABILITIES].sum(-1, keepdim=True)
+    return out

@@ -1,0 +1,52 @@
+"""`dyadbench check`: a refusal in one sentence is no broken promise, as long as something is left to check."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from dyadbench.api import Context, DyadbenchError, Needs, Noise, Reaction, Setup
+from dyadbench.conformance.checks import REFUSED, check, check_factory
+from dyadbench.registry.host import Host
+
+
+class Still:
+    needs = Needs()
+
+    def __init__(self, setup: Setup):
+        self.channels = setup.space.dim
+
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        return Reaction(np.zeros((len(context.clips), k, context.frames, self.channels), np.float32))
+
+
+def _raising(error: Exception) -> Callable[[Setup], Any]:
+    def build(setup: Setup) -> Any:
+        raise error
+
+    return build
+
+
+def test_a_method_of_emotion_may_refuse_a_dataset_without_it() -> None:
+    report = check("regnn", Host())
+    refused = [item for item in report.items if item.what.endswith(REFUSED)]
+    assert report.ok
+    assert [item.what for item in refused] == [f"deca-56: {REFUSED}"]
+    assert "take regnn-motion" in refused[0].detail
+    assert len(report.items) > 5, "on the other kind of dataset all is checked"
+
+
+@pytest.mark.parametrize("error", [DyadbenchError("not here"), ValueError("broken")])
+def test_what_cannot_be_built_anywhere_fails(error: Exception) -> None:
+    report = check_factory("never", _raising(error))
+    assert not report.ok
+    assert str(error) in report.items[0].detail
+
+
+def test_what_can_be_built_is_checked() -> None:
+    report = check_factory("still", Still)
+    assert report.ok
+    assert not any(item.what.endswith(REFUSED) for item in report.items)
