@@ -12,7 +12,7 @@ import pytest
 
 from dyadbench.api import DyadbenchError
 from dyadbench.datasets.check.run import check_dataset
-from dyadbench.datasets.digest import data_files
+from dyadbench.files.walk import files_below
 from dyadbench.datasets.simdyad import SimConfig, write
 from dyadbench.datasets.simdyad import config as sizes
 
@@ -55,7 +55,7 @@ def test_a_generated_folder_is_clean(corpus: tuple[str, Path]) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_every_fault_in_every_file_is_named(corpus: tuple[str, Path], fault: str, tmp_path: Path) -> None:
     name, folder = corpus
-    for path in sorted(data_files(folder)):
+    for path in files_below(folder):
         where = path.relative_to(folder)
         broken = tmp_path / "broken"
         shutil.copytree(folder, broken, copy_function=os.link)
@@ -159,10 +159,22 @@ def test_fix_builds_the_matrices_that_were_there(full_react: Path, tmp_path: Pat
     assert check_dataset("react2024", folder).ok
 
 
-def test_links_are_not_followed(full_react: Path, tmp_path: Path) -> None:
+def test_a_link_back_to_its_own_folder_is_named_and_not_followed(full_react: Path, tmp_path: Path) -> None:
     folder = _real(full_react, tmp_path / "real")
     (folder / "loop").symlink_to(folder)
-    assert any("link" in f.what for f in check_dataset("react2024", folder).findings)
+    report = check_dataset("react2024", folder)
+    assert [f.where for f in report.findings if "leads back" in f.what] == ["loop"]
+
+
+def test_folders_behind_links_are_checked(full_react: Path, tmp_path: Path) -> None:
+    elsewhere = _real(full_react, tmp_path / "elsewhere")
+    folder = tmp_path / "real"
+    folder.mkdir()
+    for item in elsewhere.iterdir():
+        (folder / item.name).symlink_to(item)
+    assert check_dataset("react2024", folder).ok
+    (elsewhere / f"test/3D_FV_files/{CLIP}/Expert_video/1.npy").unlink()
+    assert not check_dataset("react2024", folder).ok
 
 
 def test_unknown_names_and_folders(tmp_path: Path) -> None:

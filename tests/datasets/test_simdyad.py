@@ -11,7 +11,7 @@ import pytest
 from dyadbench.api import Setup
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.split import Split
-from dyadbench.datasets.digest import data_files
+from dyadbench.files.walk import files_below
 from dyadbench.datasets.simdyad import SimConfig, ensure, open_simdyad, write
 from dyadbench.datasets.simdyad import config as sizes
 from dyadbench.datasets.simdyad.acceptance import BANDS, SYNCHRONY, measure, sample, synchrony_effect
@@ -29,7 +29,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _hash(folder: Path) -> str:
     whole = hashlib.sha256()
-    for path in sorted(data_files(folder)):
+    for path in files_below(folder):
         whole.update(path.relative_to(folder).as_posix().encode() + path.read_bytes())
     return whole.hexdigest()
 

@@ -1,15 +1,15 @@
-"""What a folder says, as one hash: names, sizes and bytes of every data file."""
+"""What a folder says, as one hash: names, sizes and bytes of every data file, behind links as well."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
 import json
-import os
 import time
 from pathlib import Path
 
 from dyadbench.api import DyadbenchError
+from dyadbench.files.walk import files_below
 
 MARK = "simdyad.json"  # written by the generator: the folder is simulated, and this is its digest
 SUFFIXES = {".npy", ".csv", ".wav", ".pth", ".json"}
@@ -28,7 +28,7 @@ def simulated_digest(root: Path) -> str | None:
 
 
 def folder_digest(root: Path) -> str:
-    """sha256 over every data file below `root`; contents are hashed once for each (path, size, inode, times of change).
+    """sha256 over every data file below `root`; contents are hashed once for each (path, size, disk, inode, times of change).
 
     The time of the inode's change is among them because, unlike the file's date, nobody can set it: neither a copy
     that keeps dates nor a cache that came with the data passes for the file that was hashed.
@@ -36,10 +36,12 @@ def folder_digest(root: Path) -> str:
     kept_path = root / ".dyadbench-digest.json"
     kept = _kept(kept_path)
     whole, fresh, now = hashlib.sha256(), dict[str, str](), time.time()
-    for path in sorted(p for p in root.rglob("*") if p.suffix in SUFFIXES and p.is_file() and not _own(p, root)):
-        facts = path.stat()
+    for path in files_below(root):
+        if path.suffix.lower() not in SUFFIXES:
+            continue
+        facts = path.stat()  # of what a link points to
         name = path.relative_to(root).as_posix()
-        stamp = f"{facts.st_size}/{facts.st_ino}/{facts.st_mtime_ns}/{facts.st_ctime_ns}/"
+        stamp = f"{facts.st_size}/{facts.st_dev}/{facts.st_ino}/{facts.st_mtime_ns}/{facts.st_ctime_ns}/"
         found = str(kept.get(name, ""))
         content = found.removeprefix(stamp) if found.startswith(stamp) else _hash(path)
         if facts.st_ctime < now - SETTLED:  # not of a clock that was set back either
@@ -65,27 +67,13 @@ def _hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _own(path: Path, root: Path) -> bool:
-    """Caches that dyadbench itself leaves in a data folder start with a dot."""
-    return any(part.startswith(".") for part in path.relative_to(root).parts)
-
-
 SUMS = "SHA256SUMS"  # of generated corpora; `sha256sum -c` reads it too
-
-
-def data_files(root: Path) -> set[Path]:
-    """Every file below `root` that is not dyadbench's own cache; links to folders are not followed."""
-    found = set()
-    for folder, folders, files in os.walk(root):
-        folders[:] = [f for f in folders if not f.startswith(".")]
-        found |= {Path(folder) / f for f in files if not f.startswith(".")}
-    return found
 
 
 def write_sums(root: Path) -> None:
     """Checksums of everything below `root`, written last by the generator."""
     lines = [
         f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(root).as_posix()}\n"
-        for file in sorted(data_files(root))
+        for file in files_below(root)
     ]
     (root / SUMS).write_text("".join(lines))

@@ -18,6 +18,7 @@ from dyadbench.api import DECA_56, AudioSpec, Clip, Dyad, DyadbenchError, Track
 from dyadbench.datasets.config import L2LDatasetConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
 from dyadbench.files.npy import BadFile, read_npy
+from dyadbench.files.walk import folders_in
 
 WINDOW = 64
 MEL_ROWS = 4  # mel rows a frame
@@ -64,7 +65,7 @@ class L2LDataset:
     def __init__(self, config: L2LDatasetConfig, root: Path):
         self.root, self.config = root, config
         if not (root / "data" / config.person).is_dir():
-            known = sorted(p.name for p in (root / "data").glob("*") if p.is_dir())
+            known = folders_in(root / "data")
             raise DyadbenchError(
                 f"{root / 'data'} has no person {config.person!r}; it has {', '.join(known) or 'nobody'}"
             )

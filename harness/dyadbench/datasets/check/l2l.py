@@ -12,13 +12,14 @@ from dyadbench.datasets.config import L2LDatasetConfig, LMConfig
 from dyadbench.datasets.l2l import PARTS, WINDOW, L2LDataset, part_file
 from dyadbench.datasets.lm_listener import SPLITS, LMListenerDataset
 from dyadbench.files.npy import BadFile, read_npy
+from dyadbench.files.walk import folders_in
 
 AGAIN = "restore the file from the release"
 
 
 def check(root: Path, fix: bool) -> Iterator[Finding]:
     """Every person's eight files: shapes, finite values, windows that match."""
-    people = sorted(path.name for path in (root / "data").glob("*") if path.is_dir())
+    people = folders_in(root / "data")
     if not people:
         yield error("no person below data/", "data", "there is nothing to read", "unpack the release here")
     for person in people:
@@ -75,7 +76,7 @@ def _duplicates(files: np.ndarray, name: str) -> Iterator[Finding]:
 
 def check_lm(root: Path, fix: bool) -> Iterator[Finding]:
     """Every person's segment files and statistics."""
-    people = sorted(path.name for path in (root / "dataset").glob("*") if path.is_dir())
+    people = folders_in(root / "dataset")
     if not people:
         yield error("no person below dataset/", "dataset", "there is nothing to read", "unpack the release here")
     for person in people:

@@ -14,6 +14,7 @@ from dyadbench.datasets.config import ReactConfig
 from dyadbench.datasets.features import read_wav
 from dyadbench.datasets.react import SPLITS, ReactDataset, audio_file, emotion_file, motion_file, read_pairs
 from dyadbench.files.npy import BadFile, read_npy, read_rows
+from dyadbench.files.walk import files_below
 
 FPS, FRAMES, ROWS = 25, 751, 750
 KINDS = {"3D_FV_files": ".npy", "Emotion": ".csv", "Audio_files": ".wav"}
@@ -173,8 +174,9 @@ def _strangers(root: Path, split: str, known: set[str]) -> Iterator[Finding]:
             )
             for path in known
         }
-        for path in sorted((root / split / kind).rglob(f"*{suffix}")):
-            if path not in wanted and not path.stem.endswith("_full"):
+        folder = root / split / kind
+        for path in files_below(folder) if folder.is_dir() else ():
+            if path.suffix == suffix and path not in wanted and not path.stem.endswith("_full"):
                 yield Finding(
                     level="warn",
                     what="a file no csv row speaks of",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from dyadbench.api import DyadbenchError
 from dyadbench.datasets.check.finding import CheckReport, Finding, error, note
-from dyadbench.datasets.digest import MARK, SUMS, data_files
+from dyadbench.datasets.digest import MARK, SUMS
+from dyadbench.files.walk import files_below, ours
 
 
 def check_dataset(name: str, root: Path, *, fix: bool = False) -> CheckReport:
@@ -36,14 +37,20 @@ def check_dataset(name: str, root: Path, *, fix: bool = False) -> CheckReport:
 
 
 def _links(root: Path) -> Iterator[Finding]:
-    for folder, folders, _ in os.walk(root):
+    """Links to folders: what they point to belongs to the dataset, unless they lead back to a folder above themselves."""
+    for folder, folders, _ in os.walk(root):  # enters no link, so that each is met once
+        folders[:] = [name for name in folders if ours(name)]
         for name in folders:
             path = Path(folder) / name
-            if path.is_symlink():
+            if path.is_symlink() and path.resolve() in (Path(folder).resolve(), *Path(folder).resolve().parents):
                 yield Finding(
-                    level="warn", what="a link to a folder is not followed", where=str(path.relative_to(root)),
-                    meaning="what it points to is not checked", remedy="put the files there, or check the target itself",
+                    level="warn", what="a link leads back to a folder above it", where=str(path.relative_to(root)),
+                    meaning="it is not followed", remedy="remove it",
                 )  # fmt: skip
+            elif path.is_symlink():
+                yield note(
+                    "a link to a folder is followed", path.relative_to(root), f"its data lie in {path.resolve()}"
+                )
 
 
 def _sums(root: Path) -> Iterator[Finding]:
@@ -70,7 +77,7 @@ def _sums(root: Path) -> Iterator[Finding]:
             )
             continue
         wanted[name] = digest
-    there = {file.relative_to(root).as_posix(): file for file in data_files(root) if file != path}
+    there = {file.relative_to(root).as_posix(): file for file in files_below(root) if file != path}
     again = "generate the corpus again"
     for name, digest in wanted.items():
         if name not in there:

@@ -1,0 +1,74 @@
+"""The one way a user's folder is walked: links are followed, circles are not, and what other programs leave is skipped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from dyadbench.api import DyadbenchError
+
+# Left behind by Jupyter, by archives made on macOS and by Windows; names with a leading dot are skipped as well.
+STRANGE = {"__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini"}
+MAX_FOLDERS = 1_000_000  # links that lead into each other can make any number of paths
+
+
+def ours(name: str) -> bool:
+    """Whether a file or folder of this name can belong to a dataset."""
+    return not name.startswith(".") and name not in STRANGE
+
+
+def files_below(root: Path) -> Iterator[Path]:
+    """Every regular file below `root`, sorted by path; links to files and to folders count as what they point to.
+
+    A link back to a folder on its own path is not entered. A broken link, a socket or a pipe is no file. Raises
+    DyadbenchError where links make more folders than any dataset has.
+    """
+    visited = 0
+    open_folders: list[tuple[Path, frozenset[tuple[int, int]]]] = [(root, frozenset([_identity(root)]))]
+    found: list[Path] = []
+    while open_folders:
+        folder, above = open_folders.pop()
+        if (visited := visited + 1) > MAX_FOLDERS:
+            raise DyadbenchError(f"{root} leads through more than {MAX_FOLDERS} folders; look for links in a circle")
+        for entry in _entries(folder):
+            path = folder / entry.name
+            if path.is_file():  # False for a link to itself, where the entry's own method raises
+                found.append(path)
+            elif path.is_dir() and (identity := _identity(path)) not in above:
+                open_folders.append((path, above | {identity}))
+    return iter(sorted(found))
+
+
+def folders_in(root: Path) -> list[str]:
+    """The names of the folders directly in `root`, sorted: the people of a release, say. Empty where `root` is none."""
+    return sorted(entry.name for entry in _entries(root) if (root / entry.name).is_dir()) if root.is_dir() else []
+
+
+def other_case(path: Path) -> Path | None:
+    """What is there instead of `path` when only capital and small letters differ; None where nothing is.
+
+    A release unpacked on Windows or macOS may have been renamed without anybody's notice.
+    """
+    place = Path(path.anchor)
+    for step in path.parts[1:] if path.anchor else path.parts:
+        if not (place / step).exists():
+            alike = [entry.name for entry in _entries(place) if entry.name.lower() == step.lower()]
+            if not alike:
+                return None
+            step = alike[0]
+        place = place / step
+    return place if place != path else None
+
+
+def _entries(folder: Path) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as entries:
+            return [entry for entry in entries if ours(entry.name)]
+    except OSError:  # no permission, or gone meanwhile: whoever needs a file of it says so by name
+        return []
+
+
+def _identity(folder: Path) -> tuple[int, int]:
+    facts = folder.stat()
+    return facts.st_dev, facts.st_ino

@@ -1,0 +1,64 @@
+"""A user's folder is walked behind links, never in circles, and without what other programs left there."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from dyadbench.datasets.digest import folder_digest
+from dyadbench.files.walk import files_below, folders_in, other_case
+
+
+def _write(root: Path, *names: str, text: str = "x") -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def _names(root: Path) -> list[str]:
+    return [path.relative_to(root).as_posix() for path in files_below(root)]
+
+
+def test_linked_folders_and_files_are_walked_as_if_they_lay_there(tmp_path: Path) -> None:
+    disk = _write(tmp_path / "disk", "train/a.npy", "train/deep/b.npy", "c.npy")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "train").symlink_to(disk / "train")
+    (root / "c.npy").symlink_to(disk / "c.npy")
+    (root / "broken").symlink_to(disk / "none")
+    (root / "itself").symlink_to(root / "itself")
+    assert _names(root) == ["c.npy", "train/a.npy", "train/deep/b.npy"]
+
+
+def test_circles_end_and_two_links_to_one_folder_both_count(tmp_path: Path) -> None:
+    root = _write(tmp_path / "root", "a/x.npy", "b/y.npy")
+    (root / "a" / "up").symlink_to(root)
+    (root / "a" / "b").symlink_to(root / "b")
+    (root / "b" / "a").symlink_to(root / "a")
+    assert _names(root) == ["a/b/y.npy", "a/x.npy", "b/a/x.npy", "b/y.npy"]
+
+
+def test_what_other_programs_leave_is_nobodys_data(tmp_path: Path) -> None:
+    strange = (".ipynb_checkpoints/x.npy", "__MACOSX/x.npy", "people/._trevor", ".DS_Store", "Thumbs.db")
+    root = _write(tmp_path / "root", "people/trevor/x.npy", *strange)
+    assert _names(root) == ["people/trevor/x.npy"]
+    assert folders_in(root) == ["people"] and folders_in(root / "none") == []
+
+
+def test_the_digest_changes_when_a_link_is_moved_to_other_data(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        _write(tmp_path / name, "train/x.npy", text=name)
+    root = _write(tmp_path / "root", "list.csv")
+    (root / "train").symlink_to(tmp_path / "one" / "train")
+    first = folder_digest(root)
+    assert first == folder_digest(root)
+    (root / "train").unlink()
+    (root / "train").symlink_to(tmp_path / "two" / "train")
+    assert folder_digest(root) != first
+
+
+def test_names_that_differ_in_capitals_are_found(tmp_path: Path) -> None:
+    root = _write(tmp_path / "root", "train/3d_fv_files/NoXI/1.NPY")
+    assert other_case(root / "train/3D_FV_files") == root / "train/3d_fv_files"
+    assert other_case(root / "train/3D_FV_files/NoXI/1.npy") == root / "train/3d_fv_files/NoXI/1.NPY"
+    assert other_case(root / "train") is None and other_case(root / "val") is None
