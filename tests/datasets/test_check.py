@@ -12,9 +12,9 @@ import pytest
 
 from dyadbench.api import DyadbenchError
 from dyadbench.datasets.check.run import check_dataset
-from dyadbench.files.walk import files_below
 from dyadbench.datasets.simdyad import SimConfig, write
 from dyadbench.datasets.simdyad import config as sizes
+from dyadbench.files.walk import files_below
 
 
 @pytest.fixture(scope="module", params=["react2024", "l2l"])

@@ -11,13 +11,13 @@ import pytest
 from dyadbench.api import Setup
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.split import Split
-from dyadbench.files.walk import files_below
 from dyadbench.datasets.simdyad import SimConfig, ensure, open_simdyad, write
 from dyadbench.datasets.simdyad import config as sizes
 from dyadbench.datasets.simdyad.acceptance import BANDS, SYNCHRONY, measure, sample, synchrony_effect
 from dyadbench.datasets.simdyad.dyads import scripts_of
 from dyadbench.datasets.simdyad.script import Event, Script
 from dyadbench.datasets.simdyad.voice import CONTROL, RATE, contours, synthesise
+from dyadbench.files.walk import files_below
 from dyadbench.metrics.react.suites import corrected_frcorr
 from dyadbench.registry.host import Host
 
