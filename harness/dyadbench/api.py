@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_serializer
 
 if TYPE_CHECKING:  # annotations only: `dyadbench list` must not wait for numpy
     import numpy as np
@@ -515,3 +515,9 @@ class BenchmarkConfig(Config):
     suite: str
     also: tuple[str, ...] = ()  # further suites computed on the same generations, shown but not ranked
     allowed_lookahead: int = 0  # frames an online method may look ahead
+    folds: int = Field(default=0, ge=0)  # 0: the dataset's own splits; n: n-fold cross-validation by session
+
+    @model_serializer(mode="wrap")
+    def _without_folds(self, handler: Callable[[BenchmarkConfig], dict[str, Any]]) -> dict[str, Any]:
+        """Without `folds` where there are none: what was written before they existed stays as it was."""
+        return {name: value for name, value in handler(self).items() if name != "folds" or value}

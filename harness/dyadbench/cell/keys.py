@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from dyadbench.datasets.folds import VERSION as FOLDS_VERSION
 from dyadbench.matrix.cells import Cell
 from dyadbench.matrix.keys import key_of
 from dyadbench.registry.host import Host
@@ -19,9 +20,17 @@ class FitKeys:
     sampling: dict[str, Any]
 
 
-def fit_keys(cell: Cell, host: Host, digest: str) -> FitKeys:
-    """The keys of what `cell` learns on a data set with this digest."""
-    source = {"dataset": cell.dataset.model_dump(mode="json"), "digest": digest, "seed": cell.seed}
+def source_of(cell: Cell, digest: str, fold: int | None = None) -> dict[str, Any]:
+    """What a cell learns from: a dataset with this digest, or one fold of it."""
+    source = {"dataset": cell.dataset.model_dump(mode="json"), "digest": digest}
+    if fold is None:
+        return source
+    return {**source, "fold": {"number": fold, "of": cell.setting.folds, "version": FOLDS_VERSION}}
+
+
+def fit_keys(cell: Cell, host: Host, digest: str, fold: int | None = None) -> FitKeys:
+    """The keys of what `cell` learns on a data set with this digest, in one fold where it is cross-validated."""
+    source = {**source_of(cell, digest, fold), "seed": cell.seed}
     method = cell.identity()
     only = host.get("predictor", cell.predictor.name).config.sampling
     config = method["predictor"]["config"]

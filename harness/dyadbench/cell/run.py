@@ -21,7 +21,7 @@ from dyadbench.api import (
 )
 from dyadbench.cell.draw import draw_clips, plain_name
 from dyadbench.cell.generate import Generation
-from dyadbench.cell.keys import fit_keys
+from dyadbench.cell.keys import fit_keys, source_of
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import demand_whole, scores_of
 from dyadbench.cell.split import Split
@@ -54,13 +54,14 @@ class CellRun:
     host: Host
     runtime: Runtime
     dataset: Dataset
+    fold: int | None = None  # which one of a cross-validated benchmark `dataset` is
 
     def __post_init__(self) -> None:
         setting = self.cell.setting
         self.split = Split(self.dataset, setting.split)
-        keys = fit_keys(self.cell, self.host, self.dataset.digest)
+        keys = fit_keys(self.cell, self.host, self.dataset.digest, self.fold)
         self.fit_key, self.tokenizer_key, sampling = keys.predictor, keys.tokenizer, keys.sampling
-        source = {"dataset": self.cell.dataset.model_dump(mode="json"), "digest": self.dataset.digest}
+        source = source_of(self.cell, self.dataset.digest, self.fold)
         self.readout_key = key_of("readout", version=READOUT, **source)
         self.generate_key = key_of(
             "generate", fit=self.fit_key, split=setting.split, samples=setting.samples, readout=READOUT, **sampling
@@ -73,6 +74,15 @@ class CellRun:
             device=self.runtime.device,
             threads=self.runtime.threads,
         )
+
+    @property
+    def parts(self) -> list[CellRun]:
+        """What is fitted and sampled by itself: this, or every fold."""
+        return [self]
+
+    def part_of(self, row: int) -> tuple[CellRun, int]:
+        """Which part reacts to a clip of the whole, and its row there."""
+        return self, row
 
     # --- fit --------------------------------------------------------------------------------------------
 
@@ -145,14 +155,14 @@ class CellRun:
 
     # --- score ------------------------------------------------------------------------------------------
 
-    def evaluation(self, stage: Folder) -> Evaluation:
-        """What a suite sees; predictions stay on disk and are read clip by clip."""
-        arrays = {
-            space: _reactions(path)
-            for space in ("motion", "emotion")
-            if (path := stage.folder / f"{space}.npy").exists()
-        }
-        motion, emotion = arrays.get("motion"), arrays.get("emotion")
+    def reactions(self, space: str) -> Any:
+        """(N, K, T, C) of the clips in the split's order, left on disk and read clip by clip; None where there are none."""
+        path = self.runtime.store.stage("generate", self.generate_key).folder / f"{space}.npy"
+        return _reactions(path) if path.exists() else None
+
+    def evaluation(self) -> Evaluation:
+        """What a suite sees."""
+        motion, emotion = self.reactions("motion"), self.reactions("emotion")
         threads = self.runtime.threads * self.runtime.world.size  # the others have nothing to do meanwhile
         return self.split.evaluation(motion, emotion, threads, self.runtime.device)
 
@@ -186,13 +196,14 @@ class CellRun:
     def run(self) -> Record:
         """The record of this cell; everything already in the store is reused."""
         stage, facts = self.generate(self.spaces)
-        data = self.evaluation(stage)
+        data = self.evaluation()
         scored = {name: self.score(name, suite, data) for name, suite in self.suites.items()}
         if self.cell.tokenizer is not None:
             scored["tokens"], facts["tokens"] = self.tokens(self.cell.tokenizer)
         if self.runtime.draw:
             folder = self.runtime.home / "pictures" / plain_name(self.cell.name)
-            draw_clips(self.fit()[0], self.dataset, self.cell.setting.split, folder, self.runtime.draw)
+            part = self.parts[0]
+            draw_clips(part.fit()[0], part.dataset, self.cell.setting.split, folder, self.runtime.draw)
         entry = self.host.get("predictor", self.cell.predictor.name)
         maker = stage.read_json(MAKER) or {}
         plugin = tuple(maker.get("plugin") or self._plugin)  # whose reactions these are, even if it was updated since

@@ -101,6 +101,7 @@ def _score_benchmark(
     from dyadbench.cell.run import open_dataset
     from dyadbench.cell.runtime import Runtime
     from dyadbench.cell.split import Split
+    from dyadbench.datasets.folds import PooledDataset
     from dyadbench.files.predictions import Reordered, faults, read_predictions, refuse, write_template
     from dyadbench.matrix.cells import PartSpec, resolve_part
     from dyadbench.matrix.settings import parse_settings
@@ -114,7 +115,8 @@ def _score_benchmark(
     )
     with stages("score") as report:
         runtime = Runtime(home=home, data=data_folders(data, only=part.name), threads=threads, report=report)
-        split = Split(open_dataset(host, part, runtime), setting.split)
+        dataset = open_dataset(host, part, runtime)
+        split = Split(PooledDataset(dataset) if setting.folds else dataset, setting.split)
         suites = {name: host.build("suite", name, {}) for name in (setting.suite, *setting.also)}
         space = suites[setting.suite].space
         channels = 25 if space == "emotion" else split.dataset.space.dim

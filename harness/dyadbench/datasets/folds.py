@@ -17,6 +17,7 @@ import numpy as np
 
 from dyadbench.api import Clip, Dataset, Dyad, DyadbenchError
 
+VERSION = 1  # raised whenever the same sessions may be dealt otherwise; part of every key of a fold
 OWN_SPLITS = ("train", "val", "test")  # of the dataset that is dealt; whatever else it has stays out
 VALIDATION = 0.15  # share of a fold's other sessions
 
@@ -38,6 +39,8 @@ def natural(name: str) -> list[tuple[int, str]]:
 def deal(sessions: Sequence[str], folds: int) -> list[tuple[str, ...]]:
     """The sessions that each fold tests. DyadbenchError where a fold would have nothing to train on, or nothing to test."""
     ordered = sorted(set(sessions), key=natural)
+    if folds < 2:
+        raise DyadbenchError(f"cross-validation needs two folds at least, not {folds}")
     if len(ordered) < max(folds, 3):
         raise DyadbenchError(
             f"{folds} folds need at least {max(folds, 3)} sessions, and the dataset has {len(ordered)}; "

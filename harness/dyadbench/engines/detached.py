@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dyadbench.api import Dataset
-from dyadbench.cell.run import CellRun, open_dataset
+from dyadbench.cell.folds import run_of
+from dyadbench.cell.run import open_dataset
 from dyadbench.cell.runtime import Runtime
 from dyadbench.engines.follow import Show, follow
 from dyadbench.engines.job import Order
@@ -32,7 +33,7 @@ def tickets_of(
             name = cell.dataset.model_dump_json()
             if name not in opened:
                 opened[name] = open_dataset(host, cell.dataset, runtime)
-            run = CellRun(cell, host, runtime, opened[name])
+            run = run_of(cell, host, runtime, opened[name])
             order = Order(
                 key=run.key, home=runtime.home.resolve(), leaderboards=leaderboards.resolve(),
                 data={name: path.resolve() for name, path in runtime.data.items()}, device=runtime.device,

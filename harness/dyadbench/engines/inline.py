@@ -8,7 +8,8 @@ from dyadbench.api import (
     Dataset,
 )
 from dyadbench.cell.deadline import limit
-from dyadbench.cell.run import CellRun, open_dataset
+from dyadbench.cell.folds import run_of
+from dyadbench.cell.run import open_dataset
 from dyadbench.cell.runtime import Runtime
 from dyadbench.errors import PluginError
 from dyadbench.matrix.cells import Cell
@@ -29,7 +30,7 @@ def run_cells(cells: Sequence[Cell], host: Host, runtime: Runtime) -> Iterator[t
             name = cell.dataset.model_dump_json()
             if name not in opened:
                 opened[name] = open_dataset(host, cell.dataset, runtime)
-            run = CellRun(cell, host, runtime, opened[name])
+            run = run_of(cell, host, runtime, opened[name])
             with runtime.store.hold("cell", run.key, wait), limit(runtime.timeout, cell.name):
                 return run.run()
         except SystemExit as error:

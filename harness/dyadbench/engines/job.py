@@ -19,6 +19,7 @@ from typing import Any
 
 from dyadbench.api import Config, DyadbenchError
 from dyadbench.cell.deadline import limit
+from dyadbench.cell.folds import run_of
 from dyadbench.cell.run import CellRun, open_dataset
 from dyadbench.cell.runtime import Runtime
 from dyadbench.matrix.cells import Cell
@@ -117,7 +118,7 @@ def _work(cell: Cell, order: Order, status: Status) -> None:
     host = Host()
     if not world.first:
         world.wait()  # the first one may have to generate the data
-    run = CellRun(cell, host, runtime, open_dataset(host, cell.dataset, runtime))
+    run = run_of(cell, host, runtime, open_dataset(host, cell.dataset, runtime))
     if world.first:
         world.wait()
     if run.key != order.key:

@@ -8,6 +8,7 @@ from dyadbench.api import BenchmarkConfig, BenchmarkEntry, TrackName
 
 REACT: dict[str, Any] = {"suite": "react2024", "also": ("react2024-official", "over-time-emotion"), "samples": 10}
 L2L: dict[str, Any] = {"suite": "l2l", "also": ("over-time-motion",), "samples": 10}
+DYAD: dict[str, Any] = {"also": ("over-time-motion",), "samples": 5}
 TRACKS: tuple[tuple[TrackName, str], ...] = (("online", ""), ("offline", "-offline"))
 L2L_PEOPLE = ("conan", "devi2", "fallon", "kimmel", "stephen", "trevor")
 LM_PEOPLE = ("trevor", "stephen")
@@ -51,6 +52,36 @@ ALL: dict[str, tuple[BenchmarkConfig, str]] = {
     **{
         f"lm-listener-{person}": (_l2l("lm-listener", person=person), f"LM-Listener, {person}, test segments")
         for person in LM_PEOPLE
+    },
+    "vc-dyads": (
+        BenchmarkConfig(dataset="vc-dyads", suite="dyad-vc-dyads", folds=5, **DYAD),
+        "real videoconferences, cross-validated: five folds of four dyads",
+    ),
+    "vc-dyads-last-six": (
+        BenchmarkConfig(dataset="vc-dyads", dataset_config={"validation": 0}, suite="dyad-vc-dyads", **DYAD),
+        "real videoconferences, the last six dyads after the other fourteen; for what needs no validation",
+    ),
+    "openface": (
+        BenchmarkConfig(dataset="openface", suite="dyad-openface", folds=5, **DYAD),
+        "your own OpenFace dyads, cross-validated: five folds of sessions",
+    ),
+    "openface-test": (
+        BenchmarkConfig(dataset="openface", suite="dyad-openface", **DYAD),
+        "your own OpenFace dyads, train, val and test as dyads.csv has them",
+    ),
+    **{
+        f"dualtalk-{split}": (
+            BenchmarkConfig(
+                dataset="dualtalk",
+                split=split,
+                track="offline",
+                suite="dualtalk",
+                also=("dyad-flame", "over-time-motion"),
+                samples=5,
+            ),
+            f"DualTalk, {'the test' if split == 'test' else 'the out-of-distribution'} split, both people",
+        )
+        for split in ("test", "ood")
     },
 }
 

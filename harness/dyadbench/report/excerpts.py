@@ -18,6 +18,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from dyadbench.api import Config, Dataset, DyadbenchError
+from dyadbench.cell.folds import run_of
 from dyadbench.cell.keys import fit_keys
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.run import CellRun, open_dataset
@@ -165,7 +166,7 @@ class Studio:
         name = cell.dataset.model_dump_json()
         if name not in self._open:
             self._open[name] = open_dataset(self.host, cell.dataset, self.runtime)
-        return CellRun(cell, self.host, self.runtime, self._open[name])
+        return run_of(cell, self.host, self.runtime, self._open[name])
 
     def people(self, record: Record) -> People | None:
         """Speaker, real listeners and voice of the fixed clips; None where the data set is not to be had here."""
@@ -201,13 +202,14 @@ class Studio:
             run = self._run(record)
             if run.generate_key != record.key:
                 return None, f"this installation would not give its record; {again} anew"
-            predictor, _ = run.fit()
+            predictors = {part.fold: part.fit()[0] for part in run.parts}
         except DyadbenchError as error:
             return None, f"{error}; {again}"
         faces, reactions, static = face_map(run.dataset), {}, False
         for row in chosen_clips(record):
-            rows = range(row, row + 1)
-            context = run.split.context(rows, predictor.needs, privileged=False)
+            part, place = run.part_of(row)
+            predictor = predictors[part.fold]
+            context = part.split.context(range(place, place + 1), predictor.needs, privileged=False)
             with self.host.blame("predictor", run.cell.predictor.name, "sample"):
                 reaction = predictor.sample(context, run.cell.setting.samples, CellNoise(record.seed))
             frames = _frames(context.frames, run.dataset.space.fps)
@@ -219,12 +221,15 @@ class Studio:
                 ))
                 for k in range(min(SAMPLES, run.cell.setting.samples))
             )  # fmt: skip
-        return MethodExcerpt(key=record.key, reactions=reactions, curves=self._curves(run), static=static), ""
+        return MethodExcerpt(key=record.key, reactions=reactions, curves=self._curves(run.parts[0]), static=static), ""
 
     def _learnt(self, record: Record) -> bool:
         """Whether all that was learnt for a record is in the store, so that `fit` restores and does not train."""
-        keys = fit_keys(self._cell(record), self.host, record.dataset["digest"])
-        wanted = [keys.predictor] * record.trained + [keys.tokenizer] * ("tokenizer_fit_seconds" in record.measured)
+        cell, wanted = self._cell(record), []
+        for fold in range(cell.setting.folds) if cell.setting.folds else [None]:
+            keys = fit_keys(cell, self.host, record.dataset["digest"], fold)
+            wanted += [keys.predictor] * record.trained
+            wanted += [keys.tokenizer] * ("tokenizer_fit_seconds" in record.measured)
         return all(self.runtime.store.stage("fit", key).done for key in wanted)
 
     def _curves(self, run: CellRun) -> dict[str, dict[str, list[float | None]]]:
