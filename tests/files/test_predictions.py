@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from safetensors.numpy import save_file
 
 from dyadbench.api import DyadbenchError
@@ -46,6 +47,30 @@ def test_a_template_has_no_fault_and_any_order_of_clips_is_read_right(tmp_path: 
     found = read_predictions(path)
     ordered = Reordered(found.arrays["emotion"], [found.clips.index(clip) for clip in CLIPS])
     assert all(np.array_equal(ordered[i], values[i]) for i in range(4))
+
+
+def test_a_template_has_the_permissions_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").touch()
+    for suffix in (".npz", ".safetensors"):
+        write_template(tmp_path / f"p{suffix}", CLIPS, SHAPE, "emotion", 25.0)
+        assert (tmp_path / f"p{suffix}").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_ids_as_bytes_and_a_rate_of_shape_one_are_read(tmp_path: Path) -> None:
+    values = np.zeros(SHAPE, np.float32)
+    np.savez(tmp_path / "p.npz", emotion=values, clips=np.array(CLIPS).astype("S8"), fps=np.array([25.0]))
+    assert _faults(tmp_path / "p.npz") == []
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])
+def test_tensors_of_other_precisions_are_read_as_float32(tmp_path: Path, kind: torch.dtype) -> None:
+    from safetensors.torch import save_file as save_torch
+
+    values = torch.rand(SHAPE).to(kind)
+    save_torch({"emotion": values}, str(tmp_path / "p.safetensors"), {"clips": json.dumps(CLIPS)})
+    assert _faults(tmp_path / "p.safetensors") == []
+    found = read_predictions(tmp_path / "p.safetensors").arrays["emotion"]
+    assert np.array_equal(found[2], values[2].double().numpy()) and np.array_equal(found.whole()[2], found[2])
 
 
 @pytest.mark.parametrize(

@@ -220,7 +220,7 @@ def test_a_value_is_the_same_with_and_without_the_others_centroids() -> None:
     [
         ({"pred": np.zeros((2, 9, 55))}, r"pred is \(2, 9, 55\)"),
         ({"speaker": np.zeros((2, 8, 56))}, "speaker is"),
-        ({"target": np.zeros((0, 9, 56))}, "must be"),
+        ({"listener": np.zeros((0, 9, 56))}, "must be"),
         ({"lengths": [9]}, "do not fit"),
         ({"lengths": [9, 10]}, "do not fit"),
         ({"lengths": [9, 0]}, "whole numbers"),
@@ -229,11 +229,11 @@ def test_a_value_is_the_same_with_and_without_the_others_centroids() -> None:
         ({"centroids": {"SI.jaw": np.zeros((3, 3))}}, "no clusters are called"),
         ({"centroids": {"SI.rotation": np.zeros((3, 4))}}, r"\(k, 3\)"),
         ({"fit": "other"}, "fit must be"),
-        ({"pred": np.array([["a"]])}, "real numbers"),
+        ({"pred": np.array([["a"]])}, "numbers are wanted"),
     ],
 )
 def test_one_sentence_for_what_does_not_fit(change: dict[str, object], message: str) -> None:
-    whole = dict.fromkeys(("pred", "target", "speaker"), np.ones((2, 9, 56))) | change
+    whole = dict.fromkeys(("pred", "listener", "speaker"), np.ones((2, 9, 56))) | change
     with pytest.raises(ValueError, match=message) as caught:
         score_l2l(**whole)
     assert "\n" not in str(caught.value)

@@ -34,10 +34,10 @@ def test_batches_in_any_order_and_repeated_clips(suite: str) -> None:
 def test_l2l_and_bad_rows() -> None:
     rng = np.random.default_rng(1)
     target, speaker, pred = rng.standard_normal((3, 4, 80, 56)).astype(np.float32)
-    metric = SuiteMetric("l2l", {"target": target, "speaker": speaker})
+    metric = SuiteMetric("l2l", {"listener": target, "speaker": speaker})
     metric.update(torch.from_numpy(pred[2:]), torch.tensor([2, 3]))
     metric.update(torch.from_numpy(pred[:2]), torch.tensor([0, 1]))
-    wanted = score_arrays("l2l", pred=pred, target=target, speaker=speaker)
+    wanted = score_arrays("l2l", pred=pred, listener=target, speaker=speaker)
     found = metric.compute()
     assert found == pytest.approx(wanted, nan_ok=True)
     metric.update(torch.from_numpy(pred[:1]), torch.tensor([9]))
@@ -45,3 +45,20 @@ def test_l2l_and_bad_rows() -> None:
         metric.compute()
     with pytest.raises(ValueError, match="1 predictions for 2 clips"):
         metric.update(torch.from_numpy(pred[:1]), torch.tensor([0, 1]))
+
+
+@pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16])
+def test_half_precision_from_autocast_counts_as_float32(kind: torch.dtype) -> None:
+    pred, references = _react()
+    metric = SuiteMetric("react2024", references)
+    metric.update(pred.to(kind), torch.arange(5))
+    assert metric.compute() == score_arrays("react2024", pred=pred.to(kind).float(), **references)
+
+
+def test_calling_the_metric_or_computing_too_early_says_what_to_do() -> None:
+    pred, references = _react()
+    metric = SuiteMetric("react2024", references)
+    with pytest.raises(ValueError, match=r"update.* for every batch and compute.* once"):
+        metric(pred, torch.arange(5))
+    with pytest.raises(ValueError, match="none of the 5 clips has a prediction"):
+        metric.compute()

@@ -18,13 +18,15 @@ import numpy as np
 import psutil
 
 from dyadbench.api import DyadbenchError
+from dyadbench.files.arrays import floats
 from dyadbench.files.npy import declared_bytes, npy_header
 
 FAULTS_SHOWN = 10
 MAX_BYTES = (
     8 << 30
 )  # an npz is unpacked into memory; larger predictions come as safetensors, which is read clip by clip
-DTYPES = ("F32", "F16", "F64", "BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64")  # those numpy has, too
+FLOATING = ("F32", "F16", "BF16", "F64")  # as safetensors calls them
+DTYPES = (*FLOATING, "BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64")
 RANGES = {"emotion": (-1.5, 1.5), "motion": (-100.0, 100.0)}  # beyond these a unit was mistaken
 
 
@@ -41,10 +43,12 @@ class Predictions:
 class LazyTensor:
     """A safetensors tensor read one leading index at a time."""
 
-    def __init__(self, path: Path, name: str):
+    def __init__(self, path: Path, name: str, kind: str = ""):
         from safetensors import safe_open
 
-        self._slice = safe_open(str(path), framework="numpy").get_slice(name)
+        # numpy has no bfloat16, torch has
+        self._slice = safe_open(str(path), framework="pt" if kind == "BF16" else "numpy").get_slice(name)
+        self.name = name
         self.shape: tuple[int, ...] = tuple(self._slice.get_shape())
         self.dtype = self._slice.get_dtype()
 
@@ -52,10 +56,10 @@ class LazyTensor:
         return self.shape[0]
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return np.asarray(self._slice[int(index) : int(index) + 1])[0]
+        return floats(self._slice[int(index) : int(index) + 1], self.name)[0]
 
     def whole(self) -> np.ndarray:
-        return np.asarray(self._slice[:])
+        return floats(self._slice[:], self.name)
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -78,15 +82,16 @@ def _read_safetensors(path: Path) -> Predictions:
 
     try:
         with safe_open(str(path), framework="numpy") as file:
-            names, metadata = list(file.keys()), file.metadata() or {}
+            metadata = file.metadata() or {}
+            kinds = {name: file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118  # it is no dict
         clips = json.loads(metadata.get("clips", "[]"))
         if not isinstance(clips, list) or not all(isinstance(clip, str) for clip in clips):
             raise ValueError("its metadata `clips` is not a JSON list of ids")
         fps = float(metadata["fps"]) if "fps" in metadata else None
-        arrays = {name: LazyTensor(path, name) for name in names}
-        for name, array in arrays.items():
-            if array.dtype not in DTYPES:
-                raise ValueError(f"tensor {name!r} is {array.dtype}; {', '.join(DTYPES[:3])} are read")
+        for name, kind in kinds.items():
+            if kind not in DTYPES:
+                raise ValueError(f"tensor {name!r} is {kind}; {', '.join(DTYPES[:4])} are read")
+        arrays = {name: LazyTensor(path, name, kind) for name, kind in kinds.items()}
         return Predictions(path, tuple(clips), fps, arrays)
     except (SafetensorError, OSError, ValueError, TypeError, RecursionError) as error:
         raise DyadbenchError(f"{path} is not a readable safetensors file: {error}") from None
@@ -100,8 +105,9 @@ def _read_npz(path: Path) -> Predictions:
                 _check_member(path, archive, member)
         with np.load(path, allow_pickle=False) as archive_arrays:
             arrays = {name: archive_arrays[name] for name in archive_arrays.files}
-        clips = tuple(str(clip) for clip in np.atleast_1d(arrays.pop("clips", np.array([], "U1"))))
-        fps = float(arrays.pop("fps")) if "fps" in arrays else None
+        ids = np.atleast_1d(arrays.pop("clips", np.array([], "U1")))
+        clips = tuple(id.decode() if isinstance(id, bytes) else str(id) for id in ids.tolist())
+        fps = float(arrays.pop("fps").reshape(())) if "fps" in arrays else None  # (1,) is one number, too
     except DyadbenchError:
         raise
     except Exception as error:  # zip and its four ways to compress fail in many ways on damaged and hostile files
@@ -162,10 +168,10 @@ def faults(
 
 def _value_faults(found: Predictions, array: Any, space: str, lengths: Mapping[str, int]) -> list[str]:
     wrong, (low, high) = [], RANGES[space]
+    if (kind := str(array.dtype)) not in FLOATING and getattr(array.dtype, "kind", "") != "f":
+        return [f"{space} holds {kind}, floating point is wanted"]
     for row, clip in enumerate(found.clips):
-        values = np.asarray(array[row])[:, : lengths[clip]]
-        if values.dtype.kind != "f":
-            return [f"{space} holds {values.dtype}, floating point is wanted"]
+        values = floats(array[row], space)[:, : lengths[clip]]
         if not np.isfinite(values).all():
             sample, frame, channel = np.argwhere(~np.isfinite(values))[0]
             wrong.append(f"clip {clip!r}: NaN or infinite at sample {sample}, frame {frame}, channel {channel}")
@@ -197,7 +203,7 @@ class Reordered:
         return len(self._order)
 
     def __getitem__(self, index: int) -> np.ndarray:
-        return np.asarray(self._array[self._order[index]])
+        return floats(self._array[self._order[index]], "predictions")
 
 
 def write_template(path: Path, clips: Sequence[str], shape: tuple[int, int, int, int], space: str, fps: float) -> None:
@@ -208,9 +214,10 @@ def write_template(path: Path, clips: Sequence[str], shape: tuple[int, int, int,
         arrays: dict[str, Any] = {space: values, "clips": np.array(list(clips)), "fps": np.array(fps)}
         np.savez(path, **arrays)
     elif path.suffix == ".safetensors":
-        from safetensors.numpy import save_file
+        from safetensors.numpy import save
 
-        save_file({space: values}, str(path), {"clips": json.dumps(list(clips)), "fps": repr(fps)})
+        data = save({space: values}, {"clips": json.dumps(list(clips)), "fps": repr(fps)})
+        path.write_bytes(data)  # with the permissions of any new file, where `save_file` gives 0600
     else:
         raise DyadbenchError(f"a template is .safetensors or .npz, not {path.suffix or 'nameless'!r}")
 

@@ -6,59 +6,64 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Progress
+from dyadbench.api import FACEVERSE_58, Evaluation, Progress
+from dyadbench.files.arrays import demand_finite, floats
 from dyadbench.files.predictions import LazyTensor
 
 REACT = ("react2024-official", "react2024")
+SPELLING = {"target": "listener", "neighbour": "appropriate", "neighbours": "appropriate"}  # what others call them
+
+
+def score_arrays(suite: str, *, threads: int = 1, progress: Progress | None = None, **arrays: Any) -> dict[str, float]:
+    """The metrics of `suite` by name.
+
+    Args:
+        suite: "react2024-official" or "react2024" on the 25 emotion channels, or "l2l" on 56 motion coefficients.
+        arrays: numpy arrays or tensors of any number type; half precision and the like count as `.astype(float32)`.
+            For the REACT suites `pred` (N, K, T, 25), `listener` (M, T, 25), `speaker` (N, T, 25) and `appropriate`
+            (N or more, M or more), where 1 marks an appropriate listener. For "l2l" `pred`, `listener` and `speaker`
+            (N, T, 56), or (sum of lengths, 56) together with `lengths` (N,), and what `score_l2l` takes besides.
+        threads: CPU threads; they never change a number.
+
+    An undefined metric is NaN. Predictions that are a tensor on a CUDA device are scored there, to the same numbers.
+    Raises ValueError with one sentence for bad shapes, NaN or infinity (the official suite takes them in `pred`, as the
+    published code does), a row without an appropriate listener, or a matrix with fewer rows than clips, of which the
+    published code would silently score the first rows only.
+    """
+    if suite not in (*REACT, "l2l"):
+        raise ValueError(f"there is no array suite {suite!r}; there are {', '.join((*REACT, 'l2l'))}")
+    if other := next((name for name in arrays if name in SPELLING), None):
+        raise ValueError(f"{other!r} is called {SPELLING[other]!r} here, for every suite")
+    if suite == "l2l":
+        from dyadbench.metrics.l2l.readings import score_l2l
+
+        _demand(suite, arrays, ("pred", "listener", "speaker"), ("lengths", "centroids", "train", "fit", "seed"))
+        return score_l2l(arrays.pop("pred"), arrays.pop("listener"), arrays.pop("speaker"), **arrays)
+    _demand(suite, arrays, ("pred", "listener", "speaker", "appropriate"))
+    listener, speaker = (floats(arrays[name], name) for name in ("listener", "speaker"))
+    pred = arrays["pred"].detach() if _on_gpu(arrays["pred"]) else _kept_on_disk(arrays["pred"])
+    rows = _checked(pred, listener, speaker, floats(arrays["appropriate"], "appropriate"))
+    for name, array in (("listener", listener), ("speaker", speaker), *[("pred", pred)] * (suite == "react2024")):
+        demand_finite(array, name)
+    return _evaluate(suite, pred, listener, speaker, rows, threads, progress)
+
+
+def _demand(suite: str, arrays: dict[str, Any], needed: tuple[str, ...], optional: tuple[str, ...] = ()) -> None:
+    """Raises ValueError where an array is missing, or one is there that the suite does not take."""
+    missing = [name for name in needed if name not in arrays]
+    strange = [name for name in arrays if name not in (*needed, *optional)]
+    if missing or strange:
+        what = f"{missing[0]!r} is missing" if missing else f"{strange[0]!r} is none of them"
+        raise ValueError(f"{suite} takes {', '.join((*needed, *optional))}; {what}")
 
 
 def _on_gpu(value: Any) -> bool:
     return bool(getattr(value, "is_cuda", False))
 
 
-def _array(value: Any, name: str) -> Any:
-    """A float array; what is read from disk clip by clip (predictions.LazyTensor) stays there."""
-    if isinstance(value, LazyTensor):
-        return value
-    if hasattr(value, "detach"):
-        value = value.detach().cpu().numpy()
-    array = np.asarray(value)
-    if array.dtype.kind not in "fiub":
-        raise ValueError(f"{name} holds {array.dtype}; numbers are wanted")
-    return array if array.dtype.kind == "f" else array.astype(np.float32)
-
-
-def score_arrays(suite: str, *, threads: int = 1, progress: Progress | None = None, **arrays: Any) -> dict[str, float]:
-    """The metrics of `suite` by name.
-
-    "react2024-official" and "react2024": pred (N, K, T, 25), listener (M, T, 25), speaker (N, T, 25), appropriate
-    (N or more, N or more) where 1 marks an appropriate listener. "l2l": pred, target, speaker (N, T, 56) or (sum of
-    lengths, 56), and lengths. An undefined metric is NaN. Raises ValueError with one sentence for bad shapes, a row
-    without an appropriate listener, or a matrix with fewer rows than clips (the official code would silently score
-    the first rows only). Predictions that are a tensor on a CUDA device are scored there, to the same numbers.
-    """
-    if suite == "l2l":
-        from dyadbench.metrics.l2l.readings import score_l2l
-
-        return score_l2l(**arrays)
-    if suite not in REACT:
-        raise ValueError(f"there is no array suite {suite!r}; there are {', '.join((*REACT, 'l2l'))}")
-    missing = [name for name in ("pred", "listener", "speaker", "appropriate") if name not in arrays]
-    if missing or len(arrays) > 4:
-        raise ValueError(
-            f"{suite} takes pred, listener, speaker and appropriate; {'missing: ' + missing[0] if missing else 'more were given'}"
-        )
-    listener, speaker = (_array(arrays[name], name) for name in ("listener", "speaker"))
-    pred = arrays["pred"].detach() if _on_gpu(arrays["pred"]) else _array(arrays["pred"], "pred")
-    appropriate = np.asarray(
-        arrays["appropriate"].detach().cpu() if hasattr(arrays["appropriate"], "detach") else arrays["appropriate"]
-    )
-    rows = _checked(pred, listener, speaker, appropriate)
-    if suite == "react2024":
-        _refuse_undefined(pred)
-    found = _evaluate(suite, pred, listener, speaker, rows, threads, progress)
-    names = ("FRCorr", "FRDist", "FRDiv", "FRVar", "FRDvs", "FRSyn")
-    return {name: found[name] for name in names} if suite == "react2024-official" else found
+def _kept_on_disk(value: Any) -> Any:
+    """Numbers; what is read from disk clip by clip stays there."""
+    return value if isinstance(value, LazyTensor) else floats(value, "pred")
 
 
 def _checked(pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, appropriate: np.ndarray) -> list[list[int]]:
@@ -86,21 +91,10 @@ def _checked(pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, approp
     return rows
 
 
-def _refuse_undefined(pred: Any) -> None:
-    for clip in range(len(pred)):
-        if not (pred[clip].isfinite() if _on_gpu(pred) else np.isfinite(pred[clip])).all():
-            raise ValueError(
-                f"pred holds NaN or infinity in clip {clip}; the corrected suite scores finite predictions only"
-            )
-
-
 def _evaluate(
     suite: str, pred: Any, listener: np.ndarray, speaker: np.ndarray, rows: list[list[int]], threads: int,
     progress: Progress | None,
 ) -> dict[str, float]:  # fmt: skip
-    from dyadbench.api import FACEVERSE_58, Evaluation
-    from dyadbench.metrics.react import suites as react_suites
-
     matrix = np.zeros((len(pred), len(listener)), bool)
     for n, row in enumerate(rows):
         matrix[n, row] = True
@@ -118,9 +112,8 @@ def _evaluate(
         threads=threads,
         device=str(pred.device) if _on_gpu(pred) else "cpu",
     )
-    official = suite == "react2024-official"
-    made: react_suites.ReactOfficialSuite | react_suites.ReactSuite = (
-        react_suites.ReactOfficialSuite() if official else react_suites.ReactSuite()
-    )
+    from dyadbench.metrics.react.suites import ReactOfficialSuite, ReactSuite
+
+    made: ReactOfficialSuite | ReactSuite = ReactSuite() if suite == "react2024" else ReactOfficialSuite()
     results = made.evaluate(data, progress)
     return {name: float("nan") if result.value is None else result.value for name, result in results.items()}

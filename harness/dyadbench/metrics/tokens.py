@@ -69,7 +69,7 @@ def code_counts(ids: Sequence[Any], codes: int) -> NDArray[np.int64]:
 
     Raises ValueError for ids outside the book or clips whose grids differ.
     """
-    grids = [as_array(x) for x in ids]
+    grids = [np.asarray(x.detach().cpu() if hasattr(x, "detach") else x) for x in ids]
     grids = [x[:, None, None] if x.ndim == 1 else x for x in grids]
     if not grids or any(x.ndim != 3 or x.shape[1:] != grids[0].shape[1:] or x.dtype.kind not in "iu" for x in grids):
         raise ValueError(

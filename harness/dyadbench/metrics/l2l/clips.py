@@ -7,23 +7,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from dyadbench.files.arrays import floats
 from dyadbench.metrics.l2l.frechet import frechet_distance, moments
 
 Floats = NDArray[np.float64]
 Clips = list[Floats]  # each (T, D)
 
 
-def as_clips(pred: Any, target: Any, speaker: Any, lengths: Any = None, *, dim: int = 56) -> tuple[Clips, Clips, Clips]:
+def as_clips(
+    pred: Any, listener: Any, speaker: Any, lengths: Any = None, *, dim: int = 56
+) -> tuple[Clips, Clips, Clips]:
     """Three sets of clips in float64 from arrays or tensors, concatenated (sum(lengths), dim) or padded (N, T, dim).
 
     Raises ValueError for shapes that do not fit, lengths that do not add up and values that are not finite.
     """
-    sides = {"pred": as_array(pred), "target": as_array(target), "speaker": as_array(speaker)}
-    shape = sides["target"].shape
+    sides = {"pred": as_array(pred), "listener": as_array(listener), "speaker": as_array(speaker)}
+    shape = sides["listener"].shape
     for name, x in sides.items():
         if x.shape != shape or x.ndim not in (2, 3) or x.shape[-1] != dim or x.size == 0:
             raise ValueError(
-                f"{name} is {x.shape} and target {shape}: both must be (sum(lengths), {dim}) or (N, T, {dim}), not empty"
+                f"{name} is {x.shape} and listener {shape}: both must be (sum(lengths), {dim}) or (N, T, {dim}), not empty"
             )
     cuts = _cuts(shape, lengths)
     out = []
@@ -40,13 +43,8 @@ def as_clips(pred: Any, target: Any, speaker: Any, lengths: Any = None, *, dim: 
 
 
 def as_array(x: Any) -> NDArray[Any]:
-    """A numpy array of floats from an array or a tensor on any device."""
-    if hasattr(x, "detach"):
-        x = x.detach().cpu().numpy()
-    out = np.asarray(x)
-    if out.dtype.kind not in "fiu":
-        raise ValueError(f"motion must be real numbers, got an array of {out.dtype}")
-    return out
+    """float32 or float64 of an array or a tensor of any number type, on any device; see `files.arrays.floats`."""
+    return floats(x, "motion")
 
 
 def _cuts(shape: tuple[int, ...], lengths: Any) -> list[tuple[int, int]]:
@@ -55,7 +53,7 @@ def _cuts(shape: tuple[int, ...], lengths: Any) -> list[tuple[int, int]]:
         if len(shape) == 2:
             raise ValueError(f"motion {shape} is concatenated clips: give lengths, the number of frames of each clip")
         lengths = np.full(shape[0], shape[1])
-    n = as_array(lengths)
+    n = np.asarray(lengths.detach().cpu() if hasattr(lengths, "detach") else lengths)
     if n.ndim != 1 or n.dtype.kind not in "iu" or n.size == 0 or n.min() < 1:
         raise ValueError(f"lengths must be whole numbers of at least 1, one a clip, got {n.dtype} {n.shape}")
     if len(shape) == 2:

@@ -53,7 +53,7 @@ LOG2 = float(np.log(2.0))
 
 def score_l2l(
     pred: Any,
-    target: Any,
+    listener: Any,
     speaker: Any,
     lengths: Any = None,
     *,
@@ -65,11 +65,12 @@ def score_l2l(
     """Every variant by id; see the module for what the ids mean.
 
     Args:
-        pred, target, speaker: numpy arrays or tensors, either clips one after another (sum(lengths), 56) or padded
-            (N, T, 56), in coefficient units. `speaker` is the other person's motion.
+        pred, listener, speaker: numpy arrays or tensors, either clips one after another (sum(lengths), 56) or padded
+            (N, T, 56), in coefficient units. `listener` is the true listener's motion, the target;
+            `speaker` the other person's.
         lengths: (N,) frames of each clip; needed in the first case.
         centroids: ground-truth cluster centres (k, D) for any of "dim.SI.expression" (40, 50), "dim.SI.pose" (20, 6),
-            "SI.expression" (15, 50), "SI.rotation" (9, 3). What is not given is fitted on `target`.
+            "SI.expression" (15, 50), "SI.rotation" (9, 3). What is not given is fitted on `listener`.
         train: (M, T, 56) target windows of the training split, for the official L2 alone; without them, or with clips
             under 64 frames, `l2l.*` is undefined.
         fit: "own" k-means, or "sklearn" with random_state=0 as the published codes call it; their values move by up
@@ -80,8 +81,8 @@ def score_l2l(
     Returns one float an id; NaN means undefined (a constant in a correlation, a clip too short). Raises ValueError for
     shapes that do not fit, for lengths that do not add up and for values that are not finite.
     """
-    p, t, s = as_clips(pred, target, speaker, lengths)
-    single = all(as_array(x).dtype == np.float32 for x in (pred, target, speaker))
+    p, t, s = as_clips(pred, listener, speaker, lengths)
+    single = all(as_array(x).dtype == np.float32 for x in (pred, listener, speaker))
     groups = {name: tuple([x[:, at] for x in side] for side in (p, t, s)) for name, at in GROUPS.items()}
     each = {name: per_clip(*sides, single=single) for name, sides in groups.items()}
     cluster = clusterer(fit, seed)

@@ -1,0 +1,46 @@
+"""The one door through which arrays of numbers enter: whatever type they have, what goes on is float32 or float64.
+
+numba and torch know fewer number types than people's files hold: half precision (autocast gives it), bfloat16, the other
+byte order, long double. They are converted here, to the values of `.astype(float32)`; float64 stays float64.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def floats(value: Any, name: str = "the array") -> NDArray[Any]:
+    """float32 or float64 in this machine's byte order, of a numpy array, a tensor on any device, or nested lists.
+
+    float64 of either byte order stays float64; every other number becomes float32. What already is one of the two is
+    not copied. Raises ValueError for text, objects, complex numbers and lists of unequal length.
+    """
+    if hasattr(value, "detach"):  # a torch tensor, without importing torch
+        value = value.detach().cpu()
+        value = value.float().numpy() if value.dtype.itemsize < 4 and value.is_floating_point() else value.numpy()
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{name} is no array of numbers: {error}") from None
+    return native(array, name)
+
+
+def native(array: NDArray[Any], name: str = "the array") -> NDArray[Any]:
+    """`floats` of a numpy array."""
+    if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":  # ml_dtypes calls itself of kind V
+        raise ValueError(f"{name} holds {array.dtype}; numbers are wanted")
+    kind = np.float64 if array.dtype.kind == "f" and array.dtype.itemsize == 8 else np.float32
+    with np.errstate(over="ignore"):  # beyond float32 is infinite, which whoever demands finite numbers refuses
+        return array.astype(kind, copy=False)
+
+
+def demand_finite(array: Any, name: str, what: str = "clip") -> None:
+    """Raises ValueError that names the first of the items (first axis) with NaN or infinity; `array` may lie on a GPU."""
+    for index in range(len(array)):
+        item = array[index]
+        finite = item.isfinite() if hasattr(item, "isfinite") else np.isfinite(item)
+        if not finite.all():
+            raise ValueError(f"{name} holds NaN or infinity in {what} {index}; replace or leave out what is undefined")
