@@ -25,6 +25,7 @@ from dyadbench.cell.keys import fit_keys, source_of
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import demand_whole, scores_of
 from dyadbench.cell.split import Split
+from dyadbench.datasets.limit import LimitedDataset
 from dyadbench.datasets.readout import VERSION as READOUT
 from dyadbench.datasets.readout import EmotionReadout, kept_readout
 from dyadbench.files.atomic import damaged
@@ -40,10 +41,10 @@ from dyadbench.training.fit import fit_component
 from dyadbench.training.processes import SOLO, World
 
 
-def open_dataset(host: Host, part: Part, runtime: Runtime) -> Dataset:
-    """The dataset of a cell, from the folder the runtime knows for it."""
+def open_dataset(host: Host, part: Part, runtime: Runtime, limit: int = 0) -> Dataset:
+    """The dataset of a cell, from the folder the runtime knows for it; of every split `limit` clips, 0 for all."""
     dataset: Dataset = host.build("dataset", part.name, part.config, root=runtime.folder_of(part.name))
-    return dataset
+    return LimitedDataset(dataset, limit) if limit else dataset
 
 
 @dataclass
@@ -225,6 +226,7 @@ class CellRun:
                 "simulated": self.dataset.simulated,
                 "normalisation": dict(self.dataset.normalisation()),
                 "split": self.cell.setting.split,
+                **({"limit": self.cell.limit} if self.cell.limit else {}),
                 # Of real data it is the benchmark's own, and may name folders of this machine.
                 **({"config": dict(self.cell.dataset.config)} if self.dataset.simulated else {}),
             },

@@ -28,6 +28,12 @@ Data = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 Threads = Annotated[int, typer.Option(min=1, help="CPU threads for metrics and models. Never changes a number.")]
+Limit = Annotated[
+    int,
+    typer.Option(
+        "--limit", min=0, metavar="N", help="Only N clips of every split, for a first try; such numbers rank nowhere."
+    ),
+]
 DEFAULT_THREADS = min(os.cpu_count() or 1, 8)
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli.common import Json, print_json, print_table
+from dyadbench.cli.common import Json, Limit, print_json, print_table
 
 app = typer.Typer(
     help="Check data folders; fetch public data; write the simulated corpus.",
@@ -24,12 +24,15 @@ def check(
     ],
     path: Annotated[Path, typer.Argument(help="The folder as it was downloaded.")],
     fix: Annotated[bool, typer.Option("--fix", help="Build what can be rebuilt (the neighbour matrices).")] = False,
+    limit: Annotated[
+        int, typer.Option("--limit", min=0, metavar="N", help="Read N recordings of every part only.")
+    ] = 0,
     json: Json = False,
 ) -> None:
     """Reports what is there, missing or malformed, what can be rebuilt, and what that means. Exit 1 on errors."""
     from dyadbench.datasets.check.run import check_dataset
 
-    report = check_dataset(name, path, fix=fix)
+    report = check_dataset(name, path, fix=fix, limit=limit)
     if json:
         print_json(report.model_dump(mode="json"))
     else:
@@ -74,9 +77,11 @@ def couplings(
         bool,
         typer.Option("--sample-covariance", help="Divide covariances by T - 1 and variances by T, as some tables do."),
     ] = False,
+    limit: Limit = 0,
     json: Json = False,
 ) -> None:
     """How strongly the two people of a dataset move together: CCC with the true listener, by channel, without training."""
+    from dyadbench.datasets.limit import LimitedDataset
     from dyadbench.matrix.cells import PartSpec, resolve_part
     from dyadbench.matrix.settings import parse_settings
     from dyadbench.metrics.couplings import couplings as measure
@@ -85,7 +90,7 @@ def couplings(
     host = Host()
     part = resolve_part(host, "dataset", PartSpec(name=name, config=parse_settings(setting or [])))
     dataset = host.build("dataset", part.name, part.config, root=path)
-    rows = measure(dataset, sample_covariance=sample_covariance)
+    rows = measure(LimitedDataset(dataset, limit) if limit else dataset, sample_covariance=sample_covariance)
     if json:
         print_json({row: dict(zip(dataset.space.channels, map(float, v), strict=True)) for row, v in rows.items()})
         return

@@ -20,6 +20,7 @@ from dyadbench.cli.common import (
     Device,
     Home,
     Json,
+    Limit,
     Root,
     Threads,
     data_folders,
@@ -55,6 +56,7 @@ def run(
     devices: Annotated[int | None, typer.Option(min=1, help="GPUs (or CPU processes) a cell trains on together. Default: the matrix's.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.001, metavar="MINUTES", help="Give up on a cell after so long.")] = None,
     draw: Annotated[int, typer.Option(min=0, metavar="N", help="Also draw N clips of each cell, where its method has pictures of its own.")] = 0,
+    limit: Limit = 0,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which cells there are, and with --on slurm what would be sent.")] = False,
     json: Json = False,
 ) -> None:  # fmt: skip
@@ -77,7 +79,7 @@ def run(
         raise DyadbenchError("nothing to run: give a matrix file, or --benchmark NAME --method NAME")
     if overrides:
         wanted = wanted.model_copy(update={"datasets": dict.fromkeys(wanted.benchmarks, overrides)})
-    cells = cells_of(host, wanted)
+    cells = cells_of(host, wanted, limit)
     base = find_root(root)
     names = {cell.dataset.name for cell in cells}
     folders = data_folders(data, only=names.pop() if len(names) == 1 else None)
@@ -172,12 +174,14 @@ class Tally:
         self.base, self.home, self.total, self.json = base, home, total, json
         self.outcomes: list[dict[str, Any]] = []
         self.failed = 0
+        self.limited = False
         self.started = time.monotonic()
 
     def take(self, cell: Any, outcome: Any) -> None:
         from dyadbench.leaderboard.terminal import show_cell
         from dyadbench.records.record import record_path
 
+        self.limited |= bool(cell.limit)
         if isinstance(outcome, Exception):
             self.failed += 1
             _show_failure(cell, outcome, self.home)
@@ -198,7 +202,9 @@ class Tally:
             print_json(self.outcomes)
         else:
             done = self.total - self.failed
-            print(f"{done} of {self.total} cells recorded in {self.base / 'leaderboards' / 'records'}")
+            place = self.base / "leaderboards" / ("limited" if self.limited else "records")
+            rank = "; measured on a part of the data (--limit), they rank nowhere" if self.limited else ""
+            print(f"{done} of {self.total} cells recorded in {place}{rank}")
         return 1 if self.failed else 0
 
 

@@ -12,7 +12,7 @@ from dyadbench.api import DyadbenchError
 from dyadbench.files.walk import files_below
 
 MARK = "simdyad.json"  # written by the generator: the folder is simulated, and this is its digest
-SUFFIXES = {".npy", ".csv", ".wav", ".pth", ".json"}
+SUFFIXES = {".npy", ".npz", ".csv", ".wav", ".pth", ".json"}
 SETTLED = 2.0  # seconds since a file's last change before its hash is kept: a change within one tick would go unseen
 
 

@@ -32,7 +32,7 @@ def tickets_of(
         try:
             name = cell.dataset.model_dump_json()
             if name not in opened:
-                opened[name] = open_dataset(host, cell.dataset, runtime)
+                opened[name] = open_dataset(host, cell.dataset, runtime, cell.limit)
             run = run_of(cell, host, runtime, opened[name])
             order = Order(
                 key=run.key, home=runtime.home.resolve(), leaderboards=leaderboards.resolve(),

@@ -29,7 +29,7 @@ def run_cells(cells: Sequence[Cell], host: Host, runtime: Runtime) -> Iterator[t
         try:
             name = cell.dataset.model_dump_json()
             if name not in opened:
-                opened[name] = open_dataset(host, cell.dataset, runtime)
+                opened[name] = open_dataset(host, cell.dataset, runtime, cell.limit)
             run = run_of(cell, host, runtime, opened[name])
             with runtime.store.hold("cell", run.key, wait), limit(runtime.timeout, cell.name):
                 return run.run()

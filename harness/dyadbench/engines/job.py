@@ -118,7 +118,7 @@ def _work(cell: Cell, order: Order, status: Status) -> None:
     host = Host()
     if not world.first:
         world.wait()  # the first one may have to generate the data
-    run = run_of(cell, host, runtime, open_dataset(host, cell.dataset, runtime))
+    run = run_of(cell, host, runtime, open_dataset(host, cell.dataset, runtime, cell.limit))
     if world.first:
         world.wait()
     if run.key != order.key:

@@ -8,11 +8,11 @@ thread count are not in it, because they must not be able to change a number.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_serializer
 
 from dyadbench.api import BenchmarkConfig, ComponentEntry, Config, DyadbenchError
 from dyadbench.errors import first_fault
@@ -77,10 +77,17 @@ class Cell(Config):
     predictor: Part
     tokenizer: Part | None = None
     seed: int = 0
+    limit: int = Field(default=0, ge=0)  # clips of every split; 0: all, and only then does a record count
+
+    @model_serializer(mode="wrap")
+    def _without_limit(self, handler: Callable[[Cell], dict[str, Any]]) -> dict[str, Any]:
+        """Without `limit` where there is none: what was written before it existed stays as it was."""
+        return {name: value for name, value in handler(self).items() if name != "limit" or value}
 
     @property
     def name(self) -> str:
-        return f"{self.benchmark} / {self.method} / seed {self.seed}"
+        part = f" / {self.limit} clips per split" if self.limit else ""
+        return f"{self.benchmark} / {self.method} / seed {self.seed}{part}"
 
     def json_text(self) -> str:
         return canonical(self.model_dump(mode="json"))
@@ -160,7 +167,12 @@ def method_parts(host: Host, spec: MethodSpec, *, default_preset: str | None = N
 
 
 def make_cell(
-    host: Host, benchmark: str, spec: MethodSpec, seed: int, dataset_overrides: Mapping[str, Any] | None = None
+    host: Host,
+    benchmark: str,
+    spec: MethodSpec,
+    seed: int,
+    dataset_overrides: Mapping[str, Any] | None = None,
+    limit: int = 0,
 ) -> Cell:
     """One cell with everything resolved; raises DyadbenchError naming the first thing that does not exist."""
     entry = host.get("benchmark", benchmark)
@@ -178,17 +190,18 @@ def make_cell(
         predictor=predictor,
         tokenizer=tokenizer,
         seed=seed,
+        limit=limit,
     )
 
 
-def cells_of(host: Host, matrix: Matrix) -> list[Cell]:
+def cells_of(host: Host, matrix: Matrix, limit: int = 0) -> list[Cell]:
     """All cells, benchmark by benchmark, in the order of the file. Two [[method]]s of one name are refused."""
     names = [method.name for method in matrix.method]
     for name in names:
         if names.count(name) > 1:
             raise DyadbenchError(f"two [[method]] tables are named {name!r}; a leaderboard could not tell them apart")
     return [
-        make_cell(host, benchmark, method, seed, matrix.datasets.get(benchmark))
+        make_cell(host, benchmark, method, seed, matrix.datasets.get(benchmark), limit)
         for benchmark in matrix.benchmarks
         for method in matrix.method
         for seed in method.seeds or matrix.seeds

@@ -26,8 +26,8 @@ SPLITS = ("train", "val", "test")
 class KnowsListeners(Protocol):
     """A dataset that can tell who listens in which clip."""
 
-    def listeners(self, split: str) -> Sequence[str]:
-        """A name per clip of `clips(split)`: the same name is the same person."""
+    def listeners(self, split: str) -> Sequence[str] | None:
+        """A name per clip of `clips(split)`: the same name is the same person. None where nobody knows."""
 
 
 def couplings(dataset: Dataset, *, sample_covariance: bool = False) -> Mapping[str, np.ndarray]:
@@ -62,7 +62,7 @@ def _read(dataset: Dataset) -> tuple[list[np.ndarray], list[np.ndarray], np.ndar
             speakers.append(dyad.speaker.motion)
             listeners.append(dyad.listener.motion)
             sessions.append(clip.session)
-        people += dataset.listeners(split) if isinstance(dataset, KnowsListeners) else []
+        people += (isinstance(dataset, KnowsListeners) and dataset.listeners(split)) or []
     return speakers, listeners, np.array(sessions), np.array(people) if people else None
 
 

@@ -55,6 +55,15 @@ def configured(records: Sequence[Record]) -> list[str]:
 def odd_ones_out(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> tuple[list[Record], list[str]]:
     """Records that can stand in one table, and a sentence for each that cannot."""
     usable, notes = [], []
+    notes += [
+        f"{record.method}, seed {record.seed} was measured on {record.limit} clips per split alone and is left out; "
+        "run it again without --limit"
+        for record in records
+        if record.limit
+    ]
+    records = [record for record in records if not record.limit]
+    if not records:
+        return usable, notes
     digests: dict[tuple[str, tuple[str, ...]], int] = {}
     for record in records:
         key = (record.dataset["digest"], tuple(record.clips))

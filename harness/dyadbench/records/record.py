@@ -65,6 +65,11 @@ class Record(Config):
     measured: Mapping[str, Any]
     provenance: Mapping[str, Any]
 
+    @property
+    def limit(self) -> int:
+        """Clips per split that were looked at; 0: all of them, as in every record that counts."""
+        return int(self.dataset.get("limit", 0))
+
 
 def slug(text: str) -> str:
     """A label as a safe file name. Labels of other characters, or too many, stay apart by a hash of what they were."""
@@ -75,8 +80,14 @@ def slug(text: str) -> str:
 
 
 def record_path(leaderboards: Path, of: Record | Cell) -> Path:
-    """Where the record of a cell lies."""
-    return leaderboards / "records" / slug(of.benchmark) / slug(of.method) / f"seed{of.seed}.json"
+    """Where the record of a cell lies; one of a part of the data lies apart, where no table looks."""
+    return (
+        leaderboards
+        / ("limited" if of.limit else "records")
+        / slug(of.benchmark)
+        / slug(of.method)
+        / f"seed{of.seed}.json"
+    )
 
 
 def _rounded(value: Any) -> Any:
@@ -178,6 +189,7 @@ class _Data(BaseModel):
     digest: str
     simulated: bool
     split: str
+    limit: int = 0
 
 
 class _Readout(BaseModel):

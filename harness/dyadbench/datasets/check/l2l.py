@@ -17,7 +17,7 @@ from dyadbench.files.walk import folders_in
 AGAIN = "restore the file from the release"
 
 
-def check(root: Path, fix: bool) -> Iterator[Finding]:
+def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
     """Every person's eight files: shapes, finite values, windows that match."""
     people = folders_in(root / "data")
     if not people:
@@ -74,7 +74,7 @@ def _duplicates(files: np.ndarray, name: str) -> Iterator[Finding]:
         yield error(f"window {twice} appears twice", name, "it would count double", "remove one")
 
 
-def check_lm(root: Path, fix: bool) -> Iterator[Finding]:
+def check_lm(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
     """Every person's segment files and statistics."""
     people = folders_in(root / "dataset")
     if not people:

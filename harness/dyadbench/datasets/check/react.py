@@ -20,7 +20,7 @@ FPS, FRAMES, ROWS = 25, 751, 750
 KINDS = {"3D_FV_files": ".npy", "Emotion": ".csv", "Audio_files": ".wav"}
 
 
-def check(root: Path, fix: bool) -> Iterator[Finding]:
+def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
     """Splits, clips, normalisation files, then the neighbour matrices."""
     seen: Counter[str] = Counter()
     whole = True
@@ -42,7 +42,7 @@ def check(root: Path, fix: bool) -> Iterator[Finding]:
             if count > 1:
                 yield error("a clip is listed twice", f"{split}: {path}", "it would count double", "remove one row")
         clean = True
-        for path in dict.fromkeys(own):
+        for path in list(dict.fromkeys(own))[: limit or None]:
             for finding in _clip(root, split, path):
                 clean &= finding.level != "error"
                 yield finding

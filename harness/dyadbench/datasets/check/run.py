@@ -13,13 +13,16 @@ from dyadbench.datasets.digest import MARK, SUMS
 from dyadbench.files.walk import files_below, ours
 
 
-def check_dataset(name: str, root: Path, *, fix: bool = False) -> CheckReport:
-    """Checks `root` as data set `name`; with `fix`, builds what can be rebuilt. Raises DyadbenchError for unknown names."""
+def check_dataset(name: str, root: Path, *, fix: bool = False, limit: int = 0) -> CheckReport:
+    """Checks `root` as data set `name`; with `fix`, builds what can be rebuilt; with `limit`, reads so many recordings.
+
+    Raises DyadbenchError for unknown names.
+    """
     from dyadbench.datasets.check import dualtalk, openface, vc_dyads
     from dyadbench.datasets.check import l2l as check_l2l
     from dyadbench.datasets.check import react as check_react
 
-    checkers: dict[str, Callable[[Path, bool], Iterator[Finding]]] = {
+    checkers: dict[str, Callable[[Path, bool, int], Iterator[Finding]]] = {
         "react2024": check_react.check,
         "react2023": check_react.check,
         "l2l": check_l2l.check,
@@ -32,7 +35,11 @@ def check_dataset(name: str, root: Path, *, fix: bool = False) -> CheckReport:
         raise DyadbenchError(f"there is no data set {name!r} to check; there are {', '.join(checkers)}")
     if not root.is_dir():
         raise DyadbenchError(f"{root} is not a folder")
-    findings = [*_links(root), *_sums(root), *checkers[name](root, fix)]
+    findings = [*_links(root), *_sums(root), *checkers[name](root, fix, limit)]
+    if limit:
+        findings.append(
+            note(f"only {limit} recordings of every part were read (--limit)", meaning="the rest may have faults")
+        )
     return CheckReport(name=name, root=str(root), findings=tuple(dict.fromkeys(findings)))
 
 

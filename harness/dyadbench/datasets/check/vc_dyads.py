@@ -17,7 +17,7 @@ AGAIN = "fetch the repository again (`dyadbench data fetch vc-dyads`)"
 DYADS = 20  # of the published data
 
 
-def check(root: Path, fix: bool) -> Iterator[Finding]:
+def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
     """Every recording's four measures: there, two columns of numbers, equally long; and whether all is as published."""
     found = recordings(root)
     if not found:
@@ -27,7 +27,7 @@ def check(root: Path, fix: bool) -> Iterator[Finding]:
         )  # fmt: skip
         return
     whole = True
-    for recording in found:
+    for recording in found[: limit or None]:
         try:
             yield from _content(recording, read_recording(root, recording, "code"))
         except BadFile as problem:
@@ -41,9 +41,9 @@ def check(root: Path, fix: bool) -> Iterator[Finding]:
                 level="warn", what=f"no recording at {', '.join(missing)}", where=dyad,
                 meaning="this dyad weighs less than the others", remedy=AGAIN,
             )  # fmt: skip
-    if whole and content_digest(root) == sources()["vc-dyads"].digest:
+    if whole and not limit and content_digest(root) == sources()["vc-dyads"].digest:
         yield note("the data are those that were published", meaning="scores can be compared with committed records")
-    elif len(dyads) != DYADS or whole:
+    elif not limit and (len(dyads) != DYADS or whole):
         yield Finding(
             level="warn", what=f"{len(dyads)} dyads whose contents are not those published ({DYADS} dyads)",
             meaning="scores cannot be compared with committed records", remedy=AGAIN,

@@ -1,0 +1,99 @@
+"""A part of a dataset is another dataset, and what was measured on it ranks nowhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.fixtures.vc_dyads import write_vc_dyads
+from typer.testing import CliRunner
+
+from dyadbench.api import Dataset
+from dyadbench.cli import app
+from dyadbench.datasets.config import VCDyadsConfig
+from dyadbench.datasets.limit import LimitedDataset
+from dyadbench.datasets.vc_dyads import VCDyadsDataset
+from dyadbench.leaderboard.tables import make_table
+from dyadbench.records.record import load_record
+from dyadbench.registry.host import Host
+
+DYADS = tuple(f"s{n}" for n in (1, 3, 5, 7, 9, 11, 13))
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return write_vc_dyads(tmp_path / "clone", DYADS, frames=130)
+
+
+def test_clips_are_spread_over_the_split_and_the_digest_is_another(folder: Path) -> None:
+    whole = VCDyadsDataset(VCDyadsConfig(frames=60, test=3, validation=1), folder)
+    part = LimitedDataset(whole, 4)
+    assert isinstance(part, Dataset)
+    assert [len(part.clips(split)) for split in ("train", "val", "test")] == [4, 4, 4]
+    assert len({clip.session for clip in part.clips("test")}) == 3
+    assert part.digest not in (whole.digest, LimitedDataset(whole, 5).digest)
+    ids = [clip.id for clip in whole.clips("test")]
+    for index, clip in enumerate(part.clips("test")):
+        found, meant = part.dyad("test", index), whole.dyad("test", ids.index(clip.id))
+        assert found.clip == clip and np.array_equal(found.listener.motion, meant.listener.motion)
+    assert np.array_equal(part.appropriate("test"), np.eye(4, dtype=bool))
+    assert len(LimitedDataset(whole, 10**6).clips("test")) == len(ids)
+
+
+def _run(words: list[str]) -> str:
+    outcome = CliRunner().invoke(app, words)
+    assert outcome.exit_code == 0, outcome.output
+    return outcome.output
+
+
+def test_a_limited_record_lies_apart_says_so_and_never_ranks(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "leaderboards").mkdir()
+    words = ["run", "-b", "vc-dyads-last-six", "-m", "mime", "--root", str(tmp_path), "--data", f"vc-dyads={folder}"]
+    words += ["--data-set", "frames=60", "--threads", "1"]
+    told = _run([*words, "--limit", "4"])
+    assert "rank nowhere" in told
+    path = tmp_path / "leaderboards" / "limited" / "vc-dyads-last-six" / "mime" / "seed0.json"
+    limited = load_record(path)
+    assert limited.limit == 4 and len(limited.clips) == 4
+    assert not (tmp_path / "leaderboards" / "records").exists()
+    _run(words)
+    whole = load_record(tmp_path / "leaderboards" / "records" / path.relative_to(path.parents[2]))
+    assert whole.limit == 0 and "limit" not in whole.dataset and len(whole.clips) == 72
+    columns = Host().build("suite", "dyad-vc-dyads", {}).columns
+    table = make_table([whole, limited.model_copy(update={"method": "ridge"})], "dyad-vc-dyads", columns)
+    assert [row.method for row in table.rows] == ["mime"]
+    assert any("ridge, seed 0 was measured on 4 clips per split alone" in note for note in table.notes)
+
+
+def test_a_file_of_all_clips_is_scored_in_part(folder: Path, tmp_path: Path) -> None:
+    from dyadbench.files.predictions import write_template
+
+    data = VCDyadsDataset(VCDyadsConfig(frames=60, validation=0), folder)
+    clips = [clip.id for clip in data.clips("test")]
+    write_template(tmp_path / "p.safetensors", clips, (len(clips), 5, 60, 4), "motion", 30.0)
+    words = ["score", str(tmp_path / "p.safetensors"), "--benchmark", "vc-dyads-last-six", "--root", str(tmp_path)]
+    words += ["--data", f"vc-dyads={folder}", "--data-set", "frames=60", "--json", "--threads", "1"]
+    part, whole = (CliRunner().invoke(app, [*words, *more]) for more in (["--limit", "4"], []))
+    assert part.exit_code == whole.exit_code == 0, part.output + whole.output
+    values = [json.loads(out.stdout)["dyad-vc-dyads"]["L2.smile"] for out in (part, whole)]
+    expected = [
+        np.mean([np.linalg.norm(data.dyad("test", n).listener.motion[:, :2], axis=1).mean() for n in rows])
+        for rows in ([int((i + 0.5) * len(clips) / 4) for i in range(4)], range(len(clips)))
+    ]
+    assert values == pytest.approx(expected, rel=1e-5)
+    assert "only 4 clips are scored" in part.stderr
+
+
+def test_couplings_and_checks_read_a_part(folder: Path) -> None:
+    told = json.loads(
+        _run(
+            ["data", "couplings", "vc-dyads", str(folder), "-s", "frames=60", "-s", "test=1", "--limit", "6", "--json"]
+        )
+    )
+    assert set(told["copy of the speaker"]) == {"AU06", "AU12", "movement", "gaze"}
+    outcome = CliRunner().invoke(app, ["data", "check", "vc-dyads", str(folder), "--limit", "2", "--json"])
+    found = json.loads(outcome.stdout)["findings"]
+    assert sum("no window of 900 frames" in each["meaning"] for each in found) == 2
+    assert any("only 2 recordings" in each["what"] for each in found)
