@@ -15,6 +15,9 @@ class FlowConfig(Config):
     sampling: ClassVar[frozenset[str]] = frozenset({"temperature"})
 
     audio: str = "auto"  # a feature's name, "auto" (mfcc-78, else the first) or "none"
+    own_voice: Literal["auto", "none"] = (
+        "auto"  # "auto" (the feature own-AUDIO where a dataset has the listener's voice) or "none"
+    )
     logdet: Literal["true", "as-released"] = "true"  # the release counts two of three layers once per channel
     mismatch: Literal["relative", "as-released", "off"] = "relative"  # training against another clip's speaker
     mismatch_share: float = Field(0.1, ge=0, le=1)  # batches that are trained so
@@ -26,12 +29,15 @@ class FlowConfig(Config):
     hidden: PositiveInt = 128  # recurrent state of each flow step
     face_hidden: PositiveInt = 256
     voice_hidden: PositiveInt = 256
+    own_hidden: PositiveInt = 128
     copies: bool = True  # the last output and the last state of a GRU, which are the same numbers, side by side
     own_past: PositiveInt = 5  # frames of its own face that a frame is told
     face_past: PositiveInt = 24  # frames of the speaker's face, the present one included
     voice_past: PositiveInt = 16
+    own_voice_past: PositiveInt = 2
     face_drop: float = Field(0.6, ge=0, lt=1)  # share of those frames that training hides
     voice_drop: float = Field(0.3, ge=0, lt=1)
+    own_drop: float = Field(0.5, ge=0, lt=1)
     frames: PositiveInt = 80  # of a training window
     history: PositiveInt = 24  # of them only told, never scored
     batch: PositiveInt = 256
@@ -45,7 +51,7 @@ class FlowConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> FlowConfig:
-        longest = max(self.own_past, self.face_past - 1, self.voice_past - 1)
+        longest = max(self.own_past, self.face_past - 1, self.voice_past - 1, self.own_voice_past - 1)
         if not longest <= self.history < self.frames:
             raise ValueError(
                 f"history {self.history} must be at least {longest}, the longest past that is told, and less than frames {self.frames}"
@@ -57,11 +63,11 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "released": {"logdet": "as-released", "mismatch": "as-released"},
     "small": {
-        "flow_steps": 6, "condition": 96, "hidden": 48, "face_hidden": 48, "voice_hidden": 48, "copies": False,
+        "flow_steps": 6, "condition": 96, "hidden": 48, "face_hidden": 48, "voice_hidden": 48, "own_hidden": 24, "copies": False,
         "frames": 56, "batch": 32, "steps": 900, "lr": 1e-3, "decay_every": 250, "betas": (0.9, 0.999), "validate_every": 0,
     },
     "smoke": {
-        "flow_steps": 2, "condition": 16, "hidden": 8, "face_hidden": 8, "voice_hidden": 8, "copies": False,
+        "flow_steps": 2, "condition": 16, "hidden": 8, "face_hidden": 8, "voice_hidden": 8, "own_hidden": 8, "copies": False,
         "face_past": 6, "voice_past": 4, "frames": 16, "history": 6, "batch": 4, "steps": 12, "lr": 1e-3,
         "betas": (0.9, 0.999), "validate_every": 0,
     },

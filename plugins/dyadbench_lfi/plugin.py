@@ -14,6 +14,6 @@ def dyadbench_predictors() -> list[PredictorEntry]:
     return [
         PredictorEntry(
             "lfi", 1, "dyadbench_lfi.predictor:FaceFlow", FlowConfig,
-            "frame by frame from a normalising flow given the faces' and the speaker's voice's past; never hears itself", CITE, presets=PRESETS,
+            "frame by frame from a normalising flow, given its own past and the speaker's face and voice", CITE, presets=PRESETS,
         )
     ]  # fmt: skip

@@ -1,7 +1,7 @@
 """The listener of Let's Face It: trained by likelihood, sampled frame by frame, with look-ahead 0.
 
 Where this departs from the paper and its release (github.com/jonepatr/lets_face_it, MIT, from which no code is taken):
-- the listener's own speech is not given to a listener here, so the condition lacks it (`no_speech` of one side);
+- the listener's own speech is given only where a dataset offers it (`own-` features); elsewhere the condition lacks it;
 - sound is one of the dataset's features, standardised; spans are rescaled to the dataset's frame rate;
 - log-determinants are those of the map (`logdet`), and the mismatch trick is measured against the matched likelihood,
   with a derangement (`mismatch`).
@@ -9,7 +9,7 @@ Where this departs from the paper and its release (github.com/jonepatr/lets_face
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from dyadbench.api import (
+    Array,
     Context,
     Loss,
     Needs,
@@ -29,7 +30,7 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
-from dyadbench.nn.inputs import CLIPS, audio_of, input_moments, moments
+from dyadbench.nn.inputs import CLIPS, audio_of, moments
 from dyadbench_lfi.config import FlowConfig
 from dyadbench_lfi.network import ListenerFlow, Stream
 
@@ -52,10 +53,15 @@ class FaceFlow:
         self.device = torch.device(setup.device)
         self.audio = audio_of(config.audio, setup, prefer=("mfcc-78",), who="lfi")
         self.history, self.frames = self._span(config.history), self._span(config.frames)
+        own = f"own-{self.audio}"
+        self.own_voice = own if config.own_voice == "auto" and own in setup.audio else None
         self.streams = {"face": Stream(setup.space.dim, self._span(config.face_past), config.face_hidden)}
-        if self.audio:
-            features = setup.audio[self.audio].dim
-            self.streams["sound"] = Stream(features, self._span(config.voice_past), config.voice_hidden)
+        for name, feature, past, hidden in (
+            ("own-sound", self.own_voice, config.own_voice_past, config.own_hidden),
+            ("sound", self.audio, config.voice_past, config.voice_hidden),
+        ):
+            if feature:
+                self.streams[name] = Stream(setup.audio[feature].dim, self._span(past), hidden)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
             self.net = ListenerFlow(
@@ -64,7 +70,7 @@ class FaceFlow:
                 true_logdet=config.logdet == "true",
             )  # fmt: skip
         self.net.to(self.device).eval()
-        self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=0)
+        self.needs = Needs(audio=tuple(filter(None, (self.audio, self.own_voice))), lookahead=0)
 
     def _span(self, frames: int) -> int:
         return max(1, round(frames * self.setup.space.fps / FPS))
@@ -72,11 +78,12 @@ class FaceFlow:
     # --- training ---------------------------------------------------------------------------------------
 
     def _tracks(self, face: Tensor, audio: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The speaker's streams, standardised: name -> (B, T, C). A frame's sound is the mean of its rows."""
+        """The streams, standardised: name -> (B, T, C). A frame's sound is the mean of its rows."""
         tracks = {"face": self.net.standardised("face", face)}
-        if self.audio:
-            sound = audio[self.audio].unflatten(1, (face.shape[1], -1)).mean(2)
-            tracks["sound"] = self.net.standardised("sound", sound)
+        for name, feature in (("own-sound", self.own_voice), ("sound", self.audio)):
+            if feature:
+                sound = audio[feature].unflatten(1, (face.shape[1], -1)).mean(2)
+                tracks[name] = self.net.standardised(name, sound)
         return tracks
 
     def _kept(self, batch: WindowBatch) -> dict[str, Tensor] | None:
@@ -84,11 +91,12 @@ class FaceFlow:
         if batch.step < 0:
             return None
         kept = {}
+        config = self.config
+        drops = {"face": config.face_drop, "own-sound": config.own_drop, "sound": config.voice_drop}
         scored = self.frames - self.history
-        for name, drop in (("face", self.config.face_drop), ("sound", self.config.voice_drop)):
-            if name in self.streams:
-                chance = batch.draw_rows(torch.rand, scored, self.streams[name].past)
-                kept[name] = ((chance >= drop) / (1 - drop)).to(self.device)
+        for name, stream in self.streams.items():
+            chance = batch.draw_rows(torch.rand, scored, stream.past)
+            kept[name] = ((chance >= drops[name]) / (1 - drops[name])).to(self.device)
         return kept
 
     def _bits(self, batch: WindowBatch, kept: Mapping[str, Tensor] | None, order: Tensor | None = None) -> Tensor:
@@ -96,7 +104,7 @@ class FaceFlow:
         first = self.history
         tracks = self._tracks(batch.speaker_motion, batch.audio)
         if order is not None:
-            tracks = {name: track[order] for name, track in tracks.items()}
+            tracks = {name: track if name == "own-sound" else track[order] for name, track in tracks.items()}
         motion = self.net.standardised("own", batch.listener_motion)
         heard = self.net.heard(tracks, first, kept)
         bits = self.net.bits(motion[:, first:], self.net.own(motion, first), heard)  # (B, scored)
@@ -145,24 +153,33 @@ class FaceFlow:
 
         Here and not in the first step: several processes see different rows of it and would start apart.
         """
-        found = input_moments(data, self.audio)
-        windows: list[tuple[Tensor, Tensor, Tensor | None]] = []
-        listeners = []
-        for _, dyad in zip(range(CLIPS), data.dyads("train", self.needs.audio), strict=False):
-            listeners.append(torch.from_numpy(dyad.listener.motion))
-            sound = torch.from_numpy(dyad.speaker.audio[self.audio]) if self.audio else None
-            windows.append((torch.from_numpy(dyad.speaker.motion), listeners[-1], sound))
-        for name, (mean, scale) in {**found, "own": moments(listeners)}.items():
-            self.net.get_buffer(f"{name}_mean").copy_(mean)
-            self.net.get_buffer(f"{name}_scale").copy_(scale)
-        rate = self.setup.audio[self.audio].per_frame if self.audio else 1
-        whole = [w for w in windows if len(w[1]) >= self.frames] or windows[:1]
-        frames = min(self.frames, *(len(w[1]) for w in whole))
-        face, own = (torch.stack([w[i][:frames] for w in whole]).to(self.device) for i in (0, 1))  # type: ignore[index]
-        audio = {self.audio: torch.stack([w[2][: frames * rate] for w in whole]).to(self.device)} if self.audio else {}  # type: ignore[index]
-        motion, first = self.net.standardised("own", own), min(self.history, frames - 1)
+        clips = [dyad for _, dyad in zip(range(CLIPS), data.dyads("train", self.needs.audio), strict=False)]
+        found = {
+            "own": [d.listener.motion for d in clips],
+            "face": [d.speaker.motion for d in clips],
+            "sound": [d.speaker.audio[self.audio] for d in clips] if self.audio else [],
+            "own-sound": [d.speaker.audio[self.own_voice] for d in clips] if self.own_voice else [],
+        }
+        for name, parts in found.items():
+            if parts:
+                mean, scale = moments([torch.from_numpy(part) for part in parts])
+                self.net.get_buffer(f"{name}_mean").copy_(mean)
+                self.net.get_buffer(f"{name}_scale").copy_(scale)
+        whole = [d for d in clips if d.clip.frames >= self.frames] or clips[:1]
+        frames = min(self.frames, whole[0].clip.frames)
+
+        def starts(tracks: Iterable[Array], rate: int = 1) -> Tensor:
+            return torch.from_numpy(np.stack([track[: frames * rate] for track in tracks])).to(self.device)
+
+        audio = {
+            name: starts((d.speaker.audio[name] for d in whole), self.setup.audio[name].per_frame)
+            for name in self.needs.audio
+        }
+        tracks = self._tracks(starts(d.speaker.motion for d in whole), audio)
+        motion = self.net.standardised("own", starts(d.listener.motion for d in whole))
+        first = min(self.history, frames - 1)
         self.net.train()
-        self.net.bits(motion[:, first:], self.net.own(motion, first), self.net.heard(self._tracks(face, audio), first))
+        self.net.bits(motion[:, first:], self.net.own(motion, first), self.net.heard(tracks, first))
         self.net.eval()
 
     # --- sampling ---------------------------------------------------------------------------------------

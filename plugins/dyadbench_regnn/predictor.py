@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
@@ -42,6 +43,7 @@ from dyadbench_regnn.config import RegnnConfig
 from dyadbench_regnn.network import Regnn
 from dyadbench_regnn.reactions import Reactions
 
+VIDEO = "video-features"  # by convention what was computed from the speaker's frames: never taken for sound
 FLOOR = 0.05  # least deviation an input is divided by: an action unit may be still in all the clips that are looked at
 
 
@@ -60,7 +62,9 @@ class RegnnPredictor:
         self.config, self.setup = config, setup
         self.device = torch.device(setup.device)
         self.video = None if config.video == "none" else config.video
-        self.sound = audio_of(config.audio, setup, prefer=("mfcc-78", "mel-128"), who="regnn")
+        heard = {name: spec for name, spec in setup.audio.items() if name not in (VIDEO, self.video)}
+        heard_setup = replace(setup, audio=heard)
+        self.sound = audio_of(config.audio, heard_setup, prefer=("mfcc-78", "mel-128"), who="regnn")
         self.channels = 25 if config.channels == "emotion" else setup.space.dim
         seen = setup.audio[self.video].dim if self.video else setup.space.dim + 25 * setup.has_emotion
         with torch.random.fork_rng(devices=[]):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dyadbench.api import DECA_56, FACEVERSE_58, DyadbenchError, MotionSpace, Setup, WindowBatch
+from dyadbench.api import DECA_56, FACEVERSE_58, AudioSpec, DyadbenchError, MotionSpace, Setup, WindowBatch
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.checks import check
@@ -303,6 +303,42 @@ def test_a_clip_without_sound_is_enough() -> None:
         reaction = predictor.sample(TinyCorpus().context([0, 1], predictor.needs, 20), 2, CellNoise(0))
         assert reaction.motion is not None
         assert reaction.motion.shape == (2, 2, 20, 58)
+
+
+def test_a_dataset_with_the_listeners_own_voice_is_asked_for_it() -> None:
+    corpus = TinyCorpus()
+    corpus.audio = {**corpus.audio, "own-mfcc-78": AudioSpec(78)}
+    predictor = _build(dataclasses.replace(SETUP, audio=corpus.audio), mismatch_share=1.0)
+    assert predictor.needs.audio == ("mfcc-78", "own-mfcc-78")
+    assert list(predictor.streams) == ["face", "own-sound", "sound"]
+    next(iter(predictor.stages(corpus)))
+    _loud(predictor.net)
+    context = corpus.context([0], predictor.needs, 30)
+    deaf = dataclasses.replace(context, audio={**context.audio, "own-mfcc-78": context.audio["own-mfcc-78"] * 0})
+    one, other = (predictor.sample(c, 1, CellNoise(0)).motion for c in (context, deaf))
+    assert one is not None
+    assert other is not None
+    assert np.abs(one - other).max() > 1e-5
+    assert measure_lookahead(predictor, corpus.context([0], predictor.needs, 96), CellNoise(0)) == 0
+    batch = _batch()
+    batch = dataclasses.replace(batch, audio={**batch.audio, "own-mfcc-78": batch.audio["mfcc-78"]})
+    assert "mismatch" in predictor._loss(batch).log
+    assert _build(dataclasses.replace(SETUP, audio=corpus.audio), own_voice="none").needs.audio == ("mfcc-78",)
+
+
+def test_the_wrong_speaker_leaves_a_listener_its_own_voice(monkeypatch: pytest.MonkeyPatch) -> None:
+    corpus = TinyCorpus()
+    predictor = _build(dataclasses.replace(SETUP, audio={**corpus.audio, "own-mfcc-78": AudioSpec(78)}))
+    batch, seen = _batch(), []
+    batch = dataclasses.replace(batch, audio={**batch.audio, "own-mfcc-78": batch.audio["mfcc-78"] + 1})
+    heard = predictor.net.heard
+    monkeypatch.setattr(predictor.net, "heard", lambda tracks, *more: seen.append(tracks) or heard(tracks, *more))
+    order = torch.tensor([1, 2, 3, 4, 5, 0])
+    predictor._bits(batch, None)
+    predictor._bits(batch, None, order)
+    right, wrong = seen
+    assert torch.equal(wrong["own-sound"], right["own-sound"])
+    assert all(torch.equal(wrong[name], right[name][order]) for name in ("face", "sound"))
 
 
 def test_sound_with_several_rows_per_frame_is_averaged() -> None:
