@@ -54,7 +54,8 @@ def configured(records: Sequence[Record]) -> list[str]:
 
 def odd_ones_out(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> tuple[list[Record], list[str]]:
     """Records that can stand in one table, and a sentence for each that cannot."""
-    usable, notes = [], []
+    usable: list[Record] = []
+    notes: list[str] = []
     notes += [
         f"{record.method}, seed {record.seed} was measured on {record.limit} clips per split alone and is left out; "
         "run it again without --limit"
