@@ -3,55 +3,22 @@
 from __future__ import annotations
 
 import wave
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from tests.fixtures.openface import truth, write_csv
 
 from dyadbench.api import Dataset, DyadbenchError
 from dyadbench.datasets.check.openface import check
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.openface import OpenFaceDataset, read_list
-from dyadbench.datasets.openface_csv import GROUPS, read_person, resample
+from dyadbench.datasets.openface_csv import read_person, resample
 from dyadbench.files.npy import BadFile
 
-SECONDS = 8.0
-COLUMNS = [column for columns in GROUPS.values() for column in columns]
 KINDS = ["clean", "slow", "fast", "ntsc", "failed", "gap", "faces", "repeated"]
 SMALL = OpenFaceConfig(window=2.0)
-
-
-def truth(times: np.ndarray, phase: float = 0.0) -> np.ndarray:
-    """(T, D) of what the camera saw, in the units of OpenFace."""
-    slow = np.sin(2 * np.pi * 0.3 * times[:, None] + phase + np.arange(len(COLUMNS)))
-    scale = np.array([1.0 if name.startswith("AU") else 40.0 if "_T" in name else 0.3 for name in COLUMNS])
-    return scale * slow + np.where(scale == 1.0, 2.0, np.where(scale == 40.0, 600.0, 0.0))
-
-
-def write_csv(
-    path: Path, *, fps: float = 30.0, seconds: float = SECONDS, blank: bool = True, phase: float = 0.0,
-    failed: Sequence[int] = (), missing: Sequence[int] = (), repeated: Sequence[int] = (), faces: int = 1,
-    nan: Sequence[int] = (), step: float | None = None,
-) -> Path:  # fmt: skip
-    """A file as OpenFace writes it; failed frames repeat what was there before, as stale rows do."""
-    names = ["frame", "face_id", "timestamp", "confidence", "success", *COLUMNS]
-    lines = [(", " if blank else ",").join(names)]
-    times = np.arange(round(seconds * fps)) / fps
-    values = truth(times, phase)
-    for n, time in enumerate(times):
-        if n in missing:
-            continue
-        for face in range(faces):
-            bad = n in failed or (face == 1 and n % 2 == 0)
-            cells = ["-nan(ind)" if n in nan and c == 0 else f"{v:.6g}" for c, v in enumerate(values[0 if bad else n])]
-            stamp = time if step is None else n * step
-            row = [f"{n + 1}", f"{face}", f"{stamp:.3f}", "0.2" if bad else "0.98", "0" if bad else "1", *cells]
-            lines += [",".join(row)] * (2 if n in repeated else 1)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text("\n".join(lines) + "\n")
-    return path
 
 
 def write_dirty(root: Path) -> Path:

@@ -162,3 +162,11 @@ def test_one_clip_alone_has_values() -> None:
     assert found["FD-pooled.two"].per_clip == pytest.approx([found["FD-pooled.two"].value])
     assert found["diversity.two"].value is None
     assert {column.id for column in SUITE.columns} == set(found)
+
+
+def test_groups_that_were_not_read_are_undefined_only_where_that_is_allowed() -> None:
+    found = DyadSuite(("two", "jaw"), all_groups=False).evaluate(_evaluation())
+    assert found["CCC.two"].value == SUITE.evaluate(_evaluation())["CCC.two"].value
+    assert found["CCC.jaw"].value is None and found["CCC.jaw"].undefined == len(LENGTHS)
+    with pytest.raises(ValueError, match="no group 'jaw'"):
+        DyadSuite(("jaw",), all_groups=False).evaluate(_evaluation())

@@ -24,6 +24,10 @@ def check(
     ],
     path: Annotated[Path, typer.Argument(help="The folder as it was downloaded.")],
     fix: Annotated[bool, typer.Option("--fix", help="Build what can be rebuilt (the neighbour matrices).")] = False,
+    setting: Annotated[
+        list[str] | None,
+        typer.Option("-s", "--set", metavar="FIELD=VALUE", help="Of openface: as a run would have it."),
+    ] = None,
     limit: Annotated[
         int, typer.Option("--limit", min=0, metavar="N", help="Read N recordings of every part only.")
     ] = 0,
@@ -31,8 +35,9 @@ def check(
 ) -> None:
     """Reports what is there, missing or malformed, what can be rebuilt, and what that means. Exit 1 on errors."""
     from dyadbench.datasets.check.run import check_dataset
+    from dyadbench.matrix.settings import parse_settings
 
-    report = check_dataset(name, path, fix=fix, limit=limit)
+    report = check_dataset(name, path, fix=fix, limit=limit, settings=parse_settings(setting or []))
     if json:
         print_json(report.model_dump(mode="json"))
     else:

@@ -137,23 +137,26 @@ class DyadSuite:
 
     space: Literal["emotion", "motion"] = "motion"
 
-    def __init__(self, groups: Sequence[str]) -> None:
-        self.groups, self.columns = tuple(groups), columns_of(groups)
+    def __init__(self, groups: Sequence[str], *, all_groups: bool = True) -> None:
+        """`all_groups`: a space that lacks one is refused; otherwise what is said of that group is undefined."""
+        self.groups, self.columns, self.all_groups = tuple(groups), columns_of(groups), all_groups
 
     def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]:
         """data.predicted_motion (N, K, T, D). Raises ValueError for a missing group, wrong shapes and NaN."""
         if data.predicted_motion is None:
             raise ValueError("a dyad suite scores motion, and these predictions have none: choose an emotion suite")
-        if missing := [name for name in self.groups if name not in data.space.groups]:
+        present = [name for name in self.groups if name in data.space.groups]
+        missing = [name for name in self.groups if name not in present]
+        if missing and (self.all_groups or not present):
             raise ValueError(f"motion space {data.space.name!r} has no group {missing[0]!r}, which this suite scores")
         lengths = np.asarray(data.lengths, np.int64)
         means = [_mean(side, lengths) for side in (data.speaker_motion, data.listener_motion)]
-        slices = {name: data.space.slice(name) for name in self.groups}
+        slices = {name: data.space.slice(name) for name in present}
         groups = {
             name: _Group(at, data.space.fps, np.concatenate([mean[at] for mean in means]))
             for name, at in slices.items()
         }
-        concordance: dict[str, list[float]] = {name: [] for name in ("CCC", *(f"CCC.{name}" for name in self.groups))}
+        concordance: dict[str, list[float]] = {name: [] for name in ("CCC", *(f"CCC.{name}" for name in present))}
         for n, frames in enumerate(lengths.tolist()):
             pred, target, speaker = self._clip(data, n, frames)
             first = distinct(pred)
@@ -169,7 +172,8 @@ class DyadSuite:
             for metric, result in (group.results(lengths) | self._diversity(data, group.at)).items():
                 head, _, suffix = metric.partition("_")
                 found[f"{head}.{name}" + (f"_{suffix}" if suffix else "")] = result
-        return {column.id: found[column.id] for column in self.columns}
+        nothing = Result(None, np.full(len(lengths), np.nan), len(lengths))
+        return {column.id: found.get(column.id, nothing) for column in self.columns}
 
     def _clip(self, data: Evaluation, n: int, frames: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Prediction (K, T, D), listener and speaker (T, D) of one clip, checked."""
@@ -229,8 +233,8 @@ def vc_dyads(config: Config | None = None) -> DyadSuite:
 
 
 def openface(config: Config | None = None) -> DyadSuite:
-    """For dyadbench.datasets.openface with all its groups."""
-    return DyadSuite(("au", "blink", "rotation", "translation", "gaze"))
+    """For dyadbench.datasets.openface, whichever of its groups are read."""
+    return DyadSuite(("au", "blink", "rotation", "translation", "gaze"), all_groups=False)
 
 
 def flame(config: Config | None = None) -> DyadSuite:

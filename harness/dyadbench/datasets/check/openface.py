@@ -17,10 +17,10 @@ from dyadbench.files.npy import BadFile
 APART = 1.0  # seconds by which the lengths of what belongs together may differ
 
 
-def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
+def check(root: Path, fix: bool, limit: int = 0, config: OpenFaceConfig | None = None) -> Iterator[Finding]:
     """Rates, lengths, share of good frames, faces, sound against picture, windows and sessions of every split."""
     try:
-        data = OpenFaceDataset(OpenFaceConfig(), root)
+        data = OpenFaceDataset(config or OpenFaceConfig(), root)
     except BadFile as problem:
         yield error(str(problem), LIST, "nothing can be read", "see docs/own-dyads.md for the list's columns")
         return

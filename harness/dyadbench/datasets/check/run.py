@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
 
 from dyadbench.api import DyadbenchError
 from dyadbench.datasets.check.finding import CheckReport, Finding, error, note
+from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.digest import MARK, SUMS
+from dyadbench.errors import first_fault
 from dyadbench.files.walk import files_below, ours
 
 
-def check_dataset(name: str, root: Path, *, fix: bool = False, limit: int = 0) -> CheckReport:
+def check_dataset(
+    name: str, root: Path, *, fix: bool = False, limit: int = 0, settings: Mapping[str, Any] | None = None
+) -> CheckReport:
     """Checks `root` as data set `name`; with `fix`, builds what can be rebuilt; with `limit`, reads so many recordings.
 
-    Raises DyadbenchError for unknown names.
+    `settings` are those that a run would have; only openface, which looks as they say, takes some. Raises DyadbenchError
+    for unknown names and settings.
     """
     from dyadbench.datasets.check import dualtalk, openface, vc_dyads
     from dyadbench.datasets.check import l2l as check_l2l
@@ -33,6 +42,10 @@ def check_dataset(name: str, root: Path, *, fix: bool = False, limit: int = 0) -
     }
     if name not in checkers:
         raise DyadbenchError(f"there is no data set {name!r} to check; there are {', '.join(checkers)}")
+    if settings and name != "openface":
+        raise DyadbenchError(f"data check of {name} has no settings; its files are looked at as they were released")
+    if settings:
+        checkers[name] = partial(openface.check, config=_openface_config(settings))
     if not root.is_dir():
         raise DyadbenchError(f"{root} is not a folder")
     findings = [*_links(root), *_sums(root), *checkers[name](root, fix, limit)]
@@ -41,6 +54,13 @@ def check_dataset(name: str, root: Path, *, fix: bool = False, limit: int = 0) -
             note(f"only {limit} recordings of every part were read (--limit)", meaning="the rest may have faults")
         )
     return CheckReport(name=name, root=str(root), findings=tuple(dict.fromkeys(findings)))
+
+
+def _openface_config(settings: Mapping[str, Any]) -> OpenFaceConfig:
+    try:
+        return OpenFaceConfig.model_validate(settings)
+    except ValidationError as problem:
+        raise DyadbenchError(f"configuration of dataset 'openface': {first_fault(problem)}") from None
 
 
 def _links(root: Path) -> Iterator[Finding]:

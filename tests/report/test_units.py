@@ -1,0 +1,46 @@
+"""Faces are drawn from action units and gaze that are channels of motion, whatever else a space has or lacks."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dyadbench.api import MotionSpace
+from dyadbench.datasets.config import OpenFaceConfig
+from dyadbench.datasets.openface import space_of
+from dyadbench.datasets.vc_dyads import SPACE
+from dyadbench.report.faces import DRAWN, face_map
+
+
+class _Data:
+    simulated = has_emotion = False
+
+    def __init__(self, space: MotionSpace):
+        self.space = space
+
+
+def _drawn(space: MotionSpace, **values: float) -> dict[str, float]:
+    motion = np.zeros((1, space.dim), np.float32)
+    for channel, value in values.items():
+        motion[0, space.channels.index(channel)] = value
+    face = face_map(_Data(space)).draw(motion, None)[0]  # type: ignore[arg-type]
+    return {name: round(float(value), 3) for name, value in zip(DRAWN, face, strict=True) if value}
+
+
+def test_openface_moves_head_smile_lids_and_gaze() -> None:
+    space = space_of(OpenFaceConfig())
+    assert _drawn(space, AU12_r=5.0) == {"smile": 0.9}
+    assert _drawn(space, AU45_r=2.5) == {"blink": 0.45}
+    assert _drawn(space, pose_Ry=0.3) == {"yaw": 0.3}
+    assert _drawn(space, gaze_angle_x=0.25) == {"gaze": 0.5}
+    assert _drawn(space, pose_Tx=9.0) == {}
+
+
+def test_a_space_without_a_head_keeps_it_still_and_looks_at_the_partner() -> None:
+    assert _drawn(SPACE, AU06=5.0, gaze=1.0) == {"cheek": 0.9}
+    assert _drawn(SPACE) == {"gaze": 0.8}, "elsewhere is to the side"
+    assert "not measured" in face_map(_Data(SPACE)).note  # type: ignore[arg-type]
+
+
+def test_a_space_with_two_rotations_and_no_known_channel_is_drawn_at_rest() -> None:
+    space = MotionSpace("odd", 25.0, ("p", "q"), {"rotation": (0, 2)})
+    assert _drawn(space, p=1.0) == {}

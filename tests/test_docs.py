@@ -1,0 +1,42 @@
+"""Every command of the pages in docs/ runs, in its order."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.fixtures.openface import write_csv
+
+DOCS = Path(__file__).parents[1] / "docs"
+
+
+def _commands(page: str) -> list[str]:
+    blocks = re.findall(r"```console\n(.*?)```", (DOCS / page).read_text(encoding="utf-8"), re.DOTALL)
+    return [line[2:] for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+
+
+@pytest.mark.slow
+def test_own_dyads_become_a_table(tmp_path: Path) -> None:
+    lines = ["session,clip,a,b"]
+    for n in range(6):
+        for side, phase in (("left", n), ("right", n + 0.5)):
+            write_csv(tmp_path / "mydyads" / f"pair{n}" / f"{side}.csv", seconds=31.0, phase=phase)
+        lines.append(f"pair{n},talk1,pair{n}/left.csv,pair{n}/right.csv")
+    (tmp_path / "mydyads" / "dyads.csv").write_text("\n".join(lines) + "\n")
+    (tmp_path / "leaderboards").mkdir()
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "DYADBENCH_HOME": str(tmp_path / "home"), "COLUMNS": "200"}
+    commands = _commands("own-dyads.md")
+    assert len(commands) == 5
+    for command in commands:
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    table = (tmp_path / "leaderboards" / "openface.md").read_text()
+    assert "ridge-matched" in table and "12 clips" in table
+    assert (tmp_path / "leaderboards" / "site" / "index.html").exists()
