@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from dyadbench.api import Dataset, DyadbenchError
+from dyadbench.api import AudioSpec, Dataset, DyadbenchError
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig, ReactConfig
 from dyadbench.datasets.features import mel_128, mfcc_78
 from dyadbench.datasets.l2l import L2LDataset, bilateral, part_file
@@ -86,6 +86,29 @@ def test_react_reads_both_roles_and_every_site(tmp_path: Path) -> None:
     scaled = ReactDataset(ReactConfig(normalise="standardise"), root).dyad("val", 0)
     assert scaled.speaker.motion[0, 0] == (raw - 2.0) / 4.0
     assert not data.simulated
+
+
+def test_react_offers_features_of_frames_that_a_user_has(tmp_path: Path) -> None:
+    root = _react(tmp_path / "r", PAIRS)
+    for number, path in enumerate(p for pair in PAIRS["val"] for p in pair):
+        file = root / "val" / "swin" / f"{path}.npy"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, np.full((751, 12), number, np.float64))
+    data = ReactDataset(ReactConfig(video_features="swin"), root)
+    assert data.audio["video-features"] == AudioSpec(12, causal=False)
+    assert "video-features" not in ReactDataset(ReactConfig(), root).audio
+    own, mirrored = (data.dyad("val", i, ("video-features",)).speaker.audio["video-features"] for i in (1, 5))
+    assert own.shape == (750, 12)
+    assert own.dtype == np.float32
+    assert (own[0, 0], mirrored[0, 0]) == (2.0, 3.0), "the speaker's, in both roles"
+    np.save(root / "val" / "swin" / f"{PAIRS['val'][0][0]}.npy", np.zeros((700, 12)))
+    with pytest.raises(BadFile, match=r"700 frames; 750 are wanted"):
+        data.dyad("val", 0, ("video-features",))
+    np.save(root / "val" / "swin" / f"{PAIRS['val'][0][1]}.npy", np.zeros((751, 7)))
+    with pytest.raises(BadFile, match=r"\(751, 7\)"):
+        data.dyad("val", 4, ("video-features",))
+    with pytest.raises(BadFile, match="vgg"):
+        ReactDataset(ReactConfig(video_features="vgg"), root)
 
 
 def test_react_neighbours_follow_the_index_not_the_row(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ class ReactConfig(Config):
     frames: PositiveInt = 750  # rows of an emotion file; motion has one more, which is cut
     mirrored_train: bool = True  # both role assignments of every training pair, as for val and test
     wav2vec2: str | None = None  # folder or hub id of a wav2vec 2.0 model; adds the feature "wav2vec2"
+    video_features: str | None = None  # folder of a split with (frames, features) npy files; adds "video-features"
 
 
 class L2LDatasetConfig(Config):

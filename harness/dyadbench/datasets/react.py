@@ -22,6 +22,7 @@ from dyadbench.datasets.features import FEATURES, Feature, cached, wav2vec2
 from dyadbench.files.npy import BadFile, read_npy, read_rows, read_text
 
 SPLITS = ("train", "val", "test")
+VIDEO_FEATURES = "video-features"  # among the features of sound: whatever is computed per frame is asked for by name
 # Emotion folders name people P1 and P2 in the released data; everything else keeps the recording's own names.
 PEOPLE = {
     "P1": ("Expert_video", "P25", "P41", "P45", "FC1"),
@@ -89,6 +90,8 @@ class ReactDataset:
         if config.wav2vec2:
             self._features["wav2vec2"] = Feature(AudioSpec(768, causal=False), wav2vec2(config.wav2vec2))
         self.audio: Mapping[str, AudioSpec] = {name: feature.spec for name, feature in self._features.items()}
+        if config.video_features:
+            self.audio = {**self.audio, VIDEO_FEATURES: AudioSpec(self._video_width(), causal=False)}
         self._cache = root / ".dyadbench-features"
         self._track = lru_cache(maxsize=4096)(self._read_track)
 
@@ -186,7 +189,27 @@ class ReactDataset:
         samples, rate = soundfile.read(str(path), always_2d=True)
         return samples.mean(1), int(rate)
 
+    def _video_width(self) -> int:
+        """Features per frame, as the first clip has them."""
+        for split in SPLITS:
+            if (self.root / "data" / f"{split}.csv").exists() and (pairs := read_pairs(self.root, split)):
+                return int(read_npy(self._video_file(split, pairs[0][0]), (None, None)).shape[1])
+        raise BadFile(f"{self.root} lists no clips, so nobody knows how many video features a frame has")
+
+    def _video_file(self, split: str, path: str) -> Path:
+        return self.root / split / str(self.config.video_features) / f"{path}.npy"
+
+    def _video(self, split: str, path: str) -> np.ndarray:
+        """What a user computed from a person's frames beforehand (Swin features, say): (frames, features)."""
+        source = self._video_file(split, path)
+        values = read_npy(source, (None, self.audio[VIDEO_FEATURES].dim))
+        if len(values) < self.config.frames:
+            raise BadFile(f"{source} has {len(values)} frames; {self.config.frames} are wanted")
+        return np.ascontiguousarray(values[: self.config.frames], np.float32)
+
     def _audio(self, split: str, path: str, name: str) -> np.ndarray:
+        if name == VIDEO_FEATURES:
+            return self._video(split, path)
         feature = self._features[name]
         return cached(
             audio_file(self.root, split, path), name, feature, self.config.frames, self.space.fps, self._cache
