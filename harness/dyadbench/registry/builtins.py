@@ -60,7 +60,7 @@ def dyadbench_datasets() -> list[DatasetEntry]:
             cite="Peng et al., CVPR 2025",
         ),
         DatasetEntry(
-            "simdyad", 1, "dyadbench.datasets.simdyad:open_simdyad", SimConfig, "simulated dyads, made on first use"
+            "simdyad", 2, "dyadbench.datasets.simdyad:open_simdyad", SimConfig, "simulated dyads, made on first use"
         ),
     ]
 

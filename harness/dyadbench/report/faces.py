@@ -71,9 +71,10 @@ JAW_OPEN = 0.2  # radians of DECA's jaw that draw a wide open mouth
 
 def _generator_inverse(outputs: int, seed: int, gain: float) -> NDArray[np.float64]:
     """(outputs, P): the simulated corpus's mixing undone by least squares; latents that are not drawn are dropped."""
-    from dyadbench.datasets.simdyad.faces import INDEX, _mixing
+    from dyadbench.datasets.simdyad.coefficients import mixing
+    from dyadbench.datasets.simdyad.faces import INDEX
 
-    undo = np.linalg.pinv(_mixing(outputs, seed) * gain)  # (outputs, latents)
+    undo = np.linalg.pinv(mixing(outputs, seed) * gain)  # (outputs, latents)
     inverse = np.zeros((outputs, len(DRAWN)))
     for place, name in enumerate(DRAWN):
         if name in INDEX and place >= HEAD:
@@ -107,7 +108,9 @@ def face_map(dataset: Dataset) -> FaceMap:
             "Neither movement nor translation is drawn.", named,
         )  # fmt: skip
     if dataset.simulated:
-        seed, gain = (1, 0.8) if "jaw" in groups else (0, 0.6)
+        from dyadbench.datasets.simdyad.coefficients import DECA_GAIN, FACEVERSE_GAIN
+
+        seed, gain = (1, DECA_GAIN) if "jaw" in groups else (0, FACEVERSE_GAIN)
         outputs = groups["expression"][1] - groups["expression"][0]
         return FaceMap(
             groups, _generator_inverse(outputs, seed, gain),

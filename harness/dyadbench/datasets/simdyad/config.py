@@ -8,7 +8,13 @@ from pydantic import Field
 
 from dyadbench.api import Config
 
-GENERATOR = 3  # raised whenever the same configuration gives other bytes
+GENERATOR = 4  # raised whenever the same configuration gives other bytes
+
+# What the two presets are, in one line each; shown wherever they are named.
+MEANING = {
+    "clear": "simulated people who react to almost every cue, so that a method that listens is easily told from one that does not",
+    "hard": "simulated people who react as weakly and as differently as measured in real dyads",
+}
 
 # contexts in train, val, test; every context is played by `listeners` dyads
 SIZES = {"tiny": (6, 2, 4), "small": (40, 6, 18), "full": (300, 40, 60)}
@@ -27,16 +33,23 @@ class SimConfig(Config):
 
 
 class Coupling(Config):
-    """What distinguishes the presets: how reliably, how alike and how cleanly people react."""
+    """What distinguishes the presets: how reliably and how alike people react, and how much they do of their own accord."""
 
     response: float  # mean probability of reacting to an event
     spread: float  # of that probability over people (logit)
-    mimicry: float  # share of a slow affect that both share, the listener 0.6 s behind
-    noise: float  # of spontaneous face motion
-    styles: float  # of resting offsets and amplitudes over people
+    mood: float  # share of the mood's variance that both people have at the same time
+    head: float  # share of slow head movement that follows the partner's, 0.6 s later
+    gaze: float  # share of where one looks that is opposite to the partner's
+    movement: float  # share of how much one moves that follows the partner's, 1.3 s later
+    spontaneous: float  # size of movement without any cause
+    styles: float  # spread of resting faces and amplitudes over people
 
 
 PRESETS = {
-    "clear": Coupling(response=0.97, spread=0.3, mimicry=0.2, noise=0.1, styles=0.1),
-    "hard": Coupling(response=0.4, spread=1.2, mimicry=0.55, noise=0.8, styles=0.9),
+    "clear": Coupling(
+        response=0.97, spread=0.3, mood=0.5, head=0.75, gaze=0.15, movement=0.2, spontaneous=0.6, styles=0.4
+    ),
+    "hard": Coupling(
+        response=0.4, spread=1.2, mood=0.45, head=0.3, gaze=0.1, movement=0.08, spontaneous=1.0, styles=1.0
+    ),
 }

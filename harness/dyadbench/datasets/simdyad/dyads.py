@@ -14,12 +14,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from dyadbench.datasets.simdyad.config import PRESETS, SIZES, SimConfig
-from dyadbench.datasets.simdyad.faces import LATENTS, Face, coloured, render
+from dyadbench.datasets.simdyad.faces import SPREAD, Drive, Face, coloured, render, talking
 from dyadbench.datasets.simdyad.listener import Style, draw_style, react
 from dyadbench.datasets.simdyad.script import Event, Script, write_scripts
 
 SPLITS = ("train", "val", "test")
-MIMICRY_DELAY = 0.6  # seconds; measured coupling of slow head motion
+HEAD_DELAY = 0.6  # seconds; measured coupling of slow head motion
+MOVEMENT_DELAY = 1.3  # seconds; how much people move is most alike after one to two
+
+
+Scripts = tuple[Script, Script]
 
 
 @dataclass(frozen=True)
@@ -48,43 +52,57 @@ def contexts(config: SimConfig, split: str) -> int:
     return SIZES[config.size][SPLITS.index(split)]
 
 
-def scripts_of(config: SimConfig, split: str, context: int) -> tuple[Script, Script]:
+def scripts_of(config: SimConfig, split: str, context: int) -> Scripts:
+    """Both sides of a context; in the layout of Learning2Listen the second one only listens."""
     rng = stream(config, split, context, "script")
-    return write_scripts(rng, config.seconds, linked=bool(rng.random() < config.link))
+    linked = bool(rng.random() < config.link)
+    return write_scripts(rng, config.seconds, linked=linked, listening=config.layout == "l2l")
 
 
-def _affects(
-    config: SimConfig, split: str, context: int, number: int, fps: float, frames: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Slow moods of both: A's own, and B's that follows A's by 0.6 s as far as the preset's mimicry and the link go."""
-    share = PRESETS[config.preset].mimicry * config.link
-    shared = _resampled(stream(config, split, context, "affect"), fps, frames)
-    own = [_resampled(stream(config, split, context, number, person, "affect"), fps, frames) for person in (0, 1)]
-    lag = round(MIMICRY_DELAY * fps)
-    # Both follow the context's mood, each the other's with the delay: symmetric, so that mirrored clips are alike.
-    leads = [shared, np.concatenate([np.repeat(shared[:1], lag), shared])[:frames]]
-    first, second = (np.sqrt(share) * lead + np.sqrt(1 - share) * mine for lead, mine in zip(leads, own, strict=True))
-    return first, second
+def _drive(rng: np.random.Generator, config: SimConfig, scripts: Scripts, who: int, fps: float, frames: int) -> Drive:
+    """What moves one person slowly: the mood of the conversation at once, the speaking partner's rhythm a little later."""
+    own, partner = scripts[who], scripts[1 - who]
+    coupling, times = PRESETS[config.preset], np.arange(frames) / fps
+    private = coloured(rng, fps, frames, ("slow", "slow", "slow", "lively", "slow", "slow", "slow"))
+
+    def mixed(curve: np.ndarray, alone: np.ndarray, share: float) -> np.ndarray:
+        share *= config.link
+        return np.sqrt(share) * curve + np.sqrt(1 - share) * alone
+
+    def rhythm(axis: str, alone: np.ndarray, said: np.ndarray) -> np.ndarray:
+        follow = partner.curve(axis, times - HEAD_DELAY) * talking(partner, times - HEAD_DELAY)
+        rhythm = np.sqrt(0.6) * own.curve(axis, times) + np.sqrt(0.4) * said  # of the script, and of this take
+        return rhythm * talking(own, times) + mixed(follow, 0.6 * alone, coupling.head)
+
+    lively = partner.curve("lively", times - MOVEMENT_DELAY) + talking(partner, times - MOVEMENT_DELAY)
+    return Drive(
+        mood=mixed(scripts[0].curve("mood", times), private[0], coupling.mood),
+        pitch=rhythm("pitch", private[1], private[4]),
+        yaw=rhythm("yaw", private[2], private[5]),
+        lively=0.6 * own.curve("lively", times) + mixed(lively, private[3], coupling.movement),
+        gaze=mixed((1 - 2 * who) * scripts[0].curve("gaze", times), private[6], coupling.gaze),
+    )
 
 
-def _resampled(rng: np.random.Generator, fps: float, frames: int) -> np.ndarray:
-    return coloured(rng, fps, frames, 1, low=0.12)[0]
+def draw_person(
+    config: SimConfig, split: str, context: int, number: int, who: int, scripts: Scripts, fps: float, frames: int
+) -> Person:
+    """A new person who speaks side `who` of the context and reacts to the other side; `number` is which of many."""
+    coupling = PRESETS[config.preset]
+    rng = stream(config, split, context, number, who, "person")
+    style = draw_style(rng, coupling, SPREAD)
+    reactions = react(rng, style, scripts[1 - who], config.seconds, config.link)
+    drive = _drive(rng, config, scripts, who, fps, frames)
+    face = render(rng, style, coupling, scripts[who], reactions, drive, fps, frames)
+    return Person(style, scripts[who], tuple(reactions), face)
 
 
 def play(
-    config: SimConfig, split: str, context: int, number: int, scripts: tuple[Script, Script], fps: float, frames: int
+    config: SimConfig, split: str, context: int, number: int, scripts: Scripts, fps: float, frames: int
 ) -> SimDyad:
     """One dyad of a context at a frame rate."""
-    coupling = PRESETS[config.preset]
-    moods = _affects(config, split, context, number, fps, frames)
-    people = []
-    for who in (0, 1):
-        rng = stream(config, split, context, number, who, "person")
-        style = draw_style(rng, coupling, len(LATENTS))
-        reactions = react(rng, style, scripts[1 - who], config.seconds, config.link)
-        face = render(rng, style, coupling, scripts[who], reactions, moods[who], fps, frames)
-        people.append(Person(style, scripts[who], tuple(reactions), face))
-    return SimDyad(split, context, number, (people[0], people[1]))
+    first, second = (draw_person(config, split, context, number, who, scripts, fps, frames) for who in (0, 1))
+    return SimDyad(split, context, number, (first, second))
 
 
 def dyads(config: SimConfig, split: str, fps: float, frames: int) -> Iterator[SimDyad]:

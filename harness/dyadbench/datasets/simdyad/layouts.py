@@ -18,12 +18,13 @@ import numpy as np
 from dyadbench.api import EMOTION_CHANNELS, Progress
 from dyadbench.datasets.digest import MARK, write_sums
 from dyadbench.datasets.neighbours import GLOBAL_NAME, INDEX_HEADER, INDEX_NAME
+from dyadbench.datasets.simdyad.coefficients import to_deca, to_emotion, to_faceverse
 from dyadbench.datasets.simdyad.config import GENERATOR, SimConfig
 from dyadbench.datasets.simdyad.dyads import SPLITS, SimDyad, contexts, dyads, play, scripts_of, stream
-from dyadbench.datasets.simdyad.faces import to_deca, to_emotion, to_faceverse
 from dyadbench.datasets.simdyad.voice import RATE, synthesise
 
-PERSON = "simdyad"  # the name of Learning2Listen's one person
+PERSON = "simulated"  # the name of Learning2Listen's one person
+SITE = "simulated"  # where REACT has NoXI and RECOLA: no clip of a generated corpus bears a real one's name
 WINDOW = 64
 
 
@@ -111,11 +112,11 @@ def write_react2024(folder: Path, config: SimConfig, progress: Progress) -> None
         for dyad in dyads(config, split, 25.0, frames + 1):
             chat = f"{split}{dyad.context:04d}"
             clip = str(dyad.number + 1)
-            own = [f"NoXI/{chat}/{role}/{clip}" for role, _ in ROLES]
+            own = [f"{SITE}/{chat}/{role}/{clip}" for role, _ in ROLES]
             lines.append(f"{len(lines) - 1},{own[0]},{own[1]}")
-            paths.append(f"NoXI/{chat}/{clip}")
+            paths.append(f"{SITE}/{chat}/{clip}")
             groups.append(chat)
-            events[f"NoXI/{chat}/{clip}"] = _events(dyad)
+            events[f"{SITE}/{chat}/{clip}"] = _events(dyad)
             for who, (role, released) in enumerate(ROLES):
                 motion = to_faceverse(
                     stream(config, split, dyad.context, dyad.number, who, "faceverse"), dyad.people[who].face
@@ -126,14 +127,14 @@ def write_react2024(folder: Path, config: SimConfig, progress: Progress) -> None
                 if split == "train":
                     sums += motion.sum(0, dtype=np.float64), (motion.astype(np.float64) ** 2).sum(0)
                     count += len(motion)
-                path = folder / split / "Emotion" / "NoXI" / chat / released / f"{clip}.csv"
+                path = folder / split / "Emotion" / SITE / chat / released / f"{clip}.csv"
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(_emotion_csv(to_emotion(dyad.people[who].face)[:frames]))
+                path.write_text(_emotion_csv(to_emotion(dyad.people[who].face, 25.0)[:frames]))
                 path = folder / split / "Audio_files" / f"{own[who]}.wav"
                 if dyad.number == 0:
                     _save_voice(path, _voice(config, dyad, who))
                 else:
-                    _link(folder / split / "Audio_files" / f"NoXI/{chat}/{role}/1.wav", path)
+                    _link(folder / split / "Audio_files" / f"{SITE}/{chat}/{role}/1.wav", path)
             done += 1
             progress(done, total)
         (folder / "data").mkdir(exist_ok=True)

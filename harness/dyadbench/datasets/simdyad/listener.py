@@ -20,6 +20,9 @@ REACTIONS: dict[str, tuple[tuple[str, float], ...]] = {
 }
 SPONTANEOUS = {"nod": 1.0, "smile": 0.6, "brow": 0.6, "tilt": 1.0, "press": 1.2}  # a minute, whatever the partner does
 LATENCY = 0.55  # seconds, median; reactions about 700 ms late feel best, onsets come a little earlier
+BIAS = np.array(
+    [0.3] * 13 + [0.12] * 2 + [0.15] * 2 + [0.6] * 8
+)  # deviation over people of what detectors of emotion add to the evidence
 VERBAL = 0.5  # share of nods to a cue that come with a spoken backchannel
 
 
@@ -33,10 +36,12 @@ class Style:
     blink: float  # a minute
     gaze: float  # shift of the probability of looking at the partner (logit)
     offset: np.ndarray  # resting face, (latent channels,)
+    bias: np.ndarray  # (25,) what a detector adds to the evidence of each emotion channel in this face
     pitch: float  # of the voice, Hz
 
 
-def draw_style(rng: np.random.Generator, coupling: Coupling, channels: int) -> Style:
+def draw_style(rng: np.random.Generator, coupling: Coupling, spread: np.ndarray) -> Style:
+    """A new person; `spread` (latent channels,) is how much resting faces and poses differ."""
     centre = np.log(coupling.response / (1 - coupling.response))
     general = rng.normal(0, coupling.spread * 0.7)
     response = {
@@ -48,7 +53,8 @@ def draw_style(rng: np.random.Generator, coupling: Coupling, channels: int) -> S
         amplitude=float(np.exp(rng.normal(0, coupling.styles * 0.4))),
         blink=26.0 * float(np.exp(rng.normal(0, 0.35))),
         gaze=float(rng.normal(0, 1.0)),
-        offset=rng.normal(0, coupling.styles * 0.25, channels),
+        offset=rng.normal(0, coupling.styles * spread),
+        bias=rng.normal(0, coupling.styles * BIAS),
         pitch=float(rng.choice((115.0, 200.0)) * np.exp(rng.normal(0, 0.1))),
     )
 
