@@ -27,6 +27,7 @@ def dyadbench_predictors() -> list[PredictorEntry]:
     return [
         row("oracle", "truth:Oracle", "the true listener, K times: the official ground-truth row", calibration=True),
         row("oracle-set", "truth:OracleSet", "K appropriate listeners: what a perfect one-to-many model approaches", OracleSetConfig, calibration=True),
+        row("fresh-listener", "truth:FreshListener", "K new people who hear the same speaker: the ceiling that a perfect method reaches", calibration=True),
         row("random", "chance:Random", "uniform noise, as in REACT 2023 and 2024", RandomConfig, calibration=True),
         row("random-2025", "chance:Random2025", "plausible noise, as in REACT 2025", RandomConfig, calibration=True),
         row("mime", "mirror:Mime", "the speaker, copied", LagConfig, calibration=True),
@@ -34,10 +35,10 @@ def dyadbench_predictors() -> list[PredictorEntry]:
         row("mean", "average:MeanFrame", "the mean training frame", MeanConfig, calibration=True),
         row("mean-sequence", "average:MeanSequence", "the mean training clip, frame by frame", MeanConfig, calibration=True),
         row("median", "average:MedianFrame", "the median training frame", MeanConfig, calibration=True),
-        row("mismatched-listener", "retrieval:Mismatched", "real listeners of other conversations", MismatchedConfig, calibration=True),
+        row("mismatched-listener", "retrieval:Mismatched", "listeners of other conversations", MismatchedConfig, calibration=True),
         row("nearest-face", "retrieval:NearestFace", "listeners of the training speakers whose motion is nearest", NearestConfig),
         row("nearest-audio", "retrieval:NearestAudio", "listeners of the training speakers who sound nearest", NearestConfig),
         row("ridge", "ridge:Ridge", "linear regression on the last 3 s of the speaker's face and voice", RidgeConfig),
-        row("ridge-sampled", "ridge:RidgeSampled", "ridge plus residuals of real listeners, one per sample", RidgeConfig),
-        row("ridge-matched", "matched:RidgeMatched", "linear regression with the variance of real listeners", RidgeMatchedConfig),
+        row("ridge-sampled", "ridge:RidgeSampled", "ridge plus residuals of training listeners, one per sample", RidgeConfig),
+        row("ridge-matched", "matched:RidgeMatched", "linear regression with the variance of training listeners", RidgeMatchedConfig),
     ]  # fmt: skip

@@ -9,6 +9,8 @@ import numpy as np
 from dyadbench.api import Array, Context, Needs, Noise, Reaction, Setup
 from dyadbench_baselines.config import NoConfig, OracleSetConfig
 
+DRAWS = 1_000_000  # new listeners to choose the first of K from; K of them are drawn one after another
+
 
 def _gather(context: Context, choose: Callable[[int, int], list[int]]) -> Reaction:
     """For each clip the appropriate reactions that `choose(row, how many there are)` names."""
@@ -50,3 +52,34 @@ class OracleSet:
             return [int(order[i % len(order)]) for i in range(k)]
 
         return _gather(context, choose)
+
+
+class FreshListener:
+    """K new people who hear the same speaker: none of them is the true listener or in the appropriate set.
+
+    Calibrates the ceiling: no method can know more of the true listener than another person in the same place does.
+    Only for datasets that can draw people anew (api.DrawsListeners); any other is refused with one sentence.
+    """
+
+    needs = Needs(face=False, lookahead=None, fresh=True)
+
+    def __init__(self, config: NoConfig, setup: Setup):
+        pass
+
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        assert context.fresh is not None
+        shape = (len(context.clips), k, context.frames)
+        motion = np.zeros((*shape, context.speaker_motion.shape[2]), np.float32)
+        emotion = (
+            None
+            if context.speaker_emotion is None
+            else np.zeros((*shape, context.speaker_emotion.shape[2]), np.float32)
+        )
+        for row in range(len(context.clips)):
+            first = int(noise.stream(context.clips[row], 0, "draws").integers(DRAWS))  # other people for another seed
+            for sample in range(k):
+                person, length = context.fresh(row, first + sample), int(context.lengths[row])
+                motion[row, sample, :length] = person.motion[:length]
+                if emotion is not None and person.emotion is not None:
+                    emotion[row, sample, :length] = person.emotion[:length]
+        return Reaction(motion, emotion)

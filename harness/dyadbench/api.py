@@ -220,6 +220,18 @@ class Dataset(Protocol):
         """What was done to motion: kind ("zero-centre", "standardise", "none"), statistics, their split."""
 
 
+@runtime_checkable
+class DrawsListeners(Protocol):
+    """A dataset that can also draw a listener whom it does not hold: another person who hears the same speaker.
+
+    Only a simulation can; of recorded people there are as many as were recorded.
+    """
+
+    def fresh(self, split: str, index: int, draw: int) -> Track:
+        """A new listener for the `index`-th dyad of `clips(split)`, in the dataset's normalisation. Each `draw`, from 0,
+        is another person; the same one is the same again."""
+
+
 # --- methods --------------------------------------------------------------------------------------------
 
 
@@ -232,6 +244,7 @@ class Needs:
     words: bool = False
     lookahead: int | None = 0
     truth: bool = False  # only entries with calibration=True are given it
+    fresh: bool = False  # likewise: listeners that the dataset draws anew (DrawsListeners)
 
 
 @dataclass(frozen=True)
@@ -253,6 +266,7 @@ class Context:
     audio: Mapping[str, Array]  # the speaker's: name -> (B, T * per_frame, F)
     words: tuple[tuple[Word, ...], ...] | None = None
     truth: Truth | None = None
+    fresh: Callable[[int, int], Track] | None = None  # (row of this batch, draw) -> a new listener
 
     @property
     def frames(self) -> int:

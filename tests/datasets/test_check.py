@@ -101,7 +101,7 @@ def _set(values: np.ndarray, place: object, to: float) -> np.ndarray:
     return values
 
 
-CLIP = "NoXI/test0000"
+CLIP = "simulated/test0000"
 STRUCTURE: dict[str, tuple[Callable[[Path], object], str]] = {
     "frames": (lambda r: _edit(r / f"test/3D_FV_files/{CLIP}/Expert_video/1.npy", lambda a: a[:500]), "500 frames"),
     "channels": (lambda r: _edit(r / f"test/3D_FV_files/{CLIP}/Expert_video/1.npy", lambda a: a[..., :50]), "(751, 1, 50)"),

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from dyadbench.api import Setup
+from dyadbench.api import DrawsListeners, Setup
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.split import Split
+from dyadbench.datasets.config import L2LDatasetConfig
+from dyadbench.datasets.l2l import L2LDataset
 from dyadbench.datasets.simdyad import SimConfig, ensure, open_simdyad, write
 from dyadbench.datasets.simdyad import config as sizes
-from dyadbench.datasets.simdyad.acceptance import BANDS, SYNCHRONY, measure, sample, synchrony_effect
+from dyadbench.datasets.simdyad import measures as m
+from dyadbench.datasets.simdyad.acceptance import (
+    BANDS,
+    BETWEEN,
+    COUPLINGS,
+    EXPLAINED,
+    FACES,
+    SYNCHRONY,
+    couplings,
+    explained,
+    measure,
+    measure_faces,
+    sample,
+    synchrony_effect,
+)  # fmt: skip
 from dyadbench.datasets.simdyad.dyads import scripts_of
 from dyadbench.datasets.simdyad.script import Event, Script
 from dyadbench.datasets.simdyad.voice import CONTROL, RATE, contours, synthesise
+from dyadbench.datasets.simdyad.words import ENDINGS, TAIL
 from dyadbench.files.walk import files_below
 from dyadbench.metrics.react.suites import corrected_frcorr
 from dyadbench.registry.host import Host
@@ -66,11 +84,66 @@ def test_both_layouts_read_back_through_the_adapters(few: None, tmp_path: Path) 
     assert all(context[i] == context[j] for i, j in np.argwhere(matrix))
     half = len(matrix) // 2
     assert not matrix[:half, half:].any(), "the two roles are never appropriate to each other"
+    assert all(clip.id.startswith("simulated/") for clip in react.clips("test")), "no real site's name"
     l2l = open_simdyad(SimConfig(layout="l2l", size="tiny", seconds=5.0, listeners=3), tmp_path)
     dyad = l2l.dyad("test", 0, ("mel-128",))
     assert dyad.speaker.motion.shape == (128, 56)
     assert dyad.speaker.audio["mel-128"].shape == (512, 128)
     assert react.simulated and l2l.simulated
+    plain = L2LDataset(L2LDatasetConfig(person="simulated"), l2l.root)
+    assert plain.clips("test") == l2l.clips("test"), "the adapter of the release reads it as well"
+    assert np.array_equal(plain.dyad("test", 0).listener.motion, dyad.listener.motion)
+
+
+@pytest.mark.parametrize("layout", ["react2024", "l2l"])
+def test_no_script_stands_in_two_splits(layout: str, tmp_path: Path) -> None:
+    dataset = open_simdyad(SimConfig(layout=layout, size="tiny", seconds=4.5, listeners=3), tmp_path)
+    voices: dict[bytes, set[str]] = {}
+    for split in ("train", "val", "test"):
+        for index, clip in enumerate(dataset.clips(split)):
+            said = dataset.dyad(split, index).speaker.words
+            if said:
+                voices.setdefault(str(said).encode(), set()).add(f"{split}/{clip.session}")
+    assert all(len(places) == 1 for places in voices.values()), "one script, one session of one split"
+    sessions = [{clip.session for clip in dataset.clips(split)} for split in ("train", "val", "test")]
+    assert not (sessions[0] & sessions[1] | sessions[0] & sessions[2] | sessions[1] & sessions[2])
+    assert len(dataset.clips("test")) == len(sessions[2]) * (6 if layout == "react2024" else 3)
+
+
+def test_listeners_of_the_l2l_layout_only_listen(few: None, tmp_path: Path) -> None:
+    dataset = open_simdyad(SimConfig(layout="l2l", size="tiny", seconds=20.0, listeners=2), tmp_path)
+    for index in range(len(dataset.clips("test"))):
+        dyad = dataset.dyad("test", index)
+        assert {word.text for word in dyad.listener.words} <= {"mhm", "yeah", "right"}
+        talk = sum(word.end - word.start for word in dyad.speaker.words)
+        assert talk > 0.5 * dyad.clip.frames / 30, "the speaker does the talking"
+
+
+def test_words_are_said_when_the_voice_sounds_and_tell_the_event() -> None:
+    script = next(s for s in (scripts_of(SimConfig(), "test", c)[0] for c in range(20)) if len(s.words) > 20)
+    assert all(b.end > 0 and a.end <= b.start + 1e-9 for a, b in itertools.pairwise(script.words))
+    for word in script.words:
+        assert any(start - 1e-9 <= word.start and word.end <= end + 1e-9 for start, end in script.ipus)
+    last = {round(word.end, 6): word.text for word in script.words}
+    told = [(e.kind, last[round(e.time + TAIL, 6)]) for e in script.events if round(e.time + TAIL, 6) in last]
+    assert told
+    assert all(text == ENDINGS[kind][-1][0] for kind, text in told)
+
+
+@pytest.mark.parametrize("layout", ["react2024", "l2l"])
+def test_fresh_listeners_are_new_people_in_the_same_place(few: None, layout: str, tmp_path: Path) -> None:
+    dataset = open_simdyad(SimConfig(layout=layout, size="tiny", seconds=20.0, listeners=2), tmp_path)
+    assert isinstance(dataset, DrawsListeners)
+    known = [dataset.dyad("test", i).listener.motion for i in range(len(dataset.clips("test")))]
+    first, again, other = (dataset.fresh("test", 1, draw) for draw in (0, 0, 1))
+    assert np.array_equal(first.motion, again.motion)
+    assert first.motion.shape == known[1].shape
+    assert not np.allclose(first.motion, other.motion)
+    assert not any(np.allclose(first.motion, one) for one in known)
+    sizes_of = [one.std(0).mean() for one in known]
+    assert 0.3 * min(sizes_of) < first.motion.std(0).mean() < 3 * max(sizes_of), "the same normalisation"
+    if layout == "react2024":
+        assert set(np.unique(first.emotion[:, :15])) <= {0.0, 1.0}
 
 
 @pytest.mark.parametrize("preset", ["clear", "hard"])
@@ -80,8 +153,54 @@ def test_measured_quantities_stay_in_their_bands(preset: str) -> None:
     assert not outside
 
 
+@pytest.mark.parametrize("preset", ["clear", "hard"])
+def test_faces_stay_in_the_bands_of_real_recordings(preset: str) -> None:
+    found = measure_faces(SimConfig(preset=preset))
+    outside = {name: found[name] for name, (low, high, _) in FACES.items() if not low <= found[name] <= high}
+    assert not outside
+    if preset == "hard":
+        assert BETWEEN[0] <= found["variance of emotion between clips"] <= BETWEEN[1]
+
+
+@pytest.mark.parametrize("preset", ["clear", "hard"])
+def test_the_speaker_explains_as_much_as_was_decided(preset: str) -> None:
+    found = explained(SimConfig(preset=preset))
+    outside = {name: found[name] for name, (low, high) in EXPLAINED[preset].items() if not low <= found[name] <= high}
+    assert not outside
+
+
+def test_couplings_of_hard_are_those_of_real_dyads() -> None:
+    found = couplings(SimConfig(preset="hard"))
+    outside = {name: found[name] for name, (low, high, _) in COUPLINGS.items() if not low <= found[name] <= high}
+    assert not outside
+    assert found["AU12 at once"] > found["AU12 1 s late"], "smiles are shared at once"
+    assert found["movement at once"] < found["movement 1 s late"], "movement follows"
+    cut = couplings(SimConfig(preset="hard", link=0.0))
+    assert all(abs(cut[name]) < 0.03 for name in COUPLINGS if not name.startswith("gaze")), cut
+
+
+def test_measures_know_what_they_measure() -> None:
+    rng = np.random.default_rng(0)
+    time = np.arange(3000) / 30
+    slow = np.stack([np.sin(0.9 * time), np.cos(0.31 * time), np.sin(0.17 * time)], 1)
+    noisy = slow + np.sqrt(0.1 * slow.var(0) / 0.9) * rng.standard_normal(slow.shape)
+    assert np.allclose(m.noise_share(noisy), 0.1, atol=0.01)
+    assert (m.noise_share(slow) < 0.001).all()
+    wide = slow @ rng.standard_normal((3, 20))
+    assert m.components(wide, 0.999) == 3
+    assert m.effective_rank(rng.standard_normal((4000, 5))) == pytest.approx(5, abs=0.05)
+    assert m.autocorrelation(rng.standard_normal((5000, 1)), 3)[0] == pytest.approx(0, abs=0.05)
+    both = rng.standard_normal((2000, 4))
+    takes = [np.sqrt(0.3) * both + np.sqrt(0.7) * rng.standard_normal(both.shape) for _ in range(4)]
+    assert m.common_share(takes) == pytest.approx(0.3, abs=0.03)
+    assert m.bouts(np.array([1, 1, 0, 1, 0, 0, 1, 1, 1], bool), 2.0).tolist() == [1.0, 0.5, 1.5]
+    x = rng.standard_normal(500)
+    assert m.ccc(x, x) == pytest.approx(1)
+    assert m.ccc(m.late(x, 3)[3:], x[:-3]) == pytest.approx(1)
+
+
 def test_motion_synchrony_of_hard_is_that_of_real_dyads() -> None:
-    effects = [synchrony_effect(sample(SimConfig(preset="hard", seed=seed), 30)) for seed in range(3)]
+    effects = [synchrony_effect(sample(SimConfig(preset="hard", seed=seed), 30)) for seed in range(4)]
     assert SYNCHRONY[0] <= np.mean(effects) <= SYNCHRONY[1], effects
 
 

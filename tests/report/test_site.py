@@ -183,7 +183,8 @@ class _Data:
 
 
 def test_the_simulated_face_is_the_generators_own() -> None:
-    from dyadbench.datasets.simdyad.faces import INDEX, LATENTS, Face, to_deca, to_faceverse
+    from dyadbench.datasets.simdyad.coefficients import to_deca, to_faceverse
+    from dyadbench.datasets.simdyad.faces import INDEX, LATENTS, Face
 
     rng = np.random.default_rng(1)
     latents = rng.uniform(0, 0.5, (60, len(LATENTS)))

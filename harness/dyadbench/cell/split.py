@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Context, Dataset, Dyad, DyadbenchError, Evaluation, Needs, Truth
+from dyadbench.api import Context, Dataset, DrawsListeners, Dyad, DyadbenchError, Evaluation, Needs, Track, Truth
 from dyadbench.datasets.train_data import TrainSplits
 
 
@@ -82,7 +82,7 @@ class Split:
 
     def context(self, rows: range, needs: Needs, *, privileged: bool, frames: int | None = None) -> Context:
         """The speakers of `rows`, cut to `frames`. What a predictor does not need it is not given."""
-        if needs.truth and not privileged:
+        if (needs.truth or needs.fresh) and not privileged:
             raise DyadbenchError("a predictor asks for the true listener but is not registered with calibration=True")
         missing = [name for name in needs.audio if name not in self.dataset.audio]
         if missing:
@@ -105,7 +105,17 @@ class Split:
             audio={name: self._audio(dyads, name, lengths, end) for name in needs.audio},
             words=tuple(dyad.speaker.words or () for dyad in dyads) if needs.words else None,
             truth=self._truth(rows, end) if needs.truth else None,
+            fresh=self._fresh(rows) if needs.fresh else None,
         )
+
+    def _fresh(self, rows: range) -> Callable[[int, int], Track]:
+        """What draws new listeners of `rows`; DyadbenchError where the dataset cannot."""
+        if not isinstance(self.dataset, DrawsListeners):
+            raise DyadbenchError(
+                "new listeners cannot be drawn from this dataset: its people were recorded; only simulated ones can be drawn anew"
+            )
+        draws = self.dataset.fresh
+        return lambda row, draw: draws(self.name, rows[row], draw)
 
     def _audio(self, dyads: Sequence[Dyad], name: str, lengths: np.ndarray, end: int) -> np.ndarray:
         spec = self.dataset.audio[name]

@@ -80,4 +80,5 @@ class TinyCorpus:
             },
             words=tuple(() for _ in chosen) if needs.words else None,
             truth=Truth((motion,) * len(rows), (felt,) * len(rows)) if needs.truth else None,
+            fresh=(lambda row, draw: self._track("test", rows[row], 2 + draw, ())) if needs.fresh else None,
         )

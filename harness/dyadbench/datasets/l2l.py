@@ -141,17 +141,6 @@ class L2LDataset:
             Track(self._motion(half, "list_faces", windows)),
         )
 
-    def voice(self, split: str, index: int) -> tuple[np.ndarray, int] | None:
-        """The speaker's (samples,) in [-1, 1] and their rate: only of the simulated corpus, the release has no sound."""
-        if not self.simulated:
-            return None
-        from dyadbench.datasets.simdyad.layouts import l2l_voice
-
-        _, video, windows = self._chosen(split)[1][index]
-        samples, rate = l2l_voice(self.root, int(video))
-        first = int(float(self._part(self._chosen(split)[0], "speak_files")[windows[0], 0, 2]))
-        return samples[round(first / self.space.fps * rate) :], rate
-
     def _motion(self, half: str, part: str, windows: list[int]) -> np.ndarray:
         motion = self._faces(half, part, windows).reshape(-1, self.space.dim)
         if self.config.standardise != "none":

@@ -164,11 +164,6 @@ class ReactDataset:
         raw = raw[:, 0] if raw.ndim == 3 and raw.shape[1] == 1 else raw
         if raw.ndim != 2 or raw.shape[1] != self.space.dim or len(raw) < frames:
             raise BadFile(f"{source} has shape {raw.shape}; ({frames} or more, 1, {self.space.dim}) is wanted")
-        motion = raw[:frames].astype(np.float64)
-        if self.config.normalise != "none":
-            motion = motion - self._mean_face
-        if self.config.normalise == "standardise":
-            motion = motion / self._std_face
         felt = emotion_file(self.root, split, path)
         emotion = read_rows(felt, 25)
         if len(emotion) < frames:
@@ -177,7 +172,16 @@ class ReactDataset:
             raise BadFile(
                 f"{source} has {len(raw)} frames and {felt} {len(emotion)} rows; they are of different frame rates"
             )
-        return Track(motion.astype(np.float32), np.ascontiguousarray(emotion[:frames]))
+        return Track(self.normalised(raw[:frames]), np.ascontiguousarray(emotion[:frames]))
+
+    def normalised(self, raw: np.ndarray) -> np.ndarray:
+        """(T, 58) as stored -> float32 with the declared normalisation."""
+        motion = raw.astype(np.float64)
+        if self.config.normalise != "none":
+            motion = motion - self._mean_face
+        if self.config.normalise == "standardise":
+            motion = motion / self._std_face
+        return motion.astype(np.float32)
 
     def voice(self, split: str, index: int) -> tuple[np.ndarray, int] | None:
         """The speaker's (samples,) in [-1, 1] and their rate, mono; None where the recording is not there."""

@@ -46,12 +46,6 @@ def open_simdyad(config: SimConfig, root: Path) -> Dataset:
 
     with bar(f"simdyad {config.preset} {config.size} ({config.layout})") as progress:
         folder = ensure(config, root, progress)
-    if config.layout == "react2024":
-        from dyadbench.datasets.config import ReactConfig
-        from dyadbench.datasets.react import ReactDataset
+    from dyadbench.datasets.simdyad.corpora import SimulatedL2L, SimulatedReact
 
-        return ReactDataset(ReactConfig(frames=round(config.seconds * 25)), folder)
-    from dyadbench.datasets.config import L2LDatasetConfig
-    from dyadbench.datasets.l2l import L2LDataset
-
-    return L2LDataset(L2LDatasetConfig(person="simdyad"), folder)
+    return (SimulatedReact if config.layout == "react2024" else SimulatedL2L)(config, folder)

@@ -85,8 +85,8 @@ COUPLINGS: Mapping[str, tuple[float, float, float]] = {
     "AU06 1 s late": (0.05, 0.13, 0.092),
     "AU12 at once": (0.08, 0.16, 0.121),
     "AU12 1 s late": (0.07, 0.15, 0.109),
-    "movement at once": (0.01, 0.06, 0.034),
-    "movement 1 s late": (0.03, 0.09, 0.056),
+    "movement at once": (0.01, 0.08, 0.034),
+    "movement 1 s late": (0.03, 0.10, 0.056),
     "gaze at once": (-0.08, -0.015, -0.044),
     "gaze 1 s late": (-0.05, 0.0, -0.021),
 }

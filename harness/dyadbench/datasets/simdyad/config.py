@@ -40,16 +40,16 @@ class Coupling(Config):
     mood: float  # share of the mood's variance that both people have at the same time
     head: float  # share of slow head movement that follows the partner's, 0.6 s later
     gaze: float  # share of where one looks that is opposite to the partner's
-    movement: float  # share of how much one moves that follows the partner's, 1.3 s later
+    movement: float  # correlation of how much one moves with the partner's, 1.3 s earlier; mean over conversations
     spontaneous: float  # size of movement without any cause
     styles: float  # spread of resting faces and amplitudes over people
 
 
 PRESETS = {
     "clear": Coupling(
-        response=0.97, spread=0.3, mood=0.5, head=0.75, gaze=0.15, movement=0.2, spontaneous=0.6, styles=0.4
+        response=0.97, spread=0.3, mood=0.5, head=0.75, gaze=0.15, movement=0.4, spontaneous=0.6, styles=0.4
     ),
     "hard": Coupling(
-        response=0.4, spread=1.2, mood=0.45, head=0.3, gaze=0.1, movement=0.08, spontaneous=1.0, styles=1.0
+        response=0.4, spread=1.2, mood=0.45, head=0.25, gaze=0.1, movement=0.32, spontaneous=1.0, styles=1.0
     ),
 }

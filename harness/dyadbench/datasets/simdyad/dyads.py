@@ -21,8 +21,8 @@ from dyadbench.datasets.simdyad.script import Event, Script, write_scripts
 SPLITS = ("train", "val", "test")
 HEAD_DELAY = 0.6  # seconds; measured coupling of slow head motion
 MOVEMENT_DELAY = 1.3  # seconds; how much people move is most alike after one to two
-
-
+MOVEMENT_SPREAD = 0.45  # over conversations, of how alike two people move: some dyads are in step, others take turns
+TALK_MOVES = 0.5  # how much livelier people are while they talk
 Scripts = tuple[Script, Script]
 
 
@@ -74,12 +74,16 @@ def _drive(rng: np.random.Generator, config: SimConfig, scripts: Scripts, who: i
         rhythm = np.sqrt(0.6) * own.curve(axis, times) + np.sqrt(0.4) * said  # of the script, and of this take
         return rhythm * talking(own, times) + mixed(follow, 0.6 * alone, coupling.head)
 
-    lively = partner.curve("lively", times - MOVEMENT_DELAY) + talking(partner, times - MOVEMENT_DELAY)
+    lively = partner.curve("lively", times - MOVEMENT_DELAY)
+    alike = config.link * np.clip(coupling.movement + MOVEMENT_SPREAD * scripts[0].rapport, -0.9, 0.9)
     return Drive(
         mood=mixed(scripts[0].curve("mood", times), private[0], coupling.mood),
         pitch=rhythm("pitch", private[1], private[4]),
         yaw=rhythm("yaw", private[2], private[5]),
-        lively=0.6 * own.curve("lively", times) + mixed(lively, private[3], coupling.movement),
+        lively=0.5 * own.curve("lively", times)
+        + TALK_MOVES * talking(own, times)
+        + alike * lively
+        + np.sqrt(1 - alike**2) * private[3],
         gaze=mixed((1 - 2 * who) * scripts[0].curve("gaze", times), private[6], coupling.gaze),
     )
 

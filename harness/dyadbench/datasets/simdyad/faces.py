@@ -57,7 +57,7 @@ RHYTHM = {
     "sway": ("yaw", 0.25),
 }  # head movement of speech
 BURSTS = 1.0  # how unevenly (log) each part of the face moves over time, one deviation
-LIVELY = 0.3  # how much more or less (log) people move, one deviation
+LIVELY = 0.6  # how much more or less (log) people move, one deviation
 
 
 @dataclass(frozen=True)

@@ -20,12 +20,14 @@ from dyadbench.datasets.digest import MARK, write_sums
 from dyadbench.datasets.neighbours import GLOBAL_NAME, INDEX_HEADER, INDEX_NAME
 from dyadbench.datasets.simdyad.coefficients import to_deca, to_emotion, to_faceverse
 from dyadbench.datasets.simdyad.config import GENERATOR, SimConfig
-from dyadbench.datasets.simdyad.dyads import SPLITS, SimDyad, contexts, dyads, play, scripts_of, stream
+from dyadbench.datasets.simdyad.dyads import SPLITS, Person, SimDyad, contexts, draw_person, dyads, scripts_of, stream
 from dyadbench.datasets.simdyad.voice import RATE, synthesise
 
 PERSON = "simulated"  # the name of Learning2Listen's one person
 SITE = "simulated"  # where REACT has NoXI and RECOLA: no clip of a generated corpus bears a real one's name
 WINDOW = 64
+PER_SPLIT = 1000  # video numbers of a split
+TAKE = 100_000  # frames from one dyad of a script to the next within its video
 
 
 def digest(config: SimConfig) -> str:
@@ -64,21 +66,23 @@ def _link(source: Path, path: Path) -> None:
         shutil.copyfile(source, path)
 
 
-def _voice(config: SimConfig, dyad: SimDyad, who: int) -> np.ndarray:
-    """One side's speech; of the context's first dyad, whose voice the others borrow."""
-    person = dyad.people[who]
+def _voice(config: SimConfig, split: str, context: int, who: int, person: Person) -> np.ndarray:
+    """One side's speech; `person` is of the context's first dyad, whose voice the others borrow."""
     verbal = [event for event in person.reactions if event.kind == "verbal"]
-    rng = stream(config, dyad.split, dyad.context, who, "voice")
+    rng = stream(config, split, context, who, "voice")
     return synthesise(rng, person.script, verbal, person.style.pitch, config.seconds)
 
 
-def l2l_voice(folder: Path, video: int) -> tuple[np.ndarray, int]:
-    """The speaker's voice of a video that `write_l2l` wrote into `folder`, (samples,) in [-1, 1], and its rate."""
-    config = SimConfig.model_validate(json.loads((folder / MARK).read_text())["config"])
-    split, context = SPLITS[video // 1000], video % 1000 // 10
-    frames = int(config.seconds * 30) // WINDOW * WINDOW
-    dyad = play(config, split, context, 0, scripts_of(config, split, context), 30.0, frames)
-    return _voice(config, dyad, 0).astype(np.float64) / 32768, RATE
+def context_voice(config: SimConfig, split: str, context: int, who: int) -> np.ndarray:
+    """The speech of one side of a context, (samples,) int16 at RATE; all its dyads share it."""
+    frames = round(config.seconds * 25)
+    person = draw_person(config, split, context, 0, who, scripts_of(config, split, context), 25.0, frames)
+    return _voice(config, split, context, who, person)
+
+
+def l2l_place(config: SimConfig, video: int, frame: int) -> tuple[str, int, int, int]:
+    """(split, context, dyad, frame of the dyad) of a window that `write_l2l` placed at a video's frame."""
+    return SPLITS[video // PER_SPLIT], video % PER_SPLIT, frame // TAKE, frame % TAKE
 
 
 def _events(dyad: SimDyad) -> dict[str, object]:
@@ -86,6 +90,7 @@ def _events(dyad: SimDyad) -> dict[str, object]:
         "speaker_events": [
             [(e.kind, round(e.time, 4), round(e.strength, 4)) for e in p.script.events] for p in dyad.people
         ],
+        "words": [[(w.text, round(w.start, 3), round(w.end, 3)) for w in p.script.words] for p in dyad.people],
         "reactions": [[(e.kind, round(e.time, 4), round(e.strength, 4)) for e in p.reactions] for p in dyad.people],
     }
 
@@ -132,7 +137,7 @@ def write_react2024(folder: Path, config: SimConfig, progress: Progress) -> None
                 path.write_text(_emotion_csv(to_emotion(dyad.people[who].face, 25.0)[:frames]))
                 path = folder / split / "Audio_files" / f"{own[who]}.wav"
                 if dyad.number == 0:
-                    _save_voice(path, _voice(config, dyad, who))
+                    _save_voice(path, _voice(config, split, dyad.context, who, dyad.people[who]))
                 else:
                     _link(folder / split / "Audio_files" / f"{SITE}/{chat}/{role}/1.wav", path)
             done += 1
@@ -169,9 +174,11 @@ def _write_appropriate(folder: Path, config: SimConfig, paths: list[str], groups
 
 
 def write_l2l(folder: Path, config: SimConfig, progress: Progress) -> None:
-    """data/simdyad/{train,test}/...: consecutive 64-frame windows; the listener is p0 and the second person of a dyad.
+    """data/simulated/{train,test}/...: consecutive 64-frame windows; the listener is p0 and the second person of a dyad.
 
-    Learning2Listen has no validation folder, so the contexts of train and val share one.
+    A video is a script: its dyads are takes that lie apart in its frames, so whoever splits or resamples by video keeps
+    together what shares a speaker's words and voice. Learning2Listen has no validation folder, so the contexts of train
+    and val share one. The listener only listens.
     """
     from dyadbench.datasets.features import mel_128
 
@@ -189,17 +196,18 @@ def write_l2l(folder: Path, config: SimConfig, progress: Progress) -> None:
         events = {}
         for split in splits:
             for dyad in dyads(config, split, 30.0, frames):
-                video = 1000 * SPLITS.index(split) + dyad.context * 10 + dyad.number
-                events[str(video)] = _events(dyad)
+                video, start = PER_SPLIT * SPLITS.index(split) + dyad.context, TAKE * dyad.number
+                events[f"{video}/{start}"] = _events(dyad)
                 for who, name in ((1, "p0_list_faces"), (0, "p1_speak_faces")):
                     rng = stream(config, split, dyad.context, dyad.number, who, "deca")
                     detail = np.zeros((frames, 128), np.float32)
                     faces = np.concatenate([to_deca(rng, dyad.people[who].face), detail], 1)
                     parts[name].append(faces.reshape(windows, WINDOW, -1))
                 if dyad.number == 0:
-                    mel = mel_128(_voice(config, dyad, 0).astype(np.float32) / 32768, RATE, frames, 30.0)
+                    voice = _voice(config, split, dyad.context, 0, dyad.people[0])
+                    mel = mel_128(voice.astype(np.float32) / 32768, RATE, frames, 30.0)
                 parts["p1_speak_audio"].append(mel.reshape(windows, WINDOW * 4, 128))
-                place = np.stack([np.full(frames, video), np.zeros(frames), np.arange(frames)], 1)
+                place = np.stack([np.full(frames, video), np.zeros(frames), start + np.arange(frames)], 1)
                 parts["p1_speak_files"].append(place.reshape(windows, WINDOW, 3).astype(np.int64))
                 done += 1
                 progress(done, total)

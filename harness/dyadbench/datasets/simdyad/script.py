@@ -43,6 +43,7 @@ class Script:
     turns: np.ndarray  # (V, 2)
     events: tuple[Event, ...]
     words: tuple[Word, ...] = ()
+    rapport: float = 0.0  # standard normal: how much more alike than usual the two people of this conversation move
     slow: np.ndarray = field(default_factory=lambda: np.zeros((2, len(SLOW))))  # (N, 5) at SLOW_RATE from -LEAD on
 
     def curve(self, name: str, times: np.ndarray) -> np.ndarray:
@@ -119,6 +120,7 @@ def _side(rng: np.random.Generator, turns: list[tuple[float, float]], seconds: f
         turns=_inside(turns, seconds),
         events=tuple(e for e in events if -2.0 < e.time < seconds),
         words=speak(rng, ipus, {e.time: e.kind for e in events}, seconds),
+        rapport=float(rng.normal()),
         slow=_slow(rng, seconds),
     )
 

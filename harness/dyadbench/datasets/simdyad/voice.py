@@ -6,6 +6,7 @@ import numpy as np
 
 from dyadbench.datasets.simdyad.faces import active
 from dyadbench.datasets.simdyad.script import IN_VOICE, Event, Script
+from dyadbench.datasets.simdyad.words import BACKCHANNEL, SYLLABLE
 
 RATE = 44100
 CONTROL = 200  # values of pitch and loudness a second
@@ -13,6 +14,7 @@ FORMANTS = ((620.0, 90.0), (1350.0, 110.0), (2550.0, 160.0))  # Hz, bandwidth
 # Pitch factor over the end of a phrase: a cue is a low-pitch region of at least 0.11 s (Ward & Tsukahara 2000).
 PITCH = {"cue": 0.72, "punch": 1.25, "news": 1.4, "question": 1.5, "laugh": 1.3}
 LOUDNESS = {"cue": 0.8, "punch": 1.5, "news": 1.6, "question": 1.1, "laugh": 1.8}
+EMPHASIS = 0.06  # of log pitch, one deviation of the script's head rhythm
 REACH = 0.35  # seconds before the event that its prosody lasts
 
 
@@ -23,12 +25,14 @@ def contours(
     count = int(seconds * CONTROL)
     time = np.arange(count) / CONTROL
     spans = (
-        np.concatenate([script.ipus, [(e.time, e.time + 0.44) for e in backchannels]]) if backchannels else script.ipus
+        np.concatenate([script.ipus, [(e.time, e.time + BACKCHANNEL) for e in backchannels]])
+        if backchannels
+        else script.ipus
     )
     speaking = active(spans, CONTROL, count).astype(float)
-    slow = np.interp(time, np.arange(0, seconds + 2), rng.normal(0, 0.05, int(seconds) + 2))
-    f0 = pitch * np.exp(slow)
-    loud = speaking * (0.55 + 0.45 * np.sin(2 * np.pi * 4.6 * time + 1.5 * slow * 20))
+    slow = np.interp(time, np.arange(int(seconds) + 2), rng.normal(0, 0.05, int(seconds) + 2))
+    f0 = pitch * np.exp(slow + EMPHASIS * script.curve("pitch", time))  # the head moves with the voice's emphasis
+    loud = speaking * (0.55 + 0.45 * np.sin(2 * np.pi / SYLLABLE * time + 1.5 * slow * 20))
     for start, end in script.ipus:  # declination within a phrase
         inside = (time >= start) & (time < end)
         f0[inside] *= 1.06 - 0.12 * (time[inside] - start) / max(end - start, 0.1)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dyadbench.api import Word
+
+if TYPE_CHECKING:
+    from dyadbench.datasets.simdyad.script import Event
 
 SYLLABLE = 1 / 4.6  # seconds, the rhythm of the voice
 # (word, syllables)
@@ -25,6 +29,7 @@ ENDINGS: Mapping[str, tuple[tuple[str, int], ...]] = {  # the last words of a ph
     "laugh": (("ha", 1), ("ha", 1)),
 }
 BACKCHANNELS = ("mhm", "yeah", "right")
+BACKCHANNEL = 0.44  # seconds, measured
 TAIL = 0.12  # seconds between an event and the end of its phrase
 
 
@@ -54,3 +59,12 @@ def speak(
         edges = start + (end - start) * np.cumsum([0, *(size for _, size in chosen)]) / budget
         words += [Word(text, float(a), float(b)) for (text, _), a, b in zip(chosen, edges[:-1], edges[1:], strict=True)]
     return tuple(word for word in words if word.end > 0 and word.start < seconds)
+
+
+def backchannels(reactions: Sequence[Event]) -> tuple[Word, ...]:
+    """The words of a listener's spoken backchannels."""
+    spoken = [event for event in reactions if event.kind == "verbal"]
+    return tuple(
+        Word(BACKCHANNELS[i % len(BACKCHANNELS)], event.time, event.time + BACKCHANNEL)
+        for i, event in enumerate(spoken)
+    )
