@@ -8,12 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from dyadbench.api import Dataset, DyadbenchError
+from dyadbench.cli import app
 from dyadbench.datasets.check.dualtalk import check
 from dyadbench.datasets.config import DualTalkConfig
 from dyadbench.datasets.dualtalk import DualTalkDataset, youtube_id
 from dyadbench.files.npy import BadFile
+from dyadbench.records.record import load_record
 
 NAMES = {
     "train": ("-aFg_yx_sub_video_28_001", "bbb_sub_video_1", "ccc_sub_video_1", "ccc_sub_video_2"),
@@ -93,3 +96,17 @@ def test_the_check_is_clean_or_names_the_file(tmp_path: Path) -> None:
     assert "1 videos are in train and in test, the first is ccc" in told["test"]
     with pytest.raises(DyadbenchError, match="not a DualTalk folder"):
         DualTalkDataset(DualTalkConfig(), tmp_path / "data")
+
+
+def test_its_benchmarks_run_from_folder_to_record(tmp_path: Path) -> None:
+    root = write_dualtalk(tmp_path / "data set", frames=120, seconds=5.0)
+    (tmp_path / "leaderboards").mkdir()
+    words = ["run", "-b", "dualtalk-test", "-b", "dualtalk-ood", "-m", "mime", "-m", "ridge-matched", "-m", "oracle"]
+    outcome = CliRunner().invoke(app, [*words, "--root", str(tmp_path), "--data", str(root), "--threads", "1"])
+    assert outcome.exit_code == 0, outcome.output
+    for benchmark in ("dualtalk-test", "dualtalk-ood"):
+        folder = tmp_path / "leaderboards" / "records" / benchmark
+        truth, copy = (load_record(folder / name / "seed0.json").suites["dualtalk"] for name in ("oracle", "mime"))
+        assert truth.scores["MSE.jaw"].value == 0 and truth.scores["FD.expression"].value == pytest.approx(0, abs=1e-6)
+        assert (copy.scores["MSE.jaw"].value or 0) > 0 and len(copy.per_clip["MSE.jaw"]) == 2
+        assert truth.scores["diversity.jaw"].value == truth.scores["diversity.jaw_target"].value is not None
