@@ -197,7 +197,7 @@ class Reordered:
 
     def __init__(self, array: Any, order: Sequence[int]):
         self._array, self._order = array, order
-        self.shape = (len(order), *tuple(array.shape)[1:])
+        self.shape, self.dtype = (len(order), *tuple(array.shape)[1:]), array.dtype
 
     def __len__(self) -> int:
         return len(self._order)
