@@ -25,6 +25,14 @@ def uniforms(
     return torch.from_numpy(np.stack(rows)).to(device)
 
 
+def normals(
+    noise: Noise, clips: Sequence[str], k: int, *shape: int, purpose: str = "", device: torch.device | str = "cpu"
+) -> Tensor:
+    """(len(clips), k, *shape) float32, standard normal: row (b, s) is the start of stream (clip b, sample s)."""
+    rows = [[noise.stream(clip, sample, purpose).standard_normal(shape) for sample in range(k)] for clip in clips]
+    return torch.from_numpy(np.array(rows, np.float32)).to(device)
+
+
 def restrict(
     logits: Tensor, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
 ) -> Tensor:

@@ -1,0 +1,135 @@
+"""The networks of BeLFusion in REACT: a recurrent auto-encoder of windows, and a denoiser of what it encodes to.
+
+R rows, W frames of a window, C channels (25 of emotion, or D of motion), D motion channels, L numbers of a latent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from dyadbench.nn.gaussian import GaussianDiffusion, step_embedding
+from dyadbench_belfusion.config import BeLFusionConfig
+
+
+class WindowVAE(nn.Module):
+    """A window of W frames <-> one latent of L numbers, by GRUs. Channels are standardised inside (emotion by 0 and 1)."""
+
+    mean: Tensor  # (C,)
+    scale: Tensor
+
+    def __init__(self, config: BeLFusionConfig, channels: int, motion: int):
+        super().__init__()
+        size = config.code
+        self.window, self.latent = config.window, config.latent
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("scale", torch.ones(channels))
+        self.encoder = nn.GRU(channels, size, batch_first=True)
+        self.mu, self.log_variance, self.inward = (nn.Linear(size, size) for _ in range(3))
+        self.cell = nn.GRUCell(size + channels, size)
+        self.out = nn.Sequential(
+            nn.Linear(size, config.decoder), nn.Tanh(), nn.Linear(config.decoder, config.decoder), nn.Tanh(),
+            nn.Linear(config.decoder, channels),
+        )  # fmt: skip
+        self.head = MotionHead(channels, size, motion) if motion else None
+
+    def state(self, frames: Tensor) -> Tensor:
+        """(R, W, C) -> h (R, L), the encoder's last state."""
+        _, last = self.encoder((frames - self.mean) / self.scale)
+        return last[0]
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """(R, W, C) -> the latent that the diffusion lives in (R, L): mu, or with latent="h" the state as in the release."""
+        h = self.state(frames)
+        return self.mu(h) if self.latent == "mu" else h
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """(R, L) -> frames (R, W, C), each from the latent and the frame before it, also in training."""
+        code = self.inward(latent)  # (R, L)
+        state, frame = torch.zeros_like(code), code.new_zeros(len(code), self.mean.shape[0])
+        frames = []
+        for _ in range(self.window):
+            state = self.cell(torch.cat([code, frame], 1), state)
+            frame = self.out(state)
+            frames.append(frame)
+        return torch.stack(frames, 1) * self.scale + self.mean
+
+
+class MotionHead(nn.Sequential):
+    """Emotion frames (..., C) -> motion (..., D), standardised by what was measured on the training split."""
+
+    mean: Tensor  # (D,)
+    scale: Tensor
+
+    def __init__(self, channels: int, hidden: int, motion: int):
+        super().__init__(nn.Linear(channels, hidden), nn.Tanh(), nn.Linear(hidden, motion))
+        self.register_buffer("mean", torch.zeros(motion))
+        self.register_buffer("scale", torch.ones(motion))
+
+    def motion(self, frames: Tensor) -> Tensor:
+        """(..., C) -> (..., D) in the dataset's units."""
+        out: Tensor = self(frames)
+        return out * self.scale + self.mean
+
+
+class Denoiser(nn.Module):
+    """The skip MLP of Diffusion Autoencoders (2111.15640, appendix): x_t enters again before every layer."""
+
+    def __init__(self, config: BeLFusionConfig):
+        super().__init__()
+        size, width, self.embedding = config.code, config.width, config.embedding
+        self.time = nn.Sequential(nn.Linear(config.embedding, size), nn.SiLU(), nn.Linear(size, size))
+        self.condition = nn.Sequential(nn.Linear(size, size), nn.SiLU(), nn.Linear(size, size))
+        wide = [2 * size] + [width + size] * (config.layers - 2)
+        self.layers = nn.ModuleList(nn.Linear(inward, width) for inward in wide)
+        self.scales = nn.ModuleList(nn.Linear(2 * size, width) for _ in wide)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in wide)
+        self.last = nn.Linear(width + size, size)
+        _kaiming(m for m in self.modules() if isinstance(m, nn.Linear))
+
+    def forward(self, x: Tensor, t: Tensor, condition: Tensor) -> Tensor:
+        """x_t (..., L) at steps t (...) given condition (..., L) -> x_0 (..., L).
+
+        t and the condition's leading axes are alike and broadcast over those of x: K samples share one condition.
+        """
+        given = torch.cat([self.time(step_embedding(t, self.embedding)), self.condition(condition)], -1)
+        given = nn.functional.silu(given)  # (..., 2 L)
+        h = x
+        for layer, scale, norm in zip(self.layers, self.scales, self.norms, strict=True):
+            h = layer(torch.cat([h, x], -1)) * (1 + scale(given))
+            h = nn.functional.silu(norm(h))
+        out: Tensor = self.last(torch.cat([h, x], -1))
+        return out
+
+
+def _kaiming(layers: Iterable[nn.Linear]) -> None:
+    for layer in layers:
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+
+
+class BeLFusionNet(nn.Module):
+    """Both stages; latents of the diffusion lie in [-1, 1] by their range on the training split."""
+
+    low: Tensor  # (L,)
+    high: Tensor
+
+    def __init__(self, config: BeLFusionConfig, channels: int, motion: int):
+        super().__init__()
+        self.vae = WindowVAE(config, channels, motion)
+        self.denoiser = Denoiser(config)
+        self.diffusion = GaussianDiffusion(config.noise_steps)
+        self.register_buffer("low", -torch.ones(config.code))
+        self.register_buffer("high", torch.ones(config.code))
+
+    def encode(self, frames: Tensor) -> Tensor:
+        """Windows (..., W, C) -> normalised latents (..., L); no gradient, as stage 1 is frozen here."""
+        with torch.no_grad():
+            latent = self.vae.encode(frames.flatten(0, -3)).unflatten(0, frames.shape[:-2])
+            return 2 * (latent - self.low) / (self.high - self.low).clamp_min(1e-6) - 1
+
+    def decode(self, latent: Tensor) -> Tensor:
+        """Normalised latents (..., L) -> windows (..., W, C)."""
+        raw = (latent + 1) / 2 * (self.high - self.low) + self.low
+        return self.vae.decode(raw.flatten(0, -2)).unflatten(0, latent.shape[:-1])

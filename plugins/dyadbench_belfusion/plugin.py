@@ -1,0 +1,22 @@
+"""Registers BeLFusion; importing it is cheap."""
+
+from __future__ import annotations
+
+from dyadbench.api import Config, Entry
+from dyadbench.hookspecs import hookimpl
+from dyadbench_belfusion.config import PRESETS, BeLFusionConfig, OnlineConfig
+
+CITE = "BeLFusion, ICCV 2023, arXiv 2211.14304, as the baseline of REACT 2023 and 2024"
+
+
+@hookimpl
+def dyadbench_predictors() -> list[Entry]:
+    def row(name: str, config: type[Config], summary: str) -> Entry:
+        return Entry(name, 1, "dyadbench_belfusion.predictor:BeLFusion", config, summary, CITE, presets=PRESETS)
+
+    return [
+        row(
+            "belfusion", BeLFusionConfig, "latent diffusion of 2 s emotion windows, each given the speaker's own window"
+        ),
+        row("belfusion-online", OnlineConfig, "the same, each window given the speaker's window before it"),
+    ]

@@ -1,0 +1,246 @@
+"""BeLFusion as REACT's baseline has it: what the listener does in a window is drawn given what the speaker did in one.
+
+Two stages: a recurrent auto-encoder of 50-frame windows, then diffusion between the latents of a speaker's and a
+listener's window. It sees the speaker's emotion alone and emits emotion, with motion from a small head; where a
+dataset has no emotion the same network lives on motion windows, which is a variant and not the baseline.
+
+B clips, K samples, N windows, W frames of a window, C channels of the stream, L numbers of a latent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dyadbench.api import (
+    Context,
+    DyadbenchError,
+    Loss,
+    Needs,
+    Noise,
+    Optimiser,
+    Reaction,
+    Setup,
+    Stage,
+    TrainData,
+    WindowBatch,
+    Windows,
+)  # fmt: skip
+from dyadbench.nn.emotion import emotion_output
+from dyadbench.nn.inputs import moments
+from dyadbench.sampling import normals
+from dyadbench_belfusion.config import BeLFusionConfig
+from dyadbench_belfusion.network import BeLFusionNet
+
+CLIPS = 64  # training clips that the spread of motion is measured on
+ACTIVE = 0.01  # variance of its mean over windows above which a number of the latent says something (1511.01844)
+
+
+class BeLFusion:
+    """api.Predictor and api.Trainable."""
+
+    def __init__(self, config: BeLFusionConfig, setup: Setup):
+        if config.stream == "emotion" and not setup.has_emotion:
+            raise DyadbenchError("belfusion: this dataset has no emotion; take stream=motion")
+        self.config, self.setup = config, setup
+        self.felt = setup.has_emotion and config.stream != "motion"
+        self.device = torch.device(setup.device)
+        channels, motion = (25, setup.space.dim) if self.felt else (setup.space.dim, 0)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(setup.seed)
+            self.net = BeLFusionNet(config, channels, motion)
+        self.net.to(self.device).eval()
+        self.needs = Needs(lookahead=0 if config.online else config.window - 1)
+
+    # --- stage 1: the auto-encoder ----------------------------------------------------------------------
+
+    def _autoencoder_loss(self, batch: WindowBatch) -> Loss:
+        """Error of the decoded window and of the motion head's, and the divergence of the latent from N(0, 1)."""
+        net, config = self.net.vae, self.config
+        aim, motion = (torch.where(self._swapped(batch, 0.5), other, own) for own, other in self._people(batch))
+        h = net.state(held(aim, batch.valid))
+        mu, log_variance = net.mu(h), net.log_variance(h)
+        noise = batch.drawn(torch.randn, config.code).to(self.device) if batch.step >= 0 else 0.0
+        decoded = net.decode(mu + noise * (log_variance / 2).exp())  # (R, W, C)
+        error = masked(((decoded - aim) / net.scale) ** 2, batch.valid)
+        divergence = -0.5 * (1 + log_variance - mu**2 - log_variance.exp()).sum(1).mean()
+        total, log = error + config.kl * divergence, {"window": error.detach(), "kl": divergence.detach()}
+        log["active"] = (mu.detach().var(0, correction=0) > ACTIVE).sum().float()
+        if net.head is not None:
+            goal = (motion - net.head.mean) / net.head.scale if config.head == "motion" else torch.zeros_like(motion)
+            face = masked((net.head(decoded) - goal) ** 2, batch.valid)
+            total, log["motion"] = total + face, face.detach()
+        return Loss({"all": total}, log)
+
+    def _people(self, batch: WindowBatch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
+        """The stream (B, T, C) and the motion (B, T, D) of both, the listener first."""
+        motion = batch.listener, batch.speaker
+        return ((batch.listener_emotion, batch.speaker_emotion) if self.felt else motion), motion
+
+    def _swapped(self, batch: WindowBatch, chance: float) -> Tensor:
+        """(B, 1, 1): rows whose two people change roles; none in validation."""
+        if batch.step < 0:
+            return torch.zeros(len(batch.clips), 1, 1, dtype=torch.bool, device=self.device)
+        return (batch.drawn(torch.rand, 1, 1) < chance).to(self.device)
+
+    # --- stage 2: the diffusion -------------------------------------------------------------------------
+
+    def windows(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """The listener's window to be drawn and the speaker's that it answers, (B, W, C) each, and which rows exist (B,)."""
+        config, training = self.config, batch.step >= 0
+        start = torch.zeros(len(batch.clips), dtype=torch.long)
+        if config.windows == "first":
+            start += batch.drawn(partial(torch.randint, config.window)) if training else config.window // 2
+        cold = torch.zeros(len(start), dtype=torch.bool)
+        if config.online and training:
+            cold = batch.drawn(torch.rand) < config.cold
+        (listener, speaker), _ = self._people(batch)
+        swapped = self._swapped(batch, config.swap)
+        own, other = torch.where(swapped, speaker, listener), torch.where(swapped, listener, speaker)
+        shift = torch.where(cold, 0, config.window) if config.online else torch.zeros_like(start)
+        aim, exists = self._cut(own, batch.valid, start + shift)
+        seen, _ = self._cut(other, batch.valid, start)
+        return aim, torch.where(cold[:, None, None].to(self.device), self._nothing(seen), seen), exists
+
+    def _cut(self, values: Tensor, valid: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
+        """Rows of values (B, T, C) from `start` (B,) on: (B, W, C), the last frame held, and whether any frame exists."""
+        index = start[:, None].to(values.device) + torch.arange(self.config.window, device=values.device)  # (B, W)
+        exists = index[:, 0] < valid.sum(1)
+        index = index.minimum(valid.sum(1, keepdim=True) - 1).clamp_min(0)
+        return values.gather(1, index[..., None].expand(-1, -1, values.shape[2])), exists
+
+    def _nothing(self, like: Tensor) -> Tensor:
+        """What a clip's first window answers online: emotion of zeros as in the release, or the mean face."""
+        return torch.zeros_like(like) + (0.0 if self.felt else self.net.vae.mean)
+
+    def _diffusion_loss(self, batch: WindowBatch) -> Loss:
+        """Errors of the latent and of what it decodes to, of the best of `draws` noises."""
+        config, net = self.config, self.net
+        aim, seen, exists = self.windows(batch)
+        x0, condition = net.encode(aim), net.encode(seen)  # (B, L)
+        if batch.step >= 0:
+            t = batch.drawn(partial(torch.randint, config.noise_steps))
+            noise = batch.drawn(torch.randn, config.draws, config.code).to(self.device)
+        else:
+            t = torch.arange(len(x0)) % config.noise_steps
+            noise = torch.randn(len(x0), config.draws, config.code).to(self.device)
+        t = t[:, None].to(self.device)  # (B, 1)
+        guess = net.denoiser(net.diffusion.noised(x0[:, None], t, noise), t, condition[:, None])  # (B, draws, L)
+        latent = config.latent_weight * (guess - x0[:, None]).abs().mean(-1)  # (B, draws)
+        with torch.no_grad():
+            goal = net.decode(x0[:, None]) / net.vae.scale
+        decoded = config.decoded_weight * (net.decode(guess) / net.vae.scale - goal).pow(2).mean((-2, -1))
+        best = (latent + decoded).amin(1) if config.pick == "joint" else latent.amin(1) + decoded.amin(1)
+        log = {"latent": latent.detach().amin(1).mean(), "decoded": decoded.detach().amin(1).mean()}
+        return Loss({"all": (best * exists).sum() / exists.sum().clamp_min(1)}, log)
+
+    # --- training ---------------------------------------------------------------------------------------
+
+    def stages(self, data: TrainData) -> Iterator[Stage]:
+        config, net = self.config, self.net
+        self._measure_motion(data)
+        yield self._stage("autoencoder", net.vae, net.vae, Windows(config.window, config.vae_batch), config.vae_steps)
+        net.eval()
+        self._measure_latents(data)
+        frames = config.window * (2 if config.online else 1)
+        if config.windows == "first":  # whole clips, so that a batch begins where they begin
+            frames = max(frames, *(clip.frames for clip in data.clips("train")))
+        yield self._stage("diffusion", net, net.denoiser, Windows(frames, config.batch), config.steps)
+        net.eval()
+
+    def _stage(self, name: str, module: nn.Module, learns: nn.Module, windows: Windows, steps: int) -> Stage:
+        first = name == "autoencoder"
+        rate = self.config.vae_lr if first else self.config.lr
+        adam = Optimiser("all", list(learns.parameters()), rate, weight_decay=self.config.weight_decay)
+        return Stage(
+            name, module, windows, self._autoencoder_loss if first else self._diffusion_loss, (adam,), steps
+        )  # fmt: skip
+
+    def _measure_motion(self, data: TrainData) -> None:
+        """Mean and spread of both people's motion, for the head or, on motion windows, for the whole network."""
+        found = []
+        for _, dyad in zip(range(CLIPS), data.dyads("train"), strict=False):
+            found += [torch.from_numpy(track.motion) for track in (dyad.speaker, dyad.listener)]
+        part = self.net.vae if self.net.vae.head is None else self.net.vae.head
+        for name, value in zip(("mean", "scale"), moments(found), strict=True):
+            getattr(part, name).copy_(value)
+
+    @torch.no_grad()
+    def _measure_latents(self, data: TrainData) -> None:
+        """The range of every number of the latent over the training windows of both people."""
+        lows, highs = [], []
+        for dyad in data.dyads("train"):
+            tracks = (dyad.speaker, dyad.listener)
+            both = np.stack([track.emotion if self.felt else track.motion for track in tracks])  # type: ignore[misc]
+            latent = self.net.vae.encode(self._windows_of(torch.from_numpy(both).to(self.device)).flatten(0, 1))
+            lows.append(latent.amin(0))
+            highs.append(latent.amax(0))
+        self.net.low.copy_(torch.stack(lows).amin(0))
+        self.net.high.copy_(torch.stack(highs).amax(0))
+
+    # --- sampling ---------------------------------------------------------------------------------------
+
+    def _windows_of(self, values: Tensor) -> Tensor:
+        """(B, T, C) -> (B, N, W, C), the last frame held until the last window is full."""
+        spare = -values.shape[1] % self.config.window
+        padded = torch.cat([values, values[:, -1:].expand(-1, spare, -1)], 1)
+        return padded.unflatten(1, (-1, self.config.window))
+
+    @torch.no_grad()
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        """K reactions of exactly the context's frames: all windows of all samples in one batch, then cut."""
+        self.net.eval()
+        net, frames = self.net, context.frames
+        x = normals(noise, context.clips, k, -(-frames // self.config.window), self.config.code, device=self.device)
+        condition = self._condition(context)[:, None]  # (B, 1, N, L)
+
+        def denoise(x: Tensor, t: int) -> Tensor:
+            return net.denoiser(x, torch.full(condition.shape[:-1], t, device=self.device), condition)
+
+        decoded = net.decode(net.diffusion.sample(denoise, x)).flatten(2, 3)[:, :, :frames]  # (B, K, T, C)
+        if not self.felt:
+            return Reaction(decoded.cpu().numpy())
+        assert net.vae.head is not None
+        motion = net.vae.head.motion(decoded)
+        return Reaction(motion.cpu().numpy(), emotion_output(decoded, self.config.emotion).cpu().numpy())
+
+    def _condition(self, context: Context) -> Tensor:
+        """The latents of the speaker's windows that the listener's answer: (B, N, L)."""
+        source = context.emotion if self.felt else context.motion
+        if source is None:
+            raise DyadbenchError("belfusion was trained on emotion, and these speakers have none; take stream=motion")
+        values = torch.from_numpy(np.ascontiguousarray(source)).to(self.device)
+        frames = torch.arange(context.frames, device=self.device)
+        exists = frames < torch.from_numpy(np.asarray(context.lengths)).to(self.device)[:, None]
+        windows = self._windows_of(held(values, exists))  # (B, N, W, C)
+        if self.config.online:
+            windows = torch.cat([self._nothing(windows[:, :1]), windows[:, :-1]], 1)
+        return self.net.encode(windows)
+
+    # --- state ------------------------------------------------------------------------------------------
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        return self.net.parameters()
+
+    def state_dict(self) -> Mapping[str, Any]:
+        return self.net.state_dict()
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
+        return self.net.load_state_dict(state)
+
+
+def held(values: Tensor, valid: Tensor) -> Tensor:
+    """(B, T, C), the last frame of those valid (B, T) in place of all after it."""
+    last = (valid.sum(1, keepdim=True) - 1).clamp_min(0)
+    index = torch.arange(values.shape[1], device=values.device).minimum(last)  # (B, T)
+    return values.gather(1, index[..., None].expand_as(values))
+
+
+def masked(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean of (B, T, C) over the frames that exist."""
+    return (values * valid[..., None]).sum() / (valid.sum() * values.shape[-1]).clamp_min(1)

@@ -1,0 +1,31 @@
+"""Registers Trans-VAE; importing it is cheap."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dyadbench.api import Config, Entry
+from dyadbench.hookspecs import hookimpl
+from dyadbench_transvae.config import ONLINE_PRESETS, PRESETS, OnlineConfig, TransVAEConfig
+
+CITE = "Trans-VAE, baseline of REACT 2023 and 2024, arXiv 2306.06583, after ReactFace, arXiv 2305.15748"
+
+
+@hookimpl
+def dyadbench_predictors() -> list[Entry]:
+    def row(name: str, config: type[Config], presets: Mapping[str, Mapping[str, Any]], summary: str) -> Entry:
+        where = "dyadbench_transvae.predictor:TransVAEPredictor"
+        return Entry(name, 1, where, config, summary, CITE, presets=presets)
+
+    return [
+        row(
+            "trans-vae", TransVAEConfig, PRESETS, "one latent per clip from the speaker's motion, not pixels, and voice"
+        ),
+        row(
+            "trans-vae-online",
+            OnlineConfig,
+            ONLINE_PRESETS,
+            "the same window after window, given its own past reactions",
+        ),
+    ]
