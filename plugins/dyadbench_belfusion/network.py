@@ -33,7 +33,9 @@ class WindowVAE(nn.Module):
             nn.Linear(size, config.decoder), nn.Tanh(), nn.Linear(config.decoder, config.decoder), nn.Tanh(),
             nn.Linear(config.decoder, channels),
         )  # fmt: skip
-        self.head = MotionHead(channels, size, motion) if motion else None
+        self.head = (  # the motion of an emotion frame, in the dataset's units
+            nn.Sequential(nn.Linear(channels, size), nn.Tanh(), nn.Linear(size, motion)) if motion else None
+        )
 
     def state(self, frames: Tensor) -> Tensor:
         """(R, W, C) -> h (R, L), the encoder's last state."""
@@ -55,23 +57,6 @@ class WindowVAE(nn.Module):
             frame = self.out(state)
             frames.append(frame)
         return torch.stack(frames, 1) * self.scale + self.mean
-
-
-class MotionHead(nn.Sequential):
-    """Emotion frames (..., C) -> motion (..., D), standardised by what was measured on the training split."""
-
-    mean: Tensor  # (D,)
-    scale: Tensor
-
-    def __init__(self, channels: int, hidden: int, motion: int):
-        super().__init__(nn.Linear(channels, hidden), nn.Tanh(), nn.Linear(hidden, motion))
-        self.register_buffer("mean", torch.zeros(motion))
-        self.register_buffer("scale", torch.ones(motion))
-
-    def motion(self, frames: Tensor) -> Tensor:
-        """(..., C) -> (..., D) in the dataset's units."""
-        out: Tensor = self(frames)
-        return out * self.scale + self.mean
 
 
 class Denoiser(nn.Module):

@@ -62,7 +62,8 @@ class BeLFusion:
     def _autoencoder_loss(self, batch: WindowBatch) -> Loss:
         """Error of the decoded window and of the motion head's, and the divergence of the latent from N(0, 1)."""
         net, config = self.net.vae, self.config
-        aim, motion = (torch.where(self._swapped(batch, 0.5), other, own) for own, other in self._people(batch))
+        swapped = self._swapped(batch, 0.5)  # one draw for a row, or emotion and motion are of two people
+        aim, motion = (torch.where(swapped, other, own) for own, other in self._people(batch))
         h = net.state(held(aim, batch.valid))
         mu, log_variance = net.mu(h), net.log_variance(h)
         noise = batch.drawn(torch.randn, config.code).to(self.device) if batch.step >= 0 else 0.0
@@ -72,7 +73,7 @@ class BeLFusion:
         total, log = error + config.kl * divergence, {"window": error.detach(), "kl": divergence.detach()}
         log["active"] = (mu.detach().var(0, correction=0) > ACTIVE).sum().float()
         if net.head is not None:
-            goal = (motion - net.head.mean) / net.head.scale if config.head == "motion" else torch.zeros_like(motion)
+            goal = motion if config.head == "motion" else torch.zeros_like(motion)
             face = masked((net.head(decoded) - goal) ** 2, batch.valid)
             total, log["motion"] = total + face, face.detach()
         return Loss({"all": total}, log)
@@ -162,13 +163,15 @@ class BeLFusion:
         )  # fmt: skip
 
     def _measure_motion(self, data: TrainData) -> None:
-        """Mean and spread of both people's motion, for the head or, on motion windows, for the whole network."""
+        """Mean and spread of both people's motion, where its windows are encoded; emotion is taken as it is."""
+        if self.felt:
+            return
         found = []
         for _, dyad in zip(range(CLIPS), data.dyads("train"), strict=False):
             found += [torch.from_numpy(track.motion) for track in (dyad.speaker, dyad.listener)]
-        part = self.net.vae if self.net.vae.head is None else self.net.vae.head
-        for name, value in zip(("mean", "scale"), moments(found), strict=True):
-            getattr(part, name).copy_(value)
+        mean, scale = moments(found)
+        self.net.vae.mean.copy_(mean)
+        self.net.vae.scale.copy_(scale)
 
     @torch.no_grad()
     def _measure_latents(self, data: TrainData) -> None:
@@ -206,7 +209,7 @@ class BeLFusion:
         if not self.felt:
             return Reaction(decoded.cpu().numpy())
         assert net.vae.head is not None
-        motion = net.vae.head.motion(decoded)
+        motion = net.vae.head(decoded)
         return Reaction(motion.cpu().numpy(), emotion_output(decoded, self.config.emotion).cpu().numpy())
 
     def _condition(self, context: Context) -> Tensor:
