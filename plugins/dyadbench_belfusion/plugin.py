@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dyadbench.api import Config, Entry
+from dyadbench.api import Config, PredictorEntry
 from dyadbench.hookspecs import hookimpl
 from dyadbench_belfusion.config import PRESETS, BeLFusionConfig, OnlineConfig
 
@@ -10,9 +10,11 @@ CITE = "BeLFusion, ICCV 2023, arXiv 2211.14304, as the baseline of REACT 2023 an
 
 
 @hookimpl
-def dyadbench_predictors() -> list[Entry]:
-    def row(name: str, config: type[Config], summary: str) -> Entry:
-        return Entry(name, 1, "dyadbench_belfusion.predictor:BeLFusion", config, summary, CITE, presets=PRESETS)
+def dyadbench_predictors() -> list[PredictorEntry]:
+    def row(name: str, config: type[Config], summary: str) -> PredictorEntry:
+        return PredictorEntry(
+            name, 1, "dyadbench_belfusion.predictor:BeLFusion", config, summary, CITE, presets=PRESETS
+        )
 
     return [
         row(

@@ -32,12 +32,12 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.emotion import emotion_output
-from dyadbench.nn.inputs import moments
-from dyadbench.sampling import normals
+from dyadbench.nn.inputs import CLIPS, moments
+from dyadbench.nn.losses import masked_mean
+from dyadbench.nn.sampling import normals
 from dyadbench_belfusion.config import BeLFusionConfig
 from dyadbench_belfusion.network import BeLFusionNet
 
-CLIPS = 64  # training clips that the spread of motion is measured on
 ACTIVE = 0.01  # variance of its mean over windows above which a number of the latent says something (1511.01844)
 
 
@@ -66,28 +66,28 @@ class BeLFusion:
         aim, motion = (torch.where(swapped, other, own) for own, other in self._people(batch))
         h = net.state(held(aim, batch.valid))
         mu, log_variance = net.mu(h), net.log_variance(h)
-        noise = batch.drawn(torch.randn, config.code).to(self.device) if batch.step >= 0 else 0.0
+        noise = batch.draw_rows(torch.randn, config.code).to(self.device) if batch.step >= 0 else 0.0
         decoded = net.decode(mu + noise * (log_variance / 2).exp())  # (R, W, C)
-        error = masked(((decoded - aim) / net.scale) ** 2, batch.valid)
+        error = masked_mean(((decoded - aim) / net.scale) ** 2, batch.valid)
         divergence = -0.5 * (1 + log_variance - mu**2 - log_variance.exp()).sum(1).mean()
         total, log = error + config.kl * divergence, {"window": error.detach(), "kl": divergence.detach()}
         log["active"] = (mu.detach().var(0, correction=0) > ACTIVE).sum().float()
         if net.head is not None:
             goal = motion if config.head == "motion" else torch.zeros_like(motion)
-            face = masked((net.head(decoded) - goal) ** 2, batch.valid)
+            face = masked_mean((net.head(decoded) - goal) ** 2, batch.valid)
             total, log["motion"] = total + face, face.detach()
         return Loss({"all": total}, log)
 
     def _people(self, batch: WindowBatch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """The stream (B, T, C) and the motion (B, T, D) of both, the listener first."""
-        motion = batch.listener, batch.speaker
+        motion = batch.listener_motion, batch.speaker_motion
         return ((batch.listener_emotion, batch.speaker_emotion) if self.felt else motion), motion
 
     def _swapped(self, batch: WindowBatch, chance: float) -> Tensor:
         """(B, 1, 1): rows whose two people change roles; none in validation."""
         if batch.step < 0:
             return torch.zeros(len(batch.clips), 1, 1, dtype=torch.bool, device=self.device)
-        return (batch.drawn(torch.rand, 1, 1) < chance).to(self.device)
+        return (batch.draw_rows(torch.rand, 1, 1) < chance).to(self.device)
 
     # --- stage 2: the diffusion -------------------------------------------------------------------------
 
@@ -96,10 +96,10 @@ class BeLFusion:
         config, training = self.config, batch.step >= 0
         start = torch.zeros(len(batch.clips), dtype=torch.long)
         if config.windows == "first":
-            start += batch.drawn(partial(torch.randint, config.window)) if training else config.window // 2
+            start += batch.draw_rows(partial(torch.randint, config.window)) if training else config.window // 2
         cold = torch.zeros(len(start), dtype=torch.bool)
         if config.online and training:
-            cold = batch.drawn(torch.rand) < config.cold
+            cold = batch.draw_rows(torch.rand) < config.cold
         (listener, speaker), _ = self._people(batch)
         swapped = self._swapped(batch, config.swap)
         own, other = torch.where(swapped, speaker, listener), torch.where(swapped, listener, speaker)
@@ -125,8 +125,8 @@ class BeLFusion:
         aim, seen, exists = self.windows(batch)
         x0, condition = net.encode(aim), net.encode(seen)  # (B, L)
         if batch.step >= 0:
-            t = batch.drawn(partial(torch.randint, config.noise_steps))
-            noise = batch.drawn(torch.randn, config.draws, config.code).to(self.device)
+            t = batch.draw_rows(partial(torch.randint, config.noise_steps))
+            noise = batch.draw_rows(torch.randn, config.draws, config.code).to(self.device)
         else:
             t = torch.arange(len(x0)) % config.noise_steps
             noise = torch.randn(len(x0), config.draws, config.code).to(self.device)
@@ -214,7 +214,7 @@ class BeLFusion:
 
     def _condition(self, context: Context) -> Tensor:
         """The latents of the speaker's windows that the listener's answer: (B, N, L)."""
-        source = context.emotion if self.felt else context.motion
+        source = context.speaker_emotion if self.felt else context.speaker_motion
         if source is None:
             raise DyadbenchError("belfusion was trained on emotion, and these speakers have none; take stream=motion")
         values = torch.from_numpy(np.ascontiguousarray(source)).to(self.device)
@@ -242,8 +242,3 @@ def held(values: Tensor, valid: Tensor) -> Tensor:
     last = (valid.sum(1, keepdim=True) - 1).clamp_min(0)
     index = torch.arange(values.shape[1], device=values.device).minimum(last)  # (B, T)
     return values.gather(1, index[..., None].expand_as(values))
-
-
-def masked(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean of (B, T, C) over the frames that exist."""
-    return (values * valid[..., None]).sum() / (valid.sum() * values.shape[-1]).clamp_min(1)

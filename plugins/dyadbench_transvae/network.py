@@ -75,11 +75,11 @@ class DecoderLayer(nn.Module):
         """Of x (R, T, C) as the target and as the memory."""
         return self.attention.keys(x), self.cross.keys(x)
 
-    def forward(self, x: Tensor, own: Keys, memory: Keys) -> Tensor:
-        """x: the last n of the T positions whose keys are `own`, causal; the memory is seen whole: (R, n, C)."""
+    def forward(self, x: Tensor, own: Keys, memory: Keys, exists: Tensor | None = None) -> Tensor:
+        """x: the last n of the T positions whose keys are `own`, causal; the memory is seen whole, or where it exists: (R, n, C)."""
         mask = block_causal_mask(x.shape[1], own[0].shape[2], 1, x.device)
         x = self.norm1(x + self.drop(self.attention(x, own, mask=mask)))
-        x = self.norm2(x + self.drop(self.cross(x, memory)))
+        x = self.norm2(x + self.drop(self.cross(x, memory, mask=exists)))
         out: Tensor = self.norm3(x + self.drop(self.mlp(x)))
         return out
 
@@ -112,21 +112,24 @@ class TransVAE(nn.Module):
         self.motion = nn.Linear(dim, motion)
         self.emotion = nn.Sequential(nn.Linear(motion + dim, dim), nn.Linear(dim, emotion)) if emotion else None
 
-    def speaker(self, face: Tensor, sound: Tensor | None) -> Tensor:
-        """face (B, T, F), sound (B, T * rows, S) -> features (B, T, C). The rows of a frame stand side by side."""
-        x = self.face_in((rows_of(face, face.shape[1]) - self.face_mean) / self.face_scale)
+    def speaker(self, face: Tensor, sound: Tensor | None, frames: int) -> Tensor:
+        """face (B, T * rows, F), sound (B, T * rows, S) -> features (B, T, C). The rows of a frame stand side by side."""
+        x = self.face_in((rows_of(face, frames) - self.face_mean) / self.face_scale)
         if sound is not None and self.sound_in is not None:
-            voice = (rows_of(sound, face.shape[1]) - self.sound_mean) / self.sound_scale
+            voice = (rows_of(sound, frames) - self.sound_mean) / self.sound_scale
             x = torch.cat([x, self.sound_in(voice)], -1)
         out: Tensor = self.fuse(x)
         return out
 
-    def decode(self, z: Tensor, frames: int) -> Tensor:
-        """Latents z (R, C) -> hidden (R, frames, C): positions ask, every one of them is given the same z."""
+    def decode(self, z: Tensor, frames: int, exists: Tensor | None = None) -> Tensor:
+        """Latents z (R, C) -> hidden (R, frames, C): positions ask, every one of them is given the same z.
+
+        exists (R, frames) or None for all: B reads its whole input, which must not reach beyond the clip.
+        """
         places = sinusoid(frames, self.config.dim, z.device)
         x = self.drop(places.expand(len(z), -1, -1))  # (R, T, C)
         x = self.first(x, self.first.attention.keys(x), self.first.cross.keys(z[:, None]))
-        return self.second(x, *self.second.keys(x))
+        return self.second(x, *self.second.keys(x), None if exists is None else exists[:, None, None])
 
     def feel(self, motion: Tensor, hidden: Tensor) -> Tensor | None:
         return None if self.emotion is None else self.emotion(torch.cat([motion, hidden], -1))
@@ -137,7 +140,8 @@ class TransVAE(nn.Module):
         if k > 1:
             mean, log_variance = mean.repeat_interleave(k, 0), log_variance.repeat_interleave(k, 0)
         z = mean + (log_variance / 2).exp() * noise[:, 0]
-        hidden = self.decode(z, speaker.shape[1])
+        short = None if bool(exists.all()) else exists.repeat_interleave(k, 0)
+        hidden = self.decode(z, speaker.shape[1], short)
         motion = self.motion(hidden)
         return Outcome(motion, self.feel(motion, hidden), mean[:, None], log_variance[:, None])
 

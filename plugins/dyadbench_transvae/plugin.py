@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from dyadbench.api import Config, Entry
+from dyadbench.api import Config, PredictorEntry
 from dyadbench.hookspecs import hookimpl
 from dyadbench_transvae.config import ONLINE_PRESETS, PRESETS, OnlineConfig, TransVAEConfig
 
@@ -13,10 +13,10 @@ CITE = "Trans-VAE, baseline of REACT 2023 and 2024, arXiv 2306.06583, after Reac
 
 
 @hookimpl
-def dyadbench_predictors() -> list[Entry]:
-    def row(name: str, config: type[Config], presets: Mapping[str, Mapping[str, Any]], summary: str) -> Entry:
+def dyadbench_predictors() -> list[PredictorEntry]:
+    def row(name: str, config: type[Config], presets: Mapping[str, Mapping[str, Any]], summary: str) -> PredictorEntry:
         where = "dyadbench_transvae.predictor:TransVAEPredictor"
-        return Entry(name, 1, where, config, summary, CITE, presets=presets)
+        return PredictorEntry(name, 1, where, config, summary, CITE, presets=presets)
 
     return [
         row(

@@ -33,7 +33,8 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.nn.emotion import emotion_output
 from dyadbench.nn.inputs import CLIPS, audio_of, moments
-from dyadbench.sampling import normals
+from dyadbench.nn.losses import masked_mean
+from dyadbench.nn.sampling import normals
 from dyadbench_transvae.config import OnlineConfig, TransVAEConfig
 from dyadbench_transvae.network import OnlineTransVAE, Outcome, TransVAE
 
@@ -82,26 +83,29 @@ class TransVAEPredictor:
     def _generated(self, batch: WindowBatch) -> Outcome:
         """A reaction to each row: R = B, one of many by latents drawn anew."""
         sound = batch.audio[self.sound] if self.sound else None
-        face = batch.audio[self.video] if self.video else _beside(batch.speaker, batch.speaker_emotion)
+        face = batch.audio[self.video] if self.video else _beside(batch.speaker_motion, batch.speaker_emotion)
         features, exists = self._speaker(face, sound, batch.valid)
         features, exists = features[:, self.delay :], exists[:, self.delay :]
         shape = self._latents(features.shape[1]), self.config.dim
-        noise = batch.drawn(torch.randn, *shape) if batch.step >= 0 else torch.randn(len(features), *shape)
+        noise = batch.draw_rows(torch.randn, *shape) if batch.step >= 0 else torch.randn(len(features), *shape)
         out: Outcome = self.net(features, exists, noise.to(self.device))
         return out
 
     def _errors(self, made: Outcome, batch: WindowBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         """Reconstruction error, divergence of the latents from N(0, 1), and what is logged."""
         valid, log, total = batch.valid[:, self.delay :], {}, torch.zeros((), device=self.device)
-        motion = batch.listener[:, self.delay :]
+        motion = batch.listener_motion[:, self.delay :]
         error = (made.motion[:, : motion.shape[1]] - motion) ** 2
         expression = self.setup.space.slice("expression")
         rest = [i for i in range(motion.shape[2]) if not expression.start <= i < expression.stop]
-        log["expression"], log["head"] = _masked(error[..., expression], valid), _masked(error[..., rest], valid)
+        log["expression"], log["head"] = (
+            masked_mean(error[..., expression], valid),
+            masked_mean(error[..., rest], valid),
+        )
         total = total + log["expression"] + self.config.head_weight * log["head"]
         if made.emotion is not None:
             aim = batch.listener_emotion[:, self.delay :]
-            log["emotion"] = _masked((made.emotion[:, : aim.shape[1]] - aim) ** 2, valid)
+            log["emotion"] = masked_mean((made.emotion[:, : aim.shape[1]] - aim) ** 2, valid)
             total = total + log["emotion"]
         variance = made.log_variance.exp()
         log["kl"] = -0.5 * (1 + made.log_variance - made.mean**2 - variance).mean()
@@ -169,8 +173,12 @@ class TransVAEPredictor:
         self.net.eval()
         clips, frames = len(context.clips), context.frames
         sound = self._tensor(context.audio[self.sound]) if self.sound else None
-        emotion = None if context.emotion is None else self._tensor(context.emotion)
-        face = self._tensor(context.audio[self.video]) if self.video else _beside(self._tensor(context.motion), emotion)
+        emotion = None if context.speaker_emotion is None else self._tensor(context.speaker_emotion)
+        face = (
+            self._tensor(context.audio[self.video])
+            if self.video
+            else _beside(self._tensor(context.speaker_motion), emotion)
+        )
         places = torch.arange(frames, device=self.device)
         exists = places < self._tensor(context.lengths)[:, None]
         features, exists = self._speaker(face, sound, exists)
@@ -197,7 +205,7 @@ class TransVAEPredictor:
 
     def _speaker(self, face: Tensor, sound: Tensor | None, exists: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, T, C) of what is heard at each frame, `delay` frames late, and whether anything is."""
-        features: Tensor = self.net.speaker(face, sound)
+        features: Tensor = self.net.speaker(face, sound, exists.shape[1])
         if self.delay:
             features = nn.functional.pad(features, (0, 0, self.delay, 0))[:, : -self.delay]
             exists = exists & nn.functional.pad(exists, (self.delay, 0))[:, : -self.delay]
@@ -221,8 +229,3 @@ def _width(spec: AudioSpec) -> int:
 
 def _beside(motion: Tensor, emotion: Tensor | None) -> Tensor:
     return motion if emotion is None else torch.cat([motion, emotion], -1)
-
-
-def _masked(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean of (B, T, C) over the frames that exist; 0 where there are no channels."""
-    return (values * valid[..., None]).sum() / (valid.sum() * values.shape[-1]).clamp_min(1)

@@ -12,12 +12,14 @@ import pytest
 import torch
 
 from dyadbench.api import DECA_56, FACEVERSE_58, Clip, Dyad, DyadbenchError, Setup, Track, WindowBatch
-from dyadbench.conform import TinyCorpus, check, measure_lookahead
-from dyadbench.host import Host
+from dyadbench.cell.lookahead import measure_lookahead
+from dyadbench.cell.noise import CellNoise
+from dyadbench.conformance.checks import check
+from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.metrics import score_arrays
-from dyadbench.noise import CellNoise
-from dyadbench.training import Training, fit
-from dyadbench.windows import WindowSource
+from dyadbench.registry.host import Host
+from dyadbench.training.loop import FitOptions, fit
+from dyadbench.training.windows import WindowSource
 from dyadbench_belfusion.config import PRESETS, BeLFusionConfig, OnlineConfig
 from dyadbench_belfusion.network import BeLFusionNet, Denoiser, WindowVAE
 from dyadbench_belfusion.predictor import BeLFusion
@@ -79,7 +81,7 @@ def _autoencoder(tmp_path: Path, **config: object) -> tuple[BeLFusion, torch.Ten
         def stages(self, data: Any) -> Iterator[Any]:
             yield stage
 
-    fit(Only(), data, {}, Training(tmp_path, seed=0))  # type: ignore[arg-type]
+    fit(Only(), data, {}, FitOptions(tmp_path, seed=0))  # type: ignore[arg-type]
     fresh = torch.stack([torch.from_numpy(d.listener.emotion[:192]) for d in data.dyads("test" * 3)])  # type: ignore[index]
     return predictor, fresh.unflatten(1, (-1, 16)).flatten(0, 1)
 
@@ -166,7 +168,11 @@ def test_rounded_action_units_are_what_made_frsyn_49() -> None:
     assert np.array_equal(rounded[..., 15:], raw[..., 15:])
     rng = np.random.default_rng(0)
     listener = rng.random((2, 96, 25)).astype(np.float32)
-    case: dict[str, Any] = {"listener": listener, "speaker": context.emotion, "appropriate": np.eye(2, dtype=bool)}
+    case: dict[str, Any] = {
+        "listener": listener,
+        "speaker": context.speaker_emotion,
+        "appropriate": np.eye(2, dtype=bool),
+    }
     assert (rounded[..., :15].std(2) == 0).any(), "some action unit never changes"
     assert score_arrays("react2024-official", pred=rounded, **case)["FRSyn"] == 49
     assert score_arrays("react2024-official", pred=raw, **case)["FRSyn"] != 49
@@ -202,8 +208,8 @@ def _context(data: Waves, frames: int = 96, rows: int = 2) -> Any:
     context = TinyCorpus().context(range(rows), _build().needs, frames)
     speakers = [d.speaker for d in dyads]
     return dataclasses.replace(
-        context, motion=np.stack([t.motion[:frames] for t in speakers]),
-        emotion=np.stack([t.emotion[:frames] for t in speakers if t.emotion is not None]),
+        context, speaker_motion=np.stack([t.motion[:frames] for t in speakers]),
+        speaker_emotion=np.stack([t.emotion[:frames] for t in speakers if t.emotion is not None]),
     )  # fmt: skip
 
 
@@ -237,11 +243,11 @@ def test_a_window_follows_the_speakers_window(tmp_path: Path) -> None:
             "vae_lr": 5e-3,
         }
         predictor = _build(online=online, swap=0.0, cold=0.0, **sizes)
-        fit(predictor, data, {}, Training(tmp_path / str(online), seed=0))
+        fit(predictor, data, {}, FitOptions(tmp_path / str(online), seed=0))
         dyads = list(data.dyads("test"))
         context = dataclasses.replace(
             TinyCorpus(clips=24, frames=192).context(range(24), predictor.needs, 192),
-            motion=np.stack([d.speaker.motion for d in dyads]), emotion=np.stack([d.speaker.emotion for d in dyads]),  # type: ignore[arg-type]
+            speaker_motion=np.stack([d.speaker.motion for d in dyads]), speaker_emotion=np.stack([d.speaker.emotion for d in dyads]),  # type: ignore[arg-type]
         )  # fmt: skip
         made = predictor.sample(context, 4, CellNoise(0)).emotion
         assert made is not None
@@ -296,7 +302,7 @@ def test_motion_alone_will_do(space: Any, emotion: bool, tmp_path: Path) -> None
     """Without sound and without emotion, or where motion windows are asked for."""
     corpus = TinyCorpus(space, emotion=emotion)
     predictor = _build(Setup(space, {}, emotion, seed=0), stream="motion" if emotion else "auto", online=True)
-    fit(predictor, corpus, {}, Training(tmp_path, seed=0))
+    fit(predictor, corpus, {}, FitOptions(tmp_path, seed=0))
     reaction = predictor.sample(corpus.context([0, 1], predictor.needs, 70), 2, CellNoise(0))
     assert reaction.emotion is None
     assert reaction.motion is not None
@@ -340,11 +346,11 @@ def test_killed_training_resumes_to_the_same_weights(tmp_path: Path) -> None:
             raise Killed
 
     whole, cut = _build(), _build()
-    fit(whole, corpus, {}, Training(tmp_path / "whole", seed=0))
+    fit(whole, corpus, {}, FitOptions(tmp_path / "whole", seed=0))
     with pytest.raises(Killed):
-        fit(cut, corpus, {}, Training(tmp_path / "cut", seed=0, checkpoint_every=3, report=kill))
+        fit(cut, corpus, {}, FitOptions(tmp_path / "cut", seed=0, checkpoint_every=3, report=kill))
     again = _build()
-    fit(again, corpus, {}, Training(tmp_path / "cut", seed=0, checkpoint_every=3))
+    fit(again, corpus, {}, FitOptions(tmp_path / "cut", seed=0, checkpoint_every=3))
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
 

@@ -8,10 +8,12 @@ import sys
 import pytest
 
 NAMES = {
+    "dyadbench_belfusion": {"belfusion", "belfusion-online"},
     "dyadbench_dense_fsq": {"frame-fsq", "frame-vq", "frame-lfq", "crossmodal-ar", "dense-fsq"},
     "dyadbench_difflistener": {"conv-vq", "conv-vq-causal", "token-diffusion", "difflistener", "difflistener-online"},
     "dyadbench_l2l": {"window-vq", "patch-ar", "learning2listen"},
     "dyadbench_sfms": {"sparse-fsq", "sparse-vq", "keyframe-ar", "sfms", "sfms-vq"},
+    "dyadbench_transvae": {"trans-vae", "trans-vae-online"},
     "dyadbench_vqtalker": {"grfsq", "grvq", "rvq", "gvq", "vq", "coarse-to-fine", "vqtalker", "vqtalker-chunked"},
 }
 CODE = """

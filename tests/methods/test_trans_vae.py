@@ -13,11 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from dyadbench.api import DECA_56, FACEVERSE_58, AudioSpec, Context, DyadbenchError, Setup, WindowBatch
-from dyadbench.conform import TinyCorpus, check, measure_lookahead
-from dyadbench.host import Host
+from dyadbench.cell.lookahead import measure_lookahead
+from dyadbench.cell.noise import CellNoise
+from dyadbench.conformance.checks import check
+from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.nn.attention import Attention, sinusoid
-from dyadbench.noise import CellNoise
-from dyadbench.training import Training, fit
+from dyadbench.registry.host import Host
+from dyadbench.training.loop import FitOptions, fit
 from dyadbench_transvae.config import ONLINE_PRESETS, PRESETS, OnlineConfig, TransVAEConfig
 from dyadbench_transvae.network import DecoderLayer, LatentOf, OnlineTransVAE, TransVAE
 from dyadbench_transvae.predictor import TransVAEPredictor
@@ -153,8 +155,10 @@ def _shuffled(context: Context) -> Context:
     for name, values in context.audio.items():
         rows = values.reshape(len(values), context.frames, -1)[:, order]
         audio[name] = rows.reshape(values.shape)
-    emotion = None if context.emotion is None else context.emotion[:, order]
-    return dataclasses.replace(context, motion=context.motion[:, order], emotion=emotion, audio=audio)
+    emotion = None if context.speaker_emotion is None else context.speaker_emotion[:, order]
+    return dataclasses.replace(
+        context, speaker_motion=context.speaker_motion[:, order], speaker_emotion=emotion, audio=audio
+    )
 
 
 def test_the_latent_ignores_the_order_of_frames() -> None:
@@ -270,7 +274,7 @@ def test_sampling_generates_what_training_scores() -> None:
     torch.manual_seed(0)
     noise = torch.randn(8, 6, 16)
     context = Context(
-        batch.clips, np.full(8, 48), batch.speaker.numpy(), batch.speaker_emotion.numpy(),
+        batch.clips, np.full(8, 48), batch.speaker_motion.numpy(), batch.speaker_emotion.numpy(),
         {name: values.numpy() for name, values in batch.audio.items()},
     )  # fmt: skip
 
@@ -293,7 +297,7 @@ def test_short_clips_teach_only_what_exists() -> None:
     valid = torch.arange(39) < torch.tensor([[39], [20], [8], [39], [39], [39], [39], [39]])
     batch = _batch(39, predictor, valid, step=-1)
     wild = dataclasses.replace(
-        batch, listener=torch.where(valid[..., None], batch.listener, 99.0),
+        batch, listener_motion=torch.where(valid[..., None], batch.listener_motion, 99.0),
         listener_emotion=torch.where(valid[..., None], batch.listener_emotion, 99.0),
     )  # fmt: skip
     losses = []
@@ -329,10 +333,10 @@ def test_features_of_frames_stand_for_the_face_where_they_are_asked_for(tmp_path
     predictor = _build(setup, video="video-features")
     assert predictor.needs.audio == ("mfcc-78", "video-features")
     assert predictor.net.face_in.in_features == 24
-    fit(predictor, corpus, corpus.audio, Training(tmp_path, seed=0))
+    fit(predictor, corpus, corpus.audio, FitOptions(tmp_path, seed=0))
     context = corpus.context([0, 1], predictor.needs, 40)
     one = predictor.sample(context, 1, CellNoise(0)).motion
-    still = dataclasses.replace(context, motion=context.motion * 0, emotion=None)
+    still = dataclasses.replace(context, speaker_motion=context.speaker_motion * 0, speaker_emotion=None)
     two = predictor.sample(still, 1, CellNoise(0)).motion
     assert one is not None
     assert np.array_equal(one, two), "the face itself is then not looked at"
@@ -345,7 +349,7 @@ def test_motion_alone_will_do(online: bool, tmp_path: Path) -> None:
     """On a dataset without sound and without emotion."""
     corpus = TinyCorpus(DECA_56, emotion=False)
     predictor = _build(Setup(DECA_56, {}, False, seed=0), online=online)
-    fit(predictor, corpus, {}, Training(tmp_path, seed=0))
+    fit(predictor, corpus, {}, FitOptions(tmp_path, seed=0))
     reaction = predictor.sample(corpus.context([0, 1], predictor.needs, 45), 2, CellNoise(0))
     assert predictor.needs.audio == ()
     assert reaction.emotion is None
@@ -365,10 +369,10 @@ def test_killed_training_resumes_to_the_same_weights(online: bool, tmp_path: Pat
             raise Killed
 
     whole, cut, again = (_build(online=online, dropout=0.2) for _ in range(3))
-    fit(whole, corpus, corpus.audio, Training(tmp_path / "whole", seed=0))
+    fit(whole, corpus, corpus.audio, FitOptions(tmp_path / "whole", seed=0))
     with pytest.raises(Killed):
-        fit(cut, corpus, corpus.audio, Training(tmp_path / "cut", seed=0, checkpoint_every=3, report=kill))
-    fit(again, corpus, corpus.audio, Training(tmp_path / "cut", seed=0, checkpoint_every=3))
+        fit(cut, corpus, corpus.audio, FitOptions(tmp_path / "cut", seed=0, checkpoint_every=3, report=kill))
+    fit(again, corpus, corpus.audio, FitOptions(tmp_path / "cut", seed=0, checkpoint_every=3))
     for name, value in whole.state_dict().items():
         assert torch.equal(value, again.state_dict()[name]), name
 
