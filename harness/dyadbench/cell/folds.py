@@ -75,17 +75,12 @@ class FoldedCellRun(CellRun):
         return None if any(array is None for array in arrays) else Joined(arrays, self._rows)
 
     def tokens(self, part: Part) -> tuple[SuiteScores, dict[str, Any]]:
-        """Every fold's tokenizer on the clips that it never saw; a value is the mean over folds, by clips."""
+        """Every fold's tokenizer on the clips that it never saw."""
         found = [run.tokens(part) for run in self._folds]
         scores = [each for each, _ in found]
-        weights = [len(run.split.clips) for run in self._folds]
-        return SuiteScores(
-            versions=scores[0].versions,
-            scores={name: _mean_score([each.scores[name] for each in scores], weights) for name in scores[0].scores},
-            per_clip={
-                name: [scores[fold].per_clip[name][row] for fold, row in self._rows] for name in scores[0].per_clip
-            },
-        ), found[0][1]
+        per_clip = {name: [scores[fold].per_clip[name][row] for fold, row in self._rows] for name in scores[0].per_clip}
+        pooled = {name: _pooled_score([each.scores[name] for each in scores], v) for name, v in per_clip.items()}
+        return SuiteScores(versions=scores[0].versions, scores=pooled, per_clip=per_clip), found[0][1]
 
 
 class Joined:
@@ -129,10 +124,12 @@ def merge_facts(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     return merged
 
 
-def _mean_score(scores: Sequence[Score], weights: Sequence[int]) -> Score:
-    """Of one column over folds; undefined where every fold is."""
-    known = [(score.value, weight) for score, weight in zip(scores, weights, strict=True) if score.value is not None]
-    value = sum(value * weight for value, weight in known) / sum(weight for _, weight in known) if known else None
-    details = scores[0].detail
+def _pooled_score(scores: Sequence[Score], per_clip: Sequence[float | None]) -> Score:
+    """Of one column over folds: the mean over the clips where it is defined, which weighs every fold by its clips."""
+    known = [value for value in per_clip if value is not None]
     mean: Callable[[str], float] = lambda name: float(np.mean([score.detail[name] for score in scores]))  # noqa: E731  # a name for one expression
-    return Score(value=value, undefined=sum(score.undefined for score in scores), detail={n: mean(n) for n in details})
+    return Score(
+        value=float(np.mean(known)) if known else None,
+        undefined=sum(score.undefined for score in scores),
+        detail={name: mean(name) for name in scores[0].detail},
+    )

@@ -25,6 +25,9 @@ SANITY: dict[str, tuple[Sanity, ...]] = {
         Sanity("oracle", "FD.expression"),
         Sanity("oracle", "P-FD.expression"),
     ),
+    "dyad-vc-dyads": (Sanity("oracle", "CCC"), Sanity("oracle", "L2.smile", 0.0), Sanity("oracle", "L2.movement", 0.0)),
+    "dyad-openface": (Sanity("oracle", "CCC"), Sanity("oracle", "L2.au", 0.0)),
+    "dualtalk": (Sanity("oracle", "MSE.expression", 0.0), Sanity("oracle", "RPCC.expression", 0.0)),
 }
 
 SLACK = 1e-6  # of rounding in committed values
