@@ -134,6 +134,15 @@ def test_other_data_and_other_versions_are_set_apart() -> None:
     assert any("old" in note and "version" in note for note in table.notes)
 
 
+def test_records_on_an_older_version_of_the_dataset_are_set_apart_however_many_there_are() -> None:
+    data = {"name": "simdyad", "version": 2, "digest": "e" * 64, "simulated": True, "split": "test"}
+    old = [record(name, 0.2) for name in ("a", "b", "c")]
+    table = make_table([*old, record("a", 0.3, dataset=data, seed=1)], "react2024", COLUMNS)
+    assert [(row.method, row.seeds) for row in table.rows] == [("a", (1,))]
+    assert len([note for note in table.notes if "version 1 of simdyad, which is now at version 2" in note]) == 3
+    assert len(make_table(old, "react2024", COLUMNS).rows) == 3, "as long as there is nothing newer they stand"
+
+
 def test_sanity() -> None:
     table = make_table([record("oracle", 0.2, calibration=True), record("cheat", 0.1)], "react2024", COLUMNS)
     [found] = check_sanity(table, [Sanity("oracle", "FRCorr")])

@@ -222,6 +222,7 @@ class CellRun:
             seed=self.cell.seed,
             dataset={
                 "name": self.cell.dataset.name,
+                "version": self.cell.dataset.version,
                 "digest": self.dataset.digest,
                 "simulated": self.dataset.simulated,
                 "normalisation": dict(self.dataset.normalisation()),

@@ -18,6 +18,7 @@ from dyadbench.leaderboard.tables import Value
 from dyadbench.leaderboard.text import SIMULATED, cell_text, escape, grid, number
 from dyadbench.matrix.keys import canonical
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, layers_shown, version_of
+from dyadbench.records.comparable import of_newest_data
 from dyadbench.records.record import Record
 
 SUITE = "tokens"
@@ -70,17 +71,19 @@ class Corpus:
 def corpora(records: Sequence[Record]) -> list[Corpus]:
     """Every data set that has records with token scores, in an order that depends on nothing but the records."""
     groups: dict[str, list[Record]] = {}
-    for record in records:
-        if SUITE in record.suites and record.suites[SUITE].per_clip:
-            key = canonical([record.dataset["name"], record.dataset["split"], record.dataset["digest"], record.clips])
-            groups.setdefault(key, []).append(record)
+    scored = [record for record in records if SUITE in record.suites and record.suites[SUITE].per_clip]
+    for record in of_newest_data(scored)[0]:
+        key = canonical([record.dataset["name"], record.dataset["split"], record.dataset["digest"], record.clips])
+        groups.setdefault(key, []).append(record)
     named: dict[str, list[list[Record]]] = {}
     for key in sorted(groups):
         named.setdefault(_name([record.benchmark for record in groups[key]]), []).append(groups[key])
     found = []
     for name in sorted(named):
         usual, *others = sorted(named[name], key=len, reverse=True)
-        notes = [f"{r.method}, seed {r.seed} was measured on other data and is left out; run it again" for group in others for r in group]  # fmt: skip
+        boards = {record.benchmark for record in usual}
+        old = of_newest_data([record for record in scored if record.benchmark in boards])[1]
+        notes = [*old, *(f"{r.method}, seed {r.seed} was measured on other data and is left out; run it again" for group in others for r in group)]  # fmt: skip
         found.append(_corpus(name, usual, notes))
     return found
 

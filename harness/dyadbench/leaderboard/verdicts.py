@@ -16,6 +16,7 @@ from pydantic import ValidationError, model_validator
 
 from dyadbench.api import Config, DyadbenchError
 from dyadbench.leaderboard.stats import bootstrap, interval
+from dyadbench.records.comparable import of_newest_data
 from dyadbench.records.record import Record
 
 Verdict = Literal[
@@ -129,7 +130,7 @@ def load_claims(folder: Path) -> list[Claim]:
 def judge(statements: Sequence[Claim], records: Sequence[Record]) -> list[Judged]:
     """Every statement with its verdict."""
     groups: dict[tuple[str, str], list[Record]] = {}
-    for record in records:
+    for record in of_newest_data(records)[0]:
         groups.setdefault((record.benchmark, record.method), []).append(record)
     judged = []
     for statement in statements:

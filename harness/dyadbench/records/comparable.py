@@ -52,6 +52,22 @@ def configured(records: Sequence[Record]) -> list[str]:
     return list(main | dict.fromkeys(suite for setting in settings for suite in setting["also"]))
 
 
+def of_newest_data(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
+    """Records on the newest version of each dataset that any of them was measured on, and a sentence for each other."""
+    newest: dict[str, int] = {}
+    for record in records:
+        name = record.dataset["name"]
+        newest[name] = max(newest.get(name, 1), record.data_version)
+    kept = [record for record in records if record.data_version == newest[record.dataset["name"]]]
+    notes = [
+        f"{r.method}, seed {r.seed} was measured on version {r.data_version} of {r.dataset['name']}, which is now at version "
+        f"{newest[r.dataset['name']]}, and is left out; run it again"
+        for r in records
+        if r.data_version < newest[r.dataset["name"]]
+    ]
+    return kept, notes
+
+
 def odd_ones_out(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> tuple[list[Record], list[str]]:
     """Records that can stand in one table, and a sentence for each that cannot."""
     usable: list[Record] = []
@@ -65,6 +81,8 @@ def odd_ones_out(records: Sequence[Record], suite: str, columns: Sequence[Column
     records = [record for record in records if not record.limit]
     if not records:
         return usable, notes
+    records, old = of_newest_data(records)
+    notes += old
     digests: dict[tuple[str, tuple[str, ...]], int] = {}
     for record in records:
         key = (record.dataset["digest"], tuple(record.clips))

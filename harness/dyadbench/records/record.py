@@ -58,12 +58,17 @@ class Record(Config):
     calibration: bool
     trained: bool
     seed: int
-    dataset: Mapping[str, Any]  # name, digest, simulated, normalisation, split
+    dataset: Mapping[str, Any]  # name, version, digest, simulated, normalisation, split
     clips: list[str]
     sessions: list[str]
     suites: Mapping[str, SuiteScores]
     measured: Mapping[str, Any]
     provenance: Mapping[str, Any]
+
+    @property
+    def data_version(self) -> int:
+        """The dataset entry's version; 1 in records from before it was noted."""
+        return int(self.dataset.get("version", 1))
 
     @property
     def limit(self) -> int:
@@ -186,6 +191,7 @@ class _Setting(BaseModel):
 
 class _Data(BaseModel):
     name: str
+    version: int = 1
     digest: str
     simulated: bool
     split: str
