@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Context, Dataset, DrawsListeners, Dyad, DyadbenchError, Evaluation, Needs, Track, Truth
+from dyadbench.api import Context, Dataset, Dyad, DyadbenchError, Evaluation, Needs, Truth
+from dyadbench.datasets.fresh import fresh_listener
 from dyadbench.datasets.train_data import TrainSplits
 
 
@@ -105,17 +106,8 @@ class Split:
             audio={name: self._audio(dyads, name, lengths, end) for name in needs.audio},
             words=tuple(dyad.speaker.words or () for dyad in dyads) if needs.words else None,
             truth=self._truth(rows, end) if needs.truth else None,
-            fresh=self._fresh(rows) if needs.fresh else None,
+            fresh=(lambda row, draw: fresh_listener(self.dataset, self.name, rows[row], draw)) if needs.fresh else None,
         )
-
-    def _fresh(self, rows: range) -> Callable[[int, int], Track]:
-        """What draws new listeners of `rows`; DyadbenchError where the dataset cannot."""
-        if not isinstance(self.dataset, DrawsListeners):
-            raise DyadbenchError(
-                "new listeners cannot be drawn from this dataset: its people were recorded; only simulated ones can be drawn anew"
-            )
-        draws = self.dataset.fresh
-        return lambda row, draw: draws(self.name, rows[row], draw)
 
     def _audio(self, dyads: Sequence[Dyad], name: str, lengths: np.ndarray, end: int) -> np.ndarray:
         spec = self.dataset.audio[name]

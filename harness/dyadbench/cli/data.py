@@ -9,6 +9,7 @@ import typer
 
 from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import Json, Limit, print_json, print_table
+from dyadbench.datasets.simdyad.config import MEANING
 
 app = typer.Typer(
     help="Check data folders; fetch public data; write the simulated corpus.",
@@ -110,7 +111,7 @@ def couplings(
 def simulate(
     folder: Annotated[Path, typer.Argument(help="An empty or new folder.")],
     layout: Annotated[str, typer.Option(help="react2024 or l2l.")] = "react2024",
-    preset: Annotated[str, typer.Option(help="clear or hard.")] = "clear",
+    preset: Annotated[str, typer.Option(help="; ".join(f"{name}: {text}" for name, text in MEANING.items()))] = "clear",
     size: Annotated[str, typer.Option(help="tiny, small or full.")] = "tiny",
     seed: Annotated[int, typer.Option(min=0)] = 0,
     link: Annotated[float, typer.Option(min=0, max=1, help="Strength of every speaker-to-listener influence.")] = 1.0,

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Clip, Dataset, Dyad, DyadbenchError
+from dyadbench.api import Clip, Dataset, Dyad, DyadbenchError, Track
+from dyadbench.datasets.fresh import fresh_listener
 
 VERSION = 1  # raised whenever the same sessions may be dealt otherwise; part of every key of a fold
 OWN_SPLITS = ("train", "val", "test")  # of the dataset that is dealt; whatever else it has stays out
@@ -56,6 +57,10 @@ class PooledDataset:
         _refuse_statistics(dataset)
         self.dataset = dataset
         self.space, self.audio, self.has_emotion = dataset.space, dataset.audio, dataset.has_emotion
+
+    def fresh(self, split: str, index: int, draw: int) -> Track:
+        """A new listener where the dataset can draw one (api.DrawsListeners)."""
+        return fresh_listener(self.dataset, *self._at(split, index), draw)
 
     def voice(self, split: str, index: int) -> tuple[np.ndarray, int] | None:
         """The speaker's (samples,) and their rate where the dataset has sound to play."""

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Clip, Dataset, Dyad
+from dyadbench.api import Clip, Dataset, Dyad, Track
+from dyadbench.datasets.fresh import fresh_listener
 
 
 class LimitedDataset:
@@ -51,6 +52,10 @@ class LimitedDataset:
         """Among the clips that are left; a clip is always appropriate for itself."""
         rows = self._rows(split)
         return self._dataset.appropriate(split)[np.ix_(rows, rows)] | np.eye(len(rows), dtype=bool)
+
+    def fresh(self, split: str, index: int, draw: int) -> Track:
+        """A new listener where the dataset can draw one (api.DrawsListeners)."""
+        return fresh_listener(self._dataset, split, self._rows(split)[index], draw)
 
     def voice(self, split: str, index: int) -> tuple[np.ndarray, int] | None:
         """The speaker's (samples,) and their rate where the dataset has sound to play."""

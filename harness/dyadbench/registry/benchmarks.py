@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from dyadbench.api import BenchmarkConfig, BenchmarkEntry, TrackName
+from dyadbench.datasets.simdyad.config import MEANING
 
 REACT: dict[str, Any] = {"suite": "react2024", "also": ("react2024-official", "over-time-emotion"), "samples": 10}
 L2L: dict[str, Any] = {"suite": "l2l", "also": ("over-time-motion",), "samples": 10}
 DYAD: dict[str, Any] = {"also": ("over-time-motion",), "samples": 5}
 TRACKS: tuple[tuple[TrackName, str], ...] = (("online", ""), ("offline", "-offline"))
+KNOWN = {"online": "no look-ahead", "offline": "the whole speaker clip is known"}
 L2L_PEOPLE = ("conan", "devi2", "fallon", "kimmel", "stephen", "trevor")
 LM_PEOPLE = ("trevor", "stephen")
 
@@ -23,21 +25,17 @@ def _l2l(dataset: str, **config: Any) -> BenchmarkConfig:
 
 
 ALL: dict[str, tuple[BenchmarkConfig, str]] = {
-    "simdyad-clear-react-online": (
-        _react("simdyad", "test", "online", preset="clear", layout="react2024"),
-        "simulated, strong prosody-cued reactions, no look-ahead",
-    ),
-    "simdyad-clear-react-offline": (
-        _react("simdyad", "test", "offline", preset="clear", layout="react2024"),
-        "simulated, strong prosody-cued reactions, the whole speaker clip is known",
-    ),
-    "simdyad-hard-react-online": (
-        _react("simdyad", "test", "online", preset="hard", layout="react2024"),
-        "simulated, coupling as weak as measured in real dyads, no look-ahead",
-    ),
+    **{
+        f"simdyad-{preset}-react-{track}": (
+            _react("simdyad", "test", track, preset=preset, layout="react2024"),
+            f"{meaning}; {KNOWN[track]}",
+        )
+        for preset, meaning in MEANING.items()
+        for track, _ in TRACKS
+    },
     "simdyad-clear-l2l": (
         _l2l("simdyad", preset="clear", layout="l2l"),
-        "simulated, the Learning2Listen layout and metrics",
+        f"{MEANING['clear']}; one side only listens, with the layout and metrics of Learning2Listen",
     ),
     **{
         f"react2024-{split}{tail}": (_react("react2024", split, track), f"REACT 2024 {split} split, {track} track")

@@ -20,6 +20,7 @@ from dyadbench.datasets.simdyad.coefficients import intensities, mixing, to_deca
 from dyadbench.datasets.simdyad.config import PRESETS, SimConfig
 from dyadbench.datasets.simdyad.dyads import SimDyad, play, scripts_of, stream
 from dyadbench.datasets.simdyad.faces import FACE, HEAD, INDEX, Face
+from dyadbench.metrics.react.closed_form import ccc
 
 FPS = 25.0
 # quantity -> (lowest, highest, measured)
@@ -275,28 +276,27 @@ def _common(config: SimConfig, contexts: int) -> dict[str, float]:
 
 def couplings(config: SimConfig, contexts: int = 150) -> dict[str, float]:
     """Every quantity of COUPLINGS, measured as on the real dyads: 900 frames at 30 a second, both roles."""
-    rows: dict[str, list[float]] = {name: [] for name in COUPLINGS}
+    rows = []
     for (dyad,) in _takes(config.model_copy(update={"listeners": 1, "seconds": 30.0}), contexts, 30.0):
-        series = [_series(person.face) for person in dyad.people]
-        for speaker, listener in ((0, 1), (1, 0)):
-            for name in COUPLINGS:
-                channel, lag = name.split(" ", 1)
-                copy = m.late(series[speaker][channel], 30 if lag == "1 s late" else 0)
-                rows[name].append(m.ccc(copy, series[listener][channel]))
-    return {name: float(np.mean(values)) for name, values in rows.items()}
+        people = [_series(person.face)[None] for person in dyad.people]  # (1, T, 4) each
+        for speaker, listener in ((people[0], people[1]), (people[1], people[0])):
+            copies = np.concatenate([speaker, m.late(speaker[0], 30)[None]])  # (2, T, 4): at once, 1 s late
+            rows.append(ccc(copies, listener)[0][:, 0])
+    found = np.mean(rows, 0)  # (2, 4)
+    lags = ("at once", "1 s late")
+    return {f"{name} {lag}": float(found[i, n]) for i, lag in enumerate(lags) for n, name in enumerate(DYADIC)}
 
 
-def _series(face: Face) -> dict[str, np.ndarray]:
-    """The four channels of vc-dyads, (T,) each: intensities of AU06 and AU12, log motion energy, gaze at the partner."""
+DYADIC = ("AU06", "AU12", "movement", "gaze")
+
+
+def _series(face: Face) -> np.ndarray:
+    """The channels of vc-dyads, (T, 4): intensities of AU06 and AU12, log motion energy, gaze at the partner."""
     units = intensities(face, 30.0)
     head = face.latents[:, [INDEX[name] for name in HEAD]]
     energy = np.convolve(np.abs(np.diff(head, axis=0, prepend=head[:1])).sum(1), np.ones(3) / 3, "same")
-    return {
-        "AU06": units[:, EMOTION_CHANNELS.index("AU6")],
-        "AU12": units[:, EMOTION_CHANNELS.index("AU12")],
-        "movement": np.log(energy + 1e-3),
-        "gaze": face.gaze.astype(float),
-    }
+    smiles = [units[:, EMOTION_CHANNELS.index(name)] for name in ("AU6", "AU12")]
+    return np.stack([*smiles, np.log(energy + 1e-3), face.gaze], 1)
 
 
 def _rows() -> list[list[str]]:

@@ -12,8 +12,8 @@ GENERATOR = 4  # raised whenever the same configuration gives other bytes
 
 # What the two presets are, in one line each; shown wherever they are named.
 MEANING = {
-    "clear": "simulated people who react to almost every cue, so that a method that listens is easily told from one that does not",
-    "hard": "simulated people who react as weakly and as differently as measured in real dyads",
+    "clear": "simulated people who react to nearly every cue, which tells a method that listens from one that does not",
+    "hard": "simulated people who react as weakly, and differ as much, as measured in real dyads",
 }
 
 # contexts in train, val, test; every context is played by `listeners` dyads

@@ -58,12 +58,6 @@ def bouts(on: NDArray[np.bool_], fps: float) -> Floats:
     return (edges[1::2] - edges[::2]) / fps
 
 
-def ccc(x: Floats, y: Floats) -> float:
-    """Concordance of two series (T,), as in the notes on real dyads: biased moments, 1e-8 in the denominator."""
-    covariance = ((x - x.mean()) * (y - y.mean())).mean()
-    return float(2 * covariance / (x.var() + y.var() + (x.mean() - y.mean()) ** 2 + 1e-8))
-
-
 def late(x: Floats, lag: int) -> Floats:
-    """A copy of (T,) that is `lag` frames late and still until then."""
-    return np.concatenate([np.repeat(x[:1], lag), x])[: len(x)]
+    """A copy of (T, ...) that is `lag` frames late and still until then."""
+    return np.concatenate([np.repeat(x[:1], lag, axis=0), x])[: len(x)]
