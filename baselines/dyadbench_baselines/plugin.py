@@ -16,13 +16,24 @@ from dyadbench_baselines.config import (
     RidgeMatchedConfig,
 )  # fmt: skip
 
+# Nothing in them is random: another seed gives the same reactions.
+FIXED = ("oracle", "mime", "lagged-mime", "mean", "mean-sequence", "median", "nearest-face", "nearest-audio", "ridge")
+
 
 @hookimpl
 def dyadbench_predictors() -> list[PredictorEntry]:
     def row(
         name: str, where: str, summary: str, config: type[Config] = NoConfig, *, calibration: bool = False
     ) -> PredictorEntry:
-        return PredictorEntry(name, 1, f"dyadbench_baselines.{where}", config, summary, calibration=calibration)
+        return PredictorEntry(
+            name,
+            1,
+            f"dyadbench_baselines.{where}",
+            config,
+            summary,
+            calibration=calibration,
+            deterministic=name in FIXED,
+        )
 
     return [
         row("oracle", "truth:Oracle", "the true listener, K times: the official ground-truth row", calibration=True),

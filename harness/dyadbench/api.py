@@ -30,6 +30,7 @@ else:
 
 
 Direction = Literal["max", "min", "match"]
+Family = Literal["", "appropriateness", "diversity", "synchrony", "realism"]
 TrackName = Literal["online", "offline"]
 
 EMOTION_CHANNELS: tuple[str, ...] = (
@@ -87,6 +88,7 @@ class PredictorEntry(ComponentEntry):
     """`load(config, setup)` gives a `Predictor`; `load(config, setup, tokenizer=...)` where its method has a tokenizer."""
 
     calibration: bool = False  # a reference row: shown beside the methods, never ranked; only these may see the truth
+    deterministic: bool = False  # the seed changes nothing, so that one seed is all there is to know
 
 
 class SuiteEntry(ComponentEntry):
@@ -470,6 +472,12 @@ class Column:
     digits: int = 4
     summary: str = ""
     target: str = ""  # for `match`: the id of the column that holds the value to match
+    family: Family = ""  # what it is about; diversity is liveliness, too
+    headline: bool = False  # part of the skill that ranks: only columns that pass the validity tests
+    perfect: float | None = None  # what a perfect listener has, where no row shows it
+    low: float | None = None  # the least and the largest value there can be; intervals stay within
+    high: float | None = None
+    by_clip: bool = True  # False: a count over all clips, of which their resampling says nothing
 
 
 @dataclass(frozen=True)

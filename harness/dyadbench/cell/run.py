@@ -180,7 +180,7 @@ class CellRun:
     def key(self) -> str:
         """Of the whole cell, to the scores: who holds the stage `cell` of this key makes the record."""
         versions = {name: {c.id: c.version for c in suite.columns} for name, suite in self.suites.items()}
-        cell = self.cell.model_dump(mode="json")
+        cell = self.cell.model_dump(mode="json", exclude={"of"})  # a label, which changes no number
         return key_of("cell", cell=cell, digest=self.dataset.digest, generate=self.generate_key, suites=versions)
 
     def gives(self, record: Record) -> bool:
@@ -218,6 +218,8 @@ class CellRun:
             plugin=plugin,
             entry_version=entry.version,
             calibration=entry.calibration,
+            of=self.cell.of,
+            deterministic=entry.deterministic and self.cell.tokenizer is None,
             trained="fit_seconds" in facts,
             seed=self.cell.seed,
             dataset={

@@ -6,10 +6,13 @@ from typing import Annotated
 
 import typer
 
+from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import Json, Root, find_root, print_json
 
 
 def leaderboard(
+    benchmark: Annotated[str | None, typer.Option("-b", "--benchmark", help="Show only this benchmark, all its suites.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Show only so many ranked methods, and the references.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 3 if a table or a sanity inequality is off.")] = False,
     root: Root = None,
     json: Json = False,
@@ -22,19 +25,23 @@ def leaderboard(
     host = Host()
     suites = {entry.name: host.build("suite", entry.name, {}) for entry in host.entries("suite")}
     outcome = write_leaderboards(find_root(root), {name: suite.columns for name, suite in suites.items()}, check=check)
+    tables = [table for table in outcome.tables if benchmark in (None, table.benchmark)]
+    if benchmark is not None and not tables:
+        known = ", ".join(dict.fromkeys(table.benchmark for table in outcome.tables)) or "none"
+        raise DyadbenchError(f"there are no records of benchmark {benchmark!r}; there are records of {known}")
     if json:
         print_json(
             {
                 "drift": outcome.drift,
                 "violations": outcome.violations,
-                "tables": [t.model_dump(mode="json") for t in outcome.tables],
+                "tables": [t.model_dump(mode="json") for t in tables],
                 "claims": [judged.model_dump(mode="json") for judged in outcome.board],
             }
         )
     elif not check:
-        for table in outcome.tables:
-            if any(column["ranked"] for column in table.columns):
-                show_table(table)
+        for table in tables:
+            if table.main or (benchmark is not None and any(column["ranked"] for column in table.columns)):
+                show_table(table, top, values=benchmark is not None)
     for violation in outcome.violations:
         typer.echo(f"sanity: {violation}", err=True)
     for name in outcome.drift if check else ():

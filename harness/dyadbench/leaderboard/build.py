@@ -31,12 +31,18 @@ def tables_of(
     for benchmark, mine in groups:
         if len({record.dataset["simulated"] for record in mine}) > 1:
             raise DyadbenchError(f"{benchmark} has records on simulated and on real data; they cannot share a table")
+        order: dict[str, int] = {}
         for suite in configured(mine):
             if suite not in suites:
                 violations.append(f"{benchmark}: suite {suite!r} is not installed")
                 continue
             fitting = [] if mine[0].dataset["simulated"] else [c for c in claims if c.fits(mine[0].dataset, suite)]
             table = make_table(mine, suite, suites[suite], fitting)
+            order = order or {
+                row.method: place for place, row in enumerate(table.rows)
+            }  # the ranking suite comes first
+            rows = sorted(table.rows, key=lambda row: order.get(row.method, len(order)))  # used at once
+            table = table.model_copy(update={"rows": tuple(rows)})
             tables.append(table)
             violations += check_sanity(table, SANITY.get(suite, ()))
     return sorted(tables, key=lambda table: table.benchmark), violations

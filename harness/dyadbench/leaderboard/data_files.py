@@ -5,27 +5,36 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dyadbench.leaderboard.tables import Table
+from dyadbench.leaderboard.tables import Row, Table, Value
 from dyadbench.leaderboard.text import csv_safe
+
+COLUMNS = ["benchmark", "suite", "simulated", "method", "kind", "of", "rank", "rank_low", "rank_high", "reason", "metric",
+           "value", "low", "high", "undefined", "seeds"]  # fmt: skip
+
+
+def _numbers(row: Row, table: Table) -> Iterator[tuple[str, Value]]:
+    if row.skill is not None:
+        yield "skill", row.skill
+    yield from ((f"skill.{name}", value) for name, value in row.skills.items())
+    yield from ((f"band.{name}", value) for name, value in row.families.items())
+    yield from ((column["id"], row.cells[column["id"]]) for column in table.columns)
 
 
 def csv_text(tables: Sequence[Table]) -> str:
-    """One line a method, suite and metric."""
+    """One line per method, suite and metric; `band.` metrics are log distances to the band of real listeners."""
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
-    writer.writerow(["benchmark", "suite", "simulated", "method", "rank", "rank_low", "rank_high", "reason", "metric",
-                     "value", "low", "high", "undefined", "seeds"])  # fmt: skip
+    writer.writerow(COLUMNS)
     for table in tables:
         for row in table.rows:
-            for column in table.columns:
-                cell = row.cells[column["id"]]
+            line = [table.benchmark, table.suite, table.simulated, row.method, row.kind, row.of, row.rank, row.rank_low,
+                    row.rank_high, row.reason]  # fmt: skip
+            for name, cell in _numbers(row, table):
                 numbers = [None if v is None else f"{v:.8g}" for v in (cell.value, cell.low, cell.high)]
-                line = [table.benchmark, table.suite, table.simulated, row.method, row.rank, row.rank_low, row.rank_high,
-                        row.reason, column["id"]]  # fmt: skip
-                writer.writerow([csv_safe(v) for v in line] + [*numbers, cell.undefined, len(row.seeds)])
+                writer.writerow([csv_safe(v) for v in [*line, name]] + [*numbers, cell.undefined, len(row.seeds)])
     return buffer.getvalue()
 
 

@@ -1,74 +1,169 @@
-"""Tables as Markdown, CSV, JSON and terminal text: fixed digits, fixed order, LF, no clock, everything escaped."""
+"""Tables as Markdown: at most eight columns, fixed digits, fixed order, everything escaped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dyadbench.leaderboard.over_time import embedded
 from dyadbench.leaderboard.published import PublishedNumber
-from dyadbench.leaderboard.tables import Table
-from dyadbench.leaderboard.text import ARROWS, SIMULATED, cell_text, escape, grid, lookahead_text, rank_text
+from dyadbench.leaderboard.skill import NULL
+from dyadbench.leaderboard.tables import Row, Table
+from dyadbench.leaderboard.text import (
+    ARROWS,
+    SIMULATED,
+    cell_text,
+    escape,
+    family_text,
+    grid,
+    method_text,
+    number,
+    rank_text,
+    skill_text,
+)
 from dyadbench.leaderboard.verdicts import Judged
 from dyadbench.records.record import slug
 
-# --- cells ----------------------------------------------------------------------------------------------
+WIDTH = 8  # columns of a table that a page can show
+HOW = f"""Methods are ranked by **skill**: 0 is a real listener of another conversation (`{NULL}`), 1 is the ceiling that the note
+below each table names; it is the mean over the headline columns. A method's skill depends on no other method. Brackets are
+95 % intervals over sessions and seeds; in the rank column they are the places that a method may share, where paired
+differences cannot tell it from its neighbours (at most 5 % false differences on a board, Benjamini-Hochberg). A method that
+is random needs two seeds for a rank. References stand in italics between the methods, unranked. Diversity, synchrony and
+realism are distances to the band of real listeners: *within*, or by which factor outside. ◆: no method has more skill
+without being worse in diversity. **Bold**: not distinguishable from the best ranked method of that column.
+"""
 
 
-# --- Markdown -------------------------------------------------------------------------------------------
+def _chunks(names: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]
 
 
-def _head(column: Any) -> str:
-    return f"{column['id']} {ARROWS[column['direction']]}" + ("" if column["ranked"] else " (unranked)")
+# --- one suite ----------------------------------------------------------------------------------------------
 
 
 def markdown_table(table: Table) -> str:
-    """Ranked rows first, then calibration and unranked rows with the reason."""
-    header = ["rank", "method", *(_head(c) for c in table.columns), "seeds", "look-ahead", "x real time"]
+    """Methods by skill with the references between them; by name where the suite does not rank."""
+    by_id = {column["id"]: column for column in table.columns}
+    shown = [scale.column for scale in table.scales][:2]
+    families = [
+        name for name in ("diversity", "synchrony", "realism") if any(name in row.families for row in table.rows)
+    ]
+    families = families[: WIDTH - 4 - len(shown)]
+    header = ["rank", "method", "skill", *(_head(by_id[name]) for name in shown), *families, "seeds"]
     rows = []
     for row in table.rows:
-        values = []
-        for column in table.columns:
-            text = cell_text(row.cells[column["id"]], column["digits"])
-            values.append(f"**{text}**" if row.cells[column["id"]].best else text)
-        speed = row.facts.get("realtime_factor")
-        name = escape(row.method) + (f" *({escape(row.reason)})*" if row.reason else "")
-        rows.append([rank_text(row), name, *values, str(len(row.seeds)), lookahead_text(row), str(speed or "")])
-    return grid(header, rows)
+        if row.kind not in ("method", "reference") or row.skill is None:
+            continue
+        values = [_marked(row, name, by_id[name]["digits"]) for name in shown]
+        beside = [family_text(row.families.get(name)) for name in families]
+        rows.append([rank_text(row), _name(row), skill_text(row.skill), *values, *beside, str(len(row.seeds))])
+    return grid(header, rows) if rows else ""
+
+
+def _head(column: Any) -> str:
+    return f"{column['id']} {ARROWS[column['direction']]}"
+
+
+def _name(row: Row) -> str:
+    if row.kind == "reference":
+        return f"*{escape(method_text(row))}*"
+    why = f" *({escape(row.reason)})*" if row.reason and row.kind == "method" else ""
+    return escape(row.method) + (" ◆" if row.pareto else "") + why
+
+
+def _marked(row: Row, column: str, digits: int) -> str:
+    text = cell_text(row.cells[column], digits)
+    return f"**{text}**" if row.cells[column].best else text
+
+
+def value_tables(table: Table) -> str:
+    """Every ranked column (the first ones where none is), in tables of at most eight columns; ablations come last."""
+    ranked = [column for column in table.columns if column["ranked"]]
+    chosen = ranked or [c for c in table.columns if not c["id"].endswith("_target")][: WIDTH - 1]
+    rows = [row for row in table.rows if row.kind != "reconstruction"]
+    targets = {c["id"]: rows[0].cells[c["target"]] for c in chosen if c["target"] and rows}
+    parts = []
+    for some in _chunks(chosen, WIDTH - 1):
+        heads = []
+        for column in some:
+            target = targets.get(column["id"])
+            text = f" {number(target.value, column['digits'])}" if target is not None else ""
+            heads.append(_head(column) + text)
+        parts.append(
+            grid(
+                ["method", *heads], [[_name(row), *(_marked(row, c["id"], c["digits"]) for c in some)] for row in rows]
+            )
+        )
+    return "\n".join(parts)
+
+
+def ablation_tables(table: Table) -> str:
+    """Beside each method what was changed in it, by how much its skill changes."""
+    parts = []
+    for base in sorted({row.of for row in table.rows if row.kind == "ablation"}):
+        own = [row for row in table.rows if row.method == base or (row.kind == "ablation" and row.of == base)]
+        rows = [
+            [escape(row.method), skill_text(row.skill), skill_text(row.against), str(len(row.seeds))] for row in own
+        ]
+        parts.append(f"### Ablations of {escape(base)}\n")
+        parts.append(grid(["method", "skill", f"less {escape(base)}", "seeds"], rows))
+    return "\n".join(parts)
+
+
+def _scale_note(table: Table) -> str:
+    if not table.scales:
+        return ""
+    each = ", ".join(
+        f"{s.column} from {number(s.null, _digits(table, s.column))} (0) to {number(s.ceiling, _digits(table, s.column))} (1, {s.by})"
+        for s in table.scales
+    )
+    return f"Skill is the mean over {each}.\n"
+
+
+def _digits(table: Table, name: str) -> int:
+    return int(next(column["digits"] for column in table.columns if column["id"] == name))
 
 
 def markdown_page(tables: Sequence[Table]) -> str:
-    """One benchmark: a table a suite, then what the columns mean, published numbers and notes."""
-    from dyadbench.leaderboard.over_time import embedded
-
+    """One benchmark: the ranked suite first, then the values of all suites, what the columns mean, notes."""
     first = tables[0]
     parts = [f"# {escape(first.benchmark)}\n"]
     if first.simulated:
         parts.append(SIMULATED + "\n")
     parts.append(
-        f"{escape(first.dataset)}, {escape(first.setting['split'])} split, {first.setting['track']} track, {first.setting['samples']} samples a clip; "
-        f"{first.clips} clips of {first.sessions} sessions. Brackets: 95 % bootstrap over sessions (and seeds). "
-        "↑ more is better, ↓ less is better, → closest to its target is better.\n"
+        f"{escape(first.dataset)}, {escape(first.setting['split'])} split, {first.setting['track']} track, {first.setting['samples']} samples per clip; "
+        f"{first.clips} clips of {first.sessions} sessions.\n"
     )
     for table in tables:
         parts.append(f"## {table.suite}{'' if table.main else ' (not ranked by)'}\n")
-        parts.append(markdown_table(table))
+        if table.scales:
+            parts += [HOW, markdown_table(table), _scale_note(table), ablation_tables(table), "### Values\n"]
+        parts.append(value_tables(table))
         for title, name, legend in embedded(table):
             parts.append(f"![{title}]({name})\n\n{title}: {escape(legend)}.\n")
-        parts.append(
-            "".join(f"- `{c['id']}` v{c['version']}: {escape(c['summary'])}{_unit(c)}\n" for c in table.columns)
-        )
+        parts.append(_legend(table))
         if table.claims:
             parts.append("### Published numbers, as printed; never ranked\n")
             parts.append(_claimsgrid(table.claims, [c["id"] for c in table.columns]))
         if table.notes:
             parts.append("### Notes\n")
             parts.append("".join(f"- {escape(note)}\n" for note in table.notes))
-    return "\n".join(parts)
+    parts.append(
+        f"Every column, with intervals: [CSV]({slug(first.benchmark)}.csv), [JSON]({slug(first.benchmark)}.json).\n"
+    )
+    return "\n".join(part for part in parts if part)
+
+
+def _legend(table: Table) -> str:
+    head = "↑ more is better, ↓ less is better, → closest to the number of real listeners behind it is better.\n\n"
+    known = [column for column in table.columns if not column["id"].endswith("_target")]
+    return head + "".join(f"- `{c['id']}` v{c['version']}: {escape(c['summary'])}{_unit(c)}\n" for c in known)
 
 
 def _unit(column: Any) -> str:
-    target = f"; target `{column['target']}`" if column["target"] else ""
-    return (f" ({escape(column['unit'])})" if column["unit"] else "") + target
+    return f" ({escape(column['unit'])})" if column["unit"] else ""
 
 
 def _claimsgrid(claims: Sequence[PublishedNumber], columns: Sequence[str]) -> str:
@@ -76,39 +171,57 @@ def _claimsgrid(claims: Sequence[PublishedNumber], columns: Sequence[str]) -> st
     groups: dict[tuple[str, str, str], dict[str, PublishedNumber]] = {}
     for claim in claims:
         groups.setdefault((claim.method, claim.split, claim.source), {})[claim.column] = claim
-    names = [c for c in columns if any(c in found for found in groups.values())]
     notes: list[str] = []
-    rows = []
-    for (method, split, source), found in groups.items():
-        values = []
-        for name in names:
-            printed = found.get(name)
-            if printed is None:
-                values.append("")
-                continue
-            if printed.note not in notes:
-                notes.append(printed.note)
-            values.append(f"{escape(str(printed.value))} <sup>{notes.index(printed.note) + 1}</sup>")
-        rows.append([escape(method), escape(split), *values, escape(source)])
+    parts = []
+    for names in _chunks([c for c in columns if any(c in found for found in groups.values())], WIDTH - 3):
+        rows = []
+        for (method, split, source), found in groups.items():
+            values = []
+            for printed in (found.get(name) for name in names):
+                if printed is not None and printed.note not in notes:
+                    notes.append(printed.note)
+                values.append(
+                    ""
+                    if printed is None
+                    else f"{escape(str(printed.value))} <sup>{notes.index(printed.note) + 1}</sup>"
+                )
+            if any(values):
+                rows.append([escape(method), escape(split), *values, escape(source)])
+        parts.append(grid(["method", "split", *names, "source"], rows))
     listed = "".join(f"{i}. {escape(note)}\n" for i, note in enumerate(notes, 1))
-    return grid(["method", "split", *names, "source"], rows) + "\nScale and convention:\n\n" + listed
+    return "\n".join(parts) + "\nScale and convention:\n\n" + listed
 
 
-def index_page(tables: Sequence[Table], board: Sequence[Judged] = (), *, tokenizers: bool = False) -> str:
+# --- all suites ---------------------------------------------------------------------------------------------
+
+
+def leaders(table: Table) -> str:
+    """Who is first, and who cannot be told from it."""
+    ranked = [row for row in table.rows if row.rank is not None]
+    if not ranked:
+        return "nothing is ranked"
+    first = min(ranked, key=lambda row: row.rank or 0)
+    ties = [row.method for row in ranked if row is not first and row.rank_low == 1]
+    more = f"; not distinguishable: {', '.join(map(escape, ties))}" if ties else ""
+    return f"{escape(first.method)}, skill {skill_text(first.skill)}{more}"
+
+
+def index_page(tables: Sequence[Table], board: Sequence[Judged] = (), *, tokenizers: bool = False, validity: bool = False) -> str:  # fmt: skip
     """Simulated and real benchmarks, apart."""
     parts = ["# Leaderboards\n", "Made by `dyadbench leaderboard` from `records/` and `claims/`; do not edit.\n"]
     for simulated, title in ((False, "Real data"), (True, "Simulated data")):
         chosen = [table for table in tables if table.simulated == simulated and table.main]
         rows = []
         for table in chosen:
-            best = next((row for row in table.rows if row.rank == 1), None)
             ranked = sum(row.rank is not None for row in table.rows)
-            first = f"{escape(best.method)}, rank {rank_text(best)}" if best else ""
-            rows.append([f"[{escape(table.benchmark)}]({slug(table.benchmark)}.md)", table.suite, str(ranked), first])
+            link = f"[{escape(table.benchmark)}]({slug(table.benchmark)}.md)"
+            rows.append([link, table.suite, str(ranked), leaders(table)])
         parts.append(f"## {title}\n")
         parts.append(grid(["benchmark", "suite", "ranked methods", "first"], rows) if rows else "No records.\n")
+    if validity:
+        parts.append("[Validity](validity.md): which metrics order what everybody knows.\n")
     if tokenizers:
-        parts.append("[Tokenizers](tokenizers.md): reconstruction error against bits a second, use of the books.\n")
+        parts.append("[Tokenizers](tokenizers.md): reconstruction error against bits per second, use of the books.\n")
     if board:
         parts.append("[Claims, checked](claims.md): what papers say, tested on these records.\n")
     parts.append("[Numbers as published](published.md), each with its scale and source.\n")
@@ -133,20 +246,11 @@ def published_page(claims: Sequence[PublishedNumber]) -> str:
 
 
 def headline(tables: Sequence[Table]) -> str:
-    """The first table of the corrected REACT suite, else the first of all, for the README: ranked columns only, and no
-    rows that are given the listener."""
-    found = sorted((table for table in tables if table.main), key=lambda table: table.suite != "react2024")
+    """The table of the README: real people first, then the corrected REACT suite, then whatever is there."""
+    found = sorted((table for table in tables if table.main), key=lambda t: (t.simulated, t.suite != "react2024"))
     if not found:
         return "No records yet.\n"
     main = found[0]
-    columns = tuple(c for c in main.columns if c["ranked"])
-    rows = tuple(row for row in main.rows if not row.facts.get("sees_truth"))
-    small = main.model_copy(update={"columns": columns, "rows": rows})
     title = escape(main.benchmark) + (" (simulated data)" if main.simulated else "")
-    return f"\n**{title}**\n\n" + markdown_table(small) + "\n"
-
-
-# --- CSV and JSON ---------------------------------------------------------------------------------------
-
-
-# --- the terminal ---------------------------------------------------------------------------------------
+    first = f"First: {leaders(main)}.\n\n" if main.scales else ""
+    return f"\n**{title}**\n\n{first}{markdown_table(main) or value_tables(main)}\n{_scale_note(main)}\n"

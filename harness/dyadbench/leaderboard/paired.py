@@ -6,24 +6,35 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dyadbench.api import Column, Config, DyadbenchError
-from dyadbench.leaderboard.stats import bootstrap, paired
+from dyadbench.api import Column, Config, Direction, DyadbenchError
+from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval, p_value, paired
 from dyadbench.records.comparable import method_values, usable_records
 from dyadbench.records.record import Record
+
+ENOUGH = 0.05  # a difference is called with at most this p
+ONE_SEED = "one seed: another may differ"
 
 
 class Difference(Config):
     column: str
+    direction: Direction
     a: float | None
     b: float | None
+    target: float | None = None  # what real listeners have, where a column is matched
     difference: float | None
     low: float | None = None
     high: float | None = None
     p: float | None = None
+    reading: str = ""  # "a is better", "b is better" or "undecided"
+
+    @property
+    def target_text(self) -> str:
+        return "" if self.target is None else f"{self.target:.4g}"
 
 
 class Comparison(Config):
     benchmark: str
+    simulated: bool
     a: str
     b: str
     clips: int
@@ -35,27 +46,60 @@ class Comparison(Config):
 def compare(
     records: Sequence[Record], a: str, b: str, suite: str, columns: Sequence[Column], extremes: int = 5
 ) -> Comparison:
-    """Paired differences a - b on the same clips and draws; DyadbenchError names the methods there are."""
+    """Paired differences a - b on the clips that both define; DyadbenchError names the methods there are."""
     groups = usable_records(records, suite, columns)
     for name in (a, b):
         if name not in groups:
             raise DyadbenchError(f"there is no record of {name!r} here; there are: {', '.join(groups) or 'none'}")
-    values = [method_values(groups[name], suite, columns) for name in (a, b)]
+    values = on_shared_clips([method_values(groups[name], suite, columns) for name in (a, b)])
     first = groups[a][0]
-    boot = bootstrap(values, first.sessions)
-    differences, most = [], {}
-    for j, column in enumerate(columns):
-        found = paired(boot, 0, 1, j)
-        both = [None if np.isnan(p) else float(p) for p in boot.point[:, j]]
-        differences.append(
-            Difference(column=column.id, a=both[0], b=both[1], difference=found.difference if found else None,
-                       low=found.low if found else None, high=found.high if found else None, p=found.p if found else None)
-        )  # fmt: skip
-        if column.ranked:
-            per_clip = np.nanmean(values[0][:, :, j], 0) - np.nanmean(values[1][:, :, j], 0)
-            order = [i for i in np.argsort(-np.abs(np.nan_to_num(per_clip)), kind="stable") if np.isfinite(per_clip[i])]
-            most[column.id] = tuple((first.clips[i], float(per_clip[i])) for i in order[:extremes])
+    boot = bootstrap(values, first.sessions, names=(a, b))
+    random_once = any(len(groups[name]) == 1 and not groups[name][0].deterministic for name in (a, b))
+    shown = [j for j, column in enumerate(columns) if not column.id.endswith("_target")]
     return Comparison(
-        benchmark=first.benchmark, a=a, b=b, clips=len(first.clips), sessions=len(set(first.sessions)),
-        differences=tuple(differences), extremes=most,
+        benchmark=first.benchmark, simulated=bool(first.dataset["simulated"]), a=a, b=b, clips=len(first.clips),
+        sessions=len(set(first.sessions)),
+        differences=tuple(_difference(boot, columns, j, random_once) for j in shown),
+        extremes={columns[j].id: _extremes(values, j, first.clips, extremes) for j in shown if columns[j].ranked},
     )  # fmt: skip
+
+
+def on_shared_clips(values: Sequence[Floats]) -> list[Floats]:
+    """(S, N, C) each, NaN wherever any of them is undefined in any seed: a method is not compared on its easy clips."""
+    everywhere = np.all([np.isfinite(value).all(0) for value in values], 0)  # (N, C)
+    return [np.where(everywhere, value, np.nan) for value in values]
+
+
+def _difference(boot: Bootstrap, columns: Sequence[Column], j: int, random_once: bool) -> Difference:
+    column = columns[j]
+    found = paired(boot, 0, 1, j)
+    a, b = (None if np.isnan(value) else float(value) for value in boot.point[:, j])
+    at = next((i for i, other in enumerate(columns) if other.id == column.target), None)
+    target = float(boot.point[0, at]) if column.direction == "match" and at is not None else None
+    return Difference(
+        column=column.id, direction=column.direction, a=a, b=b, target=target,
+        difference=found.difference if found else None, low=found.low if found else None,
+        high=found.high if found else None, p=found.p if found else None,
+        reading=ONE_SEED if random_once else _reading(boot, column, j, at),
+    )  # fmt: skip
+
+
+def _reading(boot: Bootstrap, column: Column, j: int, target: int | None) -> str:
+    """Which is better, beyond doubt: by value, or by the distance to the target."""
+    if not boot.informative or not np.isfinite(boot.point[:, j]).all():
+        return ""
+    draws, sign = boot.draws[:, :, j], 1 if column.direction == "max" else -1
+    if column.direction == "match" and target is not None:
+        draws = np.abs(draws - boot.draws[:, :, target])
+    gap = sign * (draws[:, 0] - draws[:, 1])  # above 0: a is better
+    p, span = p_value(gap), interval(gap)
+    if p is None or span is None or p > ENOUGH:
+        return "undecided"
+    return "a is better" if span.low > 0 else "b is better" if span.high < 0 else "undecided"
+
+
+def _extremes(values: Sequence[Floats], j: int, clips: Sequence[str], count: int) -> tuple[tuple[str, float], ...]:
+    """The clips where the two differ most, and by how much; none where they are equal everywhere."""
+    gap = values[0][:, :, j].mean(0) - values[1][:, :, j].mean(0)
+    order = [int(i) for i in np.argsort(-np.abs(np.nan_to_num(gap)), kind="stable") if np.isfinite(gap[i]) and gap[i]]
+    return tuple((clips[i], float(gap[i])) for i in order[:count])

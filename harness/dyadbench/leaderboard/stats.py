@@ -1,11 +1,18 @@
-"""Uncertainty: a cluster bootstrap over sessions, paired across methods, with seeds as a second level.
+"""Uncertainty: draws over sessions, shared by all methods, and over the seeds of each.
 
 Every metric is the mean of its per-clip values over the defined ones, so a draw is a row of clip weights and all
-draws of all methods are two matrix products.
+draws of all methods are two matrix products. Two things make the intervals honest where there are few sessions or
+few seeds. Sessions are resampled with replacement, and the distance of a draw from the mean is then scaled as
+Student's t is: by sqrt(n / (n - 1)), which the bootstrap lacks, and by one draw of 1 / sqrt(chi2 / (n - 1)), because
+the spread itself was estimated from n sessions. Seeds are too few to resample (three give ten different draws): their
+share is a draw of Student's t with as many degrees of freedom as there are seeds less one. Adding both is the
+interval of Behrens and Fisher for a sum of two unknown variances. tests/leaderboard/test_coverage.py measures how
+often they cover the truth.
 """
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -46,44 +53,101 @@ def session_weights(sessions: Sequence[str], draws: int, rng: np.random.Generato
     return counts[:, index].astype(np.float64)
 
 
-def bootstrap(values: Sequence[Floats], sessions: Sequence[str], draws: int = DRAWS, seed: int = 0) -> Bootstrap:
-    """values: one (S_m, N, C) array a method, NaN where undefined; the clips are the same for all.
+def bootstrap(
+    values: Sequence[Floats], sessions: Sequence[str], draws: int = DRAWS, seed: int = 0, names: Sequence[str] = ()
+) -> Bootstrap:
+    """values: one (S_m, N, C) array per method, NaN where undefined; the clips are the same for all.
 
-    Source: Efron & Tibshirani (1993), ch. 8; the resampled unit is the session, draws are shared by all methods.
+    `names` of the methods (their places, if not given) choose the draws over their seeds, so that these are the same
+    whichever other methods there are. With one seed a draw says nothing of other seeds. Sources: Efron & Tibshirani (1993), chapters 8 and 12, where the
+    resampled unit is the session; Behrens (1929) and Fisher (1935) for the sum of the two levels.
     """
     rng = np.random.default_rng(seed)
-    weights = session_weights(sessions, draws, rng)
-    most = max(len(v) for v in values)
-    columns = values[0].shape[2]
+    weights = session_weights(sessions, draws, rng)  # (R, N), shared by all methods, so that differences are paired
+    count, columns = len(set(sessions)), values[0].shape[2]
+    stretch = _student_scale(rng, draws, count)  # (R,), shared as well
     point = np.full((len(values), columns), np.nan)
     found = np.full((draws, len(values), columns), np.nan)
-    picks = rng.random((draws, most))  # shared as well: seed 0 of one method is paired with seed 0 of another
     for m, value in enumerate(values):
-        defined = np.isfinite(value)
-        filled = np.where(defined, value, 0.0)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            point[m] = (filled.sum(1) / defined.sum(1)).mean(0)
-            # (R, N) @ (N, S C): sums and counts of every seed and column at once
-            flat = filled.transpose(1, 0, 2).reshape(filled.shape[1], -1)
-            sums = (weights @ flat).reshape(draws, len(value), columns)
-            if defined.all():
-                counts = np.broadcast_to(weights.sum(1)[:, None, None], sums.shape)
-            else:
-                mask = defined.transpose(1, 0, 2).reshape(filled.shape[1], -1).astype(np.float64)
-                counts = (weights @ mask).reshape(draws, len(value), columns)
-            means = sums / counts  # (R, S, C)
-        chosen = (picks[:, : len(value)] * len(value)).astype(int)  # (R, S)
-        found[:, m] = np.take_along_axis(means, chosen[:, :, None], axis=1).mean(1) if len(value) > 1 else means[:, 0]
-    return Bootstrap(point, found, len(set(sessions)))
+        centre, drawn = _session_draws(value, weights)  # (S, C), (R, S, C)
+        point[m] = centre.mean(0)
+        with np.errstate(invalid="ignore"):
+            found[:, m] = point[m] + (drawn.mean(1) - point[m]) * stretch[:, None]
+            of = zlib.crc32(names[m].encode(errors="surrogatepass")) if names else m
+            found[:, m] += seed_draws(centre, np.random.default_rng([seed, of]), draws)
+    return Bootstrap(point, found, count)
 
 
-def interval(draws: Floats, level: float = LEVEL) -> Interval | None:
-    """Percentile interval of the finite draws; None where there are too few to tell."""
+def _student_scale(rng: np.random.Generator, draws: int, count: int) -> Floats:
+    """(R,) by how much the deviations of resampled means of `count` values are stretched; 1 where there is one value."""
+    if count < 2:
+        return np.ones(draws)
+    free = count - 1
+    scale: Floats = np.sqrt(count / free) / np.sqrt(rng.chisquare(free, draws) / free)
+    return scale
+
+
+def _session_draws(value: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """Means of (S, N, C) over clips: (S, C) of all clips and (R, S, C) of the resampled ones, over defined values."""
+    seeds, clips, columns = value.shape
+    defined = np.isfinite(value)
+    filled = np.where(defined, value, 0.0)
+    shape = (len(weights), seeds, columns)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        centre = filled.sum(1) / defined.sum(1)
+        # (R, N) @ (N, S C): sums and counts of every seed and column at once
+        sums = (weights @ filled.transpose(1, 0, 2).reshape(clips, -1)).reshape(shape)
+        if defined.all():
+            counts = np.broadcast_to(weights.sum(1)[:, None, None], shape)
+        else:
+            mask = defined.transpose(1, 0, 2).reshape(clips, -1).astype(np.float64)
+            counts = (weights @ mask).reshape(shape)
+        return centre, sums / counts
+
+
+def seed_draws(means: Floats, rng: np.random.Generator, draws: int) -> Floats:
+    """(R, C) deviations of the mean of (S, C): multivariate Student's t with S - 1 degrees; 0 for one seed."""
+    seeds = len(means)
+    if seeds < 2:
+        return np.zeros((draws, means.shape[1]))
+    apart = means - means.mean(0)
+    normal = rng.standard_normal((draws, seeds)) @ apart / np.sqrt(seeds * (seeds - 1))
+    out: Floats = normal / np.sqrt(rng.chisquare(seeds - 1, draws) / (seeds - 1))[:, None]
+    return out
+
+
+def interval(draws: Floats, level: float = LEVEL, within: Column | None = None) -> Interval | None:
+    """Percentiles of the finite draws, cut to what the column can be; None where too few draws have a value."""
     kept = draws[np.isfinite(draws)]
     if len(kept) < max(20, len(draws) // 2):
         return None
     low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
+    if within is not None:
+        low, high = np.clip([low, high], within.low, within.high)
     return Interval(float(low), float(high))
+
+
+def p_value(draws: Floats) -> float | None:
+    """Two-sided: how often draws of a difference lie on the other side of 0; None where too few have a value."""
+    kept = draws[np.isfinite(draws)]
+    if len(kept) < max(20, len(draws) // 2):
+        return None
+    tail = min((kept <= 0).mean(), (kept >= 0).mean())
+    return float(min(1.0, 2 * max(tail, 1 / (len(kept) + 1))))
+
+
+def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
+    """q values: the share of false discoveries among all tests that are called with at most this p. None stays None.
+
+    Benjamini & Hochberg (1995), with the running minimum from the largest p downwards.
+    """
+    known = sorted((value, place) for place, value in enumerate(p) if value is not None)
+    out: list[float | None] = [None] * len(p)
+    least = 1.0
+    for rank, (value, place) in reversed(list(enumerate(known, 1))):
+        least = min(least, value * len(known) / rank)
+        out[place] = least
+    return out
 
 
 def losses(values: Floats, columns: Sequence[Column]) -> Floats:
@@ -101,7 +165,8 @@ def losses(values: Floats, columns: Sequence[Column]) -> Floats:
 
 
 def ranks(loss: Floats) -> Floats:
-    """Ranks along the methods' axis (-2), from 1, ties sharing their mean rank. loss: (..., M, C)."""
+    """Ranks along the methods' axis (-2), from 1, ties sharing their mean rank, undefined ones last. loss: (..., M, C)."""
+    loss = np.where(np.isnan(loss), np.inf, loss)
     below = (loss[..., None, :, :] < loss[..., :, None, :]).sum(-2)
     equal = (loss[..., None, :, :] == loss[..., :, None, :]).sum(-2)
     return below + (equal + 1) / 2
@@ -120,18 +185,16 @@ class Paired:
     difference: float
     low: float | None
     high: float | None
-    p: float | None  # two-sided bootstrap p value
+    p: float | None  # two-sided
 
 
 def paired(boot: Bootstrap, a: int, b: int, column: int) -> Paired | None:
-    """Both methods under the same draws; None where either has no value."""
+    """Both methods under the same draws of sessions; None where either has no value."""
     point = boot.point[a, column] - boot.point[b, column]
     if not np.isfinite(point):
         return None
     draws = boot.draws[:, a, column] - boot.draws[:, b, column]
-    found = interval(draws) if boot.informative else None
-    if found is None:
+    span = interval(draws) if boot.informative else None
+    if span is None:
         return Paired(float(point), None, None, None)
-    kept = draws[np.isfinite(draws)]
-    tail = min((kept <= 0).mean(), (kept >= 0).mean())
-    return Paired(float(point), found.low, found.high, float(min(1.0, 2 * max(tail, 1 / (len(kept) + 1)))))
+    return Paired(float(point), span.low, span.high, p_value(draws))

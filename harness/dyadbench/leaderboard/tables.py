@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from dyadbench.api import Column, Config
 from dyadbench.leaderboard.published import PublishedNumber
-from dyadbench.leaderboard.stats import bootstrap, interval, losses, overall
+from dyadbench.leaderboard.skill import ROLES, Scale, Skills, band_distance, pareto, places, skills
+from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval, losses, overall
 from dyadbench.records.comparable import by_method, method_values, odd_ones_out
 from dyadbench.records.record import Record
 
 Suites = Mapping[str, Sequence[Column]]
+Kind = Literal["method", "ablation", "reference", "reconstruction"]
+FAMILIES = ("diversity", "synchrony", "realism")  # beside appropriateness, which the headline is made of
+UNDEFINED = 0.05  # share of clips without a value in a headline column beyond which a row has no rank
 
 
 class Value(Config):
@@ -23,16 +27,25 @@ class Value(Config):
     low: float | None = None
     high: float | None = None
     undefined: int = 0
-    best: bool = False  # no other ranked row's interval is better
+    best: bool = False  # not distinguishable from the best of the ranked rows
 
 
 class Row(Config):
     method: str
-    calibration: bool
+    kind: Kind = "method"
+    role: str = ""  # of a reference: floor, ceiling, truth, copy, mean or noise
+    of: str = ""  # of an ablation: its method
+    calibration: bool = False
     rank: int | None = None
     rank_low: int | None = None
     rank_high: int | None = None
     reason: str = ""  # why it is not ranked
+    skill: Value | None = None  # the headline: mean over `skills`
+    skills: Mapping[str, Value] = {}
+    against: Value | None = None  # of an ablation: its skill less that of its method, paired
+    families: Mapping[str, Value] = {}  # distance to the band of real listeners
+    pareto: bool = False  # no method is better in skill without being worse in diversity
+    mean_rank: int | None = None  # place by the mean rank over all columns, the rule before skill
     cells: Mapping[str, Value]
     seeds: tuple[int, ...]
     facts: Mapping[str, Any] = {}  # look-ahead, trained, parameters, speed, plugin
@@ -50,21 +63,35 @@ class Table(Config):
     clips: int
     sessions: int
     columns: tuple[Mapping[str, Any], ...]
+    scales: tuple[Scale, ...] = ()
     rows: tuple[Row, ...]
     claims: tuple[PublishedNumber, ...] = ()
     notes: tuple[str, ...] = ()
 
 
-def _reason(records: Sequence[Record], suite: str, columns: Sequence[Column], setting: Mapping[str, Any]) -> str:
-    """Why a method is not ranked; empty if it is."""
-    if records[0].calibration:
+# --- what a row is, and whether it is ranked ----------------------------------------------------------------
+
+
+def _kind(records: Sequence[Record]) -> Kind:
+    first = records[0]
+    if not first.calibration:
+        return "ablation" if first.of else "method"
+    return "reconstruction" if "tokenizer" in first.method_config else "reference"
+
+
+def _reason(records: Sequence[Record], values: Floats, columns: Sequence[Column], setting: Mapping[str, Any]) -> str:
+    """Why a method is not ranked; empty if it is. values: (S, N, C)."""
+    first = records[0]
+    if first.calibration:
         return "calibration"
+    if first.of:
+        return f"an ablation of {first.of}"
     if len({str(r.method_config) for r in records}) > 1:
         return "its seeds were run with different configurations"
-    for record in records:
-        for column in columns:
-            if column.ranked and record.suites[suite].scores[column.id].value is None:
-                return f"{column.id} is undefined"
+    for j, column in enumerate(columns):
+        missing = int(np.isnan(values[:, :, j]).any(0).sum())
+        if column.headline and missing > UNDEFINED * values.shape[1]:
+            return f"{column.id} is undefined on {missing} of {values.shape[1]} clips"
     reach = [record.measured.get("lookahead", 0) for record in records]
     if setting.get("track") == "online":
         allowed = int(setting.get("allowed_lookahead", 0))
@@ -72,6 +99,8 @@ def _reason(records: Sequence[Record], suite: str, columns: Sequence[Column], se
             return "it looks ahead over the whole clip; the online track allows no such thing"
         if max(reach) > allowed:
             return f"it looks {max(reach)} frames ahead; {allowed} are allowed"
+    if len(records) == 1 and not first.deterministic:
+        return "one seed of a method that is random; run more seeds"
     return ""
 
 
@@ -104,6 +133,9 @@ def _readout_notes(rows: Sequence[Row]) -> list[str]:
     ]
 
 
+# --- a table ------------------------------------------------------------------------------------------------
+
+
 def make_table(
     records: Sequence[Record], suite: str, columns: Sequence[Column], claims: Sequence[PublishedNumber] = ()
 ) -> Table:
@@ -112,83 +144,131 @@ def make_table(
     groups = by_method(usable)
     first = (usable or list(records))[0]
     setting = first.benchmark_config
+    main = setting["suite"] == suite
     rows: list[Row] = []
+    scales: tuple[Scale, ...] = ()
     if groups:
-        names = list(groups)
-        boot = bootstrap([method_values(groups[name], suite, columns) for name in names], first.sessions)
+        values = {name: method_values(group, suite, columns) for name, group in groups.items()}
+        boot = bootstrap(list(values.values()), first.sessions, names=list(groups))
         if not boot.informative:
             notes.append("all clips are of one session, so no interval can be given")
-        reasons = {name: _reason(groups[name], suite, columns, setting) for name in names}
-        ranked = [i for i, name in enumerate(names) if not reasons[name]]
-        places = _ranks(boot.point, boot.draws if boot.informative else None, ranked, columns)
-        for i, name in enumerate(names):
-            cells = {c.id: _cell(boot, i, j, groups[name], suite, c) for j, c in enumerate(columns)}
-            rank, low, high = places.get(i, (None, None, None))
-            rows.append(
-                Row(
-                    method=name,
-                    calibration=groups[name][0].calibration,
-                    rank=rank,
-                    rank_low=low,
-                    rank_high=high,
-                    reason="" if rank else reasons[name],
-                    cells=cells,
-                    seeds=tuple(r.seed for r in groups[name]),
-                    facts=_facts(groups[name]),
-                )
+        rows = [
+            Row(
+                method=name, kind=_kind(group), role=ROLES.get(name, "") if group[0].calibration else "", of=group[0].of,
+                calibration=group[0].calibration, reason=_reason(group, values[name], columns, setting),
+                cells={c.id: _cell(boot, i, j, group, suite, c) for j, c in enumerate(columns)},
+                seeds=tuple(r.seed for r in group), facts=_facts(group),
             )
+            for i, (name, group) in enumerate(groups.items())
+        ]  # fmt: skip
+        measured = skills(boot, list(groups), columns) if main else None
+        if measured is not None:
+            rows, scales = _with_skill(rows, boot, measured), measured.scales
+            notes += measured.notes
+        elif main and any(column.headline for column in columns):
+            notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
+        rows = _mark_best(_with_families(_with_mean_rank(rows, boot, columns), boot, columns), boot, columns)
     notes += _readout_notes(rows)
-    rows = _mark_best(sorted(rows, key=lambda r: (r.rank is None, r.calibration, r.rank or 0, r.method)), columns)
+    rows.sort(key=lambda r: (r.skill is None, -(r.skill.value or 0) if r.skill else 0, r.calibration, r.method))
     return Table(
-        benchmark=first.benchmark, suite=suite, main=setting["suite"] == suite, simulated=bool(first.dataset["simulated"]),
+        benchmark=first.benchmark, suite=suite, main=main, simulated=bool(first.dataset["simulated"]),
         dataset=first.dataset["name"], setting=setting, clips=len(first.clips), sessions=len(set(first.sessions)),
         columns=tuple({"id": c.id, "direction": c.direction, "ranked": c.ranked, "unit": c.unit, "digits": c.digits,
-                       "summary": c.summary, "target": c.target, "version": c.version} for c in columns),
-        rows=tuple(rows), claims=tuple(claims), notes=tuple(notes),
+                       "summary": c.summary, "target": c.target, "version": c.version, "family": c.family, "headline": c.headline} for c in columns),
+        scales=scales, rows=tuple(rows), claims=tuple(claims), notes=tuple(notes),
     )  # fmt: skip
 
 
-def _ranks(point: np.ndarray, draws: np.ndarray | None, ranked: list[int], columns: Sequence[Column]) -> dict[int, tuple[int, int | None, int | None]]:  # fmt: skip
-    if not ranked or not any(column.ranked for column in columns):
-        return {}
-    places = overall(losses(point[ranked], columns))
-    if draws is None:
-        return {i: (int(place), None, None) for i, place in zip(ranked, places, strict=True)}
-    drawn = overall(losses(draws[:, ranked], columns))
-    low, high = np.quantile(drawn, [0.025, 0.975], axis=0, method="nearest")
-    return {i: (int(places[n]), int(low[n]), int(high[n])) for n, i in enumerate(ranked)}
+def _value(point: float, draws: Floats, boot: Bootstrap, within: Column | None = None, undefined: int = 0) -> Value:
+    span = interval(draws, within=within) if boot.informative else None
+    return Value(
+        value=float(point), low=span.low if span else None, high=span.high if span else None, undefined=undefined
+    )
 
 
-def _cell(boot: Any, method: int, column: int, records: Sequence[Record], suite: str, spec: Column) -> Value:
+def _cell(boot: Bootstrap, row: int, column: int, records: Sequence[Record], suite: str, spec: Column) -> Value:
     scores = [record.suites[suite].scores[spec.id] for record in records]
     undefined = sum(score.undefined for score in scores)
     known = [score.value for score in scores if score.value is not None]
     if len(known) < len(scores):
         return Value(value=None, undefined=undefined)
-    found = interval(boot.draws[:, method, column]) if boot.informative else None
-    value = float(np.mean(known))
-    return Value(value=value, low=found.low if found else None, high=found.high if found else None, undefined=undefined)
+    return _value(float(np.mean(known)), boot.draws[:, row, column], boot, spec, undefined)
 
 
-def _mark_best(rows: list[Row], columns: Sequence[Column]) -> list[Row]:
-    """Best only where the interval allows the word: no other ranked row's interval reaches better values."""
-    best: set[tuple[str, str]] = set()  # (method, column)
-    for column in columns:
-        if not column.ranked or column.direction == "match":
+def _with_skill(rows: Sequence[Row], boot: Bootstrap, measured: Skills) -> list[Row]:
+    """The rows with their skill, and the methods among them with their places."""
+    names = [row.method for row in rows]
+    point, draws = measured.point.mean(-1), measured.draws.mean(-1)
+    ranked = [i for i, row in enumerate(rows) if not row.reason and np.isfinite(point[i])]
+    found = dict(zip(ranked, places(point[ranked], draws[:, ranked] if boot.informative else None), strict=True))
+    out = []
+    for i, row in enumerate(rows):
+        if not np.isfinite(point[i]):
+            out.append(row)
             continue
-        sign = -1 if column.direction == "max" else 1
-        spans = {
-            row.method: sorted((sign * c.low, sign * c.high))
-            for row in rows
-            if row.rank is not None and (c := row.cells[column.id]).low is not None and c.high is not None
+        each = {
+            s.column: _value(measured.point[i, h], measured.draws[:, i, h], boot) for h, s in enumerate(measured.scales)
         }
-        for name, span in spans.items():
-            others = [other for method, other in spans.items() if method != name]
-            if others and span[1] < min(other[0] for other in others):
-                best.add((name, column.id))
+        rank, low, high = found.get(i, (None, None, None))
+        more: dict[str, Any] = {"skill": _value(point[i], draws[:, i], boot), "skills": each}
+        base = names.index(row.of) if row.of in names else None
+        if base is not None and np.isfinite(point[base]):
+            more["against"] = _value(point[i] - point[base], draws[:, i] - draws[:, base], boot)
+        out.append(row.model_copy(update=more | {"rank": rank, "rank_low": low, "rank_high": high}))
+    return out
 
-    def marked(row: Row) -> Row:
-        cells = {c: cell.model_copy(update={"best": (row.method, c) in best}) for c, cell in row.cells.items()}
-        return row.model_copy(update={"cells": cells})
 
-    return [marked(row) for row in rows]
+def _with_families(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column]) -> list[Row]:
+    """The rows with their distances to the band of real listeners, and the Pareto marks of the ranked ones."""
+    names = [row.method for row in rows]
+    found: dict[str, tuple[Floats, Floats]] = {}
+    for family in FAMILIES:
+        distance = band_distance(boot, names, columns, family)
+        if distance is not None:
+            found[family] = distance
+    marks = dict.fromkeys(range(len(rows)), False)
+    ranked = [i for i, row in enumerate(rows) if row.rank is not None]
+    if "diversity" in found:
+        skill = np.array([rows[i].skill.value for i in ranked], float)  # type: ignore[union-attr]
+        marks |= dict(zip(ranked, pareto(skill, found["diversity"][0][ranked]), strict=True))
+    return [
+        row.model_copy(
+            update={
+                "pareto": marks[i],
+                "families": {f: _value(p[i], d[:, i], boot) for f, (p, d) in found.items() if np.isfinite(p[i])},
+            }
+        )
+        for i, row in enumerate(rows)
+    ]
+
+
+def _with_mean_rank(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column]) -> list[Row]:
+    """The rows with the place that the mean rank over all columns gives; ablations are ranked with methods there."""
+    ranked = [i for i, row in enumerate(rows) if not row.calibration]
+    if not ranked or not any(column.ranked for column in columns):
+        return list(rows)
+    order = dict(zip(ranked, overall(losses(boot.point[ranked], columns)), strict=True))
+    return [row.model_copy(update={"mean_rank": int(order[i])}) if i in order else row for i, row in enumerate(rows)]
+
+
+def _mark_best(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column]) -> list[Row]:
+    """In every ranked column, the ranked methods that cannot be told from the best one."""
+    methods = [i for i, row in enumerate(rows) if row.rank is not None]
+    shown = [column.id for column in columns if column.ranked]
+    best: set[tuple[int, str]] = set()
+    if methods and shown and boot.informative:
+        point, draws = losses(boot.point[methods], columns), losses(boot.draws[:, methods], columns)
+        for c, name in enumerate(shown):
+            if not np.isfinite(point[:, c]).any():
+                continue
+            first = int(np.nanargmin(point[:, c]))
+            for m in range(len(methods)):
+                span = interval(draws[:, m, c] - draws[:, first, c])
+                if m == first or (span is not None and span.low <= 0):
+                    best.add((methods[m], name))
+    return [
+        row.model_copy(
+            update={"cells": {c: v.model_copy(update={"best": (i, c) in best}) for c, v in row.cells.items()}}
+        )
+        for i, row in enumerate(rows)
+    ]

@@ -10,18 +10,33 @@ import typer
 
 from dyadbench.leaderboard.paired import Comparison
 from dyadbench.leaderboard.tables import Row, Table, Value
-from dyadbench.leaderboard.text import ARROWS, cell_text, interval_text, number, plain, rank_text
+from dyadbench.leaderboard.text import (
+    ARROWS,
+    family_text,
+    grid,
+    interval_text,
+    method_text,
+    number,
+    plain,
+    rank_text,
+    skill_text,
+)
+
+Cell = list[tuple[str, str]]  # pieces of text with a rich style, "" for none
 
 
-def show_table(table: Table) -> None:
-    """Prints one table: with rich on a terminal, aligned plain text elsewhere."""
+def show_table(table: Table, top: int | None = None, *, values: bool = True) -> None:
+    """Prints one table: with rich on a terminal, aligned plain text elsewhere.
+
+    `top` leaves so many ranked methods; without `values` only what the headline is made of is shown.
+    """
     if not sys.stdout.isatty():
-        typer.echo(terminal_table(table) + "\n")
+        typer.echo(terminal_table(table, top, values=values) + "\n")
         return
     from rich.console import Console
 
     console = Console(highlight=False)
-    for part in rich_tables(table, console.width):
+    for part in rich_tables(table, console.width, top, values=values):
         console.print(part)
     console.print()
 
@@ -39,87 +54,108 @@ def show_cell(place: str, name: str, scores: Mapping[str, float | None], seconds
     Console(highlight=False, soft_wrap=True).print(line)
 
 
-def rich_tables(table: Table, width: int) -> list[Any]:
-    """The ranked columns, as many beside each other as fit; what does not fit follows below with the methods again."""
-    columns = [c for c in table.columns if c["ranked"]]
-    left = max(len(plain(row.method)) for row in table.rows) + max(len(rank_text(row)) for row in table.rows) + 8
-    groups: list[list[Any]] = [[]]
+# --- what is shown ------------------------------------------------------------------------------------------
+
+
+def _title(table: Table) -> str:
+    return f"{plain(table.benchmark)} · {table.suite}" + (" · SIMULATED" if table.simulated else "")
+
+
+def _rows(table: Table, top: int | None) -> list[Row]:
+    """Methods, ablations and references by skill; with `top` the references and the first methods."""
+    shown = [row for row in table.rows if row.kind != "reconstruction"]
+    if top is None:
+        return shown
+    return [row for row in shown if row.kind == "reference" or (row.rank is not None and row.rank <= top)]
+
+
+def _columns(table: Table, values: bool) -> list[tuple[str, Any]]:
+    """(header, row -> cell) of every column after the method: skill and families where there are, then values."""
+    out: list[tuple[str, Any]] = []
+    if table.scales:
+        out.append(("skill", lambda row: [(skill_text(row.skill), "bold")]))
+        out += [
+            (family, lambda row, family=family: [(family_text(row.families.get(family)), "")])
+            for family in ("diversity", "synchrony", "realism")
+            if any(family in row.families for row in table.rows)
+        ]
+    for column in table.columns:
+        if column["ranked"] if values or not table.scales else column["headline"]:
+            head = f"{column['id']} {ARROWS[column['direction']]}"
+            out.append((head, lambda row, c=column: _cell(row.cells[c["id"]], c["digits"])))
+    return out
+
+
+def _cell(cell: Value, digits: int) -> Cell:
+    parts = [(number(cell.value, digits), "bold" if cell.best else "")]
+    if span := interval_text(cell, digits):
+        parts.append((f" {span}", "dim"))
+    if cell.undefined:
+        parts.append((f" ({cell.undefined} undefined)", "yellow"))
+    return parts
+
+
+def rich_tables(table: Table, width: int, top: int | None = None, *, values: bool = True) -> list[Any]:
+    """As many columns beside each other as fit; what does not fit follows below with the methods again."""
+    rows = _rows(table, top)
+    left = max(len(plain(method_text(row))) for row in rows) + max(len(rank_text(row)) for row in rows) + 8
+    groups: list[list[tuple[str, Any]]] = [[]]
     room = width - left
-    for column in columns:
-        need = max(len(cell_text(row.cells[column["id"]], column["digits"])) for row in table.rows) + 2
-        need = max(need, len(column["id"]) + 4)
+    for head, cell in _columns(table, values):
+        need = max([len(head), *(sum(len(text) for text, _ in cell(row)) for row in rows)]) + 2
         if groups[-1] and need > room:
             groups.append([])
             room = width - left
-        groups[-1].append(column)
+        groups[-1].append((head, cell))
         room -= need
-    return [_part(table, group) for group in groups]
+    return [_part(table, rows, group) for group in groups]
 
 
-def _part(table: Table, columns: Sequence[Any]) -> Any:
-    """Intervals dimmed, bold only where no other interval reaches as far, calibration rows apart."""
+def _part(table: Table, rows: Sequence[Row], columns: Sequence[tuple[str, Any]]) -> Any:
+    """Intervals dimmed, bold what cannot be told from the best, references dimmed."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as Grid
     from rich.text import Text
 
-    title = f"{plain(table.benchmark)} · {table.suite}" + (" · SIMULATED" if table.simulated else "")
-    grid = Grid(title=Text(title), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
-    grid.add_column("rank", no_wrap=True)
-    grid.add_column("method", no_wrap=True)
-    for column in columns:
-        grid.add_column(f"{column['id']} {ARROWS[column['direction']]}", no_wrap=True)
-    ranked = [row for row in table.rows if row.rank is not None]
-
-    def line(row: Row) -> list[Any]:
-        name = Text(plain(row.method), style="dim" if row.calibration else "")
-        return [Text(rank_text(row)), name, *(_cell(row.cells[c["id"]], c["digits"]) for c in columns)]
-
-    for row in ranked:
-        grid.add_row(*line(row), end_section=row is ranked[-1])
-    for row in table.rows:
-        if row.rank is None:
-            grid.add_row(*line(row))
-    return grid
+    made = Grid(title=Text(_title(table)), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    for head in ("rank", "method", *(head for head, _ in columns)):
+        made.add_column(head, no_wrap=True)
+    for row in rows:
+        name = Text(plain(method_text(row)), style="" if row.kind == "method" else "dim")
+        cells = [Text.assemble(*((text, style) for text, style in cell(row))) for _, cell in columns]
+        made.add_row(Text(rank_text(row)), name, *cells)
+    return made
 
 
-def _cell(cell: Value, digits: int) -> Any:
-    from rich.text import Text
+def terminal_table(table: Table, top: int | None = None, *, values: bool = True) -> str:
+    """Aligned plain text."""
+    columns = _columns(table, values)
+    rows = [
+        [rank_text(row), plain(method_text(row)), *("".join(text for text, _ in cell(row)) for _, cell in columns)]
+        for row in _rows(table, top)
+    ]
+    return f"{_title(table)}\n{grid(['rank', 'method', *(head for head, _ in columns)], rows, 'simple').rstrip()}"
 
-    text = Text().append(number(cell.value, digits), style="bold" if cell.best else None)
-    if span := interval_text(cell, digits):
-        text.append(f" {span}", style="dim")
-    if cell.undefined:
-        text.append(f" ({cell.undefined} undefined)", style="yellow")
-    return text
 
-
-def terminal_table(table: Table) -> str:
-    """Aligned plain text of the ranked columns: values on top, the calibration rows below a line."""
-    columns = [c for c in table.columns if c["ranked"]]
-    header = ["rank", "method", *(f"{c['id']} {ARROWS[c['direction']]}" for c in columns)]
-    ranked = [[rank_text(row), plain(row.method), *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
-              for row in table.rows if row.rank is not None]  # fmt: skip
-    rest = [["", plain(row.method), *(cell_text(row.cells[c["id"]], c["digits"]) for c in columns)]
-            for row in table.rows if row.rank is None]  # fmt: skip
-    widths = [max(len(line[i]) for line in [header, *ranked, *rest]) for i in range(len(header))]
-
-    def line(cells: Sequence[str]) -> str:
-        return "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-
-    title = f"{plain(table.benchmark)} · {table.suite}" + (" · SIMULATED" if table.simulated else "")
-    body = [line(header), *map(line, ranked), "  ".join("-" * width for width in widths), *map(line, rest)]
-    return "\n".join([title, *body])
+# --- two methods --------------------------------------------------------------------------------------------
 
 
 def comparison_text(found: Comparison) -> str:
-    """Differences a - b with intervals, then the clips where they differ most."""
-    lines = [
-        f"{plain(found.a)} minus {plain(found.b)} on {plain(found.benchmark)}: {found.clips} clips, {found.sessions} sessions"
-    ]
+    """Both values, their difference with its interval and what it means, then the clips where they differ most."""
+    title = f"{plain(found.a)} against {plain(found.b)} on {plain(found.benchmark)}{' (SIMULATED)' if found.simulated else ''}"
+    lines = [f"{title}: {found.clips} clips, {found.sessions} sessions"]
+    rows = []
     for d in found.differences:
-        span = f" [{d.low:.4g}, {d.high:.4g}], p = {d.p:.3g}" if d.low is not None and d.high is not None else ""
-        value = "undefined" if d.difference is None else f"{d.difference:+.4g}"
-        lines.append(f"  {d.column:24} {value}{span}")
+        span = f"[{d.low:.4g}, {d.high:.4g}]" if d.low is not None and d.high is not None else ""
+        both = ["n/a" if v is None else f"{v:.4g}" for v in (d.a, d.b)]
+        value = "" if d.difference is None else f"{d.difference:+.4g}"
+        rows.append([f"{d.column} {ARROWS[d.direction]}", *both, d.target_text, value, span, d.reading])
+    lines.append(
+        grid(["metric", plain(found.a), plain(found.b), "target", "a - b", "95 %", "reading"], rows, "simple").rstrip()
+    )
     for column, clips in found.extremes.items():
-        lines.append(f"differ most in {column}: " + ", ".join(f"{plain(clip)} ({value:+.3g})" for clip, value in clips))
+        if clips:
+            lines.append(
+                f"differ most in {column}: " + ", ".join(f"{plain(clip)} ({value:+.3g})" for clip, value in clips)
+            )
     return "\n".join(lines)

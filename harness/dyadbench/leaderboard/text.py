@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -70,6 +71,32 @@ def csv_safe(value: Any) -> Any:
     return "'" + flat if flat.startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")) else flat
 
 
-def grid(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = ["| " + " | ".join(header) + " |", "|" + "---|" * len(header)]
-    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)]) + "\n"
+def grid(header: Sequence[str], rows: Sequence[Sequence[str]], style: str = "github") -> str:
+    """A table of text that is escaped already; `style` is one of tabulate's."""
+    from tabulate import tabulate
+
+    aligned = "left" if style == "simple" else None  # Markdown is read as rendered, and its changes line by line
+    text = tabulate(rows, header, tablefmt=style, disable_numparse=True, stralign=aligned)
+    lines = [line.rstrip() for line in text.splitlines()]
+    if style == "github":
+        lines[1] = "|" + "---|" * len(header)  # not as wide as the widest cell, which would change with every row
+    return "\n".join(lines) + "\n"
+
+
+def method_text(row: Row) -> str:
+    """A method's name; a reference says what it is."""
+    return f"{row.method} ({row.role or 'reference'})" if row.kind == "reference" else row.method
+
+
+def skill_text(cell: Value | None) -> str:
+    return "" if cell is None else cell_text(cell, 2)
+
+
+def family_text(cell: Value | None) -> str:
+    """How far from the band of real listeners: `within`, or by which factor."""
+    if cell is None or cell.value is None:
+        return ""
+    if cell.value < math.log(1.005):
+        return "within"
+    factor = math.exp(cell.value)
+    return f"x {factor:.2f}" if factor < 10 else f"x {factor:.0f}"

@@ -13,11 +13,11 @@ import numpy as np
 from markupsafe import Markup
 
 from dyadbench.leaderboard.charts import Point, as_file, scatter
-from dyadbench.leaderboard.stats import bootstrap, interval
+from dyadbench.leaderboard.stats import Floats, bootstrap, interval
 from dyadbench.leaderboard.tables import Value
 from dyadbench.leaderboard.text import SIMULATED, cell_text, escape, grid, number
 from dyadbench.matrix.keys import canonical
-from dyadbench.metrics.tokens import COLUMNS, FURTHER, layers_shown, version_of
+from dyadbench.metrics.tokens import COLUMNS, FURTHER, column_of, layers_shown, version_of
 from dyadbench.records.comparable import of_newest_data
 from dyadbench.records.record import Record
 
@@ -154,17 +154,30 @@ def _value(record: Record, name: str) -> float:
 
 def _cells(records: Sequence[Record], names: Sequence[str]) -> dict[str, Value]:
     """Values with intervals of some columns, seeds of one tokenizer."""
-    per_seed = [
-        [[np.nan if v is None else v for v in r.suites[SUITE].per_clip[name]] for name in names] for r in records
-    ]
-    boot = bootstrap([np.array(per_seed, np.float64).transpose(0, 2, 1)], records[0].sessions)
+    columns = [column_of(name) for name in names]
+    values = np.stack([token_values(record, names) for record in records])
+    boot = bootstrap([values], records[0].sessions, names=[records[0].method])
     found = {}
-    for j, name in enumerate(names):
+    for j, (name, column) in enumerate(zip(names, columns, strict=True)):
         value = float(boot.point[0, j])
-        span = interval(boot.draws[:, 0, j]) if boot.informative and np.isfinite(value) else None
+        spread = column.by_clip or len(records) > 1  # a count over all clips has no interval but that of its seeds
+        span = (
+            interval(boot.draws[:, 0, j], within=column) if boot.informative and np.isfinite(value) and spread else None
+        )
         known = None if np.isnan(value) else value
         found[name] = Value(value=known, low=span.low if span else None, high=span.high if span else None)
     return found
+
+
+def token_values(record: Record, names: Sequence[str]) -> Floats:
+    """(N, C) per clip, NaN where undefined; a count over all clips stands as it is in every clip."""
+    scores = record.suites[SUITE]
+    out = np.array([[np.nan if v is None else v for v in scores.per_clip[name]] for name in names], np.float64).T
+    for j, name in enumerate(names):
+        value = scores.scores[name].value
+        if not column_of(name).by_clip and value is not None:
+            out[:, j] = value
+    return out
 
 
 # --- text and pictures ----------------------------------------------------------------------------------
@@ -237,14 +250,14 @@ log2(codes); sparse tokens also pay for the positions of their keyframes where t
 
 def _rate_table(corpus: Corpus) -> str:
     constant = [cell_text(corpus.constants[name], 4) for name in ERRORS]
-    rows = [["", "*constant mean frame*", "", "", "0", *constant, "", ""]]
+    rows = [["*constant mean frame*", "", "", "0", *constant, "", ""]]
     for place, kept, rate in numbered(corpus):
-        name = escape(kept.label) if rate is kept.rates[0] else ""
+        name = f"{place}. {escape(kept.label)}" if rate is kept.rates[0] else f"{place}."
         values = [cell_text(rate.errors[name], 4) for name in ERRORS]
         size = str(kept.parameters or "") if rate is kept.whole else ""
         layers = f"{rate.layers} of {kept.residual}"
-        rows.append([str(place), name, kept.grid, layers, f"{rate.bits:.1f}", *values, size, str(len(kept.seeds))])
-    header = ["", "tokenizer of", "groups x layers x codes", "layers decoded", "bit/s ↓"]
+        rows.append([name, kept.grid, layers, f"{rate.bits:.1f}", *values, size, str(len(kept.seeds))])
+    header = ["tokenizer of", "groups x layers x codes", "layers decoded", "bit/s ↓"]
     return grid([*header, *(f"{name} ↓" for name in ERRORS), "parameters", "seeds"], rows)
 
 

@@ -171,7 +171,7 @@ def find(part: Contrast, groups: Mapping[tuple[str, str], Sequence[Record]]) -> 
     columns = _columns(part)
     values = [np.stack([_values(record, part.suite, columns) for record in found[m]]) for m in methods]
     first = found[methods[0]][0]
-    boot = bootstrap(values, first.sessions)
+    boot = bootstrap(values, first.sessions, names=methods)
     point = float(_contrast(part, columns, methods, boot.point[None])[0])
     span = interval(_contrast(part, columns, methods, boot.draws)) if boot.informative else None
     verdict: Verdict = "undecided"

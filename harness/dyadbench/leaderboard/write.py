@@ -29,7 +29,6 @@ class Outcome:
 def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Outcome:
     """Writes (or with `check` compares) every generated file below `root`/leaderboards, and the README's table."""
     from dyadbench.files.atomic import atomic_write
-    from dyadbench.leaderboard.write import generated_files
 
     leaderboards = root / "leaderboards"
     if not (leaderboards / "records").is_dir():

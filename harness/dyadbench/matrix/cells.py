@@ -39,6 +39,7 @@ class MethodSpec(Config):
     """One [[method]] of a matrix: a registered method by name, or a tokenizer and a predictor put together."""
 
     name: str
+    of: str = ""  # an ablation names its method: it is shown with that one and never ranked
     preset: str | None = None
     seeds: tuple[int, ...] | None = None  # overrides the matrix: one seed is enough where nothing is random
     tokenizer: Mapping[str, Any] | None = None
@@ -73,6 +74,7 @@ class Cell(Config):
     setting: BenchmarkConfig
     dataset: Part
     method: str
+    of: str = ""
     preset: str | None = None
     predictor: Part
     tokenizer: Part | None = None
@@ -186,6 +188,7 @@ def make_cell(
         setting=setting,
         dataset=resolve_part(host, "dataset", data),
         method=spec.name,
+        of=spec.of,
         preset=spec.preset,
         predictor=predictor,
         tokenizer=tokenizer,

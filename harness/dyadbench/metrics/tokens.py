@@ -20,29 +20,35 @@ from dyadbench.metrics.l2l.shannon import assign, centroids_for, entropy
 from dyadbench.metrics.resample import clip_mean, jackknife
 
 COLUMNS = (
-    Column("motion-rmse", "min", unit="coefficients", summary="root mean square error of a clip's motion, mean over clips"),
+    Column("motion-rmse", "min", unit="coefficients", low=0.0, summary="root mean square error of a clip's motion, mean over clips"),
     Column("constant-motion-rmse", "min", ranked=False, unit="coefficients", summary="the same of a constant mean frame"),
-    Column("reconstruction", "min", unit="coefficients^2", summary="mean squared error of decode(encode(x))"),
+    Column("reconstruction", "min", unit="coefficients^2", low=0.0, summary="mean squared error of decode(encode(x))"),
     Column("reconstruction_mean", "min", ranked=False, unit="coefficients^2", summary="the error of a constant mean frame"),
-    Column("utilisation", "max", summary="share of each book's codes that occur, mean over books"),
-    Column("perplexity", "max", unit="codes", summary="exp of the entropy of a book's codes, mean over books"),
+    Column("utilisation", "max", low=0.0, high=1.0, by_clip=False, summary="share of each book's codes that occur, mean over books"),
+    Column("perplexity", "max", unit="codes", low=1.0, by_clip=False, summary="exp of the entropy of a book's codes, mean over books"),
     Column("bits-per-second", "min", ranked=False, unit="bit/s", digits=1, summary="cost of the ids of one second"),
-    Column("motion-stability", "match", unit="", summary="jitter of the truth over jitter of the reconstruction", target="motion-stability_target"),
+    Column("motion-stability", "match", unit="", low=0.0, summary="jitter of the truth over jitter of the reconstruction", target="motion-stability_target"),
     Column("motion-stability_target", "match", ranked=False, summary="1: as steady as the truth"),
-    Column("cluster-integrity", "max", summary="share of frames that stay in their cluster of the truth"),
+    Column("cluster-integrity", "max", low=0.0, high=1.0, summary="share of frames that stay in their cluster of the truth"),
 )  # fmt: skip
 FURTHER = (  # what `score_tokenizer` finds beside COLUMNS
-    Column("emotion-rmse", "min", summary="root mean square error of a clip's 25 emotion channels, where they are decoded"),
+    Column("emotion-rmse", "min", low=0.0, summary="root mean square error of a clip's 25 emotion channels, where they are decoded"),
     Column("constant-emotion-rmse", "min", ranked=False, summary="the same of a constant mean frame"),
     Column("position-bits-per-second", "min", ranked=False, unit="bit/s", digits=1,
            summary="cost of where keyframes sit: log2 of the ways to place as many in the clip; 0 for dense tokens and places that follow from the length"),
 )  # fmt: skip
 VERSIONS = {column.id: column.version for column in (*COLUMNS, *FURTHER)}
+_BY_ID = {column.id: column for column in (*COLUMNS, *FURTHER)}
 
 
 def version_of(name: str) -> int:
     """The version of a column; `motion-rmse.layers3` is motion-rmse of what the first three layers decode to."""
     return VERSIONS[name.partition(".")[0]]
+
+
+def column_of(name: str) -> Column:
+    """The column; `motion-rmse.layers3` is motion-rmse, too."""
+    return _BY_ID[name.partition(".")[0]]
 
 
 def squared_error(decoded: Floats, motion: Floats) -> float:

@@ -56,6 +56,8 @@ class Record(Config):
     plugin: tuple[str, str]  # distribution, version
     entry_version: int
     calibration: bool
+    of: str = ""  # the method that this is an ablation of; it is shown with that one and never ranked
+    deterministic: bool = False  # the seed changes nothing
     trained: bool
     seed: int
     dataset: Mapping[str, Any]  # name, version, digest, simulated, normalisation, split

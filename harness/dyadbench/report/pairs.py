@@ -27,7 +27,7 @@ def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column],
     names, chosen = list(groups), [i for i, column in enumerate(columns) if not column.id.endswith("_target")]
     values = [method_values(groups[name], suite, columns)[:, :, chosen] for name in names]
     first = groups[names[0]][0]
-    boot = bootstrap(values, first.sessions, draws)
+    boot = bootstrap(values, first.sessions, draws, names=names)
     with np.errstate(all="ignore"):
         clips = np.array([_clip_means(value) for value in values])  # (M, N, C)
     drawn = np.ascontiguousarray(boot.draws.transpose(1, 2, 0))  # (M, C, R)

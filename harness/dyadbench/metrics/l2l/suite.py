@@ -47,20 +47,22 @@ def _columns() -> tuple[Column, ...]:
     digits = {"expression": 4, "rotation": 6}  # of what is squared: rotations are radians and move by hundredths
     for group in GROUPS:
         matched = f"closest to the ground truth's wins ({group})"
-        squared: dict[str, Any] = {"unit": "coefficients^2", "digits": digits[group]}
+        squared: dict[str, Any] = {"unit": "coefficients^2", "digits": digits[group], "low": 0.0}
+        near: dict[str, Any] = {"family": "appropriateness", "perfect": 0.0}
+        lively: dict[str, Any] = {"family": "diversity"}
         out += [
-            Column(f"L2.{group}", "min", unit="coefficients", summary=f"distance of a frame, {group}"),
-            Column(f"FD.{group}", "min", **squared, summary=f"Frechet distance per clip, {group}"),
-            Column(f"P-FD.{group}", "min", **squared, summary=f"Frechet distance with the speaker, {group}"),
-            Column(f"variation.{group}", "match", **squared, summary=f"variance over time; {matched}",
+            Column(f"L2.{group}", "min", unit="coefficients", low=0.0, **near, summary=f"distance of a frame, {group}"),
+            Column(f"FD.{group}", "min", **squared, **near, headline=group == "expression", summary=f"Frechet distance per clip, {group}"),
+            Column(f"P-FD.{group}", "min", **squared, **near, headline=group == "expression", summary=f"Frechet distance with the speaker, {group}"),
+            Column(f"variation.{group}", "match", **squared, **lively, summary=f"variance over time; {matched}",
                    target=f"variation.{group}_target"),
-            Column(f"SI.{group}", "match", unit="nats", summary=f"Shannon index; {matched}", target=f"SI.{group}_target"),
-            Column(f"RPCC.{group}", "min", summary=f"residual correlation with the speaker, {group}"),
+            Column(f"SI.{group}", "match", unit="nats", low=0.0, **lively, summary=f"Shannon index; {matched}", target=f"SI.{group}_target"),
+            Column(f"RPCC.{group}", "min", family="synchrony", perfect=0.0, low=0.0, high=2.0, summary=f"residual correlation with the speaker, {group}"),
         ]  # fmt: skip
     for group in GROUPS:
         squared = {"unit": "coefficients^2", "digits": digits[group]}
         out += [
-            Column(f"FD-pooled.{group}", "min", ranked=False, **squared,
+            Column(f"FD-pooled.{group}", "min", ranked=False, family="realism", perfect=0.0, **squared,
                    summary=f"Frechet distance over all clips and samples, {group}"),
             Column(f"variation.{group}_target", "match", ranked=False, **squared,
                    summary=f"the ground truth's variation, {group}"),

@@ -176,12 +176,12 @@ class ReactSuite:
 
     space = "emotion"
     columns = (
-        Column("FRCorr", "max", digits=4, summary="mean CCC with the best appropriate listener, in [-1, 1]; channels constant on both sides are left out"),
-        Column("FRDist", "min", digits=3, summary="weighted DTW distance to the nearest appropriate listener, mean over samples"),
-        Column("FRDiv", "match", digits=4, target="FRDiv_target", summary="mean squared difference between samples"),
-        Column("FRVar", "match", digits=4, target="FRVar_target", summary="unbiased variance over time"),
-        Column("FRDvs", "match", digits=4, target="FRDvs_target", summary="mean squared difference between clips"),
-        Column("FRSyn", "match", unit="frames", digits=2, target="FRSyn_target", summary="lag of the strongest correlation with the speaker, all samples"),
+        Column("FRCorr", "max", digits=4, family="appropriateness", headline=True, perfect=1.0, low=-1.0, high=1.0, summary="mean CCC with the best appropriate listener, in [-1, 1]; channels constant on both sides are left out"),
+        Column("FRDist", "min", digits=3, family="appropriateness", headline=True, perfect=0.0, low=0.0, summary="weighted DTW distance to the nearest appropriate listener, mean over samples"),
+        Column("FRDiv", "match", digits=4, family="diversity", low=0.0, target="FRDiv_target", summary="mean squared difference between samples"),
+        Column("FRVar", "match", digits=4, family="diversity", low=0.0, target="FRVar_target", summary="unbiased variance over time"),
+        Column("FRDvs", "match", digits=4, family="diversity", low=0.0, target="FRDvs_target", summary="mean squared difference between clips"),
+        Column("FRSyn", "match", unit="frames", digits=2, family="synchrony", low=0.0, high=49.0, target="FRSyn_target", summary="lag of the strongest correlation with the speaker, all samples"),
         Column("FRDiv_target", "match", ranked=False, digits=4, target="FRDiv_target", summary="of the appropriate real listeners"),
         Column("FRVar_target", "match", ranked=False, digits=4, target="FRVar_target", summary="of the real listeners"),
         Column("FRDvs_target", "match", ranked=False, digits=4, target="FRDvs_target", summary="of the real listeners"),

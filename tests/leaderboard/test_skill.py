@@ -1,0 +1,137 @@
+"""The rank: skill between the floor and the ceiling, ties, families, and that no row moves another."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+
+import numpy as np
+import pytest
+from tests.fixtures.records import COLUMNS, FLOOR, floor, record
+
+from dyadbench.leaderboard.skill import pareto, places
+from dyadbench.leaderboard.stats import benjamini_hochberg
+from dyadbench.leaderboard.tables import Row, make_table
+from dyadbench.records.record import Record
+
+METHODS = [record(f"m{i}", level, seed) for i, level in enumerate((0.1, 0.3, 0.31, 0.6)) for seed in (0, 1)]
+OTHERS = [
+    record("oracle", 0.0, calibration=True),
+    record("m0-without", 0.2, of="m0"),
+    record("tokens", 0.01, calibration=True, method_config={"tokenizer": {}}),
+]
+
+
+def rows(records: list[Record]) -> dict[str, Row]:
+    return {row.method: row for row in make_table(records, "react2024", COLUMNS).rows}
+
+
+def test_skill_is_0_at_the_floor_and_1_at_the_ceiling() -> None:
+    fresh = record("fresh-listener", 0.2, calibration=True)
+    found = rows([*METHODS, floor(), fresh])
+    for name, value in ((FLOOR, 0.0), ("fresh-listener", 1.0)):
+        skill = found[name].skill
+        assert skill is not None and skill.value is not None
+        assert abs(skill.value - value) < 1e-9
+    [by] = {scale.by for scale in make_table([*METHODS, floor(), fresh], "react2024", COLUMNS).scales}
+    assert by == "fresh-listener"
+    column = {s.column: s for s in make_table([*METHODS, floor()], "react2024", COLUMNS).scales}
+    assert (column["FRCorr"].by, column["FRCorr"].ceiling, column["FRDist"].ceiling) == ("perfect", 1.0, 0.0)
+    corr, skill = found["m1"].cells["FRCorr"].value, found["m1"].skills["FRCorr"].value
+    low, high = (found[name].cells["FRCorr"].value for name in (FLOOR, "fresh-listener"))
+    assert corr is not None and low is not None and high is not None
+    assert skill == pytest.approx((corr - low) / (high - low))
+
+
+def test_adding_or_deleting_any_row_moves_no_other() -> None:
+    every = [*METHODS, *OTHERS, floor()]
+    whole = rows(every)
+    order = [name for name, row in whole.items() if row.rank is not None]
+    assert order == ["m0", "m1", "m2", "m3"]
+    for gone in sorted({one.method for one in every} - {FLOOR}):
+        left = rows([one for one in every if one.method != gone])
+        assert list(left) == [name for name in whole if name != gone], f"without {gone} the order is another"
+        for name, row in left.items():
+            if whole[name].kind == "method" or row.kind == "reference":
+                assert (row.skill, row.skills) == (whole[name].skill, whole[name].skills), f"{gone} moved {name}"
+        places = [(row.rank, name) for name, row in left.items() if row.rank is not None]
+        assert [place for place, _ in places] == list(range(1, len(places) + 1))
+
+
+def test_without_a_floor_nothing_is_ranked_and_the_page_says_so() -> None:
+    table = make_table(METHODS, "react2024", COLUMNS)
+    assert not any(row.rank or row.skill for row in table.rows)
+    assert any("mismatched-listener" in note for note in table.notes)
+
+
+def test_a_metric_that_cannot_tell_the_ceiling_from_the_floor_is_no_part_of_the_skill() -> None:
+    same = floor().model_copy(update={"method": "fresh-listener"})
+    table = make_table([*METHODS, floor(), same], "react2024", COLUMNS)
+    assert not table.scales
+    assert sum("left out of the headline" in note for note in table.notes) == 0  # none is left at all
+    blind = [dataclasses.replace(c, perfect=None) if c.id == "FRDist" else c for c in COLUMNS]
+    table = make_table([*METHODS, floor()], "react2024", blind)
+    assert [scale.column for scale in table.scales] == ["FRCorr"]
+    assert any("FRDist is left out" in note for note in table.notes)
+
+
+def test_ablations_and_reconstructions_are_never_ranked() -> None:
+    found = rows([*METHODS, *OTHERS, floor()])
+    assert found["m0-without"].kind == "ablation" and found["m0-without"].rank is None
+    assert found["tokens"].kind == "reconstruction" and found["tokens"].rank is None
+    against = found["m0-without"].against
+    assert against is not None and against.value is not None and against.high is not None
+    assert against.value < 0 and against.high < 0, "it is worse than its method"
+
+
+def test_a_random_method_needs_two_seeds_for_a_rank() -> None:
+    once = record("once", 0.2, deterministic=False)
+    twice = [record("twice", 0.2, seed, deterministic=False) for seed in (0, 1)]
+    found = rows([once, *twice, floor()])
+    assert found["once"].rank is None and "one seed" in found["once"].reason
+    assert found["twice"].rank == 1
+
+
+def test_a_method_that_is_defined_on_its_easy_clips_has_no_rank() -> None:
+    data = record("picky", 0.1).model_dump()
+    values = data["suites"]["react2024"]["per_clip"]["FRCorr"]
+    data["suites"]["react2024"]["per_clip"]["FRCorr"] = [v if n % 8 == 0 else None for n, v in enumerate(values)]
+    found = rows([Record.model_validate(data), record("fair", 0.4), floor()])
+    assert found["picky"].rank is None
+    assert found["picky"].reason == "FRCorr is undefined on 35 of 40 clips"
+    assert found["fair"].rank == 1
+
+
+def test_places_share_where_differences_are_not_certain() -> None:
+    rng = np.random.default_rng(0)
+    point = np.array([0.5, 0.49, 0.1])
+    draws = point + rng.normal(0, 0.05, (2000, 3))
+    assert places(point, draws) == [(1, 1, 2), (2, 1, 2), (3, 3, 3)]
+    assert places(point, None) == [(1, None, None), (2, None, None), (3, None, None)]
+    assert [p[0] for p in places(np.array([0.2, 0.2, 0.1]), None)] == [1, 1, 3]
+
+
+def test_benjamini_hochberg_by_hand() -> None:
+    assert benjamini_hochberg([0.01, None, 0.04, 0.03]) == pytest.approx([0.03, None, 0.04, 0.04])
+    assert benjamini_hochberg([]) == []
+
+
+def test_the_distance_to_real_listeners_is_0_within_their_band_and_a_logarithm_outside() -> None:
+    def with_variance(name: str, value: float, **change: object) -> Record:
+        data = record(name, 0.2, **change).model_dump()
+        data["suites"]["react2024"]["per_clip"]["FRVar"] = [value] * 40
+        data["suites"]["react2024"]["scores"]["FRVar"]["value"] = value
+        return Record.model_validate(data)
+
+    real = with_variance(FLOOR, 0.15, calibration=True)  # the target is 0.1, so the band is [0.1, 0.15]
+    found = rows(
+        [real, *(with_variance(n, v) for n, v in (("in", 0.12), ("half", 0.05), ("twice", 0.3), ("still", 0)))]
+    )
+    distance = {name: row.families["diversity"].value for name, row in found.items()}
+    assert distance == pytest.approx(
+        {FLOOR: 0, "in": 0, "half": math.log(2), "twice": math.log(2), "still": math.log(1000)}
+    )
+
+
+def test_the_pareto_front_by_hand() -> None:
+    assert pareto(np.array([3.0, 2, 1, 1, np.nan]), np.array([3.0, 1, 1, 0, 0])) == [True, True, False, True, False]
