@@ -17,7 +17,18 @@ from dyadbench_baselines.config import (
 )  # fmt: skip
 
 # Nothing in them is random: another seed gives the same reactions.
-FIXED = ("oracle", "mime", "lagged-mime", "mean", "mean-sequence", "median", "nearest-face", "nearest-audio", "ridge")
+FIXED = (
+    "oracle",
+    "mime",
+    "lagged-mime",
+    "mean",
+    "mean-sequence",
+    "median",
+    "nearest-face",
+    "nearest-audio",
+    "ridge",
+    "ridge-matched",
+)
 
 
 @hookimpl

@@ -257,7 +257,7 @@ def test_every_published_number_is_there() -> None:
     assert len(rows) == 501
     assert (
         hashlib.sha256(repr(rows).encode()).hexdigest()
-        == "d40f2c06a3aeb34aa8be11402f37b4c807d42f68012fb0d48cbca60ecff3207d"
+        == "57decd8ac157da82654ac44974ef6a13fd9e9145667c2db2bddccee418ab5def"
     )
 
 

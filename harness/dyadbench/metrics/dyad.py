@@ -41,21 +41,35 @@ TARGETS = ("variation", "diversity", "sync", "lag")  # of the real listeners, to
 
 def columns_of(groups: Sequence[str]) -> tuple[Column, ...]:
     """The columns of a suite for these groups: ranked ones first."""
-    ranked, shown = [], [Column("CCC", "max", ranked=False, summary="concordance with the true listener, all channels")]
+    ranked, shown = (
+        [],
+        [
+            Column(
+                "CCC",
+                "max",
+                ranked=False,
+                low=-1.0,
+                high=1.0,
+                family="appropriateness",
+                summary="concordance with the true listener, all channels",
+            )
+        ],
+    )
     for group in groups:
+        near: dict[str, Any] = {"family": "appropriateness"}
         matched = f"closest to real listeners' wins, {group}"
         ranked += [
-            Column(f"CCC.{group}", "max", summary=f"concordance with the true listener, {group}"),
-            Column(f"L2.{group}", "min", summary=f"distance from the true listener, {group}"),
-            Column(f"FD-pooled.{group}", "min", summary=f"Frechet distance over all clips, {group}"),
-            Column(f"P-FD-pooled.{group}", "min", summary=f"Frechet distance with the speaker over all clips, {group}"),
-            Column(f"variation.{group}", "match", summary=f"variance over time; {matched}", target=f"variation.{group}_target"),
-            Column(f"diversity.{group}", "match", summary=f"difference between clips; {matched}", target=f"diversity.{group}_target"),
-            Column(f"sync.{group}", "match", summary=f"strongest correlation with the speaker; {matched}", target=f"sync.{group}_target"),
-            Column(f"lag.{group}", "match", unit="s", summary=f"time by which that comes later or earlier; {matched}", target=f"lag.{group}_target"),
+            Column(f"CCC.{group}", "max", **near, headline=True, perfect=1.0, low=-1.0, high=1.0, summary=f"concordance with the true listener, {group}"),
+            Column(f"L2.{group}", "min", **near, perfect=0.0, low=0.0, summary=f"distance from the true listener, {group}"),
+            Column(f"FD-pooled.{group}", "min", family="realism", perfect=0.0, low=0.0, summary=f"Frechet distance over all clips, {group}"),
+            Column(f"P-FD-pooled.{group}", "min", family="realism", perfect=0.0, low=0.0, summary=f"Frechet distance with the speaker over all clips, {group}"),
+            Column(f"variation.{group}", "match", family="diversity", low=0.0, summary=f"variance over time; {matched}", target=f"variation.{group}_target"),
+            Column(f"diversity.{group}", "match", family="diversity", low=0.0, summary=f"difference between clips; {matched}", target=f"diversity.{group}_target"),
+            Column(f"sync.{group}", "match", family="synchrony", low=-1.0, high=1.0, summary=f"strongest correlation with the speaker; {matched}", target=f"sync.{group}_target"),
+            Column(f"lag.{group}", "match", unit="s", family="synchrony", low=0.0, summary=f"time by which that comes later or earlier; {matched}", target=f"lag.{group}_target"),
         ]  # fmt: skip
         shown += [
-            Column(f"PCC.{group}", "max", ranked=False, summary=f"correlation with the true listener, {group}"),
+            Column(f"PCC.{group}", "max", ranked=False, low=-1.0, high=1.0, **near, summary=f"correlation with the true listener, {group}"),
             Column(f"samples.{group}", "max", ranked=False, summary=f"difference between samples of a clip, {group}"),
             *(
                 Column(f"{name}.{group}_target", "match", ranked=False, unit="s" if name == "lag" else "",
