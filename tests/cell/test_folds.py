@@ -11,6 +11,7 @@ from tests.fixtures.vc_dyads import write_vc_dyads
 
 from dyadbench.api import BenchmarkConfig, DyadbenchError, Setup
 from dyadbench.cell.folds import FoldedCellRun, merge_facts, run_of
+from dyadbench.cell.keys import source_of
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime
@@ -97,6 +98,8 @@ def test_keys_know_the_fold_and_are_what_they_were_without_one(dataset: VCDyadsD
     assert type(plain) is CellRun
     assert "folds" not in json.loads(plain.cell.json_text())["setting"]
     assert "folds" not in BenchmarkConfig(dataset="x", suite="y").model_dump(mode="json")
+    assert source_of(folded.cell, "00", 1)["fold"] == {"number": 1, "of": 3, "version": 1}, "as in the golden keys"
+    assert source_of(plain.cell, "00").keys() == {"dataset", "digest"}
     assert Cell.model_validate(json.loads(folded.cell.json_text())) == folded.cell
 
 

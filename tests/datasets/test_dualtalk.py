@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import wave
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from dyadbench.cli import app
 from dyadbench.datasets.check.dualtalk import check
 from dyadbench.datasets.config import DualTalkConfig
 from dyadbench.datasets.dualtalk import DualTalkDataset, youtube_id
-from dyadbench.files.npy import BadFile
+from dyadbench.files.npy import BadFile, npz_shapes
 from dyadbench.records.record import load_record
 
 NAMES = {
@@ -110,3 +111,23 @@ def test_its_benchmarks_run_from_folder_to_record(tmp_path: Path) -> None:
         assert truth.scores["MSE.jaw"].value == 0 and truth.scores["FD.expression"].value == pytest.approx(0, abs=1e-6)
         assert (copy.scores["MSE.jaw"].value or 0) > 0 and len(copy.per_clip["MSE.jaw"]) == 2
         assert truth.scores["diversity.jaw"].value == truth.scores["diversity.jaw_target"].value is not None
+
+
+def test_hostile_archives_are_refused_before_anything_is_unpacked(tmp_path: Path) -> None:
+    path = tmp_path / "x.npz"
+    np.savez_compressed(path, exp=np.zeros((200, 50)), pose=np.zeros((200, 6)))
+    assert npz_shapes(path) == {"exp": (200, 50), "pose": (200, 6)}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("exp.npy", b"\0" * (1 << 21))
+    with pytest.raises(BadFile, match=r"not a readable \.npz file"):
+        npz_shapes(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dyadbench.files.npy.MAX_NPZ", 1 << 20)
+        with pytest.raises(BadFile, match="unpacks to 2 MiB, 1 are allowed"):
+            npz_shapes(path)
+    np.savez(path, exp=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(BadFile, match="numbers are wanted"):
+        npz_shapes(path)
+    path.write_bytes(path.read_bytes()[:60])
+    with pytest.raises(BadFile, match=r"not a readable \.npz file"):
+        npz_shapes(path)

@@ -26,6 +26,7 @@ import numpy as np
 from dyadbench.files.npy import BadFile, read_text
 
 VERSION = 1  # of what `resample` gives; raised whenever the same file and settings may give other numbers
+MAX_BYTES = 2 << 30  # of a file: some six hours with all of OpenFace's 700 columns
 RATES = (5.0, 240.0)  # pictures a second that a camera may have
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26)
 GROUPS: Mapping[str, tuple[str, ...]] = {  # group -> columns; AU45 is the blink and stands alone
@@ -95,7 +96,7 @@ def read_person(
 
 def _header(path: Path) -> tuple[dict[str, int], str]:
     """Column name -> place, and the whole text. OpenFace for Windows writes NaN as -nan(ind)."""
-    text = read_text(path).replace("-nan(ind)", "nan")
+    text = read_text(path, most=MAX_BYTES).replace("-nan(ind)", "nan")
     head = text.partition("\n")[0]
     return {name.strip().strip('"'): place for place, name in enumerate(head.split(","))}, text
 

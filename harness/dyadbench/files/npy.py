@@ -14,6 +14,7 @@ import numpy as np
 from dyadbench.api import DyadbenchError
 
 MAX_TEXT = 256 << 20  # bytes of a csv file
+MAX_NPZ = 1 << 30  # bytes that an .npz file of a dataset may unpack to
 
 
 class BadFile(DyadbenchError):
@@ -69,13 +70,11 @@ def _regular(path: Path) -> int:
     return facts.st_size
 
 
-def read_text(path: Path, missing: str = "") -> str:
-    """UTF-8 text, with or without BOM; `missing` is added to the sentence that says so."""
+def read_text(path: Path, missing: str = "", *, most: int = MAX_TEXT) -> str:
+    """UTF-8 text of at most `most` bytes, with or without BOM; `missing` is added to the sentence that says so."""
     try:
-        if (size := _regular(path)) > MAX_TEXT:
-            raise BadFile(
-                f"{path} is {size >> 20} MiB of text, {MAX_TEXT >> 20} are allowed; it is not what its name says"
-            )
+        if (size := _regular(path)) > most:
+            raise BadFile(f"{path} is {size >> 20} MiB of text, {most >> 20} are allowed; it is not what its name says")
         with path.open(encoding="utf-8-sig") as file:
             return file.read()
     except FileNotFoundError:
@@ -107,6 +106,8 @@ def npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     try:
         _regular(path)
         with zipfile.ZipFile(path) as archive:
+            if (unpacked := sum(member.file_size for member in archive.infolist())) > MAX_NPZ:
+                raise ValueError(f"it unpacks to {unpacked >> 20} MiB, {MAX_NPZ >> 20} are allowed")
             shapes = {}
             for member in archive.infolist():
                 with archive.open(member) as file:
