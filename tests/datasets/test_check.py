@@ -177,6 +177,30 @@ def test_folders_behind_links_are_checked(full_react: Path, tmp_path: Path) -> N
     assert not check_dataset("react2024", folder).ok
 
 
+def test_a_recording_in_two_splits_is_named(tmp_path: Path) -> None:
+    folder = _real_l2l(tmp_path)
+    assert check_dataset("l2l", folder).ok
+    path = folder / "data/simulated/test/p1_speak_files_clean_deca.npy"
+    _edit(path, lambda files: _set(files, (slice(None), slice(None), 0), np.load(_train_files(folder))[0, 0, 0]))
+    report = check_dataset("l2l", folder)
+    assert not report.ok
+    assert any("1 of 1 recordings of test also stand in" in f.what for f in report.findings), report.findings
+
+
+def _train_files(folder: Path) -> Path:
+    return folder / "data/simulated/train/p1_speak_files_clean_deca.npy"
+
+
+def _real_l2l(tmp_path: Path) -> Path:
+    kept = sizes.SIZES["tiny"]
+    sizes.SIZES["tiny"] = (2, 1, 1)
+    try:
+        write(tmp_path / "generated", SimConfig(layout="l2l", size="tiny", listeners=1, seconds=5.0))
+    finally:
+        sizes.SIZES["tiny"] = kept
+    return _real(tmp_path / "generated", tmp_path / "real")
+
+
 def test_unknown_names_and_folders(tmp_path: Path) -> None:
     with pytest.raises(DyadbenchError, match="react2042"):
         check_dataset("react2042", tmp_path)

@@ -3,6 +3,11 @@
 `data/<person>/{train,test}/p{0,1}_{list_faces,speak_faces,speak_audio,speak_files}_clean_deca.npy`; the listener is
 p0, except for Fallon (p1), and the speaker the other. Faces are (N, 64, 184), of which the first 56 are expression,
 head rotation and jaw; audio is (N, 256, 128); files (N, 64, 3) name video and frame.
+
+A session is a video, the smallest unit of recording that the release names: windows of one video share a speaker, a voice
+and a topic. It does not tell which videos are of one broadcast, so intervals may still be somewhat too narrow. Validation
+is held out by video. Whether the release's own test videos are others than its training videos, `dyadbench data check l2l`
+tells of the files at hand.
 """
 
 from __future__ import annotations

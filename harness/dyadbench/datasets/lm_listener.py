@@ -2,6 +2,9 @@
 
 `dataset/<person>/segments_{train,val,test}.pth` hold a list of dictionaries; p0 is the listener, p1 the speaker.
 The files are torch pickles and are opened by `torch_file`: whatever needs code to be run is refused.
+
+A session is the recording that `fname` names: its segments share a speaker, a voice and a topic. The three splits are the
+release's; whether a recording stands in two of them, `dyadbench data check lm-listener` tells of the files at hand.
 """
 
 from __future__ import annotations

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
+from dyadbench.api import Clip
 from dyadbench.datasets.check.finding import Finding, error
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig
 from dyadbench.datasets.l2l import PARTS, WINDOW, L2LDataset, part_file
@@ -30,8 +32,23 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
                 yield finding
         if clean:
             dataset = L2LDataset(L2LDatasetConfig(person=person), root)
-            counts = ", ".join(f"{split} {len(dataset.clips(split))}" for split in ("train", "val", "test"))
-            yield Finding(level="ok", what=f"{person}: {counts} clips")
+            clips = {split: dataset.clips(split) for split in SPLITS}
+            yield Finding(level="ok", what=f"{person}: {', '.join(f'{s} {len(c)}' for s, c in clips.items())} clips")
+            yield from _shared(clips, f"data/{person}")
+
+
+def _shared(clips: Mapping[str, Sequence[Clip]], where: str) -> Iterator[Finding]:
+    """Sessions that stand in two splits: what is learnt in one is then tested, or chosen, on the same recording."""
+    sessions = {split: {clip.session for clip in of} for split, of in clips.items()}
+    for one, other in combinations(sessions, 2):
+        if both := sorted(sessions[one] & sessions[other]):
+            yield Finding(
+                level="warn",
+                what=f"{len(both)} of {len(sessions[other])} recordings of {other} also stand in {one}, the first is {both[0]}",
+                where=where,
+                meaning=f"scores on {other} flatter what was trained or chosen on {one}",
+                remedy="say so beside every result, or take these recordings out of one of the two",
+            )
 
 
 def _half(root: Path, person: str, half: str) -> Iterator[Finding]:
@@ -81,14 +98,16 @@ def check_lm(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
         yield error("no person below dataset/", "dataset", "there is nothing to read", "unpack the release here")
     for person in people:
         dataset = LMListenerDataset(LMConfig(person=person), root)
+        read: dict[str, Sequence[Clip]] = {}
         for split in SPLITS:
             try:
-                clips = dataset.clips(split)
+                clips = read[split] = dataset.clips(split)
                 if len({clip.id for clip in clips}) < len(clips):
                     yield error("a segment appears twice", f"{person}, {split}", "it would count double", "remove one")
                 yield Finding(level="ok", what=f"{person}, {split}: {len(clips)} segments")
             except BadFile as problem:
                 yield error(str(problem), f"dataset/{person}/segments_{split}.pth", "the split cannot be read", AGAIN)
+        yield from _shared(read, f"dataset/{person}")
         for name in ("mean", "std"):
             try:
                 read_npy(root / "dataset" / person / f"{name}.npy", (56,))
