@@ -22,7 +22,9 @@ ROOT = Path(__file__).parents[2]
 BOARD = load_claims(ROOT / "leaderboards" / "claims" / "checked")
 
 
-def record(method: str, shift: float, seed: int = 0, sessions: int = 10, **more: np.ndarray) -> Record:
+def record(
+    method: str, shift: float, seed: int = 0, sessions: int = 10, *, deterministic: bool = True, **more: np.ndarray
+) -> Record:
     rng = np.random.default_rng([int(abs(shift) * 1000), seed])
     values = {"err": 1 + shift + 0.05 * rng.standard_normal(40), "like": 1 + shift + 0.01 * rng.standard_normal(40)}
     values |= {"like_target": np.ones(40), "first": 0.3 + 0.01 * rng.random(40), **more}
@@ -32,7 +34,7 @@ def record(method: str, shift: float, seed: int = 0, sessions: int = 10, **more:
     )  # fmt: skip
     return Record.model_validate({
         "key": "k", "benchmark": "toy", "benchmark_config": {}, "method": method, "preset": None, "method_config": {},
-        "plugin": ("p", "1"), "entry_version": 1, "calibration": False, "trained": True, "seed": seed,
+        "plugin": ("p", "1"), "entry_version": 1, "calibration": False, "deterministic": deterministic, "trained": True, "seed": seed,
         "clips": [f"c{i}" for i in range(40)], "sessions": [f"s{i % sessions}" for i in range(40)],
         "dataset": {"name": "d", "digest": "x", "simulated": True, "split": "test"}, "suites": {"s": scores},
         "measured": {}, "provenance": {},
@@ -83,10 +85,49 @@ def test_one_session_decides_nothing_and_other_data_is_not_compared() -> None:
     assert verdict([BETTER, other], column="err", less="a", more="b") == "untested"
 
 
+def test_a_random_method_needs_five_seeds_for_a_verdict() -> None:
+    part = {"column": "err", "less": "a", "more": "b"}
+    for seeds, expected in ((1, "undecided"), (4, "undecided"), (5, "reproduced")):
+        made = [record(name, 0.5 * (name == "b"), s, deterministic=False) for name in "ab" for s in range(seeds)]
+        one = Claim(id="a", says="x", source="y", matrix="m.toml", part=(Contrast(benchmark="toy", suite="s", **part),))
+        [judged] = judge([one], made)
+        assert judged.verdict == expected
+        assert (judged.findings[0].few, judged.findings[0].seeds) == (seeds < 5, seeds)
+        assert (judged.findings[0].seen is None) == (seeds == 1), "one seed does not tell what could have been seen"
+    assert ("undecided (1 seed)" in claims_page(judge([one], made[:1] + made[5:6]))) is True
+    once = [record("a", 0.0), record("b", 0.5, deterministic=False)]
+    assert verdict(once, **part) == "undecided", "one random side is enough to doubt"
+
+
+def test_what_is_not_comparable_is_measured_and_decides_nothing() -> None:
+    part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
+    said = Claim(id="a", says="x", source="y", matrix="m.toml", part=part, not_comparable="other losses")
+    [judged] = judge([said], [BETTER, WORSE])
+    assert judged.verdict == "not comparable" and judged.findings[0].difference is not None
+    assert "other losses" in claims_page([judged])
+    assert judge([said], [])[0].verdict == "untested"
+
+
+def test_many_parts_are_judged_more_strictly_than_one() -> None:
+    near = record("near", 0.017, seed=3)
+    part = Contrast(benchmark="toy", suite="s", column="like", less="a", more="near")
+    alone = Claim(id="a", says="x", source="y", matrix="m.toml", part=(part,))
+    [judged] = judge([alone], [BETTER, near])
+    p = judged.findings[0].p
+    assert judged.verdict == "reproduced" and p is not None and judged.findings[0].q == p
+    same = Contrast(benchmark="toy", suite="s", column="err", less="a", more="same")
+    others = [Claim(id=f"b{n}", says="x", source="y", matrix="m.toml", part=(same,)) for n in range(60)]
+    judged = judge([alone, *others], [BETTER, near, record("same", 0.0, seed=9)])[0]
+    q = judged.findings[0].q
+    assert q is not None and q > p
+    assert judged.verdict == ("reproduced" if q <= 0.05 else "undecided")
+
+
 def test_verdicts_of_parts_are_put_together() -> None:
     assert together(["reproduced", "reproduced"]) == "reproduced"
     assert together(["reproduced", "untested"]) == "undecided"
     assert together(["reproduced", "contradicted"]) == "mixed"
+    assert together(["contradicted", "undecided"]) == "undecided", "mixed needs a part that is reproduced"
     assert together(["untested", "untested"]) == "untested"
 
 

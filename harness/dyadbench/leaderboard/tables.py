@@ -229,7 +229,7 @@ def _with_families(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Colum
     marks = dict.fromkeys(range(len(rows)), False)
     ranked = [i for i, row in enumerate(rows) if row.rank is not None]
     if "diversity" in found:
-        skill = np.array([rows[i].skill.value for i in ranked], float)  # type: ignore[union-attr]
+        skill = np.array([v.value if (v := rows[i].skill) else np.nan for i in ranked], np.float64)
         marks |= dict(zip(ranked, pareto(skill, found["diversity"][0][ranked]), strict=True))
     return [
         row.model_copy(

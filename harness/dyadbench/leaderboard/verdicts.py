@@ -1,7 +1,9 @@
 """The claims board: what papers say, tested on committed records, and the corrections that tests demonstrate.
 
 A claim is a sentence with its source and one or more parts; a part says which of two numbers is claimed to be larger.
-Verdicts are computed: the bootstrap is the leaderboards' own (sessions, then seeds, draws shared by the methods).
+Verdicts are computed: the draws are the leaderboards' own (sessions, then seeds, draws of sessions shared by the methods),
+at least five seeds are needed of a method that is random, and over the whole board at most 5 % of the verdicts are
+expected to be false (Benjamini-Hochberg over all parts that could be tested).
 """
 
 from __future__ import annotations
@@ -15,22 +17,29 @@ import numpy as np
 from pydantic import ValidationError, model_validator
 
 from dyadbench.api import Config, DyadbenchError
-from dyadbench.leaderboard.stats import bootstrap, interval
+from dyadbench.leaderboard.paired import on_shared_clips
+from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
+from dyadbench.leaderboard.stats import Floats, benjamini_hochberg, bootstrap, interval, p_value
+from dyadbench.leaderboard.tokenizers import SUITE as TOKENS
+from dyadbench.leaderboard.tokenizers import token_values
 from dyadbench.records.comparable import of_newest_data
 from dyadbench.records.record import Record
 
 Verdict = Literal[
-    "reproduced", "contradicted", "mixed", "undecided", "untested", "untestable", "demonstrated"
+    "reproduced", "contradicted", "mixed", "undecided", "not comparable", "untested", "untestable", "demonstrated"
 ]  # fmt: skip
 MEANING: dict[Verdict, str] = {
-    "reproduced": "every part holds with a 95 % interval",
-    "contradicted": "every part is the other way round with a 95 % interval",
-    "mixed": "some part is the other way round and some other is not",
-    "undecided": "an interval holds both answers, or not every part has records",
+    "reproduced": "every part holds: its 95 % interval excludes 0, with five seeds or more, and so it does among all parts of this page",
+    "contradicted": "every part is the other way round, by the same standard",
+    "mixed": "some part is reproduced and some other is contradicted",
+    "undecided": "an interval holds both answers, there are fewer than five seeds, or not every part is decided",
+    "not comparable": "what was measured here is not what the paper compares, for the reason given; the numbers are shown and decide nothing",
     "untested": "no records yet",
     "untestable": "it cannot be tested here",
     "demonstrated": "a correction that a test of this project shows",
 }
+SEEDS = 5  # of a random method, for a verdict
+SEEN = 1 + 0.8416 / 1.96  # half intervals of a true difference that four tests in five would find
 
 
 class Contrast(Config):
@@ -77,6 +86,7 @@ class Claim(Config):
     matrix: str = ""  # what makes the records, relative to leaderboards/matrices
     part: tuple[Contrast, ...] = ()
     untestable: str = ""  # why
+    not_comparable: str = ""  # why the parts, which are still measured, decide nothing about the paper
     demonstration: str = ""  # of a correction: the test that shows it
     note: str = ""
 
@@ -86,6 +96,8 @@ class Claim(Config):
             raise ValueError(f"{self.id}: exactly one of part, untestable and demonstration is wanted")
         if self.part and not self.matrix:
             raise ValueError(f"{self.id}: a claim with parts names the matrix that tests it")
+        if self.not_comparable and not self.part:
+            raise ValueError(f"{self.id}: only a claim with parts can be not comparable")
         return self
 
 
@@ -99,8 +111,12 @@ class Evidence(Config):
     difference: float | None = None  # above 0: as claimed
     low: float | None = None
     high: float | None = None
+    p: float | None = None  # two-sided
+    q: float | None = None  # share of false verdicts among all parts of the board that are called at this p
+    seen: float | None = None  # the true difference that four tests in five would find
     clips: int = 0
-    seeds: int = 0
+    seeds: int = 0  # of the random method that has fewest
+    few: bool = False  # fewer than a verdict needs
     methods: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
 
@@ -132,26 +148,41 @@ def judge(statements: Sequence[Claim], records: Sequence[Record]) -> list[Judged
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in of_newest_data(records)[0]:
         groups.setdefault((record.benchmark, record.method), []).append(record)
+    parts = [find(part, groups) for statement in statements for part in statement.part]
+    share = iter(benjamini_hochberg([None if found.few else found.p for found in parts]))
+    decided = iter([_decided(found, q) for found, q in zip(parts, share, strict=True)])
     judged = []
     for statement in statements:
-        if statement.untestable:
-            judged.append(Judged(statement=statement, verdict="untestable"))
-        elif statement.demonstration:
-            judged.append(Judged(statement=statement, verdict="demonstrated"))
-        else:
-            findings = tuple(find(part, groups) for part in statement.part)
-            judged.append(
-                Judged(statement=statement, verdict=together([f.verdict for f in findings]), findings=findings)
-            )
+        findings = tuple(next(decided) for _ in statement.part)
+        judged.append(Judged(statement=statement, verdict=_verdict(statement, findings), findings=findings))
     return judged
 
 
+def _decided(found: Evidence, q: float | None) -> Evidence:
+    """The evidence with its verdict, now that all other parts of the board are known."""
+    if found.verdict == "untested" or found.difference is None or found.low is None or found.high is None:
+        return found
+    verdict: Verdict = "undecided"
+    if not found.few and q is not None and q <= FALSE_DISCOVERIES:
+        verdict = "reproduced" if found.low > 0 else "contradicted" if found.high < 0 else "undecided"
+    return found.model_copy(update={"verdict": verdict, "q": q})
+
+
+def _verdict(statement: Claim, findings: Sequence[Evidence]) -> Verdict:
+    if statement.untestable:
+        return "untestable"
+    if statement.demonstration:
+        return "demonstrated"
+    verdict = together([found.verdict for found in findings])
+    return "not comparable" if statement.not_comparable and verdict != "untested" else verdict
+
+
 def together(verdicts: Sequence[Verdict]) -> Verdict:
-    """One verdict for all parts; nothing is reproduced until every part is."""
+    """One verdict for all parts; nothing is reproduced, or contradicted, until every part is."""
     kinds = set(verdicts)
     if len(kinds) == 1:
         return verdicts[0]
-    return "mixed" if "contradicted" in kinds else "undecided"
+    return "mixed" if {"reproduced", "contradicted"} <= kinds else "undecided"
 
 
 # --- one part -----------------------------------------------------------------------------------------------
@@ -169,22 +200,20 @@ def find(part: Contrast, groups: Mapping[tuple[str, str], Sequence[Record]]) -> 
     if len(setups) > 1 or len(versions) > 1:
         return Evidence(text=f"{text} (measured on different data or by different versions)", verdict="untested", methods=methods, missing=methods)  # fmt: skip
     columns = _columns(part)
-    values = [np.stack([_values(record, part.suite, columns) for record in found[m]]) for m in methods]
+    values = on_shared_clips([np.stack([_values(r, part.suite, columns) for r in found[m]]) for m in methods])
     first = found[methods[0]][0]
     boot = bootstrap(values, first.sessions, names=methods)
     point = float(_contrast(part, columns, methods, boot.point[None])[0])
-    span = interval(_contrast(part, columns, methods, boot.draws)) if boot.informative else None
-    verdict: Verdict = "undecided"
-    if span and span.low > 0:
-        verdict = "reproduced"
-    elif span and span.high < 0:
-        verdict = "contradicted"
+    draws = _contrast(part, columns, methods, boot.draws)
+    span = interval(draws) if boot.informative and np.isfinite(point) else None
     sides = [_side(boot.point[None], columns, methods, side)[0] for side in part.sides]
+    seeds = [len(records) for records in found.values() if not records[0].deterministic]
     return Evidence(
-        text=text, verdict=verdict if np.isfinite(point) else "undecided", methods=methods,
+        text=text, verdict="undecided", methods=methods,
         less=_known(sides[0]), more=_known(sides[1]), difference=_known(point),
-        low=span.low if span else None, high=span.high if span else None,
-        clips=len(first.clips), seeds=min(len(records) for records in found.values()),
+        low=span.low if span else None, high=span.high if span else None, p=p_value(draws) if span else None,
+        seen=SEEN * (span.high - span.low) / 2 if span and min(seeds, default=2) > 1 else None,
+        clips=len(first.clips), seeds=min(seeds, default=1), few=bool(seeds) and min(seeds) < SEEDS,
     )  # fmt: skip
 
 
@@ -222,8 +251,10 @@ def _versions(part: Contrast, record: Record) -> dict[str, int]:
     return {name: record.suites[part.suite].versions.get(name, 0) for name in _columns(part)}
 
 
-def _values(record: Record, suite: str, columns: Sequence[str]) -> np.ndarray:
+def _values(record: Record, suite: str, columns: Sequence[str]) -> Floats:
     """(N, C), NaN where undefined."""
+    if suite == TOKENS:
+        return token_values(record, columns)
     per_clip = record.suites[suite].per_clip
     return np.array([[np.nan if v is None else v for v in per_clip[name]] for name in columns], np.float64).T
 

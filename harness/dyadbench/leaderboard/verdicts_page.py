@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from dyadbench.leaderboard.text import escape
-from dyadbench.leaderboard.verdicts import MEANING, Evidence, Judged
+from dyadbench.leaderboard.verdicts import MEANING, SEEDS, Evidence, Judged
 
 
 def counted(board: Sequence[Judged]) -> str:
@@ -19,20 +19,30 @@ def command(one: Judged) -> str:
     return f"dyadbench run leaderboards/matrices/{one.statement.matrix}"
 
 
+def _few(finding: Evidence) -> str:
+    return f" ({finding.seeds} seed{'s' if finding.seeds != 1 else ''})" if finding.few else ""
+
+
 def _short(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.4g}"
 
 
 def evidence(finding: Evidence) -> str:
-    """A sentence with the numbers of one part."""
+    """Sentences with the numbers of one part, and what could have been seen."""
     if finding.missing:
         return f"No records yet of {', '.join(finding.missing)} that hold it."
+    if finding.difference is None:
+        return "It is undefined."
+    side = "as claimed" if finding.difference > 0 else "the other way round"
     span = f" [{_short(finding.low)}, {_short(finding.high)}]" if finding.low is not None else ", without an interval"
     seeds = f"{finding.seeds} seed{'s' if finding.seeds != 1 else ''}"
-    return (
-        f"{_short(finding.less)} against {_short(finding.more)}; in the claimed direction by "
-        f"{_short(finding.difference)}{span} over {finding.clips} clips and {seeds}."
+    text = (
+        f"{_short(finding.less)} against {_short(finding.more)}: a difference of {_short(finding.difference)}{span}, {side}, "
+        f"over {finding.clips} clips and {seeds}."
     )
+    if finding.seen is not None and finding.more:
+        text += f" A true difference of {_short(finding.seen)} ({abs(finding.seen / finding.more):.0%}) would have been found four times in five."
+    return text
 
 
 def claims_page(board: Sequence[Judged]) -> str:
@@ -40,7 +50,8 @@ def claims_page(board: Sequence[Judged]) -> str:
     parts = [
         "# Claims, checked\n",
         "Made by `dyadbench leaderboard` from `claims/checked/` and `records/`; do not edit. Differences are paired, intervals "
-        "are 95 % bootstraps over sessions and seeds. Everything was measured on simulated data at small presets: a claim that "
+        f"are 95 % over sessions and seeds, a method that is random needs {SEEDS} seeds for a verdict, and at most 5 % of the "
+        "verdicts of this page are expected to be false (Benjamini-Hochberg). Everything was measured on simulated data at small presets: a claim that "
         "fails here may hold on real data at full size, and one that holds here may fail there.\n",
         f"{counted(board)}.\n",
         "".join(f"- **{verdict}**: {meaning}\n" for verdict, meaning in MEANING.items()),
@@ -51,12 +62,15 @@ def claims_page(board: Sequence[Judged]) -> str:
         lines = [f"- **{one.verdict}**", f"- source: {escape(said.source)}"]
         if said.matrix:
             lines.append(f"- tested by: `{command(one)}`")
+        if said.not_comparable:
+            lines.append(f"- not comparable: {escape(said.not_comparable)}")
         if said.untestable:
             lines.append(f"- why not: {escape(said.untestable)}")
         if said.demonstration:
             lines.append(f"- shown by: `pytest {said.demonstration}`")
         lines += [
-            f"- {finding.verdict}: {escape(finding.text)}. {escape(evidence(finding))}" for finding in one.findings
+            f"- {finding.verdict}{_few(finding)}: {escape(finding.text)}. {escape(evidence(finding))}"
+            for finding in one.findings
         ]
         if said.note:
             lines.append(f"- {escape(said.note)}")
