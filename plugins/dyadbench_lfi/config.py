@@ -38,6 +38,7 @@ class FlowConfig(Config):
     face_drop: float = Field(0.6, ge=0, lt=1)  # share of those frames that training hides
     voice_drop: float = Field(0.3, ge=0, lt=1)
     own_drop: float = Field(0.5, ge=0, lt=1)
+    past_drop: float = Field(0.0, ge=0, lt=1)  # of the frames of its own face; 0 in the paper
     frames: PositiveInt = 80  # of a training window
     history: PositiveInt = 24  # of them only told, never scored
     batch: PositiveInt = 256

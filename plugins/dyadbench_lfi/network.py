@@ -143,9 +143,13 @@ class ListenerFlow(nn.Module):
             [part(tracks[name], first, keep[name] if keep else None) for name, part in self.recall.items()], -1
         )
 
-    def own(self, motion: Tensor, first: int) -> Tensor:
-        """The P frames before each frame from `first` on: standardised (B, T, D) -> (B, T - first, P D)."""
-        return histories(motion, self.own_past + 1)[:, first:, :-1].flatten(2)
+    def own(self, motion: Tensor, first: int, keep: Tensor | None = None) -> Tensor:
+        """The P frames before each frame from `first` on: standardised (B, T, D) -> (B, T - first, P D).
+
+        keep (B, T - first, P): factors on these frames, drawn in training.
+        """
+        past = histories(motion, self.own_past + 1)[:, first:, :-1]
+        return (past if keep is None else past * keep[..., None]).flatten(2)
 
     def bits(self, motion: Tensor, own: Tensor, heard: Tensor) -> Tensor:
         """-log2 of each standardised frame's density: motion (B, T, D), own (B, T, P D), heard (B, T, H) -> (B, T)."""

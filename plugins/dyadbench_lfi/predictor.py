@@ -92,10 +92,16 @@ class FaceFlow:
             return None
         kept = {}
         config = self.config
-        drops = {"face": config.face_drop, "own-sound": config.own_drop, "sound": config.voice_drop}
+        drops = {
+            "face": config.face_drop,
+            "own-sound": config.own_drop,
+            "sound": config.voice_drop,
+            "own": config.past_drop,
+        }
         scored = self.frames - self.history
-        for name, stream in self.streams.items():
-            chance = batch.draw_rows(torch.rand, scored, stream.past)
+        pasts = {name: stream.past for name, stream in self.streams.items()} | {"own": self.net.own_past}
+        for name, past in pasts.items():
+            chance = batch.draw_rows(torch.rand, scored, past)
             kept[name] = ((chance >= drops[name]) / (1 - drops[name])).to(self.device)
         return kept
 
@@ -106,8 +112,8 @@ class FaceFlow:
         if order is not None:
             tracks = {name: track if name == "own-sound" else track[order] for name, track in tracks.items()}
         motion = self.net.standardised("own", batch.listener_motion)
-        heard = self.net.heard(tracks, first, kept)
-        bits = self.net.bits(motion[:, first:], self.net.own(motion, first), heard)  # (B, scored)
+        heard, own = self.net.heard(tracks, first, kept), self.net.own(motion, first, kept and kept["own"])
+        bits = self.net.bits(motion[:, first:], own, heard)  # (B, scored)
         valid = batch.valid[:, first:]
         return (bits * valid).sum() / valid.sum().clamp_min(1)
 

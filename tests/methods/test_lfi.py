@@ -271,9 +271,25 @@ def test_training_hides_whole_frames_of_the_speaker_and_validation_none() -> Non
     kept = predictor._kept(_batch(rows=200))
     assert kept is not None
     assert kept["face"].shape == (200, 10, 6)
+    assert (kept["own"] == 1).all(), "the paper hides nothing of its own past"
     assert 0.35 < float((kept["face"] > 0).float().mean()) < 0.45
     assert kept["sound"].unique().tolist() == pytest.approx([0.0, 1 / 0.7])
     assert predictor._kept(_batch(step=-1)) is None
+    half = _build(past_drop=0.5)._kept(_batch(rows=200))
+    assert half is not None
+    assert half["own"].shape == (200, 10, 5)
+    assert 0.4 < float((half["own"] > 0).float().mean()) < 0.6
+
+
+def test_a_hidden_past_is_not_told() -> None:
+    predictor = _build()
+    _loud(predictor.net)
+    motion, keep = torch.randn(1, 12, 58), torch.ones(1, 8, 5)
+    keep[:, :, 1] = 0
+    other = predictor.net.own(motion, 4, keep).unflatten(-1, (5, 58))
+    plain = predictor.net.own(motion, 4).unflatten(-1, (5, 58))
+    assert not other[:, :, 1].any()
+    assert torch.equal(other[:, :, [0, 2, 3, 4]], plain[:, :, [0, 2, 3, 4]])
 
 
 def test_frames_after_a_clips_end_teach_nothing() -> None:
