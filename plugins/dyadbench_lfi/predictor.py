@@ -31,6 +31,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.inputs import CLIPS, audio_of, moments
+from dyadbench.nn.sampling import normals
 from dyadbench_lfi.config import FlowConfig
 from dyadbench_lfi.network import ListenerFlow, Stream
 
@@ -112,7 +113,7 @@ class FaceFlow:
         if order is not None:
             tracks = {name: track if name == "own-sound" else track[order] for name, track in tracks.items()}
         motion = self.net.standardised("own", batch.listener_motion)
-        heard, own = self.net.heard(tracks, first, kept), self.net.own(motion, first, kept and kept["own"])
+        heard, own = self.net.heard(tracks, first, kept), self.net.own(motion, first, kept["own"] if kept else None)
         bits = self.net.bits(motion[:, first:], own, heard)  # (B, scored)
         valid = batch.valid[:, first:]
         return (bits * valid).sum() / valid.sum().clamp_min(1)
@@ -196,18 +197,14 @@ class FaceFlow:
         self.net.eval()
         face = torch.from_numpy(np.ascontiguousarray(context.speaker_motion)).to(self.device)
         audio = {name: torch.from_numpy(np.ascontiguousarray(v)).to(self.device) for name, v in context.audio.items()}
-        shape = (context.frames, self.net.channels)
-        drawn = np.stack(
-            [
-                noise.stream(clip, sample, "flow").standard_normal(shape, np.float32)
-                for clip in context.clips
-                for sample in range(k)
-            ]
+        drawn = normals(
+            noise, context.clips, k, context.frames, self.net.channels, purpose="flow", device=self.device
+        )  # (B, K, T, D)
+        made = self.net.generate(
+            self.net.heard(self._tracks(face, audio)), drawn.flatten(0, 1) * self.config.temperature
         )
-        heard = self.net.heard(self._tracks(face, audio))
-        made = self.net.generate(heard, torch.from_numpy(drawn).to(self.device) * self.config.temperature)
         motion = made * self.net.get_buffer("own_scale") + self.net.get_buffer("own_mean")
-        return Reaction(motion.cpu().numpy().reshape(len(context.clips), k, *shape))
+        return Reaction(motion.view(drawn.shape).cpu().numpy())
 
     # --- state ------------------------------------------------------------------------------------------
 
