@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer
 
@@ -47,11 +47,16 @@ class DyadbenchError(Exception):
 class Config(BaseModel):
     """Base of every configuration: frozen, and a key it does not know is an error.
 
-    `sampling` names the fields that only `sample` reads: what was trained serves all their values.
+    A predictor's `sampling` names the fields that only `sample` reads: what was trained serves all their values.
+    A dataset's `adjustable` names the fields that may be set under a benchmark's own name, because they add to the data
+    without changing what is evaluated, or because the digest tells such data apart. Its `machine_paths` names those that may
+    hold a path of this machine, which no record keeps.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     sampling: ClassVar[frozenset[str]] = frozenset()
+    adjustable: ClassVar[frozenset[str]] = frozenset()
+    machine_paths: ClassVar[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -478,6 +483,12 @@ class Column:
     low: float | None = None  # the least and the largest value there can be; intervals stay within
     high: float | None = None
     by_clip: bool = True  # False: a count over all clips, of which their resampling says nothing
+
+    def __post_init__(self) -> None:
+        if self.direction not in get_args(Direction):
+            raise ValueError(
+                f"column {self.id!r} has the direction {self.direction!r}; it must be one of {', '.join(get_args(Direction))}"
+            )
 
 
 @dataclass(frozen=True)

@@ -1,20 +1,45 @@
-"""Errors that more than one room raises, and how a configuration's fault is put into words."""
+"""Errors that more than one room raises, and how a wrong name or a configuration's fault is put into words."""
 
 from __future__ import annotations
 
-from pydantic import ValidationError
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
 
 from dyadbench.api import DyadbenchError
+
+FAULTS_SHOWN = 3
 
 
 class PluginError(DyadbenchError):
     """A plugin broke while it was at work; names the plugin, its version and the stage. Exit code 1."""
 
 
-def first_fault(error: ValidationError) -> str:
-    """The first complaint of a pydantic error as `field: what` (the rest usually follows from it)."""
-    fault = error.errors()[0]
+def nearest(name: str, known: Iterable[str]) -> str:
+    """What to write instead of `name`: the names like it, or else all there are."""
+    names = list(dict.fromkeys(known))
+    near = difflib.get_close_matches(name, names, n=3)
+    # A dotted name is most often meant by its last part: "layers" for "predictor.layers".
+    near = near or [each for each in names if each.rpartition(".")[2] == name.rpartition(".")[2]]
+    if near:
+        return f"did you mean {' or '.join(near)}?"
+    return f"there are: {', '.join(names)}" if names else "there are none"
+
+
+def first_fault(error: ValidationError, model: type[BaseModel] | None = None) -> str:
+    """The first complaints of a pydantic error as `field: what`; with `model`, an unknown field gets the nearest one."""
+    faults = [_sentence(fault, model) for fault in error.errors(include_url=False)]
+    rest = len(faults) - FAULTS_SHOWN
+    return "; ".join(faults[:FAULTS_SHOWN]) + (f" ({rest} more)" if rest > 0 else "")
+
+
+def _sentence(fault: Any, model: type[BaseModel] | None) -> str:
     where = ".".join(str(step) for step in fault["loc"]) or "the value"
-    return f"{where}: {fault['msg'].lower()}" + (
-        f" ({error.error_count() - 1} more)" if error.error_count() > 1 else ""
-    )
+    fields = model.model_fields if model is not None and len(fault["loc"]) == 1 else None
+    if fault["type"] == "extra_forbidden" and fields is not None:
+        if not fields:
+            return f"there is no field {where!r}, because nothing can be set"
+        return f"there is no field {where!r}; {nearest(where, fields)}"
+    return f"{where}: {fault['msg'].lower()}"

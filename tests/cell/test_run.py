@@ -124,7 +124,7 @@ def test_motion_alone_is_read_out_and_the_table_says_so(tmp_path: Path, monkeypa
     run = _run(tmp_path, "mime")
     monkeypatch.setattr(run, "fit", lambda: (Mute(), {}))
     record = run.run()
-    assert set(record.measured["readout"]["rmse"]) == set(EMOTION_CHANNELS)
+    assert set(record.measured.readout.rmse) == set(EMOTION_CHANNELS)
     suite = HOST.build("suite", "react2024", {})
     [note] = make_table([record], "react2024", suite.columns).notes
     assert note.startswith("mime: motion only")

@@ -21,9 +21,7 @@ HOST = Host()
 
 
 def _cell(method: str, tokenizer: str, predictor: str) -> Cell:
-    spec = MethodSpec(
-        name=method, tokenizer={"name": tokenizer, "preset": "smoke"}, predictor={"name": predictor, "preset": "smoke"}
-    )
+    spec = MethodSpec(name=method, preset="smoke", tokenizer={"name": tokenizer}, predictor={"name": predictor})
     made, under = method_parts(HOST, spec)
     return Cell(
         benchmark="toy", benchmark_version=1, setting=BenchmarkConfig(dataset="toy", samples=2, suite="react2024"),
@@ -62,9 +60,9 @@ def test_tokens_are_scored_once_and_stand_in_the_record(tmp_path: Path) -> None:
     second = CellRun(_cell("two", "frame-fsq", "crossmodal-ar"), HOST, runtime, ToyDataset()).run()
     assert not {"fit frame-fsq", "score frame-fsq"} & set(stages)
     assert second.suites["tokens"] == first.suites["tokens"]
-    assert second.measured["tokens"] == first.measured["tokens"]
-    assert first.measured["tokens"]["frames_per_token"] == 1
-    assert first.measured["tokens"]["fps"] == 25.0
+    assert second.measured.tokens == first.measured.tokens
+    assert first.measured.tokens["frames_per_token"] == 1
+    assert first.measured.tokens["fps"] == 25.0
 
     path = record_path(tmp_path, first)
     save_record(first, path)
@@ -84,4 +82,4 @@ def test_a_method_without_tokens_has_none(tmp_path: Path) -> None:
     cell = _cell("mime", "frame-fsq", "reconstruction").model_copy(update={"predictor": predictor, "tokenizer": None})
     record = CellRun(cell, HOST, Runtime(home=tmp_path), ToyDataset()).run()
     assert "tokens" not in record.suites
-    assert "tokens" not in record.measured
+    assert record.measured.tokens is None

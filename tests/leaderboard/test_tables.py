@@ -129,7 +129,9 @@ def test_an_undefined_column_is_not_ranked_and_never_zero() -> None:
 
 def test_other_data_and_other_versions_are_set_apart() -> None:
     other = record(
-        "elsewhere", 0.1, dataset={"name": "simdyad", "digest": "e" * 64, "simulated": True, "split": "test"}
+        "elsewhere",
+        0.1,
+        dataset={"name": "simdyad", "digest": "e" * 64, "simulated": True, "split": "test", "config": {}},
     )
     old = record("old", 0.1).model_dump()
     old["suites"]["react2024"]["versions"]["FRCorr"] = 0
@@ -184,7 +186,11 @@ def test_regeneration_is_byte_identical_and_drift_is_seen(tmp_path: Path) -> Non
 
 
 def test_simulated_and_real_never_share_a_table(tmp_path: Path) -> None:
-    real = record("real", 0.2, dataset={"name": "react2024", "digest": "d" * 64, "simulated": False, "split": "test"})
+    real = record(
+        "real",
+        0.2,
+        dataset={"name": "react2024", "digest": "d" * 64, "simulated": False, "split": "test", "config": {}},
+    )
     write_records(tmp_path, [record("sim", 0.1), real])
     with pytest.raises(DyadbenchError, match="simulated and on real"):
         write_leaderboards(tmp_path, {"react2024": COLUMNS})
@@ -278,5 +284,5 @@ def test_committed_records_are_readable_and_of_known_benchmarks() -> None:
     for each in records:
         oracle = each.method == "oracle"
         assert not oracle or not any(
-            score.undefined for score in each.suites[each.benchmark_config["suite"]].scores.values()
+            score.undefined for score in each.suites[each.benchmark_config.suite].scores.values()
         )

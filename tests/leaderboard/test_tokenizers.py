@@ -43,8 +43,8 @@ def with_tokens(method: str, tokenizer: str, residual: int, seed: int = 0, **cha
     suite = _suite(values, {name: version_of(name) for name in values}, detail)
     facts = {"codes": 16, "groups": 2, "residual": residual, "frames_per_token": 1, "lookahead": 0, "fps": 25.0}
     fields: dict[str, Any] = {
-        "suites": {**base.suites, "tokens": suite}, "measured": {**base.measured, "tokens": facts, "tokenizer_parameters": 12},
-        "method_config": {"predictor": {"name": method}, "tokenizer": {"name": tokenizer}},
+        "suites": {**base.suites, "tokens": suite}, "measured": base.measured.model_copy(update={"tokens": facts, "tokenizer_parameters": 12}),
+        "method_config": {kind: {"name": name, "version": 1, "config": {}} for kind, name in (("predictor", method), ("tokenizer", tokenizer))},
     }  # fmt: skip
     return base.model_copy(update=fields | change)
 
@@ -93,7 +93,7 @@ def test_other_versions_are_left_out_and_said() -> None:
 
 
 def test_other_data_is_left_out_and_said() -> None:
-    data = {"name": "simdyad", "digest": "e" * 64, "simulated": True, "split": "test"}
+    data = record("stale", 0.2).dataset.model_copy(update={"digest": "e" * 64})
     records = [with_tokens("flat", "b", 1), with_tokens("deep", "a", 2), with_tokens("stale", "c", 1, dataset=data)]
     [corpus] = corpora(records)
     assert [one.label for one in corpus.tokenizers] == ["flat", "deep"]
@@ -106,7 +106,7 @@ def over_time(method: str, rise: float, **change: Any) -> Record:
     values |= {"best.25-30s": np.full(40, np.nan), "mean.25-30s": np.full(40, np.nan)}
     base = record(method, 0.2, **change)
     suite = _suite(values, {column.id: column.version for column in OverTimeSuite.columns}, {})
-    setting = {**base.benchmark_config, "also": ["over-time-emotion"]}
+    setting = base.benchmark_config.model_copy(update={"also": ("over-time-emotion",)})
     return base.model_copy(update={"suites": {**base.suites, "over-time-emotion": suite}, "benchmark_config": setting})
 
 

@@ -33,10 +33,10 @@ def record(
         per_clip={n: v.tolist() for n, v in values.items()},
     )  # fmt: skip
     return Record.model_validate({
-        "key": "k", "benchmark": "toy", "benchmark_config": {}, "method": method, "preset": None, "method_config": {},
+        "key": "k", "benchmark": "toy", "benchmark_config": {"suite": "s", "also": [], "track": "offline", "split": "test", "samples": 3}, "method": method, "preset": None, "method_config": {"predictor": {"name": method, "version": 1, "config": {}}},
         "plugin": ("p", "1"), "entry_version": 1, "calibration": False, "deterministic": deterministic, "trained": True, "seed": seed,
         "clips": [f"c{i}" for i in range(40)], "sessions": [f"s{i % sessions}" for i in range(40)],
-        "dataset": {"name": "d", "digest": "x", "simulated": True, "split": "test"}, "suites": {"s": scores},
+        "dataset": {"name": "d", "digest": "x", "simulated": True, "split": "test", "config": {}}, "suites": {"s": scores},
         "measured": {}, "provenance": {},
     })  # fmt: skip
 
@@ -81,7 +81,7 @@ def test_verdicts_follow_the_records(part: dict[str, object], expected: str) -> 
 def test_one_session_decides_nothing_and_other_data_is_not_compared() -> None:
     alone = [record("a", 0.0, sessions=1), record("b", 0.5, sessions=1)]
     assert verdict(alone, column="err", less="a", more="b") == "undecided"
-    other = WORSE.model_copy(update={"dataset": {**WORSE.dataset, "digest": "else"}})
+    other = WORSE.model_copy(update={"dataset": WORSE.dataset.model_copy(update={"digest": "else"})})
     assert verdict([BETTER, other], column="err", less="a", more="b") == "untested"
 
 

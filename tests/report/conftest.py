@@ -64,9 +64,9 @@ def made_up(method: str, level: float, *, benchmark: str = "toy-online", seed: i
     fields: dict[str, Any] = {
         "key": f"{method}/{seed}".encode().hex().ljust(64, "0")[:64],
         "benchmark": benchmark, "benchmark_config": {"dataset": "simdyad", "suite": "react2024", "also": [], "track": "online", "split": "test", "samples": 3, "dataset_config": {}},
-        "method": method, "preset": "small", "method_config": {"predictor": {"name": method, "version": 1, "config": {"layers": 2, "nested": {"a": [1, 2]}}}, "tokenizer": {"name": method, "config": {}}},
+        "method": method, "preset": "small", "method_config": {"predictor": {"name": method, "version": 1, "config": {"layers": 2, "nested": {"a": [1, 2]}}}, "tokenizer": {"name": method, "version": 1, "config": {}}},
         "plugin": ("p", "1"), "entry_version": 1, "calibration": False, "trained": True, "seed": seed, "clips": CLIPS, "sessions": SESSIONS,
-        "dataset": {"name": "simdyad", "digest": "d" * 64, "simulated": True, "split": "test"}, "suites": suites,
+        "dataset": {"name": "simdyad", "digest": "d" * 64, "simulated": True, "split": "test", "config": {}}, "suites": suites,
         "measured": measured, "provenance": {},
     }  # fmt: skip
     return Record.model_validate(fields | change)

@@ -139,7 +139,7 @@ def test_pages_that_nothing_gives_are_removed_and_others_left(tmp_path: Path) ->
 
 
 def test_published_numbers_stand_in_columns_of_their_own(tmp_path: Path) -> None:
-    real = {"dataset": {"name": "react2024", "digest": "e" * 64, "simulated": False, "split": "test"}}
+    real = {"dataset": {"name": "react2024", "digest": "e" * 64, "simulated": False, "split": "test", "config": {}}}
     config = {"dataset": "react2024", "suite": "react2024-official", "also": [], "track": "online", "split": "test", "samples": 10, "dataset_config": {}}  # fmt: skip
     record = made_up("dense-fsq", 0.2, benchmark="react2024-test", benchmark_config=config, **real).model_dump()
     record["suites"] = {"react2024-official": record["suites"]["react2024"]}

@@ -134,10 +134,10 @@ def _seeds_pth() -> list[bytes]:
 def _seeds_record() -> list[bytes]:
     columns = {"FRCorr": 1, "FRDist": 1}
     record = {
-        "format": "dyadbench-record/1", "key": "k", "benchmark": "b", "method": "m", "preset": None, "method_config": {"a": [1, {"b": "\\"}]},
+        "format": "dyadbench-record/1", "key": "k", "benchmark": "b", "method": "m", "preset": None, "method_config": {"predictor": {"name": "p", "version": 1, "config": {"a": [1, {"b": "\\"}]}}},
         "benchmark_config": {"dataset": "d", "samples": 3, "suite": "s", "also": [], "split": "test", "track": "online"},
         "plugin": ["p", "1"], "entry_version": 1, "calibration": False, "trained": True, "seed": 0, "clips": ["a", "b"], "sessions": ["s", "t"],
-        "dataset": {"name": "d", "digest": "x", "simulated": True, "split": "test", "normalisation": {"kind": "none"}},
+        "dataset": {"name": "d", "digest": "x", "simulated": True, "split": "test", "config": {}, "normalisation": {"kind": "none"}},
         "suites": {"s": {"versions": columns, "scores": {c: {"value": 0.5, "undefined": 1, "detail": {"x": 1.0}} for c in columns},
                          "per_clip": {c: [0.5, None] for c in columns}}},
         "measured": {"lookahead": None, "realtime_factor": 3.5, "parameters": 7, "readout": {"version": 1, "rmse": {"AU1": 0.2}}}, "provenance": {},

@@ -229,9 +229,9 @@ def _record(**change: Any) -> Record:
         "per_clip": {c.id: [0.5] * 4 for c in columns},
     })  # fmt: skip
     facts: dict[str, Any] = {
-        "key": "k", "benchmark": "b", "method": "m", "preset": None, "method_config": {}, "plugin": ("p", "1"), "entry_version": 1,
+        "key": "k", "benchmark": "b", "method": "m", "preset": None, "method_config": {"predictor": {"name": "p", "version": 1, "config": {}}}, "plugin": ("p", "1"), "entry_version": 1,
         "benchmark_config": {"dataset": "d", "samples": 3, "suite": "react2024"}, "calibration": False, "trained": False, "seed": 0,
-        "dataset": {"name": "d", "digest": "x", "simulated": True, "split": "test"}, "clips": clips,
+        "dataset": {"name": "d", "digest": "x", "simulated": True, "split": "test", "config": {}}, "clips": clips,
         "sessions": ["s", "s", "t", "t"], "suites": {"react2024": suite}, "measured": {"lookahead": 0}, "provenance": {},
     }  # fmt: skip
     facts["benchmark_config"] |= {"track": "online", "also": [], "split": "test"}
@@ -309,7 +309,9 @@ NAMES = [
 def test_names_come_out_escaped(tmp_path: Path, name: str) -> None:
     columns = _columns()
     record = _record(
-        method=name, benchmark=name, dataset={"name": name, "digest": "x", "simulated": True, "split": name}
+        method=name,
+        benchmark=name,
+        dataset={"name": name, "digest": "x", "simulated": True, "split": name, "config": {}},
     )
     table = make_table([record], "react2024", columns)
     page = markdown_page([table])

@@ -168,7 +168,7 @@ def test_text_for_numbers_is_named(tmp_path: Path, dyadbench: Command, cell: Wor
 def test_look_ahead_that_is_denied_is_measured_and_not_ranked(tmp_path: Path, dyadbench: Command, cell: Words) -> None:
     assert dyadbench(*cell("ahead", tmp_path))[0] == 0
     record = load_record(_record(tmp_path))
-    assert record.measured["declared_lookahead"] == 0 and record.measured["lookahead"] is None
+    assert record.measured.declared_lookahead == 0 and record.measured.lookahead is None
     columns = [  # the others are undefined on clips so short
         dataclasses.replace(column, ranked=column.id == "FRDist")
         for column in Host().build("suite", "react2024", {}).columns
@@ -310,16 +310,18 @@ def test_a_data_set_that_lies(lie: str, message: str) -> None:
         ({"value": float("inf")}, "gave inf for FRCorr"),
         ({"per_clip": np.zeros(3)}, r"gave \(3,\) values of FRCorr for 4 clips"),
         ({"per_clip": np.full(4, np.inf)}, "or infinite ones"),
+        ({"value": 0.6}, r"FRCorr: its value is 0\.6, and its per-clip values average to 0\.5"),
+        ({"per_clip": np.full(4, np.nan)}, "FRCorr: its value and its per-clip values are not defined together"),
         (None, "gave no FRCorr, one of its columns"),
     ],
 )
 def test_a_suite_that_lies(change: dict[str, object] | None, message: str) -> None:
     suite = Host().build("suite", "react2024", {})
-    results = {column.id: Result(0.5, np.zeros(4)) for column in suite.columns}
+    results = {column.id: Result(0.5, np.full(4, 0.5)) for column in suite.columns}
     demand_whole("s", suite, results, 4)
     if change is None:
         del results["FRCorr"]
     else:
-        results["FRCorr"] = Result(**{"value": 0.5, "per_clip": np.zeros(4), **change})  # type: ignore[arg-type]
+        results["FRCorr"] = Result(**{"value": 0.5, "per_clip": np.full(4, 0.5), **change})  # type: ignore[arg-type]
     with pytest.raises(PluginError, match=message):
         demand_whole("s", suite, results, 4)

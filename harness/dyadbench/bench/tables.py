@@ -14,7 +14,16 @@ from dyadbench.bench.memory import PeakMemory
 from dyadbench.leaderboard.paired import compare
 from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.records.comparable import records_below
-from dyadbench.records.record import Record, Score, SuiteScores, record_path, save_record
+from dyadbench.records.record import (
+    Measured,
+    Record,
+    RecordedData,
+    RecordedSetting,
+    Score,
+    SuiteScores,
+    record_path,
+    save_record,
+)
 
 PER_SESSION = 6  # clips
 
@@ -56,12 +65,12 @@ def made_up_record(
     main, *also = columns
     setting = BenchmarkConfig(dataset="made-up", suite=main, also=tuple(also), track="offline")
     return Record(
-        key=f"{benchmark}-{method}-{seed}", benchmark=f"made-up-{benchmark}", benchmark_config=setting.model_dump(mode="json"),
-        method=f"method-{method}", preset=None, method_config={}, plugin=("made-up", "1"), entry_version=1, calibration=False,
-        trained=True, seed=seed, dataset={"name": "made-up", "digest": "0" * 64, "simulated": True, "split": "test"},
+        key=f"{benchmark}-{method}-{seed}", benchmark=f"made-up-{benchmark}", benchmark_config=RecordedSetting(**setting.model_dump(mode="json")),
+        method=f"method-{method}", preset=None, method_config={"predictor": {"name": f"method-{method}", "version": 1, "config": {}}}, plugin=("made-up", "1"), entry_version=1, calibration=False,
+        trained=True, seed=seed, dataset=RecordedData(name="made-up", digest="0" * 64, simulated=True, split="test", config={}),
         clips=[f"test/{clip // PER_SESSION:04}/{clip:05}" for clip in range(load.clips)],
         sessions=[f"{clip // PER_SESSION:04}" for clip in range(load.clips)], suites=suites,
-        measured={"lookahead": None, "realtime_factor": 100.0}, provenance={},
+        measured=Measured(lookahead=None, realtime_factor=100.0), provenance={},
     )  # fmt: skip
 
 

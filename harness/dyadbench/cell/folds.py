@@ -41,6 +41,7 @@ class FoldedCellRun(CellRun):
         self._folds = [
             CellRun(cell, self.host, self.runtime, FoldedDataset(opened, fold, folds), fold) for fold in range(folds)
         ]
+        self.tokenizer_key = ""  # every fold has its own
         self.generate_key = key_of("generate", folds=[part.generate_key for part in self._folds])
 
     @property

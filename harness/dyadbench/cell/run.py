@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +22,7 @@ from dyadbench.cell.draw import draw_clips, plain_name
 from dyadbench.cell.generate import Generation
 from dyadbench.cell.keys import fit_keys, source_of
 from dyadbench.cell.runtime import Runtime
-from dyadbench.cell.score import demand_whole, scores_of
+from dyadbench.cell.score import Scoring, open_suites
 from dyadbench.cell.split import Split
 from dyadbench.datasets.limit import LimitedDataset
 from dyadbench.datasets.readout import VERSION as READOUT
@@ -34,7 +33,7 @@ from dyadbench.matrix.cells import Cell, Part
 from dyadbench.matrix.keys import key_of
 from dyadbench.metrics import tokens as token_metrics
 from dyadbench.records import provenance
-from dyadbench.records.record import Record, SuiteScores
+from dyadbench.records.record import Measured, Record, RecordedData, RecordedSetting, SuiteScores
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import MAKER, Folder
 from dyadbench.training.fit import fit_component
@@ -169,8 +168,7 @@ class CellRun:
 
     @cached_property
     def suites(self) -> dict[str, Suite]:
-        names = (self.cell.setting.suite, *self.cell.setting.also)
-        return {name: self.host.build("suite", name, {}) for name in names}
+        return open_suites(self.host, (self.cell.setting.suite, *self.cell.setting.also))
 
     @property
     def spaces(self) -> list[str]:
@@ -198,7 +196,7 @@ class CellRun:
         """The record of this cell; everything already in the store is reused."""
         stage, facts = self.generate(self.spaces)
         data = self.evaluation()
-        scored = {name: self.score(name, suite, data) for name, suite in self.suites.items()}
+        scored = {name: self._scoring.suite(name, suite, data) for name, suite in self.suites.items()}
         if self.cell.tokenizer is not None:
             scored["tokens"], facts["tokens"] = self.tokens(self.cell.tokenizer)
         if self.runtime.draw:
@@ -211,7 +209,7 @@ class CellRun:
         return Record(
             key=self.generate_key,
             benchmark=self.cell.benchmark,
-            benchmark_config=self.cell.setting.model_dump(mode="json"),
+            benchmark_config=RecordedSetting(**self.cell.setting.model_dump(mode="json")),
             method=self.cell.method,
             preset=self.cell.preset,
             method_config=self.cell.identity(),
@@ -222,60 +220,42 @@ class CellRun:
             deterministic=entry.deterministic and self.cell.tokenizer is None,
             trained="fit_seconds" in facts,
             seed=self.cell.seed,
-            dataset={
-                "name": self.cell.dataset.name,
-                "version": self.cell.dataset.version,
-                "digest": self.dataset.digest,
-                "simulated": self.dataset.simulated,
-                "normalisation": dict(self.dataset.normalisation()),
-                "split": self.cell.setting.split,
+            dataset=RecordedData(
+                name=self.cell.dataset.name,
+                version=self.cell.dataset.version,
+                digest=self.dataset.digest,
+                simulated=self.dataset.simulated,
+                normalisation=dict(self.dataset.normalisation()),
+                split=self.cell.setting.split,
+                config=self._dataset_config(),
                 **({"limit": self.cell.limit} if self.cell.limit else {}),
-                # Of real data it is the benchmark's own, and may name folders of this machine.
-                **({"config": dict(self.cell.dataset.config)} if self.dataset.simulated else {}),
-            },
+            ),
             clips=[clip.id for clip in self.split.clips],
             sessions=[clip.session for clip in self.split.clips],
             suites=scored,
-            measured=facts,
+            measured=Measured(**facts),
             provenance=provenance.snapshot(self.runtime.device, self.runtime.threads, plugin[0]),
         )
 
-    def score(self, name: str, suite: Suite, data: Evaluation) -> SuiteScores:
-        """One suite's scores, from the store where the same versions were computed before."""
-        versions = {column.id: column.version for column in suite.columns}
-        key = key_of("score", generate=self.generate_key, suite=name, versions=versions)
-        with self.runtime.store.hold("score", key, plugin=self.host.plugin_of(self.host.get("suite", name))) as kept:
-            if kept.done and (found := kept.read_json("scores.json")) is not None:
-                return SuiteScores.model_validate(found)
-            with self.host.blame("suite", name, "score"):
-                results = suite.evaluate(data, self.runtime.progress(f"score {name}"))
-            demand_whole(name, suite, results, len(self.split.clips))
-            scores = scores_of(versions, results)
-            kept.write_json("scores.json", scores.model_dump(mode="json"))
-            kept.finish()
-            return scores
+    @property
+    def _scoring(self) -> Scoring:
+        return Scoring(self.host, self.runtime, self.split, self.generate_key, self.tokenizer_key)
 
     def tokens(self, part: Part) -> tuple[SuiteScores, dict[str, Any]]:
-        """What the cell's tokenizer alone keeps of the split, and its grid: once for all predictors that stand on it."""
-        key = key_of(
-            "tokens", tokenizer=self.tokenizer_key, split=self.cell.setting.split, versions=token_metrics.VERSIONS
-        )
-        with self.runtime.store.hold("tokens", key) as kept:
-            if kept.done and (found := kept.read_json("tokens.json")) is not None:
-                return SuiteScores.model_validate(found["scores"]), found["facts"]
-            tokenizer, _ = self.fit_tokenizer(part, SOLO)  # the others are done: only the first one scores
-            self.runtime.report(f"score {part.name}", 0, 1)
-            motion, emotion = self.split.listeners()
-            mean, felt = self.split.training_means()
-            with self.host.blame("tokenizer", part.name, "score"):
-                results = token_metrics.score_tokenizer(
-                    tokenizer, motion, self.dataset.space, mean=mean, emotion=emotion, emotion_mean=felt
-                )
-            scores = scores_of({name: token_metrics.version_of(name) for name in results}, results)
-            facts = {**dataclasses.asdict(tokenizer.tokens), "fps": self.dataset.space.fps}
-            kept.write_json("tokens.json", {"scores": scores.model_dump(mode="json"), "facts": facts})
-            kept.finish()
-            return scores, facts
+        """What the cell's tokenizer alone keeps of the split, and its grid."""
+        # The other processes are done by now: only the first one scores, so it restores the tokenizer by itself.
+        return self._scoring.tokens(part.name, lambda: self.fit_tokenizer(part, SOLO)[0])
+
+    def _dataset_config(self) -> dict[str, Any]:
+        """The whole resolved configuration, but for folders of this machine."""
+        paths = {
+            name
+            for entry in self.host.entries("dataset")
+            if entry.name == self.cell.dataset.name
+            for name in entry.config.machine_paths
+        }
+        kept = self.cell.dataset.config
+        return {k: v for k, v in kept.items() if k not in paths or not (v and Path(v).exists())}
 
 
 def _reactions(path: Path) -> np.ndarray:

@@ -1,19 +1,61 @@
-"""What a suite returns, checked and as it is written."""
+"""Scoring one cell: its suites on the reactions, its tokenizer alone, each kept in the store; and the checks of what comes in."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Result, Suite
+from dyadbench.api import Evaluation, Progress, Result, Suite, Tokenizer
+from dyadbench.cell.runtime import Runtime
+from dyadbench.cell.split import Split
 from dyadbench.errors import PluginError
-from dyadbench.records.record import Score, SuiteScores
+from dyadbench.matrix.keys import key_of
+from dyadbench.metrics import tokens as token_metrics
+from dyadbench.records.record import Score, SuiteScores, mean_fault
+from dyadbench.registry.host import Host
+
+
+def open_suites(host: Host, names: Sequence[str]) -> dict[str, Suite]:
+    """The suites by name; PluginError where the columns of one do not hold together."""
+    suites: dict[str, Suite] = {}
+    for name in names:
+        suite: Suite = host.build("suite", name, {})
+        with host.blame("suite", name, "build"):
+            demand_columns(suite)
+        suites[name] = suite
+    return suites
+
+
+def demand_columns(suite: Suite) -> None:
+    """Raises ValueError where tables could not be made of a suite's columns."""
+    ids = [column.id for column in suite.columns]
+    for name, count in Counter(ids).items():
+        if count > 1:
+            raise ValueError(f"two of its columns are {name!r}")
+    for column in suite.columns:
+        if column.direction == "match" and column.target not in ids:
+            raise ValueError(f"column {column.id!r} is to match {column.target!r}, which is none of its columns")
+    if suite.space not in ("emotion", "motion"):
+        raise ValueError(f"its space is {suite.space!r}; it must be 'emotion' or 'motion'")
+
+
+def evaluate(host: Host, name: str, suite: Suite, data: Evaluation, progress: Progress | None) -> Mapping[str, Result]:
+    """What the suite makes of the reactions, checked. Raises PluginError."""
+    with host.blame("suite", name, "score"):
+        results = suite.evaluate(data, progress)
+    demand_whole(name, suite, results, len(data.clips))
+    return results
 
 
 def demand_whole(name: str, suite: Suite, results: Any, count: int) -> None:
-    """One Result for each column, a number or None, and as many values as there are clips; PluginError otherwise."""
+    """One Result for each column: a number or None, and a value per clip of which it is the mean; PluginError otherwise."""
+    if not isinstance(results, Mapping):
+        raise PluginError(f"suite {name} gave a {type(results).__name__}; a mapping from column ids to Results is due")
     for column in suite.columns:
         result = results.get(column.id)
         if result is None:
@@ -23,6 +65,10 @@ def demand_whole(name: str, suite: Suite, results: Any, count: int) -> None:
         if np.shape(result.per_clip) != (count,) or np.isinf(result.per_clip).any():
             raise PluginError(
                 f"suite {name} gave {np.shape(result.per_clip)} values of {column.id} for {count} clips, or infinite ones"
+            )
+        if fault := mean_fault(result.value, [float(v) for v in result.per_clip]):
+            raise PluginError(
+                f"suite {name}, {column.id}: {fault}; see api.Result for metrics that are not means over clips"
             )
     if strange := sorted(set(results) - {column.id for column in suite.columns}):
         raise PluginError(f"suite {name} gave {strange[0]}, which is none of its columns")
@@ -40,3 +86,48 @@ def scores_of(versions: Mapping[str, int], results: Mapping[str, Result]) -> Sui
             name: [None if np.isnan(v) else float(v) for v in result.per_clip] for name, result in results.items()
         },
     )
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The scores of one cell; each is computed once and read from the store afterwards."""
+
+    host: Host
+    runtime: Runtime
+    split: Split
+    generate_key: str
+    tokenizer_key: str
+
+    def suite(self, name: str, suite: Suite, data: Evaluation) -> SuiteScores:
+        """One suite's scores, from the store where the same versions were computed before."""
+        versions = {column.id: column.version for column in suite.columns}
+        key = key_of("score", generate=self.generate_key, suite=name, versions=versions)
+        with self.runtime.store.hold("score", key, plugin=self.host.plugin_of(self.host.get("suite", name))) as kept:
+            if kept.done and (found := kept.read_json("scores.json")) is not None:
+                return SuiteScores.model_validate(found)
+            results = evaluate(self.host, name, suite, data, self.runtime.progress(f"score {name}"))
+            scores = scores_of(versions, results)
+            kept.write_json("scores.json", scores.model_dump(mode="json"))
+            kept.finish()
+            return scores
+
+    def tokens(self, name: str, fitted: Callable[[], Tokenizer]) -> tuple[SuiteScores, dict[str, Any]]:
+        """What the tokenizer `name` alone keeps of the split, and its grid: once for all predictors that stand on it."""
+        space = self.split.dataset.space
+        key = key_of("tokens", tokenizer=self.tokenizer_key, split=self.split.name, versions=token_metrics.VERSIONS)
+        with self.runtime.store.hold("tokens", key) as kept:
+            if kept.done and (found := kept.read_json("tokens.json")) is not None:
+                return SuiteScores.model_validate(found["scores"]), found["facts"]
+            tokenizer = fitted()
+            self.runtime.report(f"score {name}", 0, 1)
+            motion, emotion = self.split.listeners()
+            mean, emotion_mean = self.split.training_means()
+            with self.host.blame("tokenizer", name, "score"):
+                results = token_metrics.score_tokenizer(
+                    tokenizer, motion, space, mean=mean, emotion=emotion, emotion_mean=emotion_mean
+                )
+            scores = scores_of({column: token_metrics.version_of(column) for column in results}, results)
+            facts = {**dataclasses.asdict(tokenizer.tokens), "fps": space.fps}
+            kept.write_json("tokens.json", {"scores": scores.model_dump(mode="json"), "facts": facts})
+            kept.finish()
+            return scores, facts

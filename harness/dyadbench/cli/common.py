@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from dyadbench.api import DyadbenchError
+from dyadbench.errors import nearest
 
 Root = Annotated[
     Path | None,
@@ -40,6 +42,7 @@ DEFAULT_THREADS = min(os.cpu_count() or 1, 8)
 def find_root(root: Path | None) -> Path:
     """`root`, or the nearest folder upwards that has leaderboards/, or the current folder."""
     if root is not None:
+        root = root.expanduser()
         if not root.is_dir():
             raise DyadbenchError(f"--root {root} is not a folder")
         return root
@@ -49,24 +52,32 @@ def find_root(root: Path | None) -> Path:
 
 def find_home(home: Path | None, root: Path) -> Path:
     if home is not None:
-        return home
+        return home.expanduser()
     if os.environ.get("DYADBENCH_HOME"):
-        return Path(os.environ["DYADBENCH_HOME"])
+        return Path(os.environ["DYADBENCH_HOME"]).expanduser()
     return root / ".dyadbench"
 
 
-def data_folders(pairs: list[str] | None, only: str | None = None) -> dict[str, Path]:
-    """`["react2024=/d"]` -> {"react2024": Path("/d")}; a bare path belongs to `only`."""
-    folders = {}
+def data_folders(pairs: list[str] | None, datasets: Collection[str]) -> dict[str, Path]:
+    """`["react2024=/d"]` -> {"react2024": Path("/d")}, for the `datasets` that are read; a bare path belongs to the only one.
+
+    Raises DyadbenchError for a name that is not read here, a name that is given twice, and a folder that is not there.
+    """
+    folders: dict[str, Path] = {}
     for pair in pairs or []:
         name, equals, path = pair.partition("=")
-        if not equals:
-            if only is None:
-                raise DyadbenchError(f"--data {pair!r} must be NAME=PATH here, because more than one data set is used")
-            name, path = only, pair
-        if not Path(path).is_dir():
+        if not equals or Path(pair).expanduser().is_dir():  # a folder's own name may hold "="
+            if len(datasets) != 1:
+                read = f"{', '.join(datasets)} are read" if datasets else "no dataset is read"
+                raise DyadbenchError(f"--data {pair!r} must be NAME=PATH here, because {read}")
+            [name], path = datasets, pair
+        if name not in datasets:
+            raise DyadbenchError(f"--data {pair}: no dataset {name!r} is read here; {nearest(name, datasets)}")
+        if name in folders:
+            raise DyadbenchError(f"--data {name} is given twice; a dataset is read from one folder")
+        folders[name] = Path(path).expanduser()
+        if not folders[name].is_dir():
             raise DyadbenchError(f"--data {name}: {path} is not a folder")
-        folders[name] = Path(path)
     return folders
 
 

@@ -19,14 +19,14 @@ def compare(
     """Compares two methods on the same clips: difference, 95 % interval, and the clips where they differ most."""
     from dyadbench.leaderboard.paired import compare as paired
     from dyadbench.leaderboard.terminal import comparison_text
-    from dyadbench.records.comparable import records_below
+    from dyadbench.records.comparable import configured, records_below
     from dyadbench.registry.host import Host
 
     host = Host()
-    setting = host.get("benchmark", benchmark).config
-    columns = host.build("suite", setting.suite, {}).columns
     records = records_below(find_root(root) / "leaderboards", benchmark)
-    outcome = paired(records, a, b, setting.suite, columns)
+    # A benchmark of data that were read otherwise is known by its records alone.
+    suite = configured(records)[0] if records else host.get("benchmark", benchmark).config.suite
+    outcome = paired(records, a, b, suite, host.build("suite", suite, {}).columns)
     if json:
         print_json(outcome.model_dump(mode="json"))
     else:

@@ -20,6 +20,7 @@ def report(
 ) -> None:  # fmt: skip
     """Builds the report: static pages that open from disk, without a server or a network."""
     from dyadbench.cell.runtime import Runtime
+    from dyadbench.records.comparable import records_below
     from dyadbench.registry.host import Host
     from dyadbench.report.site import build_site
 
@@ -27,7 +28,9 @@ def report(
     base = find_root(root)
     target = out or base / "leaderboards" / "site"
     columns = {entry.name: host.build("suite", entry.name, {}).columns for entry in host.entries("suite")}
-    runtime = Runtime(home=find_home(home, base), data=data_folders(data))
+    records = records_below(base / "leaderboards") if data else []
+    real = dict.fromkeys(record.dataset.name for record in records if not record.dataset.simulated)
+    runtime = Runtime(home=find_home(home, base), data=data_folders(data, list(real)))
     site = build_site(base, target, columns, runtime, host, make_excerpts=excerpts)
     missing = {name: found.missing for name, found in site.excerpts.items() if found.missing}
     if json:

@@ -42,9 +42,9 @@ def run(
     benchmark: Annotated[list[str] | None, typer.Option("-b", "--benchmark", help="Instead of a matrix; repeatable.")] = None,
     method: Annotated[list[str] | None, typer.Option("-m", "--method", help="With --benchmark; repeatable.")] = None,
     preset: Annotated[str | None, typer.Option(help="paper, small or smoke; with --method.")] = None,
-    seeds: Annotated[str, typer.Option(help="With --method: seeds, separated by commas.")] = "0",
+    seeds: Annotated[str | None, typer.Option(help="With --method: seeds, separated by commas. Default: 0.")] = None,
     setting: Annotated[list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help="With --method: override.")] = None,
-    data_setting: Annotated[list[str] | None, typer.Option("--data-set", metavar="FIELD=VALUE", help="Override the data set's configuration.")] = None,
+    data_setting: Annotated[list[str] | None, typer.Option("--data-set", metavar="FIELD=VALUE", help="Override the dataset's configuration.")] = None,
     root: Root = None,
     home: Home = None,
     data: Data = None,
@@ -57,42 +57,34 @@ def run(
     timeout: Annotated[float | None, typer.Option(min=0.001, metavar="MINUTES", help="Give up on a cell after so long.")] = None,
     draw: Annotated[int, typer.Option(min=0, metavar="N", help="Also draw N clips of each cell, where its method has pictures of its own.")] = 0,
     limit: Limit = 0,
+    replace: Annotated[bool, typer.Option("--replace", help="Let a record of other data or another configuration be replaced.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which cells there are, and with --on slurm what would be sent.")] = False,
     json: Json = False,
 ) -> None:  # fmt: skip
     """Fits, samples and scores every cell, and writes one record each. What is done is reused; a kill loses little."""
-    from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of, read_matrix
-    from dyadbench.matrix.settings import parse_settings
+    from dyadbench.matrix.cells import cells_of
     from dyadbench.registry.host import Host
 
     set_threads(threads)
     host = Host()
-    overrides = parse_settings(data_setting or [])
-    if matrix is not None:
-        if benchmark or method:
-            raise DyadbenchError("give a matrix file or --benchmark with --method, not both")
-        wanted = read_matrix(matrix)
-    elif benchmark and method:
-        specs = tuple(MethodSpec(name=m, preset=preset, settings=parse_settings(setting or [])) for m in method)
-        wanted = Matrix(benchmarks=tuple(benchmark), seeds=_seeds(seeds), method=specs)
-    else:
-        raise DyadbenchError("nothing to run: give a matrix file, or --benchmark NAME --method NAME")
-    if overrides:
-        wanted = wanted.model_copy(update={"datasets": dict.fromkeys(wanted.benchmarks, overrides)})
+    wanted = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [])
+    if slots is not None and on is not Engines.local:
+        raise DyadbenchError("--slots is of --on local; leave it out, or add --on local")
     cells = cells_of(host, wanted, limit)
     base = find_root(root)
-    names = {cell.dataset.name for cell in cells}
-    folders = data_folders(data, only=names.pop() if len(names) == 1 else None)
+    folders = data_folders(data, list(dict.fromkeys(cell.dataset.name for cell in cells)))
     if dry_run and on is not Engines.slurm:
         if json:
             print_json([cell.model_dump(mode="json") for cell in cells])
         else:
             typer.echo("\n".join(cell.name for cell in cells))
         return
-    from dyadbench.cell.runtime import Runtime
+    from dyadbench.cell.runtime import Runtime, demand_device
 
     if on is Engines.slurm:
         device, threads = "cuda" if wanted.slurm.gpus else device, wanted.slurm.cpus
+    else:
+        demand_device(device)
     runtime = Runtime(
         home=find_home(home, base),
         data=folders,
@@ -104,10 +96,34 @@ def run(
     )
     shares = {spec.name: devices or spec.devices for spec in wanted.method}
     if on is Engines.inline and max(shares.values()) == 1:
-        raise typer.Exit(_run_here(cells, host, base, runtime, json))
+        raise typer.Exit(_run_here(cells, host, base, runtime, replace, json))
     if draw:
         raise DyadbenchError("--draw needs cells that run here one by one; leave --on and --devices out")
-    raise typer.Exit(_run_away(cells, host, base, runtime, shares, wanted.slurm, on, slots, dry_run, json))
+    raise typer.Exit(_run_away(cells, host, base, runtime, shares, wanted.slurm, on, slots, dry_run, replace, json))
+
+
+def _request(
+    matrix: Path | None, benchmark: list[str] | None, method: list[str] | None, preset: str | None,
+    seeds: str | None, setting: list[str] | None, data_setting: list[str],
+) -> Any:  # fmt: skip
+    """The matrix that the options ask for; what would change nothing is refused."""
+    from dyadbench.matrix.cells import Matrix, MethodSpec, read_matrix
+    from dyadbench.matrix.settings import merge, nest, parse_settings
+
+    if matrix is not None:
+        given = {"--benchmark": benchmark, "--method": method, "--preset": preset, "--seeds": seeds, "-s": setting}
+        if unused := [name for name, value in given.items() if value]:
+            raise DyadbenchError(f"a matrix file says this itself: leave {unused[0]} out, or write it into {matrix}")
+        wanted = read_matrix(matrix)
+    elif benchmark and method:
+        specs = tuple(MethodSpec(name=m, preset=preset, settings=parse_settings(setting or [])) for m in method)
+        wanted = Matrix(benchmarks=tuple(benchmark), seeds=_seeds(seeds or "0"), method=specs)
+    else:
+        raise DyadbenchError("nothing to run: give a matrix file, or --benchmark NAME --method NAME")
+    if overrides := nest(parse_settings(data_setting, "--data-set")):
+        tables = {name: merge(wanted.datasets.get(name, {}), overrides) for name in wanted.benchmarks}
+        wanted = wanted.model_copy(update={"datasets": tables})
+    return wanted
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -117,14 +133,15 @@ def _seeds(text: str) -> tuple[int, ...]:
         raise DyadbenchError(f"--seeds takes whole numbers separated by commas, not {text!r}") from None
 
 
-def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, json: bool) -> int:
+def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, replace: bool, json: bool) -> int:
     from dyadbench.engines.inline import run_cells
     from dyadbench.progress import stages
     from dyadbench.records.record import record_path, save_record
 
     tally = Tally(base, runtime.home, len(cells), json)
     with stages("") as report:
-        for cell, outcome in run_cells(cells, host, dataclasses.replace(runtime, report=report)):
+        protected = None if replace else base / "leaderboards"
+        for cell, outcome in run_cells(cells, host, dataclasses.replace(runtime, report=report), protected):
             if not isinstance(outcome, Exception):
                 _warn_of_other_version(cell, outcome, host)
                 save_record(outcome, record_path(base / "leaderboards", outcome))
@@ -136,7 +153,7 @@ def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, json: bool)
 
 def _run_away(
     cells: list[Any], host: Any, base: Path, runtime: Any, devices: dict[str, int],
-    resources: Any, on: Engines, slots: int | None, dry_run: bool, json: bool,
+    resources: Any, on: Engines, slots: int | None, dry_run: bool, replace: bool, json: bool,
 ) -> int:  # fmt: skip
     from dyadbench.engines.detached import run_on, tickets_of
     from dyadbench.engines.local import LocalEngine, slots_of
@@ -151,7 +168,7 @@ def _run_away(
         most = max(devices.values())
         pool = slots_of(runtime.device, runtime.threads, slots if on is Engines.local else most, most)
         engine = LocalEngine(runtime.store, runtime.device, pool)
-    made = list(tickets_of(cells, host, runtime, base / "leaderboards", devices))
+    made = list(tickets_of(cells, host, runtime, base / "leaderboards", devices, replace=replace))
     if dry_run:
         assert isinstance(engine, SlurmEngine)
         typer.echo(preview(engine, [item for item in made if not isinstance(item, tuple)]))

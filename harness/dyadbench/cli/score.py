@@ -110,24 +110,23 @@ def _score_benchmark(
 ) -> dict[str, dict[str, float | None]] | None:
     from dyadbench.cell.run import open_dataset
     from dyadbench.cell.runtime import Runtime
+    from dyadbench.cell.score import evaluate, open_suites
     from dyadbench.cell.split import Split
     from dyadbench.datasets.folds import PooledDataset
     from dyadbench.files.predictions import Reordered, faults, read_predictions, refuse, write_template
-    from dyadbench.matrix.cells import PartSpec, resolve_part
-    from dyadbench.matrix.settings import parse_settings
+    from dyadbench.matrix.cells import evaluated
+    from dyadbench.matrix.settings import nest, parse_settings
     from dyadbench.progress import stages
     from dyadbench.registry.host import Host
 
     host = Host()
-    setting = host.get("benchmark", benchmark).config
-    part = resolve_part(
-        host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config), parse_settings(settings)
-    )
+    overrides = nest(parse_settings(settings, "--data-set"))
+    _, setting, part = evaluated(host, benchmark, overrides)
     with stages("score") as report:
-        runtime = Runtime(home=home, data=data_folders(data, only=part.name), threads=threads, report=report)
+        runtime = Runtime(home=home, data=data_folders(data, [part.name]), threads=threads, report=report)
         dataset = open_dataset(host, part, runtime, limit)
         split = Split(PooledDataset(dataset) if setting.folds else dataset, setting.split)
-        suites = {name: host.build("suite", name, {}) for name in (setting.suite, *setting.also)}
+        suites = open_suites(host, (setting.suite, *setting.also))
         space = suites[setting.suite].space
         channels = 25 if space == "emotion" else split.dataset.space.dim
         clips = [clip.id for clip in split.clips]
@@ -151,7 +150,7 @@ def _score_benchmark(
             ordered if space == "motion" else None, ordered if space == "emotion" else None, threads, "cpu"
         )
         return {
-            name: {k: r.value for k, r in s.evaluate(evaluation, runtime.progress(name)).items()}
+            name: {k: r.value for k, r in evaluate(host, name, s, evaluation, runtime.progress(name)).items()}
             for name, s in suites.items()
             if s.space == space
         }

@@ -15,6 +15,8 @@ Normalise = Literal["zero-centre", "standardise", "none"]
 class ReactConfig(Config):
     """REACT 2023 and 2024."""
 
+    adjustable = frozenset({"wav2vec2"})  # one more audio feature for those who need it
+    machine_paths = frozenset({"wav2vec2"})
     normalise: Normalise = "zero-centre"  # what all public code does: subtract mean_face.npy, do not scale
     frames: PositiveInt = 750  # rows of an emotion file; motion has one more, which is cut
     mirrored_train: bool = True  # both role assignments of every training pair, as for val and test
@@ -69,6 +71,7 @@ class OpenFaceConfig(Config):
 class DualTalkConfig(Config):
     """DualTalk: both sides of a conversation."""
 
+    adjustable = frozenset({"audio", "own_voice"})  # which features there are, not what is evaluated
     audio: bool = True  # False for a folder without wav files
     own_voice: bool = False  # also the voice of the person who is generated, as features named own-...
     validation: float = Field(default=0.15, gt=0, lt=1)  # share of the training videos

@@ -18,13 +18,20 @@ from dyadbench.engines.submission import Engine, Ticket
 from dyadbench.matrix.cells import Cell
 from dyadbench.progress import QUIET_SECONDS
 from dyadbench.records.record import Record
+from dyadbench.records.replace import demand_replaceable
 from dyadbench.registry.host import Host
 
 SHOWN = 20  # lines of a terminal
 
 
 def tickets_of(
-    cells: Sequence[Cell], host: Host, runtime: Runtime, leaderboards: Path, devices: Mapping[str, int]
+    cells: Sequence[Cell],
+    host: Host,
+    runtime: Runtime,
+    leaderboards: Path,
+    devices: Mapping[str, int],
+    *,
+    replace: bool = False,
 ) -> Iterator[Ticket | tuple[Cell, Exception]]:
     """What is to be sent, cell by cell; a cell whose data cannot be opened comes with the reason."""
     opened: dict[str, Dataset] = {}
@@ -34,6 +41,8 @@ def tickets_of(
             if name not in opened:
                 opened[name] = open_dataset(host, cell.dataset, runtime, cell.limit)
             run = run_of(cell, host, runtime, opened[name])
+            if not replace:
+                demand_replaceable(leaderboards, cell, run.dataset.digest, host)
             order = Order(
                 key=run.key, home=runtime.home.resolve(), leaderboards=leaderboards.resolve(),
                 data={name: path.resolve() for name, path in runtime.data.items()}, device=runtime.device,

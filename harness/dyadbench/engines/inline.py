@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
-from dyadbench.api import (
-    Dataset,
-)
+from dyadbench.api import Dataset
 from dyadbench.cell.deadline import limit
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.run import open_dataset
@@ -14,14 +13,18 @@ from dyadbench.cell.runtime import Runtime
 from dyadbench.errors import PluginError
 from dyadbench.matrix.cells import Cell
 from dyadbench.records.record import Record
+from dyadbench.records.replace import demand_replaceable
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import Busy
 
 
-def run_cells(cells: Sequence[Cell], host: Host, runtime: Runtime) -> Iterator[tuple[Cell, Record | Exception]]:
+def run_cells(
+    cells: Sequence[Cell], host: Host, runtime: Runtime, protected: Path | None = None
+) -> Iterator[tuple[Cell, Record | Exception]]:
     """Runs cells one after another, sharing open datasets; a cell that fails is yielded with its exception.
 
-    A cell that another run is at comes last: by then it is usually done, and nothing is computed twice.
+    A cell that another run is at comes last: by then it is usually done, and nothing is computed twice. In the
+    leaderboards `protected` no record of other data or of another configuration may be replaced.
     """
     opened: dict[str, Dataset] = {}
 
@@ -31,6 +34,8 @@ def run_cells(cells: Sequence[Cell], host: Host, runtime: Runtime) -> Iterator[t
             if name not in opened:
                 opened[name] = open_dataset(host, cell.dataset, runtime, cell.limit)
             run = run_of(cell, host, runtime, opened[name])
+            if protected is not None:
+                demand_replaceable(protected, cell, run.dataset.digest, host)
             with runtime.store.hold("cell", run.key, wait), limit(runtime.timeout, cell.name):
                 return run.run()
         except SystemExit as error:

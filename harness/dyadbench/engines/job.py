@@ -21,7 +21,7 @@ from dyadbench.api import Config, DyadbenchError
 from dyadbench.cell.deadline import limit
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.run import CellRun, open_dataset
-from dyadbench.cell.runtime import Runtime
+from dyadbench.cell.runtime import Runtime, demand_device
 from dyadbench.matrix.cells import Cell
 from dyadbench.records.record import Record, load_record, record_path, save_record
 from dyadbench.registry.host import Host
@@ -113,6 +113,7 @@ def run_job(cell_json: str, order_json: str) -> None:
 
 
 def _work(cell: Cell, order: Order, status: Status) -> None:
+    demand_device(order.device)  # of the machine that the job came to
     world = join(order.device, order.processes)
     report = status.report if world.first else _silent
     device = order.device if world.fabric is None else str(world.fabric.device)

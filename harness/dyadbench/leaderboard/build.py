@@ -29,14 +29,14 @@ def tables_of(
     claims = load_published(leaderboards / "claims")
     tables, violations = [], []
     for benchmark, mine in groups:
-        if len({record.dataset["simulated"] for record in mine}) > 1:
+        if len({record.dataset.simulated for record in mine}) > 1:
             raise DyadbenchError(f"{benchmark} has records on simulated and on real data; they cannot share a table")
         order: dict[str, int] = {}
         for suite in configured(mine):
             if suite not in suites:
                 violations.append(f"{benchmark}: suite {suite!r} is not installed")
                 continue
-            fitting = [] if mine[0].dataset["simulated"] else [c for c in claims if c.fits(mine[0].dataset, suite)]
+            fitting = [] if mine[0].dataset.simulated else [c for c in claims if c.fits(mine[0].dataset, suite)]
             table = make_table(mine, suite, suites[suite], fitting)
             order = order or {
                 row.method: place for place, row in enumerate(table.rows)

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dyadbench.api import Column, Config, Direction, DyadbenchError
+from dyadbench.errors import nearest
 from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval, p_value, paired
-from dyadbench.records.comparable import method_values, usable_records
+from dyadbench.records.comparable import by_method, method_values, odd_ones_out
 from dyadbench.records.record import Record
 
 ENOUGH = 0.05  # a difference is called with at most this p
@@ -47,17 +48,20 @@ def compare(
     records: Sequence[Record], a: str, b: str, suite: str, columns: Sequence[Column], extremes: int = 5
 ) -> Comparison:
     """Paired differences a - b on the clips that both define; DyadbenchError names the methods there are."""
-    groups = usable_records(records, suite, columns)
+    usable, notes = odd_ones_out(records, suite, columns) if records else ([], [])
+    groups = by_method(usable)
     for name in (a, b):
         if name not in groups:
-            raise DyadbenchError(f"there is no record of {name!r} here; there are: {', '.join(groups) or 'none'}")
+            left_out = [note for note in notes if note.startswith(f"{name}, seed ")]
+            why = left_out[0] if left_out else f"there is no record of {name!r} here; {nearest(name, groups)}"
+            raise DyadbenchError(why)
     values = on_shared_clips([method_values(groups[name], suite, columns) for name in (a, b)])
     first = groups[a][0]
     boot = bootstrap(values, first.sessions, names=(a, b))
     random_once = any(len(groups[name]) == 1 and not groups[name][0].deterministic for name in (a, b))
     shown = [j for j, column in enumerate(columns) if not column.id.endswith("_target")]
     return Comparison(
-        benchmark=first.benchmark, simulated=bool(first.dataset["simulated"]), a=a, b=b, clips=len(first.clips),
+        benchmark=first.benchmark, simulated=first.dataset.simulated, a=a, b=b, clips=len(first.clips),
         sessions=len(set(first.sessions)),
         differences=tuple(_difference(boot, columns, j, random_once) for j in shown),
         extremes={columns[j].id: _extremes(values, j, first.clips, extremes) for j in shown if columns[j].ranked},

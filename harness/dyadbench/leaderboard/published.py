@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dyadbench.api import Config, DyadbenchError
+from dyadbench.records.record import RecordedData
 
 # Which printed tables speak of which dataset here. Whatever fits none is listed on the claims page only.
 FITS = {
@@ -50,9 +51,9 @@ class PublishedNumber(Config):
     def column(self) -> str:
         return LIKE.get(self.metric, self.metric)
 
-    def fits(self, dataset: Mapping[str, Any], suite: str) -> bool:
+    def fits(self, dataset: RecordedData, suite: str) -> bool:
         """Whether this number was printed for the data a table is about; REACT's scales are the official suite's."""
-        pattern = FITS.get((dataset["name"], dataset["split"]))
+        pattern = FITS.get((dataset.name, dataset.split))
         official = suite.endswith("-official") or suite == "l2l"
         return official and pattern is not None and bool(pattern.match(f"{self.benchmark} {self.split}"))
 

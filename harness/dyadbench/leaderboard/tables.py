@@ -12,7 +12,7 @@ from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.skill import ROLES, Scale, Skills, band_distance, pareto, places, skills
 from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval, losses, overall
 from dyadbench.records.comparable import by_method, method_values, odd_ones_out
-from dyadbench.records.record import Record
+from dyadbench.records.record import Record, RecordedSetting
 
 Suites = Mapping[str, Sequence[Column]]
 Kind = Literal["method", "ablation", "reference", "reconstruction"]
@@ -79,7 +79,7 @@ def _kind(records: Sequence[Record]) -> Kind:
     return "reconstruction" if "tokenizer" in first.method_config else "reference"
 
 
-def _reason(records: Sequence[Record], values: Floats, columns: Sequence[Column], setting: Mapping[str, Any]) -> str:
+def _reason(records: Sequence[Record], values: Floats, columns: Sequence[Column], setting: RecordedSetting) -> str:
     """Why a method is not ranked; empty if it is. values: (S, N, C)."""
     first = records[0]
     if first.calibration:
@@ -92,13 +92,13 @@ def _reason(records: Sequence[Record], values: Floats, columns: Sequence[Column]
         missing = int(np.isnan(values[:, :, j]).any(0).sum())
         if column.headline and missing > UNDEFINED * values.shape[1]:
             return f"{column.id} is undefined on {missing} of {values.shape[1]} clips"
-    reach = [record.measured.get("lookahead", 0) for record in records]
-    if setting.get("track") == "online":
-        allowed = int(setting.get("allowed_lookahead", 0))
-        if any(r is None for r in reach):
+    reach = [record.measured.lookahead for record in records]
+    if setting.track == "online":
+        known = [frames for frames in reach if frames is not None]
+        if len(known) < len(reach):
             return "it looks ahead over the whole clip; the online track allows no such thing"
-        if max(reach) > allowed:
-            return f"it looks {max(reach)} frames ahead; {allowed} are allowed"
+        if max(known) > setting.allowed_lookahead:
+            return f"it looks {max(known)} frames ahead; {setting.allowed_lookahead} are allowed"
     if len(records) == 1 and not first.deterministic:
         return "one seed of a method that is random; run more seeds"
     return ""
@@ -106,13 +106,14 @@ def _reason(records: Sequence[Record], values: Floats, columns: Sequence[Column]
 
 def _facts(records: Sequence[Record]) -> dict[str, Any]:
     measured = [record.measured for record in records]
-    speeds = [m["realtime_factor"] for m in measured if m.get("realtime_factor")]
-    parameters = int(measured[0].get("parameters") or 0) + int(measured[0].get("tokenizer_parameters") or 0)
+    speeds = [m.realtime_factor for m in measured if m.realtime_factor]
+    parameters = (measured[0].parameters or 0) + (measured[0].tokenizer_parameters or 0)
+    readout = measured[0].readout
     return {
-        "lookahead": measured[0].get("lookahead", 0),
+        "lookahead": measured[0].lookahead,
         "trained": records[0].trained,
-        "readout": measured[0].get("readout"),
-        "sees_truth": bool(measured[0].get("sees_truth")),
+        "readout": readout and readout.model_dump(mode="json"),
+        "sees_truth": measured[0].sees_truth,
         "parameters": parameters or None,
         "realtime_factor": round(float(np.median(speeds))) if speeds else None,
         "preset": records[0].preset,
@@ -144,7 +145,7 @@ def make_table(
     groups = by_method(usable)
     first = (usable or list(records))[0]
     setting = first.benchmark_config
-    main = setting["suite"] == suite
+    main = setting.suite == suite
     rows: list[Row] = []
     scales: tuple[Scale, ...] = ()
     if groups:
@@ -171,8 +172,8 @@ def make_table(
     notes += _readout_notes(rows)
     rows.sort(key=lambda r: (r.skill is None, -(r.skill.value or 0) if r.skill else 0, r.calibration, r.method))
     return Table(
-        benchmark=first.benchmark, suite=suite, main=main, simulated=bool(first.dataset["simulated"]),
-        dataset=first.dataset["name"], setting=setting, clips=len(first.clips), sessions=len(set(first.sessions)),
+        benchmark=first.benchmark, suite=suite, main=main, simulated=first.dataset.simulated,
+        dataset=first.dataset.name, setting=setting.model_dump(mode="json"), clips=len(first.clips), sessions=len(set(first.sessions)),
         columns=tuple({"id": c.id, "direction": c.direction, "ranked": c.ranked, "unit": c.unit, "digits": c.digits,
                        "summary": c.summary, "target": c.target, "version": c.version, "family": c.family, "headline": c.headline} for c in columns),
         scales=scales, rows=tuple(rows), claims=tuple(claims), notes=tuple(notes),

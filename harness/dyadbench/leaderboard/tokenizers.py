@@ -73,7 +73,7 @@ def corpora(records: Sequence[Record]) -> list[Corpus]:
     groups: dict[str, list[Record]] = {}
     scored = [record for record in records if SUITE in record.suites and record.suites[SUITE].per_clip]
     for record in of_newest_data(scored)[0]:
-        key = canonical([record.dataset["name"], record.dataset["split"], record.dataset["digest"], record.clips])
+        key = canonical([record.dataset.name, record.dataset.split, record.dataset.digest, record.clips])
         groups.setdefault(key, []).append(record)
     named: dict[str, list[list[Record]]] = {}
     for key in sorted(groups):
@@ -109,7 +109,7 @@ def _corpus(name: str, records: Sequence[Record], notes: list[str]) -> Corpus:
         cells = _cells([one[min(one)]], [f"constant-{name}" for name in ERRORS])
         constants = {name: cells[f"constant-{name}"] for name in ERRORS}
     return Corpus(
-        name=name, simulated=bool(first.dataset["simulated"]),
+        name=name, simulated=first.dataset.simulated,
         clips=len(first.clips), sessions=len(set(first.sessions)), constants=constants,
         tokenizers=tuple(sorted(kept, key=lambda one: (one.whole.bits, one.label))), notes=tuple(notes),
     )  # fmt: skip
@@ -124,7 +124,7 @@ def _name(benchmarks: Sequence[str]) -> str:
 
 def _kept(records: Sequence[Record], methods: Sequence[str]) -> Kept:
     first = records[0]
-    facts = first.measured["tokens"]
+    facts = first.measured.tokens or {}
     residual, scores = int(facts["residual"]), first.suites[SUITE].scores
     bits = float(np.mean([_value(r, "bits-per-second") + _value(r, "position-bits-per-second") for r in records]))
     rates = []
@@ -141,7 +141,7 @@ def _kept(records: Sequence[Record], methods: Sequence[str]) -> Kept:
         label=", ".join(methods),
         grid=f"{facts['groups']} x {residual} x {facts['codes']}, "
         + ("at keyframes" if every is None else f"every {every} frames" if every > 1 else "each frame"),
-        codes=int(facts["codes"]), residual=residual, parameters=first.measured.get("tokenizer_parameters"),
+        codes=int(facts["codes"]), residual=residual, parameters=first.measured.tokenizer_parameters,
         seeds=tuple(record.seed for record in records), rates=tuple(rates), use=_cells(records, USE),
         by_layer=tuple(float(np.mean(layer)) for layer in books),
     )  # fmt: skip

@@ -195,7 +195,7 @@ def find(part: Contrast, groups: Mapping[tuple[str, str], Sequence[Record]]) -> 
     missing = tuple(method for method, records in found.items() if not records)
     if missing:
         return Evidence(text=text, verdict="untested", methods=methods, missing=missing)
-    setups = {(r.dataset["digest"], tuple(r.clips)) for records in found.values() for r in records}
+    setups = {(r.dataset.digest, tuple(r.clips)) for records in found.values() for r in records}
     versions = {str(sorted(_versions(part, r).items())) for records in found.values() for r in records}
     if len(setups) > 1 or len(versions) > 1:
         return Evidence(text=f"{text} (measured on different data or by different versions)", verdict="untested", methods=methods, missing=methods)  # fmt: skip

@@ -7,19 +7,20 @@ thread count are not in it, because they must not be able to change a number.
 
 from __future__ import annotations
 
+import difflib
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from pydantic import Field, ValidationError, model_serializer
 
 from dyadbench.api import BenchmarkConfig, ComponentEntry, Config, DyadbenchError
-from dyadbench.errors import first_fault
+from dyadbench.errors import first_fault, nearest
 from dyadbench.matrix.keys import canonical
-from dyadbench.matrix.settings import merge, nest, overrides_of
+from dyadbench.matrix.settings import merge, nest, settings_by_part
 from dyadbench.matrix.slurm import SlurmOptions
-from dyadbench.registry.host import Host
+from dyadbench.registry.host import ComponentKind, Host
 
 
 class PartSpec(Config):
@@ -41,7 +42,9 @@ class MethodSpec(Config):
     name: str
     of: str = ""  # an ablation names its method: it is shown with that one and never ranked
     preset: str | None = None
-    seeds: tuple[int, ...] | None = None  # overrides the matrix: one seed is enough where nothing is random
+    seeds: tuple[int, ...] | None = Field(
+        default=None, min_length=1
+    )  # overrides the matrix: one seed is enough where nothing is random
     tokenizer: Mapping[str, Any] | None = None
     predictor: Mapping[str, Any] | None = None
     devices: int = Field(default=1, ge=1)  # GPUs, or processes on CPUs, that one cell trains and samples on
@@ -51,8 +54,8 @@ class MethodSpec(Config):
 class Matrix(Config):
     """What to run."""
 
-    benchmarks: tuple[str, ...]
-    seeds: tuple[int, ...] = (0,)
+    benchmarks: tuple[str, ...] = Field(min_length=1)
+    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     method: tuple[MethodSpec, ...] = Field(min_length=1)
     datasets: Mapping[str, Mapping[str, Any]] = {}  # dataset_config overrides by benchmark name
     slurm: SlurmOptions = SlurmOptions()
@@ -111,7 +114,7 @@ def read_matrix(path: Path) -> Matrix:
             f"there is no matrix file {path}; `dyadbench list` names the benchmarks and methods"
         ) from None
     except ValidationError as error:
-        raise DyadbenchError(f"{path}: {first_fault(error)}") from None
+        raise DyadbenchError(f"{path}: {first_fault(error, Matrix)}") from None
     except (ValueError, OSError, RecursionError) as error:  # TOML and UTF-8 faults are ValueErrors
         raise DyadbenchError(f"{path} is not valid TOML: {error}") from None
 
@@ -121,10 +124,8 @@ def resolve_part(host: Host, kind: str, spec: PartSpec, overrides: Mapping[str, 
     entry = host.get(kind, spec.name)
     chosen: dict[str, Any] = {}
     if spec.preset is not None:
-        if entry.presets and spec.preset not in entry.presets:
-            known = ", ".join(sorted(entry.presets))
-            raise DyadbenchError(f"{kind} {spec.name!r} has no preset {spec.preset!r}; it has {known}")
-        chosen = dict(entry.presets.get(spec.preset, {}))
+        _demand_preset(spec.name, spec.preset, {kind: entry})
+        chosen = dict(entry.presets[spec.preset])
     chosen = merge(merge(chosen, spec.config), nest(overrides or {}))
     return Part(name=entry.name, version=entry.version, config=resolve_config(kind, entry, chosen))
 
@@ -133,39 +134,59 @@ def resolve_config(kind: str, entry: ComponentEntry, values: Mapping[str, Any]) 
     try:
         return entry.config.model_validate(values).model_dump(mode="json")
     except ValidationError as error:
-        raise DyadbenchError(f"configuration of {kind} {entry.name!r}: {first_fault(error)}") from None
+        raise DyadbenchError(f"configuration of {kind} {entry.name!r}: {first_fault(error, entry.config)}") from None
 
 
-def _parts_of(host: Host, spec: MethodSpec) -> tuple[PartSpec, PartSpec | None]:
+def _parts_of(host: Host, spec: MethodSpec) -> dict[str, PartSpec]:
+    """What a method stands for: its predictor, and its tokenizer if it has one."""
     if spec.predictor is not None:
-        return PartSpec.of(spec.predictor), PartSpec.of(spec.tokenizer) if spec.tokenizer else None
+        tokenizer = {"tokenizer": PartSpec.of(spec.tokenizer)} if spec.tokenizer else {}
+        return {"predictor": PartSpec.of(spec.predictor), **tokenizer}
     if spec.tokenizer is not None:
         raise DyadbenchError(f"method {spec.name!r} names a tokenizer but no predictor; add predictor = {{name = ...}}")
     if spec.name in {entry.name for entry in host.entries("method")}:
         entry = host.get("method", spec.name)
-        return (
-            PartSpec(name=entry.predictor, preset=spec.preset),
-            PartSpec(name=entry.tokenizer, preset=spec.preset) if entry.tokenizer else None,
-        )
-    host.get("predictor", spec.name)  # says what exists where the name does not
-    return PartSpec(name=spec.name, preset=spec.preset), None
+        tokenizer = {"tokenizer": PartSpec(name=entry.tokenizer)} if entry.tokenizer else {}
+        return {"predictor": PartSpec(name=entry.predictor), **tokenizer}
+    _demand_method(host, spec.name)
+    return {"predictor": PartSpec(name=spec.name)}
+
+
+def _demand_method(host: Host, name: str) -> None:
+    """Says what can be run where the name cannot: methods, and predictors that are methods by themselves."""
+    predictors, methods = ([entry.name for entry in host.entries(kind)] for kind in ("predictor", "method"))
+    if name not in predictors and (near := difflib.get_close_matches(name, [*methods, *predictors], n=3)):
+        raise DyadbenchError(f"there is no method {name!r}; did you mean {' or '.join(dict.fromkeys(near))}?")
+    host.get("predictor", name)
+
+
+def _demand_preset(name: str, preset: str, entries: Mapping[str, ComponentEntry]) -> None:
+    """A preset that no part has would change nothing."""
+    known = dict.fromkeys(each for entry in entries.values() for each in entry.presets)
+    if preset not in known:
+        instead = nearest(preset, known) if known else "it has no presets"
+        raise DyadbenchError(f"{name} has no preset {preset!r}; {instead}")
 
 
 def method_parts(host: Host, spec: MethodSpec, *, default_preset: str | None = None) -> tuple[Part, Part | None]:
-    """The resolved predictor and tokenizer of a method; a part without `default_preset` falls back to its defaults."""
+    """The resolved predictor and tokenizer of a method; a part without `default_preset` falls back to its defaults.
 
-    def resolved(kind: str, part: PartSpec | None) -> Part | None:
-        if part is None:
-            return None
-        if part.preset is None and default_preset in host.get(kind, part.name).presets:
-            part = part.model_copy(update={"preset": default_preset})
-        bare = kind == "predictor" and tokenizer is None
-        return resolve_part(host, kind, part, overrides_of(spec.settings, kind, bare=bare))
-
-    predictor, tokenizer = _parts_of(host, spec)
-    found = resolved("predictor", predictor)
-    assert found is not None
-    return found, resolved("tokenizer", tokenizer)
+    This is where a request meets what exists: a preset, a setting or a field that no part has is refused.
+    """
+    parts = _parts_of(host, spec)
+    entries = {kind: host.get(cast(ComponentKind, kind), part.name) for kind, part in parts.items()}
+    if spec.preset is not None:
+        _demand_preset(spec.name, spec.preset, entries)
+    settings = settings_by_part(spec.name, spec.settings, {kind: entry.config for kind, entry in entries.items()})
+    made = {}
+    for kind, part in parts.items():
+        preset = part.preset
+        for fallback in (spec.preset, default_preset):
+            if preset is None and fallback in entries[kind].presets:
+                preset = fallback
+        config = merge(part.config, settings[kind])
+        made[kind] = resolve_part(host, kind, part.model_copy(update={"preset": preset, "config": config}))
+    return made["predictor"], made.get("tokenizer")
 
 
 def make_cell(
@@ -177,16 +198,15 @@ def make_cell(
     limit: int = 0,
 ) -> Cell:
     """One cell with everything resolved; raises DyadbenchError naming the first thing that does not exist."""
-    entry = host.get("benchmark", benchmark)
-    setting = entry.config
-    host.get("suite", setting.suite)
-    data = PartSpec(name=setting.dataset, config=merge(setting.dataset_config, dataset_overrides or {}))
+    name, setting, dataset = evaluated(host, benchmark, dataset_overrides or {})
+    for suite in (setting.suite, *setting.also):
+        host.get("suite", suite)
     predictor, tokenizer = method_parts(host, spec)
     return Cell(
-        benchmark=benchmark,
-        benchmark_version=entry.version,
+        benchmark=name,
+        benchmark_version=host.get("benchmark", benchmark).version,
         setting=setting,
-        dataset=resolve_part(host, "dataset", data),
+        dataset=dataset,
         method=spec.name,
         of=spec.of,
         preset=spec.preset,
@@ -197,15 +217,49 @@ def make_cell(
     )
 
 
+def evaluated(host: Host, benchmark: str, overrides: Mapping[str, Any]) -> tuple[str, BenchmarkConfig, Part]:
+    """The benchmark as it will be evaluated. Data that are read otherwise than it says make another benchmark, whose name
+    says how: its numbers must not stand beside those of the official one."""
+    setting = host.get("benchmark", benchmark).config
+    entry = host.get("dataset", setting.dataset)
+    official = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config))
+    asked = merge(setting.dataset_config, overrides)
+    made = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=asked))
+    changed = {
+        field: value
+        for field, value in made.config.items()
+        if value != official.config[field] and field not in entry.config.adjustable
+    }
+    if not changed:
+        return benchmark, setting, made
+    name = "+".join([benchmark, *(f"{field}-{_plain(value)}" for field, value in sorted(changed.items()))])
+    return name, setting.model_copy(update={"dataset_config": merge(setting.dataset_config, changed)}), made
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else canonical(value)
+
+
 def cells_of(host: Host, matrix: Matrix, limit: int = 0) -> list[Cell]:
     """All cells, benchmark by benchmark, in the order of the file. Two [[method]]s of one name are refused."""
-    names = [method.name for method in matrix.method]
-    for name in names:
-        if names.count(name) > 1:
-            raise DyadbenchError(f"two [[method]] tables are named {name!r}; a leaderboard could not tell them apart")
+    _demand_once("methods", [method.name for method in matrix.method])
+    _demand_once("benchmarks", matrix.benchmarks)
+    for seeds in (matrix.seeds, *(method.seeds or () for method in matrix.method)):
+        _demand_once("seeds", seeds)
+    for name in matrix.datasets:
+        if name not in matrix.benchmarks:
+            raise DyadbenchError(
+                f"[datasets.{name}] is of no benchmark of this matrix; {nearest(name, matrix.benchmarks)}"
+            )
     return [
         make_cell(host, benchmark, method, seed, matrix.datasets.get(benchmark), limit)
         for benchmark in matrix.benchmarks
         for method in matrix.method
-        for seed in method.seeds or matrix.seeds
+        for seed in (matrix.seeds if method.seeds is None else method.seeds)
     ]
+
+
+def _demand_once(what: str, values: Sequence[Any]) -> None:
+    for value in values:
+        if list(values).count(value) > 1:
+            raise DyadbenchError(f"two of the {what} are {value!r}; a leaderboard could not tell them apart")

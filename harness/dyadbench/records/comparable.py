@@ -8,34 +8,56 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.api import Column, DyadbenchError
-from dyadbench.records.record import Record, load_record, slug
+from dyadbench.records.record import Record, load_record, record_path, slug
 
 
 def records_below(leaderboards: Path, benchmark: str | None = None) -> list[Record]:
     """All committed records, in an order that does not depend on the file system."""
-    folder = leaderboards / "records"
-    if benchmark is not None:
-        folder /= slug(benchmark)  # where they are written; the others need not be read
-    found = [load_record(path) for path in sorted(folder.rglob("*.json"))]
-    kept = [record for record in found if benchmark is None or record.benchmark == benchmark]
-    return sorted(kept, key=lambda r: (r.benchmark, r.method, r.seed))
+    if benchmark is None:
+        return [record for _, records in by_benchmark(leaderboards) for record in records]
+    # Only the folder where they are written: the others need not be read.
+    return _records_in(leaderboards, leaderboards / "records" / slug(benchmark))
 
 
 def by_benchmark(leaderboards: Path) -> Iterator[tuple[str, list[Record]]]:
-    """The records of one benchmark after another, so that no more than one's are held; DyadbenchError for a stray one."""
+    """The records of one benchmark after another, so that no more than one's are held."""
     folder = leaderboards / "records"
-    loose = next(iter(sorted(folder.glob("*.json"))), None)
-    for place in sorted(path for path in folder.iterdir() if path.is_dir()):
-        records = [load_record(path) for path in sorted(place.rglob("*.json"))]
-        names = {record.benchmark for record in records}
-        loose = loose or (place if {slug(name) for name in names} - {place.name} else None)
-        for name in sorted(names):
-            of = (record for record in records if record.benchmark == name)
-            yield name, sorted(of, key=lambda r: (r.method, r.seed))
-    if loose is not None:
-        raise DyadbenchError(
-            f"{loose} holds a record of another benchmark; it belongs into {folder}/BENCHMARK/METHOD/seedN.json"
-        )
+    places = sorted(folder.iterdir()) if folder.is_dir() else []
+    for place in places:
+        if records := _records_in(leaderboards, place):
+            yield records[0].benchmark, records
+
+
+def _records_in(leaderboards: Path, place: Path) -> list[Record]:
+    """The records in or below `place`: the one door through which a record comes in.
+
+    Raises DyadbenchError where a record does not lie where its content belongs: a copy, a renamed seed or a moved folder
+    would count as one more measurement.
+    """
+    found = []
+    for path in _files(place):
+        record = load_record(path)
+        proper = record_path(leaderboards, record)
+        if path != proper:
+            raise DyadbenchError(
+                f"{path} holds the record of {record.benchmark}, {record.method}, seed {record.seed}, which belongs to "
+                f"{proper}; " + ("delete the copy" if proper.exists() else "move it there")
+            )
+        found.append(record)
+    return sorted(found, key=lambda r: (r.method, r.seed))
+
+
+def _files(place: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
+    """The record files below a folder, links followed. Hidden files (._seed0.json of a Mac, say) are nobody's records."""
+    if place.name.startswith("."):
+        return
+    if not place.is_dir():
+        if place.suffix == ".json":
+            yield place
+        return
+    real = place.resolve()
+    for inner in sorted(place.iterdir()) if real not in above else ():
+        yield from _files(inner, (*above, real))
 
 
 def by_method(records: Sequence[Record]) -> dict[str, list[Record]]:
@@ -48,22 +70,22 @@ def by_method(records: Sequence[Record]) -> dict[str, list[Record]]:
 def configured(records: Sequence[Record]) -> list[str]:
     """The suites of a benchmark as any of its records was run, the ranking one first."""
     settings = [record.benchmark_config for record in records]
-    main = dict.fromkeys(setting["suite"] for setting in settings)
-    return list(main | dict.fromkeys(suite for setting in settings for suite in setting["also"]))
+    main = dict.fromkeys(setting.suite for setting in settings)
+    return list(main | dict.fromkeys(suite for setting in settings for suite in setting.also))
 
 
 def of_newest_data(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
     """Records on the newest version of each dataset that any of them was measured on, and a sentence for each other."""
     newest: dict[str, int] = {}
     for record in records:
-        name = record.dataset["name"]
+        name = record.dataset.name
         newest[name] = max(newest.get(name, 1), record.data_version)
-    kept = [record for record in records if record.data_version == newest[record.dataset["name"]]]
+    kept = [record for record in records if record.data_version == newest[record.dataset.name]]
     notes = [
-        f"{r.method}, seed {r.seed} was measured on version {r.data_version} of {r.dataset['name']}, which is now at version "
-        f"{newest[r.dataset['name']]}, and is left out; run it again"
+        f"{r.method}, seed {r.seed} was measured on version {r.data_version} of {r.dataset.name}, which is now at version "
+        f"{newest[r.dataset.name]}, and is left out; run it again"
         for r in records
-        if r.data_version < newest[r.dataset["name"]]
+        if r.data_version < newest[r.dataset.name]
     ]
     return kept, notes
 
@@ -85,15 +107,15 @@ def odd_ones_out(records: Sequence[Record], suite: str, columns: Sequence[Column
     notes += old
     digests: dict[tuple[str, tuple[str, ...]], int] = {}
     for record in records:
-        key = (record.dataset["digest"], tuple(record.clips))
+        key = (record.dataset.digest, tuple(record.clips))
         digests[key] = digests.get(key, 0) + 1
     usual = max(digests, key=lambda key: (digests[key], key))
     versions = {column.id: column.version for column in columns}
     for record in records:
         name = f"{record.method}, seed {record.seed}"
-        if (record.dataset["digest"], tuple(record.clips)) != usual:
+        if (record.dataset.digest, tuple(record.clips)) != usual:
             notes.append(
-                f"{name} was measured on other data (digest {record.dataset['digest'][:12]}) and is left out; run it again"
+                f"{name} was measured on other data (digest {record.dataset.digest[:12]}) and is left out; run it again"
             )
         elif suite not in record.suites:
             if suite in configured([record]):  # else it was measured before the benchmark had the suite

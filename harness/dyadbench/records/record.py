@@ -6,13 +6,14 @@ import hashlib
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
 
 from dyadbench.api import Config, DyadbenchError, TrackName
+from dyadbench.errors import first_fault
 from dyadbench.files.atomic import atomic_write
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 FORMAT = "dyadbench-record/1"
 DIGITS = 7  # significant digits of a per-clip value
+MEAN_TOLERANCE = 2 * 0.5 * 10.0 ** (1 - DIGITS)  # of a mean of values that were rounded so, relative to their size
 MAX_BYTES, MAX_DEPTH = 64 << 20, 64
 # Strings, one without end included, and what opens and closes outside them.
 MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
@@ -43,16 +45,78 @@ class SuiteScores(Config):
     per_clip: Mapping[str, list[float | None]]
 
 
+class _Facts(BaseModel):
+    """Part of a record. What a newer program wrote beside the fields stays, and what was not given is not written."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in inner(self).items() if name in self.model_fields_set}
+
+
+class RecordedSetting(_Facts):
+    """The benchmark as it was (api.BenchmarkConfig)."""
+
+    suite: str
+    also: tuple[str, ...]
+    split: str
+    track: TrackName
+    samples: int
+    dataset: str = ""
+    dataset_config: Mapping[str, Any] = {}
+    allowed_lookahead: int = 0
+    folds: int = 0
+
+
+class RecordedData(_Facts):
+    """The data: `config` is the whole configuration of the dataset but for paths of the machine."""
+
+    name: str
+    version: int = 1  # of the dataset's entry
+    digest: str = Field(min_length=1)
+    simulated: bool
+    split: str
+    config: Mapping[str, Any]
+    normalisation: Mapping[str, Any] = {}
+    limit: int = 0  # clips per split that were looked at; 0: all
+
+
+class Readout(_Facts):
+    """Emotion was read out from motion: by which version, and its error on validation frames by channel."""
+
+    version: int
+    rmse: Mapping[str, float]
+
+
+class Measured(_Facts):
+    """What fitting and sampling showed. `lookahead` None: the whole clip."""
+
+    lookahead: int | None = 0
+    declared_lookahead: int | None = 0
+    sees_truth: bool = False
+    realtime_factor: float | None = None
+    generate_seconds: float | None = None
+    fit_seconds: float | None = None
+    tokenizer_fit_seconds: float | None = None
+    parameters: int | None = None
+    tokenizer_parameters: int | None = None
+    validation: Mapping[str, Any] = {}
+    tokenizer_validation: Mapping[str, Any] = {}
+    tokens: Mapping[str, Any] | None = None  # the tokenizer's grid
+    readout: Readout | None = None
+
+
 class Record(Config):
     """One cell as it was measured. Nothing in it is ever edited; a new measurement replaces the file."""
 
     format: str = FORMAT
     key: str
     benchmark: str
-    benchmark_config: Mapping[str, Any]
+    benchmark_config: RecordedSetting
     method: str
     preset: str | None
-    method_config: Mapping[str, Any]
+    method_config: Mapping[str, Any]  # "predictor", and "tokenizer" where there is one -> name, version, config
     plugin: tuple[str, str]  # distribution, version
     entry_version: int
     calibration: bool
@@ -60,22 +124,22 @@ class Record(Config):
     deterministic: bool = False  # the seed changes nothing
     trained: bool
     seed: int
-    dataset: Mapping[str, Any]  # name, version, digest, simulated, normalisation, split
+    dataset: RecordedData
     clips: list[str]
     sessions: list[str]
     suites: Mapping[str, SuiteScores]
-    measured: Mapping[str, Any]
+    measured: Measured
     provenance: Mapping[str, Any]
 
     @property
     def data_version(self) -> int:
         """The dataset entry's version; 1 in records from before it was noted."""
-        return int(self.dataset.get("version", 1))
+        return self.dataset.version
 
     @property
     def limit(self) -> int:
         """Clips per split that were looked at; 0: all of them, as in every record that counts."""
-        return int(self.dataset.get("limit", 0))
+        return self.dataset.limit
 
 
 def slug(text: str) -> str:
@@ -138,6 +202,8 @@ def _depth_within(text: str, limit: int) -> bool:
 def load_record(path: Path) -> Record:
     """Reads a record of this format or an older one; anything else is refused in one sentence that names the file."""
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is not a file")  # a pipe would be waited on for ever
         if path.stat().st_size > MAX_BYTES:
             raise ValueError(f"it is larger than {MAX_BYTES >> 20} MiB")
         text = path.read_text(encoding="utf-8")
@@ -158,8 +224,6 @@ def load_record(path: Path) -> Record:
         record = Record.model_validate(data)
         _check_content(record)
     except ValidationError as error:
-        from dyadbench.errors import first_fault
-
         raise DyadbenchError(f"{path} is not a record: {first_fault(error)}") from None
     except (ValueError, OSError, RecursionError) as error:
         raise DyadbenchError(f"{path} is not a record: {error}") from None
@@ -167,48 +231,36 @@ def load_record(path: Path) -> Record:
 
 
 def _check_content(record: Record) -> None:
-    """What tables are made from is there, and of one length. Raises ValueError."""
+    """What tables are made from is there, of one length, and says the same twice. Raises ValueError."""
     count = len(record.clips)
     if len(record.sessions) != count or len(set(record.clips)) != count:
         raise ValueError("clips and sessions differ in number, or a clip appears twice")
+    for part in record.method_config.values():
+        if not isinstance(part, Mapping) or not {"name", "version", "config"} <= part.keys():
+            raise ValueError("method_config does not give the name, version and whole config of each part")
+    if "predictor" not in record.method_config:
+        raise ValueError("method_config has no predictor")
     for suite, scores in record.suites.items():
         if not scores.versions.keys() == scores.scores.keys() == scores.per_clip.keys():
             raise ValueError(f"{suite} does not give versions, scores and per-clip values of the same columns")
         for name, values in scores.per_clip.items():
             if len(values) != count:
                 raise ValueError(f"{suite} {name} has {len(values)} per-clip values for {count} clips")
-    _Data.model_validate(record.dataset)
-    _Setting.model_validate(record.benchmark_config)
-    _Measured.model_validate(record.measured)
+            if fault := mean_fault(scores.scores[name].value, [math.nan if v is None else v for v in values]):
+                raise ValueError(f"{suite} {name}: {fault}")
 
 
-class _Setting(BaseModel):
-    suite: str
-    also: list[str]
-    split: str
-    track: TrackName
-    samples: int
-    allowed_lookahead: int = 0
+def mean_fault(value: float | None, per_clip: Sequence[float]) -> str | None:
+    """What is wrong where a metric's value is not the mean of its defined per-clip values (NaN: undefined); else None.
 
-
-class _Data(BaseModel):
-    name: str
-    version: int = 1
-    digest: str
-    simulated: bool
-    split: str
-    limit: int = 0
-
-
-class _Readout(BaseModel):
-    version: int
-    rmse: Mapping[str, float]
-
-
-class _Measured(BaseModel):
-    lookahead: int | None = 0
-    sees_truth: bool = False
-    realtime_factor: float | None = None
-    parameters: int | None = None
-    tokenizer_parameters: int | None = None
-    readout: _Readout | None = None
+    Tables print the one and take intervals and ranks from the other. Per-clip values are kept to seven digits, so means may
+    differ by as much.
+    """
+    defined = [v for v in per_clip if not math.isnan(v)]
+    if value is None or not defined:
+        return None if value is None and not defined else "its value and its per-clip values are not defined together"
+    mean = math.fsum(defined) / len(defined)
+    size = math.fsum(map(abs, defined)) / len(defined)
+    if abs(mean - value) <= MEAN_TOLERANCE * max(abs(value), size):
+        return None
+    return f"its value is {value:.7g}, and its per-clip values average to {mean:.7g}"

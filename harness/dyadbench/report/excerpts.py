@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from pydantic import ValidationError
 
-from dyadbench.api import Config, Dataset, DyadbenchError
+from dyadbench.api import BenchmarkConfig, Config, Dataset, DyadbenchError
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.keys import fit_keys
 from dyadbench.cell.noise import CellNoise
@@ -104,11 +104,11 @@ def _write(path: Path, value: Config) -> None:
 def gather(records: Sequence[Record], leaderboards: Path, runtime: Runtime, host: Host, *, make: bool) -> Excerpts:
     """The excerpts of one benchmark, read where they are kept; with `make`, those that can be made without training are."""
     first = records[0]
-    base = leaderboards if first.dataset["simulated"] else runtime.home
+    base = leaderboards if first.dataset.simulated else runtime.home
     folder = base / "excerpts" / slug(first.benchmark)
     studio = Studio(host, runtime)
     found = Excerpts(people=read(folder / "people.json", People))
-    if found.people is None or found.people.digest != first.dataset["digest"]:
+    if found.people is None or found.people.digest != first.dataset.digest:
         found.people = studio.people(first) if make else None
         if found.people is not None:
             _write(folder / "people.json", found.people)
@@ -147,12 +147,11 @@ class Studio:
 
     def _cell(self, record: Record) -> Cell:
         """The cell a record was measured on, as far as a record says."""
-        setting = self.host.get("benchmark", record.benchmark).config
-        config = record.dataset.get("config") or record.benchmark_config["dataset_config"]
+        setting = BenchmarkConfig.model_validate(record.benchmark_config.model_dump())
         parts = {kind: self._part(kind, Part.model_validate(part)) for kind, part in record.method_config.items()}
         return Cell(
             benchmark=record.benchmark, benchmark_version=1, setting=setting, method=record.method, seed=record.seed,
-            dataset=resolve_part(self.host, "dataset", PartSpec(name=record.dataset["name"], config=config)),
+            dataset=resolve_part(self.host, "dataset", PartSpec(name=record.dataset.name, config=record.dataset.config)),
             predictor=parts["predictor"], tokenizer=parts.get("tokenizer"),
         )  # fmt: skip
 
@@ -174,9 +173,9 @@ class Studio:
             run = self._run(record)
         except DyadbenchError:
             return None
-        if run.dataset.digest != record.dataset["digest"]:
+        if run.dataset.digest != record.dataset.digest:
             return None
-        split, faces = record.dataset["split"], face_map(run.dataset)
+        split, faces = record.dataset.split, face_map(run.dataset)
         suitable = run.dataset.appropriate(split)
         clips = []
         for row in chosen_clips(record):
@@ -191,7 +190,7 @@ class Studio:
                 listeners=tuple(_person(label, faces, track, frames) for label, track in zip(labels, listeners, strict=True)),
                 voice=_voice(run.dataset, split, row, frames),
             ))  # fmt: skip
-        return People(digest=record.dataset["digest"], fps=run.dataset.space.fps, note=faces.note, clips=tuple(clips))
+        return People(digest=record.dataset.digest, fps=run.dataset.space.fps, note=faces.note, clips=tuple(clips))
 
     def method(self, record: Record) -> tuple[MethodExcerpt | None, str]:
         """Reactions to the fixed clips from what the store has; or None and why not."""
@@ -227,9 +226,9 @@ class Studio:
         """Whether all that was learnt for a record is in the store, so that `fit` restores and does not train."""
         cell, wanted = self._cell(record), []
         for fold in range(cell.setting.folds) if cell.setting.folds else [None]:
-            keys = fit_keys(cell, self.host, record.dataset["digest"], fold)
+            keys = fit_keys(cell, self.host, record.dataset.digest, fold)
             wanted += [keys.predictor] * record.trained
-            wanted += [keys.tokenizer] * ("tokenizer_fit_seconds" in record.measured)
+            wanted += [keys.tokenizer] * (record.measured.tokenizer_fit_seconds is not None)
         return all(self.runtime.store.stage("fit", key).done for key in wanted)
 
     def _curves(self, run: CellRun) -> dict[str, dict[str, list[float | None]]]:

@@ -85,7 +85,7 @@ def codebooks(records: Records) -> dict[str, Any] | None:
     for method, found in records.items():
         use, perplexity = _tokens(found, "utilisation"), _tokens(found, "perplexity")
         if use is not None:
-            rows.append((method, use, perplexity, found[0].measured.get("tokens", {}).get("codes")))
+            rows.append((method, use, perplexity, (found[0].measured.tokens or {}).get("codes")))
     if not rows:
         return None
     picture = bars([Bar(name, use, strong=True) for name, use, _, _ in rows], "Use of codebooks", "share of codes that occur")  # fmt: skip

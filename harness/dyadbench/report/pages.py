@@ -128,7 +128,7 @@ LEARNING = {"yes": "trained", "fitted": "fitted", "no": "nothing learnt"}
 def learning(records: Sequence[Record]) -> str:
     """yes: by gradient descent; fitted: in one call (averages, regression, a bank of clips); no: nothing is learnt."""
     measured = [record.measured for record in records]
-    if any("validation" in m or "tokenizer_validation" in m for m in measured):
+    if any(m.validation or m.tokenizer_validation for m in measured):
         return "yes"
     return "fitted" if any(record.trained for record in records) else "no"
 

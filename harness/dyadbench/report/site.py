@@ -201,13 +201,14 @@ def _measured(records: Sequence[Record]) -> list[tuple[str, str]]:
     }  # fmt: skip
     rows = []
     for name, title in names.items():
-        values = [record.measured.get(name, "") for record in records]
-        if any(name in record.measured for record in records):
+        given = [record.measured.model_dump(mode="json") for record in records]
+        values = [each.get(name, "") for each in given]
+        if any(name in each for each in given):
             text = ["whole clip" if v is None and "lookahead" in name else str(v) for v in values]
             rows.append((title, text[0] if len(set(text)) == 1 else ", ".join(text)))
     for part in ("predictor", "tokenizer"):
         last = [
-            record.measured.get("validation" if part == "predictor" else "tokenizer_validation", {})
+            record.measured.validation if part == "predictor" else record.measured.tokenizer_validation
             for record in records
         ]
         found = {(stage, name) for one in last for stage, values in one.items() for name in values}

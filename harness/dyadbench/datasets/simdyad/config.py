@@ -21,8 +21,9 @@ SIZES = {"tiny": (6, 2, 4), "small": (40, 6, 18), "full": (300, 40, 60)}
 
 
 class SimConfig(Config):
-    """A simulated corpus, complete: the same values give the same bytes."""
+    """A simulated corpus, complete: the same values give the same bytes, other values have another digest."""
 
+    adjustable = frozenset({"size", "seed", "seconds", "listeners", "link"})
     preset: Literal["clear", "hard"] = "clear"
     layout: Literal["react2024", "l2l"] = "react2024"
     size: Literal["tiny", "small", "full"] = "small"

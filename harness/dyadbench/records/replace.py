@@ -1,0 +1,62 @@
+"""Whether a cell may take the place of the record that lies where its own would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from dyadbench.api import DyadbenchError
+from dyadbench.matrix.cells import Cell, Part, resolve_config
+from dyadbench.records.record import load_record, record_path
+from dyadbench.registry.host import Host
+
+
+def demand_replaceable(leaderboards: Path, cell: Cell, digest: str, host: Host) -> None:
+    """Raises DyadbenchError where the record in the place of this cell's is of other data or of another configuration.
+
+    A record of an older version of the same configuration is replaced, as are a first try (--limit) and a file that is
+    no record.
+    """
+    path = record_path(leaderboards, cell)
+    if cell.limit or not path.exists():
+        return
+    try:
+        record = load_record(path)
+    except DyadbenchError:
+        return  # cut short, or of another program
+    there, here = {"dataset": record.dataset.config}, {"dataset": cell.dataset.config}
+    for kind in ("predictor", "tokenizer"):
+        part = getattr(cell, kind)
+        there[kind] = _as_now(host, kind, record.method_config.get(kind))
+        here[kind] = {} if part is None else {"name": part.name, **part.config}
+    hidden = host.get("dataset", cell.dataset.name).config.machine_paths
+    changes = [
+        f"{kind}.{name} {old!r} -> {new!r}"
+        for kind in here
+        for name, old, new in _differences(there[kind], here[kind])
+        if kind != "dataset" or name not in hidden
+    ]
+    if record.dataset.digest != digest or any(not change.startswith("dataset.") for change in changes):
+        what = ", ".join(changes[:4]) + (", ..." if len(changes) > 4 else "") or f"data with digest {digest[:12]}"
+        raise DyadbenchError(
+            f"{path} holds the record of other data or of another configuration ({what}); "
+            "--root FOLDER writes elsewhere, --replace gives it up"
+        )
+
+
+def _as_now(host: Host, kind: str, part: Any) -> dict[str, Any]:
+    """A recorded part as this installation would run it: fields that came later have their defaults."""
+    if part is None:
+        return {}
+    known = Part.model_validate(part)
+    try:
+        return {"name": known.name, **resolve_config(kind, host.get(kind, known.name), known.config)}
+    except DyadbenchError:
+        return {"name": known.name, **known.config}
+
+
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    for name in sorted(old.keys() | new.keys()):
+        if old.get(name) != new.get(name):
+            yield name, old.get(name), new.get(name)
