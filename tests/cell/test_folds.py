@@ -70,7 +70,7 @@ def test_a_record_holds_every_clip_and_each_was_predicted_by_a_fold_that_never_s
     assert len(values) == 72 and record.suites["dyad-vc-dyads"].scores["CCC.smile"].value == pytest.approx(
         np.mean([v for v in values if v is not None])
     )
-    assert record.benchmark_config["folds"] == 3 and record.measured["frames"] == 72 * 60 * 5
+    assert record.benchmark_config.folds == 3 and record.measured.frames == 72 * 60 * 5
 
 
 def test_only_what_is_missing_is_done_again(dataset: VCDyadsDataset, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_tokens_are_scored_on_clips_their_fold_never_saw(dataset: VCDyadsDataset
     weights = [len(part.split.clips) for part in run.parts]
     mean = np.average([part.scores["reconstruction"].value or 0 for part in parts], weights=weights)
     assert tokens.scores["reconstruction"].value == pytest.approx(mean)
-    assert set(record.measured["validation"]) >= {f"fold {n}, predictor" for n in (0, 1)}
+    assert set(record.measured.validation) >= {f"fold {n}, predictor" for n in (0, 1)}
 
 
 def test_facts_of_folds_become_one() -> None:

@@ -96,6 +96,7 @@ class Measured(_Facts):
     declared_lookahead: int | None = 0
     sees_truth: bool = False
     realtime_factor: float | None = None
+    frames: int | None = None  # that were generated
     generate_seconds: float | None = None
     fit_seconds: float | None = None
     tokenizer_fit_seconds: float | None = None
