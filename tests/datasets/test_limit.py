@@ -54,13 +54,13 @@ def test_a_limited_record_lies_apart_says_so_and_never_ranks(folder: Path, tmp_p
     words += ["--data-set", "frames=60", "--threads", "1"]
     told = _run([*words, "--limit", "4"])
     assert "rank nowhere" in told
-    path = tmp_path / "leaderboards" / "limited" / "vc-dyads-last-six" / "mime" / "seed0.json"
+    path = tmp_path / "leaderboards" / "limited" / "vc-dyads-last-six+frames-60" / "mime" / "seed0.json"
     limited = load_record(path)
     assert limited.limit == 4 and len(limited.clips) == 4
     assert not (tmp_path / "leaderboards" / "records").exists()
     _run(words)
     whole = load_record(tmp_path / "leaderboards" / "records" / path.relative_to(path.parents[2]))
-    assert whole.limit == 0 and "limit" not in whole.dataset and len(whole.clips) == 72
+    assert whole.limit == 0 and "limit" not in whole.dataset.model_dump() and len(whole.clips) == 72
     columns = Host().build("suite", "dyad-vc-dyads", {}).columns
     table = make_table([whole, limited.model_copy(update={"method": "ridge"})], "dyad-vc-dyads", columns)
     assert [row.method for row in table.rows] == ["mime"]
