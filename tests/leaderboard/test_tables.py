@@ -144,7 +144,7 @@ def test_other_data_and_other_versions_are_set_apart() -> None:
 
 
 def test_records_on_an_older_version_of_the_dataset_are_set_apart_however_many_there_are() -> None:
-    data = {"name": "simdyad", "version": 2, "digest": "e" * 64, "simulated": True, "split": "test"}
+    data = {"name": "simdyad", "version": 2, "digest": "e" * 64, "simulated": True, "split": "test", "config": {}}
     old = [record(name, 0.2) for name in ("a", "b", "c")]
     table = make_table([*old, record("a", 0.3, dataset=data, seed=1)], "react2024", COLUMNS)
     assert [(row.method, row.seeds) for row in table.rows] == [("a", (1,))]

@@ -132,6 +132,11 @@ class Record(Config):
     measured: Measured
     provenance: Mapping[str, Any]
 
+    @model_serializer(mode="wrap")
+    def _as_given(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Without fields that came later and were not given, so that an old record is written again as it was."""
+        return {name: value for name, value in inner(self).items() if name == "format" or name in self.model_fields_set}
+
     @property
     def data_version(self) -> int:
         """The dataset entry's version; 1 in records from before it was noted."""
