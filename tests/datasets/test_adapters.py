@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from dyadbench.api import AudioSpec, Dataset, DyadbenchError
+from dyadbench.api import EMOTION_CHANNELS, AudioSpec, Dataset, DyadbenchError
+from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig, ReactConfig
 from dyadbench.datasets.features import mel_128, mfcc_78
 from dyadbench.datasets.l2l import L2LDataset, bilateral, part_file
@@ -41,7 +42,7 @@ def _react(root: Path, rows: dict[str, list[tuple[str, str]]]) -> Path:
             felt = root / split / "Emotion" / "/".join([*head, released]) / f"{clip}.csv"
             felt.parent.mkdir(parents=True, exist_ok=True)
             row = ",".join(["1"] * 15 + ["0.5", "-0.5"] + ["0.125"] * 8)
-            felt.write_text(",".join(f"c{i}" for i in range(25)) + "\n" + (row + "\n") * 750)
+            felt.write_text(",".join(EMOTION_CHANNELS) + "\n" + (row + "\n") * 750)
     np.save(root / "mean_face.npy", np.full((1, 1, 58), 2.0, np.float32))
     np.save(root / "std_face.npy", np.full((1, 1, 58), 4.0, np.float32))
     return root
@@ -126,6 +127,66 @@ def test_react_neighbours_follow_the_index_not_the_row(tmp_path: Path) -> None:
     assert np.array_equal(ReactDataset(ReactConfig(), root).appropriate("val"), matrix), "all of it may lie in data/"
 
 
+@pytest.mark.parametrize(
+    ("frames", "rows", "seconds", "message"),
+    [
+        (901, 750, None, "901 frames of motion and 750 rows of emotion; .*the motion has 30: resample"),
+        (700, 750, None, "700 frames of motion and 750 rows of emotion; one is cut"),
+        (901, 900, 30.04, "they suggest 30 frames per second: resample the picture to 25"),
+        (1501, 1500, 30.0, "they suggest 50 frames per second"),
+        (
+            751,
+            750,
+            60.0,
+            r"60\.0 s of sound and 751 frames of picture, which last 30\.0 s at 25 per second; one is cut",
+        ),
+        (752, 750, None, "752 frames"),
+    ],
+)
+def test_streams_that_are_not_of_one_clock_are_refused_with_the_rate_they_suggest(
+    tmp_path: Path, frames: int, rows: int, seconds: float | None, message: str
+) -> None:
+    root = _react(tmp_path / "r", {"val": PAIRS["val"][:1]})
+    path = PAIRS["val"][0][0]
+    np.save(root / "val/3D_FV_files" / f"{path}.npy", np.zeros((frames, 1, 58)))
+    felt = root / "val/Emotion/NoXI/065/P1/1.csv"
+    lines = felt.read_text().splitlines()
+    felt.write_text("\n".join([lines[0], *lines[1:2] * rows]) + "\n")
+    if seconds is not None:
+        _wav(root / "val/Audio_files" / f"{path}.wav", seconds)
+    with pytest.raises(BadFile, match=rf"Expert_video/1\.npy .* not of one clock: .*{message}"):
+        ReactDataset(ReactConfig(frames=500), root).dyad("val", 0)
+
+
+@pytest.mark.parametrize(("frames", "rows", "seconds"), [(751, 750, 30.04), (750, 750, 30.0), (751, 751, 30.0), (751, 750, 30.07)])  # fmt: skip
+def test_streams_within_one_frame_are_of_one_clock(frames: int, rows: int, seconds: float) -> None:
+    assert disagreement(25.0, frames, rows, seconds) == ""
+
+
+def _wav(path: Path, seconds: float) -> None:
+    import soundfile
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(str(path), np.zeros(round(seconds * 8000)), 8000)
+
+
+def test_a_matrix_that_marks_the_speaker_itself_is_said_loudly(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = _react(tmp_path / "r", {"val": PAIRS["val"][:2]})
+    matrix = np.eye(4)
+    matrix[1, 3] = matrix[3, 1] = 1
+    np.save(root / "neighbour_emotion_val.npy", matrix)
+    data = ReactDataset(ReactConfig(), root)
+    for _ in range(2):
+        assert data.appropriate("val").sum() == 6
+    told = capsys.readouterr().err
+    assert told.count("speaker's own clip as an appropriate reaction in 2 of 4 rows (the first is 1)") == 1
+    np.save(root / "neighbour_emotion_val.npy", np.eye(4))
+    ReactDataset(ReactConfig(), root).appropriate("val")
+    assert capsys.readouterr().err == ""
+
+
 def test_react_index_faults_are_named(tmp_path: Path) -> None:
     path = tmp_path / "data_indices.csv"
     path.write_text("site,chat_index,clip_index\r\nNoXI,065,1\r\nRecola,group-1,2\r\n")
@@ -178,13 +239,52 @@ def _l2l(root: Path, person: str, windows: int = 6) -> Path:
             if part == "speak_audio":
                 np.save(path, RNG.standard_normal((windows, 256, 128)).astype(np.float32))
             elif part == "speak_files":
-                starts = [0, 64, 128, 0, 64, 999]
+                starts = [0, 64, 128, 0, 64, 999, 2000, 3000, 4000]
                 np.save(
                     path, np.array([[(7 if i < 3 else 8, 0, starts[i] + t) for t in range(64)] for i in range(windows)])
                 )
             else:
                 np.save(path, RNG.standard_normal((windows, 64, 184)).astype(np.float32))
     return root
+
+
+RELEASED = ["done_trevor_videos1/001YouTube", "done_trevor_videos1/002YouTube", "done_trevor_videos1/003YouTube"]
+
+
+def _places(videos: list[str], windows: int, kind: str) -> np.ndarray:
+    return np.array(
+        [[[v, "1", str(64 * w + t)] for t in range(64)] for v in videos for w in range(windows)]
+    ).astype(kind)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["U40", "S40"])
+def test_l2l_reads_places_as_text_as_the_release_has_them(tmp_path: Path, kind: str) -> None:
+    root = _l2l(tmp_path, "trevor", windows=9)
+    np.save(part_file(root, "trevor", "train", "speak_files"), _places(RELEASED, 3, kind))
+    for part in ("list_faces", "speak_faces", "speak_audio", "speak_files"):
+        path = part_file(root, "trevor", "test", part)
+        np.save(
+            path, _places(["done_trevor_videos2/010YouTube"], 3, kind) if part == "speak_files" else np.load(path)[:3]
+        )
+    data = L2LDataset(L2LDatasetConfig(), root)
+    clips = [clip for split in ("train", "val") for clip in data.clips(split)]
+    assert len(clips) == 3 and {clip.frames for clip in clips} == {192} and len(data.clips("val")) == 1
+    assert [clip.id for clip in data.clips("test")] == ["trevor/done_trevor_videos2/010YouTube/0"]
+    assert data.dyad("test", 0, ("mel-128",)).speaker.audio["mel-128"].shape == (768, 128)
+
+
+def test_l2l_says_how_to_make_what_own_recordings_lack(tmp_path: Path) -> None:
+    root = _l2l(tmp_path, "trevor")
+    faces, files = (part_file(root, "trevor", "test", part) for part in ("list_faces", "speak_files"))
+    np.save(faces, np.zeros((1, 300, 56)))
+    with pytest.raises(BadFile, match=r"has shape \(1, 300, 56\).*cut a recording x of \(1, T, 56\) into windows"):
+        L2LDataset(L2LDatasetConfig(), root).dyad("test", 0)
+    np.save(files, np.array([[["a", "1", "soon"]] * 64] * 6))
+    with pytest.raises(BadFile, match=r"'soon' in window 0; a video and the whole number of a frame"):
+        L2LDataset(L2LDatasetConfig(), root).clips("test")
+    files.unlink()
+    with pytest.raises(BadFile, match=r"speak_files_clean_deca\.npy is missing; speak_files is text of shape"):
+        L2LDataset(L2LDatasetConfig(), root).clips("test")
 
 
 @pytest.mark.parametrize(("person", "side"), [("trevor", "p0"), ("fallon", "p1")])
@@ -361,10 +461,25 @@ def test_rows_name_the_line(tmp_path: Path) -> None:
         ("a,b\n1,2\n3\n", "line 3 has 1 columns"),
         ("a,b\n1,x\n", "line 2 holds something"),
         ("a,b\n1,nan\n", "line 2 holds NaN"),
+        ("a,c\n1,2\n", "no column b; its header is 'a, c'"),
+        ("a,b,a\n1,2,3\n", "more than one column a"),
+        ("a;b\n1;2\n", "no column a; its header is 'a;b'"),
     ):
         (tmp_path / "r.csv").write_text(text)
         with pytest.raises(BadFile, match=message):
-            read_rows(tmp_path / "r.csv", 2)
+            read_rows(tmp_path / "r.csv", ("a", "b"))
+
+
+def test_columns_are_read_by_name_wherever_they_stand(tmp_path: Path) -> None:
+    path = tmp_path / "r.csv"
+    for text in (
+        "AU1,AU12\n1,2\n3,4\n",
+        "AU12,AU1\n2,1\n4,3\n",
+        ' "au01" , "AU12" \r\n"1","2"\r\n"3","4"\r\n',
+        ",AU12,AU1,who\n0,2,1,Ann\n1,4,3,Ben\n",
+    ):
+        path.write_text(text)
+        assert read_rows(path, ("AU1", "AU12")).tolist() == [[1, 2], [3, 4]], text
 
 
 def test_features_hear_what_was_said_when() -> None:

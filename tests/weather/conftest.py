@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dyadbench.api import EMOTION_CHANNELS
+
 FRAMES = 48
 PAIRS = {
     "train": [(f"NoXI/06{i}/Expert_video/1", f"NoXI/06{i}/Novice_video/1") for i in range(3)],
@@ -37,7 +39,7 @@ def write_react(root: Path, frames: int = FRAMES) -> Path:
             rows = np.concatenate(
                 [rng.random((frames, 15)) > 0.5, rng.uniform(-1, 1, (frames, 2)), rng.dirichlet(np.ones(8), frames)], 1
             )
-            header = ",".join(f"c{i}" for i in range(25))
+            header = ",".join(EMOTION_CHANNELS)
             np.savetxt(felt, rows, "%.6f", ",", header=header, comments="")
             soundfile.write(str(heard), rng.standard_normal(int((frames + 1) / 25 * 16000)) * 0.05, 16000)
         if split != "train":

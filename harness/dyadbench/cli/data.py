@@ -32,6 +32,7 @@ def check(
     limit: Annotated[
         int, typer.Option("--limit", min=0, metavar="N", help="Read N recordings of every part only.")
     ] = 0,
+    everything: Annotated[bool, typer.Option("--all", help="Print every finding by itself.")] = False,
     json: Json = False,
 ) -> None:
     """Reports what is there, missing or malformed, what can be rebuilt, and what that means. Exit 1 on errors."""
@@ -42,11 +43,10 @@ def check(
     if json:
         print_json(report.model_dump(mode="json"))
     else:
-        print_table(
-            ["level", "what", "where", "what it means", "what to do"],
-            [[f.level, f.what, f.where, f.meaning, f.remedy] for f in report.findings],
-        )
-        typer.echo("clean" if report.ok else "not clean")
+        from dyadbench.datasets.check.show import lines
+
+        for line in lines(report, everything=everything):
+            typer.echo(line)
     if not report.ok:
         raise typer.Exit(1)
 

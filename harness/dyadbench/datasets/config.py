@@ -20,6 +20,7 @@ class ReactConfig(Config):
     normalise: Normalise = "zero-centre"  # what all public code does: subtract mean_face.npy, do not scale
     frames: PositiveInt = 750  # rows of an emotion file; motion has one more, which is cut
     mirrored_train: bool = True  # both role assignments of every training pair, as for val and test
+    audio: bool = True  # false where there are no recordings: methods that listen then run without, if they can
     wav2vec2: str | None = None  # folder or hub id of a wav2vec 2.0 model; adds the feature "wav2vec2"
     video_features: str | None = None  # folder of a split with (frames, features) npy files; adds "video-features"
 

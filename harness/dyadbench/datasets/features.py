@@ -27,9 +27,9 @@ VERSION = 1  # of everything below; part of the cache's file names
 FLOOR = 1e-10
 RATES = (1000, 400_000)  # samples a second that are read: a damaged header must not decide how much is computed
 MAX_SAMPLES = 1 << 28  # of one file, 1.5 hours at 48 kHz
-SHORT_SECONDS = 1.0  # of sound that may be missing at a clip's end, where features hear silence
 STREAMED = 0x7FFFF000  # a data chunk that declares so much was written before its length was known
 SPEECH_RATE = 16000  # of mel-128 and wav2vec 2.0
+FULL_SCALE = 16.0  # peak of float samples beyond which they were not divided; a little above 1 is an overdriven voice
 Wave = np.ndarray  # (samples,) float32, mono, in [-1, 1]
 
 
@@ -42,7 +42,15 @@ class Feature:
 
 
 def read_wav(path: Path) -> tuple[Wave, int]:
-    """Mono float32 samples and the rate; stereo is averaged. Raises BadFile, also for one that is cut short."""
+    """Mono float32 samples in [-1, 1] and the rate; channels are averaged. Raises BadFile, also for another scale."""
+    samples, rate = read_sound(path)
+    if (peak := float(np.abs(samples).max())) > FULL_SCALE:
+        raise BadFile(f"{path} has samples up to {peak:.0f}; divide them by the full scale so that they lie in [-1, 1]")
+    return samples.mean(1), rate
+
+
+def read_sound(path: Path) -> tuple[np.ndarray, int]:
+    """(samples, channels) float32 as stored, and the rate. Raises BadFile, also for one that is cut short."""
     import soundfile
 
     try:
@@ -54,14 +62,26 @@ def read_wav(path: Path) -> tuple[Wave, int]:
                 raise BadFile(f"{path} declares {len(sound) * sound.channels} samples, {MAX_SAMPLES} are allowed")
             samples, rate = sound.read(dtype="float32", always_2d=True), sound.samplerate
     except FileNotFoundError:
-        raise BadFile(f"{path} is missing") from None
+        raise BadFile(f"{path} is missing; without sound, run with --data-set audio=false") from None
     except (RuntimeError, OSError, ValueError, TypeError) as error:
         raise BadFile(f"{path} is not a readable wav file: {error}") from None
     if not len(samples):
         raise BadFile(f"{path} holds no samples")
     if not np.isfinite(samples).all():
         raise BadFile(f"{path} holds NaN or infinite samples")
-    return samples.mean(1), int(rate)
+    return samples, int(rate)
+
+
+def sound_seconds(path: Path) -> float | None:
+    """How long a recording is, by its header; None where there is none that can be read, which its reader then says."""
+    import soundfile
+
+    try:
+        check_wav_length(path)
+        facts = soundfile.info(str(path))
+    except (DyadbenchError, RuntimeError, OSError, ValueError, TypeError):
+        return None
+    return float(facts.frames / facts.samplerate) if facts.frames and RATES[0] <= facts.samplerate <= RATES[1] else None
 
 
 def check_wav_length(path: Path) -> None:
@@ -74,6 +94,11 @@ def check_wav_length(path: Path) -> None:
             name, declared = struct.unpack("<4sI", head)
             if name == b"data":
                 there = size - file.tell()
+                if declared == 0 < there:
+                    raise BadFile(
+                        f"{path} declares no sound and {there} bytes follow: its writer never finished the header; "
+                        "write it anew (ffmpeg -i OLD.wav NEW.wav) or record again"
+                    )
                 if there < declared < STREAMED:
                     raise BadFile(f"{path} declares {declared} bytes of sound and holds {there}; it is truncated")
                 return
@@ -187,14 +212,14 @@ def cached(path: Path, name: str, feature: Feature, frames: int, fps: float, fol
     from dyadbench.files.atomic import atomic_write
 
     if not path.is_file():
-        raise BadFile(f"{path} is missing")
+        raise BadFile(f"{path} is missing; without sound, run with --data-set audio=false")
     content = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
     kept = folder / name / f"v{VERSION}-{content}-{frames}-{fps:g}.npy"
     shape = (frames * feature.spec.per_frame, feature.spec.dim)
     with contextlib.suppress(BadFile):  # none yet, or damaged: computed below
         return read_npy(kept, shape)
     wave, rate = read_wav(path)
-    if len(wave) / rate < frames / fps - SHORT_SECONDS:
+    if len(wave) / rate * fps < frames - 1 - 1e-6:  # features hear silence in the one frame that may be missing
         raise BadFile(f"{path} holds {len(wave) / rate:.1f} s of sound for {frames / fps:.1f} s of motion")
     values = feature.compute(wave, rate, frames, fps)
     buffer = io.BytesIO()

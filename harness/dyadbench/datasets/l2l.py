@@ -2,7 +2,7 @@
 
 `data/<person>/{train,test}/p{0,1}_{list_faces,speak_faces,speak_audio,speak_files}_clean_deca.npy`; the listener is
 p0, except for Fallon (p1), and the speaker the other. Faces are (N, 64, 184), of which the first 56 are expression,
-head rotation and jaw; audio is (N, 256, 128); files (N, 64, 3) name video and frame.
+head rotation and jaw; audio is (N, 256, 128); files (N, 64, 3) are text: a video's path, the side, the frame's number.
 
 A session is a video, the smallest unit of recording that the release names: windows of one video share a speaker, a voice
 and a topic. It does not tell which videos are of one broadcast, so intervals may still be somewhat too narrow. Validation
@@ -29,6 +29,12 @@ WINDOW = 64
 MEL_ROWS = 4  # mel rows a frame
 LISTENER_SIDE = {"fallon": "p1"}  # p0 for everybody else
 PARTS = ("list_faces", "speak_faces", "speak_audio", "speak_files")
+# What to do with recordings of one's own, which usually are (1, T, 56) and without a list of places.
+CUT = f"cut a recording x of (1, T, 56) into windows: numpy.stack([x[0, {WINDOW}*i:{WINDOW}*(i+1)] for i in range(T//{WINDOW})])"
+LIST = (
+    "speak_files is text of shape (windows, 64, 3), a row per frame: "
+    f"numpy.array([[[video, '1', str({WINDOW}*i+t)] for t in range({WINDOW})] for i in range(windows)])"
+)
 
 
 def part_file(root: Path, person: str, half: str, part: str) -> Path:
@@ -58,6 +64,35 @@ def bilateral(motion: np.ndarray, size: int = 5, colour: float = 20.0, space: fl
         weight = near * np.exp(-((other - motion) ** 2) / (2 * colour**2))
         total, weights = total + weight * other, weights + weight
     return (total / weights).astype(np.float32)
+
+
+def read_places(path: Path) -> list[tuple[str, int]]:
+    """(video, first frame) of every window of a speak_files array; text, bytes and numbers are read.
+
+    Raises BadFile for another shape and for a frame that is no whole number.
+    """
+    try:
+        array = read_npy(path, (None, WINDOW, 3), finite=False, mmap=True, text=True)
+    except BadFile as problem:
+        raise BadFile(f"{problem}; {LIST}") from None
+    places = []
+    for window, (video, _, frame) in enumerate(np.array(array[:, 0]).tolist()):
+        try:
+            if not float(frame).is_integer():
+                raise ValueError
+            places.append((_plain(video), int(float(frame))))
+        except (ValueError, OverflowError):
+            raise BadFile(
+                f"{path} holds {video!r} and {frame!r} in window {window}; a video and the whole number of a frame are wanted"
+            ) from None
+    return places
+
+
+def _plain(video: str | bytes | float) -> str:
+    """A video's name, which releases give as text, as bytes or as a number."""
+    if isinstance(video, bytes):
+        return video.decode(errors="replace")
+    return video if isinstance(video, str) else str(int(video))
 
 
 class L2LDataset:
@@ -91,31 +126,33 @@ class L2LDataset:
     @lru_cache(maxsize=8)  # noqa: B019  # a dataset lives as long as the run
     def _part(self, half: str, part: str) -> np.ndarray:
         path = part_file(self.root, self.config.person, half, part)
-        shapes = {"speak_audio": (None, WINDOW * MEL_ROWS, 128), "speak_files": (None, WINDOW, 3)}
-        array = read_npy(path, shapes.get(part, (None, WINDOW, None)), finite=part != "speak_files")
+        try:
+            array = read_npy(path, (None, WINDOW * MEL_ROWS, 128) if part == "speak_audio" else (None, WINDOW, None))
+        except BadFile as problem:
+            raise BadFile(
+                f"{problem}; {CUT}" if "wanted" in str(problem) and part != "speak_audio" else f"{problem}"
+            ) from None
         if part.endswith("faces") and array.shape[2] < self.space.dim:
             raise BadFile(f"{path} has {array.shape[2]} channels; at least {self.space.dim} are wanted")
-        count = len(read_npy(part_file(self.root, self.config.person, half, "speak_files"), finite=False, mmap=True))
-        if len(array) != count:
+        if len(array) != (count := len(self.places(half))):
             raise BadFile(f"{path} has {len(array)} windows, its speak_files has {count}")
         return array
 
     @lru_cache(maxsize=2)  # noqa: B019  # as above
+    def places(self, half: str) -> list[tuple[str, int]]:
+        """(video, first frame) of every window of a half."""
+        return read_places(part_file(self.root, self.config.person, half, "speak_files"))
+
+    @lru_cache(maxsize=2)  # noqa: B019  # as above
     def _runs(self, half: str) -> list[tuple[str, str, list[int]]]:
         """(clip id, video, windows): stretches of consecutive windows of one video, or every window alone."""
-        files = self._part(half, "speak_files")
-        if odd := np.flatnonzero(~np.isfinite(files[:, 0].astype(np.float64)).all(1)).tolist():
-            path = part_file(self.root, self.config.person, half, "speak_files")
-            raise BadFile(f"{path} holds NaN or infinity in window {odd[0]}; nobody knows where it belongs")
         runs: list[tuple[str, str, list[int]]] = []
-        for i in range(len(files)):
-            video, frame = str(_plain(files[i, 0, 0])), int(float(files[i, 0, 2]))
-            if self.config.unit == "video" and runs and runs[-1][1] == video:
-                previous = runs[-1][2][-1]
-                if int(float(files[previous, 0, 2])) + WINDOW == frame:
-                    runs[-1][2].append(i)
-                    continue
-            runs.append((f"{self.config.person}/{video}/{frame}", video, [i]))
+        places = self.places(half)
+        for i, (video, frame) in enumerate(places):
+            if self.config.unit == "video" and runs and places[runs[-1][2][-1]] == (video, frame - WINDOW):
+                runs[-1][2].append(i)
+            else:
+                runs.append((f"{self.config.person}/{video}/{frame}", video, [i]))
         return runs
 
     def _chosen(self, split: str) -> tuple[str, list[tuple[str, str, list[int]]]]:
@@ -168,10 +205,3 @@ class L2LDataset:
 
     def appropriate(self, split: str) -> np.ndarray:
         return np.eye(len(self._chosen(split)[1]), dtype=bool)
-
-
-def _plain(value: Any) -> Any:
-    """Video names come as numbers or as byte strings."""
-    return (
-        value.decode() if isinstance(value, bytes) else int(value) if isinstance(value, float | np.floating) else value
-    )

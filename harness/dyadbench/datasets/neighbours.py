@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.files.npy import BadFile, read_npy, read_text
+from dyadbench.files.npy import BadFile, cells_of, read_npy, read_text
 
 GLOBAL_NAME = "Approprirate_facial_reaction.npy"  # as it is spelt in the release
 INDEX_NAME = "data_indices.csv"
@@ -36,7 +36,7 @@ def read_indices(path: Path) -> list[str]:
         raise BadFile(f"{path} has no header '{INDEX_HEADER}'; its first clip would be lost")
     keys = []
     for number, line in enumerate(lines[1:], 2):
-        cells = [cell.strip() for cell in line.split(",")]
+        cells = cells_of(line)
         if len(cells) == 3:
             keys.append("/".join([cells[0].upper(), *cells[1:]]))
         elif line.strip():
@@ -68,6 +68,16 @@ def split_matrix(root: Path, split: str, rows: Sequence[str]) -> np.ndarray | No
     if whole.exists():
         return build(read_npy(whole, (None, None), mmap=True), read_indices(locate(root, INDEX_NAME)), rows)
     return None
+
+
+def own_speaker(appropriate: np.ndarray) -> list[int]:
+    """The rows of (2n, 2n) whose own speaker is marked as an appropriate reaction, which makes a copy of it perfect.
+
+    Clip n + i has the roles of clip i reversed, so its listener is the speaker of i.
+    """
+    count = len(appropriate) // 2
+    at = np.arange(2 * count)
+    return np.flatnonzero(appropriate[at, (at + count) % (2 * count)] == 1).tolist() if count else []
 
 
 def find_matrix(root: Path, split: str) -> Path | None:

@@ -7,6 +7,7 @@ public loaders draw one at random even for testing.
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -14,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import FACEVERSE_58, AudioSpec, Clip, Dyad, DyadbenchError, Track
+from dyadbench.api import EMOTION_CHANNELS, FACEVERSE_58, AudioSpec, Clip, Dyad, DyadbenchError, Track
 from dyadbench.datasets import neighbours
+from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.config import ReactConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
-from dyadbench.datasets.features import FEATURES, Feature, cached, wav2vec2
-from dyadbench.files.npy import BadFile, read_npy, read_rows, read_text
+from dyadbench.datasets.features import FEATURES, Feature, cached, sound_seconds, wav2vec2
+from dyadbench.files.npy import BadFile, cells_of, read_npy, read_rows, read_text
 
 SPLITS = ("train", "val", "test")
 VIDEO_FEATURES = "video-features"  # among the features of sound: whatever is computed per frame is asked for by name
@@ -41,7 +43,7 @@ def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:
     for number, line in enumerate(lines[1:], 2):
         if not line.strip():
             continue
-        cells = [cell.strip() for cell in line.split(",")]
+        cells = cells_of(line)
         if len(cells) != 3 or any(len(cell.split("/")) < 4 for cell in cells[1:]):
             raise BadFile(f"{path}, line {number} is not 'index,site/chat/person/clip,site/chat/person/clip'")
         for cell in cells[1:]:
@@ -86,8 +88,8 @@ class ReactDataset:
             raise DyadbenchError(
                 f"{root} is not a REACT folder: it has no data/ with csv files; `dyadbench data check` says what is missing"
             )
-        self._features: dict[str, Feature] = {"mfcc-78": FEATURES["mfcc-78"]}
-        if config.wav2vec2:
+        self._features: dict[str, Feature] = {"mfcc-78": FEATURES["mfcc-78"]} if config.audio else {}
+        if config.wav2vec2 and config.audio:
             self._features["wav2vec2"] = Feature(AudioSpec(768, causal=False), wav2vec2(config.wav2vec2))
         self.audio: Mapping[str, AudioSpec] = {name: feature.spec for name, feature in self._features.items()}
         if config.video_features:
@@ -165,13 +167,12 @@ class ReactDataset:
         if raw.ndim != 2 or raw.shape[1] != self.space.dim or len(raw) < frames:
             raise BadFile(f"{source} has shape {raw.shape}; ({frames} or more, 1, {self.space.dim}) is wanted")
         felt = emotion_file(self.root, split, path)
-        emotion = read_rows(felt, 25)
+        emotion = read_rows(felt, EMOTION_CHANNELS)
         if len(emotion) < frames:
             raise BadFile(f"{felt} has {len(emotion)} rows; {frames} are wanted")
-        if abs(len(raw) - len(emotion)) > self.space.fps:  # cut to `frames`, they would drift apart unseen
-            raise BadFile(
-                f"{source} has {len(raw)} frames and {felt} {len(emotion)} rows; they are of different frame rates"
-            )
+        heard = sound_seconds(audio_file(self.root, split, path))
+        if apart := disagreement(self.space.fps, len(raw), len(emotion), heard):  # cut, they would drift apart unseen
+            raise BadFile(f"{source} and the files of its clip are not of one clock: {apart}")
         return Track(self.normalised(raw[:frames]), np.ascontiguousarray(emotion[:frames]))
 
     def normalised(self, raw: np.ndarray) -> np.ndarray:
@@ -237,7 +238,14 @@ class ReactDataset:
             raise BadFile(
                 f"row {empty[0]} of {self._matrix_name(split)} has no appropriate reaction ({len(empty)} such rows)"
             )
-        return (matrix == 1)[:count, :count]
+        found = (matrix == 1)[:count, :count]
+        if mimes := neighbours.own_speaker(found):
+            print(
+                f"dyadbench: WARNING: {self._matrix_name(split)} marks the speaker's own clip as an appropriate reaction "
+                f"in {len(mimes)} of {count} rows (the first is {mimes[0]}): a copy of the speaker would score as perfect there",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+        return found
 
     def _matrix_name(self, split: str) -> Path:
         return neighbours.find_matrix(self.root, split) or neighbours.locate(self.root, neighbours.GLOBAL_NAME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import stat
 import zipfile
 from collections.abc import Sequence
@@ -12,6 +13,7 @@ from typing import IO
 import numpy as np
 
 from dyadbench.api import DyadbenchError
+from dyadbench.files.arrays import native
 
 MAX_TEXT = 256 << 20  # bytes of a csv file
 MAX_NPZ = 1 << 30  # bytes that an .npz file of a dataset may unpack to
@@ -83,11 +85,16 @@ def read_text(path: Path, missing: str = "", *, most: int = MAX_TEXT) -> str:
         raise BadFile(f"{path} is not readable text: {error}") from None
 
 
-def read_npy(path: Path, shape: Sequence[int | None] = (), *, finite: bool = True, mmap: bool = False) -> np.ndarray:
-    """A numeric array as stored (`mmap`: left on disk). `shape` holds wanted sizes, None for any; () checks nothing."""
+def read_npy(
+    path: Path, shape: Sequence[int | None] = (), *, finite: bool = True, mmap: bool = False, text: bool = False
+) -> np.ndarray:
+    """A numeric array as stored (`mmap`: left on disk). `shape` holds wanted sizes, None for any; () checks nothing.
+
+    `text`: text and bytes are read, too. Raises BadFile.
+    """
     found, dtype = read_header(path)
-    if dtype.kind not in "fiub":
-        raise BadFile(f"{path} holds {dtype}, numbers are wanted")
+    if dtype.kind not in ("fiubUS" if text else "fiub"):
+        raise BadFile(f"{path} holds {dtype}, numbers {'or text ' if text else ''}are wanted")
     if shape and (len(found) != len(shape) or any(w is not None and w != f for w, f in zip(shape, found, strict=True))):
         wanted = tuple("any" if n is None else n for n in shape)
         raise BadFile(f"{path} has shape {found}; {wanted} is wanted")
@@ -98,7 +105,7 @@ def read_npy(path: Path, shape: Sequence[int | None] = (), *, finite: bool = Tru
     if finite and not mmap and dtype.kind == "f" and not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise BadFile(f"{path} holds NaN or infinity at {place}")
-    return array
+    return native(array) if dtype.kind == "f" and not mmap else array
 
 
 def npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -138,23 +145,57 @@ def read_npz(path: Path, names: Sequence[str]) -> list[np.ndarray]:
     for name, array in zip(names, arrays, strict=True):
         if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
             raise BadFile(f"{path}: array {name!r} holds {array.dtype}, NaN or infinity; finite numbers are wanted")
-    return arrays
+    return [native(array) if array.dtype.kind == "f" else array for array in arrays]
 
 
-def read_rows(path: Path, columns: int) -> np.ndarray:
-    """(rows, columns) float32 of a csv file with a header line; BOM and CRLF are fine."""
+def cells_of(line: str) -> list[str]:
+    """The cells of a line of a csv file, without blanks and quotes around them."""
+    return [cell.strip().strip('"').strip() for cell in line.split(",")]
+
+
+def read_rows(path: Path, columns: Sequence[str]) -> np.ndarray:
+    """(rows, len(columns)) float32 of the named columns of a csv file, in the order asked for, wherever they stand.
+
+    Names are compared without blanks, quotes, capitals and the zero of AU01; further columns are skipped; BOM, CRLF and
+    quoted numbers are fine. Raises BadFile where there is no header, a column is missing or there twice, or a row is bad.
+    """
     lines = [line for line in read_text(path).splitlines() if line.strip()]
     if not lines:
         raise BadFile(f"{path} is empty")
-    if _numbers(lines[0].split(",")) is not None:
+    header = cells_of(lines[0])
+    if _numbers(header) is not None:
         raise BadFile(f"{path} has no header line; its first row would be lost, add the column names")
+    places = _places(path, header, columns)
+    if len(header) == len(columns):
+        joined = ",".join(lines[1:])
+        cells = (joined.replace('"', "") if '"' in joined else joined).split(",") if len(lines) > 1 else []
+        whole = len(cells) == len(header) * (len(lines) - 1)
+    else:  # the other columns may hold anything
+        rows = [cells_of(line) for line in lines[1:]]
+        whole = all(len(row) == len(header) for row in rows)
+        cells = [row[place] for row in rows for place in places] if whole else []
+        places = list(range(len(columns)))
     try:
-        flat = np.array(",".join(lines[1:]).split(","), dtype=np.float32) if len(lines) > 1 else np.empty(0, np.float32)
+        flat = np.array(cells, dtype=np.float32)
     except ValueError:
-        flat = None
-    if flat is None or flat.size != columns * (len(lines) - 1) or not np.isfinite(flat).all():
-        raise BadFile(f"{path}, {_first_bad_row(lines, columns)}")
-    return flat.reshape(-1, columns)
+        whole = False
+    if not whole or not np.isfinite(flat).all():
+        raise BadFile(f"{path}, {_first_bad_row(lines, len(header))}")
+    found = flat.reshape(-1, len(columns))
+    return found if places == list(range(len(columns))) else np.ascontiguousarray(found[:, places])
+
+
+def _places(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[int]:
+    """Where each of `columns` stands in `header`; BadFile for one that is missing or there twice."""
+    plain = [re.sub(r"^(au)0+(?=\d)", r"\1", name.lower()) for name in header]
+    places = []
+    for name in columns:
+        if plain.count(name.lower()) != 1:
+            told = "no column" if name.lower() not in plain else "more than one column"
+            shown = ", ".join(header[:4]) + (", ..." if len(header) > 4 else "")
+            raise BadFile(f"{path} has {told} {name}; its header is {shown[:120]!r}, and columns are read by name")
+        places.append(plain.index(name.lower()))
+    return places
 
 
 def _numbers(cells: Sequence[str]) -> list[float] | None:
@@ -166,7 +207,7 @@ def _numbers(cells: Sequence[str]) -> list[float] | None:
 
 def _first_bad_row(lines: Sequence[str], columns: int) -> str:
     for number, line in enumerate(lines[1:], 2):
-        cells = line.split(",")
+        cells = cells_of(line)
         if len(cells) != columns:
             return f"line {number} has {len(cells)} columns; {columns} are wanted"
         values = _numbers(cells)

@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
-import numpy as np
-
 from dyadbench.api import Clip
-from dyadbench.datasets.check.finding import Finding, error
+from dyadbench.datasets.check.content import Contents
+from dyadbench.datasets.check.finding import FOLDER, PART, Finding, error, guarded
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig
-from dyadbench.datasets.l2l import PARTS, WINDOW, L2LDataset, part_file
+from dyadbench.datasets.l2l import CUT, PARTS, WINDOW, L2LDataset, part_file, read_places
 from dyadbench.datasets.lm_listener import SPLITS, LMListenerDataset
 from dyadbench.files.npy import BadFile, read_npy
 from dyadbench.files.walk import folders_in
@@ -20,16 +19,19 @@ AGAIN = "restore the file from the release"
 
 
 def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
-    """Every person's eight files: shapes, finite values, windows that match."""
+    """Every person's eight files: shapes, finite values, windows that match, windows that are in both halves."""
     people = folders_in(root / "data")
     if not people:
-        yield error("no person below data/", "data", "there is nothing to read", "unpack the release here")
+        yield error("no person below data/", "data", "there is nothing to read", "unpack the release here", FOLDER)
     for person in people:
-        clean = True
+        clean, contents = True, Contents()
         for half in ("train", "test"):
-            for finding in _half(root, person, half):
+            for finding in guarded(_half(root, person, half, contents), f"data/{person}/{half}"):
                 clean = False
                 yield finding
+        for finding in contents.findings():
+            clean = clean and finding.level != "error"
+            yield finding
         if clean:
             dataset = L2LDataset(L2LDatasetConfig(person=person), root)
             clips = {split: dataset.clips(split) for split in SPLITS}
@@ -51,63 +53,71 @@ def _shared(clips: Mapping[str, Sequence[Clip]], where: str) -> Iterator[Finding
             )
 
 
-def _half(root: Path, person: str, half: str) -> Iterator[Finding]:
-    sizes = {}
+def _half(root: Path, person: str, half: str, contents: Contents) -> Iterator[Finding]:
+    sizes, lost = {}, f"{person}'s {half} windows cannot be read"
     for part in PARTS:
         path = part_file(root, person, half, part)
-        name, meaning = path.relative_to(root).as_posix(), f"{person}'s {half} windows cannot be read"
+        name = path.relative_to(root).as_posix()
         try:
-            array = read_npy(path, finite=part != "speak_files")
-            sizes[part] = len(array)
-            wanted = {"speak_audio": (WINDOW * 4, 128), "speak_files": (WINDOW, 3)}.get(part)
-            if (wanted and array.shape[1:] != wanted) or (
-                not wanted and (array.ndim != 3 or array.shape[1] != WINDOW or array.shape[2] < 56)
-            ):
-                yield error(
-                    f"shape {array.shape}; (windows, {', '.join(map(str, wanted or (WINDOW, '56 or more')))}) is wanted",
-                    name,
-                    meaning,
-                    AGAIN,
-                )
-            elif not len(array):
-                yield error("no windows", name, meaning, AGAIN)
-            elif part == "speak_files" and not np.isfinite(array[:, 0].astype(float)).all():
-                yield error("NaN or infinity among the frame numbers", name, meaning, AGAIN)
-            elif part == "speak_files":
-                yield from _duplicates(array, name)
+            if part == "speak_files":
+                places = read_places(path)
+                sizes[part] = len(places)
+                yield from _duplicates(places, name)
+                continue
+            array = read_npy(path)
         except BadFile as problem:
-            yield error(str(problem), name, meaning, AGAIN)
+            yield error(str(problem).removeprefix(f"{path} "), name, lost, AGAIN, PART)
+            continue
+        sizes[part] = len(array)
+        sound = array.shape[1:] == (WINDOW * 4, 128)
+        if not (
+            sound
+            if part == "speak_audio"
+            else array.shape[1:2] == (WINDOW,) and array.ndim == 3 and array.shape[2] >= 56
+        ):
+            wanted = (WINDOW * 4, 128) if part == "speak_audio" else (WINDOW, "56 or more")
+            yield error(f"shape {array.shape}; (windows, {', '.join(map(str, wanted))}) is wanted", name, lost,
+                        AGAIN if part == "speak_audio" else f"{AGAIN}, or {CUT}", PART)  # fmt: skip
+        elif not len(array):
+            yield error("no windows", name, lost, AGAIN, PART)
+        elif part == "list_faces":
+            for n, window in enumerate(array):
+                contents.add("motion", half, f"window {n}", window[:, :56])
     if len(set(sizes.values())) > 1:
         told = ", ".join(f"{part} {count}" for part, count in sizes.items())
         yield error(
-            f"files differ in windows: {told}", f"data/{person}/{half}", "faces and sound would not match", AGAIN
+            f"files differ in windows: {told}", f"data/{person}/{half}", "faces and sound would not match", AGAIN, PART
         )
 
 
-def _duplicates(files: np.ndarray, name: str) -> Iterator[Finding]:
-    places = [(str(row[0]), str(row[2])) for row in files[:, 0]]
+def _duplicates(places: list[tuple[str, int]], name: str) -> Iterator[Finding]:
     if len(set(places)) < len(places):
         twice = next(place for place in places if places.count(place) > 1)
-        yield error(f"window {twice} appears twice", name, "it would count double", "remove one")
+        yield error(f"window {twice} appears twice", name, "it would count double", "remove one", PART)
 
 
 def check_lm(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
     """Every person's segment files and statistics."""
     people = folders_in(root / "dataset")
     if not people:
-        yield error("no person below dataset/", "dataset", "there is nothing to read", "unpack the release here")
+        yield error(
+            "no person below dataset/", "dataset", "there is nothing to read", "unpack the release here", FOLDER
+        )
     for person in people:
-        dataset = LMListenerDataset(LMConfig(person=person), root)
+        dataset, contents = LMListenerDataset(LMConfig(person=person), root), Contents()
         read: dict[str, Sequence[Clip]] = {}
         for split in SPLITS:
             try:
                 clips = read[split] = dataset.clips(split)
+                for n, segment in enumerate(clips):
+                    contents.add("motion", split, segment.id, dataset.dyad(split, n).listener.motion)
                 if len({clip.id for clip in clips}) < len(clips):
                     yield error("a segment appears twice", f"{person}, {split}", "it would count double", "remove one")
                 yield Finding(level="ok", what=f"{person}, {split}: {len(clips)} segments")
             except BadFile as problem:
                 yield error(str(problem), f"dataset/{person}/segments_{split}.pth", "the split cannot be read", AGAIN)
         yield from _shared(read, f"dataset/{person}")
+        yield from contents.findings()
         for name in ("mean", "std"):
             try:
                 read_npy(root / "dataset" / person / f"{name}.npy", (56,))

@@ -1,4 +1,4 @@
-"""What a REACT folder must hold, checked file by file."""
+"""What a REACT folder must hold, checked file by file, and what that comes to for each split."""
 
 from __future__ import annotations
 
@@ -6,282 +6,153 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-import numpy as np
-
-from dyadbench.datasets import neighbours
-from dyadbench.datasets.check.finding import Finding, error, note
+from dyadbench.datasets.check import place
+from dyadbench.datasets.check.finding import PART, SPLIT, Finding, error, guarded, note, warn
+from dyadbench.datasets.check.react_clips import Facts, clip
+from dyadbench.datasets.check.react_matrix import faces, matrix
 from dyadbench.datasets.config import ReactConfig
-from dyadbench.datasets.features import read_wav
 from dyadbench.datasets.react import SPLITS, ReactDataset, audio_file, emotion_file, motion_file, read_pairs
-from dyadbench.files.npy import BadFile, read_npy, read_rows
-from dyadbench.files.walk import files_below
+from dyadbench.files.npy import BadFile
+from dyadbench.files.walk import files_below, other_case
 
-FPS, FRAMES, ROWS = 25, 751, 750
-KINDS = {"3D_FV_files": ".npy", "Emotion": ".csv", "Audio_files": ".wav"}
+KINDS = {"3D_FV_files": (motion_file, ".npy"), "Emotion": (emotion_file, ".csv"), "Audio_files": (audio_file, ".wav")}
+ABSENT = {  # what is lost without a folder, and what to do
+    "3D_FV_files": ("emotion can be scored (`dyadbench score`); methods cannot be trained or sampled", "restore it from the release"),
+    "Emotion": ("nothing can be scored", "restore it from the release"),
+    "Audio_files": ("methods that listen cannot run as they are", "run with --data-set audio=false, or restore it"),
+}  # fmt: skip
 
 
-def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
-    """Splits, clips, normalisation files, then the neighbour matrices."""
-    seen: Counter[str] = Counter()
-    whole = True
+def check(root: Path, fix: bool, limit: int = 0, name: str = "react2024") -> Iterator[Finding]:
+    """Splits with their clips and matrices, what is in two of them, normalisation files, the emotion readout."""
+    if hindrance := place.react(root, name):
+        yield hindrance
+        return
+    facts = Facts(simulated=(root / "simdyad.json").exists())
+    listed: Counter[str] = Counter()
+    problems = False
     for split in SPLITS:
-        try:
-            pairs = read_pairs(root, split)
-        except BadFile as problem:
-            yield error(
-                str(problem),
-                f"data/{split}.csv",
-                f"the {split} split cannot be read",
-                "restore the file from the release",
-            )
-            whole = False
-            continue
-        own = [path for pair in pairs for path in pair]
-        seen.update(own)
-        for path, count in Counter(own).items():
-            if count > 1:
-                yield error("a clip is listed twice", f"{split}: {path}", "it would count double", "remove one row")
-        clean = True
-        for path in list(dict.fromkeys(own))[: limit or None]:
-            for finding in _clip(root, split, path):
-                clean &= finding.level != "error"
-                yield finding
-        yield from _strangers(root, split, set(own))
-        whole &= clean
-        if clean:
-            yield Finding(level="ok", what=f"{split}: {len(pairs)} pairs, {2 * len(pairs)} clips with both roles")
-        yield from _matrix(root, split, [speaker for speaker, _ in pairs], fix)
-    for path, count in seen.items():
+        for finding in guarded(_split(root, split, name, fix, limit, facts, listed), f"{split} split"):
+            problems |= finding.level == "error"
+            yield finding
+    for path, count in listed.items():
         if count > 1:
-            yield error("a clip is in two splits", path, "training data leaks into the test", "remove it from one csv")
-    faces = list(_faces(root))
-    yield from faces
-    if whole and not any(finding.level == "error" for finding in faces):
-        yield _readout(root)
+            yield error(
+                "a clip is in two splits", path, "training data leaks into the test", "remove it from one csv", PART
+            )
+    yield from facts.contents.findings()
+    if len(facts.rates) > 1:
+        told = ", ".join(f"{rate} ({count} files)" for rate, count in facts.rates.most_common())
+        yield warn(f"sound of {len(facts.rates)} sampling rates: {told}", "Audio_files",
+                   "features of the slower ones lack the upper frequencies", "resample all to one rate", PART)  # fmt: skip
+    for finding in guarded(faces(root), "mean_face.npy and std_face.npy"):
+        problems |= finding.level == "error"
+        yield finding
+    if not problems and not limit:
+        yield from guarded(_readout(root, facts.shortest), "emotion readout")
     if not any((root / split / "Video_files").exists() for split in SPLITS):
         yield note(
             "no video files", "Video_files", "nothing here needs them; FRRea on rendered frames is not available"
         )
 
 
-def _readout(root: Path) -> Finding:
+def _split(
+    root: Path, split: str, name: str, fix: bool, limit: int, facts: Facts, listed: Counter[str]
+) -> Iterator[Finding]:
+    """One split: its csv, folders that are missing as a whole, its clips, files that no row names, its matrix."""
+    csv = f"data/{split}.csv"
+    try:
+        pairs = read_pairs(root, split)
+    except BadFile as problem:
+        yield error(str(problem).replace(f"{root}/", ""), csv, f"the {split} split cannot be read",
+                    "restore the file from the release", PART)  # fmt: skip
+        return
+    if not pairs:
+        yield error(
+            f"the {split} split lists no pair", csv, "it has no clips", "restore the file from the release", SPLIT
+        )
+        return
+    own = [path for pair in pairs for path in pair]
+    listed.update(set(own))
+    yield from _rows(split, own, name)
+    yield from _folders(root, split, own, facts)
+    lost: set[str] = set()
+    for path in list(dict.fromkeys(own))[: limit or None]:
+        for finding in guarded(clip(root, split, path, facts), f"{split}: {path}"):
+            if finding.level == "error":
+                lost.add(path)
+            yield finding
+    count = 2 * sum(bool(lost & set(pair)) for pair in pairs)
+    verb = "trained on" if split == "train" else "scored"
+    if count:
+        yield error(f"{count} of {2 * len(pairs)} {split} clips cannot be {verb}", csv, weight=SPLIT)
+    elif not any(absent == split for absent, _ in facts.absent):
+        yield Finding(level="ok", what=f"{split}: {len(pairs)} pairs, {2 * len(pairs)} clips with both roles")
+    yield from _strangers(root, split, set(own))
+    if split != "train":
+        yield from guarded(
+            matrix(root, split, [speaker for speaker, _ in pairs], fix), f"neighbour_emotion_{split}.npy"
+        )
+
+
+def _rows(split: str, own: list[str], name: str) -> Iterator[Finding]:
+    """What the csv itself has too much of."""
+    for path, count in Counter(own).items():
+        if count > 1:
+            yield error("a clip is listed twice", f"{split}: {path}", "it would count double", "remove one row", PART)
+    strange = sum(path.upper().startswith("UDIVA") for path in own)
+    if strange and name == "react2024":
+        yield error(
+            f"{strange // 2} of {len(own) // 2} {split} rows are UDIVA's, which REACT 2024 does not have", f"data/{split}.csv",
+            "this is the list of REACT 2023; its numbers do not compare with those of 2024", "check and run it as react2023", SPLIT,
+        )  # fmt: skip
+
+
+def _folders(root: Path, split: str, own: list[str], facts: Facts) -> Iterator[Finding]:
+    """Kinds of files that are missing as a whole, said once instead of once per clip."""
+    for kind, (place_of, suffix) in KINDS.items():
+        if any(place_of(root, split, path).exists() for path in own):
+            continue
+        facts.absent.add((split, kind))
+        folder, (meaning, remedy) = root / split / kind, ABSENT[kind]
+        there = [path for path in files_below(folder) if path.suffix.lower() == suffix] if folder.is_dir() else []
+        if renamed := other_case(folder) or (other_case(place_of(root, split, own[0])) if there else None):
+            what = f"{split}: {renamed.relative_to(root)} is not called as in the release, {kind}/...{suffix}"
+            yield error(what, split, meaning, f"rename it; {remedy}", SPLIT)
+        elif there:
+            what = f"{split}/{kind} has {len(there)} {suffix} files, none under a name of data/{split}.csv"
+            example = (
+                f"{there[0].relative_to(root)} is there, {place_of(root, split, own[0]).relative_to(root)} is wanted"
+            )
+            yield error(what, example, meaning, "rename them, or use the csv of the same release", SPLIT)
+        else:
+            yield error(f"{split}/{kind} is {'empty' if folder.is_dir() else 'missing'}", split, meaning, remedy, SPLIT)
+
+
+def _strangers(root: Path, split: str, known: set[str]) -> Iterator[Finding]:
+    """Files that no csv row names: a renamed clip, or further arrays beside a clip's own, as releases have them."""
+    for kind, (place_of, suffix) in KINDS.items():
+        wanted = {place_of(root, split, path) for path in known}
+        beside = {path.with_suffix("") for path in wanted}
+        for path in files_below(root / split / kind) if (root / split / kind).is_dir() else ():
+            if path.suffix != suffix or path in wanted:
+                continue
+            where = path.relative_to(root).as_posix()
+            if any(path.with_name(path.stem[:n]) in beside for n, letter in enumerate(path.stem) if letter == "_"):
+                yield note(f"a further {suffix} file beside a clip's own", where, "it is not read")
+            else:
+                yield warn("a file no csv row speaks of", where, "it is not used", "rename it back, or ignore this")
+
+
+def _readout(root: Path, frames: int) -> Iterator[Finding]:
     """How well emotion can be told from motion here, for methods that emit motion only."""
     from dyadbench.datasets.readout import VERSION, fit_readout
     from dyadbench.datasets.train_data import TrainSplits
 
-    frames = min(ROWS, len(read_rows(emotion_file(root, "train", read_pairs(root, "train")[0][0]), 25)))
     errors = fit_readout(TrainSplits(ReactDataset(ReactConfig(frames=frames), root))).summary()
-    return note(
-        f"emotion readout v{VERSION}, root mean square error: {', '.join(f'{k} {v:.2f}' for k, v in errors.items())}",
-        "train and val",
-        "methods that emit motion only are scored through it",
-    )
-
-
-def _clip(root: Path, split: str, path: str) -> Iterator[Finding]:
-    """The three files of one clip."""
-    lost, again = "the clip cannot be scored or trained on", "restore the file from the release"
-    motion = motion_file(root, split, path)
-    try:
-        raw = read_npy(motion)
-        shape = raw.squeeze(1).shape if raw.ndim == 3 and raw.shape[1] == 1 else raw.shape
-        if len(shape) != 2 or shape[1] != 58:
-            yield error(f"shape {raw.shape}; (frames, 1, 58) is wanted", _name(root, motion), lost, again)
-        elif shape[0] == 0:
-            yield error("no frames", _name(root, motion), lost, again)
-        elif shape[0] not in (FRAMES, ROWS) and not _simulated(root):
-            yield Finding(
-                level="warn",
-                what=f"{shape[0]} frames; {FRAMES} is usual",
-                where=_name(root, motion),
-                meaning="another frame rate or a cut clip",
-            )
-        elif np.abs(raw).max(initial=0) > 100:
-            yield error(
-                f"values up to {np.abs(raw).max():.3g}",
-                _name(root, motion),
-                "coefficients are of order 1: the file is damaged",
-                again,
-            )
-    except BadFile as problem:
-        yield error(_short(problem), _name(root, motion), lost, again)
-    felt = emotion_file(root, split, path)
-    try:
-        yield from _emotion(root, felt, read_rows(felt, 25))
-    except BadFile as problem:
-        meaning = (
-            "RECOLA's tenth clips have no emotion in the release; drop their csv rows" if "RECOLA" in path else lost
-        )
-        yield error(_short(problem), _name(root, felt), meaning, again)
-    yield from _audio(root, audio_file(root, split, path), lost, again)
-
-
-def _emotion(root: Path, path: Path, rows: np.ndarray) -> Iterator[Finding]:
-    if len(rows) != ROWS and not _simulated(root):
-        meaning = "clips are scored over 750 frames" if len(rows) > ROWS else "the clip is too short to be scored"
-        yield Finding(
-            level="warn" if len(rows) > ROWS else "error",
-            what=f"{len(rows)} rows; {ROWS} are wanted",
-            where=_name(root, path),
-            meaning=meaning,
-        )
-    if len(rows) and not np.isin(rows[:, :15], (0, 1)).all():
-        yield error(
-            "action units that are neither 0 nor 1",
-            _name(root, path),
-            "ground truth is occurrence",
-            "restore the file from the release",
-        )
-    if len(rows) and np.abs(rows[:, 15:17]).max() > 1:
-        yield error(
-            "valence or arousal outside [-1, 1]",
-            _name(root, path),
-            "another scale",
-            "restore the file from the release",
-        )
-    if len(rows) and np.abs(rows[:, 17:].sum(1) - 1).max() > 0.02:
-        yield error(
-            "expression probabilities that do not sum to 1",
-            _name(root, path),
-            "columns are shifted or damaged",
-            "restore the file from the release",
-        )
-
-
-def _audio(root: Path, path: Path, lost: str, again: str) -> Iterator[Finding]:
-    try:
-        wave, rate = read_wav(path)
-    except BadFile as problem:
-        meaning = lost if path.exists() else "methods that listen cannot use the clip"
-        yield error(_short(problem), _name(root, path), meaning, again)
-        return
-    seconds = len(wave) / rate
-    if not _simulated(root) and abs(seconds - FRAMES / FPS) > 1:
-        yield error(
-            f"{seconds:.1f} s of sound for {FRAMES / FPS:.0f} s of video",
-            _name(root, path),
-            "sound and face run apart",
-            again,
-        )
-
-
-def _strangers(root: Path, split: str, known: set[str]) -> Iterator[Finding]:
-    """Files that no csv row speaks of: usually a renamed clip."""
-    for kind, suffix in KINDS.items():
-        wanted = {
-            (emotion_file if kind == "Emotion" else audio_file if kind == "Audio_files" else motion_file)(
-                root, split, path
-            )
-            for path in known
-        }
-        folder = root / split / kind
-        for path in files_below(folder) if folder.is_dir() else ():
-            if path.suffix == suffix and path not in wanted and not path.stem.endswith("_full"):
-                yield Finding(
-                    level="warn",
-                    what="a file no csv row speaks of",
-                    where=_name(root, path),
-                    meaning="it is not used",
-                    remedy="rename it back, or ignore this",
-                )
-
-
-def _matrix(root: Path, split: str, speakers: list[str], fix: bool) -> Iterator[Finding]:
-    """The split's neighbour matrix: there, square, binary, no empty row, and what the global matrix says."""
-    if split == "train":
-        return
-    size, path = 2 * len(speakers), neighbours.find_matrix(root, split)
-    whole, index = (neighbours.locate(root, name) for name in (neighbours.GLOBAL_NAME, neighbours.INDEX_NAME))
-    built = None
-    if whole.exists() or index.exists():
-        try:
-            built = neighbours.build(read_npy(whole, (None, None)), neighbours.read_indices(index), speakers)
-        except BadFile as problem:
-            yield error(
-                _short(problem),
-                neighbours.GLOBAL_NAME,
-                f"the {split} matrix cannot be rebuilt or verified",
-                "restore it from the release",
-            )
-    name = f"neighbour_emotion_{split}.npy"
-    if path is None:
-        if built is None:
-            yield error(
-                f"{name} is missing",
-                name,
-                "FRCorr and FRDist are not defined without it",
-                f"restore it, or {neighbours.GLOBAL_NAME} and tool/{neighbours.INDEX_NAME}",
-            )
-        elif fix:
-            np.save(root / name, built)
-            yield Finding(level="ok", what=f"built {name} from {neighbours.GLOBAL_NAME}")
-        else:
-            yield Finding(
-                level="warn",
-                what=f"{name} is missing",
-                where=name,
-                meaning="it is built anew at every run",
-                remedy="--fix writes it",
-            )
-        return
-    try:
-        matrix = read_npy(path, (size, size))
-    except BadFile as problem:
-        yield error(
-            _short(problem),
-            name,
-            f"{size} clips are scored, so rows and clips would not match",
-            "delete it and use --fix",
-        )
-        return
-    if odd := int((~np.isin(matrix, (0, 1))).sum()):
-        yield error(
-            f"{odd} entries are neither 0 nor 1",
-            name,
-            "only exactly 1 counts as appropriate",
-            "delete it and use --fix",
-        )
-    if empty := np.flatnonzero(~(matrix == 1).any(1)).tolist():
-        yield error(
-            f"row {empty[0]} has no appropriate reaction ({len(empty)} such rows)",
-            name,
-            "the official code stops there",
-            "delete it and use --fix",
-        )
-    if built is not None and not np.array_equal(matrix, built):
-        yield error(
-            f"it differs from {neighbours.GLOBAL_NAME}",
-            name,
-            "another rule made it, or rows are shifted",
-            "delete it and use --fix",
-        )
-
-
-def _faces(root: Path) -> Iterator[Finding]:
-    for name, meaning in (
-        ("mean_face.npy", "3DMM cannot be centred"),
-        ("std_face.npy", "3DMM cannot be standardised (rarely needed)"),
-    ):
-        try:
-            values = read_npy(root / name).reshape(-1)
-            if values.size != 58 or (name.startswith("std") and (values <= 0).any()):
-                yield error(
-                    f"{values.size} values; 58 are wanted, all positive for std",
-                    name,
-                    meaning,
-                    "restore it from the release",
-                )
-        except BadFile as problem:
-            yield error(_short(problem), name, meaning, "restore it from the release")
-
-
-def _simulated(root: Path) -> bool:
-    return (root / "simdyad.json").exists()
-
-
-def _name(root: Path, path: Path) -> str:
-    return path.relative_to(root).as_posix()
-
-
-def _short(problem: BadFile) -> str:
-    return str(problem)
+    mean = sum(errors.values()) / len(errors)
+    worst = max(errors, key=lambda channel: errors[channel])
+    yield note(
+        f"emotion readout v{VERSION}: root mean square error {mean:.2f} on average, {errors[worst]:.2f} at worst ({worst})",
+        "train and val", "methods that emit motion only are scored through it",
+    )  # fmt: skip

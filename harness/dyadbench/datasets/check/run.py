@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dyadbench.api import DyadbenchError
-from dyadbench.datasets.check.finding import CheckReport, Finding, error, note
+from dyadbench.datasets.check.finding import CheckReport, Finding, error, guarded, note
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.digest import MARK, SUMS
 from dyadbench.errors import first_fault
@@ -33,7 +33,7 @@ def check_dataset(
 
     checkers: dict[str, Callable[[Path, bool, int], Iterator[Finding]]] = {
         "react2024": check_react.check,
-        "react2023": check_react.check,
+        "react2023": partial(check_react.check, name="react2023"),
         "l2l": check_l2l.check,
         "lm-listener": check_l2l.check_lm,
         "vc-dyads": vc_dyads.check,
@@ -48,7 +48,8 @@ def check_dataset(
         checkers[name] = partial(openface.check, config=_openface_config(settings))
     if not root.is_dir():
         raise DyadbenchError(f"{root} is not a folder")
-    findings = [*_links(root), *_sums(root), *checkers[name](root, fix, limit)]
+    steps = {"links": _links(root), SUMS: _sums(root), name: checkers[name](root, fix, limit)}
+    findings = [finding for where, step in steps.items() for finding in guarded(step, where)]
     if limit:
         findings.append(
             note(f"only {limit} recordings of every part were read (--limit)", meaning="the rest may have faults")

@@ -102,7 +102,7 @@ class SimulatedL2L(L2LDataset):
     def _place(self, split: str, index: int) -> tuple[str, int, int, int]:
         half, runs = self._chosen(split)
         _, video, windows = runs[index]
-        return l2l_place(self.simulation, int(video), int(self._part(half, "speak_files")[windows[0], 0, 2]))
+        return l2l_place(self.simulation, int(video), self.places(half)[windows[0]][1])
 
     def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
         dyad = super().dyad(split, index, audio)

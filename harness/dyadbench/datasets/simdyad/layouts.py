@@ -208,7 +208,7 @@ def write_l2l(folder: Path, config: SimConfig, progress: Progress) -> None:
                     mel = mel_128(voice.astype(np.float32) / 32768, RATE, frames, 30.0)
                 parts["p1_speak_audio"].append(mel.reshape(windows, WINDOW * 4, 128))
                 place = np.stack([np.full(frames, video), np.zeros(frames), start + np.arange(frames)], 1)
-                parts["p1_speak_files"].append(place.reshape(windows, WINDOW, 3).astype(np.int64))
+                parts["p1_speak_files"].append(place.reshape(windows, WINDOW, 3).astype(np.int64).astype(str))
                 done += 1
                 progress(done, total)
         base = folder / "data" / PERSON / half

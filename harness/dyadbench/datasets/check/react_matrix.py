@@ -1,0 +1,79 @@
+"""The files that all clips of a REACT folder need: neighbour matrices, mean and deviation of faces."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from dyadbench.datasets import neighbours
+from dyadbench.datasets.check.finding import PART, Finding, error, warn
+from dyadbench.files.npy import BadFile, read_npy
+
+REBUILD = "delete it and use --fix"
+
+
+def matrix(root: Path, split: str, speakers: list[str], fix: bool) -> Iterator[Finding]:
+    """The split's neighbour matrix: there, square, binary, no empty row, no clip of its own speaker, and what the global
+    matrix says."""
+    name, size = f"neighbour_emotion_{split}.npy", 2 * len(speakers)
+    path = neighbours.find_matrix(root, split)
+    whole, index = (neighbours.locate(root, each) for each in (neighbours.GLOBAL_NAME, neighbours.INDEX_NAME))
+    built = None
+    if whole.exists() or index.exists():
+        try:
+            built = neighbours.build(read_npy(whole, (None, None)), neighbours.read_indices(index), speakers)
+        except BadFile as problem:
+            yield error(str(problem), neighbours.GLOBAL_NAME, f"the {split} matrix cannot be rebuilt or verified",
+                        "restore it from the release", PART)  # fmt: skip
+    if path is None:
+        yield _missing(root, name, built, fix)
+        return
+    try:
+        found = read_npy(path, (size, size))
+    except BadFile as problem:
+        yield error(str(problem), name, f"{size} clips are scored, so rows and clips would not match", REBUILD, PART)
+        return
+    yield from _entries(found, built, name)
+
+
+def _missing(root: Path, name: str, built: np.ndarray | None, fix: bool) -> Finding:
+    if built is None:
+        return error(f"{name} is missing", name, "FRCorr and FRDist are not defined without it",
+                     f"restore it, or {neighbours.GLOBAL_NAME} and tool/{neighbours.INDEX_NAME}", PART)  # fmt: skip
+    if not fix:
+        return warn(f"{name} is missing", name, "it is built anew at every run", "--fix writes it", PART)
+    np.save(root / name, built)
+    return Finding(level="ok", what=f"built {name} from {neighbours.GLOBAL_NAME}")
+
+
+def _entries(found: np.ndarray, built: np.ndarray | None, name: str) -> Iterator[Finding]:
+    if odd := int((~np.isin(found, (0, 1))).sum()):
+        yield error(f"{odd} entries are neither 0 nor 1", name, "only exactly 1 counts as appropriate", REBUILD, PART)
+    if empty := np.flatnonzero(~(found == 1).any(1)).tolist():
+        yield error(f"row {empty[0]} has no appropriate reaction ({len(empty)} such rows)", name,
+                    "the official code stops there", REBUILD, PART)  # fmt: skip
+    if mimes := neighbours.own_speaker(found):
+        yield warn(
+            f"{len(mimes)} of {len(found)} rows mark the speaker's own clip as an appropriate reaction, the first is {mimes[0]}",
+            name, "whoever copies the speaker scores as perfect there", "compare it with the release's", PART,
+        )  # fmt: skip
+    if built is not None and not np.array_equal(found, built):
+        yield error(f"it differs from {neighbours.GLOBAL_NAME}", name, "another rule made it, or rows are shifted",
+                    REBUILD, PART)  # fmt: skip
+
+
+def faces(root: Path) -> Iterator[Finding]:
+    for name, meaning in (
+        ("mean_face.npy", "3DMM cannot be centred"),
+        ("std_face.npy", "3DMM cannot be standardised (rarely needed)"),
+    ):
+        try:
+            values = read_npy(root / name).reshape(-1)
+        except BadFile as problem:
+            yield error(str(problem).replace(f"{root}/", ""), name, meaning, "restore it from the release", PART)
+            continue
+        if values.size != 58 or (name.startswith("std") and (values <= 0).any()):
+            yield error(f"{values.size} values; 58 are wanted, all positive for std", name, meaning,
+                        "restore it from the release", PART)  # fmt: skip
