@@ -229,8 +229,8 @@ def _checkpoint(path: Path) -> object:
     run = StageRun(stage, None, None, FitOptions(path.parent, 0), Fabric(accelerator="cpu", devices=1))  # type: ignore[arg-type]
     (path.parent / "s").mkdir(exist_ok=True)
     path.replace(path.parent / "s" / "checkpoint.safetensors")
-    run._resume()
-    return run.step
+    run.files.resume(run.state)
+    return run.state.step
 
 
 def _seeds_checkpoint() -> list[bytes]:

@@ -99,7 +99,7 @@ def test_a_file_size_limit_is_a_sentence(tmp_path: Path) -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 
     code = (
-        "from pathlib import Path; from dyadbench.store.folders import atomic_write\n"
+        "from pathlib import Path; from dyadbench.files.atomic import atomic_write\n"
         f"atomic_write(Path({str(tmp_path / 'f.bin')!r}), b'x' * 5000)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, preexec_fn=limit, check=False)
