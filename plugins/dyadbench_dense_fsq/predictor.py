@@ -10,13 +10,11 @@ Design, and where it departs from the release (which `released.py` keeps bug for
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dyadbench.api import (
     Context,
@@ -29,11 +27,11 @@ from dyadbench.api import (
     Setup,
     Stage,
     Tokenizer,
-    Tokens,
     TrainData,
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.component import NetComponent, decoded_reaction, face_and_sound, ids_of
 from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.sampling import Step, autoregress, uniforms
 from dyadbench.nn.schedules import ramp
@@ -47,7 +45,7 @@ def block_lookahead(patch: int, block: int) -> int:
     return max(0, *((start + block - 1) // patch * patch - 1 - start for start in starts))
 
 
-class CrossModalAR:
+class CrossModalAR(NetComponent[CrossModalNet]):
     """api.Predictor and api.Trainable on a trained tokenizer of one token a frame, which it never changes."""
 
     def __init__(self, config: PredictorConfig, setup: Setup, tokenizer: Tokenizer):
@@ -57,14 +55,11 @@ class CrossModalAR:
                 "crossmodal-ar generates one token a frame from one book; take frame-fsq, frame-vq or frame-lfq"
             )
         self.config, self.setup, self.tokenizer = config, setup, tokenizer
-        self.device = torch.device(setup.device)
         self.audio = audio_of(config.audio, setup, prefer=("wav2vec2", "mfcc-78"), who="crossmodal-ar")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            self.net = CrossModalNet(
-                config, setup.space.dim, setup.audio[self.audio] if self.audio else None, spec.codes
-            )
-        self.net.to(self.device).eval()
+        self.build_net(
+            lambda: CrossModalNet(config, setup.space.dim, setup.audio[self.audio] if self.audio else None, spec.codes),
+            setup,
+        )
         self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=self._lookahead())
 
     def _lookahead(self) -> int:
@@ -72,16 +67,12 @@ class CrossModalAR:
 
     # --- training ---------------------------------------------------------------------------------------
 
-    def _ids(self, motion: Tensor) -> Tensor:
-        """Codes (B, T) of a motion; no gradient."""
-        return torch.from_numpy(self.tokenizer.encode(motion.detach().cpu().numpy()).ids).to(motion.device)
-
     def _sound(self, batch: WindowBatch) -> Tensor | None:
         return batch.audio[self.audio] if self.audio else None
 
     def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
         """Log-probabilities' cross entropy at every scored position, (B, m), and which of them exist."""
-        ids = self._ids(batch.listener_motion)
+        ids = ids_of(self.tokenizer, batch.listener_motion)
         logits, targets, valid = self._causal(batch, ids) if self.net.causal else self._windowed(batch, ids)
         return F.cross_entropy(logits.transpose(1, 2), targets, reduction="none"), valid
 
@@ -166,21 +157,13 @@ class CrossModalAR:
             step, uniforms(noise, context.clips, k, padded, "tokens", self.device), patch=config.patch,
             temperature=config.temperature, top_k=config.top_k, top_p=config.top_p,
         )  # fmt: skip
-        return self._decoded(ids, len(context.clips), k, frames)
-
-    def _decoded(self, ids: Tensor, clips: int, k: int, frames: int) -> Reaction:
-        motion, emotion = self.tokenizer.decode(Tokens(ids.cpu().numpy(), frames=frames), frames)
-        return Reaction(
-            motion.reshape(clips, k, frames, -1), None if emotion is None else emotion.reshape(clips, k, frames, -1)
-        )
+        return decoded_reaction(self.tokenizer, ids, len(context.clips), k, frames)
 
     def _heard(self, context: Context, padded: int) -> Speaker:
         """The whole clip with a patch of nothing before it: (B, patch + padded, ...)."""
         patch, rate, more = self.config.patch, self.net.per_frame, padded - context.frames
-        face = torch.from_numpy(np.ascontiguousarray(context.speaker_motion)).to(self.device)
-        sound = None
-        if self.audio:
-            sound = torch.from_numpy(np.ascontiguousarray(context.audio[self.audio])).to(self.device)
+        face, sound = face_and_sound(context, self.audio, self.device)
+        if sound is not None:
             sound = F.pad(sound, (0, 0, patch * rate, more * rate))
         null = torch.arange(patch + padded, device=self.device)[None] < patch
         return Speaker(F.pad(face, (0, 0, patch, more)), sound, null)
@@ -221,17 +204,6 @@ class CrossModalAR:
             return self.net.listener_step(self._stream(history, first), memory, caches, first)
 
         return step
-
-    # --- state ------------------------------------------------------------------------------------------
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)
 
 
 def _below(limit: Tensor, batch: WindowBatch) -> Tensor:

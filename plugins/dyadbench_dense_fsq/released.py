@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from functools import partial
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from dyadbench.api import Context, Noise, Reaction, WindowBatch
+from dyadbench.nn.component import decoded_reaction, ids_of, to_tensor
 from dyadbench.nn.sampling import autoregress, uniforms
 from dyadbench_dense_fsq.network import SPECIALS, Speaker
 from dyadbench_dense_fsq.predictor import CrossModalAR
@@ -46,7 +46,10 @@ class ReleasedAR(CrossModalAR):
     def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
         config = self.config
         context, patch = config.context, config.patch
-        codes, speaker = self._ids(batch.listener_motion), self._ids(batch.speaker_motion)[:, :context]
+        codes, speaker = (
+            ids_of(self.tokenizer, batch.listener_motion),
+            ids_of(self.tokenizer, batch.speaker_motion)[:, :context],
+        )
         place = torch.arange(context, device=codes.device)
         kept = torch.full((len(codes), 1), context, device=codes.device)
         if batch.step >= 0 and float(torch.rand((), generator=batch.generator)) < config.mask:
@@ -66,13 +69,11 @@ class ReleasedAR(CrossModalAR):
         self.net.eval()
         config, rate, frames = self.config, self.net.per_frame, context.frames
         patch, n, padded = config.patch, config.context, frames + -frames % config.patch
-        motion = F.pad(
-            torch.from_numpy(np.ascontiguousarray(context.speaker_motion)).to(self.device), (0, 0, 0, padded - frames)
-        )
-        face = F.pad(self._ids(motion) + SPECIALS, (n, 0)).repeat_interleave(k, 0)  # (R, n + padded)
+        motion = F.pad(to_tensor(context.speaker_motion, self.device), (0, 0, 0, padded - frames))
+        face = F.pad(ids_of(self.tokenizer, motion) + SPECIALS, (n, 0)).repeat_interleave(k, 0)  # (R, n + padded)
         sound = None
         if self.audio:
-            sound = torch.from_numpy(np.ascontiguousarray(context.audio[self.audio])).to(self.device)
+            sound = to_tensor(context.audio[self.audio], self.device)
             sound = F.pad(sound, (0, 0, n * rate, (padded - frames) * rate)).repeat_interleave(k, 0)
 
         def step(first: int, history: Tensor) -> Tensor:
@@ -87,4 +88,6 @@ class ReleasedAR(CrossModalAR):
 
         drawn = uniforms(noise, context.clips, k, padded, "tokens", self.device)
         ids = autoregress(step, drawn, patch=patch, temperature=config.temperature)
-        return self._decoded((ids - SPECIALS) % self.tokenizer.tokens.codes, len(context.clips), k, frames)
+        return decoded_reaction(
+            self.tokenizer, (ids - SPECIALS) % self.tokenizer.tokens.codes, len(context.clips), k, frames
+        )

@@ -6,7 +6,7 @@ not their view: attention is bidirectional inside a block, so a token knows its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.attention import Block
+from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.losses import blendshape_loss, groups_of, masked_mean
 from dyadbench.nn.quantize import FSQ, LFQ, VQ
 from dyadbench.nn.schedules import ramp
@@ -104,16 +105,12 @@ class TokenizerNet(nn.Module):
         return self.stem(quantised) + self.places
 
 
-class FrameTokenizer:
+class FrameTokenizer(NetComponent[TokenizerNet]):
     """api.Tokenizer and api.Trainable over any motion space; decodes emotion where the data set has it."""
 
     def __init__(self, config: TokenizerConfig, setup: Setup):
         self.config, self.setup = config, setup
-        self.device = torch.device(setup.device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            self.net = TokenizerNet(config, setup.space.dim, setup.has_emotion)
-        self.net.to(self.device).eval()
+        self.build_net(lambda: TokenizerNet(config, setup.space.dim, setup.has_emotion), setup)
         self.groups = groups_of(setup.space)
         self.tokens = TokenSpec(self.net.quantizer.codes, frames_per_token=1, lookahead=config.block - 1)
 
@@ -135,7 +132,7 @@ class FrameTokenizer:
                 f"{self.setup.space.name} motion is (B, T, {self.setup.space.dim}), got {motion.shape}; check the data set"
             )
         self.net.eval()
-        rows = self._blocks(torch.from_numpy(np.ascontiguousarray(motion)).to(self.device))
+        rows = self._blocks(to_tensor(motion, self.device))
         ids = torch.cat([self.net.encode(part)[1] for part in rows.split(CHUNK)])
         frames = motion.shape[1]
         return Tokens(ids.reshape(len(motion), -1)[:, :frames].cpu().numpy(), frames=frames)
@@ -150,7 +147,7 @@ class FrameTokenizer:
             raise ValueError(f"{frames} frames need as many tokens, got {tokens.ids.shape[1]}")
         self.net.eval()
         count = len(tokens.ids)
-        rows = self._blocks(torch.from_numpy(np.ascontiguousarray(tokens.ids)).to(self.device))
+        rows = self._blocks(to_tensor(tokens.ids, self.device))
         motion, emotion = [], []
         for part in rows.split(CHUNK):
             start = self.net.unfold(self.net.quantizer.decode(part))
@@ -212,12 +209,3 @@ class FrameTokenizer:
         if self.net.emotion is not None and config.emotion_steps:
             yield stage("emotion", self._emotion_loss, config.emotion_steps, "emotion", self.net.emotion, "loss")
         self.net.eval()
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)

@@ -7,7 +7,7 @@ The speaker, and its keys and values in the denoiser, are computed once for all 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -31,6 +31,7 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.component import NetComponent, ids_of, to_tensor
 from dyadbench.nn.diffusion import Denoise, DiscreteDiffusion, guided
 from dyadbench.nn.inputs import CLIPS, audio_of, moments
 from dyadbench.nn.sampling import uniforms
@@ -52,7 +53,7 @@ class DiffListenerNet(nn.Module):
         self.fusion, self.denoiser, self.process = fusion, denoiser, process
 
 
-class TokenDiffusion:
+class TokenDiffusion(NetComponent[DiffListenerNet]):
     """api.Predictor and api.Trainable on a trained tokenizer of one book, which it never changes."""
 
     def __init__(self, config: PredictorConfig, setup: Setup, tokenizer: Tokenizer):
@@ -67,30 +68,29 @@ class TokenDiffusion:
             raise DyadbenchError(
                 f"token-diffusion: ahead {config.ahead} is more than the {stride} new frames of a block"
             )
-        self.device = torch.device(setup.device)
         self.audio = audio_of(
             config.audio if "audio" in config.speaker else "none",
             setup,
             prefer=("mfcc-78", "mel-128"),
             who="token-diffusion",
         )
-        self.words = WordEncoder(config.text, self.device) if config.text else None
+        self.words = WordEncoder(config.text, torch.device(setup.device)) if config.text else None
         sound = setup.audio[self.audio] if self.audio else None
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            self.net = DiffListenerNet(
+        self.build_net(
+            lambda: DiffListenerNet(
                 Fusion(
                     config, channels=setup.space.dim, features=sound.dim if sound else 0,
                     rows=sound.per_frame if sound else 1, words=self.words.dim if self.words else 0, patch=self.patch,
                 ),
                 Denoiser(config, spec.codes, self.patch),
                 DiscreteDiffusion(spec.codes, config.noise_steps, config.schedule),
-            )  # fmt: skip
+            ),
+            setup,
+        )  # fmt: skip
         if not self.net.fusion.names:
             raise DyadbenchError(
-                "token-diffusion: this data set has no audio, and nothing else of the speaker is asked for"
+                "token-diffusion: this dataset has no audio, and the configuration takes nothing else of the speaker"
             )
-        self.net.to(self.device).eval()
         self._placed: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # clip -> its words, while training
         self.needs = Needs(
             audio=(self.audio,) if self.audio else (), face=bool({"face", "differential"} & set(config.speaker)),
@@ -106,14 +106,10 @@ class TokenDiffusion:
 
     # --- training ---------------------------------------------------------------------------------------
 
-    def _ids(self, motion: Tensor) -> Tensor:
-        """Tokens (B, N) of whole windows; no gradient."""
-        return torch.from_numpy(self.tokenizer.encode(motion.detach().cpu().numpy()).ids).to(motion.device)
-
     def _loss(self, batch: WindowBatch) -> Loss:
         config, process, patch = self.config, self.net.process, self.patch
         rows, training = len(batch.listener_motion), batch.step >= 0
-        ids = self._ids(batch.listener_motion)
+        ids = ids_of(self.tokenizer, batch.listener_motion)
         layout = training_layout(config, rows, patch, training=training)
         there, held, heard = (x.to(self.device) for x in (layout.there, layout.held, layout.heard))
         null = torch.rand(rows, 1) < (config.null if training else 0.0)
@@ -218,7 +214,7 @@ class TokenDiffusion:
         """All that is known of the speakers, as tensors: face (B, T, D), sound (B, T * rows, F), words."""
 
         def tensor(values: Array) -> Tensor:
-            return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+            return to_tensor(values, self.device)
 
         sound = tensor(context.audio[self.audio]) if self.audio else None
         words = None
@@ -271,14 +267,3 @@ class TokenDiffusion:
             )
             out[rows, :, :frames] = motion.reshape(len(rows), k, frames, -1)
         return out
-
-    # --- state ------------------------------------------------------------------------------------------
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)

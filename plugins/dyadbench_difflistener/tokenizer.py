@@ -26,6 +26,7 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.quantize import VQ, perplexity, usage
 from dyadbench_difflistener.config import TokenizerConfig
 
@@ -122,7 +123,7 @@ def ramp(warmup: int, steps: int, drop_at: float = 1.0) -> Callable[[int], float
     return lambda step: min(1.0, (step + 1) / warmup) * (0.05 if step >= drop_at * steps else 1.0)
 
 
-class ConvTokenizer:
+class ConvTokenizer(NetComponent[ConvVQ]):
     """api.Tokenizer and api.Trainable over any motion space; decodes motion only.
 
     `decode_ahead`: frames from a decoded one to the start of the last token that it depends on; 0 where it is causal.
@@ -130,11 +131,7 @@ class ConvTokenizer:
 
     def __init__(self, config: TokenizerConfig, setup: Setup):
         self.config, self.setup = config, setup
-        self.device = torch.device(setup.device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            self.net = ConvVQ(config, setup.space.dim)
-        self.net.to(self.device).eval()
+        self.build_net(lambda: ConvVQ(config, setup.space.dim), setup)
         ahead, self.decode_ahead = reach_ahead(config)
         self.tokens = TokenSpec(config.codes, frames_per_token=config.patch, lookahead=ahead)
 
@@ -151,7 +148,7 @@ class ConvTokenizer:
             raise DyadbenchError(f"{space.name} motion is (B, T, {space.dim}), got {motion.shape}; check the data set")
         self.net.eval()
         frames = motion.shape[1]
-        x = torch.from_numpy(np.ascontiguousarray(motion)).to(self.device)
+        x = to_tensor(motion, self.device)
         x = torch.cat([x, x[:, -1:].expand(-1, -frames % self.config.patch, -1)], 1)
         return Tokens(self.net.encode(x)[1].cpu().numpy(), frames=frames)
 
@@ -165,7 +162,7 @@ class ConvTokenizer:
         if known * self.config.patch < frames:
             raise ValueError(f"{frames} frames need {-(-frames // self.config.patch)} tokens, got {known}")
         self.net.eval()
-        ids = torch.from_numpy(np.ascontiguousarray(tokens.ids)).to(self.device)
+        ids = to_tensor(tokens.ids, self.device)
         return self.net.decode(ids)[:, :frames].float().cpu().numpy(), None
 
     # --- training ---------------------------------------------------------------------------------------
@@ -213,12 +210,3 @@ class ConvTokenizer:
             validate=self._validate, validate_every=config.validate_every, select="loss" if config.validate_every else None,
         )  # fmt: skip
         self.net.eval()
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)

@@ -10,14 +10,13 @@ tokens give the next token. Where this departs from the release:
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dyadbench.api import (
     Array,
@@ -36,6 +35,7 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.component import NetComponent, face_and_sound, ids_of
 from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.sampling import autoregress, uniforms
 from dyadbench_l2l.config import PredictorConfig
@@ -45,7 +45,7 @@ from dyadbench_l2l.tokenizer import noam
 CHUNK = 512  # speaker windows that go through the network at once
 
 
-class PatchAR:
+class PatchAR(NetComponent[PatchPredictor]):
     """api.Predictor and api.Trainable on a trained tokenizer of windows, which it never changes."""
 
     def __init__(self, config: PredictorConfig, setup: Setup, *, tokenizer: Tokenizer):
@@ -59,24 +59,19 @@ class PatchAR:
             raise DyadbenchError(f"patch-ar: ahead {config.ahead} is more than the {patch} frames of a token")
         self.config, self.setup, self.tokenizer, self.patch = config, setup, tokenizer, patch
         self.block, self.reach = config.past * patch, (config.past + 1) * patch  # frames of a window; heard at once
-        self.device = torch.device(setup.device)
         self.audio = audio_of(config.audio, setup, prefer=("mel-128", "mfcc-78"), who="patch-ar")
         self.per_frame = setup.audio[self.audio].per_frame if self.audio else 1
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            self.net = PatchPredictor(
+        self.build_net(
+            lambda: PatchPredictor(
                 config, channels=setup.space.dim, features=setup.audio[self.audio].dim if self.audio else 0,
                 codes=spec.codes, patch=patch,
-            )  # fmt: skip
-        self.net.to(self.device).eval()
+            ),
+            setup,
+        )  # fmt: skip
         waits = self.block - patch if config.decode == "window" else 0
         self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=max(0, waits + config.ahead - 1))
 
     # --- training ---------------------------------------------------------------------------------------
-
-    def _ids(self, motion: Tensor) -> Tensor:
-        """Tokens (B, N) of whole windows; no gradient."""
-        return torch.from_numpy(self.tokenizer.encode(motion.detach().cpu().numpy()).ids).to(motion.device)
 
     def _known(self, batch: WindowBatch) -> Tensor:
         """Patches of history that each row may see, (B, 1): all of them, or a share `cold` of rows any number."""
@@ -92,8 +87,8 @@ class PatchAR:
         """Cross entropy of the next tokens, (B, horizon), and which of them exist."""
         config, patch = self.config, self.patch
         now = self.reach - config.ahead  # the frame that the first predicted token starts at
-        past = self._ids(batch.listener_motion[:, now - self.block : now])
-        aim = self._ids(batch.listener_motion[:, now:])[:, : config.horizon]
+        past = ids_of(self.tokenizer, batch.listener_motion[:, now - self.block : now])
+        aim = ids_of(self.tokenizer, batch.listener_motion[:, now:])[:, : config.horizon]
         known = self._known(batch)
         past = torch.where(torch.arange(config.past, 0, -1, device=past.device) > known, self.net.codes, past)
         place = torch.arange(self.reach, device=past.device)
@@ -143,10 +138,7 @@ class PatchAR:
     def _heard(self, context: Context, tokens: int) -> Tensor:
         """What is heard of the speaker at each token: (B, N, past + 1, dim), once for all samples."""
         rate, early = self.per_frame, self.reach - self.config.ahead
-        face = torch.from_numpy(np.ascontiguousarray(context.speaker_motion)).to(self.device)
-        sound = None
-        if self.audio:
-            sound = torch.from_numpy(np.ascontiguousarray(context.audio[self.audio])).to(self.device)
+        face, sound = face_and_sound(context, self.audio, self.device)
         lengths = torch.from_numpy(np.asarray(context.lengths)).to(self.device)[:, None, None]
         out = []
         for part in torch.arange(tokens, device=self.device).split(max(1, CHUNK // len(face))):
@@ -168,10 +160,10 @@ class PatchAR:
         """The last tokens of a history (R, i) as the network reads them: (R, past)."""
         past, known = self.config.past, min(self.config.past, history.shape[1])
         if self.config.reencode and known:  # before the conversation the release has a face of zeros
-            start = self._ids(torch.zeros(1, self.block, self.setup.space.dim)).to(history)
+            start = ids_of(self.tokenizer, torch.zeros(1, self.block, self.setup.space.dim)).to(history)
             last = torch.cat([start.expand(len(history), -1), history], 1)[:, -past:]
             motion, _ = self.tokenizer.decode(Tokens(last.cpu().numpy(), frames=self.block), self.block)
-            history = self._ids(torch.from_numpy(motion)).to(history)
+            history = ids_of(self.tokenizer, torch.from_numpy(motion)).to(history)
         return F.pad(history[:, history.shape[1] - known :], (past - known, 0), value=self.net.codes)
 
     def _decoded(self, ids: np.ndarray, frames: int) -> Array:
@@ -183,14 +175,3 @@ class PatchAR:
         windows = np.array(np.lib.stride_tricks.sliding_window_view(held, past, 1)).reshape(rows * tokens, past)
         motion, _ = self.tokenizer.decode(Tokens(windows, frames=self.block), self.block)
         return motion[:, -self.patch :].reshape(rows, tokens * self.patch, -1)[:, :frames]
-
-    # --- state ------------------------------------------------------------------------------------------
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)

@@ -6,12 +6,10 @@ The encoder is bidirectional inside a window, so a token knows its whole window 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import torch
-from torch import nn
 
 from dyadbench.api import (
     Array,
@@ -26,6 +24,7 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench_l2l.config import TokenizerConfig
 from dyadbench_l2l.network import WindowVQ
 
@@ -37,16 +36,12 @@ def noam(warmup: int) -> Callable[[int], float]:
     return lambda step: min((step + 1) / warmup, (warmup / (step + 1)) ** 0.5)
 
 
-class WindowTokenizer:
+class WindowTokenizer(NetComponent[WindowVQ]):
     """api.Tokenizer and api.Trainable over any motion space; decodes motion only."""
 
     def __init__(self, config: TokenizerConfig, setup: Setup):
         self.config, self.setup = config, setup
-        self.device = torch.device(setup.device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            self.net = WindowVQ(config, setup.space.dim)
-        self.net.to(self.device).eval()
+        self.build_net(lambda: WindowVQ(config, setup.space.dim), setup)
         self.tokens = TokenSpec(config.codes, frames_per_token=config.patch, lookahead=config.block - config.patch)
 
     # --- use --------------------------------------------------------------------------------------------
@@ -62,7 +57,7 @@ class WindowTokenizer:
             raise DyadbenchError(f"{space.name} motion is (B, T, {space.dim}), got {motion.shape}; check the data set")
         self.net.eval()
         frames = motion.shape[1]
-        x = torch.from_numpy(np.ascontiguousarray(motion)).to(self.device)
+        x = to_tensor(motion, self.device)
         spare = -frames % block
         x = torch.cat([x, x[:, -1:].expand(-1, spare, -1)], 1).unflatten(1, (-1, block)).flatten(0, 1)
         ids = torch.cat([self.net.encode(part)[1] for part in x.split(CHUNK)])
@@ -78,7 +73,7 @@ class WindowTokenizer:
         if known * self.config.patch < frames:
             raise ValueError(f"{frames} frames need {-(-frames // self.config.patch)} tokens, got {known}")
         self.net.eval()
-        ids = torch.from_numpy(np.ascontiguousarray(tokens.ids)).to(self.device)
+        ids = to_tensor(tokens.ids, self.device)
         ids = torch.cat([ids, ids[:, -1:].expand(-1, -known % self.net.tokens)], 1).reshape(-1, self.net.tokens)
         whole = torch.cat([self.net.decode(part) for part in ids.split(CHUNK)])
         return whole.reshape(count, -1, whole.shape[2])[:, :frames].float().cpu().numpy(), None
@@ -115,12 +110,3 @@ class WindowTokenizer:
             validate_every=config.validate_every, select="loss" if config.validate_every else None,
         )  # fmt: skip
         self.net.eval()
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)

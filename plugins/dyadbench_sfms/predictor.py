@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from dyadbench.api import (
     Context,
@@ -36,6 +36,7 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.inputs import CLIPS, audio_of, moments
 from dyadbench.nn.sampling import draw, uniforms
 from dyadbench.nn.schedules import ramp
@@ -71,7 +72,7 @@ def lookahead(patch: int, ahead: int, block: int) -> int:
     )
 
 
-class KeyframeAR:
+class KeyframeAR(NetComponent[KeyframeNet]):
     """api.Predictor and api.Trainable on a trained tokenizer of one book, sparse or one token a frame."""
 
     def __init__(self, config: PredictorConfig, setup: Setup, *, tokenizer: Tokenizer):
@@ -82,12 +83,11 @@ class KeyframeAR:
             )
         self.config, self.setup, self.tokenizer = config, setup, tokenizer
         self.sparse = spec.frames_per_token is None
-        self.device = torch.device(setup.device)
         self.audio = audio_of(config.audio, setup, prefer=("wav2vec2", "mel-128", "mfcc-78"), who="keyframe-ar")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            self.net = KeyframeNet(config, setup.space.dim, setup.audio[self.audio] if self.audio else None, spec.codes)
-        self.net.to(self.device).eval()
+        self.build_net(
+            lambda: KeyframeNet(config, setup.space.dim, setup.audio[self.audio] if self.audio else None, spec.codes),
+            setup,
+        )
         rolling = self.sparse and config.decode == "rolling"
         reach = lookahead(config.patch, config.ahead, 1 if rolling else (spec.lookahead or 0) + 1)
         self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=reach)
@@ -242,7 +242,7 @@ class KeyframeAR:
         spoken = ((frame >= 0) & (frame < lengths[:, None]))[..., None]
 
         def around(values: np.ndarray, rate: int, neutral: Tensor) -> Tensor:
-            inside = torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
+            inside = to_tensor(values, self.device)
             whole = F.pad(inside, (0, 0, before * rate, after * rate))
             return torch.where(spoken.repeat_interleave(rate, 1), whole, neutral)
 
@@ -294,14 +294,3 @@ class KeyframeAR:
             return values.reshape(clips, k, frames, -1)
 
         return Reaction(shaped(motion), None if emotion is None else shaped(emotion))
-
-    # --- state ------------------------------------------------------------------------------------------
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)

@@ -7,11 +7,10 @@ through the hard set from the error itself. Everything else learns on all S sets
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dyadbench.api import (
     Array,
@@ -27,6 +26,7 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.schedules import ramp
 from dyadbench_sfms.config import TokenizerConfig
 from dyadbench_sfms.network import SparseNet
@@ -51,7 +51,7 @@ def temperature(config: TokenizerConfig, progress: float) -> float:
     return float(config.tau * (config.tau_end / config.tau) ** min(1.0, max(0.0, progress) / 0.6))
 
 
-class SparseTokenizer:
+class SparseTokenizer(NetComponent[SparseNet]):
     """api.Tokenizer and api.Trainable over any motion space; decodes motion only.
 
     Tokens are one book's (B, N) at `keyframes` (B, T); by channel they are a grid (B, N, D, 1) at `keyframes` (B, T, D).
@@ -60,11 +60,7 @@ class SparseTokenizer:
 
     def __init__(self, config: TokenizerConfig, setup: Setup):
         self.config, self.setup = config, setup
-        self.device = torch.device(setup.device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            self.net = SparseNet(config, setup.space.dim)
-        self.net.to(self.device).eval()
+        self.build_net(lambda: SparseNet(config, setup.space.dim), setup)
         self.tokens = TokenSpec(
             self.net.quantizer.codes, frames_per_token=1 if config.placement == "none" else None,
             groups=setup.space.dim if self.net.apart else 1, lookahead=config.window - 1,
@@ -158,7 +154,7 @@ class SparseTokenizer:
         space = self.setup.space
         if motion.ndim != 3 or motion.shape[1] == 0 or motion.shape[2] != space.dim:
             raise DyadbenchError(f"{space.name} motion is (B, T, {space.dim}), got {motion.shape}; check the data set")
-        ids, keys = self.placed(torch.from_numpy(np.ascontiguousarray(motion)).to(self.device))
+        ids, keys = self.placed(to_tensor(motion, self.device))
         number = keys.sum(1).max()  # of tokens, in every clip and channel unless the placement is adaptive
         order = keys.long().argsort(dim=1, descending=True, stable=True)[:, : int(number)]
         sparse = (ids * keys).gather(1, order).cpu().numpy()
@@ -169,14 +165,14 @@ class SparseTokenizer:
 
         Raises ValueError for an id outside the book, fewer ids than keyframes, or keyframes that do not fit.
         """
-        ids = torch.from_numpy(np.ascontiguousarray(tokens.ids)).to(self.device)
+        ids = to_tensor(tokens.ids, self.device)
         ids = ids[..., 0] if self.net.apart and ids.dim() == 4 else ids
         if tokens.keyframes is None:
             if self.config.placement != "none":
                 raise ValueError("sparse tokens need their keyframes (B, T)")
             keys = torch.ones(ids.shape, dtype=torch.bool, device=self.device)
         else:
-            keys = torch.from_numpy(np.ascontiguousarray(tokens.keyframes)).to(self.device)
+            keys = to_tensor(tokens.keyframes, self.device)
         if keys.dim() != ids.dim() or keys.shape[1] < frames or keys.shape[2:] != ids.shape[2:]:
             raise ValueError(
                 f"{frames} frames need keyframes of as many, got {tuple(keys.shape)} for ids {tuple(ids.shape)}"
@@ -190,7 +186,7 @@ class SparseTokenizer:
     def draw(self, dyad: Dyad, channels: int = 4) -> Mapping[str, str]:
         """The listener's strongest channels, their keyframes and what is painted from them (api.Drawable)."""
         truth = dyad.listener.motion
-        motion = torch.from_numpy(np.ascontiguousarray(truth))[None].to(self.device)
+        motion = to_tensor(truth, self.device)[None]
         ids, keys = self.placed(motion)
         painted = self.painted(ids, keys)[0].cpu().numpy()
         x, valid = self.windows((motion - self.net.mean) / self.net.scale)
@@ -263,12 +259,3 @@ class SparseTokenizer:
             validate_every=config.validate_every, select="error" if config.validate_every else None,
         )  # fmt: skip
         net.eval()
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)

@@ -11,16 +11,16 @@ Design, and where it departs from the paper, which drives a talking head by its 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy.signal import lfilter
 from scipy.special import ndtr, ndtri
-from torch import Tensor, nn
+from torch import Tensor
 
 from dyadbench.api import (
     Context,
@@ -39,6 +39,7 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.component import NetComponent, face_and_sound
 from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.sampling import draw, uniforms
 from dyadbench.nn.schedules import ramp
@@ -75,7 +76,7 @@ def hang_together(uniform: Tensor, frames: float) -> Tensor:
     return torch.from_numpy(ndtr(mixed)).to(uniform)
 
 
-class CoarseToFine:
+class CoarseToFine(NetComponent[CoarseToFineNet]):
     """api.Predictor and api.Trainable on a trained tokenizer of grids, which it never changes."""
 
     def __init__(self, config: PredictorConfig, setup: Setup, tokenizer: Tokenizer):
@@ -85,14 +86,13 @@ class CoarseToFine:
                 "coarse-to-fine predicts a grid of codes for each frame; take grfsq, grvq, rvq, gvq or vq"
             )
         self.config, self.setup, self.tokenizer, self.grid = config, setup, tokenizer, tokenizer
-        self.device = torch.device(setup.device)
         self.audio = audio_of(config.audio, setup, prefer=("wav2vec2", "mfcc-78"), who="coarse-to-fine")
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            self.net = CoarseToFineNet(
+        self.build_net(
+            lambda: CoarseToFineNet(
                 config, setup.space.dim, setup.audio[self.audio] if self.audio else None, self._grid(spec)
-            )
-        self.net.to(self.device).eval()
+            ),
+            setup,
+        )
         lookahead = reach(config.chunk, config.ahead, (spec.lookahead or 0) + 1) if config.chunk else None
         self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=lookahead)
 
@@ -179,10 +179,7 @@ class CoarseToFine:
 
     def _heard(self, context: Context, valid: Tensor | None = None) -> Tensor:
         """The speakers as the trunk takes them: (B, T, dim)."""
-        face = torch.from_numpy(np.ascontiguousarray(context.speaker_motion)).to(self.device)
-        if self.audio is None:
-            return self.net.speaker(face, None, valid)
-        sound = torch.from_numpy(np.ascontiguousarray(context.audio[self.audio])).to(self.device)
+        face, sound = face_and_sound(context, self.audio, self.device)
         return self.net.speaker(face, sound, valid)
 
     def _valid(self, context: Context) -> Tensor | None:
@@ -211,17 +208,6 @@ class CoarseToFine:
                 for own in uniform[row * shared : (row + 1) * shared]
             ]
         return torch.stack(codes)
-
-    # --- state ------------------------------------------------------------------------------------------
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)
 
 
 def _where_needed(valid: Tensor) -> Tensor | None:

@@ -6,12 +6,11 @@ head pose, gaze and blinks. `block` frames may share a view; ids of the first la
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dyadbench.api import (
     Array,
@@ -26,6 +25,7 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.losses import blendshape_loss, groups_of, masked_mean
 from dyadbench.nn.schedules import ramp
 from dyadbench_vqtalker.config import GridConfig
@@ -35,16 +35,12 @@ CHUNK = 16_384  # frames that go through the network at once when a whole split 
 LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # of the 25 emotion channels; all end at 1
 
 
-class GridTokenizer:
+class GridTokenizer(NetComponent[GridNet]):
     """api.Tokenizer and api.Trainable over any motion space; decodes emotion where the data set has it."""
 
     def __init__(self, config: GridConfig, setup: Setup):
         self.config, self.setup = config, setup
-        self.device = torch.device(setup.device)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            self.net = GridNet(config, setup.space.dim, setup.has_emotion)
-        self.net.to(self.device).eval()
+        self.build_net(lambda: GridNet(config, setup.space.dim, setup.has_emotion), setup)
         self.groups = groups_of(setup.space)
         self.tokens = TokenSpec(
             self.net.quantizer.codes, frames_per_token=1, groups=config.groups, residual=config.residual,
@@ -82,7 +78,7 @@ class GridTokenizer:
             raise DyadbenchError(
                 f"{self.setup.space.name} motion is (B, T, {self.setup.space.dim}), got {motion.shape}; check the data set"
             )
-        ids = self.ids_of(torch.from_numpy(np.ascontiguousarray(motion)).to(self.device)).cpu().numpy()
+        ids = self.ids_of(to_tensor(motion, self.device)).cpu().numpy()
         lone = self.tokens.groups * self.tokens.residual == 1
         return Tokens(ids[..., 0, 0] if lone else ids, frames=motion.shape[1])
 
@@ -96,7 +92,7 @@ class GridTokenizer:
 
         Raises ValueError for an id outside the book, another grid, or fewer tokens than frames.
         """
-        ids = torch.from_numpy(np.ascontiguousarray(tokens.ids)).to(self.device)
+        ids = to_tensor(tokens.ids, self.device)
         ids = ids[..., None, None] if ids.dim() == 2 else ids
         if ids.dim() != 4 or ids.shape[1] < frames:
             raise ValueError(f"{frames} frames need as many tokens in a grid (B, N, G, R), got {tokens.ids.shape}")
@@ -145,12 +141,3 @@ class GridTokenizer:
             validate_every=config.validate_every, select="loss" if config.validate_every else None,
         )  # fmt: skip
         self.net.eval()
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)

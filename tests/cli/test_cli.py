@@ -64,7 +64,7 @@ def test_list_is_quick_and_does_without_torch(tmp_path: Path) -> None:
         (["run", "-b", "react2024-val", "-m", "ridge", "--data", "/no/such"], "is not a folder"),
         (["score", "none.npz", "--benchmark", ONLINE, *TINY], "there is no file"),
         (["score", "none.npz"], "--benchmark NAME, or --suite NAME"),
-        (["compare", "a", "b", "-b", ONLINE], "a"),
+        (["compare", "a", "b", "-b", ONLINE], "there is no record of 'a'"),
         (["data", "check", "react2042", "."], "react2042"),
     ],
 )

@@ -29,6 +29,7 @@ from dyadbench.api import (
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.nn.component import ids_of
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_dense_fsq.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
 from dyadbench_dense_fsq.factory import build
@@ -227,7 +228,7 @@ def test_training_scores_what_sampling_asks() -> None:
         torch.ones(1, 40, dtype=torch.bool), -1, 1.0,
     )  # fmt: skip
     with torch.no_grad():
-        ids = predictor._ids(batch.listener_motion)
+        ids = ids_of(predictor.tokenizer, batch.listener_motion)
         trained, _, _ = predictor._windowed(batch, ids)
         step = predictor._window(predictor._heard(context, 40))
         assert torch.allclose(trained, step(width, ids[:, :width]), atol=1e-3)

@@ -45,7 +45,13 @@ def test_blendshape_loss_weighs_groups_not_channels() -> None:
         error[:, 2] = 100.0  # after the clip's end
         found = blendshape_loss(error, torch.zeros(1, 3, 58), groups, valid)
         assert float(found) == pytest.approx(1 / (stop - start))
-    assert groups_of(DECA_56) == [(0, 50), (50, 53), (53, 56)]
+
+
+def test_no_group_of_an_unnamed_space_outweighs_its_channels() -> None:
+    groups = groups_of(DECA_56)
+    assert [i for start, stop in groups for i in range(start, stop)] == list(range(56))
+    assert groups[-2:] == [(50, 53), (53, 56)], "rotation and jaw stay whole"
+    assert sum(stop <= 50 for _, stop in groups) == 10, "50 expression channels are 10 of 12 groups, not 1 of 3"
 
 
 @pytest.mark.parametrize("frames", [1, 8, 13, 40])

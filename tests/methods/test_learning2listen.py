@@ -31,6 +31,7 @@ from dyadbench.api import (
 from dyadbench.cell.lookahead import measure_lookahead, perturb_after
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.nn.component import ids_of
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_l2l.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
 from dyadbench_l2l.network import PatchPredictor
@@ -187,7 +188,8 @@ def test_sampling_asks_what_training_scored(ahead: int) -> None:
         entropy, valid = predictor._scored(batch)
         heard = predictor._heard(_context([0], predictor, 96), 12)[:, place // 8]
         past, aim = (
-            predictor._ids(torch.from_numpy(dyad.listener.motion[None, a : a + 32])) for a in (place - 32, place)
+            ids_of(predictor.tokenizer, torch.from_numpy(dyad.listener.motion[None, a : a + 32]))
+            for a in (place - 32, place)
         )
         logits = predictor.net(predictor._past(past), heard)
     assert valid.all()
