@@ -38,7 +38,7 @@ from dyadbench.nn.sampling import normals
 from dyadbench_belfusion.config import BeLFusionConfig
 from dyadbench_belfusion.network import BeLFusionNet
 
-ACTIVE = 0.01  # variance of its mean over windows above which a number of the latent says something (1511.01844)
+ACTIVE = 0.01  # variance of its mean over windows above which a number of the latent says something (1509.00519)
 
 
 class BeLFusion:
