@@ -20,6 +20,7 @@ from dyadbench.leaderboard.text import (
     number,
     rank_text,
     skill_text,
+    split_text,
 )
 from dyadbench.leaderboard.verdicts import Judged
 from dyadbench.records.record import slug
@@ -46,7 +47,8 @@ def _chunks(names: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
 def markdown_table(table: Table) -> str:
     """Methods by skill with the references between them; by name where the suite does not rank."""
     by_id = {column["id"]: column for column in table.columns}
-    shown = [scale.column for scale in table.scales][:2]
+    headline = [scale.column for scale in table.scales]
+    shown = headline if len(headline) <= 3 else headline[:2]
     families = [
         name for name in ("diversity", "synchrony", "realism") if any(name in row.families for row in table.rows)
     ]
@@ -133,7 +135,7 @@ def markdown_page(tables: Sequence[Table]) -> str:
     if first.simulated:
         parts.append(SIMULATED + "\n")
     parts.append(
-        f"{escape(first.dataset)}, {escape(first.setting['split'])} split, {first.setting['track']} track, {first.setting['samples']} samples per clip; "
+        f"{escape(first.dataset)}, {escape(split_text(first.setting))}, {first.setting['track']} track, {first.setting['samples']} samples per clip; "
         f"{first.clips} clips of {first.sessions} sessions.\n"
     )
     for table in tables:

@@ -6,7 +6,7 @@ import html
 import math
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dyadbench.leaderboard.tables import Row, Value
@@ -100,3 +100,10 @@ def family_text(cell: Value | None) -> str:
         return "within"
     factor = math.exp(cell.value)
     return f"x {factor:.2f}" if factor < 10 else f"x {factor:.0f}"
+
+
+def split_text(setting: Mapping[str, Any]) -> str:
+    """Which clips a benchmark scores: those of a split, or all of them, cross-validated."""
+    if folds := setting.get("folds"):
+        return f"{folds}-fold cross-validation by session"
+    return f"{setting['split']} split"
