@@ -39,7 +39,9 @@ from dyadbench_transvae.config import OnlineConfig, TransVAEConfig
 from dyadbench_transvae.network import OnlineTransVAE, Outcome, TransVAE
 
 VIDEO = "video-features"  # by convention the name of what was computed from the speaker's frames
-NEAR = 100.0  # squared distance at which two reactions count as different
+NEAR = (
+    100.0 / 256
+)  # squared distance per frame at which two reactions count as different: 100 for the release's 256 frames
 
 
 class TransVAEPredictor:
@@ -125,9 +127,12 @@ class TransVAEPredictor:
         return Loss({"all": error + self.config.kl * kl + self.config.diversity * alike}, log)
 
     def _alike(self, one: Tensor, other: Tensor, batch: WindowBatch) -> Tensor:
-        """exp(-|a - b|^2 / 100), the norm over all frames and channels of a row, mean over rows."""
+        """exp(-d / NEAR), d the squared distance of two reactions per frame (all channels), mean over rows.
+
+        The release sums over the crop's frames, so that a shorter crop would ask for wilder reactions.
+        """
         valid = batch.valid[:, self.delay :]
-        gap = ((one - other)[:, : valid.shape[1]] ** 2 * valid[..., None]).sum((1, 2))
+        gap = ((one - other)[:, : valid.shape[1]] ** 2 * valid[..., None]).sum((1, 2)) / valid.sum(1).clamp_min(1)
         return (-gap / NEAR).exp().mean()
 
     def _validate(self, batch: WindowBatch) -> Mapping[str, Any]:

@@ -312,7 +312,7 @@ def test_the_diversity_term_falls_as_reactions_part() -> None:
     batch = _batch(39, predictor)
     a = torch.zeros(8, 39, 58)
     assert float(predictor._alike(a, a, batch)) == 1.0
-    assert float(predictor._alike(a, a + 0.1, batch)) == pytest.approx(np.exp(-39 * 58 * 0.01 / 100), rel=1e-5)
+    assert float(predictor._alike(a, a + 0.1, batch)) == pytest.approx(np.exp(-256 * 58 * 0.01 / 100), rel=1e-5)
     made = predictor._loss(batch)
     assert float(made.log["alike"]) <= 2.0
 
