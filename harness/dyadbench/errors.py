@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import unicodedata
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,10 +12,22 @@ from pydantic import BaseModel, ValidationError
 from dyadbench.api import DyadbenchError
 
 FAULTS_SHOWN = 3
+STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories: controls, formats, halves of characters, line ends
 
 
 class PluginError(DyadbenchError):
     """A plugin broke while it was at work; names the plugin, its version and the stage. Exit code 1."""
+
+
+class Interrupted(BaseException):
+    """Ctrl-C. Not a KeyboardInterrupt, so that one which a plugin raises is told apart from the user's."""
+
+
+def one_line(text: object, most: int = 500) -> str:
+    """What a plugin or a library says, on one line and without characters that steer a terminal."""
+    kept = "".join(" " if unicodedata.category(c) in STEERING else c for c in str(text))
+    flat = " ".join(kept.split())
+    return flat if len(flat) <= most else flat[: most - 3] + "..."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
+import sys
 import time
 
 import pytest
 
+from dyadbench.api import DyadbenchError
 from dyadbench.cell import deadline
 from dyadbench.cell.deadline import TookTooLong, limit
 
@@ -26,6 +29,25 @@ def test_who_swallows_the_first_gets_another(monkeypatch: pytest.MonkeyPatch) ->
             time.sleep(60)
         except Exception:
             time.sleep(60)
+
+
+def test_who_swallows_every_one_ends_the_program_with_a_sentence() -> None:
+    code = (
+        "import time\nfrom dyadbench.cell import deadline\ndeadline.AGAIN_SECONDS = 0.05\n"
+        "with deadline.limit(0.001, 'cell x'):\n"
+        "    while True:\n"
+        "        try:\n            time.sleep(60)\n"
+        "        except BaseException:\n            pass\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert "cell x catches every exception and cannot be stopped" in done.stderr
+
+
+@pytest.mark.parametrize("minutes", [float("inf"), 1e300, float("nan")])
+def test_a_limit_without_end_is_refused(minutes: float) -> None:
+    with pytest.raises(DyadbenchError, match="a year at most"), limit(minutes, "cell x"):
+        pass
 
 
 def test_quick_cells_and_no_limit_pass() -> None:

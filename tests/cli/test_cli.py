@@ -154,7 +154,7 @@ def test_a_failed_cell_does_not_cost_the_others(tmp_path: Path, home: Path) -> N
         PYTHONPATH=str(tmp_path),
     )
     assert "1 of 2 cells" in out
-    assert "predictor 'bad' of badplug 2.0 broke in sample: RuntimeError: inner trouble" in err
+    assert "predictor 'bad' of badplug 2.0 failed during sample: RuntimeError: inner trouble" in err
     assert "Traceback" not in err
     assert "inner trouble" in next((home / "logs").glob("*bad*")).read_text()
 

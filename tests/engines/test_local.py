@@ -87,7 +87,7 @@ def test_a_failing_cell_is_not_sent_again_and_costs_no_other(bench: Bench, inlin
     matrix.write_text(matrix.read_text() + '[[method]]\nname = "nearest-audio"\n')
     bench.environment["JOURNAL"] = str(bench.folder / "none" / "journal")  # the plugin cannot write there
     said = bench.run(matrix, "--on", "local", code=1)
-    assert "predictor 'slow' of slow-plugin 1.0 broke in fit: FileNotFoundError" in said
+    assert "predictor 'slow' of slow-plugin 1.0 failed during fit: FileNotFoundError" in said
     assert "1 of 2 cells recorded" in said
 
 

@@ -131,7 +131,7 @@ def test_building_validates_the_config_and_blames_the_plugin(install: Install) -
     assert host.build("predictor", "good-thing", Config(), "here").setup == "here"
     with pytest.raises(DyadbenchError, match="layers"):
         host.build("predictor", "good-thing", {"layers": 3})
-    with pytest.raises(PluginError, match=r"good-thing.*goodplug 0\.3 broke in build: RuntimeError: inner"):
+    with pytest.raises(PluginError, match=r"good-thing.*goodplug 0\.3 failed during build: RuntimeError: inner"):
         host.build("predictor", "good-thing", {}, "bad")
 
 

@@ -52,7 +52,7 @@ def test_json_cut_short_by_a_kill_reads_as_missing(tmp_path: Path) -> None:
 def test_two_holders_exclude_each_other_and_a_killed_one_lets_go(tmp_path: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from dyadbench.store.folders import Store\n"
-        f"with Store(Path({str(tmp_path)!r})).claim('fit', {KEY!r}):\n"
+        f"with Store(Path({str(tmp_path)!r})).hold('fit', {KEY!r}):\n"
         "    print('held', flush=True); time.sleep(60)"
     )
     holder = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

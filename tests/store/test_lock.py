@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from filelock import Timeout
+from filelock import SoftFileLock, Timeout
 
 from dyadbench.store import lock as holder
 from dyadbench.store.lock import CLAIM, Holder, hold, holder_of, process_start, read_holder
@@ -52,10 +54,76 @@ def test_a_process_that_ended_or_whose_number_is_used_again_is_gone() -> None:
     assert dataclasses.replace(MINE, started="1").gone()
 
 
-def test_a_claim_from_before_the_machine_started_is_stale(tmp_path: Path) -> None:
-    _claimed(tmp_path, dataclasses.replace(MINE, boot="another"))
+def test_a_claim_from_before_the_machine_started_is_stale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holder, "_machine", lambda: ("boot2", "node", "pid:[1]", "machine1"))
+    _claimed(tmp_path, dataclasses.replace(MINE, boot="boot1", host="node", machine="machine1"))
     with hold(tmp_path, 0) as mine:
         assert read_holder(tmp_path / CLAIM) == mine
+
+
+def test_two_machines_of_one_host_name_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(holder, "_machine", lambda: ("boot2", "node", "pid:[1]", "machine2"))
+    _claimed(tmp_path, dataclasses.replace(MINE, boot="boot1", host="node", machine="machine1"))
+    with pytest.raises(Timeout), hold(tmp_path, 0.05):
+        pass
+    assert read_holder(tmp_path / CLAIM).machine == "machine1", "its holder may be alive"
+
+
+def test_a_killed_container_with_another_host_name_blocks_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same boot and the kernel lock free: whatever held it has ended, whatever it called itself."""
+    monkeypatch.setattr(holder, "_machine", lambda: ("boot1", "new", "pid:[2]", ""))
+    _claimed(tmp_path, dataclasses.replace(MINE, boot="boot1", host="old", space="pid:[1]", pid=1))
+    with hold(tmp_path, 0) as mine:
+        assert read_holder(tmp_path / CLAIM) == mine
+
+
+def test_a_claim_that_this_very_process_left_behind_is_its_own(tmp_path: Path) -> None:
+    """An alarm inside the release of a claim once left it, and the process then waited for itself."""
+    _claimed(tmp_path, MINE)
+    with hold(tmp_path, 0) as mine:
+        assert read_holder(tmp_path / CLAIM) == mine
+
+
+def test_without_kernel_locks_a_claim_of_this_boot_is_not_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holder, "FileLock", SoftFileLock)
+    _claimed(tmp_path, dataclasses.replace(MINE, host="old", space="pid:[1]", pid=1))
+    with pytest.raises(Timeout), hold(tmp_path, 0.05):
+        pass
+
+
+def test_an_alarm_cannot_interrupt_the_release(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = read_holder
+
+    def slowly(path: Path) -> Holder | None:
+        time.sleep(0.3)
+        return slow(path)
+
+    def ring(signum: int, frame: object) -> None:
+        raise TimeoutError("alarm")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    try:
+        with pytest.raises(TimeoutError), hold(tmp_path):
+            monkeypatch.setattr(holder, "read_holder", slowly)
+            signal.setitimer(signal.ITIMER_REAL, 0.1)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert list(tmp_path.iterdir()) == [], "the alarm came while the claim was taken away, and waited"
+
+
+def test_a_wait_for_the_kernel_lock_is_mentioned_with_its_holder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A stopped process (Ctrl-Z) keeps its lock; the next run says for whom it waits."""
+    monkeypatch.setattr(holder, "PATIENCE_SECONDS", 0.05)
+    with hold(tmp_path) as mine:
+        with pytest.raises(Timeout), hold(tmp_path, 0.3):
+            pass
+        assert f"waiting for {mine}, which works on {tmp_path}" in capsys.readouterr().err
 
 
 def test_a_claim_of_another_machine_is_waited_for_and_named(tmp_path: Path, monkeypatch, capsys) -> None:

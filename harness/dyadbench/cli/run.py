@@ -29,6 +29,7 @@ from dyadbench.cli.common import (
     print_json,
     set_threads,
 )  # fmt: skip
+from dyadbench.errors import Interrupted
 
 
 class Engines(StrEnum):
@@ -177,7 +178,7 @@ def _run_away(
     try:
         for cell, outcome in run_on(engine, made):
             tally.take(cell, outcome)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         if engine.detached:
             print("dyadbench: the jobs go on without this run; the same command follows them again", file=sys.stderr)
         raise

@@ -13,6 +13,7 @@ from typing import Any
 
 from dyadbench.api import DyadbenchError
 from dyadbench.engines.submission import JOB, Engine, Ticket
+from dyadbench.errors import Interrupted
 from dyadbench.matrix.cells import Cell
 from dyadbench.records.record import Record
 
@@ -59,7 +60,7 @@ def follow(tickets: Sequence[Ticket], engine: Engine, show: Show) -> Iterator[tu
             show([(ticket.cell.name, ticket.shown) for ticket in live], done, len(tickets))
             if live:
                 time.sleep(POLL_SECONDS[engine.name])
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Interrupted):
         if not engine.detached:
             for ticket in live:
                 engine.stop(ticket)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Mapping
@@ -102,6 +103,8 @@ def existing_record(run: CellRun, leaderboards: Path) -> Record | None:
 
 def run_job(cell_json: str, order_json: str) -> None:
     """Runs the cell, unless its record is there. What went wrong is raised, and is in the status for those who wait."""
+    if cell_json.startswith("@"):  # a file, for what is too long for a command line
+        cell_json = Path(cell_json[1:]).read_text(encoding="utf-8")
     cell, order = Cell.model_validate(json.loads(cell_json)), Order.model_validate_json(order_json)
     status = Status(Store(order.home / "store").stage("cell", order.key))
     try:
@@ -154,7 +157,20 @@ def main() -> None:
         run_job(sys.argv[1], sys.argv[2])
     except Exception:
         traceback.print_exc()
-        raise SystemExit(1) from None
+        _leave(1)
+    _leave(0)
+
+
+def _leave(code: int) -> None:
+    """Ends the process at once. Its record and status are written; a thread that a plugin left running would keep it."""
+    left = [
+        thread.name for thread in threading.enumerate() if thread is not threading.main_thread() and not thread.daemon
+    ]
+    if left:
+        print(f"the plugin left {len(left)} threads running ({', '.join(left[:3])}); they end here", file=sys.stderr)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code) if left else sys.exit(code)
 
 
 if __name__ == "__main__":

@@ -77,7 +77,9 @@ class LocalEngine:
         launcher = [sys.executable]
         if order.processes > 1:
             launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(order.processes)]
-        command = [*launcher, "-m", "dyadbench.engines.job", ticket.cell.json_text(), order.model_dump_json()]
+        cell = ticket.stage.folder / "cell.json"  # not on the command line, which the system limits to 128 kB
+        atomic_write(cell, ticket.cell.json_text())
+        command = [*launcher, "-m", "dyadbench.engines.job", f"@{cell.resolve()}", order.model_dump_json()]
         env = os.environ | {"OMP_NUM_THREADS": str(order.threads)}
         if self._cuda:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(slots)

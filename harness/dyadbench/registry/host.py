@@ -36,7 +36,8 @@ from dyadbench.api import (
     SuiteEntry,
     TokenizerEntry,
 )
-from dyadbench.errors import PluginError
+from dyadbench.errors import Interrupted, PluginError, one_line
+from dyadbench.registry.guard import unchanged_process
 
 GROUP = "dyadbench"
 ComponentKind = Literal["dataset", "tokenizer", "predictor", "metric", "suite"]
@@ -90,6 +91,7 @@ class Host:
         self.plugins: list[Plugin] = []
         self._found: dict[tuple[str, str], tuple[Entry, Plugin]] = {}
         self._clashes: dict[tuple[str, str], str] = {}
+        self._warned: set[tuple[str, str]] = set()
         disabled = {name for name in os.environ.get("DYADBENCH_DISABLE", "").split(",") if name}
         points = importlib.metadata.entry_points(group=GROUP)
         # Ours first, so that a stranger cannot take a built-in's name; then by name, so that order is not chance.
@@ -206,22 +208,37 @@ class Host:
     def blame(self, kind: str, name: str, stage: str) -> Iterator[None]:
         """Whatever a plugin raises inside becomes one PluginError that names it; clear sentences pass as they are.
 
-        What it prints goes to stderr: stdout is for results, which programs read.
+        What it prints goes to stderr: stdout is for results, which programs read. What it leaves changed of the process
+        is put back.
         """
+        changes: list[str] = []
         try:
-            with contextlib.redirect_stdout(sys.stderr):
+            with contextlib.redirect_stdout(sys.stderr), unchanged_process() as changes:
                 yield
-        except DyadbenchError:
+        except (DyadbenchError, Interrupted):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:  # KeyboardInterrupt, GeneratorExit and its own kinds, too: it costs one cell
             if isinstance(error, OSError):
                 from dyadbench.files.atomic import WEATHER, cannot_write
 
                 if error.errno in WEATHER:
                     raise cannot_write(error.filename or "a file", error) from error
             distribution, version = self.plugin_of(self.get(kind, name))
-            text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            raise PluginError(f"{kind} {name!r} of {distribution} {version} broke in {stage}: {text}") from error
+            text = one_line(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+            raise PluginError(f"{kind} {name!r} of {distribution} {version} failed during {stage}: {text}") from error
+        finally:
+            self._warn_of(changes, kind, name)
+
+    def _warn_of(self, changes: list[str], kind: str, name: str) -> None:
+        """Says once for each plugin what it left changed; it was put back."""
+        if changes and (kind, name) not in self._warned:
+            self._warned.add((kind, name))
+            distribution, version = self.plugin_of(self.get(kind, name))
+            what = ", ".join(changes)
+            print(
+                f"dyadbench: {kind} {name!r} of {distribution} {version} changed {what}; it was put back",
+                file=sys.stderr,
+            )
 
 
 def _origin(point: importlib.metadata.EntryPoint) -> tuple[str, str]:

@@ -11,22 +11,24 @@ import errno
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
-from filelock import FileLock, Timeout
+import psutil
+from filelock import FileLock, SoftFileLock, Timeout
 
 LOCK, CLAIM = "lock", "claim.json"
 POLL_SECONDS = 1.0
-PATIENCE_SECONDS = 10.0  # before a wait for another machine is mentioned
+PATIENCE_SECONDS = 3.0  # before a wait is mentioned, with whom it is for
 OVER = {"CANCELLED", "COMPLETED", "FAILED", "TIMEOUT", "NODE_FAIL", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE", "PREEMPTED"}  # fmt: skip
 NOT_STARTED = {"PENDING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED", "SPECIAL_EXIT", "RESV_DEL_HOLD"}
 
@@ -43,19 +45,25 @@ class Holder:
     job: str = ""
     restart: int = 0
     token: str = ""
+    machine: str = ""  # its machine-id: two machines may have one host name
 
     def __str__(self) -> str:
         return f"process {self.pid} on {self.host}" + (f" (job {self.job})" if self.job else "")
 
-    def gone(self) -> bool:
-        """Whether it has certainly ended. False also where that cannot be known from here."""
-        here = _machine()
-        if (self.boot, self.host) == here[:2]:
-            if self.space == here[2]:
+    def gone(self, *, lock_held: bool = False) -> bool:
+        """Whether it has certainly ended. False also where that cannot be known from here.
+
+        `lock_held`: the caller has the kernel lock that this holder took before it wrote its claim.
+        """
+        boot, host, space, machine = _machine()
+        if self.boot and self.boot == boot:  # this machine, since its last start, in whatever container
+            if lock_held:
+                return True  # a kernel lock goes with its process, so a living holder would still have it
+            if (self.host, self.space) == (host, space):
                 return not process_lives(self.pid, self.started)
-            return not self.job or job_over(self.job, self.restart)
-        if self.host == here[1]:
-            return True  # this machine, before it was started anew
+            return bool(self.job) and job_over(self.job, self.restart)
+        if self.host == host and self.machine and self.machine == machine:
+            return True  # this machine, before its last start
         return bool(self.job) and job_over(self.job, self.restart)
 
 
@@ -67,24 +75,27 @@ def _read(path: str) -> str:
 
 
 @cache
-def _machine() -> tuple[str, str, str]:
+def _machine() -> tuple[str, str, str, str]:
+    """This machine's boot id, host name, process number space and machine-id; "" where the system does not say."""
     try:
         space = str(Path("/proc/self/ns/pid").readlink())
     except OSError:
         space = ""
-    return _read("/proc/sys/kernel/random/boot_id"), socket.gethostname(), space
+    return _read("/proc/sys/kernel/random/boot_id"), socket.gethostname(), space, _read("/etc/machine-id")
 
 
 def process_start(pid: int) -> str | None:
-    """When the process started, in ticks of its machine; "" where the system does not say, None if it has ended."""
+    """When the process started, as its machine counts it; "" where the system does not say, None if it has ended.
+
+    On Linux in clock ticks from /proc, which are exact; psutil's seconds move when the clock is set.
+    """
     if not Path("/proc/self/stat").exists():
         try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
+            return str(psutil.Process(pid).create_time())
+        except psutil.NoSuchProcess:
             return None
-        except PermissionError:
-            pass
-        return ""
+        except psutil.AccessDenied:
+            return ""
     fields = _read(f"/proc/{pid}/stat").rpartition(")")[2].split()  # the name before may hold anything
     return None if not fields or fields[0] in "ZX" else fields[19]
 
@@ -95,10 +106,10 @@ def process_lives(pid: int, started: str) -> bool:
 
 def holder_of(pid: int, token: str = "") -> Holder:
     """The process `pid` of this machine, as it is now."""
-    boot, host, space = _machine()
+    boot, host, space, machine = _machine()
     job = os.environ.get("SLURM_JOB_ID", "")
     restart = int(os.environ.get("SLURM_RESTART_COUNT", "0") or 0)
-    return Holder(host, boot, space, pid, process_start(pid) or "", job, restart, token)
+    return Holder(host, boot, space, pid, process_start(pid) or "", job, restart, token, machine)
 
 
 def job_facts(job: str) -> dict[str, str] | None:
@@ -161,11 +172,37 @@ def _break(path: Path, stale: Holder | None) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _take(folder: Path, mine: Holder, wait: float) -> None:
+def _lock(folder: Path, wait: float) -> FileLock:
+    """The kernel lock of the folder. A wait is mentioned, with the name of the holder if it has written one."""
+    lock, begun, mentioned = FileLock(folder / LOCK), time.monotonic(), False
+    while True:
+        left = None if wait < 0 else max(0.0, wait - (time.monotonic() - begun))
+        step = PATIENCE_SECONDS if left is None else min(PATIENCE_SECONDS, left)
+        try:
+            lock.acquire(timeout=step)
+            return lock
+        except Timeout:
+            if left is not None and left <= step:
+                raise
+            if not mentioned:
+                mentioned = True
+                _mention(read_holder(folder / CLAIM), folder)
+
+
+def _mention(holder: Holder | None, folder: Path) -> None:
+    who = holder or "another process of this machine"
+    print(
+        f"waiting for {who}, which works on {folder}; if it is gone for good, delete {folder / CLAIM}",
+        file=sys.stderr, flush=True,
+    )  # fmt: skip
+
+
+def _take(folder: Path, mine: Holder, wait: float, *, lock_held: bool) -> None:
     path, begun, mentioned = folder / CLAIM, time.monotonic(), False
     while not _place(path, mine):
         other = read_holder(path)
-        if other is None or other.gone():  # unreadable: cut short by a power failure, as claims appear whole
+        # Unreadable: cut short by a power failure, as claims appear whole.
+        if other is None or other.gone(lock_held=lock_held):
             if path.exists():
                 _break(path, other)
             continue
@@ -174,10 +211,7 @@ def _take(folder: Path, mine: Holder, wait: float) -> None:
             raise Timeout(str(path))
         if waited > PATIENCE_SECONDS and not mentioned:
             mentioned = True
-            print(
-                f"waiting for {other}, which works on {folder}; if that machine is gone for good, delete {path}",
-                file=sys.stderr, flush=True,
-            )  # fmt: skip
+            _mention(other, folder)
         time.sleep(POLL_SECONDS if wait < 0 else min(POLL_SECONDS, wait))
 
 
@@ -187,14 +221,32 @@ def hold(folder: Path, wait: float = -1) -> Iterator[Holder]:
 
     `wait` in seconds, -1 for ever. Raises filelock.Timeout.
     """
-    lock = FileLock(folder / LOCK, timeout=wait)
-    with lock:
+    lock = _lock(folder, wait)
+    with lock, ExitStack() as release:
         mine = holder_of(os.getpid(), uuid4().hex)
-        _take(folder, mine, wait)
-        try:
-            yield mine
-        finally:
-            if read_holder(folder / CLAIM) == mine:
-                (folder / CLAIM).unlink(missing_ok=True)
-            with suppress(OSError):
-                (folder / LOCK).unlink()  # still locked: who waits for it sees that it has no name, and starts anew
+        # Where the file system has no locks, filelock falls back to a file that outlives its holder: it proves nothing.
+        _take(folder, mine, wait, lock_held=not isinstance(lock, SoftFileLock))
+        release.callback(_release, folder, mine)
+        yield mine
+
+
+def _release(folder: Path, mine: Holder) -> None:
+    """Takes claim and lock file away. No signal may interrupt it (the alarm of --timeout, Ctrl-C): a claim that stayed
+    behind would be waited for by this very process."""
+    with _signals_wait():
+        if read_holder(folder / CLAIM) == mine:
+            (folder / CLAIM).unlink(missing_ok=True)
+        with suppress(OSError):
+            (folder / LOCK).unlink()  # still locked: who waits for it sees that it has no name, and makes a new one
+
+
+@contextmanager
+def _signals_wait() -> Iterator[None]:
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
