@@ -23,11 +23,12 @@ class Interrupted(BaseException):
     """Ctrl-C. Not a KeyboardInterrupt, so that one which a plugin raises is told apart from the user's."""
 
 
-def one_line(text: object, most: int = 500) -> str:
-    """What a plugin or a library says, on one line and without characters that steer a terminal."""
+def one_line(text: object, most: int | None = None) -> str:
+    """Text from outside on one line, without characters that steer terminals, turn the writing direction or cannot be
+    encoded; cut to `most` characters."""
     kept = "".join(" " if unicodedata.category(c) in STEERING else c for c in str(text))
     flat = " ".join(kept.split())
-    return flat if len(flat) <= most else flat[: most - 3] + "..."
+    return flat if most is None or len(flat) <= most else flat[: most - 3] + "..."
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -38,7 +38,8 @@ def demand_columns(suite: Suite) -> None:
         if count > 1:
             raise ValueError(f"two of its columns are {name!r}")
     for column in suite.columns:
-        if column.direction == "match" and column.target not in ids:
+        # A column that is never ranked may hold the target itself, and then has none.
+        if column.direction == "match" and (column.ranked or column.target) and column.target not in ids:
             raise ValueError(f"column {column.id!r} is to match {column.target!r}, which is none of its columns")
     if suite.space not in ("emotion", "motion"):
         raise ValueError(f"its space is {suite.space!r}; it must be 'emotion' or 'motion'")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 
 import typer
 
@@ -31,13 +33,19 @@ app.command("doctor")(doctor.doctor)
 
 def main() -> None:
     """Exit codes: 0 done, 1 a cell or plugin failed, 2 the request was wrong, 3 the leaderboards have drifted."""
-    from dyadbench.errors import PluginError
+    from dyadbench.errors import Interrupted, PluginError
 
+    def interrupt(signum: int, frame: object) -> None:
+        raise Interrupted
+
+    if threading.current_thread() is threading.main_thread():
+        # Typer turns a KeyboardInterrupt into "Aborted!", and a plugin may raise one itself.
+        signal.signal(signal.SIGINT, interrupt)
     try:
         app()
     except DyadbenchError as error:
         print(f"dyadbench: {error}", file=sys.stderr)
         raise SystemExit(1 if isinstance(error, PluginError) else 2) from None
-    except KeyboardInterrupt:
+    except Interrupted:
         print("dyadbench: stopped; run the same command again to go on from here", file=sys.stderr)
         raise SystemExit(130) from None

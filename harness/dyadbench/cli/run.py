@@ -135,10 +135,17 @@ def _seeds(text: str) -> tuple[int, ...]:
 
 
 def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, replace: bool, json: bool) -> int:
+    from dyadbench.engines.at_work import ended_without_a_word
     from dyadbench.engines.inline import run_cells
     from dyadbench.progress import stages
     from dyadbench.records.record import record_path, save_record
 
+    for cell in ended_without_a_word(runtime.home):
+        print(
+            f"dyadbench: an earlier run ended at {cell} without a word: a plugin ended the program (os._exit, a crash), "
+            "or the system killed it; `--on local` runs each cell in a process of its own",
+            file=sys.stderr, flush=True,
+        )  # fmt: skip
     tally = Tally(base, runtime.home, len(cells), json)
     with stages("") as report:
         protected = None if replace else base / "leaderboards"

@@ -10,7 +10,8 @@ from dyadbench.cell.deadline import limit
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.run import open_dataset
 from dyadbench.cell.runtime import Runtime
-from dyadbench.errors import PluginError
+from dyadbench.engines.at_work import at_work
+from dyadbench.errors import Interrupted, PluginError, one_line
 from dyadbench.matrix.cells import Cell
 from dyadbench.records.record import Record
 from dyadbench.records.replace import demand_replaceable
@@ -36,12 +37,19 @@ def run_cells(
             run = run_of(cell, host, runtime, opened[name])
             if protected is not None:
                 demand_replaceable(protected, cell, run.dataset.digest, host)
-            with runtime.store.hold("cell", run.key, wait), limit(runtime.timeout, cell.name):
+            with (
+                runtime.store.hold("cell", run.key, wait),
+                limit(runtime.timeout, cell.name),
+                at_work(runtime.home, cell.name),
+            ):
                 return run.run()
-        except SystemExit as error:
-            return PluginError(f"something that {cell.name} uses called sys.exit({error.code}) outside of its own work")
+        except Interrupted:
+            raise
         except Exception as error:  # one failed cell must not cost the others; the caller shows and counts it
             return error
+        except BaseException as error:  # SystemExit, KeyboardInterrupt, ...: of a thread or callback of a plugin
+            text = one_line(f"{type(error).__name__}: {error}", most=500)
+            return PluginError(f"something that {cell.name} uses raised {text} outside of its own work")
 
     busy = []
     for cell in cells:

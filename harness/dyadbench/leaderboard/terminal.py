@@ -8,6 +8,7 @@ from typing import Any
 
 import typer
 
+from dyadbench.errors import one_line
 from dyadbench.leaderboard.paired import Comparison
 from dyadbench.leaderboard.tables import Row, Table, Value
 from dyadbench.leaderboard.text import (
@@ -17,7 +18,6 @@ from dyadbench.leaderboard.text import (
     interval_text,
     method_text,
     number,
-    plain,
     rank_text,
     skill_text,
 )
@@ -45,12 +45,12 @@ def show_cell(place: str, name: str, scores: Mapping[str, float | None], seconds
     """One finished cell: its first three scores; what is not the result is dimmed on a terminal."""
     shown = "  ".join(f"{column} {round(v, 4) + 0.0:.4f}" for column, v in list(scores.items())[:3] if v is not None)
     if not sys.stdout.isatty():
-        print(f"{place} {plain(name)}: {shown} ({seconds:.0f} s)", flush=True)
+        print(f"{place} {one_line(name)}: {shown} ({seconds:.0f} s)", flush=True)
         return
     from rich.console import Console
     from rich.text import Text
 
-    line = Text.assemble((place, "dim"), " ", plain(name), ": ", (shown, "bold"), (f" ({seconds:.0f} s)", "dim"))
+    line = Text.assemble((place, "dim"), " ", one_line(name), ": ", (shown, "bold"), (f" ({seconds:.0f} s)", "dim"))
     Console(highlight=False, soft_wrap=True).print(line)
 
 
@@ -58,7 +58,7 @@ def show_cell(place: str, name: str, scores: Mapping[str, float | None], seconds
 
 
 def _title(table: Table) -> str:
-    return f"{plain(table.benchmark)} · {table.suite}" + (" · SIMULATED" if table.simulated else "")
+    return f"{one_line(table.benchmark)} · {table.suite}" + (" · SIMULATED" if table.simulated else "")
 
 
 def _rows(table: Table, top: int | None) -> list[Row]:
@@ -98,7 +98,7 @@ def _cell(cell: Value, digits: int) -> Cell:
 def rich_tables(table: Table, width: int, top: int | None = None, *, values: bool = True) -> list[Any]:
     """As many columns beside each other as fit; what does not fit follows below with the methods again."""
     rows = _rows(table, top)
-    left = max(len(plain(method_text(row))) for row in rows) + max(len(rank_text(row)) for row in rows) + 8
+    left = max(len(one_line(method_text(row))) for row in rows) + max(len(rank_text(row)) for row in rows) + 8
     groups: list[list[tuple[str, Any]]] = [[]]
     room = width - left
     for head, cell in _columns(table, values):
@@ -121,7 +121,7 @@ def _part(table: Table, rows: Sequence[Row], columns: Sequence[tuple[str, Any]])
     for head in ("rank", "method", *(head for head, _ in columns)):
         made.add_column(head, no_wrap=True)
     for row in rows:
-        name = Text(plain(method_text(row)), style="" if row.kind == "method" else "dim")
+        name = Text(one_line(method_text(row)), style="" if row.kind == "method" else "dim")
         cells = [Text.assemble(*((text, style) for text, style in cell(row))) for _, cell in columns]
         made.add_row(Text(rank_text(row)), name, *cells)
     return made
@@ -131,7 +131,7 @@ def terminal_table(table: Table, top: int | None = None, *, values: bool = True)
     """Aligned plain text."""
     columns = _columns(table, values)
     rows = [
-        [rank_text(row), plain(method_text(row)), *("".join(text for text, _ in cell(row)) for _, cell in columns)]
+        [rank_text(row), one_line(method_text(row)), *("".join(text for text, _ in cell(row)) for _, cell in columns)]
         for row in _rows(table, top)
     ]
     return f"{_title(table)}\n{grid(['rank', 'method', *(head for head, _ in columns)], rows, 'simple').rstrip()}"
@@ -142,7 +142,7 @@ def terminal_table(table: Table, top: int | None = None, *, values: bool = True)
 
 def comparison_text(found: Comparison) -> str:
     """Both values, their difference with its interval and what it means, then the clips where they differ most."""
-    title = f"{plain(found.a)} against {plain(found.b)} on {plain(found.benchmark)}{' (SIMULATED)' if found.simulated else ''}"
+    title = f"{one_line(found.a)} against {one_line(found.b)} on {one_line(found.benchmark)}{' (SIMULATED)' if found.simulated else ''}"
     lines = [f"{title}: {found.clips} clips, {found.sessions} sessions"]
     rows = []
     for d in found.differences:
@@ -151,11 +151,13 @@ def comparison_text(found: Comparison) -> str:
         value = "" if d.difference is None else f"{d.difference:+.4g}"
         rows.append([f"{d.column} {ARROWS[d.direction]}", *both, d.target_text, value, span, d.reading])
     lines.append(
-        grid(["metric", plain(found.a), plain(found.b), "target", "a - b", "95 %", "reading"], rows, "simple").rstrip()
+        grid(
+            ["metric", one_line(found.a), one_line(found.b), "target", "a - b", "95 %", "reading"], rows, "simple"
+        ).rstrip()
     )
     for column, clips in found.extremes.items():
         if clips:
             lines.append(
-                f"differ most in {column}: " + ", ".join(f"{plain(clip)} ({value:+.3g})" for clip, value in clips)
+                f"differ most in {column}: " + ", ".join(f"{one_line(clip)} ({value:+.3g})" for clip, value in clips)
             )
     return "\n".join(lines)

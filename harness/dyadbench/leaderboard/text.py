@@ -5,16 +5,13 @@ from __future__ import annotations
 import html
 import math
 import re
-import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dyadbench.errors import one_line
 from dyadbench.leaderboard.tables import Row, Value
 
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}
-
-STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories: controls, formats, halves of characters, line ends
-
 SIMULATED = "**Simulated data.** These numbers test the harness; they say nothing about real listeners."
 
 
@@ -51,15 +48,9 @@ def lookahead_text(row: Row) -> str:
     return "whole clip" if reach is None else f"{reach}"
 
 
-def plain(text: str) -> str:
-    """On one line, without characters that steer terminals, turn the writing direction or cannot be encoded."""
-    kept = (" " if unicodedata.category(c) in STEERING else c for c in str(text))
-    return " ".join("".join(kept).split())
-
-
 def escape(text: str) -> str:
     """A name or note inside a Markdown table: no markup, no cell break, no HTML."""
-    flat = html.escape(plain(text), quote=False)
+    flat = html.escape(one_line(text), quote=False)
     return re.sub(r"([\\`*_{}\[\]|~])", r"\\\1", flat)
 
 
@@ -67,7 +58,7 @@ def csv_safe(value: Any) -> Any:
     """Text that a spreadsheet would take for a formula gets a leading apostrophe."""
     if not isinstance(value, str):
         return value
-    flat = plain(value)
+    flat = one_line(value)
     return "'" + flat if flat.startswith(("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")) else flat
 
 

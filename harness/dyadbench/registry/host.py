@@ -224,7 +224,7 @@ class Host:
                 if error.errno in WEATHER:
                     raise cannot_write(error.filename or "a file", error) from error
             distribution, version = self.plugin_of(self.get(kind, name))
-            text = one_line(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__)
+            text = one_line(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, most=500)
             raise PluginError(f"{kind} {name!r} of {distribution} {version} failed during {stage}: {text}") from error
         finally:
             self._warn_of(changes, kind, name)

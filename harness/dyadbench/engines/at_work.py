@@ -1,0 +1,47 @@
+"""A mark of the cell that this process is at, so that the next run can say where an earlier one ended without a word.
+
+A plugin that calls `os._exit` or crashes in compiled code ends an inline run at once, and nothing can be said then. The
+mark stays behind. The next run in the same home reads it, names the cell, and takes it away.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from dyadbench.store.lock import process_lives, process_start
+
+FOLDER = "at-work"
+
+
+@contextmanager
+def at_work(home: Path, cell: str) -> Iterator[None]:
+    """Marks `cell` as begun by this process; every ending that Python sees takes the mark away."""
+    path = home / FOLDER / f"{os.getpid()}.json"
+    with suppress(OSError):  # a mark is not worth a failure: the store says what is wrong with the disk
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps({"cell": cell, "started": process_start(os.getpid())}))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink(missing_ok=True)
+
+
+def ended_without_a_word(home: Path) -> list[str]:
+    """The cells that earlier runs were at when they ended; their marks go."""
+    cells = []
+    for path in sorted((home / FOLDER).glob("*.json")):
+        try:
+            mark = json.loads(path.read_text())
+            if process_lives(int(path.stem), str(mark["started"])):
+                continue
+            cells.append(str(mark["cell"]))
+        except (OSError, ValueError, KeyError, TypeError):
+            pass  # cut short by the very ending
+        with suppress(OSError):
+            path.unlink()
+    return cells
