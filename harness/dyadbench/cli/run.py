@@ -140,9 +140,9 @@ def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, replace: bo
     from dyadbench.progress import stages
     from dyadbench.records.record import record_path, save_record
 
-    for cell in ended_without_a_word(runtime.home):
+    for left in ended_without_a_word(runtime.home):
         print(
-            f"dyadbench: an earlier run ended at {cell} without a word: a plugin ended the program (os._exit, a crash), "
+            f"dyadbench: an earlier run ended at {left} without a word: a plugin ended the program (os._exit, a crash), "
             "or the system killed it; `--on local` runs each cell in a process of its own",
             file=sys.stderr, flush=True,
         )  # fmt: skip
