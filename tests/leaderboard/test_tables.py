@@ -282,7 +282,5 @@ def test_committed_records_are_readable_and_of_known_benchmarks() -> None:
     assert records
     assert {each.benchmark for each in records} <= known
     for each in records:
-        oracle = each.method == "oracle"
-        assert not oracle or not any(
-            score.undefined for score in each.suites[each.benchmark_config.suite].scores.values()
-        )
+        if each.method == "oracle" and each.dataset.simulated:  # a real person may not move for a whole clip
+            assert not any(score.undefined for score in each.suites[each.benchmark_config.suite].scores.values())
