@@ -11,13 +11,9 @@ import numpy as np
 import pytest
 
 from dyadbench.api import Column
-from dyadbench.cell.runtime import Runtime
 from dyadbench.metrics.tokens import VERSIONS
+from dyadbench.records.excerpts import DRAWN, ClipExcerpt, MethodExcerpt, People, Person, pack, write_excerpt
 from dyadbench.records.record import Record, Score, SuiteScores, record_path, save_record
-from dyadbench.registry.host import Host
-from dyadbench.report.excerpts import ClipExcerpt, MethodExcerpt, People, Person
-from dyadbench.report.excerpts import _write as write_excerpt
-from dyadbench.report.faces import DRAWN, pack
 from dyadbench.report.site import Site, build_site
 
 CHROMIUM = "/usr/bin/chromium"
@@ -115,7 +111,7 @@ def usual_records() -> list[Record]:
 
 
 def build(root: Path, out: Path, suites: dict[str, Any] | None = None) -> Site:
-    return build_site(root, out, suites or SUITES, Runtime(home=root / "home"), Host(), make_excerpts=False)
+    return build_site(root, out, suites or SUITES, root / "home")
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from dyadbench.api import DECA_56, EMOTION_CHANNELS, FACEVERSE_58, DyadbenchError
+from dyadbench.cell.faces import FaceMap, face_map
 from dyadbench.leaderboard.charts import Point, scatter, ticks
 from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.markdown import markdown_page
 from dyadbench.leaderboard.terminal import terminal_table
-from dyadbench.report.excerpts import MethodExcerpt, read
-from dyadbench.report.faces import DRAWN, RANGE, FaceMap, face_map, pack, unpack
+from dyadbench.records.excerpts import DRAWN, RANGE, MethodExcerpt, pack, read_excerpt, unpack
 from dyadbench.report.pages import page_name
 
 from .conftest import FORMULA, HOSTILE, SUITES, build, made_up, usual_records, write_root
@@ -214,10 +214,10 @@ def test_coefficients_without_a_meaning_move_nothing() -> None:
 
 
 def test_a_file_that_is_no_excerpt_is_named(tmp_path: Path) -> None:
-    assert read(tmp_path / "none.json", MethodExcerpt) is None
+    assert read_excerpt(tmp_path / "none.json", MethodExcerpt) is None
     (tmp_path / "bad.json").write_text('{"key": 3}')
     with pytest.raises(DyadbenchError, match=r"bad\.json is not an excerpt"):
-        read(tmp_path / "bad.json", MethodExcerpt)
+        read_excerpt(tmp_path / "bad.json", MethodExcerpt)
 
 
 def test_ticks_are_round_and_inside() -> None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from dyadbench.api import MotionSpace
+from dyadbench.cell.faces import face_map
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.openface import space_of
 from dyadbench.datasets.vc_dyads import SPACE
-from dyadbench.report.faces import DRAWN, face_map
+from dyadbench.records.excerpts import DRAWN
 
 
 class _Data:

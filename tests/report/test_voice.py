@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 
+from dyadbench.cell.excerpts import make_excerpts
 from dyadbench.cell.runtime import Runtime
 from dyadbench.engines.inline import run_cells
 from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of
 from dyadbench.records.comparable import records_below
+from dyadbench.records.excerpts import gather, unpack
 from dyadbench.records.record import record_path, save_record
 from dyadbench.registry.host import Host
-from dyadbench.report.excerpts import gather
-from dyadbench.report.faces import unpack
 
 
 def test_excerpts_are_what_was_scored_and_need_the_store_only_once(tmp_path: Path) -> None:
@@ -27,7 +27,8 @@ def test_excerpts_are_what_was_scored_and_need_the_store_only_once(tmp_path: Pat
         assert not isinstance(record, Exception), record
         save_record(record, record_path(tmp_path, record))
     records = records_below(tmp_path)
-    first = gather(records, tmp_path, runtime, host, make=True)
+    assert make_excerpts(records, tmp_path, runtime, host) == {}
+    first = gather(records, tmp_path, runtime.home)
     assert first.people is not None
     assert list(first.methods) == ["ridge"], "calibration rows show nothing new"
     assert not first.missing
@@ -36,15 +37,17 @@ def test_excerpts_are_what_was_scored_and_need_the_store_only_once(tmp_path: Pat
     # The drawn head is the head of the predictions that were scored.
     stored = np.load(next((tmp_path / "home" / "store" / "generate").rglob(f"{_key(records)}/motion.npy")))
     start = round(clip.start * first.people.fps)
-    head = stored[0, 0, start : start + clip.frames, 50:53]
+    row = records[0].clips.index(clip.id)
+    head = stored[row, 0, start : start + clip.frames, 50:53]
     assert np.abs(unpack(first.methods["ridge"].reactions[clip.id][0])[:, :3] - head).max() < 0.005
     _check_voice(clip.voice, clip.frames / first.people.fps)
-    again = gather(records, tmp_path, Runtime(home=tmp_path / "elsewhere"), host, make=True)
-    assert again.methods == first.methods
+    elsewhere = Runtime(home=tmp_path / "elsewhere")
+    assert make_excerpts(records, tmp_path, elsewhere, host) == {}
+    assert gather(records, tmp_path, elsewhere.home).methods == first.methods
     assert not (tmp_path / "elsewhere").exists(), "kept excerpts need neither store nor data"
     (tmp_path / "excerpts" / "simdyad-clear-l2l" / "ridge.json").unlink()
-    fresh = gather(records, tmp_path, Runtime(home=tmp_path / "elsewhere"), host, make=True)
-    assert "dyadbench run -b simdyad-clear-l2l -m ridge" in fresh.missing["ridge"]
+    assert "dyadbench run -b simdyad-clear-l2l -m ridge" in make_excerpts(records, tmp_path, elsewhere, host)["ridge"]
+    assert list(gather(records, tmp_path, elsewhere.home).missing) == ["ridge"]
 
 
 def _key(records: list) -> str:

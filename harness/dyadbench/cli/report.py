@@ -19,8 +19,9 @@ def report(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Builds the report: static pages that open from disk, without a server or a network."""
+    from dyadbench.cell.excerpts import make_excerpts
     from dyadbench.cell.runtime import Runtime
-    from dyadbench.records.comparable import records_below
+    from dyadbench.records.comparable import by_benchmark, records_below
     from dyadbench.registry.host import Host
     from dyadbench.report.site import build_site
 
@@ -28,10 +29,15 @@ def report(
     base = find_root(root)
     target = out or base / "leaderboards" / "site"
     columns = {entry.name: host.build("suite", entry.name, {}).columns for entry in host.entries("suite")}
-    records = records_below(base / "leaderboards") if data else []
-    real = dict.fromkeys(record.dataset.name for record in records if not record.dataset.simulated)
-    runtime = Runtime(home=find_home(home, base), data=data_folders(data, list(real)))
-    site = build_site(base, target, columns, runtime, host, make_excerpts=excerpts)
+    leaderboards, place = base / "leaderboards", find_home(home, base)
+    reasons: dict[str, dict[str, str]] = {}
+    if excerpts and (leaderboards / "records").is_dir():
+        records = records_below(leaderboards) if data else []
+        real = dict.fromkeys(record.dataset.name for record in records if not record.dataset.simulated)
+        runtime = Runtime(home=place, data=data_folders(data, list(real)))
+        for benchmark, mine in by_benchmark(leaderboards):
+            reasons[benchmark] = make_excerpts(mine, leaderboards, runtime, host)
+    site = build_site(base, target, columns, place, reasons)
     missing = {name: found.missing for name, found in site.excerpts.items() if found.missing}
     if json:
         print_json({"index": str(target / "index.html"), "missing": missing})

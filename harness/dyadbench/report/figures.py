@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.leaderboard import over_time as drift
+from dyadbench.leaderboard import over_time as errors_over_time
 from dyadbench.leaderboard.charts import Bar, Point, bars, histogram, lines, plain, scatter
 from dyadbench.leaderboard.tables import Row, Table
 from dyadbench.leaderboard.tokenizers import corpora, drawing
+from dyadbench.records.excerpts import MethodExcerpt
 from dyadbench.records.record import Record
-from dyadbench.report.excerpts import MethodExcerpt
 
 # Suite -> (how appropriate: smaller is better, how diverse).
 PLANES = {"react2024": ("FRDist", "FRDiv"), "react2024-official": ("FRDist", "FRDiv"), "l2l": ("P-FD.expression", "variation.expression")}  # fmt: skip
@@ -97,14 +97,14 @@ def codebooks(records: Records) -> dict[str, Any] | None:
 
 def over_time(records: Records) -> dict[str, Any] | None:
     """Error in consecutive parts of the clips, all samples."""
-    series: drift.Series = {}
+    series: errors_over_time.Series = {}
     for method, found in records.items():
-        suite = next((name for name in drift.SUITES if all(name in record.suites for record in found)), None)
-        if suite is None or not drift.drawn(method, found[0].calibration):
+        suite = next((name for name in errors_over_time.SUITES if all(name in record.suites for record in found)), None)
+        if suite is None or not errors_over_time.drawn(method, found[0].calibration):
             continue
         scores = [record.suites[suite].scores for record in found]
         values = {name: _mean([score[name].value for score in scores]) for name in scores[0]}
-        line = drift.points(values, "mean")
+        line = errors_over_time.points(values, "mean")
         if len(line[0]) > 1:
             series[method] = line
     if not series:

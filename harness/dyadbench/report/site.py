@@ -14,7 +14,6 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dyadbench.api import Column, DyadbenchError
-from dyadbench.cell.runtime import Runtime
 from dyadbench.files.atomic import atomic_write
 from dyadbench.leaderboard.build import make_tables
 from dyadbench.leaderboard.published import load_published
@@ -23,11 +22,9 @@ from dyadbench.leaderboard.text import SIMULATED
 from dyadbench.leaderboard.verdicts import MEANING, Claim, Judged, judge, load_claims
 from dyadbench.leaderboard.verdicts_page import command, counted, evidence
 from dyadbench.records.comparable import by_benchmark
+from dyadbench.records.excerpts import DRAWN, RANGE, Excerpts, gather
 from dyadbench.records.record import Record, record_path
-from dyadbench.registry.host import Host
 from dyadbench.report import figures, pages
-from dyadbench.report.excerpts import Excerpts, gather
-from dyadbench.report.faces import DRAWN, RANGE
 from dyadbench.report.pairs import pairs_view
 
 LIMIT = 3_000_000  # bytes of a page
@@ -40,9 +37,10 @@ class Site:
 
     leaderboards: Path
     suites: Suites
-    runtime: Runtime
-    host: Host
-    make_excerpts: bool = True
+    home: Path  # where excerpts of real people lie
+    reasons: Mapping[str, Mapping[str, str]] = field(
+        default_factory=dict
+    )  # benchmark -> method -> why it has no excerpt
     excerpts: dict[str, Excerpts] = field(default_factory=dict)  # by benchmark
     links: dict[str, Path] = field(default_factory=dict)  # the name of every record on the site -> where it lies
     judged: list[Record] = field(default_factory=list)  # records that a checked claim is about
@@ -101,7 +99,8 @@ class Site:
             self.links[pages.record_link(record)] = record_path(self.leaderboards, record)
         wanted = {method for s in self._statements for p in s.part if p.benchmark == benchmark for method, _ in p.sides}
         self.judged += [record for record in records if record.method in wanted]
-        self.excerpts[benchmark] = gather(records, self.leaderboards, self.runtime, self.host, make=self.make_excerpts)
+        excerpts = self.excerpts[benchmark] = gather(records, self.leaderboards, self.home)
+        excerpts.missing |= {m: why for m, why in self.reasons.get(benchmark, {}).items() if m in excerpts.missing}
         tables = make_tables(self.leaderboards, self.suites, records)[0]
         views = [pages.table_view(table, methods) for table in tables]
         main, view = next((table, view) for table, view in zip(tables, views, strict=True) if table.main)
@@ -228,7 +227,7 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def build_site(
-    root: Path, out: Path, suites: Suites, runtime: Runtime, host: Host, *, make_excerpts: bool = True
+    root: Path, out: Path, suites: Suites, home: Path, reasons: Mapping[str, Mapping[str, str]] | None = None
 ) -> Site:
     """Writes the site below `out` and removes pages that nothing gives any more; other files there are left alone."""
     leaderboards = root / "leaderboards"
@@ -236,7 +235,7 @@ def build_site(
         raise DyadbenchError(
             f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
         )
-    site = Site(leaderboards, suites, runtime, host, make_excerpts)
+    site = Site(leaderboards, suites, home, reasons or {})
     made = site.pages()
     for name, text in made.items():
         _write(out / name, text.encode())

@@ -36,7 +36,7 @@ def _said(config: SimConfig, split: str, context: int, who: int) -> tuple[Word, 
     person = draw_person(config, split, context, 0, who, scripts, 25.0, round(config.seconds * 25))
     silent = [
         word
-        for word in backchannels(person.reactions)
+        for word in backchannels([event.time for event in person.reactions if event.kind == "verbal"])
         if not any(start < word.end and word.start < end for start, end in scripts[who].ipus)
     ]
     return tuple(sorted((*scripts[who].words, *silent), key=lambda word: word.start))

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from dyadbench.api import Word
-
-if TYPE_CHECKING:
-    from dyadbench.datasets.simdyad.script import Event
 
 SYLLABLE = 1 / 4.6  # seconds, the rhythm of the voice
 # (word, syllables)
@@ -61,10 +57,6 @@ def speak(
     return tuple(word for word in words if word.end > 0 and word.start < seconds)
 
 
-def backchannels(reactions: Sequence[Event]) -> tuple[Word, ...]:
-    """The words of a listener's spoken backchannels."""
-    spoken = [event for event in reactions if event.kind == "verbal"]
-    return tuple(
-        Word(BACKCHANNELS[i % len(BACKCHANNELS)], event.time, event.time + BACKCHANNEL)
-        for i, event in enumerate(spoken)
-    )
+def backchannels(times: Sequence[float]) -> tuple[Word, ...]:
+    """The words of a listener's spoken backchannels, which begin at `times` (seconds)."""
+    return tuple(Word(BACKCHANNELS[i % len(BACKCHANNELS)], time, time + BACKCHANNEL) for i, time in enumerate(times))

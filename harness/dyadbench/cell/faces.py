@@ -7,7 +7,6 @@ least squares. Expression coefficients of real data have no such key, so they mo
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass
 
@@ -15,13 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyadbench.api import EMOTION_CHANNELS, Array, Dataset, MotionSpace
+from dyadbench.records.excerpts import DRAWN, HEAD, Drawn
 
-# What the player draws, in the order of its arrays; head rotations in radians, the rest 0 at rest and about 1 at full.
-DRAWN = (
-    "pitch", "yaw", "roll", "smile", "cheek", "brow", "frown", "jaw", "round", "press", "lid", "sadness", "blink", "gaze",
-)  # fmt: skip
-HEAD = 3  # the first of them are the head's, driven by the rotations alone
-RANGE = np.array([1.0] * HEAD + [2.0] * (len(DRAWN) - HEAD))  # +-, what an int8 spans
 UNITS = {  # action unit -> (drawn parameter, weight)
     "AU1": ("brow", 0.6), "AU2": ("brow", 0.6), "AU4": ("frown", 0.9), "AU6": ("cheek", 0.9), "AU7": ("lid", 0.9),
     "AU12": ("smile", 0.9), "AU15": ("sadness", 0.9), "AU23": ("press", 0.5), "AU24": ("press", 0.5),
@@ -29,7 +23,6 @@ UNITS = {  # action unit -> (drawn parameter, weight)
 }  # fmt: skip
 INTENSITY = 5.0  # of an action unit at its fullest, where it is no presence
 GAZE = 0.5  # radians to the side that draw the eyes at the end of their way
-Drawn = NDArray[np.float64]  # (T, len(DRAWN))
 
 
 @dataclass(frozen=True)
@@ -129,17 +122,3 @@ def face_map(dataset: Dataset) -> FaceMap:
         f"Head: the three rotations.{jaw} Expression coefficients have no known meaning one by one and move nothing: "
         "mouth corners, brows and lids stay at rest.",
     )  # fmt: skip
-
-
-def pack(face: Drawn) -> str:
-    """(T, P) as base64 of int8, row by row: a hundredth of a radian, a sixtieth of a full smile."""
-    scaled = np.rint(np.clip(face / RANGE, -1, 1) * 127).astype(np.int8)
-    return base64.b64encode(scaled.tobytes()).decode()
-
-
-def unpack(text: str) -> Drawn:
-    """The inverse of `pack`, to within half a step. Raises ValueError for text that is not whole frames."""
-    raw = np.frombuffer(base64.b64decode(text, validate=True), np.int8)
-    if len(raw) % len(DRAWN):
-        raise ValueError(f"{len(raw)} values are not whole frames of {len(DRAWN)}")
-    return raw.reshape(-1, len(DRAWN)) / 127 * RANGE

@@ -1,7 +1,6 @@
-"""What a page shows of faces and training beyond the records: small, quantised, kept beside the records.
+"""Makes excerpts for the report: faces of a few seconds, drawn from a dataset and from the trained methods in the store.
 
-One file a benchmark for the people (speaker, real listeners, voice) and one a method for its reactions and training
-curves. Excerpts of simulated data lie in leaderboards/excerpts and are committed; those of real people stay below --home.
+Nothing is trained here. What the store does not have is left out, and the reason is returned.
 """
 
 from __future__ import annotations
@@ -9,137 +8,68 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pydantic import ValidationError
 
-from dyadbench.api import BenchmarkConfig, Config, Dataset, DyadbenchError
+from dyadbench.api import BenchmarkConfig, Dataset, Dyad, DyadbenchError
+from dyadbench.cell.faces import FaceMap, face_map
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.keys import fit_keys
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.run import CellRun, open_dataset
 from dyadbench.cell.runtime import Runtime
-from dyadbench.files.atomic import atomic_write
 from dyadbench.matrix.cells import Cell, Part, PartSpec, resolve_config, resolve_part
+from dyadbench.records.excerpts import (
+    ClipExcerpt,
+    MethodExcerpt,
+    People,
+    Person,
+    excerpt_folder,
+    first_seeds,
+    pack,
+    read_excerpt,
+    write_excerpt,
+)
 from dyadbench.records.record import Record, slug
 from dyadbench.registry.host import Host
-from dyadbench.report.faces import FaceMap, face_map, pack
 
-CLIPS, SAMPLES, LISTENERS = 2, 3, 3  # clips a benchmark, samples a method, real listeners a clip
-START, SECONDS = 4.0, 10.0  # of each clip
-RATE = 8000  # of the voice
+CLIPS, SAMPLES, LISTENERS = 2, 3, 3  # clips per benchmark, samples per method, true listeners per clip
+SECONDS, STEP = 10.0, 2.0  # length of an excerpt; distance between the windows that are considered
+CONSIDERED = 24  # clips, evenly spaced over the split, that an excerpt is chosen from
+RATE = 8000  # of the voice, in Hz
 POINTS = 60  # of a training curve
 
 
-class Person(Config):
-    """One drawn face over a clip: int8, base64 (faces.unpack)."""
-
-    label: str
-    face: str
-
-
-class ClipExcerpt(Config):
-    id: str
-    start: float  # seconds into the clip
-    frames: int
-    speaker: Person
-    listeners: tuple[Person, ...]  # the true one first, then others that are appropriate
-    voice: str | None = None  # FLAC, base64
-
-
-class People(Config):
-    """`people.json` of a benchmark."""
-
-    digest: str  # of the data
-    fps: float
-    note: str  # what drives the drawn face
-    clips: tuple[ClipExcerpt, ...]
-
-
-class MethodExcerpt(Config):
-    """`<method>.json`: reactions of the record with this key, by clip, and its training curves."""
-
-    key: str
-    reactions: Mapping[str, tuple[str, ...]]
-    curves: Mapping[str, Mapping[str, Sequence[float | None]]] = {}
-    static: bool = False  # the method emits emotion only, so the head stays still
-
-
-@dataclass
-class Excerpts:
-    """Everything that is known of one benchmark; `missing` says for each other method why there is nothing to see."""
-
-    people: People | None = None
-    methods: dict[str, MethodExcerpt] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)
-
-
-def chosen_clips(record: Record) -> list[int]:
-    """Rows of the fixed clips: the first, and the first of the session half way."""
-    middle = record.sessions[len(record.sessions) // 2]
-    return list(dict.fromkeys([0, record.sessions.index(middle), len(record.clips) // 2]))[:CLIPS]
-
-
-def read(path: Path, kind: type[Any]) -> Any | None:
-    """The file's content; None where it is missing. A file that is not an excerpt is refused by name."""
-    try:
-        return kind.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    except (ValidationError, UnicodeDecodeError, OSError) as error:
-        raise DyadbenchError(
-            f"{path} is not an excerpt ({' '.join(str(error).split())[:120]}); delete it and run again"
-        ) from None
-
-
-def _write(path: Path, value: Config) -> None:
-    text = json.dumps(value.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
-    atomic_write(path, text + "\n")
-
-
-def gather(records: Sequence[Record], leaderboards: Path, runtime: Runtime, host: Host, *, make: bool) -> Excerpts:
-    """The excerpts of one benchmark, read where they are kept; with `make`, those that can be made without training are."""
+def make_excerpts(records: Sequence[Record], leaderboards: Path, runtime: Runtime, host: Host) -> dict[str, str]:
+    """Makes the excerpts of one benchmark that are not kept yet; returns method -> why there is none of it."""
     first = records[0]
-    base = leaderboards if first.dataset.simulated else runtime.home
-    folder = base / "excerpts" / slug(first.benchmark)
-    studio = Studio(host, runtime)
-    found = Excerpts(people=read(folder / "people.json", People))
-    if found.people is None or found.people.digest != first.dataset.digest:
-        found.people = studio.people(first) if make else None
-        if found.people is not None:
-            _write(folder / "people.json", found.people)
-    for record in _one_each(records):
+    folder = excerpt_folder(first, leaderboards, runtime.home)
+    maker = Maker(host, runtime)
+    people = read_excerpt(folder / "people.json", People)
+    if people is None or people.digest != first.dataset.digest:
+        people = maker.people(first)
+        if people is None:
+            return {record.method: "the dataset is not on this machine" for record in first_seeds(records)}
+        write_excerpt(folder / "people.json", people)
+    missing = {}
+    for record in first_seeds(records):
         path = folder / f"{slug(record.method)}.json"
-        kept = read(path, MethodExcerpt)
-        if kept is None or kept.key != record.key:
-            kept, why = (
-                studio.method(record)
-                if make
-                else (None, "no excerpt of it is kept; `dyadbench report` makes one where the store has its weights")
-            )
-            if kept is None:
-                found.missing[record.method] = why
-                continue
-            _write(path, kept)
-        found.methods[record.method] = kept
-    return found
+        excerpt = read_excerpt(path, MethodExcerpt)
+        if excerpt is not None and excerpt.key == record.key and set(excerpt.reactions) == {c.id for c in people.clips}:
+            continue
+        excerpt, why = maker.method(record, people)
+        if excerpt is None:
+            missing[record.method] = why
+        else:
+            write_excerpt(path, excerpt)
+    return missing
 
 
-def _one_each(records: Sequence[Record]) -> list[Record]:
-    """The first seed of every method that is not a calibration row."""
-    first: dict[str, Record] = {}
-    for record in records:
-        if not record.calibration:
-            first.setdefault(record.method, record)
-    return list(first.values())
-
-
-class Studio:
-    """Makes excerpts from a data set and the store; trains nothing."""
+class Maker:
+    """Draws excerpts of one benchmark after another; a dataset is opened once."""
 
     def __init__(self, host: Host, runtime: Runtime):
         self.host, self.runtime = host, runtime
@@ -168,7 +98,7 @@ class Studio:
         return run_of(cell, self.host, self.runtime, self._open[name])
 
     def people(self, record: Record) -> People | None:
-        """Speaker, real listeners and voice of the fixed clips; None where the data set is not to be had here."""
+        """Speaker, true listeners and voice of the chosen clips; None where the dataset is not on this machine."""
         try:
             run = self._run(record)
         except DyadbenchError:
@@ -178,12 +108,13 @@ class Studio:
         split, faces = record.dataset.split, face_map(run.dataset)
         suitable = run.dataset.appropriate(split)
         clips = []
-        for row in chosen_clips(record):
+        for row, begin in telling_windows(run.dataset, split, record.sessions):
             others = [int(j) for j in np.flatnonzero(suitable[row]) if j != row][: LISTENERS - 1]
             dyad = run.dataset.dyad(split, row)
-            frames = _frames(len(dyad.listener.motion), run.dataset.space.fps)
+            frames = _frames(len(dyad.listener.motion), run.dataset.space.fps, begin)
             listeners = [dyad.listener, *(run.dataset.dyad(split, j).listener for j in others)]
-            labels = ["real listener", *(f"also appropriate {n}" for n in range(1, len(listeners)))]
+            true = "true listener (simulated)" if run.dataset.simulated else "true listener"
+            labels = [true, *(f"also appropriate {n}" for n in range(1, len(listeners)))]
             clips.append(ClipExcerpt(
                 id=record.clips[row], start=frames.start / run.dataset.space.fps, frames=len(frames),
                 speaker=_person("speaker", faces, dyad.speaker, frames),
@@ -192,8 +123,10 @@ class Studio:
             ))  # fmt: skip
         return People(digest=record.dataset.digest, fps=run.dataset.space.fps, note=faces.note, clips=tuple(clips))
 
-    def method(self, record: Record) -> tuple[MethodExcerpt | None, str]:
-        """Reactions to the fixed clips from what the store has; or None and why not."""
+    def method(self, record: Record, people: People) -> tuple[MethodExcerpt | None, str]:
+        """Reactions to the clips of `people` from what the store has; or None and why not."""
+        if any(clip.id not in record.clips for clip in people.clips):
+            return None, "it was measured on other clips"
         again = f"`dyadbench run -b {record.benchmark} -m {record.method}` makes them"
         try:
             if not self._learnt(record):
@@ -205,14 +138,15 @@ class Studio:
         except DyadbenchError as error:
             return None, f"{error}; {again}"
         faces, reactions, static = face_map(run.dataset), {}, False
-        for row in chosen_clips(record):
+        for clip in people.clips:
+            row = record.clips.index(clip.id)
             part, place = run.part_of(row)
             predictor = predictors[part.fold]
             context = part.split.context(range(place, place + 1), predictor.needs, privileged=False)
             with self.host.blame("predictor", run.cell.predictor.name, "sample"):
                 reaction = predictor.sample(context, run.cell.setting.samples, CellNoise(record.seed))
-            frames = _frames(context.frames, run.dataset.space.fps)
-            span, static = slice(frames.start, frames.stop), static or reaction.motion is None
+            begin = round(clip.start * run.dataset.space.fps)
+            span, static = slice(begin, begin + clip.frames), static or reaction.motion is None
             reactions[record.clips[row]] = tuple(
                 pack(faces.draw(
                     None if reaction.motion is None else reaction.motion[0, k, span],
@@ -251,10 +185,45 @@ def _short(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else float(f"{value:.4g}")
 
 
-def _frames(total: int, fps: float) -> range:
-    """The frames shown of a clip: SECONDS of it from START, or its end where it is shorter."""
+def telling_windows(dataset: Dataset, split: str, sessions: Sequence[str]) -> list[tuple[int, float]]:
+    """(row, second) of the windows to show: the speaker is active and the listener reacts; CLIPS of different sessions.
+
+    A speaker is active by the loudness of the voice, or where there is none by how much the face moves. A window counts
+    by the product of that and of the listener's movement, each relative to the mean over all windows considered.
+    """
+    rows = sorted({round(place) for place in np.linspace(0, len(sessions) - 1, CONSIDERED)})
+    windows = [(row, *each) for row in rows for each in _activity(dataset, split, row)]
+    active, reacts = (np.array([window[i] for window in windows]) for i in (2, 3))
+    worth = active / max(active.mean(), 1e-12) * reacts / max(reacts.mean(), 1e-12)
+    chosen: dict[str, tuple[int, float]] = {}
+    for place in np.argsort(-worth, kind="stable"):
+        row, second = windows[place][:2]
+        chosen.setdefault(sessions[row], (row, second))
+    return list(chosen.values())[:CLIPS]
+
+
+def _activity(dataset: Dataset, split: str, row: int) -> Iterable[tuple[float, float, float]]:
+    """(second, activity of the speaker, movement of the listener) of each window of a clip."""
+    dyad: Dyad = dataset.dyad(split, row)
+    fps = dataset.space.fps
+    speaker, listener = (np.abs(np.diff(track.motion, axis=0)).mean(1) for track in (dyad.speaker, dyad.listener))
+    speech = getattr(dataset, "voice", None)
+    voice = speech(split, row) if speech else None
+    total = len(dyad.listener.motion)
+    for begin in np.arange(0.0, max(total / fps - SECONDS, 0) + 1e-9, STEP):
+        frames = _frames(total, fps, float(begin))
+        if voice is None:
+            active = speaker[frames.start : frames.stop].mean()
+        else:
+            start, stop = (round(place / fps * voice[1]) for place in (frames.start, frames.stop))
+            active = np.sqrt(np.square(voice[0][start:stop].astype(np.float64)).mean())
+        yield float(begin), float(active), float(listener[frames.start : frames.stop].mean())
+
+
+def _frames(total: int, fps: float, begin: float) -> range:
+    """The frames of an excerpt: SECONDS from second `begin`, or up to the clip's end where it is shorter."""
     count = min(total, round(SECONDS * fps))
-    start = min(round(START * fps), total - count)
+    start = min(round(begin * fps), total - count)
     return range(start, start + count)
 
 
@@ -267,7 +236,7 @@ def _person(label: str, faces: FaceMap, track: Any, frames: range) -> Person:
 
 
 def _voice(dataset: Dataset, split: str, row: int, frames: range) -> str | None:
-    """The speaker's voice over `frames` at telephone quality, where the data set can give it."""
+    """The speaker's voice over `frames` at telephone quality, where the dataset can give it."""
     speech = getattr(dataset, "voice", None)
     found = speech(split, row) if speech else None
     if found is None:

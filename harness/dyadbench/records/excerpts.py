@@ -1,0 +1,136 @@
+"""Excerpts: a few seconds of drawn faces and a training curve, small and quantised, kept beside the records.
+
+There is one file per benchmark for the people (speaker, true listeners, voice) and one per method for its reactions and
+training curves. Excerpts of simulated data lie in leaderboards/excerpts and are committed; those of real people stay
+below --home. `cell/excerpts.py` makes them; whoever shows them reads them here.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from dyadbench.api import Config, DyadbenchError
+from dyadbench.files.atomic import atomic_write
+from dyadbench.records.record import Record, slug
+
+# What is drawn of a face, in the order of its arrays; head rotations in radians, the rest 0 at rest and about 1 at full.
+DRAWN = (
+    "pitch", "yaw", "roll", "smile", "cheek", "brow", "frown", "jaw", "round", "press", "lid", "sadness", "blink", "gaze",
+)  # fmt: skip
+HEAD = 3  # the first of them are the head's
+RANGE = np.array([1.0] * HEAD + [2.0] * (len(DRAWN) - HEAD))  # +-, what an int8 spans
+Drawn = NDArray[np.float64]  # (T, len(DRAWN))
+
+
+def pack(face: Drawn) -> str:
+    """(T, P) as base64 of int8, row by row: a hundredth of a radian, a sixtieth of a full smile."""
+    scaled = np.rint(np.clip(face / RANGE, -1, 1) * 127).astype(np.int8)
+    return base64.b64encode(scaled.tobytes()).decode()
+
+
+def unpack(text: str) -> Drawn:
+    """The inverse of `pack`, to within half a step. Raises ValueError for text that is not whole frames."""
+    raw = np.frombuffer(base64.b64decode(text, validate=True), np.int8)
+    if len(raw) % len(DRAWN):
+        raise ValueError(f"{len(raw)} values are not whole frames of {len(DRAWN)}")
+    return raw.reshape(-1, len(DRAWN)) / 127 * RANGE
+
+
+class Person(Config):
+    """One drawn face over a clip: int8, base64 (`unpack`)."""
+
+    label: str
+    face: str
+
+
+class ClipExcerpt(Config):
+    id: str
+    start: float  # seconds into the clip
+    frames: int
+    speaker: Person
+    listeners: tuple[Person, ...]  # the true one first, then others that are appropriate
+    voice: str | None = None  # FLAC, base64
+
+
+class People(Config):
+    """`people.json` of a benchmark."""
+
+    digest: str  # of the data
+    fps: float
+    note: str  # what drives the drawn face
+    clips: tuple[ClipExcerpt, ...]
+
+
+class MethodExcerpt(Config):
+    """`<method>.json`: reactions of the record with this key, by clip, and its training curves."""
+
+    key: str
+    reactions: Mapping[str, tuple[str, ...]]
+    curves: Mapping[str, Mapping[str, Sequence[float | None]]] = {}
+    static: bool = False  # the method emits emotion only, so the head stays still
+
+
+@dataclass
+class Excerpts:
+    """Everything that is kept of one benchmark; `missing` says for each other method why there is nothing to see."""
+
+    people: People | None = None
+    methods: dict[str, MethodExcerpt] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)
+
+
+def read_excerpt(path: Path, kind: type[Any]) -> Any | None:
+    """The file's content; None where it is missing. A file that is not an excerpt is refused by name."""
+    try:
+        return kind.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    except (ValidationError, UnicodeDecodeError, OSError) as error:
+        raise DyadbenchError(
+            f"{path} is not an excerpt ({' '.join(str(error).split())[:120]}); delete it and run again"
+        ) from None
+
+
+def write_excerpt(path: Path, value: Config) -> None:
+    text = json.dumps(value.model_dump(mode="json"), sort_keys=True, indent=1, allow_nan=False)
+    atomic_write(path, text + "\n")
+
+
+def excerpt_folder(record: Record, leaderboards: Path, home: Path) -> Path:
+    """Where the excerpts of a record's benchmark lie: excerpts of real people are never committed."""
+    return (leaderboards if record.dataset.simulated else home) / "excerpts" / slug(record.benchmark)
+
+
+def first_seeds(records: Sequence[Record]) -> list[Record]:
+    """The first seed of every method that is not a calibration row: the records that have excerpts."""
+    first: dict[str, Record] = {}
+    for record in records:
+        if not record.calibration:
+            first.setdefault(record.method, record)
+    return list(first.values())
+
+
+def gather(records: Sequence[Record], leaderboards: Path, home: Path) -> Excerpts:
+    """The excerpts of one benchmark, as they are kept. One of other data or of another record counts as missing."""
+    folder = excerpt_folder(records[0], leaderboards, home)
+    excerpts = Excerpts(people=read_excerpt(folder / "people.json", People))
+    if excerpts.people is not None and excerpts.people.digest != records[0].dataset.digest:
+        excerpts.people = None
+    for record in first_seeds(records):
+        excerpt = read_excerpt(folder / f"{slug(record.method)}.json", MethodExcerpt)
+        if excerpt is None or excerpt.key != record.key:
+            excerpts.missing[record.method] = (
+                "no excerpt of it is kept; `dyadbench report` makes one where the store has its weights"
+            )
+        else:
+            excerpts.methods[record.method] = excerpt
+    return excerpts
