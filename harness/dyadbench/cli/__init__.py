@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import sys
 import threading
+import traceback
+from pathlib import Path
+from typing import Any
 
 import typer
+import typer.core
 
 from dyadbench.api import DyadbenchError
 from dyadbench.cli import bench, check, compare, data, doctor, leaderboard, listing, report, run, score
 
+
+class Verbs(typer.core.TyperGroup):
+    """The verbs; an end of file inside one is a fault with a name, where typer would print only "Aborted!"."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            at = traceback.extract_tb(error.__traceback__)[-1]
+            raise DyadbenchError(
+                f"a file ended before its data did ({at.name} in {Path(at.filename).name}: {error or 'no more said'}); "
+                "run again, and if it stays, delete the caches that `dyadbench doctor` names"
+            ) from error
+
+
 app = typer.Typer(
+    cls=Verbs,
     name="dyadbench",
     help="Evaluates dyadic facial reaction generation: runs methods, scores predictions, ranks records.",
     no_args_is_help=True,
@@ -41,6 +62,9 @@ def main() -> None:
     if threading.current_thread() is threading.main_thread():
         # Typer turns a KeyboardInterrupt into "Aborted!", and a plugin may raise one itself.
         signal.signal(signal.SIGINT, interrupt)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # piped into an encoding without arrows: "?" instead of a crash
+            stream.reconfigure(errors="replace")
     try:
         app()
     except DyadbenchError as error:

@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from dyadbench.metrics.compiled import njit
 
 EPSILON = 1e-8
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _centred(x: Any) -> Any:
     """(N, T, C) -> (C, N, T) centred, in float64, then means and variances (N, C). A constant gives exactly 0."""
     count, frames, channels = x.shape
@@ -66,7 +67,7 @@ def ccc(pred: np.ndarray, listeners: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return found, (vx == 0)[:, None] & (vy == 0)[None]
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _fold(a: Any, b: Any, c: Any, d: Any, origin: Any, total: Any) -> Any:
     """Adds what four vectors are less `origin` to `total`, read once for the four; returns their squared norms."""
     aa, bb, cc, dd = 0.0, 0.0, 0.0, 0.0
@@ -81,7 +82,7 @@ def _fold(a: Any, b: Any, c: Any, d: Any, origin: Any, total: Any) -> Any:
     return aa, bb, cc, dd
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _cross(a: Any, b: Any, c: Any, d: Any, origin: Any, total: Any) -> Any:
     aa, bb, cc, dd = 0.0, 0.0, 0.0, 0.0
     for i in range(len(origin)):
@@ -93,7 +94,7 @@ def _cross(a: Any, b: Any, c: Any, d: Any, origin: Any, total: Any) -> Any:
     return aa, bb, cc, dd
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _over_time(x: Any) -> Any:
     """The sum over samples and channels of the unbiased variances over time of (K, T, C)."""
     count, frames, channels = x.shape
@@ -117,7 +118,7 @@ def _over_time(x: Any) -> Any:
     return square / max(frames - 1, 1)
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _over_samples(flat: Any) -> Any:
     """The sum over entries of the variances over samples of (K, N), times K - 1."""
     count, size = flat.shape

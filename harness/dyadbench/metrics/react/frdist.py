@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 
+from dyadbench.metrics.compiled import njit
 from dyadbench.metrics.react.frdist_kernels import (
     CHANNELS,
     LANES,
@@ -40,7 +40,7 @@ LARGEST = 1e30  # squared norms above this leave float32 to float64
 NOTHING = np.empty((0, 0))
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "nsz"})
+@njit(nogil=True, fastmath={"contract", "nsz"})
 def diagonals(x: Any, listeners: Any) -> Any:
     """(J, 25): by channel, the summed squared distance of frame t of x with frame t of each listener; in float32."""
     total = np.zeros((len(listeners), 25), np.float32)

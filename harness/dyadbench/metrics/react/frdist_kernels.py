@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding, ir
-from numba import cfunc, njit, types
+from numba import types
 from numba.extending import intrinsic
+
+from dyadbench.metrics.compiled import cfunc, njit
 
 CHANNELS = (15, 2, 8)  # action units; valence and arousal; expressions
 LANES, ROWS = 16, 8
@@ -130,7 +132,7 @@ def _strip(channels: int, dot: int) -> Any:
     """
     number = types.float32 if dot else types.float64
 
-    @cfunc(types.void(*[types.CPointer(number)] * 5, *[types.intp] * 5), cache=True)
+    @cfunc(types.void(*[types.CPointer(number)] * 5, *[types.intp] * 5))
     def strip(x: Any, y: Any, above: Any, below: Any, work: Any, width: Any, cell: Any, lane: Any,
               start: Any, stop: Any) -> None:  # fmt: skip
         _steps(channels, dot, x, y, above, below, work, width, cell, lane, start, stop)
@@ -164,7 +166,7 @@ def run_strip(typing: Any, address: Any, x: Any, y: Any, above: Any, below: Any,
     return types.none(types.intp, *arrays, *[types.intp] * 5), emit
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _live(below: Any, rest: Any, guided: Any, bound: Any) -> Any:
     """First and last column at which a path within `bound` can enter the next strip; (m, -1) where none can.
 
@@ -184,7 +186,7 @@ def _live(below: Any, rest: Any, guided: Any, bound: Any) -> Any:
     return low, high
 
 
-@njit(cache=True, nogil=True, fastmath={"nnan", "nsz", "reassoc"})
+@njit(nogil=True, fastmath={"nnan", "nsz", "reassoc"})
 def _least(values: Any) -> Any:
     """Of all that a strip still stands on: its rows, and what is on its way from one lane to the next."""
     least = values[0]
@@ -193,7 +195,7 @@ def _least(values: Any) -> Any:
     return least
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def dtw(address: Any, depth: Any, x: Any, y: Any, n: Any, m: Any, short: Any, bound: Any, rest: Any,
         keep: Any, scratch: Any) -> Any:  # fmt: skip
     """Squared DTW cost, or inf where it must exceed `bound`; `address` and `depth` are a strip function's.
@@ -246,13 +248,13 @@ def dtw(address: Any, depth: Any, x: Any, y: Any, n: Any, m: Any, short: Any, bo
     return np.float64(below[origin + m - 1])
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def scratch_size(columns: Any) -> Any:
     """Values of `scratch` for `columns` columns."""
     return 3 * (columns + 2 * LANES + 1) + WORK
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def pack_rows32(x: Any, first: Any, stop: Any, out: Any) -> Any:
     """(T, 25) -> strips of (norm, -2 x) in reversed time, the short strip first; returns the largest squared norm."""
     frames, depth = x.shape[0], stop - first + 1
@@ -273,7 +275,7 @@ def pack_rows32(x: Any, first: Any, stop: Any, out: Any) -> Any:
     return largest
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def pack_columns32(y: Any, first: Any, stop: Any, out: Any) -> Any:
     """(T, 25) -> (norm, y) channels by T + 2 (LANES - 1): of reversed time, so in natural order; the largest norm."""
     frames, width = y.shape[0], y.shape[0] + 2 * (LANES - 1)
@@ -289,7 +291,7 @@ def pack_columns32(y: Any, first: Any, stop: Any, out: Any) -> Any:
     return largest
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def pack64(x: Any, first: Any, stop: Any, rows: Any, out: Any) -> None:
     """(T, 25) -> float64 strips (rows) or columns, forward time; columns are stored backwards, as lanes read them."""
     frames, depth = x.shape[0], stop - first

@@ -10,13 +10,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
+
+from dyadbench.metrics.compiled import njit
 
 LAG = 49  # frames; 2 s at 25 fps, less one
 OFFICIAL = 5e-7  # that the official mean, of float32 values in float32, may be off
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _runs(x: Any) -> Any:
     """(2, C): how many equal values a channel begins with, and ends with."""
     frames, channels = x.shape
@@ -33,7 +34,7 @@ def _runs(x: Any) -> Any:
     return out
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def standard(x: Any) -> Any:
     """(T, C) -> (C, T) float32, centred and of unit deviation, so that any magnitude fits; a constant gives 0.
 
@@ -60,7 +61,7 @@ def standard(x: Any) -> Any:
     return out
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _products(head: Any, tails: Any, frames: Any, lag: Any, out: Any) -> None:
     """out[i]: the sum of head[lag + i + t] tails[t] for i of 0..3 while lag + i + t < frames; float32."""
     n = frames - lag - 3
@@ -78,7 +79,7 @@ def _products(head: Any, tails: Any, frames: Any, lag: Any, out: Any) -> None:
     out[3] = d
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _sums(x: Any) -> Any:
     """The sum and the sum of squares of float32 values, in float64."""
     first, second = 0.0, 0.0
@@ -89,7 +90,7 @@ def _sums(x: Any) -> Any:
     return first, second
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _lagged(x: Any, y: Any, out: Any, doubt: Any) -> None:
     """Pearson correlation of x (C, T) and y (C, T), float32 centred over the clip, at lags -LAG..LAG: out (99, C).
 
@@ -125,7 +126,7 @@ def _lagged(x: Any, y: Any, out: Any, doubt: Any) -> None:
                 qv -= q * q
 
 
-@njit(cache=True, nogil=True, fastmath={"contract", "reassoc", "nsz"})
+@njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _finer(x: Any, y: Any, lag: Any) -> Any:
     """The mean over channels of the correlations of (T, C) pairs at one lag, in float64; no window is constant."""
     n, channels = len(x) - abs(lag), x.shape[1]
@@ -159,7 +160,7 @@ def _exact(x: np.ndarray, y: np.ndarray, lag: int) -> np.ndarray:
         return np.asarray((a * b).sum(0) / np.sqrt((a * a).sum(0) * (b * b).sum(0)))
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def lag_undefined(pred: Any, speaker: Any) -> Any:
     """(99, C): lags at which a channel's window is constant on either side (or shorter than two frames)."""
     frames, channels = pred.shape
@@ -193,7 +194,7 @@ def lag_correlations(
     return out, doubt
 
 
-@njit(cache=True, nogil=True)
+@njit(nogil=True)
 def _mean_curve(curve: Any, doubt: Any) -> Any:
     """Over the channels that are defined at every lag: which they are, the mean curve (99,), the mean doubt (99,)."""
     lags, channels = curve.shape
