@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.fixtures.openface import truth, write_csv
+from typer.testing import CliRunner
 
 from dyadbench.api import Dataset, DyadbenchError
+from dyadbench.cli import app
 from dyadbench.datasets.check.openface import check
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.openface import OpenFaceDataset, read_list
@@ -212,3 +214,22 @@ def test_three_sessions_are_the_least(tmp_path: Path) -> None:
     with pytest.raises(DyadbenchError, match="three at least"):
         OpenFaceDataset(SMALL, tmp_path).clips("train")
     assert [f.level for f in check(tmp_path / "nowhere", False)] == ["error"]
+
+
+def test_eight_dirty_dyads_become_a_table_and_pages(dirty: Path, tmp_path: Path) -> None:
+    (tmp_path / "leaderboards").mkdir()
+    root, data = ["--root", str(tmp_path)], ["--data", f"openface={dirty}"]
+    methods = [word for name in ("oracle", "mime", "mismatched-listener", "ridge-matched") for word in ("-m", name)]
+    for words in (
+        ["run", "-b", "openface", *methods, "--data-set", "window=2.0", "--threads", "1", *root, *data],
+        ["leaderboard", *root],
+        ["report", *root, *data],
+    ):
+        outcome = CliRunner().invoke(app, words)
+        assert outcome.exit_code == 0, outcome.output
+    [table] = (tmp_path / "leaderboards").glob("openface*.md")
+    text = table.read_text()
+    assert "5-fold cross-validation by session" in text and "of 8 sessions" in text
+    assert "*oracle (truth)* | 1.00 [1.00, 1.00]" in text and "ridge-matched" in text
+    pages = [page.read_text() for page in (tmp_path / "leaderboards" / "site").rglob("*.html")]
+    assert any("the intensities of the action units that were measured" in page for page in pages)
