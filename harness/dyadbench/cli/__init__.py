@@ -14,7 +14,7 @@ import typer
 import typer.core
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli import bench, check, compare, data, doctor, leaderboard, listing, report, run, score
+from dyadbench.cli import bench, check, compare, data, doctor, leaderboard, listing, report, run, score, validity
 
 
 class Verbs(typer.core.TyperGroup):
@@ -47,6 +47,7 @@ app.command("run")(run.run)
 app.command("score")(score.score)
 app.command("compare")(compare.compare)
 app.command("leaderboard")(leaderboard.leaderboard)
+app.command("validity")(validity.validity)
 app.command("report")(report.report)
 app.add_typer(bench.app, name="bench")
 app.command("doctor")(doctor.doctor)

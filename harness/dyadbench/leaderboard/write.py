@@ -13,6 +13,7 @@ from dyadbench.leaderboard.data_files import csv_text, json_text
 from dyadbench.leaderboard.markdown import headline, index_page, markdown_page, published_page
 from dyadbench.leaderboard.published import PublishedNumber, load_published
 from dyadbench.leaderboard.tables import Suites, Table
+from dyadbench.leaderboard.validity_page import load_validity, validity_page
 from dyadbench.leaderboard.verdicts import Judged, judge, load_claims
 from dyadbench.records.comparable import by_benchmark
 from dyadbench.records.record import Record, slug
@@ -92,7 +93,10 @@ def generated_files(
         files |= {folder / name: text for table in mine for name, text in pictures(table).items()}
     tokenizers = tokenizer_files(records)
     files |= {folder / name: text for name, text in tokenizers.items()}
-    files[folder / "README.md"] = index_page(tables, board, tokenizers=bool(tokenizers))
+    corpora = load_validity(folder)
+    if corpora:
+        files[folder / "validity.md"] = validity_page(corpora)
+    files[folder / "README.md"] = index_page(tables, board, tokenizers=bool(tokenizers), validity=bool(corpora))
     files[folder / "published.md"] = published_page(claims)
     if board:
         files[folder / "claims.md"] = claims_page(board)

@@ -33,13 +33,13 @@ NAMES = tuple(f"{SECONDS * b}-{SECONDS * (b + 1)}s" for b in range(BINS))
 
 def _columns() -> tuple[Column, ...]:
     whose = {"best": "the sample nearest to an appropriate listener", "mean": "all samples"}
-    out = [Column("jitter", "match", ranked=False, summary="second difference over that of real listeners", target="jitter_target"),
+    out = [Column("jitter", "match", ranked=False, family="realism", low=0.0, summary="second difference over that of real listeners", target="jitter_target"),
            Column("jitter_target", "match", ranked=False, summary="1: as steady as the real listeners", target="jitter_target")]  # fmt: skip
     for kind in KINDS:
         summary = f"change of the error in ten seconds, {whose[kind]}"
         out.append(Column(f"growth.{kind}", "min", ranked=False, summary=summary))
         out += [
-            Column(f"{kind}.{name}", "min", ranked=False, summary=f"root mean square error in that part of the clip, {whose[kind]}")
+            Column(f"{kind}.{name}", "min", ranked=False, family="appropriateness", low=0.0, summary=f"root mean square error in that part of the clip, {whose[kind]}")
             for name in NAMES
         ]  # fmt: skip
     return tuple(out)

@@ -7,9 +7,13 @@ from typing import Any
 from dyadbench.api import BenchmarkConfig, BenchmarkEntry, TrackName
 from dyadbench.datasets.simdyad.config import MEANING
 
-REACT: dict[str, Any] = {"suite": "react2024", "also": ("react2024-official", "over-time-emotion"), "samples": 10}
-L2L: dict[str, Any] = {"suite": "l2l", "also": ("over-time-motion",), "samples": 10}
-DYAD: dict[str, Any] = {"also": ("over-time-motion",), "samples": 5}
+REACT: dict[str, Any] = {
+    "suite": "react2024",
+    "also": ("react2024-official", "over-time-emotion", "realism-emotion"),
+    "samples": 10,
+}
+L2L: dict[str, Any] = {"suite": "l2l", "also": ("over-time-motion", "realism-motion"), "samples": 10}
+DYAD: dict[str, Any] = {"also": ("over-time-motion", "realism-motion"), "samples": 5}
 TRACKS: tuple[tuple[TrackName, str], ...] = (("online", ""), ("offline", "-offline"))
 KNOWN = {"online": "no look-ahead", "offline": "the whole speaker clip is known"}
 L2L_PEOPLE = ("conan", "devi2", "fallon", "kimmel", "stephen", "trevor")

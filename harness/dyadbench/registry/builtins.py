@@ -106,6 +106,15 @@ def dyadbench_suites() -> list[SuiteEntry]:
             DualTalkSuiteConfig,
             summary="DualTalk's metrics, as its script has them and corrected",
         ),
+        *(
+            SuiteEntry(
+                f"realism-{space}",
+                1,
+                f"dyadbench.metrics.realism:{space}",
+                summary=f"whether {space} moves as people's does: windows, velocities, jerk; not ranked",
+            )
+            for space in ("motion", "emotion")
+        ),
         SuiteEntry(
             "over-time-emotion",
             1,

@@ -135,12 +135,12 @@ class ReactOfficialSuite:
 
     space = "emotion"
     columns = (
-        Column("FRCorr", "max", digits=4, summary="sum over samples of the best mean CCC with an appropriate listener; a constant channel counts 0"),
-        Column("FRDist", "min", digits=2, summary="sum over samples of the nearest appropriate listener's weighted DTW distance"),
-        Column("FRDiv", "max", ranked=False, digits=4, summary="mean squared difference between samples (S-MSE)"),
-        Column("FRVar", "max", ranked=False, digits=4, summary="unbiased variance over time"),
-        Column("FRDvs", "max", ranked=False, digits=4, summary="mean squared difference between clips"),
-        Column("FRSyn", "min", ranked=False, unit="frames", digits=2, summary="lag of the first sample; 49 wherever a channel is constant"),
+        Column("FRCorr", "max", digits=4, family="appropriateness", summary="sum over samples of the best mean CCC with an appropriate listener; a constant channel counts 0"),
+        Column("FRDist", "min", digits=2, family="appropriateness", low=0.0, summary="sum over samples of the nearest appropriate listener's weighted DTW distance"),
+        Column("FRDiv", "max", ranked=False, digits=4, family="diversity", low=0.0, summary="mean squared difference between samples (S-MSE)"),
+        Column("FRVar", "max", ranked=False, digits=4, family="diversity", low=0.0, summary="unbiased variance over time"),
+        Column("FRDvs", "max", ranked=False, digits=4, family="diversity", low=0.0, summary="mean squared difference between clips"),
+        Column("FRSyn", "min", ranked=False, unit="frames", digits=2, family="synchrony", low=0.0, high=49.0, summary="lag of the first sample; 49 wherever a channel is constant"),
     )  # fmt: skip
 
     def __init__(self, config: Config | None = None):

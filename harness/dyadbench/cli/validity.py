@@ -1,0 +1,70 @@
+"""`dyadbench validity`: which metrics order what everybody knows, on a benchmark's data."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dyadbench.api import DyadbenchError
+from dyadbench.cli.common import (
+    DEFAULT_THREADS,
+    Data,
+    Home,
+    Root,
+    Threads,
+    data_folders,
+    find_home,
+    find_root,
+    set_threads,
+)
+
+
+def validity(
+    benchmark: Annotated[str, typer.Option("-b", "--benchmark", help="Whose data and suites.")],
+    clips: Annotated[int, typer.Option(min=8, help="At most so many clips, spread over the split.")] = 72,
+    samples: Annotated[int, typer.Option(min=2, help="Reactions per clip where they are random.")] = 2,
+    root: Root = None,
+    home: Home = None,
+    data: Data = None,
+    threads: Threads = DEFAULT_THREADS,
+) -> None:  # fmt: skip
+    """Gives every metric reactions whose order is known, and writes what it says to leaderboards/validity/."""
+    from dyadbench.cell.run import open_dataset
+    from dyadbench.cell.runtime import Runtime
+    from dyadbench.cell.split import Split
+    from dyadbench.conformance.validity import examine
+    from dyadbench.datasets.folds import PooledDataset
+    from dyadbench.datasets.limit import LimitedDataset
+    from dyadbench.files.atomic import atomic_write
+    from dyadbench.leaderboard.validity_page import FOLDER, validity_json
+    from dyadbench.matrix.cells import PartSpec, resolve_part
+    from dyadbench.progress import stages
+    from dyadbench.records.record import slug
+    from dyadbench.registry.host import Host
+
+    set_threads(threads)
+    host = Host()
+    setting = host.get("benchmark", benchmark).config
+    base = find_root(root)
+    part = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config))
+    with stages("validity") as report:
+        runtime = Runtime(home=find_home(home, base), data=data_folders(data, only=part.name), threads=threads, report=report)  # fmt: skip
+        dataset = open_dataset(host, part, runtime)
+        dataset = PooledDataset(dataset) if setting.folds else dataset
+        split = Split(LimitedDataset(dataset, clips), setting.split)
+        if len({clip.session for clip in split.clips}) < 2:
+            raise DyadbenchError(
+                f"{benchmark} has clips of one session only; validity needs listeners of other sessions"
+            )
+        suites = {name: host.build("suite", name, {}) for name in (setting.suite, *setting.also)}
+        found = examine(split, suites, benchmark, samples=samples, threads=threads, report=report)
+    path = base / "leaderboards" / FOLDER / f"{slug(benchmark)}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    atomic_write(path, validity_json(found))
+    for suite, columns in found.suites.items():
+        for name, one in columns.items():
+            typer.echo(
+                f"{suite} {name}: {'not judged' if one.passes is None else 'passes' if one.passes else ', '.join(one.why)}"
+            )
+    typer.echo(f"wrote {path}; `dyadbench leaderboard` makes the page of it")

@@ -1,0 +1,188 @@
+"""Reactions whose order everybody knows: from the true listener down to noise, and the truth degraded step by step.
+
+All are made from the listeners of one split, the same way for motion and for emotion, and by a fixed seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dyadbench.api import DyadbenchError
+from dyadbench.cell.split import Split
+from dyadbench.datasets.fresh import fresh_listener
+
+Floats = NDArray[np.float32]
+Change = Callable[[Floats, np.random.Generator], Floats]  # (T, C) of one clip -> (T, C)
+
+LADDER = ("true", "fresh", "same person", "mismatched", "reversed", "shuffled", "noise", "constant")
+DEGRADATIONS: Mapping[str, tuple[float, ...]] = {
+    "delay": (0.2, 1.0, 3.0),  # seconds; the first frame is held meanwhile
+    "noise": (0.25, 0.5, 1.0),  # deviations of the channel over all listeners
+    "smoothing": (0.2, 1.0, 3.0),  # seconds of a moving mean
+    "dropped": (0.1, 0.3, 0.6),  # share of frames that repeat the one before
+    "swapped": (0.1, 0.3, 1.0),  # share of clips with another person's reaction
+}
+
+
+@dataclass(frozen=True)
+class Reactions:
+    """Predictions for every clip of a split: (N, K, T, D) and (N, K, T, 25) or None."""
+
+    motion: Floats
+    emotion: Floats | None
+
+
+class KnownOrder:
+    """Makes the conditions over one split. `samples` of each where they are random."""
+
+    def __init__(self, split: Split, samples: int, seed: int = 0):
+        self.split, self.samples, self.seed = split, samples, seed
+        motion, emotion = split.listeners()
+        self.tracks: dict[str, list[Floats] | None] = {"motion": motion, "emotion": emotion}
+        self.sessions = np.array([clip.session for clip in split.clips])
+        self.people = [_listener(clip.id, clip.session) for clip in split.clips]
+
+    def ladder(self) -> dict[str, Reactions]:
+        """The conditions that this split has, best first; "fresh" where people can be drawn, "same person" where ids name them."""
+        own = np.arange(len(self.sessions))[:, None].repeat(self.samples, 1)
+        others = self._picks(lambda n: np.flatnonzero(self.sessions != self.sessions[n]))
+        assert others is not None, "there are at least two sessions"
+        found: dict[str, Reactions | None] = {
+            "true": self._taken(own),
+            "fresh": self._fresh(),
+            "same person": None,
+            "mismatched": self._taken(others),
+            "reversed": self._taken(others, lambda x, rng: x[::-1]),
+            "shuffled": self._taken(others, lambda x, rng: rng.permutation(x)),
+            "noise": self._filled(noise=True),
+            "constant": self._filled(noise=False),
+        }
+        if (same := self._picks(self._elsewhere)) is not None:
+            found["same person"] = self._taken(same)
+        return {name: found[name] for name in LADDER if found[name] is not None}  # type: ignore[misc]
+
+    def degraded(self, kind: str, amount: float) -> Reactions:
+        """The truth, made worse by one of DEGRADATIONS."""
+        fps = self.split.dataset.space.fps
+        picks = np.arange(len(self.sessions))
+        if kind == "swapped":
+            rng = np.random.default_rng(self.seed)
+            order = rng.permutation(len(picks))[: round(amount * len(picks))]
+            for n in order:
+                picks[n] = rng.choice(np.flatnonzero(self.sessions != self.sessions[n]))
+        changes: dict[str, Callable[[str], Change]] = {
+            "delay": lambda _: lambda x, rng: _delayed(x, round(amount * fps)),
+            "noise": lambda what: lambda x, rng: _noisy(x, amount * self._spread(what), rng),
+            "smoothing": lambda _: lambda x, rng: _smooth(x, round(amount * fps)),
+            "dropped": lambda _: lambda x, rng: _dropped(x, amount, rng),
+            "swapped": lambda _: lambda x, rng: x,
+        }
+        return self._made(picks[:, None].repeat(self.samples, 1), changes[kind], alike=True)
+
+    # --- making them ------------------------------------------------------------------------------------
+
+    def _picks(self, among: Callable[[int], NDArray[np.int64]]) -> NDArray[np.int64] | None:
+        """(N, K) rows drawn from `among` each clip; None where a clip has none."""
+        rng, rows = np.random.default_rng(self.seed), []
+        for n in range(len(self.sessions)):
+            pool = among(n)
+            if not len(pool):
+                return None
+            rows.append(rng.choice(pool, self.samples, replace=len(pool) < self.samples))
+        return np.array(rows)
+
+    def _elsewhere(self, n: int) -> NDArray[np.int64]:
+        """Other clips of the same listener that are no reaction to the same speaker."""
+        alike = np.array([person is not None and person == self.people[n] for person in self.people])
+        return np.flatnonzero(alike & ~self.split.appropriate[n])
+
+    def _taken(self, picks: NDArray[np.int64], change: Change = lambda x, rng: x) -> Reactions:
+        return self._made(picks, lambda _: change)
+
+    def _made(self, picks: NDArray[np.int64], change: Callable[[str], Change], *, alike: bool = False) -> Reactions:
+        """Listeners `picks` (N, K), each changed; `alike`: the samples of a clip are one."""
+        out = {}
+        for what, tracks in self.tracks.items():
+            if tracks is None:
+                out[what] = None
+                continue
+            made = np.zeros((*picks.shape, self.split.frames, tracks[0].shape[1]), np.float32)
+            alter = change(what)
+            for n, row in enumerate(picks):
+                length = int(self.split.lengths[n])
+                for k, j in enumerate(row[:1] if alike else row):
+                    source = tracks[j][np.arange(length) % len(tracks[j])]
+                    made[n, k, :length] = alter(source, np.random.default_rng([self.seed, n, k]))
+                if alike:
+                    made[n, 1:] = made[n, :1]
+            out[what] = made
+        assert out["motion"] is not None
+        return Reactions(out["motion"], out["emotion"])
+
+    def _filled(self, *, noise: bool) -> Reactions:
+        """Gaussian noise with each channel's mean, deviation and range over all listeners; or the mean alone."""
+
+        def change(what: str) -> Change:
+            frames = np.concatenate(self.tracks[what] or [])
+            mean, spread, low, high = frames.mean(0), frames.std(0), frames.min(0), frames.max(0)
+
+            def fill(x: Floats, rng: np.random.Generator) -> Floats:
+                drawn = mean + spread * rng.standard_normal(x.shape) if noise else np.broadcast_to(mean, x.shape)
+                return np.clip(drawn, low, high).astype(np.float32)
+
+            return fill
+
+        return self._made(np.arange(len(self.sessions))[:, None].repeat(self.samples, 1), change, alike=not noise)
+
+    def _spread(self, what: str) -> Floats:
+        spread: Floats = np.concatenate(self.tracks[what] or []).std(0)
+        return spread
+
+    def _fresh(self) -> Reactions | None:
+        """None where the dataset cannot draw people anew."""
+        space = self.split.dataset.space
+        shape = (len(self.sessions), self.samples, self.split.frames)
+        motion = np.zeros((*shape, space.dim), np.float32)
+        emotion = np.zeros((*shape, 25), np.float32) if self.tracks["emotion"] is not None else None
+        for n, length in enumerate(self.split.lengths.tolist()):
+            for k in range(self.samples):
+                try:
+                    person = fresh_listener(self.split.dataset, self.split.name, n, k)
+                except DyadbenchError:
+                    return None
+                motion[n, k, :length] = person.motion[:length]
+                if emotion is not None and person.emotion is not None:
+                    emotion[n, k, :length] = person.emotion[:length]
+        return Reactions(motion, emotion)
+
+
+def _listener(clip: str, session: str) -> tuple[str, str] | None:
+    """Who listens, where a clip's id says so: `.../speaker>listener/...`."""
+    _, arrow, after = clip.partition(">")
+    return (session, after.split("/")[0]) if arrow else None
+
+
+def _delayed(x: Floats, frames: int) -> Floats:
+    return x[np.maximum(np.arange(len(x)) - frames, 0)]
+
+
+def _noisy(x: Floats, spread: Floats, rng: np.random.Generator) -> Floats:
+    return (x + spread * rng.standard_normal(x.shape)).astype(np.float32)
+
+
+def _smooth(x: Floats, frames: int) -> Floats:
+    """A moving mean over `frames` frames, shorter at both ends."""
+    from scipy.ndimage import uniform_filter1d
+
+    out: Floats = uniform_filter1d(x, max(1, min(frames, len(x))), axis=0, mode="nearest")
+    return out
+
+
+def _dropped(x: Floats, share: float, rng: np.random.Generator) -> Floats:
+    kept = rng.random(len(x)) >= share
+    kept[0] = True
+    return x[np.maximum.accumulate(np.where(kept, np.arange(len(x)), 0))]

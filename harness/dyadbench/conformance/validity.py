@@ -1,0 +1,233 @@
+"""Does a metric order what everybody knows? Every column of every suite on one split, with paired intervals.
+
+Asked of each column: is the true listener better than a mismatched one, a fresh one better than a mismatched one, a
+mismatched one better than shuffled frames, noise and a constant face; does it get worse as the truth is degraded; is it
+blind to what should not matter: the order of clips, their length, one more constant channel. What a family must order to
+pass is in REQUIRED. A column fails, too, where it significantly prefers what is worse.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+
+from dyadbench.api import Column, Evaluation, Result, Suite
+from dyadbench.cell.split import Split
+from dyadbench.conformance.known_order import DEGRADATIONS, KnownOrder, Reactions
+from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval
+from dyadbench.leaderboard.validity_page import Corpus, Falls, Pair, Shift, Validity
+
+PAIRS = (  # (better, worse)
+    ("true", "fresh"), ("true", "mismatched"), ("fresh", "mismatched"), ("true", "same person"),
+    ("mismatched", "reversed"), ("mismatched", "shuffled"), ("mismatched", "noise"), ("mismatched", "constant"),
+)  # fmt: skip
+KNOWN: Mapping[
+    str, tuple[str, ...]
+] = {  # whose order towards worse ones is known; copies of the truth have no diversity
+    "appropriateness": ("true", "fresh", "mismatched"),
+    "synchrony": ("true", "fresh", "mismatched"),
+    "diversity": ("mismatched",),
+    "realism": ("true", "mismatched"),
+}
+REQUIRED: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "appropriateness": (("true", "mismatched"), ("fresh", "mismatched")),
+    "synchrony": (("true", "mismatched"), ("fresh", "mismatched")),
+    "diversity": (("mismatched", "constant"),),
+    "realism": (("mismatched", "noise"), ("mismatched", "constant"), ("mismatched", "shuffled")),
+}
+Report = Callable[[str, int, int], None]
+
+
+class _Scores:
+    """The losses of all conditions in all columns of one suite: smaller is better, 0 at the target where there is one."""
+
+    def __init__(self, columns: Sequence[Column], found: Mapping[str, Mapping[str, Result]], sessions: Sequence[str]):
+        self.columns, self.names = columns, list(found)
+        values = [np.stack([found[name][c.id].per_clip for c in columns], -1)[None] for name in self.names]  # (1, N, C)
+        self.boot: Bootstrap = bootstrap(values, sessions, names=self.names)
+        # Pooled columns are what the suite says they are; their per-clip values only carry the spread.
+        exact = [[found[n][c.id].value for c in columns] for n in self.names]
+        self.point = np.array([[np.nan if v is None else v for v in row] for row in exact])
+
+    def value(self, condition: str, column: int) -> float:
+        return float(self.point[self.names.index(condition), column])
+
+    def loss(self, condition: str, column: int) -> tuple[float, Floats]:
+        row, spec = self.names.index(condition), self.columns[column]
+        point, draws = self.point[row, column], self.boot.draws[:, row, column]
+        if spec.direction == "match":
+            at = next(j for j, other in enumerate(self.columns) if other.id == spec.target)
+            return abs(point - self.point[row, at]), np.abs(draws - self.boot.draws[:, row, at])
+        sign = 1 if spec.direction == "min" else -1
+        return sign * point, sign * draws
+
+    def signed(self, condition: str, column: int) -> Floats:
+        """(R,) by how much a condition is off the target, on the side on which it is."""
+        row, spec = self.names.index(condition), self.columns[column]
+        at = next(j for j, other in enumerate(self.columns) if other.id == spec.target)
+        side = np.sign(self.point[row, column] - self.point[row, at])
+        off: Floats = side * (self.boot.draws[:, row, column] - self.boot.draws[:, row, at])
+        return off
+
+    def gap(self, better: str, worse: str, column: int) -> Pair:
+        """By how much `worse` is worse, and what that says."""
+        (a, drawn_a), (b, drawn_b) = self.loss(better, column), self.loss(worse, column)
+        drawn = drawn_b - drawn_a
+        if self.columns[column].direction == "match" and not drawn_a.any():
+            drawn = self.signed(worse, column)  # a distance from the target is never below 0; the difference is
+        span = interval(drawn) if self.boot.informative else None
+        if span is None or not np.isfinite(b - a):
+            return Pair(better=better, worse=worse, gap=None, reading="undefined")
+        reading = "yes" if span.low > 0 else "wrong" if span.high < 0 else "blind"
+        return Pair(better=better, worse=worse, gap=float(b - a), low=span.low, high=span.high, reading=reading)
+
+
+def examine(
+    split: Split, suites: Mapping[str, Suite], benchmark: str, *, samples: int = 2, threads: int = 1, report: Report
+) -> Corpus:
+    """The validity of every column of `suites` on one split."""
+    known = KnownOrder(split, samples)
+    ladder = known.ladder()
+    steps = [(kind, amount) for kind, amounts in DEGRADATIONS.items() for amount in amounts]
+    found: dict[str, dict[str, Mapping[str, Result]]] = {name: {} for name in suites}
+    shifted: dict[str, dict[str, Mapping[str, Result]]] = {name: {} for name in suites}
+    whole = {name: _evaluation(split, reactions, threads) for name, reactions in ladder.items()}
+    total, done = len(whole) + len(steps) + 2 * len(BLIND), 0
+
+    def score(data: Evaluation, into: Mapping[str, dict[str, Mapping[str, Result]]], name: str) -> None:
+        nonlocal done
+        for suite_name, suite in suites.items():
+            into[suite_name][name] = suite.evaluate(data)
+        done += 1
+        report(f"validity {name}", min(done, total), total)
+
+    for name, data in whole.items():
+        score(data, found, name)
+    for kind, amount in steps:
+        score(_evaluation(split, known.degraded(kind, amount), threads), found, f"{kind} {amount:g}")
+    for what, change in BLIND.items():
+        for name in ("true", "mismatched"):
+            score(change(whole[name]), shifted, f"{name}, {what}")
+    sessions = [clip.session for clip in split.clips]
+    return Corpus(
+        benchmark=benchmark, simulated=split.dataset.simulated, digest=split.dataset.digest, clips=len(split.clips),
+        sessions=len(set(sessions)), samples=samples, conditions=tuple(ladder),
+        suites={name: _judged(suite.columns, found[name], shifted[name], sessions, list(ladder)) for name, suite in suites.items()},
+    )  # fmt: skip
+
+
+def _evaluation(split: Split, reactions: Reactions, threads: int) -> Evaluation:
+    return split.evaluation(reactions.motion, reactions.emotion, threads, "cpu")
+
+
+def _judged(
+    columns: Sequence[Column], found: Mapping[str, Mapping[str, Result]], shifted: Mapping[str, Mapping[str, Result]],
+    sessions: Sequence[str], ladder: Sequence[str],
+) -> dict[str, Validity]:  # fmt: skip
+    scores, changed = _Scores(columns, found, sessions), _Scores(columns, shifted, sessions)
+    out = {}
+    for j, column in enumerate(columns):
+        if column.id.endswith("_target"):
+            continue
+        pairs = tuple(scores.gap(a, b, j) for a, b in PAIRS if a in ladder and b in ladder)
+        falls = tuple(_falling(scores, kind, j) for kind in DEGRADATIONS)
+        shifts = {what: _shift(scores, changed, what, j) for what in BLIND}
+        values = {name: _known(scores.value(name, j)) for name in ladder}
+        why = _faults(column, pairs, falls, shifts)
+        out[column.id] = Validity(
+            version=column.version, direction=column.direction, family=column.family, headline=column.headline,
+            values=values, pairs=pairs, falls=falls, shifts=shifts, passes=not why if column.family else None, why=why,
+        )  # fmt: skip
+    return out
+
+
+def _falling(scores: _Scores, kind: str, column: int) -> Falls:
+    """Whether the loss grows from the truth on, step by step."""
+    names = ["true", *(f"{kind} {amount:g}" for amount in DEGRADATIONS[kind])]
+    steps = [scores.gap(a, b, column) for a, b in pairwise(names)]
+    whole = scores.gap(names[0], names[-1], column)
+    reading = "rises" if any(s.reading == "wrong" for s in steps) else "falls" if whole.reading == "yes" else "flat"
+    return Falls(kind=kind, losses=tuple(_known(scores.loss(name, column)[0]) for name in names), reading=reading)
+
+
+def _shift(scores: _Scores, changed: _Scores, what: str, j: int) -> Shift:
+    """How far a mismatched listener's value moves, and whether the true one is still told from it."""
+    value, was = changed.value(f"mismatched, {what}", j), scores.value("mismatched", j)
+    room = abs(was - scores.value("true", j))
+    moved = float(abs(value - was) / room) if np.isfinite(value - was) and room > 0 else None
+    return Shift(moved=moved, reading=changed.gap(f"true, {what}", f"mismatched, {what}", j).reading)
+
+
+def _faults(column: Column, pairs: Sequence[Pair], falls: Sequence[Falls], shifts: Mapping[str, Shift]) -> tuple[str, ...]:  # fmt: skip
+    """Why a column fails; empty where it passes."""
+    if not column.family:
+        return ()
+    sure = KNOWN[column.family]
+    out = [f"prefers {p.worse} to {p.better}" for p in pairs if p.reading == "wrong" and p.better in sure]
+    for better, worse in REQUIRED[column.family]:
+        pair = next((p for p in pairs if (p.better, p.worse) == (better, worse)), None)
+        if pair is not None and pair.reading in ("blind", "undefined"):
+            out.append(f"cannot tell {better} from {worse}")
+    if column.family == "appropriateness":
+        out += [f"gets better with {one.kind}" for one in falls if one.reading == "rises"]
+    order, constant = shifts["order of clips"], shifts["a constant channel"]
+    if order.moved is not None and order.moved > 1e-6:
+        out.append("depends on the order of clips")
+    told = any((p.better, p.worse, p.reading) == ("true", "mismatched", "yes") for p in pairs)
+    if told and constant.reading != "yes":
+        out.append("cannot tell true from mismatched once a channel is constant")
+    return tuple(out)
+
+
+# --- what should not matter ---------------------------------------------------------------------------------
+
+
+def _reordered(data: Evaluation) -> Evaluation:
+    order = np.random.default_rng(0).permutation(len(data.clips))
+    moved = {name: _rows(getattr(data, name), order) for name in ARRAYS}
+    appropriate = None if data.appropriate is None else data.appropriate[np.ix_(order, order)]
+    clips = tuple(data.clips[n] for n in order)
+    return dataclasses.replace(
+        data, clips=clips, lengths=data.lengths[order], appropriate=appropriate, memo={}, **moved
+    )
+
+
+def _shortened(data: Evaluation) -> Evaluation:
+    return dataclasses.replace(data, lengths=np.maximum(2, data.lengths // 2), memo={})
+
+
+def _with_constant(data: Evaluation) -> Evaluation:
+    """One channel of every side replaced by its mean over the true listeners, as a camera does that sees no such movement.
+
+    It is the last channel of the widest group, so that every group keeps one that moves.
+    """
+    _, stop = max(data.space.groups.values(), key=lambda at: at[1] - at[0])
+    out = {}
+    for name in ARRAYS:
+        value = getattr(data, name)
+        if value is None:
+            continue
+        channel = stop - 1 if "motion" in name else value.shape[-1] - 1
+        what = "motion" if "motion" in name else "emotion"
+        out[name] = np.array(value)
+        out[name][..., channel] = np.asarray(getattr(data, f"listener_{what}"))[..., channel].mean()
+    return dataclasses.replace(data, memo={}, **out)
+
+
+ARRAYS = ("predicted_motion", "predicted_emotion", "listener_motion", "speaker_motion", "listener_emotion", "speaker_emotion")  # fmt: skip
+BLIND: Mapping[str, Callable[[Evaluation], Evaluation]] = {
+    "order of clips": _reordered,
+    "half the length": _shortened,
+    "a constant channel": _with_constant,
+}
+
+
+def _rows(value: Floats | None, order: Sequence[int] | Floats) -> Floats | None:
+    return None if value is None else np.asarray(value)[order]
+
+
+def _known(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,173 @@
+"""Which metrics can be trusted: the results of `dyadbench validity`, kept as JSON, and the page that is made of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import ValidationError
+
+from dyadbench.api import Config, Direction, DyadbenchError
+from dyadbench.leaderboard.text import escape, grid
+
+FOLDER = "validity"  # below leaderboards/, one file per corpus
+Reading = Literal["yes", "blind", "wrong", "undefined"]
+SIGN: Mapping[str, str] = {"yes": "✓", "blind": "=", "wrong": "✗", "undefined": "-"}
+
+
+class Pair(Config):
+    """Two conditions whose order is known."""
+
+    better: str
+    worse: str
+    gap: float | None  # loss of the worse less that of the better: above 0 is right
+    low: float | None = None
+    high: float | None = None
+    reading: Reading
+
+
+class Falls(Config):
+    """One way of degrading the truth: the losses from the truth on."""
+
+    kind: str
+    losses: tuple[float | None, ...]
+    reading: Literal["falls", "flat", "rises"]
+
+
+class Shift(Config):
+    """One thing that should not matter."""
+
+    moved: float | None  # change of a mismatched listener's value, in distances from true to mismatched
+    reading: Reading  # whether the true listener is still better than a mismatched one
+
+
+class Validity(Config):
+    """One column of one suite on one corpus."""
+
+    version: int
+    direction: Direction
+    family: str
+    headline: bool
+    values: Mapping[str, float | None]  # condition -> value
+    pairs: tuple[Pair, ...]
+    falls: tuple[Falls, ...]
+    shifts: Mapping[str, Shift]  # what should not matter
+    passes: bool | None  # None: it belongs to no family, so nothing says what it must order
+    why: tuple[str, ...]  # it does not
+
+
+class Corpus(Config):
+    """All suites on one corpus."""
+
+    benchmark: str
+    simulated: bool
+    digest: str
+    clips: int
+    sessions: int
+    samples: int
+    conditions: tuple[str, ...]
+    suites: Mapping[str, Mapping[str, Validity]]
+
+
+def load_validity(leaderboards: Path) -> list[Corpus]:
+    """Every committed result, real people first; DyadbenchError names a file that is none."""
+    found = []
+    for path in sorted((leaderboards / FOLDER).glob("*.json")):
+        try:
+            found.append(Corpus.model_validate_json(path.read_text(encoding="utf-8")))
+        except (ValidationError, OSError, UnicodeDecodeError) as error:
+            raise DyadbenchError(
+                f"{path} is no result of `dyadbench validity`: {' '.join(str(error).split())[:200]}"
+            ) from None
+    return sorted(found, key=lambda corpus: (corpus.simulated, corpus.benchmark))
+
+
+def validity_json(corpus: Corpus) -> str:
+    """Five significant digits, sorted keys, so that a rerun is the same file."""
+    return json.dumps(_short(corpus.model_dump(mode="json")), sort_keys=True, indent=1, allow_nan=False) + "\n"
+
+
+def _short(value: Any) -> Any:
+    if isinstance(value, float):
+        return float(f"{value:.5g}")
+    if isinstance(value, dict):
+        return {key: _short(inner) for key, inner in value.items()}
+    return [_short(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+# --- the page -----------------------------------------------------------------------------------------------
+
+HEAD = """# Validity: does a metric order what everybody knows?
+
+Made by `dyadbench leaderboard` from `validity/`, which `dyadbench validity` writes. Every metric is given reactions whose
+order is known: the **true** listener; a **fresh** one, another person who hears the same speaker (only a simulation can
+draw one); a **mismatched** one, a real listener of another session; the mismatched one played backwards or with its frames
+**shuffled**; **noise** with each channel's mean and deviation; a **constant** mean face. ✓: the better one is better (the
+95 % interval of the paired difference excludes 0), =: the metric cannot tell them apart, ✗: it prefers the worse one. Then
+the truth is degraded in three steps: ↘ it gets worse, → it does not notice, ↗ it gets better somewhere on the way. The last
+column is by how much the value of a mismatched listener moves when clips are half as long, or when one channel is constant
+everywhere, in distances from true to mismatched, and whether the true listener is still told from a mismatched one.
+
+What a metric must order to pass depends on its family. Appropriateness and synchrony: true above mismatched, fresh above
+mismatched. Diversity: mismatched above constant. Realism: mismatched above shuffled, noise and constant. A metric fails,
+too, where it prefers what is worse, or, if it is one of appropriateness, where degrading the truth improves it. **A metric
+that fails on any corpus is shown on the leaderboards and never part of a headline.** Intervals are per comparison; about
+one comparison in forty is ✓ and one in forty ✗ by chance where nothing is to be told apart.
+"""
+ARROW = {"falls": "↘", "flat": "→", "rises": "↗"}
+
+
+def failing(corpora: Sequence[Corpus], suite: str) -> dict[str, list[str]]:
+    """Column -> where and why it fails, for every column of a suite that fails anywhere."""
+    out: dict[str, list[str]] = {}
+    for corpus in corpora:
+        for name, one in corpus.suites.get(suite, {}).items():
+            if one.passes is False:
+                out.setdefault(name, []).append(f"{corpus.benchmark}: {', '.join(one.why)}")
+    return out
+
+
+def validity_page(corpora: Sequence[Corpus]) -> str:
+    """leaderboards/validity.md."""
+    parts = [HEAD]
+    for corpus in corpora:
+        parts.append(f"## {escape(corpus.benchmark)}{' (simulated)' if corpus.simulated else ' (real people)'}\n")
+        parts.append(f"{corpus.clips} clips of {corpus.sessions} sessions, {corpus.samples} samples.\n")
+        for suite, columns in corpus.suites.items():
+            parts += [f"### {escape(suite)}\n", _table(columns)]
+            failed = [
+                f"- `{name}`: {escape(', '.join(one.why))}\n" for name, one in columns.items() if one.passes is False
+            ]
+            if failed:
+                parts.append("Why they fail:\n\n" + "".join(failed))
+    return "\n".join(parts)
+
+
+def _table(columns: Mapping[str, Validity]) -> str:
+    header = ["metric", "passes", "true > mismatched", "fresh > mismatched", "mismatched > backwards, shuffled",
+              "mismatched > noise, constant", "delay, noise, smoothing, dropped, swapped", "half as long, a constant channel"]  # fmt: skip
+    rows = []
+    for name, one in columns.items():
+        sign = {(pair.better, pair.worse): SIGN[pair.reading] for pair in one.pairs}
+        both = lambda a, b: f"{sign.get(('mismatched', a), '')} {sign.get(('mismatched', b), '')}".strip()  # noqa: B023, E731  # used at once
+        rows.append(
+            [
+                f"`{name}`" + (" (headline)" if one.headline else ""),
+                {True: "**yes**", False: "no", None: "not judged"}[one.passes],
+                sign.get(("true", "mismatched"), ""),
+                sign.get(("fresh", "mismatched"), ""),
+                both("reversed", "shuffled"),
+                both("noise", "constant"),
+                " ".join(ARROW[fall.reading] for fall in one.falls),
+                ", ".join(_moved(one.shifts.get(what)) for what in ("half the length", "a constant channel")),
+            ]
+        )
+    return grid(header, rows)
+
+
+def _moved(shift: Shift | None) -> str:
+    if shift is None or shift.moved is None:
+        return "-"
+    return (f"{shift.moved:.2f}" if shift.moved < 10 else f"{shift.moved:.0f}") + f" {SIGN[shift.reading]}"
