@@ -14,7 +14,20 @@ import typer
 import typer.core
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli import bench, check, compare, data, doctor, leaderboard, listing, report, run, score, validity
+from dyadbench.cli import (
+    bench,
+    check,
+    compare,
+    data,
+    doctor,
+    leaderboard,
+    listing,
+    realism,
+    report,
+    run,
+    score,
+    validity,
+)
 
 
 class Verbs(typer.core.TyperGroup):
@@ -48,6 +61,7 @@ app.command("score")(score.score)
 app.command("compare")(compare.compare)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("validity")(validity.validity)
+app.command("realism")(realism.realism)
 app.command("report")(report.report)
 app.add_typer(bench.app, name="bench")
 app.command("doctor")(doctor.doctor)

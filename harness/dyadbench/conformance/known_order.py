@@ -105,7 +105,7 @@ class KnownOrder:
 
     def _made(self, picks: NDArray[np.int64], change: Callable[[str], Change], *, alike: bool = False) -> Reactions:
         """Listeners `picks` (N, K), each changed; `alike`: the samples of a clip are one."""
-        out = {}
+        out: dict[str, Floats | None] = {}
         for what, tracks in self.tracks.items():
             if tracks is None:
                 out[what] = None
@@ -120,8 +120,9 @@ class KnownOrder:
                 if alike:
                     made[n, 1:] = made[n, :1]
             out[what] = made
-        assert out["motion"] is not None
-        return Reactions(out["motion"], out["emotion"])
+        motion = out["motion"]
+        assert motion is not None
+        return Reactions(motion, out["emotion"])
 
     def _filled(self, *, noise: bool) -> Reactions:
         """Gaussian noise with each channel's mean, deviation and range over all listeners; or the mean alone."""

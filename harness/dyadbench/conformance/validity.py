@@ -11,14 +11,16 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dyadbench.api import Column, Evaluation, Result, Suite
 from dyadbench.cell.split import Split
 from dyadbench.conformance.known_order import DEGRADATIONS, KnownOrder, Reactions
 from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval
-from dyadbench.leaderboard.validity_page import Corpus, Falls, Pair, Shift, Validity
+from dyadbench.leaderboard.validity_page import Corpus, Falls, Pair, Reading, Shift, Trend, Validity
 
 PAIRS = (  # (better, worse)
     ("true", "fresh"), ("true", "mismatched"), ("fresh", "mismatched"), ("true", "same person"),
@@ -76,12 +78,12 @@ class _Scores:
         """By how much `worse` is worse, and what that says."""
         (a, drawn_a), (b, drawn_b) = self.loss(better, column), self.loss(worse, column)
         drawn = drawn_b - drawn_a
-        if self.columns[column].direction == "match" and not drawn_a.any():
+        if self.columns[column].direction == "match" and (np.abs(drawn_a) <= 1e-6 * np.abs(drawn_b)).all():
             drawn = self.signed(worse, column)  # a distance from the target is never below 0; the difference is
         span = interval(drawn) if self.boot.informative else None
         if span is None or not np.isfinite(b - a):
             return Pair(better=better, worse=worse, gap=None, reading="undefined")
-        reading = "yes" if span.low > 0 else "wrong" if span.high < 0 else "blind"
+        reading: Reading = "yes" if span.low > 0 else "wrong" if span.high < 0 else "blind"
         return Pair(better=better, worse=worse, gap=float(b - a), low=span.low, high=span.high, reading=reading)
 
 
@@ -149,7 +151,9 @@ def _falling(scores: _Scores, kind: str, column: int) -> Falls:
     names = ["true", *(f"{kind} {amount:g}" for amount in DEGRADATIONS[kind])]
     steps = [scores.gap(a, b, column) for a, b in pairwise(names)]
     whole = scores.gap(names[0], names[-1], column)
-    reading = "rises" if any(s.reading == "wrong" for s in steps) else "falls" if whole.reading == "yes" else "flat"
+    reading: Trend = (
+        "rises" if any(s.reading == "wrong" for s in steps) else "falls" if whole.reading == "yes" else "flat"
+    )
     return Falls(kind=kind, losses=tuple(_known(scores.loss(name, column)[0]) for name in names), reading=reading)
 
 
@@ -187,7 +191,7 @@ def _faults(column: Column, pairs: Sequence[Pair], falls: Sequence[Falls], shift
 
 def _reordered(data: Evaluation) -> Evaluation:
     order = np.random.default_rng(0).permutation(len(data.clips))
-    moved = {name: _rows(getattr(data, name), order) for name in ARRAYS}
+    moved: dict[str, Any] = {name: _rows(getattr(data, name), order) for name in ARRAYS}
     appropriate = None if data.appropriate is None else data.appropriate[np.ix_(order, order)]
     clips = tuple(data.clips[n] for n in order)
     return dataclasses.replace(
@@ -205,13 +209,13 @@ def _with_constant(data: Evaluation) -> Evaluation:
     It is the last channel of the widest group, so that every group keeps one that moves.
     """
     _, stop = max(data.space.groups.values(), key=lambda at: at[1] - at[0])
-    out = {}
+    out: dict[str, Any] = {}
     for name in ARRAYS:
         value = getattr(data, name)
         if value is None:
             continue
-        channel = stop - 1 if "motion" in name else value.shape[-1] - 1
-        what = "motion" if "motion" in name else "emotion"
+        what = name.rpartition("_")[2]
+        channel = stop - 1 if what == "motion" else value.shape[-1] - 1
         out[name] = np.array(value)
         out[name][..., channel] = np.asarray(getattr(data, f"listener_{what}"))[..., channel].mean()
     return dataclasses.replace(data, memo={}, **out)
@@ -225,7 +229,7 @@ BLIND: Mapping[str, Callable[[Evaluation], Evaluation]] = {
 }
 
 
-def _rows(value: Floats | None, order: Sequence[int] | Floats) -> Floats | None:
+def _rows(value: Any, order: NDArray[np.int64]) -> Any:
     return None if value is None else np.asarray(value)[order]
 
 

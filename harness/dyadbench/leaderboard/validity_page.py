@@ -14,6 +14,7 @@ from dyadbench.leaderboard.text import escape, grid
 
 FOLDER = "validity"  # below leaderboards/, one file per corpus
 Reading = Literal["yes", "blind", "wrong", "undefined"]
+Trend = Literal["falls", "flat", "rises"]
 SIGN: Mapping[str, str] = {"yes": "✓", "blind": "=", "wrong": "✗", "undefined": "-"}
 
 
@@ -33,7 +34,7 @@ class Falls(Config):
 
     kind: str
     losses: tuple[float | None, ...]
-    reading: Literal["falls", "flat", "rises"]
+    reading: Trend
 
 
 class Shift(Config):

@@ -78,8 +78,8 @@ def space_of(truth: Sequence[Floats], fps: float) -> Space:
     slow = [motion[::step] for motion in truth]
     position = np.concatenate(slow).std(0)
     velocity = np.concatenate([np.diff(x, axis=0) for x in slow]).std(0)
-    deviations = (np.where(s > 1e-8, s, 1.0) for s in (position, velocity))
-    bare = Space(step, frames, *deviations, mean=np.zeros(1), axes=np.zeros((1, 1)))
+    position, velocity = (np.where(s > 1e-8, s, 1.0) for s in (position, velocity))
+    bare = Space(step, frames, position, velocity, mean=np.zeros(1), axes=np.zeros((1, 1)))
     rows = np.concatenate([windows(motion, bare) for motion in truth])
     mean = rows.mean(0) if len(rows) else np.zeros(rows.shape[1])
     values, vectors = np.linalg.eigh((rows - mean).T @ (rows - mean))  # ascending

@@ -1,0 +1,128 @@
+"""FRRea, realism of rendered faces: the Frechet inception distance of the REACT challenges, with your own weights.
+
+The challenge renders predictions, takes every 30th frame and compares them with the real listeners' by FID (Heusel et al.
+2017; REACT 2023, Song et al., arXiv 2306.06583, section 4). dyadbench renders nothing and ships no weights: it reads
+frames that you rendered and a feature extractor that you have. torchmetrics computes the distance. Version 1.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dyadbench.api import DyadbenchError
+
+if TYPE_CHECKING:
+    import torch
+
+EVERY = 30  # frames between two that are compared
+PICTURES = (".png", ".jpg", ".jpeg", ".bmp")
+
+
+def frrea(
+    frames: Path, reference: Path, weights: Path, *, every: int = EVERY, batch: int = 32
+) -> tuple[float, int, int]:
+    """FID of two folders of frames, min, and how many frames of each were compared.
+
+    A folder holds pictures, or one folder or one `.npy` array (T, H, W, 3) of bytes per clip. `weights` is a TorchScript file
+    that takes bytes (B, 3, H, W) and returns features (B, F), or the state of torch-fidelity's Inception where that is
+    installed. Raises DyadbenchError for what cannot be read and for fewer than two frames.
+    """
+    import torch
+
+    metric = _metric(weights)
+    counts = []
+    for folder, real in ((reference, True), (frames, False)):
+        count = 0
+        for some in _batches(folder, every, batch):
+            with torch.no_grad():
+                metric.update(some, real=real)
+            count += len(some)
+        if count < 2:
+            raise DyadbenchError(f"{folder} has {count} frames to compare; a distribution needs two at least (every {every}th counts)")  # fmt: skip
+        counts.append(count)
+    return float(metric.compute()), counts[1], counts[0]
+
+
+def _metric(weights: Path) -> Any:
+    """torchmetrics' FID over the extractor in `weights`."""
+    import torch
+    from torchmetrics.image.fid import FrechetInceptionDistance
+
+    if not weights.is_file():
+        raise DyadbenchError(f"there is no file of weights {weights}")
+    try:
+        network = torch.jit.load(str(weights), map_location="cpu").eval()
+    except RuntimeError:
+        try:
+            return FrechetInceptionDistance(feature=2048, feature_extractor_weights_path=str(weights))
+        except ModuleNotFoundError:
+            raise DyadbenchError(
+                f"{weights} is no TorchScript file; the state of an Inception network can be read where torch-fidelity is installed"
+            ) from None
+    # torchmetrics would else ask a picture of one fixed size how many features there are, each time
+    network.num_features = int(network(torch.zeros(1, 3, 299, 299, dtype=torch.uint8)).shape[-1])
+    return FrechetInceptionDistance(feature=network)
+
+
+def _natural(path: Path) -> list[Any]:
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
+
+
+def _batches(folder: Path, every: int, batch: int) -> Iterator[torch.Tensor]:
+    """Bytes (B, 3, H, W): every so many frames of each clip; a batch holds pictures of one size."""
+    import torch
+
+    waiting: list[np.ndarray] = []
+    for picture in _frames(folder, every):
+        if waiting and (len(waiting) == batch or waiting[0].shape != picture.shape):
+            yield torch.from_numpy(np.stack(waiting)).permute(0, 3, 1, 2).contiguous()
+            waiting = []
+        waiting.append(picture)
+    if waiting:
+        yield torch.from_numpy(np.stack(waiting)).permute(0, 3, 1, 2).contiguous()
+
+
+def _frames(folder: Path, every: int) -> Iterator[np.ndarray]:
+    """(H, W, 3) bytes of every so many frames, clip by clip."""
+    if not folder.is_dir():
+        raise DyadbenchError(f"there is no folder of frames {folder}")
+    clips = [
+        folder,
+        *sorted((p for p in folder.rglob("*") if p.is_dir()), key=lambda p: [_natural(Path(x)) for x in p.parts]),
+    ]
+    for clip in clips:
+        files = sorted((p for p in clip.iterdir() if p.is_file()), key=_natural)
+        for path in (p for p in files if p.suffix == ".npy"):
+            yield from _array(path)[::every]
+        yield from (_picture(path) for path in [p for p in files if p.suffix.lower() in PICTURES][::every])
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise DyadbenchError(f"{path} cannot be read: {error}") from None
+    if found.ndim != 4 or found.shape[-1] != 3 or found.dtype != np.uint8:
+        raise DyadbenchError(
+            f"{path} holds {found.dtype} {found.shape}; bytes of shape (frames, height, width, 3) are needed"
+        )
+    return np.asarray(found)
+
+
+def _picture(path: Path) -> np.ndarray:
+    try:
+        from PIL import Image
+    except ModuleNotFoundError:
+        raise DyadbenchError(
+            "pictures are read by Pillow: pip install 'dyadbench[frames]', or give .npy arrays"
+        ) from None
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except OSError as error:
+        raise DyadbenchError(f"{path} is no picture that can be read: {error}") from None

@@ -1,0 +1,227 @@
+"""Validity: a sound metric passes, each kind of unsound one fails for the reason it should, and headlines are of sound ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pytest
+
+from dyadbench.api import (
+    AudioSpec,
+    Clip,
+    Column,
+    Dyad,
+    DyadbenchError,
+    Evaluation,
+    MotionSpace,
+    Progress,
+    Result,
+    Track,
+)
+from dyadbench.cell.split import Split
+from dyadbench.conformance.known_order import DEGRADATIONS, LADDER, KnownOrder
+from dyadbench.conformance.validity import BLIND, examine
+from dyadbench.leaderboard.validity_page import Corpus, failing, load_validity, validity_json, validity_page
+from dyadbench.registry.host import Host
+
+ROOT = Path(__file__).parents[2]
+SESSIONS, EACH, FRAMES = 12, 4, 200
+
+
+class Pairs:
+    """Listeners who follow their speakers by half, each with a smile of their own size; people can be drawn anew."""
+
+    space = MotionSpace("toy", 25.0, ("a", "b", "c"), {"all": (0, 3)})
+    audio: Mapping[str, AudioSpec] = {}
+    has_emotion, simulated, digest = False, True, "toy"
+
+    def clips(self, split: str) -> Sequence[Clip]:
+        return [Clip(f"s{n // EACH}/A>B/{n % EACH}", f"s{n // EACH}", FRAMES) for n in range(SESSIONS * EACH)]
+
+    def _smooth(self, seed: list[int]) -> np.ndarray:
+        noise = np.random.default_rng(seed).standard_normal((FRAMES + 20, 3))
+        return np.stack([noise[i : i + FRAMES] for i in range(20)]).sum(0) / 4
+
+    def _listener(self, index: int, draw: int) -> Track:
+        own = self._smooth([index, 1, draw])
+        return Track((0.7 * self._smooth([index, 0]) + 0.7 * own).astype(np.float32))
+
+    def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
+        speaker = Track(self._smooth([index, 0]).astype(np.float32))
+        return Dyad(self.clips(split)[index], speaker, self._listener(index, 0))
+
+    def fresh(self, split: str, index: int, draw: int) -> Track:
+        return self._listener(index, draw + 1)
+
+    def appropriate(self, split: str) -> np.ndarray:
+        return np.eye(SESSIONS * EACH, dtype=bool)
+
+    def normalisation(self) -> Mapping[str, Any]:
+        return {}
+
+
+def _clip(pred: np.ndarray, truth: np.ndarray, n: int) -> dict[str, float]:
+    """pred (K, T, 3), truth (T, 3)."""
+    flat = lambda x: (x - x.mean(-2, keepdims=True)).reshape(*x.shape[:-2], -1)  # noqa: E731
+    p, t = flat(pred), flat(truth)
+    with np.errstate(invalid="ignore"):
+        corr = np.nan_to_num((p @ t) / np.sqrt((p**2).sum(-1) * (t @ t))).mean()
+    return {
+        "sound": corr,
+        "error": float(np.linalg.norm(pred - truth, axis=-1).mean()),
+        "deaf": float(np.random.default_rng(n).random()),
+        "liveliest": float(pred.var(-2).mean()),
+        "by place": corr * (1 + n),
+        "any constant": corr * float(pred.std(-2).min() > 1e-6),
+        "variation": float(pred.var(-2).mean()),
+        "variation_target": float(truth.var(0).mean()),
+        "unjudged": corr,
+    }
+
+
+class Toy:
+    space: Literal["motion"] = "motion"
+    columns = (
+        Column("sound", "max", family="appropriateness", headline=True), Column("error", "min", family="appropriateness"),
+        Column("deaf", "max", family="appropriateness"), Column("liveliest", "max", family="appropriateness"),
+        Column("by place", "max", family="appropriateness"), Column("any constant", "max", family="appropriateness"),
+        Column("variation", "match", family="diversity", target="variation_target"),
+        Column("variation_target", "match", ranked=False, target="variation_target"), Column("unjudged", "max"),
+    )  # fmt: skip
+
+    def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]:
+        rows = [
+            _clip(np.asarray(data.predicted_motion[n])[:, :length], np.asarray(data.listener_motion[n])[:length], n)
+            for n, length in enumerate(data.lengths)
+        ]
+        values = {c.id: np.array([row[c.id] for row in rows]) for c in self.columns}
+        return {name: Result(float(v.mean()), v) for name, v in values.items()}
+
+
+@pytest.fixture(scope="module")
+def found() -> Corpus:
+    return examine(Split(Pairs(), "test"), {"toy": Toy()}, "toy-pairs", samples=2, report=lambda *_: None)
+
+
+def test_a_sound_metric_passes(found: Corpus) -> None:
+    sound = found.suites["toy"]["sound"]
+    assert sound.passes is True and sound.why == ()
+    readings = {(pair.better, pair.worse): pair.reading for pair in sound.pairs}
+    for pair in (("true", "fresh"), ("true", "mismatched"), ("fresh", "mismatched"), ("true", "same person")):
+        assert readings[pair] == "yes"
+    assert readings[("mismatched", "shuffled")] == "blind", "neither has seen the speaker"
+    assert {fall.kind: fall.reading for fall in sound.falls} == dict.fromkeys(DEGRADATIONS, "falls")
+    order = sound.shifts["order of clips"].moved
+    assert order is not None and order < 1e-6
+    assert found.suites["toy"]["unjudged"].passes is None
+
+
+@pytest.mark.parametrize(
+    ("column", "why"),
+    [
+        ("error", "prefers constant to mismatched"),
+        ("deaf", "cannot tell true from mismatched"),
+        ("liveliest", "gets better with noise"),
+        ("by place", "depends on the order of clips"),
+        ("any constant", "once a channel is constant"),
+    ],
+)
+def test_an_unsound_metric_fails_for_what_it_does(found: Corpus, column: str, why: str) -> None:
+    one = found.suites["toy"][column]
+    assert one.passes is False
+    assert any(why in reason for reason in one.why), one.why
+
+
+def test_matched_columns_are_judged_by_their_distance_to_the_target(found: Corpus) -> None:
+    variation = found.suites["toy"]["variation"]
+    assert variation.passes is True
+    readings = {(pair.better, pair.worse): pair.reading for pair in variation.pairs}
+    assert readings[("mismatched", "constant")] == "yes"
+    assert readings[("true", "mismatched")] == "blind", "other people vary as much"
+
+
+def test_conditions_are_what_their_names_say() -> None:
+    known = KnownOrder(Split(Pairs(), "test"), 2)
+    ladder = known.ladder()
+    assert tuple(ladder) == LADDER
+    truth = np.stack(known.tracks["motion"] or [])
+    at = {x.tobytes(): n for n, x in enumerate(truth)}
+    rows = np.array([[at[x.tobytes()] for x in clip] for clip in ladder["mismatched"].motion])
+    assert (rows // EACH != np.arange(len(truth))[:, None] // EACH).all(), "of other sessions"
+    same = np.array([[at[x.tobytes()] for x in clip] for clip in ladder["same person"].motion])
+    assert (same // EACH == np.arange(len(truth))[:, None] // EACH).all() and (
+        same != np.arange(len(truth))[:, None]
+    ).all()
+    assert np.array_equal(ladder["reversed"].motion, ladder["mismatched"].motion[:, :, ::-1])
+    assert np.allclose(np.sort(ladder["shuffled"].motion, 2), np.sort(ladder["mismatched"].motion, 2))
+    assert not np.ptp(ladder["constant"].motion, axis=2).any()
+    assert np.allclose(ladder["noise"].motion.std((0, 1, 2)), truth.std((0, 1)), rtol=0.05)
+    assert not np.isin([x.tobytes() for x in ladder["fresh"].motion[:, 0]], list(at)).any(), (
+        "nobody whom the dataset holds"
+    )
+    late = known.degraded("delay", 0.2).motion[0, 0]
+    assert np.array_equal(late[5:], truth[0][:-5]) and (late[:5] == truth[0][0]).all()
+    assert np.array_equal(known.degraded("swapped", 0.0).motion[:, 0], truth)
+    held = known.degraded("dropped", 0.6).motion[0, 0]
+    assert 0.5 < (np.diff(held, axis=0) == 0).all(1).mean() < 0.7
+
+
+def test_what_should_not_matter_changes_nothing_else() -> None:
+    rng = np.random.default_rng(0)
+    shape = (6, 20)
+    data = Evaluation(
+        clips=tuple("abcdef"), lengths=np.full(6, 20), space=Pairs.space, appropriate=np.eye(6, dtype=bool),
+        predicted_motion=rng.random((6, 2, 20, 3)), predicted_emotion=rng.random((6, 2, 20, 25)), listener_motion=rng.random((*shape, 3)),
+        speaker_motion=rng.random((*shape, 3)), listener_emotion=rng.random((*shape, 25)), speaker_emotion=rng.random((*shape, 25)),
+    )  # fmt: skip
+    constant = BLIND["a constant channel"](data)
+    for name, channel in (
+        ("predicted_motion", 2),
+        ("listener_motion", 2),
+        ("predicted_emotion", 24),
+        ("speaker_emotion", 24),
+    ):
+        was, now = getattr(data, name), getattr(constant, name)
+        assert np.ptp(now[..., channel]) == 0 and np.array_equal(now[..., :channel], was[..., :channel]), name
+    moved = BLIND["order of clips"](data)
+    place = {clip: n for n, clip in enumerate(data.clips)}
+    order = [place[clip] for clip in moved.clips]
+    assert order != sorted(order) and moved.appropriate is not None and np.array_equal(moved.appropriate, np.eye(6))
+    assert np.array_equal(moved.predicted_emotion, data.predicted_emotion[order])
+    assert (BLIND["half the length"](data).lengths == 10).all()
+
+
+def test_results_are_kept_and_shown(tmp_path: Path, found: Corpus) -> None:
+    (tmp_path / "validity").mkdir()
+    (tmp_path / "validity" / "toy-pairs.json").write_text(validity_json(found))
+    [back] = load_validity(tmp_path)
+    assert validity_json(back) == validity_json(found)
+    assert set(failing([back], "toy")) == {"error", "deaf", "liveliest", "by place", "any constant"}
+    page = validity_page([back])
+    assert "| `sound` (headline) | **yes** | ✓ | ✓ |" in page
+    assert "`error`: prefers constant to mismatched" in page
+    (tmp_path / "validity" / "bad.json").write_text("{}")
+    with pytest.raises(DyadbenchError, match="no result of `dyadbench validity`"):
+        load_validity(tmp_path)
+
+
+def test_every_headline_column_passed_on_every_corpus_that_was_examined() -> None:
+    host, corpora = Host(), load_validity(ROOT / "leaderboards")
+    assert any(not corpus.simulated for corpus in corpora), "real people are among them"
+    seen = 0
+    for entry in host.entries("suite"):
+        columns = host.build("suite", entry.name, {}).columns
+        headline = {column.id: column for column in columns if column.headline}
+        failed = failing(corpora, entry.name)
+        assert not set(headline) & set(failed), {name: failed[name] for name in set(headline) & set(failed)}
+        for corpus in corpora:
+            for name, one in corpus.suites.get(entry.name, {}).items():
+                if name in headline:
+                    seen += 1
+                    assert one.version == headline[name].version, (
+                        f"{name} has changed since; run dyadbench validity again"
+                    )
+    assert seen
