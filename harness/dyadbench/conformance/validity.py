@@ -78,7 +78,7 @@ class _Scores:
         """By how much `worse` is worse, and what that says."""
         (a, drawn_a), (b, drawn_b) = self.loss(better, column), self.loss(worse, column)
         drawn = drawn_b - drawn_a
-        if self.columns[column].direction == "match" and (np.abs(drawn_a) <= 1e-6 * np.abs(drawn_b)).all():
+        if self.columns[column].direction == "match" and _largest(drawn_a) < 1e-6 * _largest(drawn_b):
             drawn = self.signed(worse, column)  # a distance from the target is never below 0; the difference is
         span = interval(drawn) if self.boot.informative else None
         if span is None or not np.isfinite(b - a):
@@ -231,6 +231,10 @@ BLIND: Mapping[str, Callable[[Evaluation], Evaluation]] = {
 
 def _rows(value: Any, order: NDArray[np.int64]) -> Any:
     return None if value is None else np.asarray(value)[order]
+
+
+def _largest(values: Floats) -> float:
+    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
 def _known(value: float) -> float | None:
