@@ -262,6 +262,17 @@ class Truth:
     emotion: tuple[Array | None, ...]  # per clip (A, T, 25)
 
 
+class _DeclaredAudio(dict[str, Any]):
+    """Audio features by name; one that was not asked for says how to ask for it."""
+
+    def __init__(self, features: Mapping[str, Any], advice: str):
+        super().__init__(features)
+        self._advice = advice
+
+    def __missing__(self, name: str) -> Any:
+        raise DyadbenchError(f"it reads the audio feature {name!r}, which {self._advice.format(name)}")
+
+
 @dataclass(frozen=True)
 class Context:
     """What a predictor may see: a batch of speakers, padded with zeros after `lengths`."""
@@ -274,6 +285,11 @@ class Context:
     words: tuple[tuple[Word, ...], ...] | None = None
     truth: Truth | None = None
     fresh: Callable[[int, int], Track] | None = None  # (row of this batch, draw) -> a new listener
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "audio", _DeclaredAudio(self.audio, "its needs do not name: needs = Needs(audio=({!r},))")
+        )
 
     @property
     def frames(self) -> int:
@@ -397,6 +413,9 @@ class WindowBatch:
     processes: int = 1
     rows: int | None = None  # of that batch; None: as many as here
     generator: Any = None  # what a loss draws from, the same in all processes; None: torch's own
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "audio", _DeclaredAudio(self.audio, "its windows do not name: Windows(audio=({!r},))"))
 
     def draw_rows(self, draw: Callable[..., Any], *shape: int) -> Any:
         """A CPU tensor (B, *shape) of `draw`, which takes a shape and `generator`, as torch.rand does. It is drawn for the

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import os
+import traceback
 import unicodedata
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -13,6 +16,7 @@ from dyadbench.api import DyadbenchError
 
 FAULTS_SHOWN = 3
 STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories: controls, formats, halves of characters, line ends
+LIBRARIES = ("site-packages", "dist-packages", f"{os.sep}harness{os.sep}dyadbench{os.sep}")  # nobody's own code
 
 
 class PluginError(DyadbenchError):
@@ -40,6 +44,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {' or '.join(near)}?"
     return f"there are: {', '.join(names)}" if names else "there are none"
+
+
+def place_of(error: BaseException) -> str:
+    """`file.py, line 12`: where in the author's code it happened, or where at all if none of it was."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not any(part in frame.filename for part in LIBRARIES)]
+    found = (own or frames)[-1:]
+    return f"{Path(found[0].filename).name}, line {found[0].lineno}" if found else "an unknown place"
 
 
 def first_fault(error: ValidationError, model: type[BaseModel] | None = None) -> str:

@@ -13,7 +13,8 @@ def dyadbench_check() -> Callable[..., Any]:
     """`dyadbench_check("name")` or `dyadbench_check(lambda setup: MyPredictor(config, setup))`; fails with the broken promises."""
 
     def run(method: Any) -> Any:
-        from dyadbench.conformance.checks import check, check_factory
+        from dyadbench.conformance.check import check
+        from dyadbench.conformance.checks import check_factory
         from dyadbench.registry.host import Host
 
         report = check(method, Host()) if isinstance(method, str) else check_factory("predictor", method)

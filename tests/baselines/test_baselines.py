@@ -7,7 +7,7 @@ import pytest
 
 from dyadbench.api import FACEVERSE_58, Setup
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.checks import check
+from dyadbench.conformance.check import check
 from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.registry.host import Host
 

@@ -102,9 +102,9 @@ def _spoil(values: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
-        (lambda v: v[:, :, 1:], PluginError, r"shape \(3, 3, 95, 25\) where .* \(3, 3, 96, 25\)"),
+        (lambda v: v[:, :, 1:], PluginError, r"shape \(3, 2, 95, 25\) where .* \(3, 2, 96, 25\)"),
         (_spoil, PluginError, "NaN or infinite emotion for clip test/0"),
-        (lambda v: None, DyadbenchError, "returns no emotion"),
+        (lambda v: None, PluginError, "returned neither motion nor emotion"),
     ],
 )
 def test_what_a_predictor_returns_is_checked(tmp_path: Path, monkeypatch, change, error, message: str) -> None:

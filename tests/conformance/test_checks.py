@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from dyadbench.api import Context, DyadbenchError, Needs, Noise, Reaction, Setup
-from dyadbench.conformance.checks import REFUSED, check, check_factory
+from dyadbench.conformance.check import check
+from dyadbench.conformance.checks import REFUSED, check_factory
 from dyadbench.registry.host import Host
 
 

@@ -13,7 +13,7 @@ import torch
 from dyadbench.api import DECA_56, FACEVERSE_58, AudioSpec, DyadbenchError, MotionSpace, Setup, WindowBatch
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.checks import check
+from dyadbench.conformance.check import check
 from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.registry.host import Host
 from dyadbench.training.loop import FitOptions, fit

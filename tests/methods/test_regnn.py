@@ -15,7 +15,7 @@ import torch
 from dyadbench.api import FACEVERSE_58, AudioSpec, Clip, Dyad, DyadbenchError, Setup, Track, WindowBatch
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.checks import check
+from dyadbench.conformance.check import check
 from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.registry.host import Host
 from dyadbench.training.loop import FitOptions, fit

@@ -29,7 +29,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.checks import check
+from dyadbench.conformance.check import check
 from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.registry.host import Host
 from dyadbench.training.loop import FitOptions, fit

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from dyadbench.api import DECA_56, FACEVERSE_58, AudioSpec, Context, DyadbenchError, Setup, WindowBatch
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.checks import check
+from dyadbench.conformance.check import check
 from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.nn.attention import Attention, sinusoid
 from dyadbench.registry.host import Host

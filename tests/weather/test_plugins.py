@@ -38,7 +38,7 @@ from dyadbench.hookspecs import hookimpl
 print("printed at import")
 
 NAMES = ("ahead", "fickle", "counting", "short", "text", "listed", "nothing", "endless", "hungry", "scribbler", "chatty",
-         "leaving", "quiet")
+         "leaving", "quiet", "seeded", "broken", "tensor", "needless", "mute")
 
 @hookimpl
 def dyadbench_predictors():
@@ -107,6 +107,28 @@ class Chatty(Quiet):
         sys.stdout.write("[" * 5)
         return super().sample(context, k, noise)
 
+class Seeded(Quiet):  # a generator per call: the first clip of every batch draws alike
+    def sample(self, context, k, noise):
+        values = np.random.default_rng(7).random((len(context.clips), k, 1, 1), np.float32)
+        return Reaction(None, self.zeros(context, k) + values)
+
+class Broken(Quiet):  # the motion that no suite of the benchmark scores
+    def sample(self, context, k, noise):
+        motion = np.full((len(context.clips), k, context.frames, 58), np.nan, np.float32)
+        return Reaction(motion, self.zeros(context, k))
+
+class Tensor(Quiet):
+    def sample(self, context, k, noise):
+        import torch
+        return Reaction(None, torch.from_numpy(self.zeros(context, k)))
+
+class Needless(Quiet):
+    needs = None
+
+class Mute(Quiet):
+    def sample(self, context, k, noise):
+        return context.audio["mfcc"]
+
 class Leaving(Quiet):
     def sample(self, context, k, noise):
         sys.exit(0)
@@ -134,12 +156,17 @@ def _record(base: Path) -> Path:
 
 
 FAULTS = {
-    "fickle": "fickle gave two reactions to the same clip with the same noise, so nobody could repeat its numbers",
-    "counting": "counting gave two reactions to the same clip with the same noise",
-    "short": "short returned emotion of shape (4, 10, 47, 25) where (clips, samples, frames, channels) is (4, 10, 48, 25)",
+    "fickle": "fickle gave two reactions to the same clips with the same noise, so nobody could repeat its numbers",
+    "counting": "counting gave two reactions to the same clips with the same noise",
+    "seeded": "otherwise in a batch than alone, so --batch would change its numbers",
+    "broken": "broken returned NaN or infinite motion for clip",
+    "tensor": "tensor returned emotion as a torch tensor; return emotion.detach().cpu().numpy()",
+    "needless": "needless does not say what it needs; give it an attribute needs = Needs(...)",
+    "mute": "it reads the audio feature 'mfcc', which its needs do not name: needs = Needs(audio=('mfcc',))",
+    "short": "short returned emotion of shape (3, 2, 47, 25) where (clips, samples, frames, channels) is (3, 2, 48, 25)",
     "text": "numpy",
-    "listed": "predictor 'listed' of strange 0.3 failed during sample: AttributeError",
-    "nothing": "predictor 'nothing' of strange 0.3 failed during sample: AttributeError",
+    "listed": "listed returned a list; return an api.Reaction(motion, emotion)",
+    "nothing": "nothing returned a NoneType; return an api.Reaction",
     "hungry": "predictor 'hungry' of strange 0.3 failed during sample: MemoryError: Unable to allocate",
     "leaving": "predictor 'leaving' of strange 0.3 failed during sample: SystemExit: 0",
 }
@@ -261,7 +288,8 @@ def test_check_names_each_lie() -> None:
     assert not found["same noise, same reaction"][0] and not found["global random state untouched"][0]
     assert not _items(sample=overwrite)["inputs untouched"][0]
     assert "measured the whole clip, declared 0 frames" in _items(sample=ahead)["look-ahead"][1]
-    assert _items(sample=leave)["exactly 96 frames"] == (False, "SystemExit: 0")
+    assert _items(sample=leave)["exactly 96 frames"][1].startswith("SystemExit: 0 (test_plugins.py, line ")
+    assert not _items(sample=leave)["exactly 96 frames"][0]
 
 
 # --- data sets and suites that do not keep their word ----------------------------------------------------

@@ -10,9 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import DyadbenchError, MotionSpace, Predictor, Reaction
+from dyadbench.api import Context, DyadbenchError, MotionSpace, Noise, Predictor, Reaction
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
+from dyadbench.cell.react import largest_gap, react, row_of
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.split import Split
 from dyadbench.datasets.readout import EmotionReadout
@@ -22,7 +23,9 @@ from dyadbench.matrix.cells import Cell
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import Folder
 
-REPEATED = 1e-3  # relative; what parallel sums on a GPU may differ by is far below
+REPEATED = 1e-3  # relative to the size of the values: what parallel sums on a GPU may differ by is far below
+REPEATED_CLIPS, REPEATED_SAMPLES = 3, 2
+FLOAT_ORDER = 1e-4  # relative: what another number of rows may change in the order of sums
 LOOKAHEAD_FRAMES = 250  # of one clip: enough to see the reach of every method without a second full sampling
 
 
@@ -74,17 +77,37 @@ class Generation:
             self.runtime.report("generate", total, total)
 
     def _batch(self, rows: range, arrays: dict[str, np.ndarray], progress: dict[str, Any]) -> None:
-        context = self.split.context(rows, self.predictor.needs, privileged=self.privileged)
+        context = self._context(rows)
         started = time.perf_counter()
-        with self.host.blame("predictor", self.cell.predictor.name, "sample"):
-            reaction = self.predictor.sample(context, self.cell.setting.samples, CellNoise(self.cell.seed))
+        reaction = self._react(context, self.cell.setting.samples)
         progress["seconds"] += time.perf_counter() - started
         if "emotion" in arrays and reaction.emotion is None and reaction.motion is not None:
             reaction = dataclasses.replace(reaction, emotion=self.readout()(reaction.motion))
             progress["read_out"] = True
         for space, array in arrays.items():
-            array[rows.start : rows.stop] = self._checked(reaction, space, rows)
+            values = reaction.motion if space == "motion" else reaction.emotion
+            if values is None:
+                raise DyadbenchError(
+                    f"{self.cell.predictor.name} returns no {space}, which suite {self.cell.setting.suite!r} of "
+                    f"{self.cell.benchmark} scores"
+                )
+            array[rows.start : rows.stop] = 0
+            for i, row in enumerate(rows):
+                length = self.split.clips[row].frames
+                array[row, :, :length] = values[i, :, :length]
             array.flush()  # type: ignore[attr-defined]  # a memory map
+
+    def _context(self, rows: range, frames: int | None = None) -> Context:
+        return self.split.context(rows, self.predictor.needs, privileged=self.privileged, frames=frames)
+
+    def _react(self, context: Context, k: int) -> Reaction:
+        """The predictor's answer, checked; what it raises is blamed on its plugin."""
+
+        def sample(context: Context, k: int, noise: Noise) -> Any:
+            with self.host.blame("predictor", self.cell.predictor.name, "sample"):
+                return self.predictor.sample(context, k, noise)
+
+        return react(sample, context, k, CellNoise(self.cell.seed), self.space, self.cell.predictor.name)
 
     @property
     def privileged(self) -> bool:
@@ -92,58 +115,35 @@ class Generation:
         return self.host.get("predictor", self.cell.predictor.name).calibration
 
     def demand_repeatable(self) -> None:
-        """Asks twice for the same reaction. What differs is no function of the cell, and no look-ahead can be measured on it."""
-        context = self.split.context(
-            range(1), self.predictor.needs, privileged=self.privileged, frames=LOOKAHEAD_FRAMES
-        )
-        with self.host.blame("predictor", self.cell.predictor.name, "sample"):
-            first, second = (self.predictor.sample(context, 1, CellNoise(self.cell.seed)) for _ in range(2))
-            for one, two in ((first.motion, second.motion), (first.emotion, second.emotion)):
-                if one is None or two is None:
-                    continue
-                if np.shape(one) == np.shape(two) and np.abs(np.subtract(one, two)).max(initial=0) > REPEATED * (
-                    1 + np.abs(one).max(initial=0)
-                ):
-                    raise PluginError(
-                        f"{self.cell.predictor.name} gave two reactions to the same clip with the same noise, so nobody could "
-                        "repeat its numbers; let it draw from noise.stream(clip, sample) alone"
-                    )
+        """Asks twice for the same reactions, and for each alone: what differs is no function of the cell.
 
-    def _checked(self, reaction: Reaction, space: str, rows: range) -> np.ndarray:
-        """The batch's values, or a sentence that blames the plugin: wrong shape, NaN, nothing at all."""
-        setting, name = self.cell.setting, self.cell.predictor.name
-        with self.host.blame("predictor", name, "sample"):
-            values = getattr(reaction, space)
-            values = None if values is None else np.asarray(values)
-        if values is not None and values.dtype.kind not in "fiub":
-            raise PluginError(f"{name} returned {space} of {values.dtype} where numbers are wanted")
-        if values is None:
-            raise DyadbenchError(
-                f"{name} returns no {space}, which suite {setting.suite!r} of {self.cell.benchmark} scores"
-            )
-        channels = self.space.dim if space == "motion" else 25
-        frames = max(self.split.clips[row].frames for row in rows)
-        wanted = (len(rows), setting.samples, frames, channels)
-        if tuple(values.shape) != wanted:
+        On a CPU the answers must be equal to the bit. On a GPU parallel sums have no fixed order, so they may differ by
+        REPEATED; there a clip alone is not compared with its batch, where one token that falls otherwise changes the rest.
+        """
+        rows, name = range(min(REPEATED_CLIPS, len(self.split.clips))), self.cell.predictor.name
+        context = self._context(rows, LOOKAHEAD_FRAMES)
+        first, second = (self._react(context, REPEATED_SAMPLES) for _ in range(2))
+        on_cpu = self.runtime.device == "cpu"
+        if largest_gap(first, second) > (0 if on_cpu else REPEATED):
             raise PluginError(
-                f"{name} returned {space} of shape {tuple(values.shape)} where (clips, samples, frames, channels) is {wanted}"
+                f"{name} gave two reactions to the same clips with the same noise, so nobody could repeat its numbers; let it "
+                "draw from noise.stream(clip, sample) alone"
             )
-        filled = np.zeros((len(rows), setting.samples, self.split.frames, channels), np.float32)
-        for i, row in enumerate(rows):
-            length = self.split.clips[row].frames
-            filled[i, :, :length] = values[i, :, :length]
-            if not np.isfinite(filled[i]).all():
-                raise PluginError(f"{name} returned NaN or infinite {space} for clip {self.split.clips[row].id}")
-        return filled
+        for row in rows if on_cpu and len(rows) > 1 else ():
+            frames = int(context.lengths[row])
+            alone = self._react(self._context(range(row, row + 1), LOOKAHEAD_FRAMES), REPEATED_SAMPLES)
+            if largest_gap(row_of(first, row, frames), row_of(alone, 0, frames)) > FLOAT_ORDER:
+                raise PluginError(
+                    f"{name} reacts to clip {context.clips[row]} otherwise in a batch than alone, so --batch would change its "
+                    "numbers; let it draw from noise.stream(clip, sample) alone and look at no other clip"
+                )
 
     def measure(self, seconds: float) -> dict[str, Any]:
         """Speed, and the look-ahead as it is rather than as it is declared."""
         frames = sum(clip.frames for clip in self.split.clips) * self.cell.setting.samples
-        context = self.split.context(
-            range(1), self.predictor.needs, privileged=self.privileged, frames=LOOKAHEAD_FRAMES
-        )
+        context = self._context(range(1), LOOKAHEAD_FRAMES)
         with self.host.blame("predictor", self.cell.predictor.name, "look-ahead"):
-            lookahead = measure_lookahead(self.predictor, context, CellNoise(self.cell.seed))
+            lookahead = measure_lookahead(self.predictor, context, CellNoise(self.cell.seed), self.space.fps)
         return {
             "generate_seconds": round(seconds, 3),
             "frames": frames,

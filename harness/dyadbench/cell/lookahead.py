@@ -6,18 +6,17 @@ import dataclasses
 
 import numpy as np
 
-from dyadbench.api import (
-    Context,
-    Noise,
-    Predictor,
-    Reaction,
-)  # fmt: skip
+from dyadbench.api import Context, Noise, Predictor, Reaction, Word
 
+OTHER_WORDS = ("no", "wonderful", "yesterday", "terrible", "maybe", "laughing")
 PROBES = (0.35, 0.5, 0.63, 0.81)  # where in the clip the speaker is disturbed; off any patch grid
 
 
-def perturb_after(context: Context, frame: int, rng: np.random.Generator) -> Context:
-    """The same speakers up to and including `frame`, others afterwards."""
+def perturb_after(context: Context, frame: int, rng: np.random.Generator, fps: float = 25.0) -> Context:
+    """The same speakers up to and including `frame`, others afterwards: face, sound and words.
+
+    A word is known when it has been said, so whatever ends after the frame is another word.
+    """
 
     def other(values: np.ndarray, first: int) -> np.ndarray:
         changed = np.array(values)
@@ -31,10 +30,23 @@ def perturb_after(context: Context, frame: int, rng: np.random.Generator) -> Con
         speaker_motion=other(context.speaker_motion, frame + 1),
         speaker_emotion=None if context.speaker_emotion is None else other(context.speaker_emotion, frame + 1),
         audio={name: other(a, (frame + 1) * (a.shape[1] // frames)) for name, a in context.audio.items()},
+        words=context.words
+        and tuple(_other_words(words, (frame + 1) / fps, frames / fps, rng) for words in context.words),
     )
 
 
-def measure_lookahead(predictor: Predictor, context: Context, noise: Noise) -> int | None:
+def _other_words(words: tuple[Word, ...], after: float, end: float, rng: np.random.Generator) -> tuple[Word, ...]:
+    """The words that end by `after` seconds, then as many others as were there, at least one, up to the clip's end."""
+    said = tuple(word for word in words if word.end <= after)
+    count = max(1, len(words) - len(said))
+    starts = np.sort(rng.uniform(after, max(end, after), count))
+    texts = rng.choice(OTHER_WORDS, count)
+    return said + tuple(
+        Word(str(text), float(start), float(start) + 0.2) for text, start in zip(texts, starts, strict=True)
+    )
+
+
+def measure_lookahead(predictor: Predictor, context: Context, noise: Noise, fps: float = 25.0) -> int | None:
     """How many speaker frames after the one being generated change the output; None: the whole clip.
 
     The speaker is disturbed after frame t for several t; the first output frame that moves tells the reach.
@@ -44,7 +56,7 @@ def measure_lookahead(predictor: Predictor, context: Context, noise: Noise) -> i
     reaches, seen_from_start = [0], False
     for share in PROBES:
         t = int(share * (frames - 1))
-        moved = first_difference(base, predictor.sample(perturb_after(context, t, rng), 1, noise))
+        moved = first_difference(base, predictor.sample(perturb_after(context, t, rng, fps), 1, noise))
         if moved is not None:
             reaches.append(t + 1 - moved)
             seen_from_start |= moved == 0 and t > frames // 2

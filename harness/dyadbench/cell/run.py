@@ -21,9 +21,10 @@ from dyadbench.api import (
 from dyadbench.cell.draw import draw_clips, plain_name
 from dyadbench.cell.generate import Generation
 from dyadbench.cell.keys import fit_keys, source_of
+from dyadbench.cell.react import demand_predictor
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import Scoring, open_suites
-from dyadbench.cell.split import Split
+from dyadbench.cell.split import Split, demand_dataset
 from dyadbench.datasets.limit import LimitedDataset
 from dyadbench.datasets.readout import VERSION as READOUT
 from dyadbench.datasets.readout import EmotionReadout, kept_readout
@@ -43,6 +44,7 @@ from dyadbench.training.processes import SOLO, World
 def open_dataset(host: Host, part: Part, runtime: Runtime, limit: int = 0) -> Dataset:
     """The dataset of a cell, from the folder the runtime knows for it; of every split `limit` clips, 0 for all."""
     dataset: Dataset = host.build("dataset", part.name, part.config, root=runtime.folder_of(part.name))
+    demand_dataset(dataset)
     return LimitedDataset(dataset, limit) if limit else dataset
 
 
@@ -97,6 +99,7 @@ class CellRun:
         predictor: Predictor = self.host.build(
             "predictor", cell.predictor.name, cell.predictor.config, self.setup, **more
         )
+        demand_predictor(predictor, cell.predictor.name)
         facts |= self._fit(predictor, cell.predictor, "predictor", self.fit_key, self.runtime.world)
         return predictor, facts
 

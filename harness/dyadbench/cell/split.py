@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Context, Dataset, Dyad, DyadbenchError, Evaluation, Needs, Truth
+from dyadbench.api import Context, Dataset, Dyad, DyadbenchError, Evaluation, MotionSpace, Needs, Truth
 from dyadbench.datasets.fresh import fresh_listener
 from dyadbench.datasets.train_data import TrainSplits
+
+
+def demand_dataset(dataset: Any) -> None:
+    """Raises DyadbenchError where a dataset does not declare what every key, record and table is made from."""
+    due = {"space": MotionSpace, "audio": Mapping, "has_emotion": bool, "simulated": bool, "digest": str}
+    for name, kind in due.items():
+        value = getattr(dataset, name, None)
+        if not isinstance(value, kind) or value == "":
+            raise DyadbenchError(
+                f"a {type(dataset).__name__} must have {name}: {kind.__name__}, and it is {value!r}; see dyadbench.api.Dataset"
+            )
 
 
 class Split:

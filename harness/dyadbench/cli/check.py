@@ -1,24 +1,29 @@
-"""`dyadbench check NAME`: does a method keep the contract?"""
+"""`dyadbench check NAME`: does a plugin keep the contract?"""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import Json, print_json
 from dyadbench.registry.host import Host
 
 
 def check(
-    name: Annotated[str, typer.Argument(help="A predictor or method, as `dyadbench list` names it.")],
+    name: Annotated[str, typer.Argument(help="A method, predictor, tokenizer, suite or dataset, as `dyadbench list` names it.")],
     preset: Annotated[str | None, typer.Option(help="Default: smoke where it exists.")] = None,
+    data: Annotated[Path | None, typer.Option("--data", metavar="FOLDER", help="Of a dataset: where it lies.")] = None,
     json: Json = False,
-) -> None:
-    """Builds, fits and samples a method on made-up data and asserts the contract; prints the measured look-ahead."""
-    from dyadbench.conformance.checks import check as conform
+) -> None:  # fmt: skip
+    """Tries it on made-up data (a dataset: on its folder) and asserts the contract; prints a method's measured look-ahead."""
+    from dyadbench.conformance.check import check as conform
 
-    report = conform(name, Host(), preset=preset)
+    if data is not None and not data.expanduser().is_dir():
+        raise DyadbenchError(f"--data {data} is not a folder")
+    report = conform(name, Host(), preset=preset, root=data.expanduser() if data else None)
     if json:
         print_json(report.as_dict())
     else:

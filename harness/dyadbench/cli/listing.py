@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from dyadbench.cli.common import Json, print_json, print_table
-from dyadbench.registry.host import KINDS, Host
+from dyadbench.registry.host import Host
+from dyadbench.registry.load import KINDS
 
 
 def list_(

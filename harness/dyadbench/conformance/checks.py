@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
 import random
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,51 +22,21 @@ from dyadbench.api import (
     Setup,
     Trainable,
 )  # fmt: skip
+from dyadbench.cell.generate import FLOAT_ORDER
 from dyadbench.cell.lookahead import first_difference, measure_lookahead
 from dyadbench.cell.noise import CellNoise
+from dyadbench.cell.react import demand_predictor, largest_gap, react, row_of
+from dyadbench.conformance.report import Item, Report
 from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.errors import PluginError
+from dyadbench.matrix.cells import MethodSpec, method_parts
 from dyadbench.registry.host import Host
-
-# --- the checks -----------------------------------------------------------------------------------------
-
 
 REFUSED = "refuses this kind of dataset"
 
 
-@dataclass(frozen=True)
-class Item:
-    what: str
-    ok: bool
-    detail: str = ""
-
-
-@dataclass
-class Report:
-    name: str
-    items: list[Item] = field(default_factory=list)
-
-    @property
-    def ok(self) -> bool:
-        return all(item.ok for item in self.items)
-
-    def as_dict(self) -> dict[str, Any]:
-        return {"name": self.name, "ok": self.ok, "checks": [dataclasses.asdict(item) for item in self.items]}
-
-    def note(self, what: str, test: Callable[[], str | None]) -> bool:
-        """Runs `test`; None or text is success (the text is shown), an AssertionError or anything else is not."""
-        try:
-            with contextlib.redirect_stdout(sys.stderr):  # whatever the method prints; stdout is the report's
-                self.items.append(Item(what, True, test() or ""))
-        except (Exception, SystemExit) as error:
-            self.items.append(Item(what, False, f"{type(error).__name__}: {error}"))
-        return self.items[-1].ok
-
-
-def check(name: str, host: Host, *, preset: str | None = None) -> Report:
+def check_method(name: str, host: Host, *, preset: str | None = None) -> Report:
     """Builds, fits and samples `name` on made-up data; every promise of the contract is one line of the report."""
-    from dyadbench.matrix.cells import MethodSpec, method_parts
-
     report = Report(name)
     for corpus in (TinyCorpus(), TinyCorpus(_deca(), emotion=False)):
         predictor_part, tokenizer_part = method_parts(
@@ -84,7 +51,8 @@ def check(name: str, host: Host, *, preset: str | None = None) -> Report:
             more = {"tokenizer": tokenizer} if tokenizer is not None else {}
             return host.build("predictor", predictor_part.name, predictor_part.config, setup, **more), tokenizer
 
-        _check_on(report, corpus, build)
+        privileged = host.get("predictor", predictor_part.name).calibration
+        _check_on(report, corpus, build, privileged=privileged)
     return _worked_somewhere(report)
 
 
@@ -109,7 +77,9 @@ def _deca() -> MotionSpace:
     return DECA_56
 
 
-def _check_on(report: Report, corpus: TinyCorpus, build: Callable[[], tuple[Any, Any]]) -> None:
+def _check_on(
+    report: Report, corpus: TinyCorpus, build: Callable[[], tuple[Any, Any]], *, privileged: bool = True
+) -> None:
     where = corpus.space.name
     if refusal := _refusal(build):
         report.items.append(Item(f"{where}: {REFUSED}", True, refusal))
@@ -118,26 +88,25 @@ def _check_on(report: Report, corpus: TinyCorpus, build: Callable[[], tuple[Any,
     if not report.note(f"{where}: builds and fits", lambda: built.append(_fitted(build, corpus))):
         return
     predictor, noise = built[0], CellNoise(3)
-    needs = predictor.needs
+    if not report.note(f"{where}: says what it needs", lambda: _needs(predictor, report.name, privileged)):
+        return
 
     def sampled(rows: Sequence[int], frames: int, k: int = 3, model: Any = predictor) -> Reaction:
-        return model.sample(corpus.context(rows, needs, frames), k, noise)
-
-    def same(a: Reaction, b: Reaction, what: str) -> None:
-        assert first_difference(a, b) is None, what
+        return react(model.sample, corpus.context(rows, predictor.needs, frames), k, noise, corpus.space, report.name)
 
     for frames in (corpus.frames, 37, 1):
-        exactly = partial(lambda n: _shapes(sampled([0, 1], n), n, corpus), frames)
-        report.note(f"{where}: exactly {frames} frames", exactly)
+        report.note(f"{where}: exactly {frames} frames", partial(lambda n: _spaces(sampled([0, 1], n)), frames))
     if not report.ok:
         return
+    rows = [0, 1, 2]
     report.note(
-        f"{where}: same noise, same reaction", lambda: same(sampled([0], 64), sampled([0], 64), "two calls differ")
+        f"{where}: same noise, same reaction",
+        lambda: _equal(sampled(rows, 64), sampled(rows, 64), "two calls differ; draw from noise.stream(clip, sample)"),
     )
-    report.note(f"{where}: batch does not matter", lambda: _alone_and_together(sampled, same))
+    report.note(f"{where}: batch does not matter", lambda: _alone_and_together(sampled, rows))
     report.note(f"{where}: global random state untouched", lambda: _globals_kept(lambda: sampled([0], 32)))
     report.note(f"{where}: inputs untouched", lambda: _inputs_kept(predictor, corpus, noise))
-    report.note(f"{where}: state survives saving", lambda: _state_kept(predictor, build, corpus, sampled, same))
+    report.note(f"{where}: state survives saving", lambda: _state_kept(predictor, build, corpus, sampled))
     report.note(f"{where}: samples", lambda: _diversity(sampled([0], 64)))
     report.note(f"{where}: look-ahead", lambda: _lookahead(predictor, corpus, noise))
 
@@ -158,33 +127,46 @@ def _refusal(build: Callable[[], tuple[Any, Any]]) -> str | None:
 def _fitted(build: Callable[[], tuple[Any, Any]], corpus: TinyCorpus) -> Any:
     predictor, tokenizer = build()
     for component in (tokenizer, predictor):
-        if isinstance(component, Trainable):
-            from dyadbench.training.loop import FitOptions, fit
-
-            with tempfile.TemporaryDirectory() as folder:
-                fit(component, corpus, corpus.audio, FitOptions(folder=Path(folder), seed=0))
-        elif isinstance(component, Fittable):
-            component.fit(corpus)
+        learn(component, corpus)
     return predictor
 
 
-def _shapes(reaction: Reaction, frames: int, corpus: TinyCorpus) -> str:
-    for values, channels, what in ((reaction.motion, corpus.space.dim, "motion"), (reaction.emotion, 25, "emotion")):
-        if values is not None:
-            assert values.shape == (2, 3, frames, channels), f"{what} has shape {values.shape}"
-            assert np.isfinite(values).all(), f"{what} is not finite"
-    assert reaction.motion is not None or reaction.emotion is not None, "neither motion nor emotion"
+def learn(component: Any, corpus: TinyCorpus) -> None:
+    """Trains or fits the component on the corpus, if it learns."""
+    if isinstance(component, Trainable):
+        from dyadbench.training.loop import FitOptions, fit
+
+        with tempfile.TemporaryDirectory() as folder:
+            fit(component, corpus, corpus.audio, FitOptions(folder=Path(folder), seed=0))
+    elif isinstance(component, Fittable):
+        component.fit(corpus)
+
+
+def _needs(predictor: Any, name: str, privileged: bool) -> None:
+    demand_predictor(predictor, name)
+    assert privileged or not predictor.needs.truth, (
+        "it asks for the true listener; only entries with calibration=True are given it, and those are never ranked"
+    )
+
+
+def _spaces(reaction: Reaction) -> str:
     return " and ".join(what for what in ("motion", "emotion") if getattr(reaction, what) is not None)
 
 
-def _alone_and_together(sampled: Callable[..., Reaction], same: Callable[..., None]) -> None:
-    together, alone = sampled([0, 1, 2], 64), sampled([0], 64)
-    cut = Reaction(*(None if v is None else v[:1] for v in (together.motion, together.emotion)))
-    for name in ("motion", "emotion"):
-        a, b = getattr(cut, name), getattr(alone, name)
-        assert a is None or np.abs(a - b).max() <= 1e-4 * (1 + np.abs(b).max()), (
-            f"{name} depends on the rest of the batch"
+def _equal(a: Reaction, b: Reaction, otherwise: str) -> None:
+    assert largest_gap(a, b) == 0, otherwise
+
+
+def _alone_and_together(sampled: Callable[..., Reaction], rows: Sequence[int]) -> str:
+    """Every clip alone against the batch: a generator that is seeded per call gives its first clip the same in both."""
+    together, gaps = sampled(rows, 64), []
+    for place, row in enumerate(rows):
+        gaps.append(largest_gap(row_of(together, place, 64), sampled([row], 64)))
+        assert gaps[-1] <= FLOAT_ORDER, (
+            f"clip {place + 1} of a batch gets another reaction alone; draw from noise.stream(clip, sample) and look at no "
+            "other clip"
         )
+    return "equal to the bit" if max(gaps) == 0 else f"within {max(gaps):.0e} of the size: sums in another order"
 
 
 def _globals_kept(call: Callable[[], Any]) -> None:
@@ -212,7 +194,7 @@ def _inputs_kept(predictor: Any, corpus: TinyCorpus, noise: Noise) -> None:
         assert np.array_equal(kept, now), "sampling changed the context it was given"
 
 
-def _state_kept(predictor: Any, build: Any, corpus: TinyCorpus, sampled: Any, same: Any) -> str:
+def _state_kept(predictor: Any, build: Any, corpus: TinyCorpus, sampled: Any) -> str:
     if isinstance(predictor, Trainable):
         other = _fitted(build, corpus)
         other.load_state_dict(predictor.state_dict())
@@ -223,7 +205,8 @@ def _state_kept(predictor: Any, build: Any, corpus: TinyCorpus, sampled: Any, sa
         other.load_state(dict(load(save({k: np.ascontiguousarray(v) for k, v in predictor.state().items()}))))
     else:
         return "nothing is learnt"
-    same(sampled([0], 64), sampled([0], 64, model=other), "a restored predictor gives other reactions")
+    first = first_difference(sampled([0], 64), sampled([0], 64, model=other))
+    assert first is None, f"a restored predictor gives other reactions, from frame {first}"
     return ""
 
 
@@ -234,7 +217,9 @@ def _diversity(reaction: Reaction) -> str:
 
 
 def _lookahead(predictor: Any, corpus: TinyCorpus, noise: Noise) -> str:
-    measured = measure_lookahead(predictor, corpus.context([0], predictor.needs, corpus.frames), noise)
+    measured = measure_lookahead(
+        predictor, corpus.context([0], predictor.needs, corpus.frames), noise, corpus.space.fps
+    )
     declared = predictor.needs.lookahead
     words = ["the whole clip" if n is None else f"{n} frames" for n in (measured, declared)]
     if declared is not None and (measured is None or measured > declared):

@@ -13,10 +13,20 @@ from dyadbench.api import (
     Clip,
     Context,
     Dyad,
+    DyadbenchError,
     MotionSpace,
     Track,
     Truth,
+    Word,
 )  # fmt: skip
+
+WORDS = ("well", "yes", "I", "never", "thought", "about", "that")
+
+
+def _words(row: int, seconds: float) -> tuple[Word, ...]:
+    """Three words a second, others for every clip."""
+    starts = np.arange(0.1, seconds, 0.33)
+    return tuple(Word(WORDS[(row + n) % len(WORDS)], float(t), float(t) + 0.25) for n, t in enumerate(starts))
 
 
 class TinyCorpus:
@@ -57,16 +67,24 @@ class TinyCorpus:
         }
         return Track(motion, emotion, sound)
 
+    def _truth(self, rows: Sequence[int], frames: int) -> Truth:
+        """Three listeners of each clip, its own first."""
+        dyads, motion, emotion = list(self.dyads("test")), [], []
+        for row in rows:
+            tracks = [dyads[(row + i) % self.count].listener for i in range(3)]
+            motion.append(np.stack([track.motion[:frames] for track in tracks]))  # (3, T, D)
+            felt = [track.emotion[:frames] for track in tracks if track.emotion is not None]
+            emotion.append(np.stack(felt) if felt else None)
+        return Truth(tuple(motion), tuple(emotion))
+
     def context(self, rows: Sequence[int], needs: Any, frames: int) -> Context:
+        if missing := [name for name in needs.audio if name not in self.audio]:
+            raise DyadbenchError(
+                f"it needs the audio feature {missing[0]!r}; the made-up corpus has {', '.join(self.audio)}, so it can only "
+                "be tried in a run on real data"
+            )
         dyads = list(self.dyads("test", needs.audio))
         chosen = [dyads[row] for row in rows]
-        listeners = [dyads[(row + i) % self.count].listener for row in rows[:1] for i in range(3)]
-        motion = np.stack([track.motion[:frames] for track in listeners])
-        felt = (
-            np.stack([track.emotion[:frames] for track in listeners if track.emotion is not None])
-            if self.emotion
-            else None
-        )
         return Context(
             clips=tuple(dyad.clip.id for dyad in chosen),
             lengths=np.full(len(rows), frames),
@@ -78,7 +96,7 @@ class TinyCorpus:
                 name: np.stack([d.speaker.audio[name][: frames * self.audio[name].per_frame] for d in chosen])
                 for name in needs.audio
             },
-            words=tuple(() for _ in chosen) if needs.words else None,
-            truth=Truth((motion,) * len(rows), (felt,) * len(rows)) if needs.truth else None,
+            words=tuple(_words(row, frames / self.space.fps) for row in rows) if needs.words else None,
+            truth=self._truth(rows, frames) if needs.truth else None,
             fresh=(lambda row, draw: self._track("test", rows[row], 2 + draw, ())) if needs.fresh else None,
         )

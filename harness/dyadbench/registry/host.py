@@ -13,74 +13,27 @@ import importlib
 import importlib.metadata
 import os
 import sys
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal, overload
 
-import pluggy
 from pydantic import ValidationError
 
-from dyadbench import hookspecs
 from dyadbench.api import (
-    BenchmarkConfig,
     BenchmarkEntry,
     ComponentEntry,
     Config,
-    DatasetEntry,
     DyadbenchError,
     Entry,
     MethodEntry,
-    MetricEntry,
     PredictorEntry,
-    SuiteEntry,
-    TokenizerEntry,
 )
-from dyadbench.errors import Interrupted, PluginError, one_line
+from dyadbench.errors import Interrupted, PluginError, first_fault, one_line, place_of
 from dyadbench.registry.guard import unchanged_process
+from dyadbench.registry.load import GROUP, OWN_DISTRIBUTION, Plugin, Problem, Rejected, load_plugin, origin_of
 
-GROUP = "dyadbench"
 ComponentKind = Literal["dataset", "tokenizer", "predictor", "metric", "suite"]
-KINDS: Mapping[str, type[Entry]] = {  # kind -> what its hook returns
-    "dataset": DatasetEntry,
-    "tokenizer": TokenizerEntry,
-    "predictor": PredictorEntry,
-    "method": MethodEntry,
-    "metric": MetricEntry,
-    "suite": SuiteEntry,
-    "benchmark": BenchmarkEntry,
-}
-OWN_DISTRIBUTION = "dyadbench"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """Why a plugin, or one of its names, is not available."""
-
-    plugin: str
-    stage: str  # import, register, hooks, entries, names, disabled
-    detail: str
-    distribution: str = ""
-    version: str = ""
-
-    def __str__(self) -> str:
-        return f"plugin {self.plugin!r} ({self.distribution} {self.version}), {self.stage}: {self.detail}"
-
-
-@dataclass(frozen=True)
-class Plugin:
-    name: str
-    distribution: str
-    version: str
-    entries: Mapping[str, tuple[Entry, ...]]  # kind -> entries
-
-
-class _Rejected(Exception):
-    """A plugin failed one stage of loading."""
-
-    def __init__(self, stage: str, detail: str):
-        super().__init__(detail)
-        self.stage = stage
 
 
 class Host:
@@ -95,20 +48,22 @@ class Host:
         disabled = {name for name in os.environ.get("DYADBENCH_DISABLE", "").split(",") if name}
         points = importlib.metadata.entry_points(group=GROUP)
         # Ours first, so that a stranger cannot take a built-in's name; then by name, so that order is not chance.
-        for point in sorted(points, key=lambda p: (_origin(p)[0] != OWN_DISTRIBUTION, p.name, p.value)):
+        for point in sorted(points, key=lambda p: (origin_of(p)[0] != OWN_DISTRIBUTION, p.name, p.value)):
             if point.name in disabled:
                 self._note(
-                    Problem(point.name, "disabled", "switched off by DYADBENCH_DISABLE", *_origin(point)), fatal=False
+                    Problem(point.name, "disabled", "switched off by DYADBENCH_DISABLE", *origin_of(point)), fatal=False
                 )
                 continue
-            if any(plugin.name == point.name and plugin.distribution == _origin(point)[0] for plugin in self.plugins):
+            if any(plugin.name == point.name and plugin.distribution == origin_of(point)[0] for plugin in self.plugins):
                 continue  # an editable install can list its entry points twice
             try:
-                plugin = Plugin(point.name, *_origin(point), _load(point))
-            except _Rejected as error:
-                self._note(Problem(point.name, error.stage, str(error), *_origin(point)))
+                plugin, faults = load_plugin(point)
+            except Rejected as error:
+                self._note(Problem(point.name, error.stage, str(error), *origin_of(point)))
                 continue
             self.plugins.append(plugin)
+            for fault in faults:
+                self._note(Problem(plugin.name, "entries", fault, plugin.distribution, plugin.version))
             self._take_names(plugin)
 
     def _note(self, problem: Problem, *, fatal: bool = True) -> None:
@@ -197,12 +152,19 @@ class Host:
             values = config.model_dump() if isinstance(config, Config) else dict(config)
             made = entry.config.model_validate(values)
         except ValidationError as error:
-            from dyadbench.errors import first_fault
-
-            raise DyadbenchError(f"configuration of {kind} {name!r}: {first_fault(error)}") from None
+            raise DyadbenchError(f"configuration of {kind} {name!r}: {first_fault(error, entry.config)}") from None
         factory = self.load(kind, entry)
         with self.blame(kind, name, "build"):
             return factory(made, *args, **more)
+
+    def _author(self, kind: str, name: str, error: BaseException) -> tuple[str, str]:
+        """Whose code raised: a dataset that breaks while a predictor reads it is not the predictor's fault."""
+        entries: dict[str, list[tuple[str, str]]] = {}
+        for (other, label), (entry, _) in self._found.items():
+            if isinstance(entry, ComponentEntry):
+                entries.setdefault(entry.load.partition(":")[0], []).append((other, label))
+        at_work = next((entries[module] for module in _modules(error) if module in entries), [])
+        return (kind, name) if (kind, name) in at_work or not at_work else at_work[0]
 
     @contextmanager
     def blame(self, kind: str, name: str, stage: str) -> Iterator[None]:
@@ -223,9 +185,12 @@ class Host:
 
                 if error.errno in WEATHER:
                     raise cannot_write(error.filename or "a file", error) from error
+            kind, name = self._author(kind, name, error)
             distribution, version = self.plugin_of(self.get(kind, name))
             text = one_line(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, most=500)
-            raise PluginError(f"{kind} {name!r} of {distribution} {version} failed during {stage}: {text}") from error
+            raise PluginError(
+                f"{kind} {name!r} of {distribution} {version} failed during {stage}: {text} ({place_of(error)})"
+            ) from error
         finally:
             self._warn_of(changes, kind, name)
 
@@ -241,74 +206,6 @@ class Host:
             )
 
 
-def _origin(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
-    return (point.dist.name, point.dist.version) if point.dist is not None else ("", "")
-
-
-def _load(point: importlib.metadata.EntryPoint) -> dict[str, tuple[Entry, ...]]:
-    """Takes one plugin through every stage; raises _Rejected at the first that fails."""
-    try:
-        with contextlib.redirect_stdout(sys.stderr):  # of results, which programs read
-            module = point.load()
-    except (Exception, SystemExit) as error:
-        raise _Rejected("import", f"{type(error).__name__}: {error}") from error
-    manager = pluggy.PluginManager(GROUP)
-    manager.add_hookspecs(hookspecs)
-    try:
-        manager.register(module, point.name)
-    except Exception as error:
-        raise _Rejected("register", str(error)) from error
-    _check_names(module)
-    return {kind: _call(manager, kind) for kind in KINDS}
-
-
-def _check_names(module: Any) -> None:
-    """A function named like a hook that is none would otherwise be ignored without a word."""
-    known = [name for name in vars(hookspecs) if name.startswith("dyadbench_")]
-    for name in vars(module):
-        if name.startswith("dyadbench_") and callable(getattr(module, name)):
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
-                raise _Rejected("register", f"{name} is not a hook" + (f"; did you mean {near[0]}?" if near else ""))
-            if not hasattr(getattr(module, name), "dyadbench_impl"):
-                raise _Rejected("register", f"{name} lacks @hookimpl (from dyadbench.hookspecs import hookimpl)")
-
-
-def _call(manager: pluggy.PluginManager, kind: str) -> tuple[Entry, ...]:
-    hook = f"dyadbench_{kind}s"
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            offered = [entry for answer in getattr(manager.hook, hook)() for entry in answer]
-    except (Exception, SystemExit) as error:
-        raise _Rejected("hooks", f"{hook} raised {type(error).__name__}: {error}") from error
-    for entry in offered:
-        _validate(hook, kind, entry)
-    names = [entry.name for entry in offered]
-    for name in names:
-        if names.count(name) > 1:
-            raise _Rejected("entries", f"{hook} offers {name!r} twice")
-    return tuple(offered)
-
-
-def _validate(hook: str, kind: str, entry: Any) -> None:
-    """Raises _Rejected where an entry is not what its hook asks for."""
-    if type(entry) is not KINDS[kind]:
-        raise _Rejected(
-            "entries", f"{hook} returned a {type(entry).__name__}; it must return {KINDS[kind].__name__} objects"
-        )
-    fault = None
-    if not isinstance(entry.name, str) or not entry.name or entry.name != entry.name.strip():
-        fault = "its name is empty or has spaces around it"
-    elif type(entry.version) is not int or entry.version < 1:
-        fault = f"its version is {entry.version!r}; it must be a whole number from 1"
-    elif isinstance(entry, MethodEntry):
-        fault = None if entry.predictor else "it names no predictor"
-    elif isinstance(entry, BenchmarkEntry):
-        fault = None if isinstance(entry.config, BenchmarkConfig) else "its config is not a BenchmarkConfig"
-    elif isinstance(entry, ComponentEntry):
-        if entry.load.count(":") != 1:
-            fault = f'its load is {entry.load!r}; it must be "module:attribute"'
-        elif not (isinstance(entry.config, type) and issubclass(entry.config, Config)):
-            fault = "its config is not a subclass of dyadbench.api.Config"
-    if fault:
-        raise _Rejected("entries", f"{hook}, entry {entry.name!r}: {fault}")
+def _modules(error: BaseException) -> list[str]:
+    """The modules that an exception came through, the innermost first."""
+    return [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]

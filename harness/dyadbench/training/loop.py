@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from dyadbench.api import AudioSpec, DyadbenchError, Loss, Stage, Trainable, TrainData, WindowBatch
 from dyadbench.training.checkpoint import Best, StageFiles, TrainState, weights_of
+from dyadbench.training.demand import demand_loss, demand_stage
 from dyadbench.training.processes import SOLO, World
 from dyadbench.training.windows import WindowSource, rows_of_rank
 
@@ -72,9 +73,12 @@ def fit(
 
     outcome: dict[str, dict[str, float]] = {}
     for stage in component.stages(data):
+        demand_stage(stage, outcome)
         torch.manual_seed(_seed_of(how.seed, stage.name, -1))
         validation = source("val", stage.windows.audio) if data.clips("val") else None
         outcome[stage.name] = StageRun(stage, source("train", stage.windows.audio), validation, how, fabric).run()
+    if not outcome:
+        raise DyadbenchError("its stages() gave no stage, so nothing would be learnt; yield one, or leave stages() out")
     return outcome
 
 
@@ -174,6 +178,7 @@ class StageRun:
             batch = self._draw(state.step * stage.accumulate + part)
             with self.fabric.autocast():
                 loss = stage.loss(batch)
+            demand_loss(loss, stage)
             self._demand_finite(loss, batch)
             # A process may hold one row more than another. Its gradient is a mean over its own rows, so it is weighted
             # by their share: the mean over processes is then the mean over all rows.

@@ -1,0 +1,102 @@
+"""One call of a predictor, and the one place where its answer is checked."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import EMOTION_CHANNELS, Context, MotionSpace, Needs, Noise, Reaction, Track, Truth
+from dyadbench.errors import PluginError
+
+Sample = Callable[[Context, int, Noise], Any]  # Predictor.sample, or something around it
+
+
+def demand_predictor(predictor: Any, name: str) -> None:
+    """Raises PluginError where what was built is no api.Predictor."""
+    if not isinstance(getattr(predictor, "needs", None), Needs):
+        raise PluginError(f"{name} does not say what it needs; give it an attribute needs = Needs(...)")
+    if not callable(getattr(predictor, "sample", None)):
+        raise PluginError(f"{name} has no method sample(context, k, noise)")
+
+
+def react(sample: Sample, context: Context, k: int, noise: Noise, space: MotionSpace, name: str) -> Reaction:
+    """The reactions of a batch as float32 arrays (B, k, T, C), zero after each clip's end.
+
+    A clip is never alone in its batch: matrix products of one row take another path through the linear algebra and add up
+    in another order, and a number must not depend on the batch size. Raises PluginError where the predictor `name` gives
+    anything but what is due.
+    """
+    alone = len(context.clips) == 1
+    given = sample(_twice(context) if alone else context, k, noise)
+    if not isinstance(given, Reaction):
+        raise PluginError(f"{name} returned a {type(given).__name__}; return an api.Reaction(motion, emotion)")
+    if given.motion is None and given.emotion is None:
+        raise PluginError(f"{name} returned neither motion nor emotion")
+    due = (len(context.clips) * (2 if alone else 1), k, context.frames)
+    motion = _checked(given.motion, "motion", (*due, space.dim), context, name)
+    emotion = _checked(given.emotion, "emotion", (*due, len(EMOTION_CHANNELS)), context, name)
+    return Reaction(motion, emotion)
+
+
+def _checked(values: Any, what: str, due: tuple[int, ...], context: Context, name: str) -> np.ndarray | None:
+    if values is None:
+        return None
+    if type(values).__module__.partition(".")[0] == "torch":
+        raise PluginError(f"{name} returned {what} as a torch tensor; return {what}.detach().cpu().numpy()")
+    values = np.asarray(values)
+    if values.dtype.kind not in "fiub":
+        raise PluginError(f"{name} returned {what} of {values.dtype} where numbers are due")
+    if values.shape != due:
+        # Said for the clips that were asked for, without the company of a single one.
+        shapes = [
+            (len(context.clips), *shape[1:]) if shape[:1] == due[:1] else shape for shape in (tuple(values.shape), due)
+        ]
+        raise PluginError(
+            f"{name} returned {what} of shape {shapes[0]} where (clips, samples, frames, channels) is {shapes[1]}"
+        )
+    # A copy, in which what lies after a clip's end says nothing.
+    cut = np.array(values[: len(context.clips)], np.float32)
+    for row, (clip, length) in enumerate(zip(context.clips, context.lengths, strict=True)):
+        cut[row, :, length:] = 0
+        if not np.isfinite(cut[row]).all():
+            raise PluginError(f"{name} returned NaN or infinite {what} for clip {clip}")
+    return cut
+
+
+def _twice(context: Context) -> Context:
+    """A batch of one clip as a batch of two equal ones."""
+
+    def both(values: Any) -> Any:
+        return None if values is None else np.concatenate([values, values])
+
+    truth = context.truth and Truth(context.truth.motion * 2, context.truth.emotion * 2)
+    return dataclasses.replace(
+        context, clips=context.clips * 2, lengths=both(context.lengths), speaker_motion=both(context.speaker_motion),
+        speaker_emotion=both(context.speaker_emotion), audio={name: both(a) for name, a in context.audio.items()},
+        words=None if context.words is None else context.words * 2, truth=truth,
+        fresh=None if (fresh := context.fresh) is None else partial(_first_row, fresh),
+    )  # fmt: skip
+
+
+def _first_row(fresh: Callable[[int, int], Track], row: int, draw: int) -> Track:
+    return fresh(0, draw)
+
+
+def row_of(reaction: Reaction, row: int, frames: int) -> Reaction:
+    """One clip of a batch, cut to its own frames."""
+    return Reaction(*(None if v is None else v[row : row + 1, :, :frames] for v in (reaction.motion, reaction.emotion)))
+
+
+def largest_gap(a: Reaction, b: Reaction) -> float:
+    """The greatest difference relative to 1 + the size of the values; infinite where one has a space that the other lacks."""
+    gaps = [0.0]
+    for one, two in ((a.motion, b.motion), (a.emotion, b.emotion)):
+        if (one is None) != (two is None):
+            return float("inf")
+        if one is not None and two is not None:
+            gaps.append(float(np.abs(one - two).max(initial=0) / (1 + np.abs(one).max(initial=0))))
+    return max(gaps)

@@ -1,0 +1,175 @@
+"""What `dyadbench check` asserts of tokenizers, suites and datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import DECA_56, FACEVERSE_58, Evaluation, Setup, Suite, Tokenizer, Tokens
+from dyadbench.cell.score import demand_columns, evaluate
+from dyadbench.cell.split import Split, demand_dataset
+from dyadbench.conformance.checks import learn
+from dyadbench.conformance.report import Report
+from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.matrix.cells import PartSpec, resolve_part
+from dyadbench.registry.host import Host
+
+FRAMES = 64
+
+
+def check_tokenizer(name: str, host: Host, *, preset: str | None = None) -> Report:
+    """Fits a tokenizer on made-up motion, encodes and decodes it."""
+    report = Report(name)
+    if preset is None and "smoke" in host.get("tokenizer", name).presets:
+        preset = "smoke"
+    part = resolve_part(host, "tokenizer", PartSpec(name=name, preset=preset))
+    for corpus in (TinyCorpus(), TinyCorpus(DECA_56, emotion=False)):
+        where, built = corpus.space.name, list[Tokenizer]()
+
+        def build(corpus: TinyCorpus = corpus, built: list[Tokenizer] = built) -> None:
+            setup = Setup(corpus.space, corpus.audio, corpus.emotion, seed=0)
+            built.append(host.build("tokenizer", name, part.config, setup))
+            learn(built[0], corpus)
+
+        if report.note(f"{where}: builds and fits", build):
+            motion = np.stack([corpus.dyad("test", row).listener.motion for row in range(3)])  # (3, T, D)
+            _check_codes(report, where, built[0], motion)
+    return report
+
+
+def _check_codes(report: Report, where: str, tokenizer: Tokenizer, motion: np.ndarray) -> None:
+    spec = tokenizer.tokens
+
+    def encoded(frames: int) -> Tokens:
+        return tokenizer.encode(motion[:, :frames])
+
+    def ids() -> str:
+        tokens = encoded(FRAMES)
+        assert np.issubdtype(tokens.ids.dtype, np.integer), f"ids are {tokens.ids.dtype}; whole numbers are due"
+        assert len(tokens.ids) == len(motion), f"{len(tokens.ids)} rows of ids for {len(motion)} clips"
+        assert tokens.ids.min() >= 0 and tokens.ids.max() < spec.codes, (
+            f"ids reach from {tokens.ids.min()} to {tokens.ids.max()}; the book has {spec.codes} codes"
+        )
+        if spec.groups * spec.residual > 1:
+            assert tokens.ids.shape[2:] == (spec.groups, spec.residual), (
+                f"ids have shape {tokens.ids.shape} where (clips, tokens, {spec.groups}, {spec.residual}) is due"
+            )
+        return f"shape {tokens.ids.shape}, {spec.codes} codes"
+
+    def decoded(frames: int) -> str:
+        values, emotion = tokenizer.decode(encoded(frames), frames)
+        for what, array, channels in (("motion", values, motion.shape[2]), ("emotion", emotion, 25)):
+            if array is not None:
+                due = (len(motion), frames, channels)
+                assert np.shape(array) == due, f"{what} has shape {np.shape(array)} where {due} is due"
+                assert np.isfinite(array).all(), f"{what} is not finite"
+        return "motion" if emotion is None else "motion and emotion"
+
+    def refuses() -> None:
+        tokens = encoded(FRAMES)
+        wrong = Tokens(np.full_like(tokens.ids, spec.codes), tokens.keyframes, tokens.frames)
+        try:
+            tokenizer.decode(wrong, FRAMES)
+        except ValueError:
+            return
+        raise AssertionError(f"decoding the id {spec.codes} of {spec.codes} codes raises no ValueError")
+
+    if report.note(f"{where}: ids", ids):
+        for frames in (FRAMES, 37, 1):
+            report.note(f"{where}: decodes exactly {frames} frames", lambda n=frames: decoded(n))  # type: ignore[misc]
+        report.note(f"{where}: an id outside the book is refused", refuses)
+        report.note(f"{where}: encodes alike twice", lambda: _alike(encoded(FRAMES).ids, encoded(FRAMES).ids))
+
+
+def _alike(one: np.ndarray, two: np.ndarray) -> None:
+    assert np.array_equal(one, two), "two calls give other ids"
+
+
+def check_suite(name: str, host: Host) -> Report:
+    """Builds a suite and scores made-up reactions with it; every column must be a mean over clips."""
+    report, built = Report(name), list[Suite]()
+
+    def build() -> str:
+        built.append(host.build("suite", name, {}))
+        demand_columns(built[0])
+        return f"{len(built[0].columns)} columns, scores {built[0].space}"
+
+    if report.note("builds, and its columns hold together", build):
+        spaces = [FACEVERSE_58, DECA_56] if built[0].space == "motion" else [FACEVERSE_58]
+        for space in spaces:
+            data = _evaluation(TinyCorpus(space, clips=4))
+            report.note(f"{space.name}: scores", lambda data=data: _scores(host, name, built[0], data))  # type: ignore[misc]
+    return report
+
+
+def _scores(host: Host, name: str, suite: Suite, data: Evaluation) -> str:
+    results = evaluate(host, name, suite, data, None)
+    undefined = [column for column, result in results.items() if result.value is None]
+    return f"undefined: {', '.join(undefined)}" if undefined else "all columns defined"
+
+
+def _evaluation(corpus: TinyCorpus) -> Evaluation:
+    rng = np.random.default_rng(0)
+    dyads = [corpus.dyad("test", row) for row in range(corpus.count)]
+
+    def stacked(role: str, what: str) -> np.ndarray:  # (N, T, C)
+        return np.stack([getattr(getattr(dyad, role), what) for dyad in dyads])
+
+    def varied(values: np.ndarray) -> np.ndarray:  # (N, T, C) -> (N, 3, T, C)
+        shape = (len(values), 3, *values.shape[1:])
+        return (values[:, None] + 0.1 * rng.standard_normal(shape)).astype(np.float32)
+
+    motion, emotion = stacked("listener", "motion"), stacked("listener", "emotion")
+    return Evaluation(
+        clips=tuple(dyad.clip.id for dyad in dyads), lengths=np.full(len(dyads), corpus.frames), space=corpus.space,
+        predicted_motion=varied(motion), predicted_emotion=varied(emotion), listener_motion=motion,
+        speaker_motion=stacked("speaker", "motion"), listener_emotion=emotion, speaker_emotion=stacked("speaker", "emotion"),
+        appropriate=corpus.appropriate("test"),
+    )  # fmt: skip
+
+
+def check_dataset(name: str, host: Host, root: Path, *, settings: dict[str, Any] | None = None) -> Report:
+    """Reads every clip of a dataset's folder and holds it to what the dataset declares."""
+    report, built = Report(name), list[Any]()
+    part = resolve_part(host, "dataset", PartSpec(name=name, config=settings or {}))
+
+    def build() -> str:
+        built.append(host.build("dataset", name, part.config, root=root))
+        demand_dataset(built[0])
+        return f"{built[0].space.name}, digest {built[0].digest[:12]}"
+
+    if not report.note("opens, and declares what it must", build):
+        return report
+    dataset = built[0]
+    for split in ("train", "val", "test"):
+        report.note(f"{split}: every clip is as declared", lambda split=split: _read(dataset, split))  # type: ignore[misc]
+    report.note(
+        "digest is the same when opened again", lambda: _same_digest(host, name, part.config, root, dataset.digest)
+    )
+    return report
+
+
+def _read(dataset: Any, split: str) -> str:
+    if split == "val" and not dataset.clips(split):
+        return "no clips"
+    opened = Split(dataset, split)
+    opened.listeners()
+    due = (len(opened.clips),) * 2
+    assert np.shape(opened.appropriate) == due, (
+        f"appropriate has shape {np.shape(opened.appropriate)} where {due} is due"
+    )
+    for index, clip in enumerate(opened.clips):
+        speaker = dataset.dyad(split, index, tuple(dataset.audio)).speaker
+        for feature, spec in dataset.audio.items():
+            rows = clip.frames * spec.per_frame
+            assert np.shape(speaker.audio[feature]) == (rows, spec.dim), (
+                f"clip {clip.id}: {feature} has shape {np.shape(speaker.audio[feature])} where {(rows, spec.dim)} is due"
+            )
+    return f"{len(opened.clips)} clips, {len({clip.session for clip in opened.clips})} sessions"
+
+
+def _same_digest(host: Host, name: str, config: Any, root: Path, digest: str) -> None:
+    again = host.build("dataset", name, config, root=root).digest
+    assert again == digest, f"it was {digest[:12]} and is now {again[:12]}"

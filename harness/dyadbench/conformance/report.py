@@ -1,0 +1,44 @@
+"""What `dyadbench check` found: one line for each promise of the contract."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dyadbench.api import DyadbenchError
+from dyadbench.errors import place_of
+
+
+@dataclass(frozen=True)
+class Item:
+    what: str
+    ok: bool
+    detail: str = ""
+
+
+@dataclass
+class Report:
+    name: str
+    items: list[Item] = field(default_factory=list)
+
+    @property
+    def ok(self) -> bool:
+        return all(item.ok for item in self.items)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"name": self.name, "ok": self.ok, "checks": [dataclasses.asdict(item) for item in self.items]}
+
+    def note(self, what: str, test: Callable[[], str | None]) -> bool:
+        """Runs `test`; None or text is success (the text is shown), an AssertionError or anything else is not."""
+        try:
+            with contextlib.redirect_stdout(sys.stderr):  # whatever the method prints; stdout is the report's
+                self.items.append(Item(what, True, test() or ""))
+        except (AssertionError, DyadbenchError) as error:  # a sentence of ours
+            self.items.append(Item(what, False, str(error)))
+        except (Exception, SystemExit) as error:
+            self.items.append(Item(what, False, f"{type(error).__name__}: {error} ({place_of(error)})"))
+        return self.items[-1].ok

@@ -1,0 +1,157 @@
+"""Takes one plugin through import -> register -> hooks -> validation, and says what went wrong on the way.
+
+Whatever fails becomes a Problem and costs only that plugin; an entry that is not what it should be costs only itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import importlib.metadata
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pluggy
+
+from dyadbench import hookspecs
+from dyadbench.api import (
+    BenchmarkConfig,
+    BenchmarkEntry,
+    ComponentEntry,
+    Config,
+    DatasetEntry,
+    Entry,
+    MethodEntry,
+    MetricEntry,
+    PredictorEntry,
+    SuiteEntry,
+    TokenizerEntry,
+)
+from dyadbench.errors import place_of
+
+GROUP = "dyadbench"
+KINDS: Mapping[str, type[Entry]] = {  # kind -> what its hook returns
+    "dataset": DatasetEntry,
+    "tokenizer": TokenizerEntry,
+    "predictor": PredictorEntry,
+    "method": MethodEntry,
+    "metric": MetricEntry,
+    "suite": SuiteEntry,
+    "benchmark": BenchmarkEntry,
+}
+OWN_DISTRIBUTION = "dyadbench"
+HEAVY = ("torch", "transformers", "scipy", "numba", "pandas", "sklearn", "matplotlib", "cv2", "librosa")
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why a plugin, or one of its names, is not available."""
+
+    plugin: str
+    stage: str  # import, register, hooks, entries, names, disabled
+    detail: str
+    distribution: str = ""
+    version: str = ""
+
+    def __str__(self) -> str:
+        return f"plugin {self.plugin!r} ({self.distribution} {self.version}), {self.stage}: {self.detail}"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    name: str
+    distribution: str
+    version: str
+    entries: Mapping[str, tuple[Entry, ...]]  # kind -> entries
+    seconds: float = 0.0  # that its import took
+    heavy: tuple[str, ...] = ()  # of HEAVY, what its import brought in: everybody's `dyadbench list` waits for it
+
+
+class Rejected(Exception):
+    """A plugin failed one stage of loading."""
+
+    def __init__(self, stage: str, detail: str):
+        super().__init__(detail)
+        self.stage = stage
+
+
+def origin_of(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
+    return (point.dist.name, point.dist.version) if point.dist is not None else ("", "")
+
+
+def load_plugin(point: importlib.metadata.EntryPoint) -> tuple[Plugin, list[str]]:
+    """Takes one plugin through every stage; raises Rejected at the first that fails. Bad entries cost only themselves."""
+    before, started = set(sys.modules), time.perf_counter()
+    try:
+        with contextlib.redirect_stdout(sys.stderr):  # of results, which programs read
+            module = point.load()
+    except (Exception, SystemExit) as error:
+        raise Rejected("import", f"{type(error).__name__}: {error}") from error
+    manager = pluggy.PluginManager(GROUP)
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(module, point.name)
+    except Exception as error:
+        raise Rejected("register", str(error)) from error
+    _check_names(module)
+    faults: list[str] = []
+    entries = {kind: _call(manager, kind, faults) for kind in KINDS}
+    heavy = tuple(name for name in HEAVY if name in sys.modules and name not in before)
+    return Plugin(point.name, *origin_of(point), entries, time.perf_counter() - started, heavy), faults
+
+
+def _check_names(module: Any) -> None:
+    """A function named like a hook that is none would otherwise be ignored without a word."""
+    known = [name for name in vars(hookspecs) if name.startswith("dyadbench_")]
+    for name in vars(module):
+        if name.startswith("dyadbench_") and callable(getattr(module, name)):
+            if name not in known:
+                near = difflib.get_close_matches(name, known, n=1)
+                raise Rejected("register", f"{name} is not a hook" + (f"; did you mean {near[0]}?" if near else ""))
+            if not hasattr(getattr(module, name), "dyadbench_impl"):
+                raise Rejected("register", f"{name} lacks @hookimpl (from dyadbench.hookspecs import hookimpl)")
+
+
+def _call(manager: pluggy.PluginManager, kind: str, faults: list[str]) -> tuple[Entry, ...]:
+    """The entries of one kind that are what they should be; a sentence for each other goes into `faults`."""
+    hook = f"dyadbench_{kind}s"
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            offered = [entry for answer in getattr(manager.hook, hook)() for entry in answer]
+    except (Exception, SystemExit) as error:
+        raise Rejected("hooks", f"{hook} raised {type(error).__name__}: {error} ({place_of(error)})") from error
+    good: dict[str, Entry] = {}
+    twice = set()
+    for entry in offered:
+        if fault := _fault(hook, kind, entry):
+            faults.append(fault)
+        elif entry.name in good:
+            faults.append(f"{hook} offers {entry.name!r} twice")
+            twice.add(entry.name)
+        else:
+            good[entry.name] = entry
+    return tuple(entry for name, entry in good.items() if name not in twice)
+
+
+def _fault(hook: str, kind: str, entry: Any) -> str | None:
+    """What is wrong with an entry; None where it is what its hook asks for."""
+    if type(entry) is not KINDS[kind]:
+        return f"{hook} returned a {type(entry).__name__}; it must return {KINDS[kind].__name__} objects"
+    fault = None
+    if not isinstance(entry.name, str) or not entry.name or entry.name != entry.name.strip():
+        fault = "its name is empty or has spaces around it"
+    elif type(entry.version) is not int or entry.version < 1:
+        fault = f"its version is {entry.version!r}; it must be a whole number from 1"
+    elif isinstance(entry, MethodEntry):
+        fault = None if entry.predictor else "it names no predictor"
+    elif isinstance(entry, BenchmarkEntry):
+        fault = None if isinstance(entry.config, BenchmarkConfig) else "its config is not a BenchmarkConfig"
+    elif isinstance(entry, ComponentEntry):
+        if entry.load.count(":") != 1:
+            fault = f'its load is {entry.load!r}; it must be "module:attribute"'
+        elif not (isinstance(entry.config, type) and issubclass(entry.config, Config)):
+            fault = "its config is not a subclass of dyadbench.api.Config"
+    return f"{hook}, entry {entry.name!r}: {fault}" if fault else None

@@ -1,0 +1,48 @@
+"""What a stage and its loss must be, said before anything is trained on them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from torch import Tensor
+
+from dyadbench.api import DyadbenchError, Loss, Stage
+
+
+def demand_stage(stage: Any, before: Collection[str]) -> None:
+    """Raises DyadbenchError for a stage that would train nothing, or whose name an earlier one has.
+
+    Weights are kept by the stage's name: a second stage of one name would be taken for finished.
+    """
+    if not isinstance(stage, Stage):
+        raise DyadbenchError(f"stages() gave a {type(stage).__name__}; it must give api.Stage objects")
+    if stage.name in before:
+        raise DyadbenchError(f"two stages are named {stage.name!r}; give each a name of its own")
+    if stage.steps < 1:
+        raise DyadbenchError(f"stage {stage.name!r} has {stage.steps} steps; it needs at least one")
+    names = [optimiser.name for optimiser in stage.optimisers]
+    if not names or len(set(names)) < len(names):
+        raise DyadbenchError(
+            f"stage {stage.name!r} needs at least one optimiser, each with a name of its own, not {names}"
+        )
+    for optimiser in stage.optimisers:
+        if not list(optimiser.parameters):
+            raise DyadbenchError(f"optimiser {optimiser.name!r} of stage {stage.name!r} has no parameters to train")
+
+
+def demand_loss(loss: Any, stage: Stage) -> None:
+    """Raises DyadbenchError where a loss is not one number for each optimiser."""
+    names = [optimiser.name for optimiser in stage.optimisers]
+    form = f"Loss({{{', '.join(f'{name!r}: tensor' for name in names)}}})"
+    if not isinstance(loss, Loss):
+        raise DyadbenchError(f"the loss of stage {stage.name!r} gave a {type(loss).__name__}; return {form}")
+    if set(loss.total) != set(names):
+        raise DyadbenchError(
+            f"the loss of stage {stage.name!r} is of {', '.join(loss.total) or 'nothing'}, but its optimisers are "
+            f"{', '.join(names)}; return {form}"
+        )
+    for name, value in loss.total.items():
+        if not isinstance(value, Tensor) or value.ndim:
+            kind = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            raise DyadbenchError(f"loss {name!r} of stage {stage.name!r} is {kind}; it must be a tensor without axes")
