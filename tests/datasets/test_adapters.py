@@ -12,7 +12,7 @@ import torch
 from dyadbench.api import EMOTION_CHANNELS, AudioSpec, Dataset, DyadbenchError
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig, ReactConfig
-from dyadbench.datasets.features import mel_128, mfcc_78
+from dyadbench.datasets.features import mel_128, mfcc_78, mfcc_78_centred
 from dyadbench.datasets.l2l import L2LDataset, bilateral, part_file
 from dyadbench.datasets.lm_listener import LMListenerDataset, read_segments
 from dyadbench.datasets.neighbours import build, clip_key, read_indices
@@ -486,17 +486,48 @@ def test_features_hear_what_was_said_when() -> None:
     rate, frames = 44100, 100
     time = np.arange(4 * rate) / rate
     wave = (np.sin(2 * np.pi * 440 * time) * ((time > 1) & (time < 2))).astype(np.float32)
-    coefficients = mfcc_78(wave, rate, frames, 25.0)
-    assert coefficients.shape == (frames, 78)
-    loud = coefficients[:, 0] > coefficients[:, 0].mean()
-    assert loud[27:48].all() and not loud[:23].any() and not loud[53:].any()
-    assert np.abs(coefficients[30:45, 26:]).max() < np.abs(coefficients[24:28, 26:]).max(), (
-        "differences peak at the onset"
-    )
+    for feature in (mfcc_78, mfcc_78_centred):
+        coefficients = feature(wave, rate, frames, 25.0)
+        assert coefficients.shape == (frames, 78)
+        loud = coefficients[:, 0] > coefficients[:, 0].mean()
+        assert loud[27:48].all() and not loud[:23].any() and not loud[53:].any()
+    onset = np.abs(coefficients[24:28, 26:]).max()  # of the centred one, whose differences reach across video frames
+    assert np.abs(coefficients[30:45, 26:]).max() < onset
     mel = mel_128(wave, rate, frames, 25.0)
     assert mel.shape == (4 * frames, 128)
     quiet = mel[:90].max()
     assert mel[120:190].max(1).min() > quiet + 3
+
+
+@pytest.mark.parametrize("rate", [8000, 16000, 44100, 48000])
+def test_mfcc_78_is_kaldis_video_frame_by_video_frame(rate: int) -> None:
+    kaldi = pytest.importorskip("kaldi_native_fbank")
+    time = np.arange(2 * rate) / rate
+    wave = (0.3 * np.sin(2 * np.pi * (200 + 300 * time) * time) + 0.05 * RNG.standard_normal(len(time))).astype(
+        np.float32
+    )
+    wave[: rate // 4] *= 0.01  # quiet enough for the floor of the energy
+    options = kaldi.MfccOptions()
+    options.frame_opts.samp_freq, options.frame_opts.dither, options.energy_floor = rate, 0.0, 1.0
+    found, block = mfcc_78(wave, rate, 50, 25.0).reshape(50, 3, 13, 2), rate // 25
+    for frame in range(50):
+        own = kaldi.OnlineMfcc(options)
+        own.accept_waveform(rate, wave[frame * block : (frame + 1) * block].tolist())
+        own.input_finished()
+        assert own.num_frames_ready == 2
+        a, b = (own.get_frame(n) for n in (0, 1))
+        np.testing.assert_allclose(found[frame, 0], np.stack([a, b], 1), atol=2e-3)
+        np.testing.assert_allclose(found[frame, 1], np.stack([0.3 * (b - a)] * 2, 1), atol=2e-3)
+    assert not found[:, 2].any() and (found[:6, 0, 0] == 0).all()
+
+
+@pytest.mark.parametrize("fps", [25.0, 30.0])
+def test_mfcc_78_does_not_hear_the_future(fps: float) -> None:
+    wave = RNG.standard_normal(32000).astype(np.float32) * 0.1
+    changed = wave.copy()
+    changed[16000:] = 0
+    a, b = (mfcc_78(x, 16000, int(2 * fps), fps) for x in (wave, changed))
+    assert np.array_equal(a[: int(fps)], b[: int(fps)]) and not np.array_equal(a[int(fps)], b[int(fps)])
 
 
 def test_mel_rows_do_not_hear_the_future() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from dyadbench.api import FACEVERSE_58, Evaluation
 from dyadbench.metrics import score_arrays
-from dyadbench.metrics.react import frsyn, gpu, gpu_frdist, gpu_suites, reference
+from dyadbench.metrics.react import closed_form, frsyn, gpu, gpu_frdist, gpu_suites, reference
 from dyadbench.metrics.react import suites as react_suites
 from dyadbench.metrics.react.frdist import GROUPS, frdist_clip
 
@@ -172,6 +172,20 @@ def test_undefined_values_are_what_they_are_on_the_cpu(place: str, value: float)
     data = _evaluation(np.random.default_rng(0), [60] * 3, 2, "walk")
     getattr(data, place)[1, ..., 7:9, 3] = value
     _agree(data, react_suites.ReactOfficialSuite())
+
+
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:All-NaN")
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("samples", [1, 2])
+def test_predictions_without_any_finite_pair_are_what_they_are_on_the_cpu(value: float, samples: int) -> None:
+    data = _evaluation(np.random.default_rng(0), [60] * 3, samples, "walk")
+    data.predicted_emotion[:, :, 7, 3] = value
+    _agree(data, react_suites.ReactOfficialSuite())
+
+
+def test_frdiv_of_one_sample_is_zero_whatever_it_holds() -> None:
+    one = np.full((2, 1, 5, 25), np.nan)
+    assert gpu.diversity(torch.from_numpy(one), 1).tolist() == [0.0, 0.0] == [closed_form.moments(x)[0] for x in one]
 
 
 def test_clips_a_few_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch) -> None:

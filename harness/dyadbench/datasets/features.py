@@ -1,9 +1,9 @@
 """Audio features from waveforms, the same for real and simulated voices.
 
-`mfcc-78`: 13 MFCC, first and second differences of the two 25 ms frames (10 ms apart) that fit into one 40 ms video
-frame, laid out [13 x 2, 13 x 2, 13 x 2] as the REACT baselines do with Kaldi's MFCC. Kaldi's parts: pre-emphasis 0.97,
-Povey window, 23 mel bands from 20 Hz, DCT-II, lifter 22. Ours: differences are plain central ones within the video
-frame's neighbourhood, there is no dither, and energy is not appended. `mel-128`: log-mel at four rows a video frame.
+`mfcc-78` is that of the REACT baselines: Kaldi's MFCC with torchaudio's settings of the two 25 ms analysis frames (10 ms
+apart) that fit into a video frame's own sound, and what their delta function makes of two frames. `mfcc-78-centred` is
+this project's: differences to the neighbouring video frames, which look one frame ahead. `mel-128`: log-mel at four rows
+per video frame.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ import numpy as np
 from dyadbench.api import AudioSpec, DyadbenchError
 from dyadbench.files.npy import BadFile, read_npy
 
-VERSION = 1  # of everything below; part of the cache's file names
+VERSION = 2  # of everything below; part of the cache's file names
 FLOOR = 1e-10
+KALDI_FLOOR = float(np.finfo(np.float32).eps)  # of the mel energies and of the energy
 RATES = (1000, 400_000)  # samples a second that are read: a damaged header must not decide how much is computed
 MAX_SAMPLES = 1 << 28  # of one file, 1.5 hours at 48 kHz
 STREAMED = 0x7FFFF000  # a data chunk that declares so much was written before its length was known
@@ -122,30 +123,54 @@ def _mel_bank(rate: int, size: int, bands: int, low: float, high: float) -> np.n
     return np.maximum(0, np.minimum(up, down)).astype(np.float32)
 
 
-def _log_mel(windows: np.ndarray, window: np.ndarray, rate: int, bands: int, low: float, high: float) -> np.ndarray:
+def _mel(windows: np.ndarray, window: np.ndarray, rate: int, bands: int, low: float, high: float) -> np.ndarray:
+    """(n, size) windows of a wave -> (n, bands) mel energies."""
     import scipy.fft
 
     size = 1 << (windows.shape[1] - 1).bit_length()
-    power = np.abs(scipy.fft.rfft(windows * window, size, axis=1)) ** 2
-    return np.log(power @ _mel_bank(rate, size, bands, low, high) + FLOOR)
+    power = np.abs(scipy.fft.rfft(windows * window, size, axis=1)) ** 2  # (n, size / 2 + 1)
+    return power @ _mel_bank(rate, size, bands, low, high)
+
+
+def _cepstra(windows: np.ndarray, rate: int, floor: Callable[[np.ndarray], np.ndarray]) -> np.ndarray:
+    """(n, size) windows less their mean -> (n, 13) MFCC with Kaldi's pre-emphasis, Povey window, 23 bands and lifter."""
+    import scipy.fft
+
+    size = windows.shape[1]
+    emphasised = windows - 0.97 * np.concatenate([windows[:, :1], windows[:, :-1]], 1)
+    povey = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / (size - 1))) ** 0.85
+    mel = np.log(floor(_mel(emphasised, povey.astype(np.float32), rate, 23, 20.0, rate / 2)))
+    lifter = 1 + 11 * np.sin(np.pi * np.arange(13) / 22)
+    return scipy.fft.dct(mel, type=2, norm="ortho", axis=1)[:, :13] * lifter
 
 
 def mfcc_78(wave: Wave, rate: int, frames: int, fps: float) -> np.ndarray:
-    """(frames, 78). Each video frame sees its own 40 ms of sound and the neighbouring differences."""
-    import scipy.fft
+    """(frames, 78) as the REACT baselines compute it: kind (itself, delta, delta of delta) by coefficient by analysis frame.
 
+    The first coefficient is the log energy, not below 0 (torchaudio's default floor of 1 on the sum of squares). Within two
+    frames a and b torchaudio's deltas are 0.3 (b - a) for both, and 0 for the deltas of deltas. Where a video frame is
+    shorter than 35 ms, as at 30 per second, the analysis frames begin in the one before, so that nothing is heard ahead.
+    """
+    size, hop = int(0.025 * rate), int(0.010 * rate)
+    first = (np.arange(frames) * rate / fps).round().astype(int) - max(0, size + hop - int(rate / fps))
+    windows = _frames_at(wave, (first[:, None] + np.array([0, hop])).reshape(-1), size)
+    windows = windows - windows.mean(1, keepdims=True)
+    c = _cepstra(windows, rate, lambda mel: np.maximum(mel, KALDI_FLOOR))
+    c[:, 0] = np.maximum(np.log(np.maximum((windows**2).sum(1), KALDI_FLOOR)), 0.0)
+    c = c.reshape(frames, 2, 13).swapaxes(1, 2)  # (frames, 13, 2)
+    delta = np.repeat(0.3 * (c[:, :, 1:] - c[:, :, :1]), 2, 2)
+    return np.stack([c, delta, np.zeros_like(c)], 1).reshape(frames, 78).astype(np.float32)
+
+
+def mfcc_78_centred(wave: Wave, rate: int, frames: int, fps: float) -> np.ndarray:
+    """(frames, 78), [13 x 2, 13 x 2, 13 x 2]: MFCC of both analysis frames, and central differences over video frames."""
     size, hop = round(0.025 * rate), round(0.010 * rate)
     starts = (np.arange(-1, frames + 1)[:, None] * rate / fps).round().astype(int) + np.array(
         [0, hop]
     )  # one frame more each side
     windows = _frames_at(wave, starts.reshape(-1), size)
     windows = windows - windows.mean(1, keepdims=True)
-    emphasised = windows - 0.97 * np.concatenate([windows[:, :1], windows[:, :-1]], 1)
-    povey = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / (size - 1))) ** 0.85
-    mel = _log_mel(emphasised, povey.astype(np.float32), rate, 23, 20.0, rate / 2)
-    lifter = 1 + 11 * np.sin(np.pi * np.arange(13) / 22)
-    coefficients = scipy.fft.dct(mel, type=2, norm="ortho", axis=1)[:, :13] * lifter
-    c = coefficients.reshape(frames + 2, 2, 13)
+    c = _cepstra(windows, rate, lambda mel: mel + FLOOR).reshape(frames + 2, 2, 13)
     delta = (c[2:] - c[:-2]) / 2
     second = c[2:] - 2 * c[1:-1] + c[:-2]
     parts = [each.reshape(frames, 26) for each in (c[1:-1], delta, second)]
@@ -169,7 +194,7 @@ def mel_128(wave: Wave, rate: int, frames: int, fps: float) -> np.ndarray:
     ends = (np.arange(1, 4 * frames + 1) * rate / (4 * fps)).round().astype(int)
     windows = _frames_at(wave, ends - size, size)
     hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
-    return _log_mel(windows, hann, rate, 128, 0.0, min(8000.0, rate / 2)).astype(np.float32)
+    return np.log(_mel(windows, hann, rate, 128, 0.0, min(8000.0, rate / 2)) + FLOOR).astype(np.float32)
 
 
 def wav2vec2(model: str) -> Callable[[Wave, int, int, float], np.ndarray]:
@@ -202,7 +227,8 @@ def _wav2vec2_model(model: str):  # type: ignore[no-untyped-def]  # transformers
 
 
 FEATURES: Mapping[str, Feature] = {
-    "mfcc-78": Feature(AudioSpec(dim=78, per_frame=1, causal=False), mfcc_78),
+    "mfcc-78": Feature(AudioSpec(dim=78), mfcc_78),
+    "mfcc-78-centred": Feature(AudioSpec(dim=78, causal=False), mfcc_78_centred),
     "mel-128": Feature(AudioSpec(dim=128, per_frame=4, causal=True), mel_128),
 }
 

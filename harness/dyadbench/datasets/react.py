@@ -88,7 +88,9 @@ class ReactDataset:
             raise DyadbenchError(
                 f"{root} is not a REACT folder: it has no data/ with csv files; `dyadbench data check` says what is missing"
             )
-        self._features: dict[str, Feature] = {"mfcc-78": FEATURES["mfcc-78"]} if config.audio else {}
+        self._features: dict[str, Feature] = (
+            {name: FEATURES[name] for name in ("mfcc-78", "mfcc-78-centred")} if config.audio else {}
+        )
         if config.wav2vec2 and config.audio:
             self._features["wav2vec2"] = Feature(AudioSpec(768, causal=False), wav2vec2(config.wav2vec2))
         self.audio: Mapping[str, AudioSpec] = {name: feature.spec for name, feature in self._features.items()}

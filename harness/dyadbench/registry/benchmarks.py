@@ -17,7 +17,7 @@ DYAD: dict[str, Any] = {"also": ("over-time-motion", "realism-motion"), "samples
 TRACKS: tuple[tuple[TrackName, str], ...] = (("online", ""), ("offline", "-offline"))
 KNOWN = {"online": "no look-ahead", "offline": "the whole speaker clip is known"}
 L2L_PEOPLE = ("conan", "devi2", "fallon", "kimmel", "stephen", "trevor")
-LM_PEOPLE = ("trevor", "stephen")
+LM_PEOPLE = ("trevor", "stephen", "conan")
 
 
 def _react(dataset: str, split: str, track: TrackName, **config: Any) -> BenchmarkConfig:

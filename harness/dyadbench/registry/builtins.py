@@ -21,10 +21,10 @@ def dyadbench_datasets() -> list[DatasetEntry]:
 
     return [
         DatasetEntry(
-            "react2024", 1, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2024: NoXI and RECOLA"
+            "react2024", 2, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2024: NoXI and RECOLA"
         ),
         DatasetEntry(
-            "react2023", 1, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2023: NoXI, UDIVA and RECOLA"
+            "react2023", 2, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2023: NoXI, UDIVA and RECOLA"
         ),
         DatasetEntry(
             "l2l", 1, "dyadbench.datasets.l2l:L2LDataset", L2LDatasetConfig, "Learning2Listen: six people, DECA, mel"
@@ -46,21 +46,21 @@ def dyadbench_datasets() -> list[DatasetEntry]:
         ),
         DatasetEntry(
             "openface",
-            1,
+            2,
             "dyadbench.datasets.openface:OpenFaceDataset",
             OpenFaceConfig,
             "any lab's dyads as OpenFace csv",
         ),
         DatasetEntry(
             "dualtalk",
-            1,
+            2,
             "dyadbench.datasets.dualtalk:DualTalkDataset",
             DualTalkConfig,
             "DualTalk: FLAME and voices of both sides",
             cite="Peng et al., CVPR 2025",
         ),
         DatasetEntry(
-            "simdyad", 2, "dyadbench.datasets.simdyad:open_simdyad", SimConfig, "simulated dyads, made on first use"
+            "simdyad", 3, "dyadbench.datasets.simdyad:open_simdyad", SimConfig, "simulated dyads, made on first use"
         ),
     ]
 
@@ -101,7 +101,7 @@ def dyadbench_suites() -> list[SuiteEntry]:
         ),
         SuiteEntry(
             "dualtalk",
-            1,
+            2,
             "dyadbench.metrics.dualtalk:DualTalkSuite",
             DualTalkSuiteConfig,
             summary="DualTalk's metrics, as its script has them and corrected",

@@ -88,7 +88,8 @@ def diversity(x: Tensor, count: Tensor | int) -> Tensor:
     d = x.double() - x[:, :1].double()
     each = torch.as_tensor(count, device=x.device)
     total = (d.square().sum(1) - d.sum(1).square() / each.view(-1, 1, 1)).sum((1, 2)).clamp(min=0)
-    return 2 * total / ((each - 1).clamp(min=1) * x.shape[2] * x.shape[3])
+    found = 2 * total / ((each - 1).clamp(min=1) * x.shape[2] * x.shape[3])
+    return torch.where(each == 1, 0.0, found)  # one sample is apart from nothing, also where it holds NaN
 
 
 def _undefined(x: Tensor, y: Tensor) -> Tensor:

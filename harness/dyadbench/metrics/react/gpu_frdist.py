@@ -28,13 +28,15 @@ def wavefront(x: Tensor, y: Tensor, x_frames: Tensor, y_frames: Tensor, x_of: Te
               group: tuple[int, int], dtype: torch.dtype) -> Tensor:  # fmt: skip
     """`gpu_kernels.dtw` in plain torch, by anti-diagonals: what runs without Triton, and what the kernel is tested by."""
     start, stop = group
+    if not len(x_of):  # no finite pair: `split` would still give an empty part
+        return torch.empty(0, dtype=dtype, device=x.device)
     out, step = [], max(1, VALUES // ((stop - start) * max(x.shape[1], y.shape[1])))
     for a, b in zip(x_of.split(step), y_of.split(step), strict=True):
         n, m = x_frames[a], y_frames[b]
         rows = x[a, : int(n.max()), start:stop].to(dtype).permute(2, 0, 1)  # (C, P, n)
         columns = y[b, : int(m.max()), start:stop].to(dtype).flip(1).permute(2, 0, 1)  # (C, P, m), last frame first
         out.append(_diagonals(rows, columns, n, m))
-    return torch.cat(out) if out else torch.empty(0, dtype=dtype, device=x.device)
+    return torch.cat(out)
 
 
 def _diagonals(rows: Tensor, columns: Tensor, n: Tensor, m: Tensor) -> Tensor:
