@@ -27,6 +27,8 @@ from dyadbench.cli.common import (
     set_threads,
 )  # fmt: skip
 
+Board = tuple[list[str], list[list[str]], str]  # header, rows, and whom they are compared with
+
 
 def score(
     file: Annotated[Path, typer.Argument(help="Predictions (.safetensors or .npz): clip ids and (N, K, T, C) arrays.")],
@@ -42,10 +44,15 @@ def score(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Checks FILE, refuses it with the first ten problems, or prints every suite's numbers."""
+    from dyadbench.files.predictions import read_predictions
+
     set_threads(threads)
     if benchmark is None and suite is None:
         raise DyadbenchError("say what to score against: --benchmark NAME, or --suite NAME for a self-contained file")
+    if not template:
+        read_predictions(file)  # what is wrong with the file is said before anything is generated or read
     found: dict[str, dict[str, float | None]] | None
+    boards: dict[str, Board] = {}
     started = time.monotonic()
     with PeakMemory() as peak:
         if benchmark is None:
@@ -53,8 +60,9 @@ def score(
         else:
             base = find_root(root)
             found = _score_benchmark(
-                file, benchmark, template, find_home(home, base), data, data_setting or [], threads, limit
-            )
+                file, benchmark, template, find_home(home, base), data, data_setting or [], threads, limit,
+                base / "leaderboards", boards,
+            )  # fmt: skip
     if found is None:
         return
     if json:
@@ -62,7 +70,12 @@ def score(
         return
     for name, values in found.items():
         typer.echo(f"\n{name}" if len(found) > 1 else name)
-        print_table(["metric", "value"], [[k, "undefined" if v is None else f"{v:.8g}"] for k, v in values.items()])
+        if name not in boards:
+            print_table(["metric", "value"], [[k, "undefined" if v is None else f"{v:.8g}"] for k, v in values.items()])
+            continue
+        header, rows, told = boards[name]
+        print_table(header, rows)
+        typer.echo(told)
     extra = "" if peak.extra_mb is None else f", {peak.extra_mb:.0f} MB of memory on top of the program"
     typer.echo(f"\n{time.monotonic() - started:.1f} s{extra}")
 
@@ -72,26 +85,22 @@ def _score_arrays(file: Path, suite: str, threads: int) -> dict[str, float | Non
     import numpy as np
 
     from dyadbench.files.predictions import LazyTensor, read_predictions
-    from dyadbench.metrics import score_arrays
+    from dyadbench.metrics.arrays import SPELLING, score_arrays
     from dyadbench.progress import bar
 
     arrays: dict[str, Any] = {}
     for name, value in read_predictions(file).arrays.items():
         lazy = isinstance(value, LazyTensor)
         whole = value.whole() if lazy and not (name == "pred" and suite.startswith("react")) else value
-        arrays["appropriate" if name == "neighbour" else name] = whole
-    wanted = (
-        ("pred", "listener", "speaker", "appropriate")
-        if suite.startswith("react")
-        else ("pred", "target", "speaker", "lengths")
-    )
-    given = {name: arrays[name] for name in wanted if name in arrays}
+        arrays[SPELLING.get(name, name)] = whole  # of files made for other programs
+    wanted = ("pred", "listener", "speaker", "appropriate" if suite.startswith("react") else "lengths")
+    given: dict[str, Any] = {name: arrays[name] for name in wanted if name in arrays}
     missing = [name for name in wanted[:3] if name not in given]
     if missing:
         raise DyadbenchError(f"{file} holds no array {missing[0]!r}; suite {suite!r} needs {', '.join(wanted)}")
     try:
         with bar(f"score {suite}") as progress:
-            more = {"threads": threads, "progress": progress} if suite.startswith("react") else {}
+            more: dict[str, Any] = {"threads": threads, "progress": progress} if suite.startswith("react") else {}
             values = score_arrays(suite, **given, **more)
     except ValueError as error:
         raise DyadbenchError(f"{file}: {error}") from None
@@ -107,11 +116,16 @@ def _score_benchmark(
     settings: list[str],
     threads: int,
     limit: int,
+    leaderboards: Path,
+    boards: dict[str, Board],
 ) -> dict[str, dict[str, float | None]] | None:
+    import numpy as np
+
     from dyadbench.cell.run import open_dataset
     from dyadbench.cell.runtime import Runtime
     from dyadbench.cell.score import evaluate, open_suites
     from dyadbench.cell.split import Split
+    from dyadbench.cli.standing import standing
     from dyadbench.datasets.folds import PooledDataset
     from dyadbench.files.predictions import Reordered, faults, read_predictions, refuse, write_template
     from dyadbench.matrix.cells import evaluated
@@ -146,11 +160,17 @@ def _score_benchmark(
         refuse(file, wrong)
         row = {clip: i for i, clip in enumerate(found.clips)}
         ordered = Reordered(found.arrays[space], [row[clip] for clip in clips])
+        if not any(np.any(ordered[n]) for n in range(len(ordered))):
+            typer.echo(f"every value of {file} is 0: is it the template as it was written?", err=True)
         evaluation = split.evaluation(
             ordered if space == "motion" else None, ordered if space == "emotion" else None, threads, "cpu"
         )
-        return {
+        scores = {
             name: {k: r.value for k, r in evaluate(host, name, s, evaluation, runtime.progress(name)).items()}
             for name, s in suites.items()
             if s.space == space
         }
+        if not limit:
+            for name, values in scores.items():
+                boards[name] = standing(leaderboards, benchmark, name, suites[name].columns, dataset.digest, values)
+        return scores

@@ -22,6 +22,18 @@ from dyadbench.files.arrays import floats
 from dyadbench.files.npy import declared_bytes, npy_header
 
 FAULTS_SHOWN = 10
+RECIPE = """; clips in the benchmark's order become such a file by
+  dyadbench score --template t.npz --benchmark NAME
+  python
+  >>> import numpy as np  # of a .pt file: torch.load(FILE).float().numpy() in place of np.load(FILE)
+  >>> t = dict(np.load("t.npz")); print(t["clips"], {name: t[name].shape for name in t})
+  >>> np.savez("mine.npz", clips=t["clips"], fps=t["fps"], emotion=np.load(FILE))"""
+WAYS_OUT = {  # of an axis that has another size
+    "clips": "",
+    "samples": ": repeat the one of a method that is not random (numpy.repeat(x, {want}, 1)), or draw more",
+    "frames": ": cut them all alike (x[:, :, :{want}]), or resample to the benchmark's rate",
+    "channels": ": is it the other kind, emotion (25) or motion?",
+}
 MAX_BYTES = (
     8 << 30
 )  # an npz is unpacked into memory; larger predictions come as safetensors, which is read clip by clip
@@ -74,6 +86,7 @@ def read_predictions(path: Path) -> Predictions:
         return _read_npz(path)
     raise DyadbenchError(
         f"{path}: predictions are read from .safetensors or .npz, not {path.suffix or 'a nameless format'!r}"
+        + (RECIPE if path.suffix in (".npy", ".pt", ".pth") else "")
     )
 
 
@@ -151,10 +164,18 @@ def faults(
     known = set(clips)
     wrong += [f"clip {clip!r} is not in this benchmark" for clip in found.clips if clip not in known]
     if found.fps is not None and found.fps != fps:
-        wrong.append(f"fps is {found.fps:g}, the benchmark has {fps:g}")
+        wrong.append(
+            f"fps is {found.fps:g}, the benchmark has {fps:g}: resample the predictions and write the new rate"
+        )
     array = found.arrays.get(space)
     if array is None:
-        return [*wrong, f"there is no array {space!r}; found: {', '.join(found.arrays) or 'nothing'}"]
+        other = {"emotion": "motion", "motion": "emotion"}.get(space, "")
+        way = (
+            f"; this benchmark scores {space}: choose one that scores {other}, or predict {space}"
+            if other in found.arrays
+            else ""
+        )
+        return [*wrong, f"there is no array {space!r}; found: {', '.join(found.arrays) or 'nothing'}{way}"]
     shape, frames = tuple(array.shape), int(lengths.max())
     if len(shape) != 4:
         return [*wrong, f"{space} has shape {shape}; (clips, samples, frames, channels) is wanted"]
@@ -162,7 +183,7 @@ def faults(
         ("clips", "samples", "frames", "channels"), shape, (len(found.clips), samples, frames, channels), strict=True
     ):
         if have != want:
-            wrong.append(f"{space} has {have} {axis}, {want} are wanted")
+            wrong.append(f"{space} has {have} {axis}, {want} are wanted{WAYS_OUT[axis].format(want=want)}")
     return wrong or _value_faults(found, array, space, dict(zip(clips, lengths, strict=True)))
 
 

@@ -1,0 +1,76 @@
+"""Where scores of a file would stand: the same metrics of the methods and reference rows that have records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dyadbench.api import Column
+from dyadbench.leaderboard.text import ARROWS, number
+from dyadbench.records.comparable import method_values, records_below, usable_records
+
+Values = Mapping[str, float | None]
+
+
+def standing(
+    leaderboards: Path, benchmark: str, suite: str, columns: Sequence[Column], digest: str, mine: Values
+) -> tuple[list[str], list[list[str]], str]:
+    """Header and rows of a table: each metric, its direction, the file's value, its target, its place among methods, and
+    the reference rows; and a sentence on whom it was compared with. Records of other data are left out."""
+    records = (
+        [r for r in records_below(leaderboards, benchmark) if r.dataset.digest == digest]
+        if leaderboards.is_dir()
+        else []
+    )
+    groups = usable_records(records, suite, columns) if records else {}
+    means = {name: _means(method_values(group, suite, columns), columns) for name, group in groups.items()}
+    references = sorted(name for name, group in groups.items() if group[0].calibration)
+    methods = [name for name in means if name not in references]
+    header = ["metric", "", "yours", "target", "place", *references]
+    rows = []
+    for column in columns:
+        if column.id == column.target:
+            continue  # shown beside what it is the target of
+        value, target = mine.get(column.id), mine.get(column.target) if column.target else None
+        place = _place(column, value, target, [means[name][column.id] for name in methods]) if column.ranked else ""
+        others = [number(_none(means[name][column.id]), column.digits) for name in references]
+        rows.append([column.id, ARROWS[column.direction], number(value, column.digits),
+                     number(target, column.digits) if column.target else "", place, *others])  # fmt: skip
+    if not methods:
+        also = "; reference rows are shown" if references else ""
+        return (
+            header,
+            rows,
+            f"no method has a record of {benchmark} on this data, so there is no place among them{also}",
+        )
+    return (
+        header,
+        rows,
+        f"place: among {len(methods)} methods with records, by each metric alone; the board ranks by skill",
+    )
+
+
+def _means(values: np.ndarray, columns: Sequence[Column]) -> dict[str, float]:
+    """Mean of (S, N, C) over seeds and clips where there is a value, else NaN."""
+    known = np.isfinite(values)
+    with np.errstate(invalid="ignore"):
+        mean = np.where(known, values, 0).sum((0, 1)) / known.sum((0, 1))
+    return dict(zip([column.id for column in columns], mean.tolist(), strict=True))
+
+
+def _place(column: Column, value: float | None, target: float | None, others: Sequence[float]) -> str:
+    known = [other for other in others if np.isfinite(other)]
+    if value is None or not known or (column.direction == "match" and target is None):
+        return ""
+    better = sum(_loss(column, other, target) < _loss(column, value, target) for other in known)
+    return f"{better + 1} of {len(known) + 1}"
+
+
+def _loss(column: Column, value: float, target: float | None) -> float:
+    return -value if column.direction == "max" else value if column.direction == "min" else abs(value - (target or 0.0))
+
+
+def _none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

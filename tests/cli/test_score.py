@@ -1,0 +1,79 @@
+"""`dyadbench score`: the file first, a way out of every refusal, and where the numbers would stand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dyadbench.api import Column, DyadbenchError
+from dyadbench.cli import standing as board
+from dyadbench.cli.score import score
+from dyadbench.cli.standing import standing
+from dyadbench.files.predictions import faults, read_predictions
+
+from ..datasets.test_check_real import write
+
+COLUMNS = (Column("A", "max"), Column("B", "match", target="B_target"), Column("B_target", "match", ranked=False, target="B_target"))  # fmt: skip
+
+
+def test_a_missing_file_is_said_before_any_data_is_made_or_read(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("dyadbench.cell.run.open_dataset", lambda *_: pytest.fail("data was opened first"))
+    with pytest.raises(DyadbenchError, match="there is no file"):
+        score(tmp_path / "none.npz", benchmark="simdyad-clear-react-online")
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".pt"])
+def test_bare_arrays_are_refused_with_a_recipe_that_works(tmp_path: Path, suffix: str) -> None:
+    (tmp_path / f"x{suffix}").touch()
+    with pytest.raises(DyadbenchError, match="--template") as caught:
+        read_predictions(tmp_path / f"x{suffix}")
+    assert 'print(t["clips"]' in str(caught.value), "clip ids in order"
+    clips = ["a", "b"]
+    np.savez(tmp_path / "t.npz", clips=np.array(clips), fps=np.array(25.0), emotion=np.zeros((2, 1, 4, 25), np.float32))
+    np.save(tmp_path / "x.npy", np.full((2, 1, 4, 25), 0.5))
+    recipe = str(caught.value).split("python\n")[1].replace("  >>> ", "").replace("FILE", repr(str(tmp_path / "x.npy")))
+    code = recipe.replace("t.npz", str(tmp_path / "t.npz")).replace("mine.npz", str(tmp_path / "mine.npz"))
+    exec(code, {})
+    assert faults(read_predictions(tmp_path / "mine.npz"), clips, np.array([4, 4]), 1, "emotion", 25, 25.0) == []
+
+
+def test_every_size_that_does_not_fit_has_a_way_out(tmp_path: Path) -> None:
+    np.savez(tmp_path / "p.npz", clips=np.array(["a"]), emotion=np.zeros((1, 1, 751, 25)), fps=np.array(30.0))
+    told = faults(read_predictions(tmp_path / "p.npz"), ["a"], np.array([750]), 10, "emotion", 25, 25.0)
+    for way in ("numpy.repeat(x, 10, 1)", "x[:, :, :750]", "resample the predictions and write the new rate"):
+        assert any(way in fault for fault in told), told
+    np.savez(tmp_path / "m.npz", clips=np.array(["a"]), motion=np.zeros((1, 1, 750, 58)))
+    [told] = faults(read_predictions(tmp_path / "m.npz"), ["a"], np.array([750]), 1, "emotion", 25, 25.0)
+    assert "found: motion; this benchmark scores emotion: choose one that scores motion" in told
+
+
+def test_an_untouched_template_is_said_and_scores_stand_among_references(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = write(tmp_path / "react")
+    common = {"root": tmp_path, "home": tmp_path / "home", "data": [f"react2024={data}"], "threads": 1}
+    score(tmp_path / "t.npz", benchmark="react2024-test", template=True, **common)  # type: ignore[arg-type]
+    score(tmp_path / "t.npz", benchmark="react2024-test", **common)  # type: ignore[arg-type]
+    out, err = capfd.readouterr()
+    assert "is it the template as it was written?" in err
+    assert "FRCorr  ↑" in out and "target" in out and "no method has a record" in out
+
+
+def test_places_and_references_come_from_records_of_the_same_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    values = {"worse": 0.1, "better": 0.9, "oracle": 1.0}
+    record = lambda name: type("R", (), {"method": name, "calibration": name == "oracle", "dataset": type("D", (), {"digest": "d"})})()  # noqa: E731  # fmt: skip
+    monkeypatch.setattr(board, "records_below", lambda *_: [record(name) for name in values])
+    monkeypatch.setattr(board, "usable_records", lambda records, *_: {r.method: [r] for r in records})
+    monkeypatch.setattr(board, "method_values", lambda group, *_: np.array([[[values[group[0].method], 2.0, 3.0]]]))
+    mine = {"A": 0.5, "B": 3.5, "B_target": 3.0}
+    header, rows, told = standing(tmp_path, "bench", "suite", COLUMNS, "d", mine)
+    assert header == ["metric", "", "yours", "target", "place", "oracle"]
+    assert rows == [["A", "↑", "0.5000", "", "2 of 3", "1.0000"], ["B", "→", "3.5000", "3.0000", "1 of 3", "2.0000"]]
+    assert "among 2 methods" in told
+    assert standing(tmp_path, "bench", "suite", COLUMNS, "other data", mine)[1][0][-1] == ""
