@@ -27,6 +27,7 @@ class TokenizerConfig(Config):
     standardise: bool = False  # divide channels by their spread, in the loss too; the release only centres
     joint_emotion: bool = True  # the code trains the emotion decoder from the start, the paper only in phase two
     emotion_weight: float = Field(1.0, ge=0)  # of the emotion error beside the sum of the groups' errors in phase one
+    clip_emotion: bool = True  # decoded emotion is cut to its range; the release leaves it as it comes
     windows: PositiveInt = 8  # a batch
     blocks: PositiveInt = 23  # a window
     steps: PositiveInt = 32_000

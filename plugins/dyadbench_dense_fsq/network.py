@@ -50,9 +50,12 @@ class CrossModalNet(nn.Module):
         self.register_buffer("face_scale", torch.ones(channels))
         self.register_buffer("sound_mean", torch.zeros(sound))
         self.register_buffer("sound_scale", torch.ones(sound))
-        self.face_in: nn.Module = nn.Embedding(vocabulary, dim) if self.released else nn.Linear(channels, dim)
+        nothing = 0 if self.released else None  # the release never learns what "nothing yet" is
+        self.face_in: nn.Module = (
+            nn.Embedding(vocabulary, dim, padding_idx=nothing) if self.released else nn.Linear(channels, dim)
+        )
         self.sound_in = nn.Linear(sound, dim)
-        self.token_in = nn.Embedding(vocabulary, dim)
+        self.token_in = nn.Embedding(vocabulary, dim, padding_idx=nothing)
         if not self.released:
             self.null_face, self.null_sound = (nn.Parameter(torch.randn(dim) * 0.02) for _ in range(2))
         if not self.causal:
@@ -65,7 +68,8 @@ class CrossModalNet(nn.Module):
             for _ in range(4)
         )
         gated: dict[str, Any] = {
-            "dropout": config.dropout, "rotary": rotary, "cross_rotary": rotary, "gain": config.gate_gain
+            "dropout": config.dropout, "rotary": rotary, "cross_rotary": rotary, "gain": config.gate_gain,
+            "own_norm": not self.released,
         }  # fmt: skip
         self.fuse, self.answer = (
             nn.ModuleList(GatedBlock(dim, config.heads, **gated) for _ in self._layers()) for _ in range(2)
@@ -77,7 +81,17 @@ class CrossModalNet(nn.Module):
                     look_back(part, lags)
         self.norm = nn.LayerNorm(dim)
         # In mode "fixed" the specials can be read but never said: they have no logit.
-        self.head = nn.Linear(dim, vocabulary if self.released else codes)
+        self.head = nn.Linear(dim, vocabulary if self.released else codes, bias=not self.released)
+        if self.released:
+            self._start_as_released()
+
+    def _start_as_released(self) -> None:
+        """Embeddings from N(0, 0.02), frozen rows included; masks that are added to the scores."""
+        for part in self.modules():
+            if isinstance(part, nn.Embedding):
+                nn.init.normal_(part.weight, std=0.02)
+            elif isinstance(part, Attention):
+                part.additive = True
 
     def _layers(self) -> range:
         return range(self.config.layers)

@@ -33,7 +33,7 @@ def dyadbench_tokenizers() -> list[TokenizerEntry]:
 def dyadbench_predictors() -> list[PredictorEntry]:
     return [
         PredictorEntry(
-            "crossmodal-ar", 1, "dyadbench_dense_fsq.factory:build", PredictorConfig,
+            "crossmodal-ar", 2, "dyadbench_dense_fsq.factory:build", PredictorConfig,
             "patches of frame tokens beside the speaker's face and voice", CITE, presets=PREDICTOR_PRESETS,
         )
     ]  # fmt: skip

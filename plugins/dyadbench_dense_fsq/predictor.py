@@ -130,7 +130,8 @@ class CrossModalAR(NetComponent[CrossModalNet]):
 
     def stages(self, data: TrainData) -> Iterator[Stage]:
         config = self.config
-        for name, (mean, spread) in input_moments(data, self.audio).items():
+        moments = {} if self.net.released else input_moments(data, self.audio)  # the release hears sound as it is
+        for name, (mean, spread) in moments.items():
             getattr(self.net, f"{name}_scale").copy_(spread)
             if name == "sound":  # coefficients are centred as they are
                 self.net.sound_mean.copy_(mean)

@@ -3,7 +3,8 @@
 Kept to show what they cost. No causal mask while 7/8 of the scored targets are visible in the input; each row's mask
 is another sample's (`repeat` over heads, then `reshape`); the head has 2050 classes for 1000 codes, and ids beyond the
 book alias by modulo; the speaker is read as tokens that know their whole block, one position further at sampling than
-in training; top-k cuts at the smallest threshold of the batch; every sample recomputes the speaker.
+in training; top-k cuts each position at the smallest threshold of the batch; every sample recomputes the speaker; a
+first patch, of which every key is masked, attends to all keys alike; sound comes as it is.
 Two things are not kept: the last frames are generated (the release stops at a multiple of 32), and noise is one
 stream a sample, so that a run can be repeated. The release's reactions still depend on the batch, through top-k.
 """
@@ -27,6 +28,12 @@ def scrambled(seen: Tensor, heads: int) -> Tensor:
     """(B, n) valid keys -> (B, heads, n, n) as the release expands them: row b, head h gets sample (b heads + h) mod B."""
     rows, n = seen.shape
     return seen[:, None, :].expand(rows, n, n).repeat(heads, 1, 1).reshape(rows, heads, n, n)
+
+
+def cut(logits: Tensor, k: int) -> Tensor:
+    """Logits (R, n, V) without the codes below the batch's smallest k-th largest logit at the same position."""
+    least = logits.topk(min(k, logits.shape[-1]), -1).values[..., -1:].amin(0, keepdim=True)  # (1, n, 1)
+    return logits.masked_fill(logits < least, -torch.inf)
 
 
 class ReleasedAR(CrossModalAR):
@@ -82,9 +89,7 @@ class ReleasedAR(CrossModalAR):
             seen, there = face[:, start : start + n], None
             if sound is not None:
                 there = sound[:, start * rate : (start + n) * rate]
-            logits = self._logits(past, seen, there, past != 0, seen != 0)[:, -patch:]
-            worst = logits.topk(min(config.top_k, logits.shape[-1]), -1).values[..., -1].amin()
-            return logits.masked_fill(logits < worst, -torch.inf)
+            return cut(self._logits(past, seen, there, past != 0, seen != 0)[:, -patch:], config.top_k)
 
         drawn = uniforms(noise, context.clips, k, padded, "tokens", self.device)
         ids = autoregress(step, drawn, patch=patch, temperature=config.temperature)

@@ -153,7 +153,8 @@ class FrameTokenizer(NetComponent[TokenizerNet]):
             start = self.net.unfold(self.net.quantizer.decode(part))
             motion.append(self.net.motion(start) * self.net.scale)
             if self.net.emotion is not None:
-                emotion.append(self.net.emotion(start).clamp(max=1.0).maximum(LOW.to(start)))
+                raw = self.net.emotion(start)
+                emotion.append(raw.clamp(max=1.0).maximum(LOW.to(start)) if self.config.clip_emotion else raw)
 
         def joined(parts: list[Tensor]) -> Array:
             whole = torch.cat(parts)

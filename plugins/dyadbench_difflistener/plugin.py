@@ -37,11 +37,11 @@ def dyadbench_predictors() -> list[PredictorEntry]:
     where = "dyadbench_difflistener.predictor:TokenDiffusion"
     return [
         PredictorEntry(
-            "token-diffusion", 1, where, PredictorConfig, "all tokens of a window denoised together, beside the speaker",
+            "token-diffusion", 2, where, PredictorConfig, "all tokens of a window denoised together, beside the speaker",
             CITE, presets=PREDICTOR_PRESETS,
         ),
         PredictorEntry(
-            "token-diffusion-online", 1, where, OnlinePredictorConfig, "token-diffusion in short blocks without look-ahead",
+            "token-diffusion-online", 2, where, OnlinePredictorConfig, "token-diffusion in short blocks without look-ahead",
             CITE, presets=ONLINE_PRESETS,
         ),
     ]  # fmt: skip

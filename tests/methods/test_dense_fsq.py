@@ -35,7 +35,7 @@ from dyadbench_dense_fsq.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, Pre
 from dyadbench_dense_fsq.factory import build
 from dyadbench_dense_fsq.network import CrossModalNet, Speaker, key_mask
 from dyadbench_dense_fsq.predictor import CrossModalAR, block_lookahead
-from dyadbench_dense_fsq.released import scrambled
+from dyadbench_dense_fsq.released import cut, scrambled
 from dyadbench_dense_fsq.tokenizer import FrameTokenizer
 
 SETUP = Setup(FACEVERSE_58, {"mfcc-78": AudioSpec(78), "mel-128": AudioSpec(128, 4)}, True, seed=0)
@@ -183,6 +183,49 @@ def test_the_released_mask_expansion_gives_rows_the_masks_of_others() -> None:
     for row in range(3):
         for head in range(2):
             assert torch.equal(scrambled(seen, 2)[row, head, 0], seen[(row * 2 + head) % 3])
+
+
+def test_the_release_cuts_each_position_at_the_batch_s_smallest_threshold() -> None:
+    logits = torch.tensor([[3.0, 2, 1, 0], [30, 20, 10, 0]])
+    assert cut(logits[None], 2).isfinite().sum(-1).tolist() == [[2, 2]], "positions do not share a threshold"
+    assert cut(logits[:, None], 2).isfinite().sum(-1).tolist() == [[2], [3]], "rows of a batch do"
+    assert torch.equal(cut(logits[None], 9), logits[None])
+
+
+def test_the_release_attends_to_all_keys_alike_where_all_are_masked() -> None:
+    predictor = _build(mode="released")
+    block = predictor.net.answer[0]
+    torch.manual_seed(0)
+    x, seen = torch.randn(2, 6, 16), torch.arange(6) >= torch.tensor([[6], [4]])  # of the first row no key is seen
+    for attention in (block.attention, block.cross):  # type: ignore[union-attr]
+        with torch.no_grad():
+            found = attention(x, x, mask=key_mask(seen))
+            alike = attention.out(attention.value(x).mean(1, keepdim=True))  # type: ignore[union-attr, operator]
+            alone = attention(x[1:], x[1:, 4:])
+        assert torch.allclose(found[0], alike[0].expand(6, -1), atol=1e-6)
+        assert torch.allclose(found[1:], alone, atol=1e-6), "a row with seen keys attends to these by score"
+    fixed = _build().net.answer[0].attention  # type: ignore[union-attr]
+    with torch.no_grad():
+        assert not torch.allclose(fixed(x, x, mask=key_mask(seen))[0, 0], fixed(x, x, mask=key_mask(seen))[0, 1])
+
+
+def test_the_released_network_starts_and_stays_where_the_release_s_does(tmp_path: Path) -> None:
+    """Embeddings N(0, 0.02) whose row 0 never learns, no bias in the head, one norm for both queries of a gated block,
+    sound as it comes."""
+    predictor = _build(mode="released", loud=False, weight_decay=0.0)
+    net = predictor.net
+    tables = [net.face_in, net.token_in, net.face_at, net.sound_at, net.token_at]
+    for table in tables:
+        assert float(table.weight.detach().std()) == pytest.approx(0.02, rel=0.1)
+    start = [table.weight.detach().clone() for table in tables]
+    fit(predictor, TinyCorpus(), SETUP.audio, FitOptions(tmp_path, seed=0))
+    for table, before in zip(tables, start, strict=True):
+        assert torch.equal(table.weight[0], before[0])
+        assert (table.weight - before).abs().max() > 1e-3
+    assert net.head.bias is None
+    assert all(block.norm_cross is None for block in (*net.fuse, *net.answer))
+    assert float(net.sound_mean.abs().max()) == 0
+    assert torch.equal(net.sound_scale, torch.ones_like(net.sound_scale))
 
 
 def test_released_rows_depend_on_the_masks_and_thresholds_of_others() -> None:
@@ -349,9 +392,8 @@ def test_modes_differ_where_they_should() -> None:
 def test_paper_preset_has_the_released_size() -> None:
     with torch.device("meta"):
         net = CrossModalNet(PredictorConfig(mode="released"), 58, AudioSpec(512, 2), 1000)
-    unshared = 16 * 2 * 360  # the release uses one norm of a gated block twice, ours has its own for each use
     dead = 0.12e6 + 720  # its unused sound embedding and last speaker norm
-    assert sum(p.numel() for p in net.parameters()) - unshared == pytest.approx(86_087_896 - dead, rel=1e-3)
+    assert sum(p.numel() for p in net.parameters()) == pytest.approx(86_087_896 - dead, rel=1e-3)
 
 
 def test_requests_that_cannot_be_met_are_refused() -> None:

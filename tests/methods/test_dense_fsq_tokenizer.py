@@ -67,6 +67,11 @@ def test_one_token_a_frame_and_back_for_any_length(frames: int, space: MotionSpa
     assert (emotion is None) == (space is DECA_56)
     if emotion is not None:
         assert emotion.shape == (2, frames, 25)
+        raw = _tokenizer(clip_emotion=False).decode(tokens, frames)[1]
+        assert raw is not None
+        low = np.repeat([0.0, -1.0, 0.0], [15, 2, 8])
+        assert np.abs(np.clip(raw, low, 1) - emotion).max() < 1e-6
+        assert (raw < low).any(), "the release leaves it as it comes"
         assert emotion[..., :15].min() >= 0
         assert emotion.min() >= -1
         assert emotion.max() <= 1

@@ -224,6 +224,21 @@ def test_important_steps_are_drawn_more_often_and_weighed_less() -> None:
     assert float(chance[t == 4][0]) == pytest.approx(0.7, abs=1e-3)
 
 
+def test_the_auxiliary_term_weighs_twice_at_the_first_step_and_falls_to_one_after_the_last() -> None:
+    """2 - t / T with t from 0 (VQ-Diffusion's release): 2 at its first step, 1 + 1 / T at its last."""
+    process = DiscreteDiffusion(codes=4, steps=10).eval()
+    torch.manual_seed(0)
+    ids, guess = torch.randint(4, (1, 5)), torch.randn(1, 5, 4).log_softmax(-1)
+    valid, chance = torch.ones(1, 5, dtype=torch.bool), torch.full((1,), 0.1)
+    nll = -float(guess.gather(-1, ids[..., None]).mean())
+    for step, factor in ((1, 2.0), (4, 1.7), (10, 1.1)):
+        t = torch.tensor([step])
+        with_, without = (
+            process.loss(guess, ids, torch.full_like(ids, 4), t, chance, valid, aux) for aux in (1.0, 0.0)
+        )
+        assert float(with_ - without) == pytest.approx(factor * nll, rel=1e-5)
+
+
 def test_the_loss_of_the_truth_is_near_zero_and_invalid_tokens_do_not_count() -> None:
     process = DiscreteDiffusion(codes=4, steps=10)
     torch.manual_seed(0)

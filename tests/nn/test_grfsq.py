@@ -166,6 +166,10 @@ def test_impossible_ids_and_sizes_are_refused(kind: str) -> None:
         grid.dequantise(torch.zeros(2, 5, grid.groups, grid.layers + 1, dtype=torch.long))
     with pytest.raises(ValueError, match="cannot be cut"):
         GRFSQ(10, 3, 2, (5, 5))
+    with pytest.raises(ValueError, match="two or more"):
+        GRFSQ(8, 2, 2, (5, 1))
+    with pytest.raises(ValueError, match="take three or more"):
+        GRFSQ(8, 2, 2, (5, 2), literal=True)
 
 
 @pytest.mark.parametrize("levels", [(4,) * 4, PAPER, (6,) * 4])

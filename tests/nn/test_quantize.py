@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from dyadbench.nn.quantize import FSQ, LFQ, VQ, perplexity, usage
 
 
-@pytest.mark.parametrize("levels", [(8, 5, 5, 5), (5, 4, 4), (7, 3), (2, 2), (8, 8, 8, 4)])
+@pytest.mark.parametrize("levels", [(8, 5, 5, 5), (5, 4, 4), (7, 3), (4, 3), (8, 8, 8, 4)])
 def test_fsq_index_to_code_to_index_is_the_identity_over_the_whole_grid(levels: tuple[int, ...]) -> None:
     fsq = FSQ(levels)
     ids = torch.arange(math.prod(levels))
@@ -124,8 +124,9 @@ def test_lfq_entropy_loss_prefers_all_codes_used_to_one() -> None:
 def test_sizes_that_cannot_be_are_refused() -> None:
     with pytest.raises(ValueError, match="power of two"):
         LFQ(1000, 8)
-    with pytest.raises(ValueError, match="two levels"):
-        FSQ((8, 1))
+    for levels in ((8, 1), (8, 2), ()):
+        with pytest.raises(ValueError, match="take three or more"):
+            FSQ(levels)
 
 
 def test_usage_and_perplexity() -> None:

@@ -49,9 +49,12 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Multi-head attention of `x` on itself or on `memory`.
 
-    A row whose mask forbids every key attends to all of them equally badly rather than giving NaN; callers that
-    care must not ask for such rows. With `rotary`, a memory is taken to be on the same clock as `x`.
+    A row whose mask forbids every key attends to all of them as if there were no mask rather than giving NaN; with
+    `additive` it attends to all alike, as where the lowest number is added to each forbidden score. With `rotary`, a
+    memory is taken to be on the same clock as `x`.
     """
+
+    additive = False
 
     def __init__(self, dim: int, heads: int, *, dropout: float = 0.0, bias: bool = True, rotary: bool = False):
         super().__init__()
@@ -92,7 +95,9 @@ class Attention(nn.Module):
             k, v = self.keys(x, offset) if memory is None else self.keys(memory)
         if cache is not None:
             k, v = cache.append(k, v)
-        if mask is not None:
+        if mask is not None and self.additive:
+            mask = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, torch.finfo(q.dtype).min)
+        elif mask is not None:
             mask = mask | ~mask.any(-1, keepdim=True)
         shared = q.shape[0] // k.shape[0]
         if shared > 1:  # (B / K, H, K Tq, C / H): the samples' queries side by side
@@ -163,7 +168,8 @@ class GatedBlock(nn.Module):
 
     alpha starts at 0, so the block begins as a plain one and only alpha learns at the first step; an alpha that
     stays at 0 means that the other modality is ignored. `cross_rotary` is for a modality on the same clock; `gain`
-    multiplies alpha, so that a short training can open the gate (an optimiser like Adam moves alpha by lr a step).
+    multiplies alpha, so that a short training can open the gate (an optimiser like Adam moves alpha by lr a step). The
+    queries of the cross-attention have a norm of their own, or share that of the self-attention (`own_norm` False).
     """
 
     def __init__(
@@ -177,9 +183,11 @@ class GatedBlock(nn.Module):
         rotary: bool = False,
         cross_rotary: bool = False,
         gain: float = 1.0,
+        own_norm: bool = True,
     ):
         super().__init__()
-        self.norm1, self.norm2, self.norm3, self.norm_cross = (nn.LayerNorm(dim, bias=bias) for _ in range(4))
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(dim, bias=bias) for _ in range(3))
+        self.norm_cross = nn.LayerNorm(dim, bias=bias) if own_norm else None
         self.attention = Attention(dim, heads, dropout=dropout, bias=bias, rotary=rotary)
         self.cross = Attention(dim, heads, dropout=dropout, bias=bias, rotary=cross_rotary)
         self.mlp = FeedForward(dim, hidden or 4 * dim, dropout=dropout, bias=bias)
@@ -209,7 +217,8 @@ class GatedBlock(nn.Module):
             keys, offset = self.attention.keys(normed, offset), offset + x.shape[1] - last
             x, normed = x[:, -last:], normed[:, -last:]
         own = self.attention(normed, keys, mask=mask, cache=cache, offset=offset)
-        x = x + own + self.gain * self.alpha * self.cross(self.norm_cross(own), held, mask=cross_mask, offset=offset)
+        asked = (self.norm_cross or self.norm1)(own)
+        x = x + own + self.gain * self.alpha * self.cross(asked, held, mask=cross_mask, offset=offset)
         return x + self.mlp(self.norm2(x))
 
 

@@ -175,7 +175,8 @@ class DiscreteDiffusion(nn.Module):
     ) -> Tensor:
         """Variational bound over tokens plus the auxiliary x0 term, both divided by the step's probability.
 
-        log_x0: (B, L, K) of the denoiser; valid: (B, L) tokens that count; aux: its factor, 5e-4 in the paper.
+        log_x0: (B, L, K) of the denoiser; valid: (B, L) tokens that count; aux: its factor, 5e-4 in the paper. The release
+        weighs the auxiliary term by 2 - t / T and counts t from 0, so its first step, our 1, weighs 2.
         """
         true = self.posterior(self.log_one_hot(ids), xt, t, t - 1)
         guess = self.posterior(log_x0, xt, t, t - 1)
@@ -185,7 +186,7 @@ class DiscreteDiffusion(nn.Module):
         count = valid.sum(-1).clamp_min(1)
         row = (bound * valid).sum(-1) / count
         self._remember(t, row.detach())
-        side = (nll * valid).sum(-1) / count * (2 - t / self.steps) * aux
+        side = (nll * valid).sum(-1) / count * (2 - (t - 1) / self.steps) * aux
         return ((row + side) / weight / self.steps).mean().float()
 
     def _remember(self, t: Tensor, row: Tensor) -> None:

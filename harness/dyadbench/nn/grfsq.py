@@ -118,10 +118,13 @@ class GRFSQ(Grid):
         self, dim: int, groups: int, layers: int, levels: Sequence[int], *, literal: bool = False, dropout: float = 0.0
     ):
         super().__init__(dim, groups, layers, len(levels), dropout)
-        self.fsq = FSQ(levels)  # of the literal layers; refuses impossible levels
-        self.codes, self.literal = self.fsq.codes, literal
+        if not levels or min(levels) < 2:
+            raise ValueError(f"levels are {list(levels)}, but a channel needs two or more")
+        self.codes, self.literal = math.prod(levels), literal
+        if literal:
+            self.fsq = FSQ(levels)
         self.register_buffer("counts", torch.tensor(levels).float(), persistent=False)
-        self.register_buffer("basis", self.fsq.basis.clone(), persistent=False)
+        self.register_buffer("basis", torch.tensor([1, *levels[:-1]]).cumprod(0), persistent=False)
         shrink = self.counts ** -torch.arange(layers)[:, None]  # (R, c)
         self.register_buffer("shrink", torch.ones_like(shrink) if literal else shrink, persistent=False)
 
@@ -154,7 +157,7 @@ class GRFSQ(Grid):
         return torch.stack(added, -2), torch.stack(ids, -1), y.new_zeros(())
 
     def parts(self, ids: Tensor) -> Tensor:
-        digits = ids[..., None] // self.basis % self.fsq.levels
+        digits = ids[..., None] // self.basis % self.counts.long()
         return self._codes(digits) * self.shrink[: ids.shape[-1]]
 
 

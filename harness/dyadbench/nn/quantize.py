@@ -58,7 +58,8 @@ class FSQ(nn.Module):
     """Finite scalar quantisation (2309.15505): each of a few channels is bounded and rounded to one of L levels.
 
     Codes are (z - offset) / (L // 2): even L gives {-1, ..., 1 - 2 / L}, odd L is symmetric. The id counts the first
-    channel fastest, so [8, 5, 5, 5] has the basis 1, 8, 40, 200 and 1000 codes.
+    channel fastest, so [8, 5, 5, 5] has the basis 1, 8, 40, 200 and 1000 codes. A channel of two levels is refused: its
+    offset moves both levels' border to -3.8, so that nearly everything gets one code and no gradient.
     """
 
     levels: Tensor
@@ -66,8 +67,10 @@ class FSQ(nn.Module):
 
     def __init__(self, levels: Sequence[int], dim: int | None = None):
         super().__init__()
-        if not levels or min(levels) < 2:
-            raise ValueError(f"FSQ needs at least two levels in each channel, got {list(levels)}")
+        if not levels or min(levels) < 3:
+            raise ValueError(
+                f"FSQ levels are {list(levels)}, but a channel of fewer than three is dead; take three or more"
+            )
         self.codes = math.prod(levels)
         dim = dim or len(levels)
         self.register_buffer("levels", torch.tensor(levels), persistent=False)
