@@ -1,4 +1,4 @@
-"""Real listeners of the training split, taken at random or by how alike the speakers are."""
+"""Listeners of the training split, taken at random or by how alike the speakers are."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class _Pool:
 
 
 class Mismatched(_Pool):
-    """K real listeners of other conversations, at random. The null to beat: realistic, diverse, and deaf to the speaker."""
+    """K listeners of other conversations, at random. The null to beat: lifelike, diverse, and deaf to the speaker."""
 
     needs = Needs(face=False)
 

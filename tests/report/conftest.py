@@ -87,7 +87,7 @@ def write_root(root: Path, records: list[Record]) -> None:
     clips = tuple(
         ClipExcerpt(
             id=CLIPS[n], start=0.0, frames=50, speaker=Person(label="speaker", face=_face(n)), voice=None,
-            listeners=(Person(label="real listener", face=_face(n + 10)),),
+            listeners=(Person(label="true listener (simulated)", face=_face(n + 10)),),
         )
         for n in (0, 12)
     )  # fmt: skip

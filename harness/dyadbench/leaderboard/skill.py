@@ -2,7 +2,7 @@
 
     skill(x) = (x - null) / (ceiling - null)
 
-The null is the row `mismatched-listener`: real listeners of other conversations. The ceiling is `fresh-listener`, another
+The null is the row `mismatched-listener`: listeners of other conversations. The ceiling is `fresh-listener`, another
 person in the same place; where none can be drawn it is the other appropriate reactions (`oracle-set`), and where these
 hold the true listener that is a perfect reaction. The headline is the mean skill over the headline columns of a suite.
 Rows other than these two do not enter, so a method's skill is the same whichever other methods there are.
@@ -20,7 +20,7 @@ from dyadbench.leaderboard.stats import Bootstrap, Floats, benjamini_hochberg, i
 
 NULL = "mismatched-listener"
 CEILINGS = ("fresh-listener", "oracle-set")
-REAL = (NULL, *CEILINGS)  # rows that show real listeners
+REAL = (NULL, *CEILINGS)  # rows that show the dataset's own people
 ROLES = {  # what a reference row is there for
     NULL: "floor", "fresh-listener": "ceiling", "oracle": "truth", "oracle-set": "truth", "mime": "copy", "lagged-mime": "copy",
     "mean": "mean", "mean-sequence": "mean", "median": "mean", "random": "noise", "random-2025": "noise",

@@ -11,7 +11,7 @@ For every clip with samples x_k, its true listener y and its speaker s, (T, D) e
     sync.g, lag.g the strongest correlation with the speaker over lags of up to 49 frames (mean over channels), and its |lag|
     samples.g     mean squared difference between the samples of one clip
 
-`CCC` is the mean over all channels. Variation, diversity and synchrony are matched to those of the real listeners, since
+`CCC` is the mean over all channels. Variation, diversity and synchrony are matched to those of the true listeners, since
 noise, and a copy of the speaker, would win if more were better.
 
 A channel that is constant on both sides is no evidence for CCC and is left out; constant on one side it counts 0. A
@@ -36,7 +36,7 @@ from dyadbench.metrics.react import closed_form, frsyn
 from dyadbench.metrics.react.suites import distinct, spread_of
 from dyadbench.metrics.resample import clip_mean, jackknife
 
-TARGETS = ("variation", "diversity", "sync", "lag")  # of the real listeners, too
+TARGETS = ("variation", "diversity", "sync", "lag")  # of the true listeners, too
 
 
 def columns_of(groups: Sequence[str]) -> tuple[Column, ...]:
@@ -57,7 +57,7 @@ def columns_of(groups: Sequence[str]) -> tuple[Column, ...]:
     )
     for group in groups:
         near: dict[str, Any] = {"family": "appropriateness"}
-        matched = f"closest to real listeners' wins, {group}"
+        matched = f"closest to true listeners' wins, {group}"
         ranked += [
             Column(f"CCC.{group}", "max", **near, headline=True, perfect=1.0, low=-1.0, high=1.0, summary=f"concordance with the true listener, {group}"),
             Column(f"L2.{group}", "min", **near, perfect=0.0, low=0.0, summary=f"distance from the true listener, {group}"),
@@ -73,7 +73,7 @@ def columns_of(groups: Sequence[str]) -> tuple[Column, ...]:
             Column(f"samples.{group}", "max", ranked=False, summary=f"difference between samples of a clip, {group}"),
             *(
                 Column(f"{name}.{group}_target", "match", ranked=False, unit="s" if name == "lag" else "",
-                       summary=f"of the real listeners, {group}", target=f"{name}.{group}_target")
+                       summary=f"of the true listeners, {group}", target=f"{name}.{group}_target")
                 for name in TARGETS
             ),
         ]  # fmt: skip

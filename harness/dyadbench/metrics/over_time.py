@@ -10,7 +10,7 @@ nearest over the whole clip: j(k) = argmin_j e_kj(all). In a bin A of five secon
 A bin counts where a whole second of it is compared. `growth` is the slope of the line through the clip's bins by least
 squares, in ten seconds, for a method that feeds on its own output may drift. `jitter` is the root mean square, over
 frames and channels, of the second difference of a sample, mean over samples, as a multiple of the mean over clips of the
-same of the real listeners: 1 is as steady as people, above 1 trembles.
+same of the true listeners: 1 is as steady as people, above 1 trembles.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ NAMES = tuple(f"{SECONDS * b}-{SECONDS * (b + 1)}s" for b in range(BINS))
 
 def _columns() -> tuple[Column, ...]:
     whose = {"best": "the sample nearest to an appropriate listener", "mean": "all samples"}
-    out = [Column("jitter", "match", ranked=False, family="realism", low=0.0, summary="second difference over that of real listeners", target="jitter_target"),
-           Column("jitter_target", "match", ranked=False, summary="1: as steady as the real listeners", target="jitter_target")]  # fmt: skip
+    out = [Column("jitter", "match", ranked=False, family="realism", low=0.0, summary="second difference over that of true listeners", target="jitter_target"),
+           Column("jitter_target", "match", ranked=False, summary="1: as steady as the true listeners", target="jitter_target")]  # fmt: skip
     for kind in KINDS:
         summary = f"change of the error in ten seconds, {whose[kind]}"
         out.append(Column(f"growth.{kind}", "min", ranked=False, summary=summary))

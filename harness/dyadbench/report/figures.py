@@ -33,7 +33,7 @@ def _kind(row: Row) -> str:
 
 
 def appropriate_and_diverse(table: Table) -> dict[str, Any] | None:
-    """Every row of the main table in the plane of its suite, the real listeners' diversity as a level."""
+    """Every row of the main table in the plane of its suite, the true listeners' diversity as a level."""
     if table.suite not in PLANES:
         return None
     x, y = PLANES[table.suite]

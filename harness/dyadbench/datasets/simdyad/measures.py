@@ -41,6 +41,11 @@ def components(motion: Floats, share: float) -> int:
     return int(np.searchsorted(np.cumsum(_spectrum(motion)), share) + 1)
 
 
+def largest_component(motion: Floats) -> float:
+    """The share of variance of the first principal component of (T, D)."""
+    return float(_spectrum(motion)[0])
+
+
 def common_share(takes: Sequence[Floats]) -> float:
     """What several people have in common over time: the mean covariance of two of them over their mean variance.
 

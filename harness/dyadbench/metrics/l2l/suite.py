@@ -69,10 +69,10 @@ def _columns() -> tuple[Column, ...]:
         out += [
             Column(f"FD-pooled.{group}", "min", ranked=False, family="realism", perfect=0.0, **squared,
                    summary=f"Frechet distance over all clips and samples, {group}"),
-            Column(f"variation.{group}_target", "match", ranked=False, **squared,
-                   summary=f"the ground truth's variation, {group}"),
-            Column(f"SI.{group}_target", "match", ranked=False, unit="nats",
-                   summary=f"the ground truth's Shannon index, {group}"),
+            Column(f"variation.{group}_target", "match", ranked=False, **squared, target=f"variation.{group}_target",
+                   summary=f"the true listeners' variation, {group}"),
+            Column(f"SI.{group}_target", "match", ranked=False, unit="nats", target=f"SI.{group}_target",
+                   summary=f"the true listeners' Shannon index, {group}"),
         ]  # fmt: skip
     return tuple(out)
 

@@ -211,7 +211,7 @@ def _joined(found: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def spread(data: Evaluation, *, target: bool) -> tuple[float, np.ndarray]:
-    """FRDvs of the predictions, or of the real listeners, and its pseudo-values: `react_suites.spread_of`."""
+    """FRDvs of the predictions, or of the true listeners, and its pseudo-values: `react_suites.spread_of`."""
     from dyadbench.metrics.react.frdvs import spread as combine
 
     known = loaded(data)

@@ -4,8 +4,8 @@
 |---|---|---|
 | FRCorr | sum over K of the best CCC, constant channels 0 | mean over K, channels constant on both sides left out |
 | FRDist | sum over K | mean over K |
-| FRSyn | first sample only; a constant channel gives 49 | all samples, undefined channels left out, matched with real listeners |
-| FRDiv, FRVar, FRDvs | more is better, so noise wins | matched with real listeners |
+| FRSyn | first sample only; a constant channel gives 49 | all samples, undefined channels left out, matched with true listeners |
+| FRDiv, FRVar, FRDvs | more is better, so noise wins | matched with true listeners |
 
 Clips are read one at a time; beside them a suite keeps a few clip-sized sums.
 """
@@ -29,7 +29,7 @@ T = TypeVar("T")
 
 
 class References:
-    """The real listeners."""
+    """The true listeners."""
 
     def __init__(self, data: Evaluation):
         assert data.appropriate is not None and data.listener_emotion is not None
@@ -182,10 +182,10 @@ class ReactSuite:
         Column("FRVar", "match", digits=4, family="diversity", low=0.0, target="FRVar_target", summary="unbiased variance over time"),
         Column("FRDvs", "match", digits=4, family="diversity", low=0.0, target="FRDvs_target", summary="mean squared difference between clips"),
         Column("FRSyn", "match", unit="frames", digits=2, family="synchrony", low=0.0, high=49.0, target="FRSyn_target", summary="lag of the strongest correlation with the speaker, all samples"),
-        Column("FRDiv_target", "match", ranked=False, digits=4, target="FRDiv_target", summary="of the appropriate real listeners"),
-        Column("FRVar_target", "match", ranked=False, digits=4, target="FRVar_target", summary="of the real listeners"),
-        Column("FRDvs_target", "match", ranked=False, digits=4, target="FRDvs_target", summary="of the real listeners"),
-        Column("FRSyn_target", "match", ranked=False, unit="frames", digits=2, target="FRSyn_target", summary="of the real listeners"),
+        Column("FRDiv_target", "match", ranked=False, digits=4, target="FRDiv_target", summary="of the appropriate listeners"),
+        Column("FRVar_target", "match", ranked=False, digits=4, target="FRVar_target", summary="of the true listeners"),
+        Column("FRDvs_target", "match", ranked=False, digits=4, target="FRDvs_target", summary="of the true listeners"),
+        Column("FRSyn_target", "match", ranked=False, unit="frames", digits=2, target="FRSyn_target", summary="of the true listeners"),
     )  # fmt: skip
 
     def __init__(self, config: Config | None = None):

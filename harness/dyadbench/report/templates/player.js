@@ -82,7 +82,7 @@
     clip = data.clips[Number(at("clip").value)];
     const groups = [
       { title: "speaker", faces: [{ label: "speaker", motion: unpack(clip.speaker.face) }] },
-      { title: "real listeners", faces: clip.listeners.map((p) => ({ label: p.label, motion: unpack(p.face) })) },
+      { title: "listeners", faces: clip.listeners.map((p) => ({ label: p.label, motion: unpack(p.face) })) },
       ...shown().map((name) => ({
         title: name + (data.static.includes(name) ? " (emits emotion only: the head rests)" : ""), method: name,
         faces: (data.methods[name][clip.id] ?? []).map((text, k) => ({ label: `sample ${k + 1}`, motion: unpack(text) })),
@@ -116,7 +116,7 @@
     seek(Math.min(frame, clip.frames - 1));
   }
 
-  // Curves: the drawn channels in which the real listener varies most.
+  // Curves: the drawn channels in which the true listener varies most.
   function curves(groups) {
     const truth = groups[1].faces[0].motion, count = clip.frames;
     const spread = (p) => {
@@ -126,7 +126,7 @@
     };
     const strongest = data.drawn.map((_, p) => p).sort((a, b) => spread(b) - spread(a) || a - b).slice(0, 4);
     const sources = [
-      ["speaker", groups[0].faces[0].motion, "s8"], ["real listener", truth, "s1"],
+      ["speaker", groups[0].faces[0].motion, "s8"], [groups[1].faces[0].label, truth, "s1"],
       ...groups.slice(2).filter((g) => g.faces.length).map((g, i) => [g.method, g.faces[0].motion, ["s2", "s3", "s4"][i]]),
     ];
     at("legend").replaceChildren(...sources.map(([name, , style]) => {
