@@ -49,7 +49,7 @@ def validity(
     base = find_root(root)
     part = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config))
     with stages("validity") as report:
-        runtime = Runtime(home=find_home(home, base), data=data_folders(data, only=part.name), threads=threads, report=report)  # fmt: skip
+        runtime = Runtime(home=find_home(home, base), data=data_folders(data, [part.name]), threads=threads, report=report)  # fmt: skip
         dataset = open_dataset(host, part, runtime)
         dataset = PooledDataset(dataset) if setting.folds else dataset
         split = Split(LimitedDataset(dataset, clips), setting.split)

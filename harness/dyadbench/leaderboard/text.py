@@ -80,7 +80,12 @@ def method_text(row: Row) -> str:
 
 
 def skill_text(cell: Value | None) -> str:
-    return "" if cell is None else cell_text(cell, 2)
+    """Two digits: what a third would show is no difference that anybody sees."""
+    if cell is None or cell.value is None:
+        return ""
+    ends = [f"{value + 0.0:.2f}" for value in (cell.value, cell.low, cell.high) if value is not None]
+    value, *span = ("0.00" if end == "-0.00" else end for end in ends)
+    return f"{value} [{', '.join(span)}]" if len(set(span)) > 1 else value
 
 
 def family_text(cell: Value | None) -> str:

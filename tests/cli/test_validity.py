@@ -1,0 +1,40 @@
+"""`dyadbench validity` from a folder of real dyads to the page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.fixtures.records import record, write_records
+from tests.fixtures.vc_dyads import write_vc_dyads
+from typer.testing import CliRunner
+
+from dyadbench.cli import app
+from dyadbench.leaderboard.validity_page import load_validity
+
+
+def test_the_verb_writes_what_the_page_is_made_of(tmp_path: Path) -> None:
+    folder = write_vc_dyads(tmp_path / "clone", dyads=tuple(f"s{n}" for n in range(1, 20, 2)), frames=950)
+    root = tmp_path / "root"
+    write_records(root, [record("a", 0.1)])
+    words = [
+        "validity",
+        "-b",
+        "vc-dyads",
+        "--clips",
+        "12",
+        "--data",
+        str(folder),
+        "--root",
+        str(root),
+        "--threads",
+        "1",
+    ]
+    told = CliRunner().invoke(app, words)
+    assert told.exit_code == 0, told.output
+    assert "dyad-vc-dyads CCC.smile: " in told.output
+    [corpus] = load_validity(root / "leaderboards")
+    assert (corpus.benchmark, corpus.clips, corpus.simulated) == ("vc-dyads", 12, False)
+    assert "fresh" not in corpus.conditions and "same person" in corpus.conditions
+    assert {"dyad-vc-dyads", "realism-motion"} <= set(corpus.suites)
+    told = CliRunner().invoke(app, ["leaderboard", "--root", str(root)])
+    assert "vc-dyads (real people)" in (root / "leaderboards" / "validity.md").read_text(), told.output
