@@ -62,7 +62,7 @@ def test_every_command_runs_in_order(tmp_path: Path) -> None:
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         ran += 1
     assert ran == len(COMMANDS) - len(MAKE)
-    assert "delayed-mime" in (tmp_path / "leaderboards" / "simdyad-clear-react-online.md").read_text()
+    assert "delayed-mime" in (tmp_path / "tryout" / "leaderboards" / "simdyad-clear-react-online.md").read_text()
 
 
 def test_the_python_in_the_readme_runs() -> None:

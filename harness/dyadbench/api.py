@@ -100,10 +100,6 @@ class SuiteEntry(ComponentEntry):
     """`load(config)` gives a `Suite`."""
 
 
-class MetricEntry(ComponentEntry):
-    """`load(config)` gives a `Metric`: one column by itself, which any suite may hold."""
-
-
 @dataclass(frozen=True)
 class MethodEntry(Entry):
     """A predictor, and the tokenizer that it stands on if it has one, under one name. Their presets are the method's."""

@@ -10,7 +10,6 @@ from dyadbench.api import (
     BenchmarkEntry,
     DatasetEntry,
     MethodEntry,
-    MetricEntry,
     PredictorEntry,
     SuiteEntry,
     TokenizerEntry,
@@ -41,12 +40,6 @@ def dyadbench_predictors() -> Iterable[PredictorEntry]:
 @hookspec
 def dyadbench_methods() -> Iterable[MethodEntry]:
     """A predictor, and the tokenizer it stands on, under one name."""
-    return ()
-
-
-@hookspec
-def dyadbench_metrics() -> Iterable[MetricEntry]:
-    """Single metrics; each loads as `load(config)` to an api.Metric."""
     return ()
 
 

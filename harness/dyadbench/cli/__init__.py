@@ -8,7 +8,7 @@ import sys
 import threading
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 import typer.core
@@ -65,6 +65,21 @@ app.command("realism")(realism.realism)
 app.command("report")(report.report)
 app.add_typer(bench.app, name="bench")
 app.command("doctor")(doctor.doctor)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"dyadbench {version('dyadbench')}")
+        raise typer.Exit
+
+
+@app.callback()
+def dyadbench(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:  # fmt: skip
+    """Evaluates dyadic facial reaction generation: runs methods, scores predictions, ranks records."""
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ def leaderboard(
     from dyadbench.registry.host import Host
 
     host = Host()
-    suites = {entry.name: host.build("suite", entry.name, {}) for entry in host.entries("suite")}
+    suites = host.suites()
     outcome = write_leaderboards(find_root(root), {name: suite.columns for name, suite in suites.items()}, check=check)
     tables = [table for table in outcome.tables if benchmark in (None, table.benchmark)]
     if benchmark is not None and not tables:

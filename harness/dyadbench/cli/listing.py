@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import Json, print_json, print_table
+from dyadbench.errors import nearest
 from dyadbench.registry.host import Host
 from dyadbench.registry.load import KINDS
 
+METRIC = "metric"  # no kind of entry: the columns of all suites
+CHOICES = [f"{kind}s" for kind in (*KINDS, METRIC)]
+
 
 def list_(
-    kind: Annotated[str | None, typer.Argument(help=f"One of {', '.join(KINDS)}; all if left out.")] = None,
+    kind: Annotated[str | None, typer.Argument(help=f"{', '.join(CHOICES)}; all but metrics if left out.")] = None,
     json: Json = False,
 ) -> None:
-    """Lists data sets, methods, metrics, suites and benchmarks, built in and from plugins."""
-    if kind is not None and kind.removesuffix("s") not in KINDS:
-        raise typer.BadParameter(f"{kind!r} is not a kind; choose one of {', '.join(KINDS)}")
+    """Lists datasets, methods, suites and benchmarks, built in and from plugins; `list metrics` the columns of all suites."""
+    if kind is not None and f"{kind.removesuffix('s')}s" not in CHOICES:
+        raise DyadbenchError(f"{kind!r} is not a kind; {nearest(kind, CHOICES)}")
     host = Host()
-    kinds = [kind.removesuffix("s")] if kind else list(KINDS)
+    one = kind.removesuffix("s") if kind else None
+    if one == METRIC:
+        _metrics(host, json)
+        return
     rows = [
         {"kind": each, "name": entry.name, "version": entry.version, "plugin": host.plugin_of(entry)[0],
          "calibration": getattr(entry, "calibration", False), "presets": sorted(getattr(entry, "presets", ())), "summary": entry.summary}
-        for each in kinds
+        for each in ([one] if one else KINDS)
         for entry in sorted(host.entries(each), key=lambda e: e.name)
     ]  # fmt: skip
     if json:
@@ -35,3 +43,25 @@ def list_(
     )
     if host.problems:
         typer.echo(f"\n{len(host.problems)} plugin problem(s); `dyadbench doctor` shows them", err=True)
+
+
+def _metrics(host: Host, json: bool) -> None:
+    rows: list[dict[str, Any]] = [
+        {"suite": name, "metric": column.id, "version": column.version, "better": _better(column), "ranked": column.ranked,
+         "unit": column.unit, "what": column.summary}
+        for name, suite in host.suites().items()
+        for column in suite.columns
+    ]  # fmt: skip
+    if json:
+        print_json(rows)
+        return
+    print_table(
+        ["suite", "metric", "better", "unit", "what"],
+        [[r["suite"], r["metric"], r["better"], r["unit"], r["what"]] for r in rows],
+    )
+
+
+def _better(column: Any) -> str:
+    """Which way is better, in words."""
+    match = "a value of its own" if column.target == column.id else f"near {column.target}"
+    return {"max": "more", "min": "less", "match": match}[column.direction]

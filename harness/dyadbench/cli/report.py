@@ -28,7 +28,7 @@ def report(
     host = Host()
     base = find_root(root)
     target = out or base / "leaderboards" / "site"
-    columns = {entry.name: host.build("suite", entry.name, {}).columns for entry in host.entries("suite")}
+    columns = {name: suite.columns for name, suite in host.suites().items()}
     leaderboards, place = base / "leaderboards", find_home(home, base)
     reasons: dict[str, dict[str, str]] = {}
     if excerpts and (leaderboards / "records").is_dir():

@@ -76,8 +76,8 @@ def _display() -> Iterator[Show]:
 
     with Live(console=Console(stderr=True), transient=True) as live:
 
-        def show(rows: list[tuple[str, str]], done: int, total: int) -> None:
-            lines = [Text(f"{name}: {state}", no_wrap=True, overflow="ellipsis") for name, state in rows[:SHOWN]]
+        def show(rows: list[tuple[str, str, str]], done: int, total: int) -> None:
+            lines = [Text(": ".join(filter(None, row)), no_wrap=True, overflow="ellipsis") for row in rows[:SHOWN]]
             more = f", {len(rows) - SHOWN} more under way" if len(rows) > SHOWN else ""
             live.update(Group(*lines, Text(f"{done} of {total} cells done{more}")))
 
@@ -89,11 +89,11 @@ def _plain() -> Show:
     states: dict[str, str] = {}
     said: dict[str, float] = {}
 
-    def show(rows: list[tuple[str, str]], done: int, total: int) -> None:
-        for name, text in rows:
-            state, now = text.partition(":")[0].partition(",")[0], time.monotonic()
+    def show(rows: list[tuple[str, str, str]], done: int, total: int) -> None:
+        for name, state, progress in rows:
+            now = time.monotonic()
             if states.get(name) != state or now - said[name] >= QUIET_SECONDS:
                 states[name], said[name] = state, now
-                print(f"{name}: {text}", file=sys.stderr, flush=True)
+                print(": ".join(filter(None, (name, state, progress))), file=sys.stderr, flush=True)
 
     return show

@@ -12,16 +12,17 @@ from enum import Enum
 from typing import Any
 
 from dyadbench.api import DyadbenchError
-from dyadbench.engines.submission import JOB, Engine, Ticket
+from dyadbench.engines.submission import JOB, Engine, JobState, Phase, Ticket
 from dyadbench.errors import Interrupted
 from dyadbench.matrix.cells import Cell
 from dyadbench.records.record import Record
 
 ATTEMPTS = 5  # how often one run sends a cell whose job ended without a word
-POLL_SECONDS = {"local": 0.2, "slurm": 2.0}
 GRACE_MINUTES = 1.0  # a job that does not keep --timeout by itself is ended after so much more
 
-Show = Callable[[list[tuple[str, str]], int, int], None]  # (cell, state) of what is under way; done, total
+Show = Callable[
+    [list[tuple[str, str, str]], int, int], None
+]  # (cell, state, progress) of what is under way; done, total
 
 
 class Sent(Enum):
@@ -57,9 +58,9 @@ def follow(tickets: Sequence[Ticket], engine: Engine, show: Show) -> Iterator[tu
                     live.remove(ticket)
                     done += 1
                     yield ticket.cell, outcome
-            show([(ticket.cell.name, ticket.shown) for ticket in live], done, len(tickets))
+            show([(ticket.cell.name, ticket.shown, ticket.progress) for ticket in live], done, len(tickets))
             if live:
-                time.sleep(POLL_SECONDS[engine.name])
+                time.sleep(engine.pace)
     except (KeyboardInterrupt, Interrupted):
         if not engine.detached:
             for ticket in live:
@@ -87,7 +88,7 @@ def _send(ticket: Ticket, engine: Engine) -> Record | Exception | Sent:
         return error
 
 
-def _look(ticket: Ticket, engine: Engine, state: str | None) -> Record | Exception | None:
+def _look(ticket: Ticket, engine: Engine, state: JobState | None) -> Record | Exception | None:
     """The outcome of a cell, None while it is under way. A job that ended early is sent again."""
     if state is not None:
         return _overdue(ticket, engine, state)
@@ -100,17 +101,18 @@ def _look(ticket: Ticket, engine: Engine, state: str | None) -> Record | Excepti
     if ticket.sent >= ATTEMPTS:
         return Lost(f"its job {ending}, {ticket.sent} times without a record; {_last_line(ticket)}")
     sent = _send(ticket, engine)
-    ticket.shown = f"{ending}; sent again"
+    ticket.shown, ticket.progress = f"{ending}; sent again", ""
     return None if isinstance(sent, Sent) else sent
 
 
-def _overdue(ticket: Ticket, engine: Engine, state: str) -> Exception | None:
-    status: dict[str, Any] = ticket.status() if state.startswith("running") else {}
+def _overdue(ticket: Ticket, engine: Engine, state: JobState) -> Exception | None:
+    running = state.phase is Phase.running
+    status: dict[str, Any] = ticket.status() if running else {}
     left = status.get("left")
-    at = f": {status['stage']} {status['done']}/{status['total']}" if "stage" in status else ""
-    ticket.shown = state + at + (f", {left} s left" if left is not None else "")
+    at = f"{status['stage']} {status['done']}/{status['total']}" if "stage" in status else ""
+    ticket.shown, ticket.progress = str(state), at + (f", {left} s left" if left is not None else "")
     limit = ticket.order.timeout
-    if limit is None or not state.startswith("running"):
+    if limit is None or not running:
         return None
     ticket.seen = ticket.seen or time.monotonic()
     if time.monotonic() - ticket.seen < (limit + GRACE_MINUTES) * 60:

@@ -54,13 +54,14 @@ class Status:
     def __init__(self, stage: Folder):
         self._stage, self._written = stage, 0.0
         self._facts: dict[str, Any] = {"state": "running", "holder": str(holder_of(os.getpid()))}
-        self._name, self._begun, self._first = "", 0.0, 0
+        self._total, self._done, self._begun, self._first = -1, 0, 0.0, 0
 
     def report(self, name: str, done: int, total: int) -> None:
         """A pipeline's progress; the time left is the stage's, at its own speed."""
-        now, short = time.monotonic(), name.split(" loss ")[0]
-        if short != self._name:
-            self._name, self._begun, self._first = short, now, done
+        now = time.monotonic()
+        if total != self._total or done < self._done:  # another stage; its name may hold a loss, which changes
+            self._total, self._begun, self._first = total, now, done
+        self._done = done
         if now - self._written < STATUS_SECONDS:
             return
         self._written = now

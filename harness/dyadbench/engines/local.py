@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dyadbench.api import DyadbenchError
-from dyadbench.engines.submission import Ticket
+from dyadbench.engines.submission import JobState, Phase, Ticket
 from dyadbench.files.atomic import atomic_write
 from dyadbench.matrix.keys import key_of
 from dyadbench.store.folders import Store
@@ -49,7 +49,7 @@ def slots_of(device: str, threads: int, wanted: int | None, most: int) -> list[s
 
 
 class LocalEngine:
-    name, detached = "local", False
+    name, detached, pace = "local", False, 0.2
 
     def __init__(self, store: Store, device: str, slots: Sequence[str]):
         self._store, self._cuda, self._slots = store, device.startswith("cuda"), list(slots)
@@ -88,7 +88,7 @@ class LocalEngine:
         self._children[child.pid] = child
         return child.pid
 
-    def states(self, tickets: list[Ticket]) -> dict[str, str]:
+    def states(self, tickets: list[Ticket]) -> dict[str, JobState]:
         for child in self._children.values():
             child.poll()  # lets go of those that ended
         living = {}
@@ -96,7 +96,7 @@ class LocalEngine:
             holder = _holder(ticket)
             if holder is not None and not holder.gone():
                 slots = ", ".join(ticket.job["slots"])
-                living[ticket.run.key] = f"running on {'GPU' if self._cuda else 'slot'} {slots}"
+                living[ticket.run.key] = JobState(Phase.running, f"on {'GPU' if self._cuda else 'slot'} {slots}")
         return living
 
     def ending(self, ticket: Ticket) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from dyadbench.api import DyadbenchError
 from dyadbench.engines.job import run_job
-from dyadbench.engines.submission import Ticket
+from dyadbench.engines.submission import JobState, Phase, Ticket
 from dyadbench.matrix.slurm import SlurmOptions
 from dyadbench.records.record import slug
 from dyadbench.store.lock import job_facts
@@ -37,7 +37,7 @@ class CellJob:
 
 
 class SlurmEngine:
-    name, detached = "slurm", True
+    name, detached, pace = "slurm", True, 2.0
 
     def __init__(self, resources: SlurmOptions):
         self._resources = resources
@@ -97,18 +97,20 @@ class SlurmEngine:
         rows = [line.strip().split("|") for line in asked.stdout.splitlines()]
         return {row[0]: row[1:] for row in rows if len(row) == 5} if asked.returncode == 0 else None
 
-    def states(self, tickets: list[Ticket]) -> dict[str, str]:
-        queue, found = self._queue(), {}
+    def states(self, tickets: list[Ticket]) -> dict[str, JobState]:
+        queue, found = self._queue(), dict[str, JobState]()
         for ticket in tickets:
             job = ticket.job.get("job", "")
             if queue is None:
-                found[ticket.run.key] = f"waiting, as Slurm does not answer about job {job}"
+                found[ticket.run.key] = JobState(Phase.waiting, f"for Slurm, which does not answer about job {job}")
             elif job in queue:
                 state, left, reason, nodes = queue[job]
                 if state == "RUNNING":
-                    found[ticket.run.key] = f"running on {nodes} as job {job}, which may run {left} more"
+                    found[ticket.run.key] = JobState(
+                        Phase.running, f"on {nodes} as job {job}, which may run {left} more"
+                    )
                 else:
-                    found[ticket.run.key] = f"waiting, job {job} {state.lower()} ({reason})"
+                    found[ticket.run.key] = JobState(Phase.waiting, f"as job {job}, {state.lower()} ({reason})")
         return found
 
     def ending(self, ticket: Ticket) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,24 @@ from dyadbench.store.folders import Folder
 JOB = "job.json"
 
 
+class Phase(Enum):
+    """Where a job is, while it is under way."""
+
+    waiting = 1
+    running = 2
+
+
+@dataclass(frozen=True)
+class JobState:
+    """How an engine finds a job: its phase, and what there is to say of it ("on slot 0")."""
+
+    phase: Phase
+    detail: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.phase.name} {self.detail}".strip()
+
+
 @dataclass
 class Ticket:
     """A cell, its order, and the folder in which its job is written down so that any later run finds it."""
@@ -23,7 +42,8 @@ class Ticket:
     order: Order
     sent: int = 0  # how often this run has sent it
     seen: float | None = None  # monotonic seconds when it was first seen to run
-    shown: str = ""
+    shown: str = ""  # its state, for whoever follows it
+    progress: str = ""  # how far the job says it is
     job: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -55,14 +75,15 @@ class Engine(Protocol):
     """Something that runs jobs. A job is a small JSON object in which the engine finds it again."""
 
     name: str
+    pace: float  # seconds between two looks at its jobs
     detached: bool  # whether jobs go on when the run is stopped from the keyboard
     most: int  # jobs at once
 
     def submit(self, ticket: Ticket) -> dict[str, Any] | None:
         """Starts the cell; None where there is no room now. Raises DyadbenchError where it never can."""
 
-    def states(self, tickets: list[Ticket]) -> dict[str, str]:
-        """By cell key: "waiting ..." or "running ..."; a job that is over, or was never there, is left out."""
+    def states(self, tickets: list[Ticket]) -> dict[str, JobState]:
+        """By cell key; a job that is over, or was never there, is left out."""
 
     def ending(self, ticket: Ticket) -> str:
         """How a job that is over without a word ended, as far as anyone knows."""

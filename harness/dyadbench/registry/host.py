@@ -28,12 +28,13 @@ from dyadbench.api import (
     Entry,
     MethodEntry,
     PredictorEntry,
+    Suite,
 )
 from dyadbench.errors import Interrupted, PluginError, first_fault, one_line, place_of
 from dyadbench.registry.guard import unchanged_process
 from dyadbench.registry.load import GROUP, OWN_DISTRIBUTION, Plugin, Problem, Rejected, load_plugin, origin_of
 
-ComponentKind = Literal["dataset", "tokenizer", "predictor", "metric", "suite"]
+ComponentKind = Literal["dataset", "tokenizer", "predictor", "suite"]
 
 
 class Host:
@@ -165,6 +166,16 @@ class Host:
                 entries.setdefault(entry.load.partition(":")[0], []).append((other, label))
         at_work = next((entries[module] for module in _modules(error) if module in entries), [])
         return (kind, name) if (kind, name) in at_work or not at_work else at_work[0]
+
+    def suites(self) -> dict[str, Suite]:
+        """Every suite that can be built, by name. One that cannot costs only itself; it is said on stderr."""
+        built: dict[str, Suite] = {}
+        for entry in self.entries("suite"):
+            try:
+                built[entry.name] = self.build("suite", entry.name, {})
+            except PluginError as error:
+                print(f"dyadbench: {error}; its tables are left out", file=sys.stderr)
+        return built
 
     @contextmanager
     def blame(self, kind: str, name: str, stage: str) -> Iterator[None]:

@@ -25,7 +25,6 @@ from dyadbench.api import (
     DatasetEntry,
     Entry,
     MethodEntry,
-    MetricEntry,
     PredictorEntry,
     SuiteEntry,
     TokenizerEntry,
@@ -38,7 +37,6 @@ KINDS: Mapping[str, type[Entry]] = {  # kind -> what its hook returns
     "tokenizer": TokenizerEntry,
     "predictor": PredictorEntry,
     "method": MethodEntry,
-    "metric": MetricEntry,
     "suite": SuiteEntry,
     "benchmark": BenchmarkEntry,
 }
