@@ -21,7 +21,7 @@ def test_the_verb_writes_what_the_page_is_made_of(tmp_path: Path) -> None:
         "-b",
         "vc-dyads",
         "--clips",
-        "12",
+        "60",
         "--data",
         str(folder),
         "--root",
@@ -33,7 +33,7 @@ def test_the_verb_writes_what_the_page_is_made_of(tmp_path: Path) -> None:
     assert told.exit_code == 0, told.output
     assert "dyad-vc-dyads CCC.smile: " in told.output
     [corpus] = load_validity(root / "leaderboards")
-    assert (corpus.benchmark, corpus.clips, corpus.simulated) == ("vc-dyads", 12, False)
+    assert (corpus.benchmark, corpus.clips, corpus.simulated) == ("vc-dyads", 60, False)
     assert "fresh" not in corpus.conditions and "same person" in corpus.conditions
     assert {"dyad-vc-dyads", "realism-motion"} <= set(corpus.suites)
     told = CliRunner().invoke(app, ["leaderboard", "--root", str(root)])
