@@ -14,6 +14,7 @@ class TokenizerConfig(Config):
 
     token_axis: Literal["time", "channel_slice"] = "time"  # the release's tokens are slices of channels
     scale: Literal["std", "released"] = "std"  # the release divides by the deviation of the clips' deviations
+    network: Literal["own", "released"] = "own"  # released: see the README
     codes: PositiveInt = 200
     book: Literal["gradient", "ema"] = "gradient"  # how codes learn
     decay: float = Field(0.95, gt=0, lt=1)  # ema: of the moving averages
@@ -49,6 +50,7 @@ class PredictorConfig(Config):
 
     audio: str = "auto"  # a feature's name, "auto" (mel-128, else mfcc-78, else the first) or "none"
     audio_slice: Literal["fixed", "released"] = "fixed"  # the release's loop takes rows from t, not t * rows a frame
+    network: Literal["own", "released"] = "own"  # released: see the README
     past: PositiveInt = 4  # tokens of history
     ahead: int = Field(8, ge=0)  # speaker frames heard from a token's first on; at most a token's
     decode: Literal["sliding", "window"] = "sliding"  # a token with those before it, or whole blocks as in the release
@@ -80,7 +82,7 @@ class PredictorConfig(Config):
 
 TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
-    "released": {"token_axis": "channel_slice", "scale": "released"},
+    "released": {"token_axis": "channel_slice", "scale": "released", "network": "released"},
     "small": {
         "book": "ema", "reset": 0.5, "dim": 64, "heads": 4, "layers": 1, "hidden": 128,
         "steps": 400, "lr": 2e-3, "warmup": 50, "validate_every": 0,
@@ -94,7 +96,7 @@ TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
 PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "released": {
-        "audio_slice": "released", "decode": "window", "reencode": True,
+        "audio_slice": "released", "decode": "window", "reencode": True, "network": "released",
         "steps": 300_000, "lr": 2.24e-6, "warmup": 100_000,  # 0.01 / sqrt(200 * warmup)
     },
     "small": {

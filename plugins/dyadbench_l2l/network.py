@@ -19,6 +19,18 @@ def _conv(inward: int, outward: int, stride: int = 1) -> nn.Sequential:
     )  # fmt: skip
 
 
+def as_released(net: nn.Module) -> None:
+    """The release's transformer layers: scores scaled by the model's width, no biases of queries, keys and values, GELU
+    by tanh."""
+    for part in list(net.modules()):
+        if isinstance(part, Attention):
+            part.scale = part.query.in_features**-0.5
+            for linear in (part.query, part.key, part.value):
+                linear.register_parameter("bias", None)
+        elif isinstance(part, FeedForward):
+            part[1] = nn.GELU("tanh")
+
+
 class Downsample(nn.Module):
     """Halves time until a patch is one vector: (B, n, C) -> (B, n / patch, dim)."""
 
@@ -40,7 +52,6 @@ class Upsample(nn.Module):
 
     def __init__(self, dim: int, patch: int):
         super().__init__()
-        # torch has no replicating transposed convolution (the release patches torch for it): zeros beyond the ends.
         parts: list[nn.Module] = [
             nn.ConvTranspose1d(dim, dim, 5, 2, padding=2, output_padding=1), nn.LeakyReLU(0.2), nn.BatchNorm1d(dim)
         ]  # fmt: skip
@@ -69,14 +80,17 @@ class WindowVQ(nn.Module):
         self.up, self.outward = Upsample(dim, config.patch), nn.Linear(dim, dim)
         self.token_at = nn.Parameter(torch.randn(self.tokens, dim) * 0.02)
         self.frame_at = nn.Parameter(torch.randn(config.block, dim) * 0.02)
+        released = config.network == "released"
         self.encoder, self.decoder = (
             nn.Sequential(
                 *(Block(dim, config.heads, hidden=config.hidden, dropout=config.dropout) for _ in range(config.layers)),
-                nn.LayerNorm(dim),
+                nn.Identity() if released else nn.LayerNorm(dim),
             )
             for _ in range(2)
         )
-        self.motion = nn.Conv1d(dim, channels, 5, padding=2, padding_mode="replicate")
+        self.motion = nn.Conv1d(dim, channels, 5, padding=2, padding_mode="zeros" if released else "replicate")
+        if released:
+            as_released(self)
         self.quantizer: Quantizer = (
             VQ(config.codes, dim, decay=config.decay, commitment=config.commitment, reset=config.reset)
             if config.book == "ema"
@@ -119,7 +133,8 @@ class CrossLayer(nn.Module):
 
     def __init__(self, config: PredictorConfig):
         super().__init__()
-        self.norm_sound, self.norm_face, self.norm = (nn.LayerNorm(config.wide) for _ in range(3))
+        self.norm_face, self.norm = (nn.LayerNorm(config.wide) for _ in range(2))
+        self.norm_sound: nn.Module = nn.Identity() if config.network == "released" else nn.LayerNorm(config.wide)
         self.attention = Attention(config.wide, config.heads, dropout=config.dropout)
         self.mlp = FeedForward(config.wide, config.hidden, dropout=config.dropout)
 
@@ -139,6 +154,7 @@ class PatchPredictor(nn.Module):
     face_scale: Tensor
     sound_mean: Tensor
     sound_scale: Tensor
+    rest: Tensor
 
     def __init__(self, config: PredictorConfig, *, channels: int, features: int, codes: int, patch: int):
         super().__init__()
@@ -147,6 +163,7 @@ class PatchPredictor(nn.Module):
         for name, size in (("face", channels), ("sound", max(features, 1))):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_scale", torch.ones(size))
+        self.register_buffer("rest", torch.zeros(channels))  # the mean listener, before a history that is re-encoded
         self.face_in = nn.Linear(channels, wide)
         self.sound_in = nn.Linear(features, wide) if features else None
         self.null_face, self.null_sound = (nn.Parameter(torch.randn(wide) * 0.02) for _ in range(2))
@@ -160,7 +177,34 @@ class PatchPredictor(nn.Module):
         self.blocks = nn.ModuleList(
             Block(dim, config.heads, hidden=config.hidden, dropout=config.dropout) for _ in range(config.layers)
         )
-        self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, codes)
+        self.released = config.network == "released"
+        self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, codes, bias=not self.released)
+        if self.released:
+            self._start_as_released()
+
+    def _start_as_released(self) -> None:
+        """Weights from N(0, 0.02), positions and biases 0; "nothing yet" is a vector of zeros that never learns."""
+        as_released(self)
+        self.token_in.padding_idx = self.codes
+        for part in self.modules():
+            if isinstance(part, nn.Linear | nn.Embedding):
+                nn.init.normal_(part.weight, std=0.02)
+            if isinstance(part, nn.Linear) and part.bias is not None:
+                nn.init.zeros_(part.bias)
+        with torch.no_grad():
+            self.token_in.weight[self.codes] = 0
+            for places in (self.face_at, self.sound_at, self.token_at, self.place):
+                places.zero_()
+
+    def _mask(self, tokens: Tensor) -> Tensor | None:
+        """Who may look where, (B, 1, n, n). The release stops the places of a history that is not there from asking the
+        history, where it should stop them from being asked; otherwise all see all."""
+        if not self.released:
+            return None
+        past = self.config.past
+        mask = torch.ones(len(tokens), 1, 2 * past + 1, 2 * past + 1, dtype=torch.bool, device=tokens.device)
+        mask[:, 0, :past, :past] = (tokens != self.codes)[:, :, None]
+        return mask
 
     def speaker(self, face: Tensor, sound: Tensor | None, null: Tensor) -> Tensor:
         """face (B, n, D), sound (B, n * rows, F), null (B, n): frames before the conversation -> (B, past + 1, dim).
@@ -183,7 +227,8 @@ class PatchPredictor(nn.Module):
     def forward(self, tokens: Tensor, heard: Tensor) -> Tensor:
         """tokens (B, past) with `codes` for nothing yet, heard (B, past + 1, dim) -> logits (B, horizon, codes)."""
         x = self.drop(torch.cat([self.token_in(tokens) + self.token_at, heard], 1) + self.place)
+        mask = self._mask(tokens)
         for block in self.blocks:
-            x = block(x)
+            x = block(x, mask=mask)
         out: Tensor = self.head(self.norm(x[:, : self.config.horizon]))
         return out

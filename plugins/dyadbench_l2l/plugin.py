@@ -23,7 +23,7 @@ def dyadbench_tokenizers() -> list[TokenizerEntry]:
 def dyadbench_predictors() -> list[PredictorEntry]:
     return [
         PredictorEntry(
-            "patch-ar", 1, "dyadbench_l2l.predictor:PatchAR", PredictorConfig,
+            "patch-ar", 2, "dyadbench_l2l.predictor:PatchAR", PredictorConfig,
             "the next 8 frames' token from the speaker's last 40 frames and the last tokens", CITE, presets=PREDICTOR_PRESETS,
         )
     ]  # fmt: skip

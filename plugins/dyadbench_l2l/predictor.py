@@ -107,6 +107,9 @@ class PatchAR(NetComponent[PatchPredictor]):
         for name, (mean, spread) in input_moments(data, self.audio).items():
             getattr(self.net, f"{name}_mean").copy_(mean)
             getattr(self.net, f"{name}_scale").copy_(spread)
+        listeners = [dyad.listener.motion for dyad in data.dyads("train")] if config.reencode else []
+        if listeners:
+            self.net.rest.copy_(torch.from_numpy(np.concatenate(listeners).mean(0, dtype=np.float64)))
         adam = Optimiser(
             "all", list(self.net.parameters()), config.lr, (0.9, 0.98), config.weight_decay, noam(config.warmup)
         )
@@ -159,8 +162,8 @@ class PatchAR(NetComponent[PatchPredictor]):
     def _past(self, history: Tensor) -> Tensor:
         """The last tokens of a history (R, i) as the network reads them: (R, past)."""
         past, known = self.config.past, min(self.config.past, history.shape[1])
-        if self.config.reencode and known:  # before the conversation the release has a face of zeros
-            start = ids_of(self.tokenizer, torch.zeros(1, self.block, self.setup.space.dim)).to(history)
+        if self.config.reencode and known:  # before the conversation the release has the mean face
+            start = ids_of(self.tokenizer, self.net.rest.expand(1, self.block, -1)).to(history)
             last = torch.cat([start.expand(len(history), -1), history], 1)[:, -past:]
             motion, _ = self.tokenizer.decode(Tokens(last.cpu().numpy(), frames=self.block), self.block)
             history = ids_of(self.tokenizer, torch.from_numpy(motion)).to(history)

@@ -223,6 +223,7 @@ def test_rows_of_sound(mode: str) -> None:
 
 def test_reencoded_history_is_what_the_decoder_made_of_it() -> None:
     plain, again = _build(), _build(reencode=True)
+    again.net.rest.copy_(torch.linspace(-1, 1, 58))
     history = torch.randint(32, (3, 6), generator=torch.Generator().manual_seed(0))
     tokenizer = again.tokenizer
     expected = tokenizer.encode(tokenizer.decode(Tokens(history[:, -4:].numpy()), 32)[0]).ids
@@ -230,9 +231,36 @@ def test_reencoded_history_is_what_the_decoder_made_of_it() -> None:
     assert torch.equal(plain._past(history), history[:, -4:])
     short = again._past(history[:, :1])
     assert (short[:, :3] == 32).all(), "tokens before the conversation are nothing yet"
-    zeros = tokenizer.encode(np.zeros((1, 32, 58), np.float32)).ids
-    window = np.concatenate([np.repeat(zeros[:, 1:], 3, 0), history[:, :1].numpy()], 1)
+    mean = tokenizer.encode(again.net.rest.expand(1, 32, -1).numpy()).ids
+    window = np.concatenate([np.repeat(mean[:, 1:], 3, 0), history[:, :1].numpy()], 1)
     assert np.array_equal(short[:, 3:].numpy(), tokenizer.encode(tokenizer.decode(Tokens(window), 32)[0]).ids[:, -1:])
+
+
+def test_what_comes_before_a_reencoded_history_is_the_mean_listener(tmp_path: Path) -> None:
+    predictor, corpus = _build(reencode=True, steps=1), TinyCorpus()
+    fit(predictor, corpus, corpus.audio, FitOptions(tmp_path, seed=0))
+    frames = np.concatenate([dyad.listener.motion for dyad in corpus.dyads("train")])
+    assert np.allclose(predictor.net.rest.numpy(), frames.mean(0), atol=1e-5)
+
+
+def test_the_release_s_short_histories_do_not_ask_but_are_asked() -> None:
+    """By hand: of 4 listener and 5 speaker places, those without a token look at the speaker alone; all others see all."""
+    net = _build(network="released").net
+    tokens = torch.tensor([[32, 32, 5, 6], [1, 2, 3, 4], [32, 32, 32, 32]])
+    mask = net._mask(tokens)
+    assert mask is not None
+    blocked = ~mask[:, 0]
+    assert blocked[0].nonzero().tolist() == [[i, j] for i in (0, 1) for j in range(4)]
+    assert not blocked[1].any()
+    assert blocked[2].nonzero().tolist() == [[i, j] for i in range(4) for j in range(4)]
+    assert _build().net._mask(tokens) is None
+    heard = torch.randn(3, 5, 16)
+    calls: list[torch.Tensor] = []
+    net.blocks[0].register_forward_hook(lambda _, args, kwargs, out: calls.append(kwargs["mask"]), with_kwargs=True)
+    with torch.no_grad():
+        net(tokens, heard)
+    assert torch.equal(calls[0], mask)
+    assert float(net.token_in.weight[32].detach().abs().max()) == 0
 
 
 def test_released_presets_run_in_both_layouts() -> None:
@@ -318,7 +346,10 @@ def test_rows_hide_their_own_share_of_history() -> None:
 def test_paper_preset_has_the_released_size() -> None:
     with torch.device("meta"):
         net = PatchPredictor(PredictorConfig(), channels=56, features=128, codes=200, patch=8)
-    dead = 4 * 200 * 201 + 2 * 200 * 128 + 328 + 4 * 200  # the release's transformer that never runs
+        released = PatchPredictor(PredictorConfig(network="released"), channels=56, features=128, codes=200, patch=8)
+    dead = 3 * 200 * 200 + 200 * 201 + 2 * 200 * 128 + 328 + 4 * 200  # the release's transformer that never runs
+    ours = 2 * 400 + 200  # what stands for speakers and tokens that are not there
+    assert sum(p.numel() for p in released.parameters()) == 5_438_224 - dead + ours
     assert sum(p.numel() for p in net.parameters()) == pytest.approx(5_438_224 - dead, rel=0.02)
 
 

@@ -41,10 +41,34 @@ def _batch(listener: torch.Tensor, valid: torch.Tensor) -> WindowBatch:
 
 def test_paper_preset_has_the_released_size() -> None:
     with torch.device("meta"):
-        net = WindowVQ(TokenizerConfig(), 56)
+        net, released = (WindowVQ(TokenizerConfig(network=network), 56) for network in ("own", "released"))
+    assert sum(p.numel() for p in released.parameters()) == 13_034_552
     assert sum(p.numel() for p in net.parameters()) == pytest.approx(13_034_552, rel=5e-3)
     assert net.quantizer.codes == 200
     assert net.tokens == 4
+
+
+def test_released_layers_scale_by_the_model_s_width_and_end_in_zeros() -> None:
+    """One layer of attention and the last convolution, against the formulas written out."""
+    net = _tokenizer(network="released").net
+    block, (heads, dim) = net.encoder[0], (2, 16)
+    assert isinstance(net.encoder[-1], torch.nn.Identity)
+    torch.manual_seed(0)
+    x = 10 * torch.randn(1, 4, dim)
+    attention = block.attention  # type: ignore[union-attr]
+    q, k, v = (
+        (x @ part.weight.T).unflatten(-1, (heads, -1)) for part in (attention.query, attention.key, attention.value)
+    )  # type: ignore[union-attr, operator]
+    weights = (torch.einsum("bihd,bjhd->bhij", q, k) * dim**-0.5).softmax(-1)
+    expected = attention.out(torch.einsum("bhij,bjhd->bihd", weights, v).flatten(2))  # type: ignore[union-attr, operator]
+    with torch.no_grad():
+        assert torch.allclose(attention(x), expected, atol=1e-5)  # type: ignore[operator]
+        hidden = block.mlp[0](x)  # type: ignore[union-attr, index]
+        tanh = 0.5 * hidden * (1 + torch.tanh((2 / np.pi) ** 0.5 * (hidden + 0.044715 * hidden**3)))
+        assert torch.allclose(block.mlp(x), block.mlp[2](tanh), atol=1e-5)  # type: ignore[union-attr, operator, index]
+        y = torch.randn(1, dim, 32)
+        first = torch.einsum("cdk,dk->c", net.motion.weight[:, :, 2:], y[0, :, :3]) + net.motion.bias
+        assert torch.allclose(net.motion(y)[0, :, 0], first, atol=1e-5)
 
 
 @pytest.mark.parametrize("axis", ["time", "channel_slice"])

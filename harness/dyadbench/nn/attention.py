@@ -55,6 +55,7 @@ class Attention(nn.Module):
     """
 
     additive = False
+    scale: float | None = None  # of the scores; None: 1 / sqrt(width of a head)
 
     def __init__(self, dim: int, heads: int, *, dropout: float = 0.0, bias: bool = True, rotary: bool = False):
         super().__init__()
@@ -105,7 +106,7 @@ class Attention(nn.Module):
             if mask is not None and mask.shape[-2] > 1:
                 mask = mask.repeat(*[1] * (mask.dim() - 2), shared, 1)
         mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0
+            q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0, scale=self.scale
         )
         if shared > 1:
             mixed = mixed.unflatten(2, (shared, -1)).transpose(1, 2).flatten(0, 1)
