@@ -32,6 +32,7 @@ from dyadbench.datasets.simdyad.acceptance import (
     sample,
     synchrony_effect,
 )  # fmt: skip
+from dyadbench.datasets.simdyad.config import MEANING, PRESETS
 from dyadbench.datasets.simdyad.dyads import scripts_of
 from dyadbench.datasets.simdyad.script import Event, Script
 from dyadbench.datasets.simdyad.voice import CONTROL, RATE, contours, synthesise
@@ -250,6 +251,17 @@ def test_the_voice_speaks_when_the_script_does() -> None:
     quiet = np.array([not any(a - 0.2 < t < b + 0.2 for a, b in script.ipus) for t in middle])
     if speaking.any() and quiet.any():
         assert np.median(power[speaking]) > 100 * np.median(power[quiet])
+
+
+def test_what_the_presets_are_is_said_in_the_same_words_everywhere() -> None:
+    root = Path(__file__).parents[2]
+    assert set(MEANING) == set(PRESETS)
+    for name, text in MEANING.items():
+        for page in ("README.md", "docs/simdyad.md"):
+            assert text in " ".join((root / page).read_text().split()), f"{name} in {page}"
+        summaries = [e.summary for e in Host().entries("benchmark") if e.name.startswith(f"simdyad-{name}-")]
+        assert summaries
+        assert all(summary.startswith(text) for summary in summaries)
 
 
 # --- does listening pay? --------------------------------------------------------------------------------
