@@ -41,6 +41,10 @@ class _Pool:
     def state(self) -> State:
         return {"motion": self.motion, "emotion": self.emotion}
 
+    def parameters(self) -> tuple[Array, ...]:
+        """None: clips are kept, nothing is learnt of them."""
+        return ()
+
     def load_state(self, state: State) -> None:
         self.motion, self.emotion = state["motion"], state["emotion"]
 

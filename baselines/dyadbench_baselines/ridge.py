@@ -82,6 +82,10 @@ class Ridge:
     def state(self) -> State:
         return {"weights": self.weights, "mean": self.mean, "scale": self.scale, "residuals": self.residuals}
 
+    def parameters(self) -> tuple[np.ndarray, ...]:
+        """Without the residuals, which are kept as they were and drawn from."""
+        return self.weights, self.mean, self.scale
+
     def load_state(self, state: State) -> None:
         self.weights, self.mean, self.scale = state["weights"], state["mean"], state["scale"]
         self.residuals = state["residuals"]

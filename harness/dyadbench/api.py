@@ -6,7 +6,7 @@ numpy float32 with the axes written beside them; B clips, K samples, T frames, D
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
@@ -467,6 +467,29 @@ class Trainable(Protocol):
     def state_dict(self) -> Mapping[str, Any]: ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Any: ...
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """Optional: which numbers of a component were learnt. Without it all of its state counts, stored examples included."""
+
+    def parameters(self) -> Iterable[Any]:
+        """Tensors or arrays; their sizes are summed. A torch module's own `parameters` will do."""
+
+
+@runtime_checkable
+class OnTokens(Protocol):
+    """Optional: a predictor that shows the tokenizer it stands on, whose pictures are then drawn as well."""
+
+    tokenizer: Tokenizer
+
+
+@runtime_checkable
+class Voiced(Protocol):
+    """Optional: a dataset with the speaker's voice to play."""
+
+    def voice(self, split: str, index: int) -> tuple[NDArray[Any], int] | None:
+        """(samples,) and their rate, or None where a clip has no sound."""
 
 
 @runtime_checkable

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from dyadbench.api import Config, DyadbenchError
+from dyadbench.cli.doctor import misplaced_entry_points
 from dyadbench.errors import PluginError
 from dyadbench.registry.host import Host
 
@@ -91,6 +92,57 @@ def test_a_broken_plugin_costs_only_itself_and_is_named(install: Install, case: 
     assert detail in problem.detail
     with pytest.raises(DyadbenchError, match="brokenplug"):
         host.get("predictor", "a-name-that-is-not-there")
+
+
+def test_one_bad_entry_costs_itself_alone(install: Install) -> None:
+    good = _good("good-thing", "mixed").replace(
+        "return [", "return ['text', PredictorEntry(name='bad', version=0, load='mixed:Thing'), "
+    )
+    install("mixed", good)
+    host = Host()
+    assert host.get("predictor", "good-thing").version == 1
+    details = [problem.detail for problem in host.problems if problem.plugin == "mixed"]
+    assert len(details) == 2
+    assert "returned a str" in details[0] and "entry 'bad': its version is 0" in details[1]
+
+
+def test_an_exception_is_blamed_on_whose_code_raised_it(install: Install) -> None:
+    install("readsdata", _good("reader", "readsdata"))
+    install("givesdata", _good("x", "givesdata").replace("PredictorEntry", "DatasetEntry").replace("predictors", "datasets")
+            + "    def dyad(self): return {}['motion']\n")  # fmt: skip
+    host = Host()
+    dataset = host.build("dataset", "x", {})
+    with (
+        pytest.raises(
+            PluginError, match=r"dataset 'x' of givesdata 0\.3 .*KeyError: 'motion' \(givesdata\.py, line \d+\)"
+        ),
+        host.blame("predictor", "reader", "fit"),
+    ):
+        dataset.dyad()
+
+
+def test_doctor_names_the_wrong_group_and_heavy_imports(
+    tmp_path: Path, install: Install, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install("heavyplug", "import colorsys\n" + _good("heavy-thing", "heavyplug"))
+    sys.modules.pop("colorsys", None)
+    monkeypatch.setattr("dyadbench.registry.load.HEAVY", ("colorsys",))
+    [plugin] = [plugin for plugin in Host().plugins if plugin.name == "heavyplug"]
+    assert plugin.heavy == ("colorsys",) and plugin.seconds > 0
+    install("lostplug", _good("lost-thing", "lostplug"))
+    points = tmp_path / "lostplug-0.3.dist-info" / "entry_points.txt"
+    points.write_text("[dyadbench.plugins]\nlostplug = lostplug\n")
+    assert ("lostplug", "dyadbench.plugins") in misplaced_entry_points()
+
+
+def test_a_suite_that_cannot_be_built_costs_its_own_tables(
+    install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = _good("broken-suite", "badsuite").replace("PredictorEntry", "SuiteEntry").replace("predictors", "suites")
+    install("badsuite", source + "        raise ValueError('boom')\n")
+    suites = Host().suites()
+    assert "react2024" in suites and "broken-suite" not in suites
+    assert "suite 'broken-suite' of badsuite 0.3" in capsys.readouterr().err
 
 
 def test_strict_raises_and_disable_blocks(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from dyadbench.api import Dataset, Drawable, DyadbenchError
+from dyadbench.api import Dataset, Drawable, DyadbenchError, OnTokens
 from dyadbench.files.atomic import atomic_write
 
 
@@ -15,7 +15,11 @@ def draw_clips(predictor: Any, dataset: Dataset, split: str, folder: Path, count
 
     Raises DyadbenchError where neither the predictor nor its tokenizer has pictures.
     """
-    parts = [part for part in (getattr(predictor, "tokenizer", None), predictor) if isinstance(part, Drawable)]
+    parts = [
+        part
+        for part in (predictor.tokenizer if isinstance(predictor, OnTokens) else None, predictor)
+        if isinstance(part, Drawable)
+    ]
     if not parts:
         raise DyadbenchError("this method has no pictures of its own; leave --draw out")
     paths = []

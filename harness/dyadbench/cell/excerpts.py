@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import BenchmarkConfig, Dataset, Dyad, DyadbenchError
+from dyadbench.api import BenchmarkConfig, Dataset, Dyad, DyadbenchError, Voiced
 from dyadbench.cell.faces import FaceMap, face_map
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.keys import fit_keys
@@ -207,8 +207,7 @@ def _activity(dataset: Dataset, split: str, row: int) -> Iterable[tuple[float, f
     dyad: Dyad = dataset.dyad(split, row)
     fps = dataset.space.fps
     speaker, listener = (np.abs(np.diff(track.motion, axis=0)).mean(1) for track in (dyad.speaker, dyad.listener))
-    speech = getattr(dataset, "voice", None)
-    voice = speech(split, row) if speech else None
+    voice = dataset.voice(split, row) if isinstance(dataset, Voiced) else None
     total = len(dyad.listener.motion)
     for begin in np.arange(0.0, max(total / fps - SECONDS, 0) + 1e-9, STEP):
         frames = _frames(total, fps, float(begin))
@@ -237,8 +236,7 @@ def _person(label: str, faces: FaceMap, track: Any, frames: range) -> Person:
 
 def _voice(dataset: Dataset, split: str, row: int, frames: range) -> str | None:
     """The speaker's voice over `frames` at telephone quality, where the dataset can give it."""
-    speech = getattr(dataset, "voice", None)
-    found = speech(split, row) if speech else None
+    found = dataset.voice(split, row) if isinstance(dataset, Voiced) else None
     if found is None:
         return None
     import soundfile

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Clip, Dataset, Dyad, DyadbenchError, Track
+from dyadbench.api import Clip, Dataset, Dyad, DyadbenchError, Track, Voiced
 from dyadbench.datasets.fresh import fresh_listener
 
 VERSION = 1  # raised whenever the same sessions may be dealt otherwise; part of every key of a fold
@@ -64,8 +64,7 @@ class PooledDataset:
 
     def voice(self, split: str, index: int) -> tuple[np.ndarray, int] | None:
         """The speaker's (samples,) and their rate where the dataset has sound to play."""
-        voice = getattr(self.dataset, "voice", None)
-        return voice(*self._at(split, index)) if voice else None
+        return self.dataset.voice(*self._at(split, index)) if isinstance(self.dataset, Voiced) else None
 
     @property
     def simulated(self) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Clip, Dataset, Dyad, Track
+from dyadbench.api import Clip, Dataset, Dyad, Track, Voiced
 from dyadbench.datasets.fresh import fresh_listener
 
 
@@ -59,8 +59,7 @@ class LimitedDataset:
 
     def voice(self, split: str, index: int) -> tuple[np.ndarray, int] | None:
         """The speaker's (samples,) and their rate where the dataset has sound to play."""
-        voice = getattr(self._dataset, "voice", None)
-        return voice(split, self._rows(split)[index]) if voice else None
+        return self._dataset.voice(split, self._rows(split)[index]) if isinstance(self._dataset, Voiced) else None
 
     def listeners(self, split: str) -> list[str] | None:
         """Who listens in each clip, where the dataset knows."""

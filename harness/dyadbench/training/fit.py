@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Fittable, Setup, Trainable, TrainData
+from dyadbench.api import Counted, Fittable, Setup, Trainable, TrainData
 from dyadbench.files.atomic import atomic_write, damaged
 from dyadbench.matrix.cells import Part
 from dyadbench.registry.host import Host
@@ -100,13 +101,18 @@ def _save(component: Trainable | Fittable, path: Path) -> int:
 
         tensors = {k: v.detach().cpu().contiguous().clone() for k, v in component.state_dict().items()}
         atomic_write(path, save_tensors(tensors))
-        learnt = getattr(component, "parameters", None)
-        return sum(int(p.numel()) for p in learnt()) if learnt else sum(int(v.numel()) for v in tensors.values())
+        return _count(component, tensors)
     from safetensors.numpy import save
 
     state = component.state()
     atomic_write(path, save({name: np.ascontiguousarray(value) for name, value in state.items()}))
-    return int(sum(np.size(value) for value in state.values()))
+    return _count(component, state)
+
+
+def _count(component: object, state: Mapping[str, Any]) -> int:
+    """How many numbers were learnt: what the component counts itself, or else all of its state."""
+    learnt = component.parameters() if isinstance(component, Counted) else state.values()
+    return sum(math.prod(value.shape) for value in learnt)
 
 
 def _kept_facts(stage: Folder) -> dict[str, Any]:

@@ -1,0 +1,64 @@
+"""Stages and losses that would train nothing, or not what was meant, are refused by name before they run."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tests.fixtures.components import SPECS, Corpus, Toy
+
+from dyadbench.api import DyadbenchError, Loss, Optimiser, Stage
+from dyadbench.training.loop import FitOptions, fit
+
+
+def _fit(folder: Path, change: Callable[[Stage], Any], again: bool = False) -> None:
+    class Changed(Toy):
+        def stages(self, data: Corpus) -> Iterator[Stage]:
+            for stage in super().stages(data):
+                yield change(stage)
+                if again:
+                    yield stage
+
+    fit(Changed(steps=2), Corpus(), SPECS, FitOptions(folder=folder, seed=0))  # type: ignore[arg-type]
+
+
+def _loss(total: Any) -> Callable[[Stage], Stage]:
+    return lambda stage: dataclasses.replace(stage, loss=lambda batch: total)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda s: "a stage", r"stages\(\) gave a str; it must give api\.Stage objects"),
+        (lambda s: dataclasses.replace(s, steps=0), "stage 'first' has 0 steps"),
+        (lambda s: dataclasses.replace(s, optimisers=()), "stage 'first' needs at least one optimiser"),
+        (lambda s: dataclasses.replace(s, optimisers=s.optimisers[:1] * 2), "each with a name of its own"),
+        (lambda s: dataclasses.replace(s, optimisers=(Optimiser("map", [], 0.1),)), "optimiser 'map' of stage 'first' has no parameters"),
+        (_loss(torch.zeros(())), r"loss of stage 'first' gave a Tensor; return Loss\(\{'map': tensor, 'bias': tensor\}\)"),
+        (_loss({"map": torch.zeros(())}), "gave a dict; return Loss"),
+        (_loss(Loss({"adam": torch.zeros(())})), "is of adam, but its optimisers are map, bias"),
+        (_loss(Loss({"map": torch.zeros(3), "bias": torch.zeros(())})), r"loss 'map' of stage 'first' is of shape \(3,\)"),
+        (_loss(Loss({"map": 0.5, "bias": torch.zeros(())})), "loss 'map' of stage 'first' is a float"),
+    ],
+)  # fmt: skip
+def test_a_stage_that_cannot_train_is_refused(tmp_path: Path, change: Callable[[Stage], Any], message: str) -> None:
+    with pytest.raises(DyadbenchError, match=message):
+        _fit(tmp_path, change)
+
+
+def test_a_second_stage_of_one_name_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DyadbenchError, match="two stages are named 'first'"):
+        _fit(tmp_path, lambda stage: stage, again=True)
+
+
+def test_a_component_without_stages_is_refused(tmp_path: Path) -> None:
+    class Empty(Toy):
+        def stages(self, data: Corpus) -> Iterator[Stage]:
+            return iter(())
+
+    with pytest.raises(DyadbenchError, match="gave no stage, so nothing would be learnt"):
+        fit(Empty(), Corpus(), SPECS, FitOptions(folder=tmp_path, seed=0))  # type: ignore[arg-type]
