@@ -12,8 +12,8 @@ import pytest
 
 from dyadbench.bench.metrics import Case, made_up_case, offsets
 from dyadbench.metrics.react import closed_form as react
-from dyadbench.metrics.react.frdist import frdist_clip
-from dyadbench.metrics.react.suites import spread_of
+from dyadbench.metrics.react.frdist import frdist
+from dyadbench.metrics.react.frdvs import spread_of
 
 
 @pytest.fixture(scope="module", params=[8, 64])
@@ -26,7 +26,7 @@ def _each(work: Callable[[Case, int], Any]) -> Callable[[Case], Any]:
 
 
 METRICS: dict[str, Callable[[Case], Any]] = {
-    "FRDist": _each(lambda case, n: frdist_clip(case.pred[n], case.listener[case.rows[n]])),
+    "FRDist": _each(lambda case, n: frdist(case.pred[n], case.listener[case.rows[n]])),
     "FRCorr": _each(lambda case, n: react.ccc(case.pred[n], case.listener[case.rows[n]])[0].mean(2).max(1).sum()),
     "FRSyn": _each(lambda case, n: offsets(case.pred[n], case.speaker[n])),
     "FRDiv + FRVar": _each(lambda case, n: react.moments(case.pred[n])),

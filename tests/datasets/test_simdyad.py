@@ -38,7 +38,7 @@ from dyadbench.datasets.simdyad.script import Event, Script
 from dyadbench.datasets.simdyad.voice import CONTROL, RATE, contours, synthesise
 from dyadbench.datasets.simdyad.words import ENDINGS, TAIL
 from dyadbench.files.walk import files_below
-from dyadbench.metrics.react.suites import corrected_frcorr
+from dyadbench.metrics.react.closed_form import frcorr
 from dyadbench.registry.host import Host
 
 
@@ -280,7 +280,7 @@ def _frcorr(tmp_path: Path, names: tuple[str, ...], **config: object) -> dict[st
             split.context(range(len(split.clips)), predictor.needs, privileged=True), 2, CellNoise(0)
         ).emotion
         rows = [np.flatnonzero(row) for row in split.appropriate]
-        found[name] = float(np.mean([corrected_frcorr(pred[n], truth[rows[n]]) for n in range(len(rows))]))
+        found[name] = float(np.mean([frcorr(pred[n], truth[rows[n]], corrected=True) for n in range(len(rows))]))
     return found
 
 

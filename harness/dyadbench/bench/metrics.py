@@ -25,8 +25,9 @@ from dyadbench.leaderboard.stats import bootstrap
 from dyadbench.metrics.l2l import shannon
 from dyadbench.metrics.react import closed_form as react
 from dyadbench.metrics.react import frsyn, reference
-from dyadbench.metrics.react.frdist import frdist_clip
-from dyadbench.metrics.react.suites import ReactOfficialSuite, spread_of
+from dyadbench.metrics.react.frdist import frdist
+from dyadbench.metrics.react.frdvs import spread_of
+from dyadbench.metrics.react.suites import ReactOfficialSuite
 
 K, FRAMES, NEIGHBOURS = 10, 750, 15
 DENSITIES = (5, 15, 30, 60)
@@ -143,10 +144,10 @@ def _frdist(case: Case, pairs: int) -> Row:
     clips = len(case.pred)
 
     def ours() -> np.ndarray:
-        return np.array([frdist_clip(case.pred[n], list(case.listener[case.rows[n]])) for n in range(clips)])
+        return np.array([frdist(case.pred[n], list(case.listener[case.rows[n]])) for n in range(clips)])
 
     theirs, seconds, against = _pairs(case.pred[0, 0], case.listener[case.rows[0]])
-    frdist_clip(case.pred[0, :1, :60], list(case.listener[:1, :60]))  # compiled
+    frdist(case.pred[0, :1, :60], list(case.listener[:1, :60]))  # compiled
     count = clips * K * pairs
     row = _row("FRDist", ours, (theirs.min(), seconds), scale=count, part=lambda found: found[0, 0], against=against)
     return row.model_copy(update={"detail": f"{row.seconds / count * 1e6:.0f} us a pair, {pairs} neighbours"})

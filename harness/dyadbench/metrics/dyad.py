@@ -33,7 +33,8 @@ from dyadbench.api import Column, Config, Evaluation, Progress, Result
 from dyadbench.metrics.l2l.clips import Floats, as_array, variation
 from dyadbench.metrics.l2l.frechet import frechet_distance, leave_one_out, pooled
 from dyadbench.metrics.react import closed_form, frsyn
-from dyadbench.metrics.react.suites import distinct, spread_of
+from dyadbench.metrics.react.frdvs import spread_of
+from dyadbench.metrics.react.suites import distinct
 from dyadbench.metrics.resample import clip_mean, jackknife
 
 TARGETS = ("variation", "diversity", "sync", "lag")  # of the true listeners, too

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyadbench.api import Column, Config, Evaluation, Progress, Result
+from dyadbench.metrics.clips import Clips
 from dyadbench.metrics.resample import clip_mean
 from dyadbench.metrics.tokens import jitter
 
@@ -107,12 +108,12 @@ class OverTimeSuite:
         """
         pred, truth = self._sides(data)
         lengths, count = np.asarray(data.lengths), len(data.clips)
-        listeners = [np.asarray(truth[j])[: lengths[j]].astype(np.float64) for j in range(len(truth))]
+        listeners = [listener.astype(np.float64) for listener in Clips(truth, lengths)]
         own = np.array([jitter(listener) for listener in listeners[:count]])
         steady = float(np.nanmean(own)) if np.isfinite(own).any() else float("nan")
         found: dict[str, list[float]] = {column.id: [] for column in self.columns}
         for n in range(count):
-            samples = np.asarray(pred[n])[:, : lengths[n]].astype(np.float64)
+            samples = Clips(pred, lengths)[n].astype(np.float64)
             near = [n] if data.appropriate is None else [int(j) for j in np.flatnonzero(data.appropriate[n])]
             if not near:
                 raise ValueError(f"clip {data.clips[n]} has no appropriate listener; every clip needs at least one")

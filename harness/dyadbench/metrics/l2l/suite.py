@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyadbench.api import Column, Evaluation, Progress, Result
+from dyadbench.metrics.clips import Clips
 from dyadbench.metrics.config import L2LSuiteConfig
 from dyadbench.metrics.l2l.clips import Floats, as_array, pcc, variation
 from dyadbench.metrics.l2l.frechet import (
@@ -153,14 +154,15 @@ class L2LSuite:
         if data.predicted_motion is None:
             raise ValueError("the l2l suite scores motion, and these predictions have none: choose an emotion suite")
         lengths = np.asarray(data.lengths, np.int64)
-        target = [as_array(data.listener_motion[n])[:t] for n, t in enumerate(lengths)]
+        listeners, speakers = Clips(data.listener_motion, lengths), Clips(data.speaker_motion, lengths)
+        target = [listeners[n] for n in range(len(lengths))]
         groups = {name: self._group(name, data, target) for name in GROUPS}
         for n, frames in enumerate(lengths):
             pred = as_array(data.predicted_motion[n])
             if pred.ndim != 3 or pred.shape[1] < frames or pred.shape[2] != data.space.dim:
                 want = f"(K, at least {frames}, {data.space.dim})"
                 raise ValueError(f"predicted motion of clip {data.clips[n]!r} is {pred.shape}, but must be {want}")
-            sides = (pred[:, :frames], target[n], as_array(data.speaker_motion[n])[:frames])
+            sides = (pred[:, :frames], target[n], speakers[n])
             if not all(np.isfinite(side).all() for side in sides):
                 raise ValueError(f"motion of clip {data.clips[n]!r} holds NaN or infinity: write finite values")
             for group in groups.values():

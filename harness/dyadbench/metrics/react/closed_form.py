@@ -1,4 +1,4 @@
-"""FRCorr, FRDiv, FRDvs and FRVar of one clip as pure functions, in float64, equal to the official code.
+"""FRCorr, FRDiv and FRVar of one clip as pure functions, in float64, equal to the official code; sums for FRDvs.
 
 Shapes: pred (K, T, 25); listeners (J, T, 25), the clip's appropriate ones. FRDist and FRSyn have modules of their own.
 """
@@ -52,6 +52,65 @@ def _centred(x: Any) -> Any:
             for t in range(frames):
                 row[t] = x[n, t, c] - centre
     return out, mean, variance
+
+
+def frcorr(pred: np.ndarray, listeners: Sequence[np.ndarray] | np.ndarray, *, corrected: bool = False) -> float:
+    """FRCorr of one clip: how closely its samples follow the appropriate listener that each is closest to.
+
+        sum_k max_j (1/C) sum_c CCC_c(p_k, l_j),    CCC_c = 2 cov / (v_p + v_l + (m_p - m_l)^2 + 1e-8)
+
+    with moments over time, ddof 0. Source: REACT 2024, metric/FRC.py. Without unit; more is better; -K to K.
+
+    `corrected` takes the mean over samples instead of the sum (-1 to 1), compares listeners of another length over the
+    frames that both have, and leaves out channels that are constant on both sides, which are no evidence; constant on
+    one side only is a failure to follow and counts 0 in both. It is NaN where nothing is left.
+
+    Args:
+        pred: (K, T, C) samples.
+        listeners: J of (T, C), of one length unless `corrected`.
+
+    >>> wave = np.sin(np.arange(100.0))[:, None]
+    >>> f"{frcorr(np.stack([wave, -wave]), [wave]):.3f}"
+    '0.000'
+    >>> f"{frcorr(np.stack([wave, -wave]), [wave, -wave], corrected=True):.3f}"
+    '1.000'
+    """
+    if not corrected:
+        return float(ccc(pred, np.asarray(listeners))[0].mean(2).max(1).sum())  # (K, J, C) -> (K, J) -> (K,)
+    best = np.full(len(pred), -np.inf)
+    for frames in {min(pred.shape[1], len(listener)) for listener in listeners}:
+        alike = [listener[:frames] for listener in listeners if min(pred.shape[1], len(listener)) == frames]
+        values, silent = ccc(pred[:, :frames], np.stack(alike))  # (K, J, C)
+        with np.errstate(invalid="ignore"):
+            mean = np.where(silent, 0.0, values).sum(2) / (~silent).sum(2)  # (K, J)
+        best = np.fmax(best, np.fmax.reduce(mean, 1))
+    return float("nan") if not np.isfinite(best).all() else float(best.mean())
+
+
+def frdiv(pred: np.ndarray) -> float:
+    """FRDiv (S-MSE) of one clip: how much its samples differ.
+
+        sum_{a,b} ||p_a - p_b||^2 / (K (K - 1) T C)
+
+    Source: REACT 2024, metric/S_MSE.py. Squared units of the data; 0 for one sample. pred: (K, T, C).
+
+    >>> frdiv(np.stack([np.zeros((50, 25)), np.ones((50, 25))]))
+    1.0
+    """
+    return moments(pred)[0]
+
+
+def frvar(pred: np.ndarray) -> float:
+    """FRVar of one clip: how much its samples move.
+
+        (1 / K C) sum_k sum_c var_t(p_kc), divided by T - 1
+
+    Source: REACT 2024, metric/FRVar.py. Squared units of the data; NaN for one frame. pred: (K, T, C).
+
+    >>> frvar(np.tile(np.array([0.0, 1.0, 2.0])[:, None], (2, 1, 25)))
+    1.0
+    """
+    return moments(pred)[1]
 
 
 def ccc(pred: np.ndarray, listeners: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

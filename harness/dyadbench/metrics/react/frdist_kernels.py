@@ -1,8 +1,25 @@
 """Dynamic time warping as a strip-mined wavefront.
 
-A strip is LANES blocks of ROWS consecutive rows; lane l works on column s - l at step s, so all lanes are independent
-and one vector instruction serves them all. Only the strip's last row is kept for the next one. The loop over steps is
-written as LLVM vector code: left to itself the compiler keeps half of it scalar and takes ten times as long.
+A cell needs its neighbours above, left and diagonally above. A strip is LANES blocks of ROWS consecutive rows; lane l works
+on column s - l at step s, so what it needs of the lane above was made a step ago: all lanes are independent, and one vector
+instruction serves them all. With 4 lanes of 2 rows (here 16 of 8), the number being the step at which a cell is made:
+
+                   columns of y
+                   0  1  2  3  4  5
+       above .................................  the last row of the strip before (`above`)
+      lane 0  row 0 0  1  2  3  4  5
+              row 1 0  1  2  3  4  5
+      lane 1  row 2 1  2  3  4  5  6
+    x         row 3 1  2  3  4  5  6            at step 3 the wavefront is column 3 of lane 0,
+      lane 2  row 4 2  3  4  5  6  7            2 of lane 1, 1 of lane 2, 0 of lane 3;
+              row 5 2  3  4  5  6  7            lane l hands its last row to lane l + 1 by a shuffle
+      lane 3  row 6 3  4  5  6  7  8
+              row 7 3  4  5  6  7  8
+       below .................................  this strip's last row, all that the next strip needs (`below`)
+
+`work` holds, between calls, the last column of every row, each lane's last row, and the row above each lane a column back
+(the diagonal). The loop over steps is written as LLVM vector code: left to itself the compiler keeps half of it scalar and
+takes ten times as long.
 
 Two kernels come from the same text. float32 computes |x|^2 + |y|^2 - 2 x y, one operation a channel instead of two,
 and is only used inside rigorous error bounds. float64 computes sum_c (x - y)^2 in channel order and then adds the

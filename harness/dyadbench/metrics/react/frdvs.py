@@ -2,9 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
+
+from dyadbench.metrics.react.closed_form import cross, fold
+
+
+def frdvs(clips: Sequence[np.ndarray]) -> float:
+    """FRDvs: how much reactions to different speakers differ, sample by sample.
+
+        sum_k sum_{n,m} ||p_nk - p_mk||^2 / (N (N - 1) K T C)
+
+    Source: REACT 2024, metric/FRDvs.py. Squared units of the data; NaN for one clip. clips: N of (K, T_n, C), which are cut
+    to the shortest.
+
+    >>> frdvs([np.zeros((10, 50, 25)), np.ones((10, 60, 25))])
+    1.0
+    """
+    return spread_of(len(clips), lambda n: clips[n])[0]
+
+
+def spread_of(count: int, read: Callable[[int], np.ndarray]) -> tuple[float, np.ndarray]:
+    """FRDvs of clips read one at a time and its pseudo-values; they are read twice and cut to the shortest one."""
+    shortest = min(read(i).shape[1] for i in range(count))
+    cut = lambda i: np.ascontiguousarray(read(i)[:, :shortest])  # noqa: E731  # a name for one expression
+    origin = cut(0)  # (K, T, C)
+    total = np.zeros(origin.shape)
+
+    def each(work: Callable[[list[np.ndarray], np.ndarray, np.ndarray], list[float]]) -> np.ndarray:
+        fours = [range(i, min(i + 4, count)) for i in range(0, count, 4)]
+        return np.array([value for four in fours for value in work([cut(i) for i in four], origin, total)])
+
+    return spread(each(fold), lambda: each(cross), float((total**2).sum()), total.size)
 
 
 def spread(squares: np.ndarray, cross: Callable[[], np.ndarray], norm: float, size: int) -> tuple[float, np.ndarray]:

@@ -1,5 +1,13 @@
 """The REACT metrics of many clips at once as torch functions, in float64, on any device: the same numbers as `react`.
 
+How far a correlation may be off (`doubt` in `_lagged`), e = 2^-53:
+
+1. Both signals are standardised, so their squares add up to T. Sums over a window, over squares and (by Fourier transform,
+   log2 of its size times e) over products pass through at most T + 64 roundings: each is off by at most
+   d = 16 (T + 64) e T = 2^-49 (T + 64) T, the 16 paying for the transform's constant and for differences of sums.
+2. r = p / sqrt(vx vy) with |r| <= 1 moves by at most d / sqrt(vx vy) with p and by d / (2 vx) + d / (2 vy) with the variances.
+3. As 1 / sqrt(vx vy) <= (1 / vx + 1 / vy) / 2, both together are at most d (1 / vx + 1 / vy).
+
 Where float64 cannot tell two lags apart, and for clips shorter than the lags, `react` itself decides. Shapes: pred
 (N, K, T, C), listeners (M, T', C), padded after each sequence's frames; a pair is (clip, listener appropriate to it).
 """
@@ -17,6 +25,7 @@ from dyadbench.metrics.react.closed_form import EPSILON
 from dyadbench.metrics.react.frsyn import LAG, OFFICIAL
 
 VALUES = 2**26  # of one float64 array
+ROUNDED = 1e-11  # `frsyn.best_lag` compares means rounded to 12 digits: closer ones than this are its to decide
 
 
 def alike(frames: np.ndarray, values: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -46,7 +55,7 @@ def _centred(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def frcorr(pred: Tensor, listeners: Tensor, pairs: np.ndarray, common: np.ndarray, *, corrected: bool) -> Tensor:
-    """(N,) FRCorr as `react_suites.official_clip` or, `corrected`, as `react_suites.corrected_frcorr` has it.
+    """(N,) FRCorr as `closed_form.frcorr` has it.
 
     pairs (P, 2) in order of clip; common (P,): the frames that both sides have.
     """
@@ -168,7 +177,7 @@ def official_offsets(x: Tensor, y: Tensor) -> Tensor:
         return found
     x, y = x[left], y[left]
     curve, doubt = _lagged(x, y)
-    # 1e-6 more: near-ties are decided by the official arithmetic, whose mean is float32
+    # OFFICIAL more: near-ties are decided by the official arithmetic, whose mean is float32
     found[left] = _decided(curve.mean(2), doubt.mean(2) + OFFICIAL, x, y, frsyn.official_offset)
     return found
 
@@ -183,5 +192,5 @@ def best_lags(x: Tensor, y: Tensor) -> Tensor:
     left = torch.nonzero(count[:, 0])[:, 0]
     mean, margin = ((v.masked_fill(~whole, 0.0).sum(2) / count)[left] for v in (curve, doubt))
     found = x.new_full((len(x),), torch.nan, dtype=torch.float64)
-    found[left] = _decided(mean, margin + 1e-11, x[left], y[left], frsyn.best_lag)
+    found[left] = _decided(mean, margin + ROUNDED, x[left], y[left], frsyn.best_lag)
     return found

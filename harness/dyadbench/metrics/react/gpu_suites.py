@@ -12,7 +12,7 @@ from torch import Tensor
 
 from dyadbench.api import Evaluation, Progress
 from dyadbench.metrics.react import gpu, gpu_frdist
-from dyadbench.metrics.react.frdist import frdist_clip
+from dyadbench.metrics.react.frdist import frdist as frdist_of_clip
 
 MEMORY = 2**31  # bytes of predictions on the device at a time
 Clips = tuple[Tensor, np.ndarray]  # (N, ..., T, C), zero after each clip's frames, and those
@@ -90,7 +90,7 @@ def loaded(data: Evaluation) -> Loaded:
 
 
 def frdist(data: Evaluation, progress: Progress | None) -> np.ndarray:
-    """(N, K): `frdist_clip` of every clip."""
+    """(N, K): `frdist` of every clip."""
     found, known = [], loaded(data)
     for chunk in known.chunks():
         found.append(_distances(chunk, known))
@@ -117,7 +117,7 @@ def _distances(chunk: Chunk, known: Loaded) -> np.ndarray:
     for i, j in np.argwhere(bad.cpu().numpy().reshape(n, k)):  # NaN and infinity: as frdist has it
         pred = chunk.pred[i, j, : chunk.frames[i]].cpu().numpy()
         near = [known.listeners[m, : known.frames[m]].cpu().numpy() for m in chunk.pairs[chunk.pairs[:, 0] == i, 1]]
-        found[i, j] = frdist_clip(pred[None], near)[0]
+        found[i, j] = frdist_of_clip(pred[None], near)[0]
     return found
 
 

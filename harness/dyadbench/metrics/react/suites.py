@@ -19,10 +19,11 @@ from typing import TypeVar
 import numpy as np
 
 from dyadbench.api import Column, Config, Evaluation, Progress, Result
+from dyadbench.metrics.clips import Clips
 from dyadbench.metrics.react import closed_form as react
 from dyadbench.metrics.react import frsyn
-from dyadbench.metrics.react.frdist import frdist_clip
-from dyadbench.metrics.react.frdvs import spread
+from dyadbench.metrics.react.frdist import frdist
+from dyadbench.metrics.react.frdvs import spread_of
 
 ClipScores = dict[str, float]
 T = TypeVar("T")
@@ -34,12 +35,13 @@ class References:
     def __init__(self, data: Evaluation):
         assert data.appropriate is not None and data.listener_emotion is not None
         self.data = data
+        self.listeners = Clips(data.listener_emotion, data.lengths)
 
     def of(self, clip: int) -> list[int]:
         return [int(j) for j in np.flatnonzero(self.data.appropriate[clip])]  # type: ignore[index]
 
     def listener(self, j: int) -> np.ndarray:
-        return np.asarray(self.data.listener_emotion[j])[: self.data.lengths[j]]
+        return self.listeners[j]
 
 
 def _over_clips(count: int, threads: int, work: Callable[[int], T], progress: Progress | None = None) -> list[T]:
@@ -83,7 +85,7 @@ def frdist_of(data: Evaluation, references: References, progress: Progress | Non
             first = distinct(pred)
             own = np.unique(first)
             out = np.empty(len(pred))
-            out[own] = frdist_clip(pred[own], [references.listener(j) for j in references.of(n)])
+            out[own] = frdist(pred[own], [references.listener(j) for j in references.of(n)])
             return out[first]
 
         data.memo["frdist"] = np.stack(_over_clips(len(data.clips), data.threads, work, progress))
@@ -99,21 +101,7 @@ def _result(values: Sequence[float], undefined: int = 0) -> Result:
 
 
 def _sub(data: Evaluation) -> Callable[[int], np.ndarray]:
-    return lambda n: np.asarray(data.predicted_emotion[n])[:, : data.lengths[n]]
-
-
-def spread_of(count: int, read: Callable[[int], np.ndarray]) -> tuple[float, np.ndarray]:
-    """FRDvs and its pseudo-values over clips cut to the shortest one."""
-    shortest = min(read(i).shape[1] for i in range(count))
-    cut = lambda i: np.ascontiguousarray(read(i)[:, :shortest])  # noqa: E731  # a name for one expression
-    origin = cut(0)
-    total = np.zeros(origin.shape)
-
-    def each(work: Callable[[list[np.ndarray], np.ndarray, np.ndarray], list[float]]) -> np.ndarray:
-        fours = [range(i, min(i + 4, count)) for i in range(0, count, 4)]
-        return np.array([value for four in fours for value in work([cut(i) for i in four], origin, total)])
-
-    return spread(each(react.fold), lambda: each(react.cross), float((total**2).sum()), total.size)
+    return Clips(data.predicted_emotion, data.lengths).__getitem__
 
 
 def official_clip(pred: np.ndarray, listeners: np.ndarray, speaker: np.ndarray) -> ClipScores:
@@ -123,7 +111,7 @@ def official_clip(pred: np.ndarray, listeners: np.ndarray, speaker: np.ndarray) 
     """
     diversity, variance = react.moments(pred)
     return {
-        "FRCorr": float(react.ccc(pred, listeners)[0].mean(2).max(1).sum()),
+        "FRCorr": react.frcorr(pred, listeners),
         "FRDiv": diversity,
         "FRVar": variance,
         "FRSyn": float(frsyn.official_offset(pred[0], speaker)),
@@ -152,7 +140,7 @@ class ReactOfficialSuite:
 
         def work(n: int) -> ClipScores:
             refs = np.stack([references.listener(j) for j in references.of(n)])
-            speaker = np.asarray(data.speaker_emotion[n])[: data.lengths[n]]
+            speaker = Clips(data.speaker_emotion, data.lengths)[n]
             return {**official_clip(read(n), refs, speaker), "FRDist": float(distances[n].sum())}
 
         if _on_gpu(data):
@@ -196,14 +184,14 @@ class ReactSuite:
         distances = frdist_of(data, references, progress)
 
         def work(n: int) -> ClipScores:
-            pred, speaker = read(n), np.asarray(data.speaker_emotion[n])[: data.lengths[n]]
+            pred, speaker = read(n), Clips(data.speaker_emotion, data.lengths)[n]
             refs = [references.listener(j) for j in references.of(n)]
             first, heard = distinct(pred), frsyn.standard(speaker)
             own = [frsyn.best_lag(pred[k], speaker, heard) if first[k] == k else 0.0 for k in range(len(pred))]
             lags = np.array(own)[first]
             diversity, variance = react.moments(pred)
             return {
-                "FRCorr": corrected_frcorr(pred, refs),
+                "FRCorr": react.frcorr(pred, refs, corrected=True),
                 "FRDist": float(distances[n].mean()),
                 "FRDiv": diversity,
                 "FRVar": variance,
@@ -228,22 +216,6 @@ class ReactSuite:
         for name, (value, pseudo) in zip(("FRDvs", "FRDvs_target"), spreads, strict=True):
             results[name] = Result(None if np.isnan(value) else value, pseudo)
         return {column.id: results[column.id] for column in self.columns}
-
-
-def corrected_frcorr(pred: np.ndarray, listeners: Sequence[np.ndarray]) -> float:
-    """Mean over samples of the best mean CCC; a channel constant on both sides is no evidence and is left out.
-
-    Constant on one side only is a real failure to follow and counts 0. Listeners of another length are compared over
-    the frames that both have. NaN where every channel of every pair is constant on both sides.
-    """
-    best = np.full(len(pred), -np.inf)
-    for frames in {min(pred.shape[1], len(listener)) for listener in listeners}:
-        alike = [listener[:frames] for listener in listeners if min(pred.shape[1], len(listener)) == frames]
-        values, silent = react.ccc(pred[:, :frames], np.stack(alike))  # (K, J, C)
-        with np.errstate(invalid="ignore"):
-            mean = np.where(silent, 0.0, values).sum(2) / (~silent).sum(2)
-        best = np.fmax(best, np.fmax.reduce(mean, 1))
-    return float("nan") if not np.isfinite(best).all() else float(best.mean())
 
 
 def _set_diversity(listeners: Sequence[np.ndarray]) -> float:
