@@ -1,7 +1,10 @@
 # Two commands on a machine that has only Python >= 3.11 and make:
 #   make demo   the built-in corpus, every method, the ranked tables, the report
 #   make test   the whole test suite
+# Torch comes with CUDA (several GB) unless TORCH_INDEX names an index of builds for CPUs; pytorch.org gives its address:
+#   make demo TORCH_INDEX=...
 PYTHON ?= python3
+TORCH_INDEX ?=
 BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS ?= 1
@@ -30,6 +33,7 @@ types: .venv/tests
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
+	$(if $(TORCH_INDEX),$(BIN)/pip install -c constraints.txt --index-url $(TORCH_INDEX) torch)
 	$(BIN)/pip install -c constraints.txt -e .
 	touch $@
 
