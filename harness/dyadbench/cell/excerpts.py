@@ -22,6 +22,7 @@ from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.run import CellRun, open_dataset
 from dyadbench.cell.runtime import Runtime
 from dyadbench.matrix.cells import Cell, Part, PartSpec, resolve_config, resolve_part
+from dyadbench.records.command import command_of
 from dyadbench.records.excerpts import (
     ClipExcerpt,
     MethodExcerpt,
@@ -127,7 +128,7 @@ class Maker:
         """Reactions to the clips of `people` from what the store has; or None and why not."""
         if any(clip.id not in record.clips for clip in people.clips):
             return None, "it was measured on other clips"
-        again = f"`dyadbench run -b {record.benchmark} -m {record.method}` makes them"
+        again = f"`{command_of(record, self.host)}` makes them"
         try:
             if not self._learnt(record):
                 return None, f"its trained weights are not in this store; {again}"
