@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,34 @@ def test_an_untouched_template_is_said_and_scores_stand_among_references(
     out, err = capfd.readouterr()
     assert "is it the template as it was written?" in err
     assert "FRCorr  ↑" in out and "target" in out and "no method has a record" in out
+
+
+def test_who_has_the_emotion_files_alone_can_score_emotion(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    whole, part = write(tmp_path / "whole"), write(tmp_path / "part")
+    for split in ("train", "val", "test"):
+        shutil.rmtree(part / split / "3D_FV_files")
+    for name in ("mean_face.npy", "std_face.npy"):
+        (part / name).unlink()
+    found = []
+    for data in (whole, part):
+        common = {"root": tmp_path, "home": tmp_path / "home", "data": [f"react2024={data}"], "threads": 1}
+        score(tmp_path / "t.npz", benchmark="react2024-test", template=True, **common)  # type: ignore[arg-type]
+        score(tmp_path / "t.npz", benchmark="react2024-test", json=True, **common)  # type: ignore[arg-type]
+        found.append(capfd.readouterr().out)
+    assert found[0] == found[1] and "FRDist" in found[0]
+
+
+def test_groups_that_a_suite_needs_are_demanded_before_anything_is_made() -> None:
+    from dyadbench.api import DECA_56, MotionSpace
+    from dyadbench.cell.score import demand_groups
+    from dyadbench.metrics.l2l.suite import L2LSuite
+
+    demand_groups({"l2l": L2LSuite()}, DECA_56)
+    smiles = MotionSpace("smiles", 30.0, ("smile",), {"smile": (0, 1)})
+    with pytest.raises(
+        DyadbenchError, match="suite l2l scores the channels 'expression', which motion space 'smiles' does not"
+    ):
+        demand_groups({"l2l": L2LSuite()}, smiles)
 
 
 def test_places_and_references_come_from_records_of_the_same_data(

@@ -23,7 +23,7 @@ from dyadbench.cell.generate import Generation
 from dyadbench.cell.keys import fit_keys, source_of
 from dyadbench.cell.react import demand_predictor
 from dyadbench.cell.runtime import Runtime
-from dyadbench.cell.score import Scoring, open_suites
+from dyadbench.cell.score import Scoring, demand_groups, open_suites
 from dyadbench.cell.split import Split, demand_dataset
 from dyadbench.datasets.limit import LimitedDataset
 from dyadbench.datasets.readout import VERSION as READOUT
@@ -91,6 +91,7 @@ class CellRun:
     def fit(self) -> tuple[Predictor, dict[str, Any]]:
         """The predictor on its tokenizer, trained or restored, and what the fits cost together."""
         cell = self.cell
+        demand_groups(self.suites, self.dataset.space)
         facts: dict[str, Any] = {}
         more: dict[str, Any] = {}
         if cell.tokenizer is not None:

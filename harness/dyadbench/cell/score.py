@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Evaluation, Progress, Result, Suite, Tokenizer
+from dyadbench.api import DyadbenchError, Evaluation, MotionSpace, Progress, Result, Suite, Tokenizer
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.split import Split
 from dyadbench.errors import PluginError
@@ -29,6 +29,20 @@ def open_suites(host: Host, names: Sequence[str]) -> dict[str, Suite]:
             demand_columns(suite)
         suites[name] = suite
     return suites
+
+
+def demand_groups(suites: Mapping[str, Suite], space: MotionSpace) -> None:
+    """Raises DyadbenchError where a suite scores groups of channels (its `groups`) that the motion space does not have.
+
+    Said before anything is trained or sampled: the scores would fail after it.
+    """
+    for name, suite in suites.items():
+        missing = [group for group in getattr(suite, "groups", ()) if group not in space.groups]
+        if missing and suite.space == "motion":
+            raise DyadbenchError(
+                f"suite {name} scores the channels {missing[0]!r}, which motion space {space.name!r} does not have "
+                f"(it has {', '.join(space.groups) or 'no groups'}); choose a suite for this dataset"
+            )
 
 
 def demand_columns(suite: Suite) -> None:

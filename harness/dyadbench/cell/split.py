@@ -26,10 +26,15 @@ def demand_dataset(dataset: Any) -> None:
 
 
 class Split:
-    """A split with its tracks padded to the longest clip and kept once read."""
+    """A split with its tracks padded to the longest clip and kept once read.
 
-    def __init__(self, dataset: Dataset, name: str):
+    `emotion_only` reads no motion where the dataset can do without (`emotion(split, index)`): whoever has the emotion files
+    alone can score emotion.
+    """
+
+    def __init__(self, dataset: Dataset, name: str, *, emotion_only: bool = False):
         self.dataset, self.name = dataset, name
+        self.read_emotion = getattr(dataset, "emotion", None) if emotion_only else None
         self.clips = tuple(dataset.clips(name))
         if not self.clips:
             raise DyadbenchError(f"split {name!r} of the dataset holds no clips; `dyadbench data check` says why")
@@ -62,12 +67,18 @@ class Split:
         emotion = self.dataset.has_emotion
         tracks: dict[str, np.ndarray | None] = {}
         for role in ("speaker", "listener"):
-            tracks[f"{role}_motion"] = np.zeros((*shape, self.dataset.space.dim), np.float32)
+            motion = None if self.read_emotion else np.zeros((*shape, self.dataset.space.dim), np.float32)
+            tracks[f"{role}_motion"] = motion
             tracks[f"{role}_emotion"] = np.zeros((*shape, 25), np.float32) if emotion else None
         for index in range(len(self.clips)):
-            dyad = self.dataset.dyad(self.name, index)
-            for role, track in (("speaker", dyad.speaker), ("listener", dyad.listener)):
-                for kind, values in (("motion", track.motion), ("emotion", track.emotion)):
+            both: list[tuple[Any, Any]]  # motion and emotion of speaker and listener
+            if self.read_emotion:
+                both = [(None, values) for values in self.read_emotion(self.name, index)]
+            else:
+                dyad = self.dataset.dyad(self.name, index)
+                both = [(track.motion, track.emotion) for track in (dyad.speaker, dyad.listener)]
+            for role, of in zip(("speaker", "listener"), both, strict=True):
+                for kind, values in zip(("motion", "emotion"), of, strict=True):
                     array = tracks[f"{role}_{kind}"]
                     if array is not None:
                         array[index, : self.clips[index].frames] = self._checked(

@@ -123,7 +123,7 @@ def _score_benchmark(
 
     from dyadbench.cell.run import open_dataset
     from dyadbench.cell.runtime import Runtime
-    from dyadbench.cell.score import evaluate, open_suites
+    from dyadbench.cell.score import demand_groups, evaluate, open_suites
     from dyadbench.cell.split import Split
     from dyadbench.cli.standing import standing
     from dyadbench.datasets.folds import PooledDataset
@@ -139,9 +139,11 @@ def _score_benchmark(
     with stages("score") as report:
         runtime = Runtime(home=home, data=data_folders(data, [part.name]), threads=threads, report=report)
         dataset = open_dataset(host, part, runtime, limit)
-        split = Split(PooledDataset(dataset) if setting.folds else dataset, setting.split)
         suites = open_suites(host, (setting.suite, *setting.also))
         space = suites[setting.suite].space
+        demand_groups(suites, dataset.space)
+        pooled = PooledDataset(dataset) if setting.folds else dataset
+        split = Split(pooled, setting.split, emotion_only=space == "emotion")
         channels = 25 if space == "emotion" else split.dataset.space.dim
         clips = [clip.id for clip in split.clips]
         if template:

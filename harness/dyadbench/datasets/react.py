@@ -168,14 +168,24 @@ class ReactDataset:
         raw = raw[:, 0] if raw.ndim == 3 and raw.shape[1] == 1 else raw
         if raw.ndim != 2 or raw.shape[1] != self.space.dim or len(raw) < frames:
             raise BadFile(f"{source} has shape {raw.shape}; ({frames} or more, 1, {self.space.dim}) is wanted")
-        felt = emotion_file(self.root, split, path)
-        emotion = read_rows(felt, EMOTION_CHANNELS)
-        if len(emotion) < frames:
-            raise BadFile(f"{felt} has {len(emotion)} rows; {frames} are wanted")
+        emotion = self._read_emotion(split, path)
         heard = sound_seconds(audio_file(self.root, split, path))
         if apart := disagreement(self.space.fps, len(raw), len(emotion), heard):  # cut, they would drift apart unseen
             raise BadFile(f"{source} and the files of its clip are not of one clock: {apart}")
         return Track(self.normalised(raw[:frames]), np.ascontiguousarray(emotion[:frames]))
+
+    def _read_emotion(self, split: str, path: str) -> np.ndarray:
+        """(rows, 25) of one person's clip, at least `frames` of them."""
+        felt = emotion_file(self.root, split, path)
+        emotion = read_rows(felt, EMOTION_CHANNELS)
+        if len(emotion) < self.config.frames:
+            raise BadFile(f"{felt} has {len(emotion)} rows; {self.config.frames} are wanted")
+        return emotion
+
+    def emotion(self, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """(T, 25) of a dyad's speaker and listener, from the emotion files alone."""
+        speaker, listener = (self._read_emotion(split, path) for path in self._pairs_cached(split)[index])
+        return speaker[: self.config.frames], listener[: self.config.frames]
 
     def normalised(self, raw: np.ndarray) -> np.ndarray:
         """(T, 58) as stored -> float32 with the declared normalisation."""

@@ -144,6 +144,7 @@ class L2LSuite:
     """See the module. `evaluate` makes one pass over the clips and keeps O(N D^2) beside them."""
 
     space: Literal["emotion", "motion"] = "motion"
+    groups = GROUPS  # of channels that the motion space must have
     columns = _columns()
 
     def __init__(self, config: L2LSuiteConfig | None = None) -> None:
