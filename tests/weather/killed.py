@@ -48,8 +48,8 @@ def _watch(countdown: Countdown) -> None:
     from dyadbench import progress
     from dyadbench.training import loop as training
 
-    training.Training.__init__.__defaults__ = tuple(  # a checkpoint every 5 steps: smoke presets have 12
-        5 if value == 200 else value for value in training.Training.__init__.__defaults__ or ()
+    training.FitOptions.__init__.__defaults__ = tuple(  # a checkpoint every 5 steps: smoke presets have 12
+        5 if value == 200 else value for value in training.FitOptions.__init__.__defaults__ or ()
     )
     fsync, plain = os.fsync, progress._plain
 

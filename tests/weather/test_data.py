@@ -96,7 +96,7 @@ REACT: dict[str, tuple[Break, str]] = {
     "wrong dtype": (lambda r: _save(_motion(r), lambda v: v.astype("U8")), r"1\.npy holds <U8, numbers are wanted"),
     "complex numbers": (lambda r: _save(_motion(r), lambda v: v.astype(complex)), r"1\.npy holds complex128"),
     "object array": (lambda r: _save(_motion(r), lambda v: v.astype(object)), r"1\.npy holds Python objects"),
-    "NaN": (lambda r: _save(_motion(r), lambda v: _poke(v, np.nan)), r"1\.npy holds NaN or infinity at \(7, 0, 3\)"),
+    "NaN": (lambda r: _save(_motion(r), lambda v: _poke(v, np.nan)), r"1\.npy holds NaN or infinity at frame 7, channel 3"),
     "infinity": (lambda r: _save(_motion(r), lambda v: _poke(v, -np.inf)), r"1\.npy holds NaN or infinity"),
     "zero-length clip": (lambda r: _save(_motion(r), lambda v: v[:0]), r"1\.npy has shape \(0, 58\); \(48 or more, 1, 58\)"),
     "1-frame clip": (lambda r: _save(_motion(r), lambda v: v[:1]), r"1\.npy has shape \(1, 58\)"),

@@ -51,7 +51,10 @@ def make_excerpts(records: Sequence[Record], leaderboards: Path, runtime: Runtim
     maker = Maker(host, runtime)
     people = read_excerpt(folder / "people.json", People)
     if people is None or people.digest != first.dataset.digest:
-        people = maker.people(first)
+        try:
+            people = maker.people(first)
+        except DyadbenchError as error:  # a clip that cannot be read costs faces and nothing else
+            return {record.method: str(error) for record in first_seeds(records)}
         if people is None:
             return {record.method: "the dataset is not on this machine" for record in first_seeds(records)}
         write_excerpt(folder / "people.json", people)
@@ -61,7 +64,10 @@ def make_excerpts(records: Sequence[Record], leaderboards: Path, runtime: Runtim
         excerpt = read_excerpt(path, MethodExcerpt)
         if excerpt is not None and excerpt.key == record.key and set(excerpt.reactions) == {c.id for c in people.clips}:
             continue
-        excerpt, why = maker.method(record, people)
+        try:
+            excerpt, why = maker.method(record, people)
+        except DyadbenchError as error:
+            excerpt, why = None, str(error)
         if excerpt is None:
             missing[record.method] = why
         else:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, NonNegativeInt
 
 from dyadbench.api import Context, DyadbenchError, MotionSpace, Noise, Predictor, Reaction
 from dyadbench.cell.lookahead import measure_lookahead
@@ -18,7 +20,8 @@ from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.split import Split
 from dyadbench.datasets.readout import EmotionReadout
 from dyadbench.errors import PluginError
-from dyadbench.files.atomic import reserve
+from dyadbench.files.atomic import cannot_read, replacing, reserve
+from dyadbench.files.npy import BadFile, read_header
 from dyadbench.matrix.cells import Cell
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import Folder
@@ -27,6 +30,63 @@ REPEATED = 1e-3  # relative to the size of the values: what parallel sums on a G
 REPEATED_CLIPS, REPEATED_SAMPLES = 3, 2
 FLOAT_ORDER = 1e-4  # relative: what another number of rows may change in the order of sums
 LOOKAHEAD_FRAMES = 250  # of one clip: enough to see the reach of every method without a second full sampling
+
+
+class Progress(BaseModel):
+    """How far a `generate` stage is, in its progress.json."""
+
+    spaces: tuple[str, ...] = ()  # of the arrays; all hold the first `done` clips
+    done: NonNegativeInt = 0
+    seconds: float = 0.0
+    read_out: bool = False  # whether emotion was read from motion
+
+    @classmethod
+    def of(cls, stage: Folder) -> Progress:
+        return stage.read("progress.json", cls) or cls()
+
+    def save(self, stage: Folder) -> None:
+        """Not synced: an older one only costs time."""
+        stage.write_json("progress.json", self.model_dump(), sync=False)
+
+    def with_spaces(self, wanted: Sequence[str]) -> Progress:
+        """For an array more all are filled anew, so that one number says how far they are."""
+        spaces = tuple(sorted({*self.spaces, *wanted}))
+        return self if spaces == self.spaces else Progress(spaces=spaces)
+
+
+class Sampled(BaseModel, extra="allow"):
+    """What sampling measured, in facts.json, beside what the fits cost."""
+
+    generate_seconds: float
+    frames: int
+    realtime_factor: float | None
+    lookahead: int | None
+    declared_lookahead: int | None
+    sees_truth: bool
+
+
+def _fits(path: Path, shape: tuple[int, ...]) -> bool:
+    try:
+        found, dtype = read_header(path)
+    except BadFile:
+        return False
+    return found == shape and dtype == np.float32
+
+
+def _make(path: Path, shape: tuple[int, ...]) -> None:
+    """An array of zeros that has all its place on the disk; whole under its name or not there."""
+    with replacing(path, sync=False) as scratch:
+        np.lib.format.open_memmap(scratch, mode="w+", dtype=np.float32, shape=shape)
+        reserve(scratch, path)
+
+
+def mapped(path: Path) -> np.ndarray:
+    """The array, to be written where it lies."""
+    try:
+        array: np.ndarray = np.load(path, mmap_mode="r+")
+    except OSError as error:
+        raise cannot_read(path, error) from error
+    return array
 
 
 @dataclass
@@ -41,49 +101,45 @@ class Generation:
     predictor: Predictor
     readout: Callable[[], EmotionReadout]  # emotion from motion, for predictors that give motion alone
 
-    def array(self, stage: Folder, space: str) -> np.ndarray:
-        """(clips, samples, frames, channels) on disk: the one that an earlier run began, or a new one."""
-        clips = self.split.clips
-        channels = self.space.dim if space == "motion" else 25
-        shape = (len(clips), self.cell.setting.samples, self.split.frames, channels)
-        path = stage.folder / f"{space}.npy"
-        if path.exists():
-            try:
-                array = np.load(path, mmap_mode="r+", allow_pickle=False)
-                if array.shape == shape and array.dtype == np.float32:
-                    reserve(path)
-                    return array
-            except (ValueError, OSError):
-                pass  # cut short by a kill before its first batch: made anew below
-        stage.write_json("progress.json", None)  # a new array holds nothing yet
-        array = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
-        reserve(path)
-        return array
+    def arrays(self, stage: Folder, progress: Progress) -> dict[str, np.ndarray]:
+        """The arrays on disk: those that an earlier run began, or new ones, of which `progress` then says that they are empty."""
+        paths = {space: stage.folder / f"{space}.npy" for space in progress.spaces}
+        if not all(_fits(path, self._shape(space)) for space, path in paths.items()):
+            progress.done = 0
+            progress.save(stage)  # before a new array is there: who comes next must not take its zeros for reactions
+            for space, path in paths.items():
+                _make(path, self._shape(space))
+        return {space: mapped(path) for space, path in paths.items()}
 
-    def fill(self, stage: Folder, arrays: dict[str, np.ndarray], progress: dict[str, Any]) -> None:
+    def _shape(self, space: str) -> tuple[int, int, int, int]:
+        """(clips, samples, frames, channels)"""
+        channels = self.space.dim if space == "motion" else 25
+        return len(self.split.clips), self.cell.setting.samples, self.split.frames, channels
+
+    def fill(self, stage: Folder, arrays: dict[str, np.ndarray], progress: Progress) -> None:
         """Round by round, a batch for each process, so that what is done is one number whoever goes on from it."""
         world, total, size = self.runtime.world, len(self.split.clips), self.runtime.batch
-        for first in range(progress["done"], total, size * world.size):
+        for first in range(progress.done, total, size * world.size):
             if world.first:
                 self.runtime.report("generate", first, total)
             mine = first + world.rank * size
             if mine < total:
                 self._batch(range(mine, min(mine + size, total)), arrays, progress)
             world.wait()
-            progress["done"] = min(first + size * world.size, total)
+            progress.done = min(first + size * world.size, total)
             if world.first:
-                stage.write_json("progress.json", progress)
+                progress.save(stage)
         if world.first:
             self.runtime.report("generate", total, total)
 
-    def _batch(self, rows: range, arrays: dict[str, np.ndarray], progress: dict[str, Any]) -> None:
+    def _batch(self, rows: range, arrays: dict[str, np.ndarray], progress: Progress) -> None:
         context = self._context(rows)
         started = time.perf_counter()
         reaction = self._react(context, self.cell.setting.samples)
-        progress["seconds"] += time.perf_counter() - started
+        progress.seconds += time.perf_counter() - started
         if "emotion" in arrays and reaction.emotion is None and reaction.motion is not None:
             reaction = dataclasses.replace(reaction, emotion=self.readout()(reaction.motion))
-            progress["read_out"] = True
+            progress.read_out = True
         for space, array in arrays.items():
             values = reaction.motion if space == "motion" else reaction.emotion
             if values is None:

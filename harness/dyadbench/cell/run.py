@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 
 from dyadbench.api import (
     Dataset,
+    DyadbenchError,
     Evaluation,
     Predictor,
     Setup,
@@ -19,12 +21,13 @@ from dyadbench.api import (
     Tokenizer,
 )
 from dyadbench.cell.draw import draw_clips, plain_name
-from dyadbench.cell.generate import Generation
+from dyadbench.cell.generate import Generation, Progress, Sampled, mapped
 from dyadbench.cell.keys import fit_keys, source_of
 from dyadbench.cell.react import demand_predictor
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import Scoring, demand_groups, open_suites
 from dyadbench.cell.split import Split, demand_dataset
+from dyadbench.datasets.digest import data_stamps
 from dyadbench.datasets.limit import LimitedDataset
 from dyadbench.datasets.readout import VERSION as READOUT
 from dyadbench.datasets.readout import EmotionReadout, kept_readout
@@ -36,7 +39,7 @@ from dyadbench.metrics import tokens as token_metrics
 from dyadbench.records import provenance
 from dyadbench.records.record import Measured, Record, RecordedData, RecordedSetting, SuiteScores
 from dyadbench.registry.host import Host
-from dyadbench.store.folders import MAKER, Folder
+from dyadbench.store.folders import MAKER, Folder, Maker
 from dyadbench.training.fit import fit_component
 from dyadbench.training.processes import SOLO, World
 
@@ -46,6 +49,28 @@ def open_dataset(host: Host, part: Part, runtime: Runtime, limit: int = 0) -> Da
     dataset: Dataset = host.build("dataset", part.name, part.config, root=runtime.folder_of(part.name))
     demand_dataset(dataset)
     return LimitedDataset(dataset, limit) if limit else dataset
+
+
+class Source:
+    """A dataset, and whether its folder still holds what was opened."""
+
+    def __init__(self, host: Host, part: Part, runtime: Runtime, limit: int = 0):
+        self._again = lambda: open_dataset(host, part, runtime, limit)
+        self._folder = runtime.folder_of(part.name)
+        self._stamps = data_stamps(self._folder)  # before anything is read
+        self.dataset = self._again()
+        self.runtime = dataclasses.replace(runtime, unchanged=self.unchanged)
+
+    def unchanged(self) -> None:
+        """Raises DyadbenchError where a file is no longer what it was. Simulated corpora are never written to."""
+        if self.dataset.simulated or (now := data_stamps(self._folder)) == self._stamps:
+            return
+        if self._again().digest != self.dataset.digest:
+            raise DyadbenchError(
+                f"the data in {self._folder} changed during the run, so nothing was kept of the stage that read them; "
+                "run again once they stay as they are"
+            )
+        self._stamps = now
 
 
 @dataclass
@@ -112,7 +137,7 @@ class CellRun:
     def _fit(self, component: Any, part: Part, kind: str, key: str, world: World) -> dict[str, Any]:
         runtime = self.runtime
         return fit_component(
-            component, part, kind, key=key, store=runtime.store, host=self.host, data=self.split.training,
+            component, part, kind, key=key, store=self.runtime.store, host=self.host, data=self.split.training,
             setup=self.setup, report=runtime.report, world=world,
         )  # fmt: skip
 
@@ -122,31 +147,36 @@ class CellRun:
         """The reactions of every clip, written batch by batch; a partial stage goes on where it stopped."""
         world = self.runtime.world
         with world.hold(self.runtime.store, "generate", self.generate_key, plugin=self._plugin) as stage:
-            facts: dict[str, Any] = stage.read_json("facts.json") or {}
-            done = bool(stage.done and facts) and all((stage.folder / f"{space}.npy").exists() for space in spaces)
-            if world.broadcast(done):
+            progress = world.broadcast(Progress.of(stage).with_spaces(spaces))
+            kept = stage.read("facts.json", Sampled)
+            facts = {} if kept is None else kept.model_dump()
+            if world.broadcast(stage.done and bool(facts) and self._sampled(stage, progress)):
                 return stage, world.broadcast(facts)
+            if world.first:
+                stage.reopen()
             predictor, fitted = self.fit()
             sampling = Generation(
                 self.cell, self.host, self.runtime, self.split, self.dataset.space, predictor, lambda: self.readout
             )
             if world.first:
                 sampling.demand_repeatable()
-                arrays = {space: sampling.array(stage, space) for space in spaces}
-            world.wait()
+                arrays = sampling.arrays(stage, progress)
+            progress = world.broadcast(progress)
             if not world.first:
-                arrays = {space: np.load(stage.folder / f"{space}.npy", mmap_mode="r+") for space in spaces}
-            progress = world.broadcast(stage.read_json("progress.json") or {"spaces": [], "done": 0, "seconds": 0.0})
-            if progress["spaces"] != sorted(spaces):
-                progress = {"spaces": sorted(spaces), "done": 0, "seconds": 0.0}
+                arrays = {space: mapped(stage.folder / f"{space}.npy") for space in progress.spaces}
             sampling.fill(stage, arrays, progress)
             if world.first:
-                facts = {**fitted, **sampling.measure(progress["seconds"])}
-                if progress.get("read_out"):
+                facts = {**fitted, **sampling.measure(progress.seconds)}
+                if progress.read_out:
                     facts["readout"] = {"version": READOUT, "rmse": dict(self.readout.summary())}
                 stage.write_json("facts.json", facts)
                 stage.finish()
             return stage, world.broadcast(facts)
+
+    def _sampled(self, stage: Folder, progress: Progress) -> bool:
+        """Whether every array holds every clip; that an array is there says nothing."""
+        whole = progress.done == len(self.split.clips)
+        return whole and all((stage.folder / f"{space}.npy").exists() for space in progress.spaces)
 
     @cached_property
     def readout(self) -> EmotionReadout:
@@ -161,8 +191,8 @@ class CellRun:
 
     def reactions(self, space: str) -> Any:
         """(N, K, T, C) of the clips in the split's order, left on disk and read clip by clip; None where there are none."""
-        path = self.runtime.store.stage("generate", self.generate_key).folder / f"{space}.npy"
-        return _reactions(path) if path.exists() else None
+        stage = self.runtime.store.stage("generate", self.generate_key)
+        return _reactions(stage.folder / f"{space}.npy") if space in Progress.of(stage).spaces else None
 
     def evaluation(self) -> Evaluation:
         """What a suite sees."""
@@ -208,8 +238,8 @@ class CellRun:
             part = self.parts[0]
             draw_clips(part.fit()[0], part.dataset, self.cell.setting.split, folder, self.runtime.draw)
         entry = self.host.get("predictor", self.cell.predictor.name)
-        maker = stage.read_json(MAKER) or {}
-        plugin = tuple(maker.get("plugin") or self._plugin)  # whose reactions these are, even if it was updated since
+        maker = stage.read(MAKER, Maker)
+        plugin = maker.plugin if maker else self._plugin  # whose reactions these are, even if it was updated since
         return Record(
             key=self.generate_key,
             benchmark=self.cell.benchmark,

@@ -46,11 +46,12 @@ class Runtime:
     draw: int = 0  # clips of each cell to draw, where its method has pictures
     report: Report = _silent
     world: World = SOLO
+    unchanged: Callable[[], None] = lambda: None  # raises where the data are no longer what was opened
     timeout: float | None = None  # minutes a cell may take
 
     @property
     def store(self) -> Store:
-        return Store(self.home / "store")
+        return Store(self.home / "store", self.unchanged)
 
     def folder_of(self, dataset: str) -> Path:
         return self.data.get(dataset, self.home / "data" / dataset)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel
 
 from dyadbench.api import DyadbenchError, Evaluation, MotionSpace, Progress, Result, Suite, Tokenizer
 from dyadbench.cell.runtime import Runtime
@@ -103,6 +104,13 @@ def scores_of(versions: Mapping[str, int], results: Mapping[str, Result]) -> Sui
     )
 
 
+class TokenScores(BaseModel):
+    """tokens.json."""
+
+    scores: SuiteScores
+    facts: dict[str, Any]
+
+
 @dataclass(frozen=True)
 class Scoring:
     """The scores of one cell; each is computed once and read from the store afterwards."""
@@ -118,8 +126,9 @@ class Scoring:
         versions = {column.id: column.version for column in suite.columns}
         key = key_of("score", generate=self.generate_key, suite=name, versions=versions)
         with self.runtime.store.hold("score", key, plugin=self.host.plugin_of(self.host.get("suite", name))) as kept:
-            if kept.done and (found := kept.read_json("scores.json")) is not None:
-                return SuiteScores.model_validate(found)
+            found = kept.read("scores.json", SuiteScores)
+            if kept.done and found is not None and found.versions == versions:
+                return found
             results = evaluate(self.host, name, suite, data, self.runtime.progress(f"score {name}"))
             scores = scores_of(versions, results)
             kept.write_json("scores.json", scores.model_dump(mode="json"))
@@ -130,9 +139,12 @@ class Scoring:
         """What the tokenizer `name` alone keeps of the split, and its grid: once for all predictors that stand on it."""
         space = self.split.dataset.space
         key = key_of("tokens", tokenizer=self.tokenizer_key, split=self.split.name, versions=token_metrics.VERSIONS)
-        with self.runtime.store.hold("tokens", key) as kept:
-            if kept.done and (found := kept.read_json("tokens.json")) is not None:
-                return SuiteScores.model_validate(found["scores"]), found["facts"]
+        with self.runtime.store.hold(
+            "tokens", key, plugin=self.host.plugin_of(self.host.get("tokenizer", name))
+        ) as kept:
+            found = kept.read("tokens.json", TokenScores)
+            if kept.done and found is not None:
+                return found.scores, found.facts
             tokenizer = fitted()
             self.runtime.report(f"score {name}", 0, 1)
             motion, emotion = self.split.listeners()

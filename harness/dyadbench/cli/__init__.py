@@ -28,6 +28,7 @@ from dyadbench.cli import (
     score,
     validity,
 )
+from dyadbench.cli.output import Output
 
 
 class Verbs(typer.core.TyperGroup):
@@ -86,6 +87,8 @@ def main() -> None:
     """Exit codes: 0 done, 1 a cell or plugin failed, 2 the request was wrong, 3 the leaderboards have drifted."""
     from dyadbench.errors import Interrupted, PluginError
 
+    output = Output()
+
     def interrupt(signum: int, frame: object) -> None:
         raise Interrupted
 
@@ -103,3 +106,11 @@ def main() -> None:
     except Interrupted:
         print("dyadbench: stopped; run the same command again to go on from here", file=sys.stderr)
         raise SystemExit(130) from None
+    except OSError as error:  # of a disk, where nobody knew more about it
+        print(f"dyadbench: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except SystemExit as end:
+        if why := output.lost():
+            print(f"dyadbench: the output could not be printed ({why}); what was done is done", file=sys.stderr)
+            raise SystemExit(end.code or 2) from None
+        raise

@@ -116,19 +116,20 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     link: Annotated[float, typer.Option(min=0, max=1, help="Strength of every speaker-to-listener influence.")] = 1.0,
 ) -> None:
-    """Writes the simulated corpus simdyad in the on-disk layout of a real data set."""
+    """Writes the simulated corpus simdyad in the on-disk layout of a real data set. What was cut short goes on."""
     from dyadbench.datasets.simdyad import SimConfig, write
+    from dyadbench.datasets.simdyad.layouts import may_write
     from dyadbench.errors import first_fault
     from dyadbench.progress import bar
 
-    if folder.exists() and any(folder.iterdir()):
-        raise DyadbenchError(f"{folder} is not empty; name a new folder, nothing is overwritten")
     try:
         config = SimConfig.model_validate(
             {"layout": layout, "preset": preset, "size": size, "seed": seed, "link": link}
         )
     except ValueError as error:
         raise DyadbenchError(first_fault(error)) from None  # type: ignore[arg-type]
+    if not may_write(folder, config):
+        raise DyadbenchError(f"{folder} is not empty; name a new folder, nothing is overwritten")
     with bar(f"simdyad {preset} {size}") as progress:
         write(folder, config, progress)
     typer.echo(f"wrote simulated data to {folder}; look at it with: dyadbench data check {layout} {folder}")

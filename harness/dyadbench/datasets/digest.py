@@ -5,10 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from dyadbench.api import DyadbenchError
+from dyadbench.files.atomic import atomic_write, cannot_read
 from dyadbench.files.walk import files_below
 
 MARK = "simdyad.json"  # written by the generator: the folder is simulated, and this is its digest
@@ -22,9 +25,15 @@ def simulated_digest(root: Path) -> str | None:
     if not path.is_file():
         return None
     try:
-        return str(json.loads(path.read_text())["sha256"])
-    except (ValueError, KeyError, TypeError, OSError, RecursionError):
+        mark = json.loads(path.read_text())
+        digest, whole = str(mark["sha256"]), not mark.get("unfinished")
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, RecursionError):
         raise DyadbenchError(f"{path} is damaged; generate the corpus again") from None
+    if not whole:
+        raise DyadbenchError(
+            f"{root} is not whole: its simulation was cut short; `dyadbench data simulate` goes on with it"
+        )
+    return digest
 
 
 def folder_digest(root: Path) -> str:
@@ -36,21 +45,32 @@ def folder_digest(root: Path) -> str:
     kept_path = root / ".dyadbench-digest.json"
     kept = _kept(kept_path)
     whole, fresh, now = hashlib.sha256(), dict[str, str](), time.time()
-    for path in files_below(root):
-        if path.suffix.lower() not in SUFFIXES:
-            continue
-        facts = path.stat()  # of what a link points to
-        name = path.relative_to(root).as_posix()
-        stamp = f"{facts.st_size}/{facts.st_dev}/{facts.st_ino}/{facts.st_mtime_ns}/{facts.st_ctime_ns}/"
+    for path, facts in _data_files(root):
+        name, stamp = path.relative_to(root).as_posix(), _stamp(facts)
         found = str(kept.get(name, ""))
         content = found.removeprefix(stamp) if found.startswith(stamp) else _hash(path)
         if facts.st_ctime < now - SETTLED:  # not of a clock that was set back either
             fresh[name] = stamp + content
         whole.update(f"{name}\0{facts.st_size}\0{content}\n".encode())
     if fresh != kept:
-        with contextlib.suppress(OSError):  # a read-only folder: hashing again next time is only slower
-            kept_path.write_text(json.dumps(fresh))
+        with contextlib.suppress(DyadbenchError):  # a read-only folder: hashing again next time is only slower
+            atomic_write(kept_path, json.dumps(fresh), sync=False)
     return whole.hexdigest()
+
+
+def data_stamps(root: Path) -> dict[Path, str]:
+    """Size, inode and times of change of every data file: quick to compare, and different where one was replaced."""
+    return {path: _stamp(facts) for path, facts in _data_files(root)} if root.is_dir() else {}
+
+
+def _data_files(root: Path) -> Iterator[tuple[Path, os.stat_result]]:
+    for path in files_below(root):
+        if path.suffix.lower() in SUFFIXES:
+            yield path, path.stat()  # of what a link points to
+
+
+def _stamp(facts: os.stat_result) -> str:
+    return f"{facts.st_size}/{facts.st_dev}/{facts.st_ino}/{facts.st_mtime_ns}/{facts.st_ctime_ns}/"
 
 
 def _kept(path: Path) -> dict[str, object]:
@@ -63,17 +83,19 @@ def _kept(path: Path) -> dict[str, object]:
 
 
 def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise cannot_read(path, error) from error
 
 
 SUMS = "SHA256SUMS"  # of generated corpora; `sha256sum -c` reads it too
 
 
-def write_sums(root: Path) -> None:
-    """Checksums of everything below `root`, written last by the generator."""
-    lines = [
-        f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.relative_to(root).as_posix()}\n"
-        for file in files_below(root)
-    ]
-    (root / SUMS).write_text("".join(lines))
+def write_sums(root: Path, mark: bytes) -> None:
+    """Checksums of everything below `root`, of the MARK as it will be; written last but it by the generator."""
+    sums = {file: _hash(file) for file in files_below(root) if file != root / SUMS}
+    sums[root / MARK] = hashlib.sha256(mark).hexdigest()
+    lines = [f"{sums[file]}  {file.relative_to(root).as_posix()}\n" for file in sorted(sums)]
+    atomic_write(root / SUMS, "".join(lines))

@@ -10,24 +10,26 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import os
 import struct
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
 
 from dyadbench.api import AudioSpec, DyadbenchError
-from dyadbench.files.npy import BadFile, read_npy
+from dyadbench.files.npy import BadFile, npy_bytes, read_npy
 
 VERSION = 2  # of everything below; part of the cache's file names
 FLOOR = 1e-10
 KALDI_FLOOR = float(np.finfo(np.float32).eps)  # of the mel energies and of the energy
 RATES = (1000, 400_000)  # samples a second that are read: a damaged header must not decide how much is computed
 MAX_SAMPLES = 1 << 28  # of one file, 1.5 hours at 48 kHz
+MAX_BYTES = MAX_SAMPLES * 4
+MAX_CHUNKS = 10_000  # of a RIFF file before its sound
 STREAMED = 0x7FFFF000  # a data chunk that declares so much was written before its length was known
 SPEECH_RATE = 16000  # of mel-128 and wav2vec 2.0
 FULL_SCALE = 16.0  # peak of float samples beyond which they were not divided; a little above 1 is an overdriven voice
@@ -88,10 +90,12 @@ def sound_seconds(path: Path) -> float | None:
 def check_wav_length(path: Path) -> None:
     """Compares what a RIFF file's header declares with what is there, which libsndfile does not. Raises BadFile, OSError."""
     with path.open("rb") as file:
-        size = os.fstat(file.fileno()).st_size
+        size = os.fstat(_limited(path, file).fileno()).st_size
         if file.read(12)[:4] != b"RIFF":
             return
-        while len(head := file.read(8)) == 8:
+        for _ in range(MAX_CHUNKS):
+            if len(head := file.read(8)) < 8:
+                return
             name, declared = struct.unpack("<4sI", head)
             if name == b"data":
                 there = size - file.tell()
@@ -104,6 +108,14 @@ def check_wav_length(path: Path) -> None:
                     raise BadFile(f"{path} declares {declared} bytes of sound and holds {there}; it is truncated")
                 return
             file.seek(declared + declared % 2, os.SEEK_CUR)
+        raise BadFile(f"{path} has {MAX_CHUNKS} chunks and none of them holds sound")
+
+
+def _limited(path: Path, file: BufferedReader) -> BufferedReader:
+    """Refuses what is too long to be a clip, before anybody reads it."""
+    if (size := os.fstat(file.fileno()).st_size) > MAX_BYTES:
+        raise BadFile(f"{path} is {size >> 20} MiB long, {MAX_BYTES >> 20} are allowed")
+    return file
 
 
 def _frames_at(wave: Wave, starts: np.ndarray, size: int) -> np.ndarray:
@@ -239,7 +251,11 @@ def cached(path: Path, name: str, feature: Feature, frames: int, fps: float, fol
 
     if not path.is_file():
         raise BadFile(f"{path} is missing; without sound, run with --data-set audio=false")
-    content = hashlib.sha256(path.read_bytes()).hexdigest()[:32]
+    try:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(_limited(path, file), "sha256").hexdigest()[:32]
+    except OSError as error:
+        raise BadFile(f"{path} is not a readable wav file: {error}") from None
     kept = folder / name / f"v{VERSION}-{content}-{frames}-{fps:g}.npy"
     shape = (frames * feature.spec.per_frame, feature.spec.dim)
     with contextlib.suppress(BadFile):  # none yet, or damaged: computed below
@@ -248,8 +264,6 @@ def cached(path: Path, name: str, feature: Feature, frames: int, fps: float, fol
     if len(wave) / rate * fps < frames - 1 - 1e-6:  # features hear silence in the one frame that may be missing
         raise BadFile(f"{path} holds {len(wave) / rate:.1f} s of sound for {frames / fps:.1f} s of motion")
     values = feature.compute(wave, rate, frames, fps)
-    buffer = io.BytesIO()
-    np.save(buffer, values)
     with contextlib.suppress(DyadbenchError):  # a read-only folder: computing again next time is only slower
-        atomic_write(kept, buffer.getvalue())
+        atomic_write(kept, npy_bytes(values), sync=False)
     return values

@@ -164,10 +164,13 @@ class ReactDataset:
     def _read_track(self, split: str, path: str) -> Track:
         """One person's clip. 3DMM has 751 frames and emotion 750 rows: both are cut to the first `frames`."""
         frames, source = self.config.frames, motion_file(self.root, split, path)
-        raw = read_npy(source)
+        raw = read_npy(source, mmap=True)  # of a longer recording only what is asked for is read
         raw = raw[:, 0] if raw.ndim == 3 and raw.shape[1] == 1 else raw
         if raw.ndim != 2 or raw.shape[1] != self.space.dim or len(raw) < frames:
             raise BadFile(f"{source} has shape {raw.shape}; ({frames} or more, 1, {self.space.dim}) is wanted")
+        if not np.isfinite(raw[:frames]).all():
+            frame, channel = (int(i) for i in np.argwhere(~np.isfinite(raw[:frames]))[0])
+            raise BadFile(f"{source} holds NaN or infinity at frame {frame}, channel {channel}")
         emotion = self._read_emotion(split, path)
         heard = sound_seconds(audio_file(self.root, split, path))
         if apart := disagreement(self.space.fps, len(raw), len(emotion), heard):  # cut, they would drift apart unseen

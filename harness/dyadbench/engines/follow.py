@@ -74,7 +74,7 @@ def _send(ticket: Ticket, engine: Engine) -> Record | Exception | Sent:
         with ticket.run.runtime.store.hold("submit", ticket.run.key) as stage:
             if (record := ticket.record()) is not None:
                 return record
-            ticket.job = stage.read_json(JOB) or {}
+            ticket.job = stage.read_json(JOB)
             if ticket.job.get("engine") == engine.name and engine.states([ticket]):
                 return Sent.under_way
             ticket.forget_status()  # a job of another engine that still runs holds the cell; the new one waits for it

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dyadbench.api import Dataset
 from dyadbench.cell.deadline import limit
 from dyadbench.cell.folds import run_of
-from dyadbench.cell.run import open_dataset
+from dyadbench.cell.run import Source
 from dyadbench.cell.runtime import Runtime
 from dyadbench.engines.at_work import at_work
 from dyadbench.errors import Interrupted, PluginError, one_line
@@ -27,14 +26,14 @@ def run_cells(
     A cell that another run is at comes last: by then it is usually done, and nothing is computed twice. In the
     leaderboards `protected` no record of other data or of another configuration may be replaced.
     """
-    opened: dict[str, Dataset] = {}
+    opened: dict[str, Source] = {}
 
     def attempt(cell: Cell, wait: float) -> Record | Exception:
+        name = cell.dataset.model_dump_json()
         try:
-            name = cell.dataset.model_dump_json()
             if name not in opened:
-                opened[name] = open_dataset(host, cell.dataset, runtime, cell.limit)
-            run = run_of(cell, host, runtime, opened[name])
+                opened[name] = Source(host, cell.dataset, runtime, cell.limit)
+            run = run_of(cell, host, opened[name].runtime, opened[name].dataset)
             if protected is not None:
                 demand_replaceable(protected, cell, run.dataset.digest, host)
             with (
@@ -46,6 +45,8 @@ def run_cells(
         except Interrupted:
             raise
         except Exception as error:  # one failed cell must not cost the others; the caller shows and counts it
+            if not isinstance(error, Busy):
+                opened.pop(name, None)  # its data may have changed: the next cell opens them again
             return error
         except BaseException as error:  # SystemExit, KeyboardInterrupt, ...: of a thread or callback of a plugin
             text = one_line(f"{type(error).__name__}: {error}", most=500)

@@ -21,7 +21,7 @@ from typing import Any
 from dyadbench.api import Config, DyadbenchError
 from dyadbench.cell.deadline import limit
 from dyadbench.cell.folds import run_of
-from dyadbench.cell.run import CellRun, open_dataset
+from dyadbench.cell.run import CellRun, Source
 from dyadbench.cell.runtime import Runtime, demand_device
 from dyadbench.matrix.cells import Cell
 from dyadbench.records.record import Record, load_record, record_path, save_record
@@ -74,7 +74,7 @@ class Status:
 
     def fail(self, error: Exception) -> None:
         """The first process to fail is the one to hear: when it ends, the others lose their connection to it."""
-        kept = self._stage.read_json(STATUS) or {}
+        kept = self._stage.read_json(STATUS)
         if kept.get("state") != "failed":
             self._write(
                 state="failed", error=str(error) or type(error).__name__, wrong=isinstance(error, DyadbenchError)
@@ -82,7 +82,7 @@ class Status:
 
     def _write(self, **facts: Any) -> None:
         self._facts |= facts
-        self._stage.write_json(STATUS, self._facts)
+        self._stage.write_json(STATUS, self._facts, sync=False)
 
 
 def existing_record(run: CellRun, leaderboards: Path) -> Record | None:
@@ -128,7 +128,8 @@ def _work(cell: Cell, order: Order, status: Status) -> None:
     host = Host()
     if not world.first:
         world.wait()  # the first one may have to generate the data
-    run = run_of(cell, host, runtime, open_dataset(host, cell.dataset, runtime, cell.limit))
+    source = Source(host, cell.dataset, runtime, cell.limit)
+    run = run_of(cell, host, source.runtime, source.dataset)
     if world.first:
         world.wait()
     if run.key != order.key:

@@ -61,8 +61,7 @@ class Ticket:
 
     def status(self) -> dict[str, Any]:
         """The job's own word; {} before it has said any."""
-        found = self.run.runtime.store.stage("cell", self.run.key).read_json(STATUS)
-        return found if isinstance(found, dict) else {}
+        return self.run.runtime.store.stage("cell", self.run.key).read_json(STATUS)
 
     def forget_status(self) -> None:
         (self.run.runtime.store.stage("cell", self.run.key).folder / STATUS).unlink(missing_ok=True)

@@ -1,14 +1,27 @@
-"""Writes that are whole or not there, and the sentence where the disk refuses."""
+"""Writes that are whole or not there, and the sentence where the disk refuses.
+
+What is synced, and why. A killed process loses nothing that it wrote, so a kill needs no sync. A machine that loses its
+power keeps what was synced, and may keep a later rename of a file without the file's bytes. So a file is synced where
+something written later vouches for it, or where it would have to be deleted by hand if it came back empty: what a
+finished stage holds (its DONE vouches), checkpoints, records. Where an empty or an old file only costs time, there is no
+sync: DONE itself, maker.json, progress.json, spent.json, status.json.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import errno
 import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
+from uuid import uuid4
 
 from dyadbench.api import DyadbenchError
 
+STALE_SECONDS = 3600.0  # no write takes so long: who began it was killed
 # What the machine does to a write, whoever asked for it; never the fault of a plugin.
 WEATHER = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 
@@ -18,29 +31,70 @@ def cannot_write(path: Path | str, error: OSError) -> DyadbenchError:
     return DyadbenchError(f"cannot write {path}: {error.strerror}; free space or mend the permission, then run again")
 
 
+def cannot_read(path: Path | str, error: OSError) -> DyadbenchError:
+    """The one sentence about a read that failed."""
+    return DyadbenchError(f"cannot read {path}: {error.strerror}; mend the disk or the permission, then run again")
+
+
 def damaged(path: Path, error: Exception | str) -> DyadbenchError:
     """The one sentence about a finished file that cannot be read: rotten, or cut short by something else than a kill."""
     why = " ".join(f"{error}".split())[:200] or type(error).__name__
     return DyadbenchError(f"{path} is damaged ({why}); delete {path.parent} and run again to make it anew")
 
 
-def atomic_write(path: Path, data: bytes | str) -> None:
-    """Writes all or nothing: temporary neighbour, fsync, rename. Raises DyadbenchError where it cannot be written."""
-    scratch = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+def clear_stale(folder: Path, pattern: str) -> None:
+    """Removes what writers left in `folder` under temporary names and never finished; nobody holds it, so by age."""
+    with contextlib.suppress(OSError):
+        for scratch in folder.glob(pattern):
+            if scratch.stat().st_mtime < time.time() - STALE_SECONDS:
+                scratch.unlink()
+
+
+@cache
+def _clear_once(folder: Path) -> None:
+    clear_stale(folder, ".*.tmp")
+
+
+@contextmanager
+def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
+    """A temporary neighbour to write to, which takes the place of `path` when the block ends well: all or nothing.
+
+    `sync`: the bytes are on the disk before the name is. Raises DyadbenchError where it cannot be written.
+    """
+    scratch = path.with_name(f".{path.name}.{uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with scratch.open("wb") as file:
-            file.write(data.encode() if isinstance(data, str) else data)
-            file.flush()
-            os.fsync(file.fileno())
+        _clear_once(path.parent)
+        yield scratch
+        if sync:
+            with scratch.open("rb") as file:
+                os.fsync(file.fileno())
         scratch.replace(path)
-    except OSError as error:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             scratch.unlink()
-        raise cannot_write(path, error) from error
+        if isinstance(error, OSError):
+            raise cannot_write(path, error) from error
+        raise
 
 
-def reserve(path: Path) -> None:
+def atomic_write(path: Path, data: bytes | str, *, sync: bool = True) -> None:
+    """Writes `path` all or nothing. Raises DyadbenchError where it cannot be written."""
+    with replacing(path, sync=sync) as scratch:
+        scratch.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def read_whole(path: Path) -> bytes | None:
+    """The file's bytes, None where there is none. Raises DyadbenchError where there is one that cannot be read."""
+    try:
+        return path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise cannot_read(path, error) from error
+
+
+def reserve(path: Path, name: Path | None = None) -> None:
     """Gives every byte of a sparse file its place on the disk: a full disk is a sentence now and not a SIGBUS later."""
     if not hasattr(os, "posix_fallocate"):  # macOS
         return
@@ -49,4 +103,4 @@ def reserve(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
         except OSError as error:
             if error.errno in WEATHER:
-                raise cannot_write(path, error) from error
+                raise cannot_write(name or path, error) from error

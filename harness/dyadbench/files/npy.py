@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import math
+import os
 import re
 import stat
 import zipfile
@@ -17,6 +19,7 @@ from dyadbench.files.arrays import native
 
 MAX_TEXT = 256 << 20  # bytes of a csv file
 MAX_NPZ = 1 << 30  # bytes that an .npz file of a dataset may unpack to
+MAX_HEADER = 1 << 16  # bytes before the numbers of a .npy file
 
 
 class BadFile(DyadbenchError):
@@ -27,6 +30,10 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and dtype at the start of a .npy stream. Raises ValueError for whatever is not one, OSError where it cannot be read."""
     try:
         version = np.lib.format.read_magic(file)
+        field = file.read(2 if version == (1, 0) else 4)
+        if (size := int.from_bytes(field, "little")) > MAX_HEADER:
+            raise ValueError(f"its header is {size} bytes long, {MAX_HEADER} are allowed")
+        file.seek(-len(field), os.SEEK_CUR)
         reader = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, _, dtype = reader(file)
     except (OSError, zipfile.BadZipFile):
@@ -34,7 +41,7 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     except (RecursionError, MemoryError):  # of the parser, not of the machine
         raise ValueError("its header is nested too deep") from None
     except Exception as error:  # numpy evaluates the header, and a hostile one fails in many ways
-        raise ValueError(str(error) or type(error).__name__) from None
+        raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
     if any(isinstance(n, bool) or n < 0 for n in shape):
         raise ValueError(f"its shape is {shape}")
     return shape, dtype
@@ -102,6 +109,8 @@ def read_npy(
         array: np.ndarray = np.load(path, allow_pickle=False, mmap_mode="r" if mmap else None)
     except (OSError, ValueError) as error:  # an empty file cannot be mapped; another may have changed meanwhile
         raise BadFile(f"{path} is not a readable .npy file: {error}") from None
+    except MemoryError:
+        raise BadFile(f"{path} holds {declared_bytes(found, dtype)} bytes, more than there is memory for") from None
     if finite and not mmap and dtype.kind == "f" and not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise BadFile(f"{path} holds NaN or infinity at {place}")
@@ -146,6 +155,13 @@ def read_npz(path: Path, names: Sequence[str]) -> list[np.ndarray]:
         if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
             raise BadFile(f"{path}: array {name!r} holds {array.dtype}, NaN or infinity; finite numbers are wanted")
     return [native(array) if array.dtype.kind == "f" else array for array in arrays]
+
+
+def npy_bytes(array: np.ndarray) -> bytes:
+    """What `np.save` would write."""
+    buffer = io.BytesIO()
+    np.save(buffer, array)
+    return buffer.getvalue()
 
 
 def cells_of(line: str) -> list[str]:

@@ -19,6 +19,7 @@ import psutil
 
 from dyadbench.api import DyadbenchError
 from dyadbench.files.arrays import floats
+from dyadbench.files.atomic import atomic_write, replacing
 from dyadbench.files.npy import declared_bytes, npy_header
 
 FAULTS_SHOWN = 10
@@ -230,15 +231,14 @@ class Reordered:
 def write_template(path: Path, clips: Sequence[str], shape: tuple[int, int, int, int], space: str, fps: float) -> None:
     """An example with the right ids and shapes, filled with zeros."""
     values = np.zeros(shape, np.float32)
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".npz":
         arrays: dict[str, Any] = {space: values, "clips": np.array(list(clips)), "fps": np.array(fps)}
-        np.savez(path, **arrays)
+        with replacing(path) as scratch, scratch.open("wb") as file:
+            np.savez(file, **arrays)
     elif path.suffix == ".safetensors":
         from safetensors.numpy import save
 
-        data = save({space: values}, {"clips": json.dumps(list(clips)), "fps": repr(fps)})
-        path.write_bytes(data)  # with the permissions of any new file, where `save_file` gives 0600
+        atomic_write(path, save({space: values}, {"clips": json.dumps(list(clips)), "fps": repr(fps)}))
     else:
         raise DyadbenchError(f"a template is .safetensors or .npz, not {path.suffix or 'nameless'!r}")
 

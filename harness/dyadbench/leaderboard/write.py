@@ -29,7 +29,7 @@ class Outcome:
 
 def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Outcome:
     """Writes (or with `check` compares) every generated file below `root`/leaderboards, and the README's table."""
-    from dyadbench.files.atomic import atomic_write
+    from dyadbench.files.atomic import atomic_write, read_whole
 
     leaderboards = root / "leaderboards"
     if not (leaderboards / "records").is_dir():
@@ -57,7 +57,7 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
     files = generated_files(root, tables, load_published(leaderboards / "claims"), board, tokenized)
     stale = {path for kind in ("md", "csv", "json", "svg") for path in leaderboards.glob(f"*.{kind}")} - set(files)
     for path, text in files.items():
-        if not path.exists() or path.read_bytes() != text.encode():
+        if read_whole(path) != text.encode():
             drift.append(str(path.relative_to(root)))
             if not check:
                 atomic_write(path, text)

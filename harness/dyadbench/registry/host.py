@@ -195,7 +195,7 @@ class Host:
                 from dyadbench.files.atomic import WEATHER, cannot_write
 
                 if error.errno in WEATHER:
-                    raise cannot_write(error.filename or "a file", error) from error
+                    raise cannot_write(error.filename or f"a file of {kind} {name!r}", error) from error
             kind, name = self._author(kind, name, error)
             distribution, version = self.plugin_of(self.get(kind, name))
             text = one_line(f"{type(error).__name__}: {error}" if str(error) else type(error).__name__, most=500)

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from dyadbench.api import Column, DyadbenchError
-from dyadbench.files.atomic import atomic_write
+from dyadbench.files.atomic import atomic_write, read_whole
 from dyadbench.leaderboard.build import make_tables
 from dyadbench.leaderboard.published import load_published
 from dyadbench.leaderboard.tables import Table
@@ -222,8 +222,17 @@ def asset(name: str) -> str:
 
 
 def _write(path: Path, data: bytes) -> None:
-    if not path.exists() or path.read_bytes() != data:
-        atomic_write(path, data)
+    if read_whole(path) != data:
+        atomic_write(path, data, sync=False)  # made anew from the records
+
+
+def _listed(path: Path) -> list[str]:
+    """The names in pages.json; none where it is damaged, and old pages then stay."""
+    try:
+        found = json.loads(read_whole(path) or b"[]")
+    except ValueError:
+        return []
+    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
 
 
 def build_site(
@@ -240,9 +249,9 @@ def build_site(
     for name, text in made.items():
         _write(out / name, text.encode())
     for name, record in site.links.items():
-        _write(out / name, record.read_bytes())
+        _write(out / name, read_whole(record) or b"")
     listing = out / "pages.json"  # what this program wrote here, so that it never deletes what it did not
-    old = json.loads(listing.read_text()) if listing.exists() else []
+    old = _listed(listing)
     here = sorted({*made, *site.links})
     for name in sorted(set(old) - set(here)):
         if (out / name).resolve().is_relative_to(out.resolve()):

@@ -9,16 +9,17 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from filelock import Timeout
+from pydantic import BaseModel, ValidationError
 
 from dyadbench.api import DyadbenchError
-from dyadbench.files.atomic import WEATHER, atomic_write
+from dyadbench.files.atomic import WEATHER, atomic_write, clear_stale, read_whole
 from dyadbench.store.lock import CLAIM, LOCK, hold, read_holder
 
 DONE, MAKER = "DONE", "maker.json"
@@ -26,9 +27,22 @@ FORMAT = (
     "dyadbench-store/1"  # of the folders, in the store's FORMAT file; raised when older programs could misread them
 )
 
+Model = TypeVar("Model", bound=BaseModel)
+
 
 class Busy(DyadbenchError):
     """Somebody else holds the stage."""
+
+
+def _nothing() -> None:
+    """Nothing can have changed."""
+
+
+class Maker(BaseModel):
+    """Who began a stage."""
+
+    dyadbench: str
+    plugin: tuple[str, str]  # distribution, version
 
 
 @dataclass(frozen=True)
@@ -37,63 +51,79 @@ class Folder:
 
     key: str
     folder: Path
+    vouch: Callable[[], None] = _nothing  # raises where what the stage was made from is no longer the same
 
     @property
     def done(self) -> bool:
-        try:
-            return (self.folder / DONE).read_text() == self.key
-        except OSError:
-            return False
+        return read_whole(self.folder / DONE) == self.key.encode()
 
     def finish(self) -> None:
-        atomic_write(self.folder / DONE, self.key)
+        """Everything in the folder is whole, and of what its key says. It is synced already, and DONE need not be."""
+        self.vouch()
+        atomic_write(self.folder / DONE, self.key, sync=False)
 
-    def read_json(self, name: str) -> Any | None:
-        """The file's content, or None where it is missing or was cut short by a kill."""
+    def reopen(self) -> None:
+        """Withdraws that the stage is done, before more is added to it: a kill then leaves a stage that is not done."""
+        (self.folder / DONE).unlink(missing_ok=True)
+
+    def read(self, name: str, kind: type[Model]) -> Model | None:
+        """The file as a `kind`; None where it is missing or is something else, and must be made anew."""
+        data = read_whole(self.folder / name)
         try:
-            return json.loads((self.folder / name).read_text())
-        except (OSError, ValueError, RecursionError):
+            return None if data is None else kind.model_validate_json(data)
+        except ValidationError:
             return None
 
-    def write_json(self, name: str, value: Any) -> None:
-        atomic_write(self.folder / name, json.dumps(value, sort_keys=True, allow_nan=False))
+    def write(self, name: str, value: BaseModel, *, sync: bool = True) -> None:
+        self.write_json(name, value.model_dump(mode="json", exclude_unset=True), sync=sync)
+
+    def read_json(self, name: str) -> dict[str, Any]:
+        """The file's JSON object, empty where it is missing or is something else."""
+        try:
+            found = json.loads(read_whole(self.folder / name) or b"{}")
+        except (ValueError, RecursionError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def write_json(self, name: str, value: Any, *, sync: bool = True) -> None:
+        atomic_write(self.folder / name, json.dumps(value, sort_keys=True, allow_nan=False), sync=sync)
 
     def clear(self) -> None:
-        """Throws away what a partial stage left, where that cannot be resumed."""
+        """Throws away what a partial stage left, where that cannot be resumed. Whose it was goes first: nobody goes on
+        with a stage that says nothing of it, so a kill in the middle leaves nothing that is taken for whole."""
+        (self.folder / MAKER).unlink(missing_ok=True)
         for item in self.folder.iterdir():
             if item.name not in (LOCK, CLAIM):
-                shutil.rmtree(item) if item.is_dir() else item.unlink()
+                shutil.rmtree(item) if item.is_dir() else item.unlink(missing_ok=True)
 
     def settle(self, plugin: Sequence[str]) -> None:
-        """What a killed holder left half written goes. So does a partial stage that another program began: going on
-        with it would give what neither of the two gives."""
+        """What a killed holder left half written goes. So does a partial stage that another program began, or nobody
+        knows who: going on with it would give what neither of the two gives."""
         for scratch in self.folder.rglob(".*.tmp"):
-            scratch.unlink()
-        mine = {"dyadbench": importlib.metadata.version("dyadbench"), "plugin": list(plugin)}
-        begun = self.read_json(MAKER)
-        if not self.done and begun != mine:
-            if begun is not None:
-                self.clear()
-            self.write_json(MAKER, mine)
+            scratch.unlink(missing_ok=True)
+        mine = Maker(dyadbench=importlib.metadata.version("dyadbench"), plugin=(plugin[0], plugin[1]))
+        if not self.done and self.read(MAKER, Maker) != mine:
+            self.clear()
+            self.write(MAKER, mine, sync=False)
 
 
 class Store:
     """All stages below one root."""
 
-    def __init__(self, root: Path):
-        self.root = root
+    def __init__(self, root: Path, vouch: Callable[[], None] = _nothing):
+        self.root, self.vouch = root, vouch
 
     def stage(self, name: str, key: str) -> Folder:
-        return Folder(key, self.root / name / key[:2] / key)
+        return Folder(key, self.root / name / key[:2] / key, self.vouch)
 
     def check_format(self) -> None:
         """Refuses a store whose folders a newer program laid out; marks a new one. Raises DyadbenchError."""
         mark = self.root / "FORMAT"
-        try:
-            found = mark.read_text(encoding="utf-8", errors="replace").strip()
-        except FileNotFoundError:
+        data = read_whole(mark)
+        if data is None:
             atomic_write(mark, FORMAT + "\n")
             return
+        found = data.decode(errors="replace").strip()
         if found != FORMAT:
             raise DyadbenchError(
                 f"the store {self.root} has the format {found[:40]!r}, this program reads {FORMAT!r}; "
@@ -111,6 +141,7 @@ class Store:
             self.check_format()
             stage.folder.mkdir(parents=True, exist_ok=True)
             with hold(stage.folder, wait):
+                clear_stale(stage.folder, ".*.tmp")
                 if plugin:
                     stage.settle(plugin)
                 yield stage
@@ -122,5 +153,6 @@ class Store:
             if not inside:
                 raise
             raise DyadbenchError(
-                f"cannot write to the store {self.root}: {error.strerror}; free space or mend the permission, or choose another with --home"
+                f"cannot use the store {self.root}: {error.strerror} ({error.filename or stage.folder}); "
+                "free space or mend the permission, or choose another with --home"
             ) from error

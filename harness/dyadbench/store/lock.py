@@ -16,6 +16,7 @@ import socket
 import subprocess
 import sys
 import time
+import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -25,6 +26,9 @@ from uuid import uuid4
 
 import psutil
 from filelock import FileLock, SoftFileLock, Timeout
+
+from dyadbench.api import DyadbenchError
+from dyadbench.files.atomic import clear_stale
 
 LOCK, CLAIM = "lock", "claim.json"
 POLL_SECONDS = 1.0
@@ -172,9 +176,29 @@ def _break(path: Path, stale: Holder | None) -> None:
         aside.unlink(missing_ok=True)
 
 
-def _lock(folder: Path, wait: float) -> FileLock:
-    """The kernel lock of the folder. A wait is mentioned, with the name of the holder if it has written one."""
-    lock, begun, mentioned = FileLock(folder / LOCK), time.monotonic(), False
+@contextmanager
+def locked(path: Path, wait: float = -1) -> Iterator[FileLock]:
+    """The kernel lock of a file. Raises filelock.Timeout, and DyadbenchError where the file system keeps no locks."""
+    try:
+        with warnings.catch_warnings(
+            action="ignore"
+        ):  # of file systems without flock, where a file's being there locks
+            lock = _lock(path, wait)
+    except OSError as error:
+        if isinstance(error, Timeout) or error.filename is not None:
+            raise
+        raise DyadbenchError(
+            f"cannot lock {path}: {error.strerror}; choose a place on a file system that keeps locks with --home"
+        ) from error
+    try:
+        yield lock
+    finally:
+        lock.release(force=True)
+
+
+def _lock(path: Path, wait: float) -> FileLock:
+    """A wait is mentioned, with the name of the holder if it has written one."""
+    lock, begun, mentioned = FileLock(path), time.monotonic(), False
     while True:
         left = None if wait < 0 else max(0.0, wait - (time.monotonic() - begun))
         step = PATIENCE_SECONDS if left is None else min(PATIENCE_SECONDS, left)
@@ -186,7 +210,7 @@ def _lock(folder: Path, wait: float) -> FileLock:
                 raise
             if not mentioned:
                 mentioned = True
-                _mention(read_holder(folder / CLAIM), folder)
+                _mention(read_holder(path.with_name(CLAIM)), path.parent)
 
 
 def _mention(holder: Holder | None, folder: Path) -> None:
@@ -219,10 +243,11 @@ def _take(folder: Path, mine: Holder, wait: float, *, lock_held: bool) -> None:
 def hold(folder: Path, wait: float = -1) -> Iterator[Holder]:
     """Holds `folder` alone, among all machines that see it; leaves neither lock nor claim behind.
 
-    `wait` in seconds, -1 for ever. Raises filelock.Timeout.
+    `wait` in seconds, -1 for ever. Raises filelock.Timeout, and DyadbenchError where the file system keeps no locks.
     """
-    lock = _lock(folder, wait)
-    with lock, ExitStack() as release:
+    with ExitStack() as release:
+        lock = release.enter_context(locked(folder / LOCK, wait))
+        clear_stale(folder, f".{CLAIM}.*")
         mine = holder_of(os.getpid(), uuid4().hex)
         # Where the file system has no locks, filelock falls back to a file that outlives its holder: it proves nothing.
         _take(folder, mine, wait, lock_held=not isinstance(lock, SoftFileLock))

@@ -22,7 +22,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
-from dyadbench.files.atomic import atomic_write, damaged
+from dyadbench.files.atomic import atomic_write, damaged, read_whole
 from dyadbench.training.processes import World
 
 Weights = dict[str, Tensor]
@@ -92,7 +92,7 @@ class StageFiles:
             self._cut_log(state.step)
 
     def _read(self, path: Path) -> bytes | None:
-        return self.world.broadcast(path.read_bytes() if self.world.first and path.exists() else None)
+        return self.world.broadcast(read_whole(path) if self.world.first else None)
 
     # --- the log ----------------------------------------------------------------------------------------
 
@@ -132,10 +132,14 @@ class StageFiles:
             return None
         try:
             module.load_state_dict(load_tensors(data))
-            summary = self._read(self.folder / "summary.json") or b""
-            return {str(name): float(value) for name, value in json.loads(summary)["validation"].items()}
+            path = self.folder / "summary.json"
+            summary = json.loads(self._read(path) or b"")
+            validation = {str(name): float(value) for name, value in summary["validation"].items()}
         except Exception as error:  # as in `resume`
             raise damaged(path, error) from None
+        if self.world.first:  # of a run that was killed before it could
+            (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
+        return validation
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> Weights:

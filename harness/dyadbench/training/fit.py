@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt
 
 from dyadbench.api import Counted, Fittable, Setup, Trainable, TrainData
 from dyadbench.files.atomic import atomic_write, damaged
@@ -43,13 +44,13 @@ def fit_component(
     with world.hold(store, "fit", key, plugin=host.plugin_of(host.get(kind, part.name))) as stage:
         if not world.broadcast(stage.done):
             report(f"fit {part.name}", 0, 1)
+            clock = _Clock(stage, world)
             with host.blame(kind, part.name, "fit"):
                 if isinstance(component, Trainable):
-                    _timed(
-                        stage, component, lambda: _train(component, data(), setup, stage.folder, report, world), world
-                    )
+                    learn = lambda: _train(component, data(), setup, stage.folder, report, world, clock.keep)  # noqa: E731
+                    _timed(stage, component, learn, world, clock)
                 elif world.first:
-                    _timed(stage, component, lambda: component.fit(data()), world)
+                    _timed(stage, component, lambda: component.fit(data()), world, clock)
             world.wait()
             if world.first:
                 return world.broadcast(_kept_facts(stage) if world.first else {})
@@ -57,22 +58,39 @@ def fit_component(
         return world.broadcast(_kept_facts(stage) if world.first else {})
 
 
-def _timed(stage: Folder, component: Trainable | Fittable, learn: Callable[[], Any], world: World) -> None:
+class _Clock:
+    """Seconds of training, those before a kill included: kept with every checkpoint, as what came later is trained again."""
+
+    def __init__(self, stage: Folder, world: World):
+        self._stage, self._world, self._started = stage, world, time.perf_counter()
+        kept = stage.read("spent.json", Spent)
+        self._before = kept.seconds if kept else 0.0
+
+    @property
+    def seconds(self) -> float:
+        return self._before + time.perf_counter() - self._started
+
+    def keep(self) -> None:
+        if self._world.first:
+            self._stage.write("spent.json", Spent(seconds=self.seconds), sync=False)
+
+
+def _timed(
+    stage: Folder, component: Trainable | Fittable, learn: Callable[[], Any], world: World, clock: _Clock
+) -> None:
     """Lets it learn, and keeps what was learnt, at what cost."""
-    started, before = time.perf_counter(), (stage.read_json("spent.json") or {}).get("seconds", 0.0)
     facts: dict[str, Any] = {}
     try:
         validation = learn()
     finally:
-        spent = before + time.perf_counter() - started
-        if world.first:
-            stage.write_json("spent.json", {"seconds": spent})
+        seconds = clock.seconds
+        clock.keep()
     if not world.first:
         return
     if isinstance(component, Trainable):
         facts["validation"] = validation
     facts["parameters"] = _save(component, stage.folder / STATE)
-    facts["fit_seconds"] = round(spent, 3)
+    facts["fit_seconds"] = round(seconds, 3)
     stage.write_json("fit.json", facts)
     stage.finish()
 
@@ -84,13 +102,14 @@ def _train(
     folder: Path,
     report: Callable[[str, int, int], None],
     world: World,
+    kept: Callable[[], None],
 ) -> Mapping[str, Any]:
     import torch
 
     from dyadbench.training.loop import FitOptions, fit
 
     torch.set_num_threads(setup.threads)
-    how = FitOptions(folder=folder, seed=setup.seed, device=setup.device, report=report, world=world)
+    how = FitOptions(folder=folder, seed=setup.seed, device=setup.device, report=report, world=world, kept=kept)
     return fit(component, data, setup.audio, how)
 
 
@@ -115,12 +134,25 @@ def _count(component: object, state: Mapping[str, Any]) -> int:
     return sum(math.prod(value.shape) for value in learnt)
 
 
+class Spent(BaseModel):
+    """spent.json."""
+
+    seconds: NonNegativeFloat
+
+
+class Fitted(BaseModel, extra="allow"):
+    """fit.json."""
+
+    parameters: NonNegativeInt
+    fit_seconds: NonNegativeFloat
+
+
 def _kept_facts(stage: Folder) -> dict[str, Any]:
     """What the fit cost; a record without it would say that nothing was trained."""
-    facts = stage.read_json("fit.json")
-    if not isinstance(facts, dict):
-        raise damaged(stage.folder / "fit.json", "it is not a JSON object")
-    return facts
+    facts = stage.read("fit.json", Fitted)
+    if facts is None:
+        raise damaged(stage.folder / "fit.json", "it does not say what the fit cost")
+    return facts.model_dump()
 
 
 def _restore(component: Trainable | Fittable, path: Path, device: str) -> None:

@@ -51,6 +51,7 @@ class FitOptions:
     device: str = "cpu"
     precision: str = "32-true"
     checkpoint_every: int = 200  # steps
+    kept: Callable[[], None] = lambda: None  # called after every checkpoint
     track: bool = False  # write TensorBoard files beside the JSONL log
     report: Callable[[str, int, int], None] | None = None  # (stage and loss, steps done, steps in all)
     world: World = SOLO
@@ -130,6 +131,7 @@ class StageRun:
                     break
             if state.step % self.how.checkpoint_every == 0:
                 self.files.save(state)
+                self.how.kept()
         self._finish(metrics)
         return metrics
 
@@ -161,6 +163,7 @@ class StageRun:
         if self.world.size > 1:  # running statistics (of batch norm, of code books) differ: each saw its own rows
             state.module.load_state_dict(self.world.broadcast(weights_of(state.module)))
         self.files.finish(state, metrics)
+        self.how.kept()
         self.world.wait()
 
     # --- one step ---------------------------------------------------------------------------------------

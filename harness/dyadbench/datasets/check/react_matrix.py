@@ -9,7 +9,8 @@ import numpy as np
 
 from dyadbench.datasets import neighbours
 from dyadbench.datasets.check.finding import PART, Finding, error, warn
-from dyadbench.files.npy import BadFile, read_npy
+from dyadbench.files.atomic import atomic_write
+from dyadbench.files.npy import BadFile, npy_bytes, read_npy
 
 REBUILD = "delete it and use --fix"
 
@@ -44,7 +45,7 @@ def _missing(root: Path, name: str, built: np.ndarray | None, fix: bool) -> Find
                      f"restore it, or {neighbours.GLOBAL_NAME} and tool/{neighbours.INDEX_NAME}", PART)  # fmt: skip
     if not fix:
         return warn(f"{name} is missing", name, "it is built anew at every run", "--fix writes it", PART)
-    np.save(root / name, built)
+    atomic_write(root / name, npy_bytes(built))
     return Finding(level="ok", what=f"built {name} from {neighbours.GLOBAL_NAME}")
 
 

@@ -19,16 +19,15 @@ def write(folder: Path, config: SimConfig, progress: Progress | None = None) -> 
 
 def ensure(config: SimConfig, cache: Path, progress: Progress | None = None) -> Path:
     """The folder of this corpus below `cache`, generated there if it is not yet; safe with several processes."""
-    from filelock import FileLock
-
     from dyadbench.datasets.simdyad.layouts import digest
+    from dyadbench.store.lock import locked
 
     name = digest(config)[:16]
     folder = cache / name
     if folder.is_dir():
         return folder
     cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / f"{name}.lock"):
+    with locked(cache / f"{name}.lock"):
         if not folder.is_dir():
             scratch = cache / f".{name}.part"
             if scratch.exists():  # of a generation that was killed

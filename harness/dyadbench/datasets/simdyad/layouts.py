@@ -7,6 +7,7 @@ folder as simulated. All dyads of a context share each side's voice (one file, l
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -22,6 +23,8 @@ from dyadbench.datasets.simdyad.coefficients import to_deca, to_emotion, to_face
 from dyadbench.datasets.simdyad.config import GENERATOR, SimConfig
 from dyadbench.datasets.simdyad.dyads import SPLITS, Person, SimDyad, contexts, draw_person, dyads, scripts_of, stream
 from dyadbench.datasets.simdyad.voice import RATE, synthesise
+from dyadbench.files.atomic import atomic_write, replacing
+from dyadbench.files.npy import npy_bytes
 
 PERSON = "simulated"  # the name of Learning2Listen's one person
 SITE = "simulated"  # where REACT has NoXI and RECOLA: no clip of a generated corpus bears a real one's name
@@ -38,32 +41,59 @@ def digest(config: SimConfig) -> str:
 
 def write(folder: Path, config: SimConfig, progress: Progress | None = None) -> None:
     """Writes the layout that `config` names into `folder`."""
-    folder.mkdir(parents=True, exist_ok=True)
+    atomic_write(folder / MARK, _mark(config, unfinished=True))  # first: half a corpus must not pass for real data
+    for scratch in folder.rglob(".*.tmp"):  # of a run that was killed
+        scratch.unlink(missing_ok=True)
     writer: Callable[[Path, SimConfig, Progress], None] = write_react2024 if config.layout == "react2024" else write_l2l
     writer(folder, config, progress or (lambda done, total: None))
+    write_sums(folder, _mark(config).encode())
+    atomic_write(folder / MARK, _mark(config))
+
+
+def _mark(config: SimConfig, **more: bool) -> str:
     mark = {
         "simulated": True,
         "generator": GENERATOR,
         "config": config.model_dump(mode="json"),
         "sha256": digest(config),
     }
-    (folder / MARK).write_text(json.dumps(mark, indent=1, sort_keys=True) + "\n")
-    write_sums(folder)
+    return json.dumps(mark | more, indent=1, sort_keys=True) + "\n"
+
+
+def may_write(folder: Path, config: SimConfig) -> bool:
+    """Whether `folder` holds nothing, or what a killed run began of this very corpus."""
+    if not folder.exists() or all(path.name.endswith(".tmp") for path in folder.iterdir()):
+        return True
+    try:
+        return (folder / MARK).read_text() == _mark(config, unfinished=True)
+    except OSError:
+        return False
+
+
+def _save(path: Path, array: np.ndarray) -> None:
+    atomic_write(path, npy_bytes(array), sync=False)
+
+
+def _write(path: Path, text: str) -> None:
+    atomic_write(path, text, sync=False)  # the mark vouches for what a kill leaves, not for what a power failure does
 
 
 def _save_voice(path: Path, samples: np.ndarray) -> None:
     import soundfile
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    soundfile.write(str(path), samples, RATE, subtype="PCM_16")
+    buffer = io.BytesIO()
+    soundfile.write(buffer, samples, RATE, format="WAV", subtype="PCM_16")
+    atomic_write(path, buffer.getvalue(), sync=False)
 
 
 def _link(source: Path, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.link(source, path)
-    except OSError:
-        shutil.copyfile(source, path)
+    if path.exists() and path.samefile(source):
+        return  # a rename onto itself would leave the other name behind
+    with replacing(path, sync=False) as scratch:
+        try:
+            os.link(source, scratch)
+        except OSError:
+            shutil.copyfile(source, scratch)
 
 
 def _voice(config: SimConfig, split: str, context: int, who: int, person: Person) -> np.ndarray:
@@ -127,14 +157,12 @@ def write_react2024(folder: Path, config: SimConfig, progress: Progress) -> None
                     stream(config, split, dyad.context, dyad.number, who, "faceverse"), dyad.people[who].face
                 )
                 path = folder / split / "3D_FV_files" / f"{own[who]}.npy"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                np.save(path, motion[:, None])
+                _save(path, motion[:, None])
                 if split == "train":
                     sums += motion.sum(0, dtype=np.float64), (motion.astype(np.float64) ** 2).sum(0)
                     count += len(motion)
                 path = folder / split / "Emotion" / SITE / chat / released / f"{clip}.csv"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(_emotion_csv(to_emotion(dyad.people[who].face, 25.0)[:frames]))
+                _write(path, _emotion_csv(to_emotion(dyad.people[who].face, 25.0)[:frames]))
                 path = folder / split / "Audio_files" / f"{own[who]}.wav"
                 if dyad.number == 0:
                     _save_voice(path, _voice(config, split, dyad.context, who, dyad.people[who]))
@@ -142,16 +170,15 @@ def write_react2024(folder: Path, config: SimConfig, progress: Progress) -> None
                     _link(folder / split / "Audio_files" / f"{SITE}/{chat}/{role}/1.wav", path)
             done += 1
             progress(done, total)
-        (folder / "data").mkdir(exist_ok=True)
-        (folder / "data" / f"{split}.csv").write_text("\n".join(lines) + "\n")
+        _write(folder / "data" / f"{split}.csv", "\n".join(lines) + "\n")
     mean = sums[0] / count
-    np.save(folder / "mean_face.npy", mean.astype(np.float32).reshape(1, 1, -1))
-    np.save(
+    _save(folder / "mean_face.npy", mean.astype(np.float32).reshape(1, 1, -1))
+    _save(
         folder / "std_face.npy",
         np.sqrt(np.maximum(sums[1] / count - mean**2, 1e-12)).astype(np.float32).reshape(1, 1, -1),
     )
     _write_appropriate(folder, config, paths, groups)
-    (folder / "events.json").write_text(json.dumps(events, sort_keys=True))
+    _write(folder / "events.json", json.dumps(events, sort_keys=True))
 
 
 def _write_appropriate(folder: Path, config: SimConfig, paths: list[str], groups: list[str]) -> None:
@@ -159,15 +186,14 @@ def _write_appropriate(folder: Path, config: SimConfig, paths: list[str], groups
     names = np.array(groups)
     same = names[:, None] == names  # both directions: A_i -> {B_j} and B_i -> {A_j}, of the same context
     none = np.zeros_like(same)
-    np.save(folder / GLOBAL_NAME, np.block([[same, none], [none, same]]).astype(np.uint8))
-    (folder / "tool").mkdir(exist_ok=True)
+    _save(folder / GLOBAL_NAME, np.block([[same, none], [none, same]]).astype(np.uint8))
     rows = [INDEX_HEADER, *(path.replace("/", ",") for path in paths)]
-    (folder / "tool" / INDEX_NAME).write_text("\n".join(rows) + "\n")
+    _write(folder / "tool" / INDEX_NAME, "\n".join(rows) + "\n")
     for split in ("val", "test"):
         chosen = np.char.startswith(names, split)
         block = same[np.ix_(chosen, chosen)]
         matrix = np.block([[block, np.zeros_like(block)], [np.zeros_like(block), block]]).astype(np.float64)
-        np.save(folder / f"neighbour_emotion_{split}.npy", matrix)
+        _save(folder / f"neighbour_emotion_{split}.npy", matrix)
 
 
 # --- Learning2Listen ------------------------------------------------------------------------------------
@@ -212,7 +238,6 @@ def write_l2l(folder: Path, config: SimConfig, progress: Progress) -> None:
                 done += 1
                 progress(done, total)
         base = folder / "data" / PERSON / half
-        base.mkdir(parents=True, exist_ok=True)
         for name, arrays in parts.items():
-            np.save(base / f"{name}_clean_deca.npy", np.concatenate(arrays))
-        (base / "events.json").write_text(json.dumps(events, sort_keys=True))
+            _save(base / f"{name}_clean_deca.npy", np.concatenate(arrays))
+        _write(base / "events.json", json.dumps(events, sort_keys=True))
