@@ -29,8 +29,11 @@ class TokenizerConfig(Config):
     threshold: float = Field(0.5, gt=0, lt=1)  # adaptive placements: probability above which a frame is a keyframe
     sparsity: float = Field(0.1, ge=0)  # penalty: weight of the mean probability
     view: Literal["keyframes", "window"] = "keyframes"  # which frames a keyframe's token is made from
-    samples: PositiveInt = 4  # sets drawn for each window, of which the best is the scores' target
-    tau: float = Field(2.0, gt=0)  # temperature of the relaxed k-hot
+    selection: Literal["top-k", "spread"] = "top-k"  # dynamic, in use; spread: by the running sum of the probabilities
+    loss: Literal["groups", "channels"] = "groups"  # groups: nn.losses.groups_of weigh alike; channels: all channels do
+    samples: PositiveInt = 4  # sets drawn for each window
+    objective: Literal["reinforce", "best-of-s"] = "reinforce"  # of the scores
+    tau: float = Field(2.0, gt=0)  # this and what follows: of objective "best-of-s"; temperature of the relaxed k-hot
     tau_end: float = Field(0.2, gt=0)
     tau_schedule: Literal["constant", "anneal"] = "anneal"  # exponentially to tau_end over 60 % of the training
     mask_weight: float = Field(0.1, ge=0)  # alpha of eq. 13
@@ -55,6 +58,14 @@ class TokenizerConfig(Config):
     def _fits(self) -> TokenizerConfig:
         if self.keyframes > self.window:
             raise ValueError(f"keyframes {self.keyframes} are more than the window's {self.window} frames")
+        if self.selection == "spread" and self.placement != "dynamic":
+            raise ValueError(f"selection 'spread' is of placement 'dynamic', not {self.placement!r}; leave it out")
+        if self.objective == "reinforce":
+            if self.samples < 2 and self.placement not in ("static", "none"):
+                raise ValueError("objective 'reinforce' compares sets of a window; take samples 2 or more")
+            for name in ("tau", "tau_end", "tau_schedule", "mask_weight", "through"):
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f"{name} is of objective 'best-of-s'; set that too, or leave {name} out")
         if self.keyframe_axis == "channel" and self.placement in ("threshold", "penalty"):
             raise ValueError(
                 f"placement {self.placement!r} gives channels different numbers of tokens; take keyframe_axis 'frame'"

@@ -13,7 +13,7 @@ CITE = "When Less Is More: A Sparse Facial Motion Structure For Listening Motion
 def dyadbench_tokenizers() -> list[TokenizerEntry]:
     def row(name: str, config: type[Config], summary: str) -> TokenizerEntry:
         where = "dyadbench_sfms.tokenizer:SparseTokenizer"
-        return TokenizerEntry(name, 1, where, config, summary, CITE, presets=TOKENIZER_PRESETS)
+        return TokenizerEntry(name, 2, where, config, summary, CITE, presets=TOKENIZER_PRESETS)
 
     return [
         row("sparse-fsq", TokenizerConfig, "finite scalar codes of a few keyframes, the rest painted in"),

@@ -10,8 +10,19 @@ R rows (windows, or windows x channels), T frames. Leading axes are free: sample
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Draw:
+    """Random sets of keyframes: which frames, and how probable the draw was."""
+
+    keys: Tensor  # (R, T) bool
+    log_p: Tensor  # (R,), with a gradient to the scores
+    gate: Tensor | None = None  # (R, T), the keys with a relaxed gradient to the scores
 
 
 def gumbel(shape: torch.Size | tuple[int, ...], device: torch.device | str = "cpu") -> Tensor:
@@ -35,6 +46,31 @@ def hard_set(scores: Tensor, k: Tensor, valid: Tensor) -> Tensor:
     order = scores.masked_fill(~valid, -torch.inf).argsort(dim=-1, descending=True, stable=True)
     rank = order.argsort(-1)
     return (rank < k[..., None]) & valid
+
+
+def log_probability(scores: Tensor, noisy: Tensor, k: Tensor, valid: Tensor) -> Tensor:
+    """Of drawing the k highest of `noisy`, one after another and without replacement, from softmax(scores): (...).
+
+    sum_j s_j - log sum exp(s) over what is left (eq. 5, corrected). An order of the set and not the set, whose sum over
+    k! orders nobody can form; an estimator that is unbiased over orders is so over sets. scores, valid: (..., T).
+    """
+    order = noisy.masked_fill(~valid, -torch.inf).argsort(dim=-1, descending=True, stable=True)
+    ordered = scores.masked_fill(~valid, -1e9).gather(-1, order)  # -inf would give NaN gradients
+    left = ordered.flip(-1).logcumsumexp(-1).flip(-1)
+    drawn = torch.arange(scores.shape[-1], device=scores.device) < k[..., None]
+    return torch.where(drawn, ordered - left, 0.0).sum(-1)
+
+
+def spread_set(probability: Tensor, k: Tensor) -> Tensor:
+    """Frames at which the running sum of the probabilities passes 1/2, 3/2, ... of k: bool (..., T), up to k of them.
+
+    probability: (..., T), sums to k. Equal ones give even places; a frame that passes two of the marks is one keyframe.
+    """
+    total, slots = probability.cumsum(-1), torch.arange(int(k.max()), device=probability.device)
+    marks = slots + 0.5 + 1e-4  # not at the mark but after it, as even places are: rounding must not decide
+    passed = (total[..., None, :] > marks[:, None]) & (slots < k[..., None])[..., None]  # (..., k, T)
+    first = passed & (passed.cumsum(-1) == 1)
+    return first.any(-2)
 
 
 def relaxed_khot(scores: Tensor, k: Tensor, tau: float, valid: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
 """A few quantised keyframes for each window of 48 frames, and the motion painted in from them (arXiv 2504.05748).
 
-Scores choose the keyframes and learn with an optimiser of their own: towards the best of S drawn sets, and straight
-through the hard set from the error itself. Everything else learns on all S sets, first on uniformly drawn ones.
+Scores choose the keyframes and learn with an optimiser of their own, from the errors of S drawn sets. Everything else
+learns on all S sets, first on uniformly drawn ones.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn.functional import logsigmoid
 
 from dyadbench.api import (
     Array,
     Dyad,
     DyadbenchError,
     Loss,
+    MotionSpace,
     Optimiser,
     Setup,
     Stage,
@@ -27,16 +29,21 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, to_tensor
+from dyadbench.nn.losses import groups_of
 from dyadbench.nn.schedules import ramp
 from dyadbench_sfms.config import TokenizerConfig
 from dyadbench_sfms.network import SparseNet
+from dyadbench_sfms.objective import best_of_s, reinforce
 from dyadbench_sfms.pictures import Strip, picture, strongest
 from dyadbench_sfms.selection import (
+    Draw,
     adaptive_set,
     counts,
     gumbel,
     hard_set,
+    log_probability,
     relaxed_khot,
+    spread_set,
     straight_through,
     uniform_set,
 )
@@ -51,6 +58,16 @@ def temperature(config: TokenizerConfig, progress: float) -> float:
     return float(config.tau * (config.tau_end / config.tau) ** min(1.0, max(0.0, progress) / 0.6))
 
 
+def channel_weights(config: TokenizerConfig, space: MotionSpace) -> Tensor:
+    """Of each channel in the error, (D,), 1 on average."""
+    weights = torch.ones(space.dim)
+    if config.loss == "groups":
+        groups = groups_of(space)
+        for start, stop in groups:
+            weights[start:stop] = space.dim / (len(groups) * (stop - start))
+    return weights
+
+
 class SparseTokenizer(NetComponent[SparseNet]):
     """api.Tokenizer and api.Trainable over any motion space; decodes motion only.
 
@@ -61,6 +78,7 @@ class SparseTokenizer(NetComponent[SparseNet]):
     def __init__(self, config: TokenizerConfig, setup: Setup):
         self.config, self.setup = config, setup
         self.build_net(lambda: SparseNet(config, setup.space.dim), setup)
+        self.weights = channel_weights(config, setup.space).to(self.device)
         self.tokens = TokenSpec(
             self.net.quantizer.codes, frames_per_token=1 if config.placement == "none" else None,
             groups=setup.space.dim if self.net.apart else 1, lookahead=config.window - 1,
@@ -76,18 +94,26 @@ class SparseTokenizer(NetComponent[SparseNet]):
         if config.placement in ("threshold", "penalty"):
             return adaptive_set(scores, config.threshold, valid)
         k = counts(valid, config.keyframes)
-        return uniform_set(k, valid) if config.placement == "static" else hard_set(scores, k, valid)
+        if config.placement == "static":
+            return uniform_set(k, valid)
+        if config.selection == "spread":
+            return spread_set(relaxed_khot(scores, k, 1.0, valid), k)
+        return hard_set(scores, k, valid)
 
-    def drawn(self, scores: Tensor, valid: Tensor, tau: float) -> tuple[Tensor, Tensor]:
-        """One random set a row, and the same with a gradient to the scores: bool and float (R, T)."""
+    def drawn(self, scores: Tensor, valid: Tensor, tau: float) -> Draw:
+        """One random set a row: scores, valid (R, T)."""
+        relaxed = self.config.objective == "best-of-s"
         if self.config.placement in ("threshold", "penalty"):  # each frame by itself
             noisy = scores + gumbel(scores.shape, scores.device) - gumbel(scores.shape, scores.device)
             hard = adaptive_set(noisy, 0.5, valid)
-            return hard, straight_through(hard, (noisy / tau).sigmoid() * valid)
+            chance = torch.where(noisy > 0, scores, -scores)  # of a row without any, the last resort is not in it
+            log_p = (logsigmoid(chance) * valid).sum(-1)
+            return Draw(hard, log_p, straight_through(hard, (noisy / tau).sigmoid() * valid) if relaxed else None)
         k = counts(valid, self.config.keyframes)
         noisy = scores + gumbel(scores.shape, scores.device)
         hard = hard_set(noisy, k, valid)
-        return hard, straight_through(hard, relaxed_khot(noisy, k, tau, valid))
+        gate = straight_through(hard, relaxed_khot(noisy, k, tau, valid)) if relaxed else None
+        return Draw(hard, log_probability(scores, noisy.detach(), k, valid), gate)
 
     def probability(self, scores: Tensor, valid: Tensor, tau: float = 1.0) -> Tensor:
         """The share of draws in which a frame is a keyframe, relaxed: (R, T)."""
@@ -205,11 +231,10 @@ class SparseTokenizer(NetComponent[SparseNet]):
 
     # --- training ---------------------------------------------------------------------------------------
 
-    def _sets(self, scores: Tensor, valid: Tensor, batch: WindowBatch, tau: float) -> tuple[Tensor, Tensor]:
-        """The sets that this batch learns on: (S * R, T) bool, and the same with a gradient."""
+    def _sets(self, scores: Tensor, valid: Tensor, batch: WindowBatch, tau: float) -> Draw:
+        """The sets that this batch learns on, (S * R, T)."""
         if batch.step < 0 or self.net.scorer is None:
-            hard = self.chosen(scores, valid)
-            return hard, hard.to(scores.dtype)
+            return Draw(self.chosen(scores, valid), scores.sum(1) * 0)
         s = self.config.samples
         return self.drawn(scores.repeat(s, 1), valid.repeat(s, 1), tau)
 
@@ -220,28 +245,35 @@ class SparseTokenizer(NetComponent[SparseNet]):
         exists, tau = net.each(valid), temperature(config, batch.progress)
         scores = net.scores(x, valid)
         resting = 0 <= batch.progress < config.warmup_share
-        hard, gate = self._sets(torch.zeros_like(scores) if resting else scores, exists, batch, tau)
-        sets = len(hard) // len(scores)
+        draw = self._sets(torch.zeros_like(scores) if resting else scores, exists, batch, tau)
+        hard, sets = draw.keys, len(draw.keys) // len(scores)
         rows, there = net.rows(x).repeat(sets, 1, 1), exists.repeat(sets, 1)
         quantised, _, aux, distance = net.quantise(net.encode(rows, hard, there), hard)
-        wrong = (net.decode(quantised, hard, there, gate) - rows).square().mean(-1) * there
+        square = (net.decode(quantised, hard, there, draw.gate) - rows).square()
+        if net.apart:  # a row is a channel
+            square = square * self.weights.repeat(len(square) // net.channels)[:, None, None]
+        else:
+            square = square * self.weights
+        wrong = square.mean(-1) * there
         each = wrong.sum(1) / there.sum(1).clamp_min(1)  # (S * R,)
         error = each.mean()
         total = {"rest": error + aux + config.quantisation * distance}
         log = {"error": error.detach(), "keyframes": hard.sum(1).float().mean()}
         if net.scorer is not None:
-            total["scores"] = scores.sum() * 0 if resting else self._score_loss(scores, exists, hard, each, tau)
+            unscored = resting or batch.step < 0
+            total["scores"] = scores.sum() * 0 if unscored else self._score_loss(scores, exists, draw, each, tau)
         return Loss(total, log)
 
-    def _score_loss(self, scores: Tensor, valid: Tensor, hard: Tensor, each: Tensor, tau: float) -> Tensor:
-        """alpha |p - r*| of eqs. 7 and 13, r* the set of least error, and the error straight through the sets."""
+    def _score_loss(self, scores: Tensor, valid: Tensor, draw: Draw, each: Tensor, tau: float) -> Tensor:
+        """What the scores (R, T) learn from the sets' errors `each` (S * R,)."""
         config = self.config
-        sets = hard.view(-1, *scores.shape)
-        best = sets[each.detach().view(len(sets), -1).argmin(0), torch.arange(len(scores), device=scores.device)]
-        p = self.probability(scores, valid, tau)
-        loss = config.through * each.mean() + config.mask_weight * (p - best.to(p.dtype)).abs().mean()
+        if config.objective == "reinforce":
+            loss = reinforce(draw.log_p, each, len(scores))
+        else:
+            p = self.probability(scores, valid, tau)
+            loss = config.through * each.mean() + config.mask_weight * best_of_s(p, draw.keys, each)
         if config.placement == "penalty":
-            loss = loss + config.sparsity * p.mean()
+            loss = loss + config.sparsity * self.probability(scores, valid, tau).mean()
         return loss
 
     def stages(self, data: TrainData) -> Iterator[Stage]:

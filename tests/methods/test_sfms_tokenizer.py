@@ -139,11 +139,11 @@ def test_neighbours_are_strictly_before_and_after() -> None:
 
 
 def test_the_temperature_falls_and_then_stays() -> None:
-    config = TokenizerConfig()
+    config = TokenizerConfig(objective="best-of-s")
     assert temperature(config, 0.0) == pytest.approx(2.0)
     assert temperature(config, 0.3) == pytest.approx((2.0 * 0.2) ** 0.5)
     assert temperature(config, 0.6) == temperature(config, 1.0) == pytest.approx(0.2)
-    assert temperature(TokenizerConfig(tau_schedule="constant"), 0.9) == 2.0
+    assert temperature(TokenizerConfig(objective="best-of-s", tau_schedule="constant"), 0.9) == 2.0
 
 
 # --- the network ----------------------------------------------------------------------------------------
@@ -199,10 +199,11 @@ def test_each_channel_is_painted_from_its_own_keyframes() -> None:
     assert changed.nonzero().flatten().tolist() == [3]
 
 
+@pytest.mark.parametrize("objective", ["reinforce", "best-of-s"])
 @pytest.mark.parametrize("quantizer", ["fsq", "vq"])
 @pytest.mark.parametrize("placement", PLACEMENTS)
-def test_every_optimiser_gets_finite_gradients(placement: str, quantizer: str) -> None:
-    tokenizer = _tokenizer(placement=placement, quantizer=quantizer, book="gradient")
+def test_every_optimiser_gets_finite_gradients(placement: str, quantizer: str, objective: str) -> None:
+    tokenizer = _tokenizer(placement=placement, quantizer=quantizer, objective=objective, book="gradient")
     torch.manual_seed(0)
     loss = tokenizer._loss(_batch(tokenizer))
     rest = [p for n, p in tokenizer.net.named_parameters() if not n.startswith("scorer.")]
@@ -231,24 +232,8 @@ def test_scores_rest_while_everything_else_warms_up_on_uniform_sets() -> None:
         loss = tokenizer._loss(_batch(tokenizer, rows=40, progress=progress))
         grad = torch.autograd.grad(loss.total["scores"], tokenizer.net.scorer.head.weight)[0]
         assert bool(grad.abs().max() > 0) == (progress > 0.1)
-    spread = [hard.float().mean(0).std() for hard, _ in chosen]
+    spread = [draw.keys.float().mean(0).std() for draw in chosen]
     assert spread[0] < 0.06 < spread[1], "the warm-up must not follow the scores"
-
-
-def test_the_target_is_the_best_of_the_drawn_sets() -> None:
-    tokenizer = _tokenizer(through=0.0, mask_weight=1.0)
-    scores = torch.zeros(2, 48, requires_grad=True)
-    valid = torch.ones(2, 48, dtype=torch.bool)
-    sets = torch.zeros(3, 2, 48, dtype=torch.bool)
-    for s in range(3):
-        sets[s, :, 10 * s : 10 * s + 7] = True
-    each = torch.tensor([[3.0, 1.0], [2.0, 2.0], [1.0, 3.0]])  # the last is best for row 0, the first for row 1
-    loss = tokenizer._score_loss(scores, valid, sets.flatten(0, 1), each.flatten(), 1.0)
-    p = tokenizer.probability(scores, valid, 1.0)
-    wanted = torch.stack([sets[2, 0], sets[0, 1]]).float()
-    assert loss.item() == pytest.approx((p - wanted).abs().mean().item())
-    uphill = -torch.autograd.grad(loss, scores)[0]
-    assert (uphill * wanted).sum() > 0 > (uphill * (1 - wanted)).sum()
 
 
 # --- use ------------------------------------------------------------------------------------------------
