@@ -23,6 +23,7 @@ from dyadbench.leaderboard.stats import bootstrap, interval, losses, overall, ra
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.text import escape
 from dyadbench.leaderboard.write import write_leaderboards
+from dyadbench.records import frame
 from dyadbench.records.comparable import records_below
 from dyadbench.records.record import Record, load_record, record_path, save_record
 
@@ -252,6 +253,15 @@ def test_compare_is_paired(tmp_path: Path) -> None:
 
 
 # --- claims and what is committed -----------------------------------------------------------------------
+
+
+def test_records_are_a_table_for_notebooks(tmp_path: Path) -> None:
+    write_records(tmp_path, [record("a", 0.1, seed) for seed in (0, 1)] + [record("b", 0.4, of="a")])
+    table = frame(tmp_path)
+    assert len(table) == 3 * len(COLUMNS)
+    means = table[table.metric == "FRDist"].groupby("method").value.mean()
+    assert means["a"] < means["b"]
+    assert set(table[table.method == "b"].of) == {"a"}
 
 
 def test_every_published_number_is_there() -> None:

@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 from dyadbench.api import Column, Evaluation, Result, Suite
 from dyadbench.cell.split import Split
 from dyadbench.conformance.known_order import DEGRADATIONS, KnownOrder, Reactions
-from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval
-from dyadbench.leaderboard.validity_page import Corpus, Falls, Pair, Reading, Shift, Trend, Validity
+from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
+from dyadbench.leaderboard.stats import Bootstrap, Floats, benjamini_hochberg, bootstrap, interval, p_value
+from dyadbench.leaderboard.validity_page import Corpus, Falls, Pair, Reading, Shift, Validity
 
 PAIRS = (  # (better, worse)
     ("true", "fresh"), ("true", "mismatched"), ("fresh", "mismatched"), ("true", "same person"),
@@ -40,6 +41,9 @@ REQUIRED: Mapping[str, tuple[tuple[str, str], ...]] = {
     "diversity": (("mismatched", "constant"),),
     "realism": (("mismatched", "noise"), ("mismatched", "constant"), ("mismatched", "shuffled")),
 }
+LEAST = (
+    0.02  # of the distance from true to mismatched: a smaller preference for what is worse is shown and costs nothing
+)
 Report = Callable[[str, int, int], None]
 
 
@@ -83,8 +87,7 @@ class _Scores:
         span = interval(drawn) if self.boot.informative else None
         if span is None or not np.isfinite(b - a):
             return Pair(better=better, worse=worse, gap=None, reading="undefined")
-        reading: Reading = "yes" if span.low > 0 else "wrong" if span.high < 0 else "blind"
-        return Pair(better=better, worse=worse, gap=float(b - a), low=span.low, high=span.high, reading=reading)
+        return Pair(better=better, worse=worse, gap=float(b - a), low=span.low, high=span.high, p=p_value(drawn), reading="blind")  # fmt: skip
 
 
 def examine(
@@ -130,31 +133,52 @@ def _judged(
     sessions: Sequence[str], ladder: Sequence[str],
 ) -> dict[str, Validity]:  # fmt: skip
     scores, changed = _Scores(columns, found, sessions), _Scores(columns, shifted, sessions)
+    asked = [*((a, b) for a, b in PAIRS if a in ladder and b in ladder), *(step for kind in DEGRADATIONS for step in _steps(kind))]  # fmt: skip
+    judged = [j for j, column in enumerate(columns) if not column.id.endswith("_target")]
+    answers = _called([scores.gap(a, b, j) for j in judged for a, b in asked])
     out = {}
-    for j, column in enumerate(columns):
-        if column.id.endswith("_target"):
-            continue
-        pairs = tuple(scores.gap(a, b, j) for a, b in PAIRS if a in ladder and b in ladder)
-        falls = tuple(_falling(scores, kind, j) for kind in DEGRADATIONS)
+    for j in judged:
+        column = columns[j]
+        mine = {(one.better, one.worse): one for one in answers[: len(asked)]}
+        answers = answers[len(asked) :]
+        pairs = tuple(mine[pair] for pair in PAIRS if pair in mine)
+        falls = tuple(_falling(scores, mine, kind, j) for kind in DEGRADATIONS)
         shifts = {what: _shift(scores, changed, what, j) for what in BLIND}
-        values = {name: _known(scores.value(name, j)) for name in ladder}
         why = _faults(column, pairs, falls, shifts)
         out[column.id] = Validity(
             version=column.version, direction=column.direction, family=column.family, headline=column.headline,
-            values=values, pairs=pairs, falls=falls, shifts=shifts, passes=not why if column.family else None, why=why,
+            values={name: _known(scores.value(name, j)) for name in ladder}, pairs=pairs, falls=falls, shifts=shifts,
+            passes=not why if column.family else None, why=why,
         )  # fmt: skip
     return out
 
 
-def _falling(scores: _Scores, kind: str, column: int) -> Falls:
-    """Whether the loss grows from the truth on, step by step."""
+def _called(pairs: Sequence[Pair]) -> list[Pair]:
+    """The pairs with what they say, at most 5 % of it by chance (Benjamini-Hochberg over all that were asked together)."""
+    shares = benjamini_hochberg([pair.p for pair in pairs])
+    out = []
+    for pair, q in zip(pairs, shares, strict=True):
+        sure = q is not None and q <= FALSE_DISCOVERIES and pair.low is not None and pair.high is not None
+        reading: Reading = pair.reading
+        if sure:
+            reading = "yes" if (pair.low or 0) > 0 else "wrong" if (pair.high or 0) < 0 else "blind"
+        out.append(pair.model_copy(update={"reading": reading}))
+    return out
+
+
+def _steps(kind: str) -> list[tuple[str, str]]:
+    """Each step of a degradation, and the whole of it."""
     names = ["true", *(f"{kind} {amount:g}" for amount in DEGRADATIONS[kind])]
-    steps = [scores.gap(a, b, column) for a, b in pairwise(names)]
-    whole = scores.gap(names[0], names[-1], column)
-    reading: Trend = (
-        "rises" if any(s.reading == "wrong" for s in steps) else "falls" if whole.reading == "yes" else "flat"
-    )
-    return Falls(kind=kind, losses=tuple(_known(scores.loss(name, column)[0]) for name in names), reading=reading)
+    return [*pairwise(names), (names[0], names[-1])]
+
+
+def _falling(scores: _Scores, answers: Mapping[tuple[str, str], Pair], kind: str, column: int) -> Falls:
+    """Whether the loss grows from the truth on, step by step."""
+    *steps, whole = _steps(kind)
+    losses = tuple(_known(scores.loss(name, column)[0]) for name in ("true", *(worse for _, worse in steps)))
+    if any(answers[step].reading == "wrong" for step in steps):
+        return Falls(kind=kind, losses=losses, reading="rises")
+    return Falls(kind=kind, losses=losses, reading="falls" if answers[whole].reading == "yes" else "flat")
 
 
 def _shift(scores: _Scores, changed: _Scores, what: str, j: int) -> Shift:
@@ -162,7 +186,7 @@ def _shift(scores: _Scores, changed: _Scores, what: str, j: int) -> Shift:
     value, was = changed.value(f"mismatched, {what}", j), scores.value("mismatched", j)
     room = abs(was - scores.value("true", j))
     moved = float(abs(value - was) / room) if np.isfinite(value - was) and room > 0 else None
-    return Shift(moved=moved, reading=changed.gap(f"true, {what}", f"mismatched, {what}", j).reading)
+    return Shift(moved=moved, reading=_called([changed.gap(f"true, {what}", f"mismatched, {what}", j)])[0].reading)
 
 
 def _faults(column: Column, pairs: Sequence[Pair], falls: Sequence[Falls], shifts: Mapping[str, Shift]) -> tuple[str, ...]:  # fmt: skip
@@ -170,7 +194,12 @@ def _faults(column: Column, pairs: Sequence[Pair], falls: Sequence[Falls], shift
     if not column.family:
         return ()
     sure = KNOWN[column.family]
-    out = [f"prefers {p.worse} to {p.better}" for p in pairs if p.reading == "wrong" and p.better in sure]
+    room = next((abs(p.gap) for p in pairs if (p.better, p.worse) == ("true", "mismatched") and p.gap is not None), 0.0)
+    out = [
+        f"prefers {p.worse} to {p.better}"
+        for p in pairs
+        if p.reading == "wrong" and p.better in sure and p.gap is not None and abs(p.gap) > LEAST * room
+    ]
     for better, worse in REQUIRED[column.family]:
         pair = next((p for p in pairs if (p.better, p.worse) == (better, worse)), None)
         if pair is not None and pair.reading in ("blind", "undefined"):

@@ -26,6 +26,7 @@ class Pair(Config):
     gap: float | None  # loss of the worse less that of the better: above 0 is right
     low: float | None = None
     high: float | None = None
+    p: float | None = None
     reading: Reading
 
 
@@ -106,16 +107,17 @@ Made by `dyadbench leaderboard` from `validity/`, which `dyadbench validity` wri
 order is known: the **true** listener; a **fresh** one, another person who hears the same speaker (only a simulation can
 draw one); a **mismatched** one, a real listener of another session; the mismatched one played backwards or with its frames
 **shuffled**; **noise** with each channel's mean and deviation; a **constant** mean face. ✓: the better one is better (the
-95 % interval of the paired difference excludes 0), =: the metric cannot tell them apart, ✗: it prefers the worse one. Then
+95 % interval of the paired difference excludes 0, and so it does among all questions put to a suite, at most 5 % false ones by
+Benjamini-Hochberg), =: the metric cannot tell them apart, ✗: it prefers the worse one. Then
 the truth is degraded in three steps: ↘ it gets worse, → it does not notice, ↗ it gets better somewhere on the way. The last
 column is by how much the value of a mismatched listener moves when clips are half as long, or when one channel is constant
 everywhere, in distances from true to mismatched, and whether the true listener is still told from a mismatched one.
 
 What a metric must order to pass depends on its family. Appropriateness and synchrony: true above mismatched, fresh above
 mismatched. Diversity: mismatched above constant. Realism: mismatched above shuffled, noise and constant. A metric fails,
-too, where it prefers what is worse, or, if it is one of appropriateness, where degrading the truth improves it. **A metric
-that fails on any corpus is shown on the leaderboards and never part of a headline.** Intervals are per comparison; about
-one comparison in forty is ✓ and one in forty ✗ by chance where nothing is to be told apart.
+too, where it prefers what is worse by more than a fiftieth of the distance from true to mismatched (who is drawn as the
+mismatched listener is chance that sessions do not tell of), or, if it is one of appropriateness, where degrading the truth improves it. **A metric
+that fails on any corpus is shown on the leaderboards and never part of a headline.**
 """
 ARROW = {"falls": "↘", "flat": "→", "rises": "↗"}
 
