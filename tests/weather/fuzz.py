@@ -253,8 +253,9 @@ MATRIX = b'benchmarks = ["b"]\nseeds = [0, 1]\n[[method]]\nname = "m"\npreset = 
 CLAIMS = b'source = "s"\nbenchmark = "b"\ndataset = "d"\nwarning = "w"\n[notes]\nn = "scale"\n[[rows]]\nmethod = "m"\nmetric = "FRC"\nvalue = 0.5\nnote = "n"\nsplit = "t"\ntask = "on"\n'  # fmt: skip
 READERS: dict[str, Reader] = {
     "npy": Reader("a.npy", _lazy("dyadbench.files.npy", "read_npy"), _seeds_npy),
-    "csv": Reader("a.csv", _lazy("dyadbench.files.npy", "read_rows", 2), lambda: [b"a,b\n1,2\n3,4\n", b"\xef\xbb\xbfa,b\r\n1e3,-.5\r\n"]),
+    "csv": Reader("a.csv", _lazy("dyadbench.files.npy", "read_rows", ("a", "b")), lambda: [b"a,b\n1,2\n3,4\n", b"\xef\xbb\xbfa,b\r\n1e3,-.5\r\n"]),
     "wav": Reader("a.wav", _lazy("dyadbench.datasets.features", "read_wav"), _seeds_wav),
+    "places": Reader("a.npy", _lazy("dyadbench.datasets.l2l", "read_places"), lambda: [_npy(np.array([[["v", "1", str(t)] for t in range(64)]])), _npy(np.zeros((2, 64, 3), np.int64))]),
     "pairs": Reader("a.csv", _react_list, lambda: [b",speaker_path,listener_path\n0,NoXI/1/Expert_video/1,NoXI/1/Novice_video/1\n"]),
     "indices": Reader("a.csv", _lazy("dyadbench.datasets.neighbours", "read_indices"), lambda: [b"site,chat_index,clip_index\nNoXI,065,1\n"]),
     "segments": Reader("a.pth", _read_segments, _seeds_pth),
