@@ -289,7 +289,7 @@ def test_words_are_heard_where_there_are_any(monkeypatch: pytest.MonkeyPatch) ->
     predictor = _build(text="bert", window=16)
     assert predictor.needs.words
     assert predictor.needs.lookahead is None
-    context = _context([0, 1], predictor)
+    context = dataclasses.replace(_context([0, 1], predictor), words=((), ()))
     silent = predictor.sample(context, 3, CellNoise(0)).motion
     spoken = dataclasses.replace(context, words=((Word("yes", 1.0, 1.5),), ()))
     heard = predictor.sample(spoken, 3, CellNoise(0)).motion
