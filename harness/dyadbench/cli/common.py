@@ -30,7 +30,9 @@ Data = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
-Threads = Annotated[int, typer.Option(min=1, help="CPU threads for metrics and models. Never changes a number.")]
+Threads = Annotated[
+    int, typer.Option(min=1, help="CPU threads. Metrics stay the same to the bit, trained methods up to float order.")
+]
 Limit = Annotated[
     int,
     typer.Option(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import platform
+import re
 import subprocess
 from functools import cache
 from pathlib import Path
@@ -19,6 +20,16 @@ PACKAGES = (
     "safetensors",
     "lightning-fabric",
     "vector-quantize-pytorch",
+)
+
+INSTRUCTIONS = ("avx512f", "avx2", "sse4_2", "asimd")  # the widest first; what linear algebra is compiled for
+# Settings of linear algebra that choose other kernels than the processor would.
+KERNEL_SETTINGS = (
+    "ATEN_CPU_CAPABILITY",
+    "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+    "ONEDNN_MAX_CPU_ISA",
+    "OPENBLAS_CORETYPE",
 )
 
 
@@ -55,12 +66,15 @@ def packages(extra: tuple[str, ...] = ()) -> dict[str, str]:
 def hardware(device: str = "cpu") -> dict[str, Any]:
     facts: dict[str, Any] = {"machine": platform.machine(), "system": platform.system(), "cpus": os.cpu_count()}
     try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                facts["cpu"] = line.partition(":")[2].strip()
-                break
+        said = dict(re.findall(r"^([^\t:]+?)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+        facts["cpu"] = said.get("model name", "")
+        # Kernels are chosen by these, and sum in another order: trained methods then differ in the last digits.
+        known = said.get("flags", said.get("Features", "")).split()
+        facts["instructions"] = next((name for name in INSTRUCTIONS if name in known), "")
     except OSError:
         pass  # not Linux: the machine and system above must do
+    if chosen := {name: os.environ[name] for name in KERNEL_SETTINGS if name in os.environ}:
+        facts["kernel_settings"] = chosen
     if device.startswith("cuda"):
         import torch
 
