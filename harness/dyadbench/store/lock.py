@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Iterator
@@ -267,11 +268,24 @@ def _release(folder: Path, mine: Holder) -> None:
 
 @contextmanager
 def _signals_wait() -> Iterator[None]:
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
+    """Signals that come inside the block are handled after it.
+
+    By handlers and not by a signal mask: the system may deliver to any thread, and Python then still runs the handler in
+    the main thread, whatever that one's mask says.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # handlers run in the main thread only, so nothing can interrupt this one
         return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGALRM, signal.SIGINT, signal.SIGTERM})
+    came: list[int] = []
+    before = {}
+    for name in ("SIGALRM", "SIGINT", "SIGTERM"):
+        number = getattr(signal, name, None)
+        if number is not None and callable(signal.getsignal(number)):
+            before[number] = signal.signal(number, lambda signum, frame: came.append(signum))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in dict.fromkeys(came):
+            signal.raise_signal(number)
