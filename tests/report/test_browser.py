@@ -140,7 +140,8 @@ def test_faces_play_scrub_loop_and_obey_keys(page: Any, site: Path) -> None:
 def test_methods_and_clips_can_be_chosen(page: Any, site: Path) -> None:
     _open(page, site, "toy-online")
     page.get_by_label("method 2").select_option("")
-    assert page.locator("#cast section h3").all_text_contents() == ["speaker", "listeners", "good"]
+    # Without a floor row nothing is ranked, so the first of those with faces by name is shown.
+    assert page.locator("#cast section h3").all_text_contents() == ["speaker", "listeners", "fair"]
     before = _mouth(page)
     page.locator("#clip").select_option("1")
     assert _mouth(page) == before, "the same reaction was given to both clips"
