@@ -1,4 +1,4 @@
-"""What can be set about BeLFusion, and its presets. Imports no torch."""
+"""Settings of BeLFusion and their presets. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from dyadbench.api import Config
 
 
 class BeLFusionConfig(Config):
-    """`belfusion`. Sizes and losses are the REACT baseline's; the choices between it and what was meant default to the latter."""
+    """`belfusion`. Sizes and losses are the REACT baseline's. Where the release errs, the default is the corrected behaviour."""
 
     sampling: ClassVar[frozenset[str]] = frozenset({"emotion"})
 
-    online: bool = False  # a window answers the speaker's window before it, not its own
+    online: bool = False  # a window reacts to the speaker's window before it, not to the one at the same time
     stream: Literal["auto", "emotion", "motion"] = "auto"  # what is encoded; auto: emotion where the dataset has it
     latent: Literal["mu", "h"] = "mu"  # the release diffuses the encoder's state h and decodes it as if it were mu
     windows: Literal["all", "first"] = "all"  # the release trains on windows that start in a clip's first window
     head: Literal["motion", "zeros"] = "motion"  # what the motion head learns; the release's target is 0
-    pick: Literal["joint", "separate"] = "joint"  # the best of the draws for both losses, or for each by itself
+    pick: Literal["joint", "separate"] = "joint"  # the best draw by the sum of both losses, or by each loss separately
     emotion: Literal["valid", "raw", "rounded"] = "valid"
     cold: float = Field(
         1 / 15, ge=0, le=1
-    )  # online: share of training rows that answer nothing, as a clip's first window
-    swap: float = Field(0.5, ge=0, le=1)  # chance that the two people of a training row change roles
+    )  # online: share of training rows without a speaker, like a clip's first window
+    swap: float = Field(0.5, ge=0, le=1)  # chance that the two people of a training row exchange roles
     window: PositiveInt = 50  # frames
     # stage 1: the auto-encoder
-    code: PositiveInt = 128  # numbers that a window becomes
+    code: PositiveInt = 128  # numbers per latent of a window
     decoder: PositiveInt = 64  # width of the decoder's output layers
     kl: float = Field(1.5e-4, ge=0)  # of the sum over a window's numbers; the release's 1e-5 counts 15 windows together
     vae_batch: PositiveInt = 480  # windows; 32 clips of 15
@@ -38,7 +38,7 @@ class BeLFusionConfig(Config):
     embedding: int = Field(64, ge=2, multiple_of=2)  # of the noise step
     width: PositiveInt = 1024
     layers: int = Field(10, ge=2)
-    draws: PositiveInt = 10  # noises for each training row, of which the best one learns
+    draws: PositiveInt = 10  # noises per training row; only the best one is penalised
     latent_weight: float = Field(10.0, ge=0)
     decoded_weight: float = Field(10.0, ge=0)
     batch: PositiveInt = 32

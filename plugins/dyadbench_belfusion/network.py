@@ -1,6 +1,6 @@
-"""The networks of BeLFusion in REACT: a recurrent auto-encoder of windows, and a denoiser of what it encodes to.
+"""The networks of BeLFusion in REACT: a recurrent auto-encoder of windows, and a denoiser of its latents.
 
-R rows, W frames of a window, C channels (25 of emotion, or D of motion), D motion channels, L numbers of a latent.
+R rows, W frames per window, C channels (25 of emotion, or D of motion), D motion channels, L numbers per latent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from dyadbench_belfusion.config import BeLFusionConfig
 
 
 class WindowVAE(nn.Module):
-    """A window of W frames <-> one latent of L numbers, by GRUs. Channels are standardised inside (emotion by 0 and 1)."""
+    """A window of W frames <-> one latent of L numbers, by GRUs. Channels are standardised inside (emotion with mean 0, scale 1)."""
 
     mean: Tensor  # (C,)
     scale: Tensor
@@ -43,12 +43,12 @@ class WindowVAE(nn.Module):
         return last[0]
 
     def encode(self, frames: Tensor) -> Tensor:
-        """(R, W, C) -> the latent that the diffusion lives in (R, L): mu, or with latent="h" the state as in the release."""
+        """(R, W, C) -> the latent that is diffused (R, L): mu, or with latent="h" the GRU's state as in the release."""
         h = self.state(frames)
         return self.mu(h) if self.latent == "mu" else h
 
     def decode(self, latent: Tensor) -> Tensor:
-        """(R, L) -> frames (R, W, C), each from the latent and the frame before it, also in training."""
+        """(R, L) -> frames (R, W, C). Each frame follows from the latent and the generated frame before it, in training too."""
         code = self.inward(latent)  # (R, L)
         state, frame = torch.zeros_like(code), code.new_zeros(len(code), self.mean.shape[0])
         frames = []
@@ -60,7 +60,7 @@ class WindowVAE(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """The skip MLP of Diffusion Autoencoders (2111.15640, appendix): x_t enters again before every layer."""
+    """The skip MLP of Diffusion Autoencoders (2111.15640, appendix): x_t is concatenated to the input of every layer."""
 
     def __init__(self, config: BeLFusionConfig):
         super().__init__()
@@ -77,13 +77,13 @@ class Denoiser(nn.Module):
     def forward(self, x: Tensor, t: Tensor, condition: Tensor) -> Tensor:
         """x_t (..., L) at steps t (...) given condition (..., L) -> x_0 (..., L).
 
-        t and the condition's leading axes are alike and broadcast over those of x: K samples share one condition.
+        t and the condition have the same leading axes, which broadcast over those of x: K samples share one condition.
         """
-        given = torch.cat([self.time(step_embedding(t, self.embedding)), self.condition(condition)], -1)
-        given = nn.functional.silu(given)  # (..., 2 L)
+        step_and_condition = torch.cat([self.time(step_embedding(t, self.embedding)), self.condition(condition)], -1)
+        step_and_condition = nn.functional.silu(step_and_condition)  # (..., 2 L)
         h = x
         for layer, scale, norm in zip(self.layers, self.scales, self.norms, strict=True):
-            h = layer(torch.cat([h, x], -1)) * (1 + scale(given))
+            h = layer(torch.cat([h, x], -1)) * (1 + scale(step_and_condition))
             h = nn.functional.silu(norm(h))
         out: Tensor = self.last(torch.cat([h, x], -1))
         return out
@@ -95,7 +95,7 @@ def _kaiming(layers: Iterable[nn.Linear]) -> None:
 
 
 class BeLFusionNet(nn.Module):
-    """Both stages; latents of the diffusion lie in [-1, 1] by their range on the training split."""
+    """Both stages. Latents are scaled to [-1, 1] by their range on the training split before they are diffused."""
 
     low: Tensor  # (L,)
     high: Tensor

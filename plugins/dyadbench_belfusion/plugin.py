@@ -18,7 +18,9 @@ def dyadbench_predictors() -> list[PredictorEntry]:
 
     return [
         row(
-            "belfusion", BeLFusionConfig, "latent diffusion of 2 s emotion windows, each given the speaker's own window"
+            "belfusion",
+            BeLFusionConfig,
+            "latent diffusion of 2 s emotion windows, each given the speaker's window at the same time",
         ),
-        row("belfusion-online", OnlineConfig, "the same, each window given the speaker's window before it"),
+        row("belfusion-online", OnlineConfig, "BeLFusion with each window given the speaker's window before it"),
     ]

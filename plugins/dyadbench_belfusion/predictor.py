@@ -1,10 +1,10 @@
-"""BeLFusion as REACT's baseline has it: what the listener does in a window is drawn given what the speaker did in one.
+"""BeLFusion, the version of REACT's baseline: it samples a listener's window given one window of the speaker.
 
-Two stages: a recurrent auto-encoder of 50-frame windows, then diffusion between the latents of a speaker's and a
-listener's window. It sees the speaker's emotion alone and emits emotion, with motion from a small head; where a
-dataset has no emotion the same network lives on motion windows, which is a variant and not the baseline.
+It trains in two stages: a recurrent auto-encoder of 50-frame windows, then a diffusion model of the listener's latent,
+conditioned on the speaker's latent. Input and output are emotion; a small head turns emotion into motion. Where a dataset
+has no emotion, the same network reads and writes motion windows. That is a variant and not the baseline.
 
-B clips, K samples, N windows, W frames of a window, C channels of the stream, L numbers of a latent.
+B clips, K samples, N windows per clip, W frames per window, C channels of the stream, L numbers per latent.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from dyadbench.nn.sampling import normals
 from dyadbench_belfusion.config import BeLFusionConfig
 from dyadbench_belfusion.network import BeLFusionNet
 
-ACTIVE = 0.01  # variance of its mean over windows above which a number of the latent says something (1509.00519)
+ACTIVE = 0.01  # a latent dimension is active if the variance of its mean over windows is larger (1509.00519)
 
 
 class BeLFusion:
@@ -48,9 +48,9 @@ class BeLFusion:
         if config.stream == "emotion" and not setup.has_emotion:
             raise DyadbenchError("belfusion: this dataset has no emotion; take stream=motion")
         self.config, self.setup = config, setup
-        self.felt = setup.has_emotion and config.stream != "motion"
+        self.uses_emotion = setup.has_emotion and config.stream != "motion"
         self.device = torch.device(setup.device)
-        channels, motion = (25, setup.space.dim) if self.felt else (setup.space.dim, 0)
+        channels, motion = (25, setup.space.dim) if self.uses_emotion else (setup.space.dim, 0)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
             self.net = BeLFusionNet(config, channels, motion)
@@ -60,15 +60,16 @@ class BeLFusion:
     # --- stage 1: the auto-encoder ----------------------------------------------------------------------
 
     def _autoencoder_loss(self, batch: WindowBatch) -> Loss:
-        """Error of the decoded window and of the motion head's, and the divergence of the latent from N(0, 1)."""
+        """Error of the decoded window and of the motion head, plus the divergence of the latent from N(0, 1)."""
         net, config = self.net.vae, self.config
-        swapped = self._swapped(batch, 0.5)  # one draw for a row, or emotion and motion are of two people
-        aim, motion = (torch.where(swapped, other, own) for own, other in self._people(batch))
-        h = net.state(held(aim, batch.valid))
+        swapped = self._swapped(batch, 0.5)  # one draw for both streams: they belong to one person
+        target, motion = (torch.where(swapped, other, own) for own, other in self._people(batch))
+        # Reparameterisation (1312.6114): std = exp(log variance / 2).
+        h = net.state(hold_last(target, batch.valid))
         mu, log_variance = net.mu(h), net.log_variance(h)
         noise = batch.draw_rows(torch.randn, config.code).to(self.device) if batch.step >= 0 else 0.0
         decoded = net.decode(mu + noise * (log_variance / 2).exp())  # (R, W, C)
-        error = masked_mean(((decoded - aim) / net.scale) ** 2, batch.valid)
+        error = masked_mean(((decoded - target) / net.scale) ** 2, batch.valid)
         divergence = -0.5 * (1 + log_variance - mu**2 - log_variance.exp()).sum(1).mean()
         total, log = error + config.kl * divergence, {"window": error.detach(), "kl": divergence.detach()}
         log["active"] = (mu.detach().var(0, correction=0) > ACTIVE).sum().float()
@@ -79,12 +80,12 @@ class BeLFusion:
         return Loss({"all": total}, log)
 
     def _people(self, batch: WindowBatch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
-        """The stream (B, T, C) and the motion (B, T, D) of both, the listener first."""
+        """The stream (B, T, C) and the motion (B, T, D) of both people, the listener first."""
         motion = batch.listener_motion, batch.speaker_motion
-        return ((batch.listener_emotion, batch.speaker_emotion) if self.felt else motion), motion
+        return ((batch.listener_emotion, batch.speaker_emotion) if self.uses_emotion else motion), motion
 
     def _swapped(self, batch: WindowBatch, chance: float) -> Tensor:
-        """(B, 1, 1): rows whose two people change roles; none in validation."""
+        """Rows in which the two people exchange roles, (B, 1, 1); none in validation."""
         if batch.step < 0:
             return torch.zeros(len(batch.clips), 1, 1, dtype=torch.bool, device=self.device)
         return (batch.draw_rows(torch.rand, 1, 1) < chance).to(self.device)
@@ -92,11 +93,12 @@ class BeLFusion:
     # --- stage 2: the diffusion -------------------------------------------------------------------------
 
     def windows(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """The listener's window to be drawn and the speaker's that it answers, (B, W, C) each, and which rows exist (B,)."""
+        """The listener's window, the speaker's window it reacts to, (B, W, C) each, and which rows exist (B,)."""
         config, training = self.config, batch.step >= 0
         start = torch.zeros(len(batch.clips), dtype=torch.long)
         if config.windows == "first":
             start += batch.draw_rows(partial(torch.randint, config.window)) if training else config.window // 2
+        # A cold row is the first window of a clip: online, it has no speaker before it.
         cold = torch.zeros(len(start), dtype=torch.bool)
         if config.online and training:
             cold = batch.draw_rows(torch.rand) < config.cold
@@ -104,38 +106,44 @@ class BeLFusion:
         swapped = self._swapped(batch, config.swap)
         own, other = torch.where(swapped, speaker, listener), torch.where(swapped, listener, speaker)
         shift = torch.where(cold, 0, config.window) if config.online else torch.zeros_like(start)
-        aim, exists = self._cut(own, batch.valid, start + shift)
-        seen, _ = self._cut(other, batch.valid, start)
-        return aim, torch.where(cold[:, None, None].to(self.device), self._nothing(seen), seen), exists
+        target, exists = self._cut(own, batch.valid, start + shift)
+        condition, _ = self._cut(other, batch.valid, start)
+        return target, torch.where(cold[:, None, None].to(self.device), self._nothing(condition), condition), exists
 
     def _cut(self, values: Tensor, valid: Tensor, start: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows of values (B, T, C) from `start` (B,) on: (B, W, C), the last frame held, and whether any frame exists."""
+        """A window of values (B, T, C) from frame `start` (B,) on: (B, W, C), and which rows have a valid frame (B,).
+
+        Past the clip's end the last frame repeats.
+        """
         index = start[:, None].to(values.device) + torch.arange(self.config.window, device=values.device)  # (B, W)
         exists = index[:, 0] < valid.sum(1)
         index = index.minimum(valid.sum(1, keepdim=True) - 1).clamp_min(0)
         return values.gather(1, index[..., None].expand(-1, -1, values.shape[2])), exists
 
     def _nothing(self, like: Tensor) -> Tensor:
-        """What a clip's first window answers online: emotion of zeros as in the release, or the mean face."""
-        return torch.zeros_like(like) + (0.0 if self.felt else self.net.vae.mean)
+        """The speaker before a clip begins (online): zero emotion as in the release, or the mean face."""
+        return torch.zeros_like(like) + (0.0 if self.uses_emotion else self.net.vae.mean)
 
     def _diffusion_loss(self, batch: WindowBatch) -> Loss:
-        """Errors of the latent and of what it decodes to, of the best of `draws` noises."""
+        """Error of the denoised latent and of its decoded window, taken from the best of `draws` noises.
+
+        Only the best draw is penalised, so the draws may differ from each other.
+        """
         config, net = self.config, self.net
-        aim, seen, exists = self.windows(batch)
-        x0, condition = net.encode(aim), net.encode(seen)  # (B, L)
+        target, speaker, exists = self.windows(batch)
+        x0, condition = net.encode(target), net.encode(speaker)  # (B, L)
         if batch.step >= 0:
             t = batch.draw_rows(partial(torch.randint, config.noise_steps))
             noise = batch.draw_rows(torch.randn, config.draws, config.code).to(self.device)
-        else:
+        else:  # fixed steps, spread over the rows, so that validations are comparable
             t = torch.arange(len(x0)) % config.noise_steps
             noise = torch.randn(len(x0), config.draws, config.code).to(self.device)
         t = t[:, None].to(self.device)  # (B, 1)
-        guess = net.denoiser(net.diffusion.noised(x0[:, None], t, noise), t, condition[:, None])  # (B, draws, L)
-        latent = config.latent_weight * (guess - x0[:, None]).abs().mean(-1)  # (B, draws)
+        estimate = net.denoiser(net.diffusion.noised(x0[:, None], t, noise), t, condition[:, None])  # (B, draws, L)
+        latent = config.latent_weight * (estimate - x0[:, None]).abs().mean(-1)  # (B, draws)
         with torch.no_grad():
             goal = net.decode(x0[:, None]) / net.vae.scale
-        decoded = config.decoded_weight * (net.decode(guess) / net.vae.scale - goal).pow(2).mean((-2, -1))
+        decoded = config.decoded_weight * (net.decode(estimate) / net.vae.scale - goal).pow(2).mean((-2, -1))
         best = (latent + decoded).amin(1) if config.pick == "joint" else latent.amin(1) + decoded.amin(1)
         log = {"latent": latent.detach().amin(1).mean(), "decoded": decoded.detach().amin(1).mean()}
         return Loss({"all": (best * exists).sum() / exists.sum().clamp_min(1)}, log)
@@ -149,7 +157,7 @@ class BeLFusion:
         net.eval()
         self._measure_latents(data)
         frames = config.window * (2 if config.online else 1)
-        if config.windows == "first":  # whole clips, so that a batch begins where they begin
+        if config.windows == "first":  # the release trains on each clip's first windows, so a batch needs whole clips
             frames = max(frames, *(clip.frames for clip in data.clips("train")))
         yield self._stage("diffusion", net, net.denoiser, Windows(frames, config.batch), config.steps)
         net.eval()
@@ -163,23 +171,23 @@ class BeLFusion:
         )  # fmt: skip
 
     def _measure_motion(self, data: TrainData) -> None:
-        """Mean and spread of both people's motion, where its windows are encoded; emotion is taken as it is."""
-        if self.felt:
+        """Mean and standard deviation of both people's motion. Emotion is not standardised."""
+        if self.uses_emotion:
             return
-        found = []
+        motions = []
         for _, dyad in zip(range(CLIPS), data.dyads("train"), strict=False):
-            found += [torch.from_numpy(track.motion) for track in (dyad.speaker, dyad.listener)]
-        mean, scale = moments(found)
+            motions += [torch.from_numpy(track.motion) for track in (dyad.speaker, dyad.listener)]
+        mean, scale = moments(motions)
         self.net.vae.mean.copy_(mean)
         self.net.vae.scale.copy_(scale)
 
     @torch.no_grad()
     def _measure_latents(self, data: TrainData) -> None:
-        """The range of every number of the latent over the training windows of both people."""
+        """The range of each latent dimension over the training windows of both people."""
         lows, highs = [], []
         for dyad in data.dyads("train"):
             tracks = (dyad.speaker, dyad.listener)
-            both = np.stack([track.emotion if self.felt else track.motion for track in tracks])  # type: ignore[misc]
+            both = np.stack([track.emotion if self.uses_emotion else track.motion for track in tracks])  # type: ignore[misc]
             latent = self.net.vae.encode(self._windows_of(torch.from_numpy(both).to(self.device)).flatten(0, 1))
             lows.append(latent.amin(0))
             highs.append(latent.amax(0))
@@ -189,7 +197,7 @@ class BeLFusion:
     # --- sampling ---------------------------------------------------------------------------------------
 
     def _windows_of(self, values: Tensor) -> Tensor:
-        """(B, T, C) -> (B, N, W, C), the last frame held until the last window is full."""
+        """(B, T, C) -> (B, N, W, C). The last frame repeats until the last window is full."""
         spare = -values.shape[1] % self.config.window
         padded = torch.cat([values, values[:, -1:].expand(-1, spare, -1)], 1)
         return padded.unflatten(1, (-1, self.config.window))
@@ -206,22 +214,23 @@ class BeLFusion:
             return net.denoiser(x, torch.full(condition.shape[:-1], t, device=self.device), condition)
 
         decoded = net.decode(net.diffusion.sample(denoise, x)).flatten(2, 3)[:, :, :frames]  # (B, K, T, C)
-        if not self.felt:
+        if not self.uses_emotion:
             return Reaction(decoded.cpu().numpy())
         assert net.vae.head is not None
         motion = net.vae.head(decoded)
         return Reaction(motion.cpu().numpy(), emotion_output(decoded, self.config.emotion).cpu().numpy())
 
     def _condition(self, context: Context) -> Tensor:
-        """The latents of the speaker's windows that the listener's answer: (B, N, L)."""
-        source = context.speaker_emotion if self.felt else context.speaker_motion
+        """The latent of the speaker's window that each window of the listener reacts to: (B, N, L)."""
+        source = context.speaker_emotion if self.uses_emotion else context.speaker_motion
         if source is None:
-            raise DyadbenchError("belfusion was trained on emotion, and these speakers have none; take stream=motion")
+            raise DyadbenchError("belfusion was trained on emotion, but these speakers have none; take stream=motion")
         values = torch.from_numpy(np.ascontiguousarray(source)).to(self.device)
         frames = torch.arange(context.frames, device=self.device)
         exists = frames < torch.from_numpy(np.asarray(context.lengths)).to(self.device)[:, None]
-        windows = self._windows_of(held(values, exists))  # (B, N, W, C)
+        windows = self._windows_of(hold_last(values, exists))  # (B, N, W, C)
         if self.config.online:
+            # One window late: a window reacts to the speaker's window before it.
             windows = torch.cat([self._nothing(windows[:, :1]), windows[:, :-1]], 1)
         return self.net.encode(windows)
 
@@ -237,8 +246,8 @@ class BeLFusion:
         return self.net.load_state_dict(state)
 
 
-def held(values: Tensor, valid: Tensor) -> Tensor:
-    """(B, T, C), the last frame of those valid (B, T) in place of all after it."""
+def hold_last(values: Tensor, valid: Tensor) -> Tensor:
+    """values (B, T, C) with the last valid frame of each row repeated to the end; valid (B, T)."""
     last = (valid.sum(1, keepdim=True) - 1).clamp_min(0)
     index = torch.arange(values.shape[1], device=values.device).minimum(last)  # (B, T)
     return values.gather(1, index[..., None].expand_as(values))

@@ -11,7 +11,7 @@ from dyadbench_dense_fsq.predictor import CrossModalAR
 
 
 def build(config: PredictorConfig, setup: Setup, *, tokenizer: Tokenizer) -> CrossModalAR:
-    """The predictor that `config.mode` names. Raises DyadbenchError for a tokenizer that is not one token a frame."""
+    """The predictor that `config.mode` names. Raises DyadbenchError for a tokenizer without one token per frame."""
     if config.mode == "released":
         from dyadbench_dense_fsq.released import ReleasedAR
 

@@ -23,9 +23,9 @@ def dyadbench_tokenizers() -> list[TokenizerEntry]:
         return TokenizerEntry(name, 1, where, config, summary, CITE, presets=TOKENIZER_PRESETS)
 
     return [
-        row("frame-fsq", TokenizerConfig, "one finite scalar code a frame"),
-        row("frame-vq", VQConfig, "one code a frame of a k-means book with moving averages"),
-        row("frame-lfq", LFQConfig, "one lookup-free binary code a frame"),
+        row("frame-fsq", TokenizerConfig, "one finite scalar code per frame"),
+        row("frame-vq", VQConfig, "one vector-quantised code per frame; the codebook learns by moving averages"),
+        row("frame-lfq", LFQConfig, "one lookup-free binary code per frame"),
     ]
 
 
@@ -34,7 +34,7 @@ def dyadbench_predictors() -> list[PredictorEntry]:
     return [
         PredictorEntry(
             "crossmodal-ar", 2, "dyadbench_dense_fsq.factory:build", PredictorConfig,
-            "patches of frame tokens beside the speaker's face and voice", CITE, presets=PREDICTOR_PRESETS,
+            "generates patches of frame tokens, given the speaker's face and voice", CITE, presets=PREDICTOR_PRESETS,
         )
     ]  # fmt: skip
 
@@ -46,6 +46,6 @@ def dyadbench_methods() -> list[MethodEntry]:
 
     return [
         row("dense-fsq", "frame-fsq", "finite scalar frame tokens, generated patch by patch"),
-        row("dense-vq", "frame-vq", "Dense-FSQ with a vector-quantised book"),
+        row("dense-vq", "frame-vq", "Dense-FSQ with a vector-quantised codebook"),
         row("dense-lfq", "frame-lfq", "Dense-FSQ with lookup-free codes"),
     ]

@@ -1,11 +1,13 @@
 """The autoregressive listener of Dense-FSQ (FG 2024, code: github.com/ais-lab/FaceAIS_REACT24), mode "fixed".
 
 Design, and where it departs from the release (which `released.py` keeps bug for bug):
-- the loss counts only positions whose target is not in the input: the last patch of a window, or, with block-causal
-  attention, every position;
-- the speaker is seen strictly up to the patch that is generated, as coefficients: a frame's token would carry the
-  rest of its block, which is the future;
-- specials are never generated, top-k is each row's own, the speaker is computed once for all samples.
+- The loss counts only positions whose target is not in the input: the last patch of a window, or every position with
+  block-causal attention.
+- The speaker is visible only up to the patch that is generated, and as coefficients: a token of the speaker would also
+  describe the rest of its block, which is the future.
+- Special tokens are never generated, top-k is applied per row, and the speaker is computed once for all samples.
+
+B clips, K samples, R = B * K rows, n positions (one token per frame), D motion channels, F audio features.
 """
 
 from __future__ import annotations
@@ -40,19 +42,19 @@ from dyadbench_dense_fsq.network import SPECIALS, CrossModalNet, Speaker, key_ma
 
 
 def block_lookahead(patch: int, block: int) -> int:
-    """Speaker frames after its own that a decoded frame depends on: its block may end in a later patch."""
+    """How many later speaker frames a decoded frame depends on: its block may end in a later patch."""
     starts = range(0, patch * block, block)
     return max(0, *((start + block - 1) // patch * patch - 1 - start for start in starts))
 
 
 class CrossModalAR(NetComponent[CrossModalNet]):
-    """api.Predictor and api.Trainable on a trained tokenizer of one token a frame, which it never changes."""
+    """api.Predictor and api.Trainable on a trained tokenizer with one token per frame, which it never changes."""
 
     def __init__(self, config: PredictorConfig, setup: Setup, tokenizer: Tokenizer):
         spec = tokenizer.tokens
         if spec.frames_per_token != 1 or spec.groups * spec.residual != 1:
             raise DyadbenchError(
-                "crossmodal-ar generates one token a frame from one book; take frame-fsq, frame-vq or frame-lfq"
+                "crossmodal-ar needs a tokenizer with one codebook and one token per frame; take frame-fsq, frame-vq or frame-lfq"
             )
         self.config, self.setup, self.tokenizer = config, setup, tokenizer
         self.audio = audio_of(config.audio, setup, prefer=("wav2vec2", "mfcc-78"), who="crossmodal-ar")
@@ -71,7 +73,7 @@ class CrossModalAR(NetComponent[CrossModalNet]):
         return batch.audio[self.audio] if self.audio else None
 
     def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
-        """Log-probabilities' cross entropy at every scored position, (B, m), and which of them exist."""
+        """Cross entropy at every scored position (B, m), and which of these exist (B, m)."""
         ids = ids_of(self.tokenizer, batch.listener_motion)
         logits, targets, valid = self._causal(batch, ids) if self.net.causal else self._windowed(batch, ids)
         return F.cross_entropy(logits.transpose(1, 2), targets, reduction="none"), valid
@@ -81,11 +83,14 @@ class CrossModalAR(NetComponent[CrossModalNet]):
         return Loss({"all": (entropy * valid).sum() / valid.sum().clamp_min(1)})
 
     def _causal(self, batch: WindowBatch, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Every position is scored: none sees its own patch or a later one."""
+        """Scores every position: none of them sees its own patch or a later one.
+
+        Both streams are delayed by one patch of "nothing yet", so the block-causal mask alone hides the future.
+        """
         patch, n = self.config.patch, ids.shape[1]
         sound = self._sound(batch)
         rate = self.net.per_frame
-        heard = self.net.speaker(
+        speaker = self.net.speaker(
             Speaker(
                 face=F.pad(batch.speaker_motion, (0, 0, patch, 0))[:, :n],
                 sound=None if sound is None else F.pad(sound, (0, 0, patch * rate, 0))[:, : n * rate],
@@ -93,36 +98,36 @@ class CrossModalAR(NetComponent[CrossModalNet]):
             )
         )
         past = self._hidden(F.pad(ids + SPECIALS, (patch, 0))[:, :n], batch)
-        return self.net.listener(past, heard), ids, batch.valid
+        return self.net.listener(past, speaker), ids, batch.valid
 
     def _windowed(self, batch: WindowBatch, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The last patch alone is scored; histories end where clips allow and are sometimes shortened."""
+        """Scores only the last patch. Its history may be shortened, and ends where short clips allow."""
         config, device = self.config, ids.device
         patch, context, rate = config.patch, config.context, self.net.per_frame
-        whole = (batch.valid.sum(1) // patch - 1).clamp(0, context // patch)  # patches of history that exist
-        full = whole == context // patch
-        # Short clips end anywhere; long ones have drawn their place already.
-        end = patch * torch.where(full, whole, _below(whole + 1, batch))
+        patches = (batch.valid.sum(1) // patch - 1).clamp(0, context // patch)  # patches of history that exist
+        full = patches == context // patch
+        # A window within a long clip already has a random place; in a short clip the end is drawn here.
+        end = patch * torch.where(full, patches, _below(patches + 1, batch))
         start = torch.zeros_like(end)
         if batch.step < 0 or float(torch.rand((), generator=batch.generator)) < config.mask:
             start = end - patch * _below(end // patch + 1, batch) if batch.step >= 0 else start
-        place = torch.arange(-context, 0, device=device) + end[:, None]  # (B, context) frames of the window
-        null, seen = place < start[:, None], place >= start[:, None] - patch
-        frame = place.clamp_min(0)
+        frame_of = torch.arange(-context, 0, device=device) + end[:, None]  # (B, context) frames of the window
+        null, visible = frame_of < start[:, None], frame_of >= start[:, None] - patch
+        frame = frame_of.clamp_min(0)
         sound = self._sound(batch)
         if sound is not None:
             rows = (frame[..., None] * rate + torch.arange(rate, device=device)).flatten(1)
             sound = sound.gather(1, rows[..., None].expand(-1, -1, sound.shape[2]))
         face = batch.speaker_motion.gather(1, frame[..., None].expand(-1, -1, batch.speaker_motion.shape[2]))
         past = self._hidden(torch.where(null, 0, ids.gather(1, frame) + SPECIALS), batch)
-        mask = key_mask(seen)
-        heard = self.net.speaker(Speaker(face, sound, null), mask)
-        logits = self.net.listener(past, heard, mask, mask, last=patch)
-        aim = end[:, None] + torch.arange(patch, device=device)
-        return logits, ids.gather(1, aim), batch.valid.gather(1, aim)
+        mask = key_mask(visible)
+        speaker = self.net.speaker(Speaker(face, sound, null), mask)
+        logits = self.net.listener(past, speaker, mask, mask, last=patch)
+        target = end[:, None] + torch.arange(patch, device=device)
+        return logits, ids.gather(1, target), batch.valid.gather(1, target)
 
     def _hidden(self, past: Tensor, batch: WindowBatch) -> Tensor:
-        """The listener's past (B, n) ids, in some rows as "nothing yet": who cannot rely on it must listen."""
+        """The listener's past (B, n) ids. A share `hide` of the rows gets "nothing yet" and must follow the speaker."""
         if batch.step < 0 or not self.config.hide:
             return past
         chance = batch.draw_rows(torch.rand, 1)
@@ -130,10 +135,10 @@ class CrossModalAR(NetComponent[CrossModalNet]):
 
     def stages(self, data: TrainData) -> Iterator[Stage]:
         config = self.config
-        moments = {} if self.net.released else input_moments(data, self.audio)  # the release hears sound as it is
+        moments = {} if self.net.released else input_moments(data, self.audio)  # the release does not standardise sound
         for name, (mean, spread) in moments.items():
             getattr(self.net, f"{name}_scale").copy_(spread)
-            if name == "sound":  # coefficients are centred as they are
+            if name == "sound":  # coefficients are already centred
                 self.net.sound_mean.copy_(mean)
         schedule = ramp(config.warmup, steps=config.steps if config.cosine else None)
         adam = Optimiser("all", list(self.net.parameters()), config.lr, (0.9, 0.95), config.weight_decay, schedule)
@@ -161,7 +166,7 @@ class CrossModalAR(NetComponent[CrossModalNet]):
         return decoded_reaction(self.tokenizer, ids, len(context.clips), k, frames)
 
     def _heard(self, context: Context, padded: int) -> Speaker:
-        """The whole clip with a patch of nothing before it: (B, patch + padded, ...)."""
+        """The whole clip with one empty patch before it: (B, patch + padded, ...)."""
         patch, rate, more = self.config.patch, self.net.per_frame, padded - context.frames
         face, sound = face_and_sound(context, self.audio, self.device)
         if sound is not None:
@@ -170,11 +175,11 @@ class CrossModalAR(NetComponent[CrossModalNet]):
         return Speaker(F.pad(face, (0, 0, patch, more)), sound, null)
 
     def _stream(self, history: Tensor, start: int = 0) -> Tensor:
-        """What the listener's stream holds from position `start` on, after `history` (R, i) codes."""
+        """The listener's stream from position `start` on: an empty patch, then `history` (R, i)."""
         return F.pad(history + SPECIALS, (self.config.patch, 0))[:, start:]
 
     def _window(self, speaker: Speaker) -> Step:
-        """The paper's loop: each patch recomputes the last window, the speaker's once for all samples of a clip."""
+        """The paper's loop: each patch recomputes the last window. All samples of a clip share the speaker's part."""
         config, rate = self.config, self.net.per_frame
 
         def step(first: int, history: Tensor) -> Tensor:
@@ -188,7 +193,7 @@ class CrossModalAR(NetComponent[CrossModalNet]):
         return step
 
     def _uncached(self, speaker: Speaker) -> Step:
-        """Block-causal, the reference: each patch recomputes the listener from the clip's start."""
+        """Block-causal without a cache: each patch recomputes the listener from the clip's start."""
         fused = self.net.speaker(speaker)
 
         def step(first: int, history: Tensor) -> Tensor:
@@ -198,7 +203,7 @@ class CrossModalAR(NetComponent[CrossModalNet]):
         return step
 
     def _cached(self, speaker: Speaker) -> Step:
-        """Block-causal: only the newest patch is computed; equal to `_uncached` up to float order."""
+        """Block-causal with a cache: only the newest patch is computed. Equal to `_uncached` up to rounding."""
         memory, caches = self.net.memory(self.net.speaker(speaker)), self.net.caches()
 
         def step(first: int, history: Tensor) -> Tensor:
@@ -208,6 +213,6 @@ class CrossModalAR(NetComponent[CrossModalNet]):
 
 
 def _below(limit: Tensor, batch: WindowBatch) -> Tensor:
-    """A whole number in 0 .. limit - 1 for each entry, from torch's generator on the CPU, so that devices agree."""
+    """A random integer from 0 to limit - 1 per row, drawn on the CPU, so that all devices draw the same."""
     chance: Tensor = batch.draw_rows(torch.rand)
     return (chance * limit.cpu()).long().to(limit.device)

@@ -1,7 +1,7 @@
-"""One token a frame: transformer encoder, quantiser, motion decoder and emotion decoder over short blocks of frames.
+"""One token per frame: transformer encoder, quantiser, motion decoder and emotion decoder over short blocks of frames.
 
-Dense-FSQ, section III (FG 2024, code: github.com/ais-lab/FaceAIS_REACT24). "Single-frame" is the rate of the tokens,
-not their view: attention is bidirectional inside a block, so a token knows its whole block and nothing beyond it.
+Dense-FSQ, section III (FG 2024, code: github.com/ais-lab/FaceAIS_REACT24). "Single-frame" describes the rate of the
+tokens: attention is bidirectional inside a block, so a token depends on its whole block and on nothing beyond it.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from dyadbench.nn.quantize import FSQ, LFQ, VQ
 from dyadbench.nn.schedules import ramp
 from dyadbench_dense_fsq.config import TokenizerConfig
 
-CHUNK = 512  # blocks that go through the network at once when a whole split is encoded or decoded
-LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # of the 25 emotion channels; all end at 1
+CHUNK = 512  # blocks per pass through the network, to limit memory
+LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # lowest values of the 25 emotion channels; all highest are 1
 
 
 def _stack(config: TokenizerConfig) -> nn.ModuleList:
@@ -101,12 +101,12 @@ class TokenizerNet(nn.Module):
         return out
 
     def unfold(self, quantised: Tensor) -> Tensor:
-        """What both decoders start from."""
+        """The input of both decoders, (N, block, C)."""
         return self.stem(quantised) + self.places
 
 
 class FrameTokenizer(NetComponent[TokenizerNet]):
-    """api.Tokenizer and api.Trainable over any motion space; decodes emotion where the data set has it."""
+    """api.Tokenizer and api.Trainable over any motion space; decodes emotion where the dataset has it."""
 
     def __init__(self, config: TokenizerConfig, setup: Setup):
         self.config, self.setup = config, setup
@@ -126,10 +126,10 @@ class FrameTokenizer(NetComponent[TokenizerNet]):
 
     @torch.no_grad()
     def encode(self, motion: Array) -> Tokens:
-        """(B, T, D) -> one id a frame. Raises DyadbenchError where D is not the space's."""
+        """(B, T, D) -> ids (B, T), one per frame. Raises DyadbenchError where D is not the space's."""
         if motion.ndim != 3 or motion.shape[2] != self.setup.space.dim:
             raise DyadbenchError(
-                f"{self.setup.space.name} motion is (B, T, {self.setup.space.dim}), got {motion.shape}; check the data set"
+                f"{self.setup.space.name} motion is (B, T, {self.setup.space.dim}), got {motion.shape}; check the dataset"
             )
         self.net.eval()
         rows = self._blocks(to_tensor(motion, self.device))
@@ -141,10 +141,10 @@ class FrameTokenizer(NetComponent[TokenizerNet]):
     def decode(self, tokens: Tokens, frames: int) -> tuple[Array, Array | None]:
         """ids (B, N) -> motion (B, frames, D) and emotion (B, frames, 25) or None.
 
-        Raises ValueError for an id outside the book or fewer tokens than frames.
+        Raises ValueError for an id outside the codebook or fewer tokens than frames.
         """
         if tokens.ids.shape[1] < frames:
-            raise ValueError(f"{frames} frames need as many tokens, got {tokens.ids.shape[1]}")
+            raise ValueError(f"{frames} frames need at least {frames} tokens, got {tokens.ids.shape[1]}")
         self.net.eval()
         count = len(tokens.ids)
         rows = self._blocks(to_tensor(tokens.ids, self.device))
@@ -165,7 +165,7 @@ class FrameTokenizer(NetComponent[TokenizerNet]):
     # --- training ---------------------------------------------------------------------------------------
 
     def _loss(self, batch: WindowBatch) -> Loss:
-        """Phase one: blendshape loss, quantiser loss, and by default the emotion's error."""
+        """Phase one: blendshape loss, quantiser loss, and by default the mean absolute error of emotion."""
         target, valid = self._blocks(batch.listener_motion), self._blocks(batch.valid)
         quantised, _, aux = self.net.encode(target)
         start = self.net.unfold(quantised)
@@ -177,7 +177,7 @@ class FrameTokenizer(NetComponent[TokenizerNet]):
         return Loss({"all": total}, log)
 
     def _emotion_loss(self, batch: WindowBatch) -> Loss:
-        """Phase two: the emotion decoder alone; what it stands on neither learns nor drops out."""
+        """Phase two trains the emotion decoder alone; encoder and quantiser are frozen and without dropout."""
         for part in (self.net.encoder, self.net.quantizer):
             part.eval()
         with torch.no_grad():
@@ -186,7 +186,7 @@ class FrameTokenizer(NetComponent[TokenizerNet]):
 
     def _emotion_error(self, start: Tensor, batch: WindowBatch, valid: Tensor) -> Tensor:
         if self.net.emotion is None or batch.listener_emotion is None:
-            raise DyadbenchError("the data set declares emotion, but a clip of this batch has none; check the data set")
+            raise DyadbenchError("the dataset declares emotion, but a clip of this batch has none; check the dataset")
         return masked_mean((self.net.emotion(start) - self._blocks(batch.listener_emotion)).abs(), valid)
 
     def stages(self, data: TrainData) -> Iterator[Stage]:

@@ -1,6 +1,6 @@
-"""What can be set about DiffListener, and its presets. Imports no torch.
+"""Settings of DiffListener and their presets. Imports no torch.
 
-The paper leaves much open and no code is public. Defaults are, in this order, what it says, what its data set's
+The paper leaves much open and no code is public. Defaults are, in this order, what it says, what its dataset's
 VQ-VAE does (LM-Listener, 2308.10897), and what VQ-Diffusion does (2111.14822); the README lists which is which.
 """
 
@@ -19,12 +19,12 @@ class TokenizerConfig(Config):
     """`conv-vq`. Defaults are the paper's K and downsampling in LM-Listener's VQ-VAE (26.9 M parameters)."""
 
     codes: PositiveInt = 256
-    patch: PositiveInt = 8  # frames a token
+    patch: PositiveInt = 8  # frames per token
     dim: PositiveInt = 512
     depth: PositiveInt = 3  # residual blocks at each rate, dilated by 9, 3, 1
-    causal: bool = False  # whether a decoded frame knows the tokens up to its own only
+    causal: bool = False  # whether a decoded frame depends only on the tokens up to its own
     decay: float = Field(0.99, gt=0, lt=1)  # of the book's moving averages
-    reset: float = Field(1.0, ge=0)  # average count under which a code is replaced; 0 never
+    reset: float = Field(1.0, ge=0)  # a code with a lower average count is replaced; 0: never
     commitment: float = Field(0.02, ge=0)
     velocity: float = Field(0.5, ge=0)  # weight of the error of frame differences; 0 leaves it out
     window: PositiveInt = 32  # frames
@@ -52,27 +52,27 @@ class PredictorConfig(Config):
 
     sampling: ClassVar[frozenset[str]] = frozenset({"guidance", "sample_steps", "truncation"})
 
-    # what is known of the speaker
+    # the speaker
     speaker: tuple[Modality, ...] = ("face", "differential", "audio")
     audio: str = "auto"  # a feature's name or "auto" (mfcc-78, else mel-128, else the first)
-    text: str = ""  # a BERT, by folder or hub name; empty: no text module
+    text: str = ""  # a BERT model, by folder or hub name; empty: no text
     fusion_layers: PositiveInt = 2
-    memory: Literal["frames", "tokens"] = "frames"  # the speaker is a vector a frame, or a token's frames at once
-    # the process
+    memory: Literal["frames", "tokens"] = "frames"  # one vector of the speaker per frame, or per token
+    # the diffusion process
     schedule: Literal["paper", "code"] = "paper"
     noise_steps: PositiveInt = 100
     aux: float = Field(5e-4, ge=0)
     null: float = Field(0.1, ge=0, lt=1)  # share of training rows without the speaker, which guidance needs
     # sampling
     sample_steps: PositiveInt = 100
-    truncation: float = Field(0.86, gt=0, le=1)  # share of p(x0) that is drawn from
+    truncation: float = Field(0.86, gt=0, le=1)  # share of p(x0) to sample from
     guidance: float = Field(1.0, ge=0)
     # blocks
     window: PositiveInt = 30  # tokens
-    overlap: int = Field(10, ge=0)  # tokens of a block that are held from the one before
+    overlap: int = Field(10, ge=0)  # tokens of a block that repeat the end of the block before
     ahead: int | None = Field(
         None, ge=0
-    )  # speaker frames heard from a block's first new one on; None: all of the block
+    )  # speaker frames that a block sees from its first new frame on; None: the whole block
     prefix: float = Field(0.25, ge=0, le=1)  # ahead None: share of training rows that continue a block
     cold: float = Field(0.25, ge=0, le=1)  # ahead given: share of training rows with less history than `overlap`
     # the denoiser and its training
@@ -93,18 +93,18 @@ class PredictorConfig(Config):
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:
         if self.overlap >= self.window:
-            raise ValueError(f"overlap {self.overlap} leaves no new token in a window of {self.window}")
+            raise ValueError(f"overlap = {self.overlap} leaves no new token in a window of {self.window} tokens")
         if self.sample_steps > self.noise_steps:
             raise ValueError(f"sample_steps {self.sample_steps} is more than noise_steps {self.noise_steps}")
         if self.text and self.ahead is not None:
-            raise ValueError("text is read for the whole clip at once, so ahead must be left out")
+            raise ValueError("text uses the words of the whole clip, so ahead must be left out")
         if not self.speaker and not self.text:
-            raise ValueError("speaker is empty: name face, differential or audio, or give a text model")
+            raise ValueError("speaker is empty: add face, differential or audio, or set text to a BERT model")
         return self
 
 
 class OnlinePredictorConfig(PredictorConfig):
-    """`token-diffusion-online`: blocks of two tokens that hear the speaker up to their first frame."""
+    """`token-diffusion-online`: blocks of two tokens that see the speaker only before their first frame."""
 
     window: PositiveInt = 12
     ahead: int | None = Field(0, ge=0)

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from dyadbench.nn.attention import Attention, FeedForward, sinusoid
 from dyadbench_difflistener.config import PredictorConfig
 
-Memory = list[tuple[Tensor, Tensor]]  # each layer's keys and values of the speaker
+Memory = list[tuple[Tensor, Tensor]]  # the speaker's keys and values, per layer
 
 
 class StepNorm(nn.Module):
-    """Layer norm whose scale and shift follow from the step: (1 + a(t)) norm(x) + b(t)."""
+    """Adaptive layer norm, whose scale and shift depend on the step: (1 + a(t)) norm(x) + b(t)."""
 
     def __init__(self, dim: int, steps: int):
         super().__init__()
@@ -39,16 +39,16 @@ class Layer(nn.Module):
         self.norm, self.mlp = nn.LayerNorm(dim), FeedForward(dim, 4 * dim, dropout=config.dropout)
 
     def forward(
-        self, x: Tensor, t: Tensor, held: tuple[Tensor, Tensor], masks: tuple[Tensor | None, Tensor | None]
+        self, x: Tensor, t: Tensor, speaker: tuple[Tensor, Tensor], masks: tuple[Tensor | None, Tensor | None]
     ) -> Tensor:
         x = x + self.own(self.norm_self(x, t), mask=masks[0])
-        x = x + self.cross(self.norm_cross(x, t), held, mask=masks[1])
+        x = x + self.cross(self.norm_cross(x, t), speaker, mask=masks[1])
         out: Tensor = x + self.mlp(self.norm(x))
         return out
 
 
 class Denoiser(nn.Module):
-    """R rows of L tokens; the speaker may come in R / K rows, each then shared by K neighbouring rows of tokens."""
+    """R rows of L tokens. The speaker may have R / K rows, each shared by K neighbouring rows of tokens."""
 
     def __init__(self, config: PredictorConfig, codes: int, patch: int):
         super().__init__()
@@ -59,7 +59,7 @@ class Denoiser(nn.Module):
 
     def memory(self, fused: Tensor) -> Memory:
         """The speaker's keys and values, for all steps and samples: fused (B, m + 1, C)."""
-        if not self.aligned:  # frames and tokens are told their place on one clock
+        if not self.aligned:  # frames and tokens share one time axis
             fused = fused + sinusoid(fused.shape[1], fused.shape[2], fused.device)
         return [layer.cross.keys(fused) for layer in self.layers]  # type: ignore[operator, union-attr]
 
@@ -68,12 +68,12 @@ class Denoiser(nn.Module):
     ) -> Tensor:
         """ids (R, L) in 0..K, t (R,) or (1,); masks: tokens (R, 1, 1, L) and speaker (B, 1, 1, m + 1) that exist.
 
-        Returns (R, L, K): [MASK] is never predicted.
+        Returns (R, L, codes): [MASK] is never predicted.
         """
         x = self.token(ids)
         if not self.aligned:
             clock = sinusoid(x.shape[1] * self.patch, x.shape[2], x.device)
             x = x + clock[self.patch // 2 :: self.patch]
-        for layer, held in zip(self.layers, memory, strict=True):
-            x = layer(x, t, held, masks)
+        for layer, speaker in zip(self.layers, memory, strict=True):
+            x = layer(x, t, speaker, masks)
         return torch.log_softmax(self.head(self.norm(x)).float(), -1)

@@ -1,8 +1,8 @@
-"""What the speaker does, as one sequence: face, facial differential, audio and words, fused by cross-modal attention.
+"""The speaker as one sequence: face, facial differential, audio and words, fused by cross-modal attention.
 
-The paper names the parts and leaves their roles open. Here the face asks (queries) each other modality, the answers
-stand beside it, and a small transformer reads the lot. B rows, n frames, C channels; `heard` marks frames that exist
-and may be known.
+The paper names the parts but not how they interact. Here the face queries each other modality by attention, the results
+are concatenated to the face, and a small transformer fuses them. B rows, n frames, C channels; `visible` marks frames
+that exist and that the listener may see.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dyadbench_difflistener.config import PredictorConfig
 
 
 class Fusion(nn.Module):
-    """A modality that is left out has no weights. The first of the fused vectors is a learnt "nothing"."""
+    """A modality that is left out has no weights. The first fused vector is learnt and stands for "nothing"."""
 
     face_mean: Tensor
     face_scale: Tensor
@@ -40,7 +40,7 @@ class Fusion(nn.Module):
         self.ask = nn.ModuleDict({name: Attention(dim, config.heads, rotary=True) for name in others})
         self.norms = nn.ModuleDict({name: nn.LayerNorm(dim) for name in others})
         self.norm_query = nn.LayerNorm(dim)
-        self.faceless = nn.Parameter(torch.randn(dim) * 0.02)  # what asks where there is no face
+        self.faceless = nn.Parameter(torch.randn(dim) * 0.02)  # the query where there is no face
         self.mix = nn.Linear(dim * (1 + len(others)), dim)
         self.blocks = nn.ModuleList(
             Block(dim, config.heads, dropout=config.dropout, rotary=True) for _ in range(config.fusion_layers)
@@ -48,45 +48,45 @@ class Fusion(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.nothing = nn.Parameter(torch.randn(dim) * 0.02)
 
-    def _streams(self, face: Tensor, audio: Tensor | None, words: Tensor | None, heard: Tensor) -> dict[str, Tensor]:
-        """Every modality at frame rate in its own units, 0 where it is not heard: name -> (B, n, width)."""
-        face = (face - self.face_mean) / self.face_scale * heard[..., None]
-        both = heard[:, 1:] & heard[:, :-1]
-        moved = F.pad((face[:, 1:] - face[:, :-1]) * both[..., None], (0, 0, 1, 0))  # the first frame's is 0
-        found = {"face": face, "differential": moved / self.differential_scale}
+    def _streams(self, face: Tensor, audio: Tensor | None, words: Tensor | None, visible: Tensor) -> dict[str, Tensor]:
+        """Every modality per frame, standardised, and 0 where it is not visible: name -> (B, n, width)."""
+        face = (face - self.face_mean) / self.face_scale * visible[..., None]
+        both = visible[:, 1:] & visible[:, :-1]
+        differences = F.pad((face[:, 1:] - face[:, :-1]) * both[..., None], (0, 0, 1, 0))  # the first frame's is 0
+        streams = {"face": face, "differential": differences / self.differential_scale}
         if audio is not None:
             audio = (audio - self.audio_mean) / self.audio_scale
-            found["audio"] = audio.reshape(*heard.shape, -1) * heard[..., None]
+            streams["audio"] = audio.reshape(*visible.shape, -1) * visible[..., None]
         if words is not None:
-            found["words"] = words * heard[..., None]
-        return found
+            streams["words"] = words * visible[..., None]
+        return streams
 
     def forward(
-        self, face: Tensor, audio: Tensor | None, words: tuple[Tensor, Tensor] | None, heard: Tensor
+        self, face: Tensor, audio: Tensor | None, words: tuple[Tensor, Tensor] | None, visible: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """face (B, n, D), audio (B, n * rows, F), words ((B, n, E), (B, n) where one ends), heard (B, n).
+        """face (B, n, D), audio (B, n * rows, F), words ((B, n, E), (B, n) where one ends), visible (B, n).
 
-        Returns the fused speaker (B, m + 1, C) and which of it there is (B, m + 1), with m = n, or n / patch where the
-        memory is in tokens.
+        Returns the fused speaker (B, m + 1, C) and which positions exist (B, m + 1), with m = n, or m = n / patch where
+        the memory has one position per token.
         """
-        streams = self._streams(face, audio, None if words is None else words[0], heard)
-        heard, spoken = self._grid(heard), None if words is None else self._grid(words[1] & heard)
+        streams = self._streams(face, audio, None if words is None else words[0], visible)
+        visible, word_ends = self._grid(visible), None if words is None else self._grid(words[1] & visible)
         x = {name: self.inward[name](streams[name].unflatten(1, (-1, self.patch)).flatten(2)) for name in self.names}
-        parts = [x["face"] if "face" in x else self.faceless.expand(*heard.shape, -1)]
+        parts = [x["face"] if "face" in x else self.faceless.expand(*visible.shape, -1)]
         queries = self.norm_query(parts[0])
         for name, ask in self.ask.items():
             keys = self.norms[name](x[name])
-            if name == "words" and spoken is not None:  # only where words end; a row without words hears nothing
-                answer = ask(queries, keys, spoken[:, None, None])
-                parts.append(answer * spoken.any(1)[:, None, None])
+            if name == "words" and word_ends is not None:  # attend only where words end; a row without words gets 0
+                answer = ask(queries, keys, word_ends[:, None, None])
+                parts.append(answer * word_ends.any(1)[:, None, None])
             else:
-                parts.append(x[name] + ask(queries, keys, heard[:, None, None]))
+                parts.append(x[name] + ask(queries, keys, visible[:, None, None]))
         fused = self.mix(torch.cat(parts, -1))
         for block in self.blocks:
-            fused = block(fused, heard[:, None, None])
+            fused = block(fused, visible[:, None, None])
         nothing = self.nothing.expand(len(fused), 1, -1)
-        return torch.cat([nothing, self.norm(fused)], 1), F.pad(heard, (1, 0), value=True)
+        return torch.cat([nothing, self.norm(fused)], 1), F.pad(visible, (1, 0), value=True)
 
     def _grid(self, frames: Tensor) -> Tensor:
-        """(B, n) of frames -> (B, m): whether any frame of a place in the memory is so."""
+        """A mask of frames (B, n) -> positions (B, m): true where any frame of the position is."""
         return frames.unflatten(1, (-1, self.patch)).any(2)

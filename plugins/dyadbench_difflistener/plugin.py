@@ -22,11 +22,11 @@ def dyadbench_tokenizers() -> list[TokenizerEntry]:
     where = "dyadbench_difflistener.tokenizer:ConvTokenizer"
     return [
         TokenizerEntry(
-            "conv-vq", 1, where, TokenizerConfig, "one vector-quantised code for 8 frames, convolutional", CITE,
+            "conv-vq", 1, where, TokenizerConfig, "one vector-quantised code per 8 frames, from a convolutional network", CITE,
             presets=TOKENIZER_PRESETS,
         ),
         TokenizerEntry(
-            "conv-vq-causal", 1, where, CausalTokenizerConfig, "conv-vq that decodes a frame from the tokens so far", CITE,
+            "conv-vq-causal", 1, where, CausalTokenizerConfig, "conv-vq whose decoder uses only the tokens so far", CITE,
             presets=TOKENIZER_PRESETS,
         ),
     ]  # fmt: skip
@@ -37,7 +37,7 @@ def dyadbench_predictors() -> list[PredictorEntry]:
     where = "dyadbench_difflistener.predictor:TokenDiffusion"
     return [
         PredictorEntry(
-            "token-diffusion", 2, where, PredictorConfig, "all tokens of a window denoised together, beside the speaker",
+            "token-diffusion", 2, where, PredictorConfig, "discrete diffusion of all tokens of a window together, given the speaker",
             CITE, presets=PREDICTOR_PRESETS,
         ),
         PredictorEntry(

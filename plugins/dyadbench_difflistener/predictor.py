@@ -1,8 +1,10 @@
 """The non-autoregressive listener of DiffListener (2502.06822): VQ-Diffusion over the tokens of a whole window.
 
-A window's tokens start as [MASK] and are denoised together beside the fused speaker. Clips longer than a window are
-generated in blocks, the last tokens of one held at every step of the next; training has rows that continue in this way.
-The speaker, and its keys and values in the denoiser, are computed once for all steps and samples of a block.
+A window's tokens start as [MASK] and are denoised together, with attention to the fused speaker. Clips longer than a window
+are generated in blocks: the last tokens of a block are the fixed prefix of the next one, and a share of the training rows
+continues a prefix, too. The speaker, and its keys and values in the denoiser, are computed once per block.
+
+B clips, K samples, R = B * K rows, W tokens per window, n frames, m positions of the fused speaker, V codes.
 """
 
 from __future__ import annotations
@@ -35,18 +37,18 @@ from dyadbench.nn.component import NetComponent, ids_of, to_tensor
 from dyadbench.nn.diffusion import Denoise, DiscreteDiffusion, guided
 from dyadbench.nn.inputs import CLIPS, audio_of, moments
 from dyadbench.nn.sampling import uniforms
-from dyadbench_difflistener.blocks import Block, cut, heard_frames, plan, training_layout
+from dyadbench_difflistener.blocks import Block, cut, plan, training_layout, visible_frames
 from dyadbench_difflistener.config import PredictorConfig
 from dyadbench_difflistener.denoiser import Denoiser
 from dyadbench_difflistener.fusion import Fusion
 from dyadbench_difflistener.tokenizer import ramp
 from dyadbench_difflistener.words import WordEncoder, place
 
-Words = tuple[Tensor, Tensor]  # vectors (B, n, E) on the frames where words end, and where that is (B, n)
+Words = tuple[Tensor, Tensor]  # vectors (B, n, E) at the frames where words end, and which frames these are (B, n)
 
 
 class DiffListenerNet(nn.Module):
-    """All that is learnt, and the process that it is learnt with."""
+    """The networks, and the diffusion process that trains them."""
 
     def __init__(self, fusion: Fusion, denoiser: Denoiser, process: DiscreteDiffusion):
         super().__init__()
@@ -54,19 +56,19 @@ class DiffListenerNet(nn.Module):
 
 
 class TokenDiffusion(NetComponent[DiffListenerNet]):
-    """api.Predictor and api.Trainable on a trained tokenizer of one book, which it never changes."""
+    """api.Predictor and api.Trainable on a trained tokenizer with one codebook, which it never changes."""
 
     def __init__(self, config: PredictorConfig, setup: Setup, tokenizer: Tokenizer):
         spec = tokenizer.tokens
         if spec.frames_per_token is None or spec.groups * spec.residual != 1:
             raise DyadbenchError(
-                "token-diffusion denoises tokens from one book, evenly spaced; take conv-vq or window-vq"
+                "token-diffusion needs a tokenizer with one codebook and evenly spaced tokens; take conv-vq or window-vq"
             )
         self.config, self.setup, self.tokenizer, self.patch = config, setup, tokenizer, spec.frames_per_token
         stride = (config.window - config.overlap) * self.patch
         if config.ahead is not None and config.ahead > stride:
             raise DyadbenchError(
-                f"token-diffusion: ahead {config.ahead} is more than the {stride} new frames of a block"
+                f"token-diffusion: ahead = {config.ahead} is more than the {stride} new frames of a block"
             )
         self.audio = audio_of(
             config.audio if "audio" in config.speaker else "none",
@@ -89,16 +91,16 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
         )  # fmt: skip
         if not self.net.fusion.names:
             raise DyadbenchError(
-                "token-diffusion: this dataset has no audio, and the configuration takes nothing else of the speaker"
+                "token-diffusion: the configuration uses only the speaker's audio, but this dataset has none; add face to `speaker`"
             )
-        self._placed: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # clip -> its words, while training
+        self._words_of_clips: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # clip -> its words, while training
         self.needs = Needs(
             audio=(self.audio,) if self.audio else (), face=bool({"face", "differential"} & set(config.speaker)),
             words=bool(config.text), lookahead=self._lookahead(),
         )  # fmt: skip
 
     def _lookahead(self) -> int | None:
-        """None where a block hears all of itself: clips of one window are heard whole before they begin."""
+        """Frames of look-ahead; None where a block sees the speaker's whole block, which may be the whole clip."""
         decoding = getattr(self.tokenizer, "decode_ahead", None)
         if self.config.ahead is None or decoding is None:
             return None
@@ -111,34 +113,34 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
         rows, training = len(batch.listener_motion), batch.step >= 0
         ids = ids_of(self.tokenizer, batch.listener_motion)
         layout = training_layout(config, rows, patch, training=training)
-        there, held, heard = (x.to(self.device) for x in (layout.there, layout.held, layout.heard))
+        history, prefix, visible = (x.to(self.device) for x in (layout.exists, layout.prefix, layout.visible))
         null = torch.rand(rows, 1) < (config.null if training else 0.0)
-        heard = heard & batch.valid & ~null.to(self.device)
+        visible = visible & batch.valid & ~null.to(self.device)
         t, chance = process.draw_steps(rows)
         xt = process.noised(ids, t, torch.rand(*ids.shape, 2).to(self.device))
-        xt = torch.where(held, ids, xt)
+        xt = torch.where(prefix, ids, xt)
         exists = batch.valid.unflatten(1, (-1, patch))
         sound = batch.audio[self.audio] if self.audio else None
-        fused, speaker = self.net.fusion(batch.speaker_motion, sound, self._batch_words(batch), heard)
-        masks = ((there & exists.any(2))[:, None, None], speaker[:, None, None])
+        fused, speaker = self.net.fusion(batch.speaker_motion, sound, self._batch_words(batch), visible)
+        masks = ((history & exists.any(2))[:, None, None], speaker[:, None, None])
         log_x0 = self.net.denoiser(xt, t, self.net.denoiser.memory(fused), masks)
-        scored = exists.all(2) & there & ~held
+        scored = exists.all(2) & history & ~prefix
         return Loss({"all": process.loss(log_x0, ids, xt, t, chance, scored, config.aux)})
 
     def _batch_words(self, batch: WindowBatch) -> Words | None:
         if self.words is None:
             return None
-        found = [self._placed[clip] for clip in batch.clips]  # windows begin where clips do: `_read` saw to it
-        return self._stacked(found, batch.speaker_motion.shape[1])
+        words = [self._words_of_clips[clip] for clip in batch.clips]  # windows begin where clips do: `_read` saw to it
+        return self._stacked(words, batch.speaker_motion.shape[1])
 
-    def _stacked(self, found: list[tuple[np.ndarray, np.ndarray]], frames: int) -> Words:
-        vectors, ends = (torch.zeros(len(found), frames, *x.shape[1:]) for x in map(torch.from_numpy, found[0]))
-        for i, (vector, end) in enumerate(found):
+    def _stacked(self, words: list[tuple[np.ndarray, np.ndarray]], frames: int) -> Words:
+        vectors, ends = (torch.zeros(len(words), frames, *x.shape[1:]) for x in map(torch.from_numpy, words[0]))
+        for i, (vector, end) in enumerate(words):
             vectors[i, : len(vector)], ends[i, : len(end)] = torch.from_numpy(vector), torch.from_numpy(end)
         return vectors.to(self.device), ends.to(self.device).bool()
 
     def _read(self, data: TrainData) -> None:
-        """Word vectors of every clip. Training windows are not told where in a clip they lie, so each must hold one."""
+        """Computes the word vectors of every clip. A training window must hold a whole clip, as it has no place in one."""
         frames = self.config.window * self.patch
         for split in ("train", "val") if self.words else ():
             for dyad in data.dyads(split):
@@ -147,19 +149,19 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
                         f"text needs windows that hold whole clips: clip {dyad.clip.id} has {dyad.clip.frames} frames; "
                         f"raise window to {-(-dyad.clip.frames // self.patch)} or leave text out"
                     )
-                self._placed[dyad.clip.id] = self._place(dyad.speaker.words or (), dyad.clip.frames)
+                self._words_of_clips[dyad.clip.id] = self._place(dyad.speaker.words or (), dyad.clip.frames)
 
     def _place(self, words: tuple[Any, ...], frames: int) -> tuple[np.ndarray, np.ndarray]:
         assert self.words is not None
         return place(words, self.words.vectors(words), self.setup.space.fps, frames)
 
     def _measure(self, data: TrainData) -> None:
-        """Mean and spread of the speaker's coefficients, their differences and the sound, over some training clips."""
-        face, moved, sound = [], [], []
+        """Mean and standard deviation of the speaker's coefficients, their differences and the sound."""
+        face, differences, sound = [], [], []
         for _, dyad in zip(range(CLIPS), data.dyads("train", self.needs.audio), strict=False):
             motion = torch.from_numpy(dyad.speaker.motion)
             face.append(motion)
-            moved.append(motion[1:] - motion[:-1])
+            differences.append(motion[1:] - motion[:-1])
             if self.audio:
                 sound.append(torch.from_numpy(dyad.speaker.audio[self.audio]))
         fusion = self.net.fusion
@@ -168,7 +170,7 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
                 mean, spread = moments(parts)
                 getattr(fusion, f"{name}_mean").copy_(mean)
                 getattr(fusion, f"{name}_scale").copy_(spread)
-        fusion.differential_scale.copy_(torch.cat(moved).std(0) / fusion.face_scale.cpu() + 1e-3)
+        fusion.differential_scale.copy_(torch.cat(differences).std(0) / fusion.face_scale.cpu() + 1e-3)
 
     def stages(self, data: TrainData) -> Iterator[Stage]:
         config = self.config
@@ -183,7 +185,7 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
             config.steps, ema=config.ema, clip_norm=config.clip_norm, validate_every=config.validate_every,
             select="loss" if config.validate_every else None,
         )  # fmt: skip
-        self._placed.clear()
+        self._words_of_clips.clear()
         self.net.eval()
 
     # --- sampling ---------------------------------------------------------------------------------------
@@ -199,19 +201,19 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
         speaker = self._speaker(context)
         for number, block in enumerate(blocks):
             n = block.stop - block.start
-            drawn = uniforms(
+            uniform = uniforms(
                 noise, context.clips, k, config.sample_steps * config.window * 3, f"block{number}", self.device
             ).unflatten(1, (config.sample_steps, config.window, 3))[:, :, :n]
             known = cut(ids + 1, block.start, block.stop) - 1
             known = torch.where(torch.arange(block.start, block.stop, device=self.device) < 0, 0, known)
-            made = self.net.process.sample(
-                self.denoise(block, speaker, lengths, k), drawn, truncation=config.truncation, known=known
+            tokens = self.net.process.sample(
+                self.denoise(block, speaker, lengths, k), uniform, truncation=config.truncation, known=known
             )
-            ids[:, block.first : block.stop] = made[:, block.first - block.start :]
-        return Reaction(self._decoded(ids.cpu().numpy(), context, k))
+            ids[:, block.first : block.stop] = tokens[:, block.first - block.start :]
+        return Reaction(self._decode(ids.cpu().numpy(), context, k))
 
     def _speaker(self, context: Context) -> tuple[Tensor, Tensor | None, Words | None]:
-        """All that is known of the speakers, as tensors: face (B, T, D), sound (B, T * rows, F), words."""
+        """The speakers' inputs as tensors: face (B, T, D), sound (B, T * rows, F), words."""
 
         def tensor(values: Array) -> Tensor:
             return to_tensor(values, self.device)
@@ -219,43 +221,43 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
         sound = tensor(context.audio[self.audio]) if self.audio else None
         words = None
         if self.words is not None:
-            found = context.words or ((),) * len(context.clips)
-            words = self._stacked([self._place(each, context.frames) for each in found], context.frames)
+            per_clip = context.words or ((),) * len(context.clips)
+            words = self._stacked([self._place(each, context.frames) for each in per_clip], context.frames)
         return tensor(context.speaker_motion), sound, words
 
     def denoise(
         self, block: Block, speaker: tuple[Tensor, Tensor | None, Words | None], lengths: Tensor, k: int
     ) -> Denoise:
-        """The denoiser of one block: the speaker is encoded here, once for all samples and steps."""
+        """The denoiser of one block. The speaker is encoded here, once for all samples and steps."""
         face, sound, words = speaker
         start, stop = block.start * self.patch, block.stop * self.patch
-        heard = heard_frames(self.config, block, self.patch, lengths)
+        visible = visible_frames(self.config, block, self.patch, lengths)
         rate = self.setup.audio[self.audio].per_frame if self.audio else 1
-        heeded = (
+        inputs = (
             cut(face, start, stop),
             None if sound is None else cut(sound, start * rate, stop * rate),
             None if words is None else (cut(words[0], start, stop), cut(words[1], start, stop)),
         )
         token = torch.arange(block.start, block.stop, device=self.device)
-        there = (token >= 0).expand(len(lengths), -1)
-        if self.config.ahead is None:  # otherwise a clip's end is not known before it comes
-            there = there & (token * self.patch < lengths[:, None])
-        own = there.repeat_interleave(k, 0)[:, None, None]
-        conditional = self._pass(*heeded, heard, own)
+        exists = (token >= 0).expand(len(lengths), -1)
+        if self.config.ahead is None:  # otherwise using the clip's end would be look-ahead
+            exists = exists & (token * self.patch < lengths[:, None])
+        own = exists.repeat_interleave(k, 0)[:, None, None]
+        conditional = self._pass(*inputs, visible, own)
         if self.config.guidance == 1:
             return conditional
-        free = self._pass(*heeded, torch.zeros_like(heard), own)
-        return lambda ids, t: guided(conditional(ids, t), free(ids, t), self.config.guidance)
+        unconditional = self._pass(*inputs, torch.zeros_like(visible), own)
+        return lambda ids, t: guided(conditional(ids, t), unconditional(ids, t), self.config.guidance)
 
     def _pass(
-        self, face: Tensor, sound: Tensor | None, words: Words | None, heard: Tensor, own: Tensor
+        self, face: Tensor, sound: Tensor | None, words: Words | None, visible: Tensor, own: Tensor
     ) -> Callable[[Tensor, int], Tensor]:
-        fused, there = self.net.fusion(face, sound, words, heard)
-        memory, masks = self.net.denoiser.memory(fused), (own, there[:, None, None])
+        fused, exists = self.net.fusion(face, sound, words, visible)
+        memory, masks = self.net.denoiser.memory(fused), (own, exists[:, None, None])
         return lambda ids, t: self.net.denoiser(ids, torch.tensor([t], device=ids.device), memory, masks)
 
-    def _decoded(self, ids: np.ndarray, context: Context, k: int) -> Array:
-        """ids (R, N) -> motion (B, K, T, D), 0 after a clip's end; a decoder sees no token after a clip's last."""
+    def _decode(self, ids: np.ndarray, context: Context, k: int) -> Array:
+        """ids (R, N) -> motion (B, K, T, D), 0 after a clip's end. Clips of one length are decoded together, without padding."""
         out = np.zeros((len(context.clips), k, context.frames, self.setup.space.dim), np.float32)
         clips = ids.reshape(len(context.clips), k, -1)
         counts = -(-np.asarray(context.lengths) // self.patch)

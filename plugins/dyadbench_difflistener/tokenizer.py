@@ -1,6 +1,6 @@
 """Tokens of 8 frames: the convolutional VQ-VAE of LM-Listener (2308.10897), which is T2M-GPT's (2301.06052).
 
-Encoder and decoder run over a whole clip, so a token knows some hundred frames around its own in the paper preset.
+Encoder and decoder run over a whole clip; in the paper preset a token depends on about a hundred frames around its own.
 """
 
 from __future__ import annotations
@@ -30,9 +30,8 @@ from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.quantize import VQ, perplexity, usage
 from dyadbench_difflistener.config import TokenizerConfig
 
-GROWTH = (
-    3  # a residual block is dilated three times as much as the one after it in the decoder, before it in the encoder
-)
+# Dilations of the residual blocks are powers of 3: they fall in the encoder (9, 3, 1) and rise in the decoder (1, 3, 9).
+GROWTH = 3
 
 
 class Conv(nn.Conv1d):
@@ -100,12 +99,17 @@ class ConvVQ(nn.Module):
 
 @torch.enable_grad()
 def reach_ahead(config: TokenizerConfig) -> tuple[int, int]:
-    """Frames after its own that a token's encoding depends on, and frames from the one decoded to the start of the
-    last token that it depends on, found by tracing gradients."""
+    """Look-ahead of the encoder and of the decoder in frames, measured by the gradients of a network of ones.
+
+    Encoder: frames after a token's own that its code depends on. Decoder: frames from a decoded frame to the start of the
+    last token that it depends on.
+    """
     with torch.random.fork_rng(devices=[]):
         net = ConvVQ(config.model_copy(update={"dim": 1, "codes": 1}), 1).double()
     for name, value in net.named_parameters():
-        nn.init.constant_(value, 1.0 if name.endswith("weight") else 0.0)  # nothing cancels, no ReLU is shut
+        nn.init.constant_(
+            value, 1.0 if name.endswith("weight") else 0.0
+        )  # so no two paths cancel and every ReLU is open
     patch, middle = config.patch, 32 * GROWTH**config.depth
     frames = torch.ones(1, 1, 2 * middle * patch, dtype=torch.float64, requires_grad=True)
     tokens = torch.ones(1, 1, 2 * middle, dtype=torch.float64, requires_grad=True)
@@ -139,13 +143,13 @@ class ConvTokenizer(NetComponent[ConvVQ]):
 
     @torch.no_grad()
     def encode(self, motion: Array) -> Tokens:
-        """(B, T, D) -> ids (B, N): the last frame is held until the last token is full.
+        """(B, T, D) -> ids (B, N). The last frame repeats until the last token is full.
 
         Raises DyadbenchError where D is not the space's.
         """
         space = self.setup.space
         if motion.ndim != 3 or motion.shape[1] == 0 or motion.shape[2] != space.dim:
-            raise DyadbenchError(f"{space.name} motion is (B, T, {space.dim}), got {motion.shape}; check the data set")
+            raise DyadbenchError(f"{space.name} motion is (B, T, {space.dim}), got {motion.shape}; check the dataset")
         self.net.eval()
         frames = motion.shape[1]
         x = to_tensor(motion, self.device)

@@ -1,4 +1,4 @@
-"""What can be set about Learning2Listen, and its presets. Imports no torch."""
+"""Settings of Learning2Listen and their presets. Imports no torch."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ class TokenizerConfig(Config):
     """`window-vq`. Defaults are the paper's values with the paper's token axis (13.0 M parameters)."""
 
     token_axis: Literal["time", "channel_slice"] = "time"  # the release's tokens are slices of channels
-    scale: Literal["std", "released"] = "std"  # the release divides by the deviation of the clips' deviations
+    scale: Literal["std", "released"] = "std"  # released: the deviation of the clips' deviations
     network: Literal["own", "released"] = "own"  # released: see the README
     codes: PositiveInt = 200
     book: Literal["gradient", "ema"] = "gradient"  # how codes learn
     decay: float = Field(0.95, gt=0, lt=1)  # ema: of the moving averages
-    reset: float = Field(0.0, ge=0)  # ema: average count under which a code is replaced; 0 never
+    reset: float = Field(0.0, ge=0)  # ema: a code with a lower average count is replaced; 0: never
     commitment: float = Field(0.25, ge=0)
-    block: PositiveInt = 32  # frames that are encoded and decoded together
-    patch: PositiveInt = 8  # frames a token
+    block: PositiveInt = 32  # frames encoded and decoded together
+    patch: PositiveInt = 8  # frames per token
     dim: PositiveInt = 256
     heads: PositiveInt = 8
     layers: PositiveInt = 12  # of the encoder and of the decoder
@@ -49,12 +49,16 @@ class PredictorConfig(Config):
     sampling: ClassVar[frozenset[str]] = frozenset({"temperature", "top_p"})
 
     audio: str = "auto"  # a feature's name, "auto" (mel-128, else mfcc-78, else the first) or "none"
-    audio_slice: Literal["fixed", "released"] = "fixed"  # the release's loop takes rows from t, not t * rows a frame
+    audio_slice: Literal["fixed", "released"] = (
+        "fixed"  # the release reads audio rows from t, not from t * rows per frame
+    )
     network: Literal["own", "released"] = "own"  # released: see the README
     past: PositiveInt = 4  # tokens of history
-    ahead: int = Field(8, ge=0)  # speaker frames heard from a token's first on; at most a token's
-    decode: Literal["sliding", "window"] = "sliding"  # a token with those before it, or whole blocks as in the release
-    reencode: bool = False  # decode and encode the history before every token, as the release does
+    ahead: int = Field(8, ge=0)  # speaker frames that a token sees from its first frame on; at most a token's
+    decode: Literal["sliding", "window"] = (
+        "sliding"  # each token with those before it, or whole blocks as in the release
+    )
+    reencode: bool = False  # decode the history and encode it again before every token, as the release does
     temperature: float = Field(0.7, gt=0)
     top_p: float = Field(0.9, gt=0, le=1)
     wide: PositiveInt = 400  # channels of the speaker's streams
@@ -65,7 +69,7 @@ class PredictorConfig(Config):
     hidden: PositiveInt = 128
     dropout: float = Field(0.1, ge=0, lt=1)
     cold: float = Field(4 / 21, ge=0, le=1)  # share of training rows whose history is cut short
-    horizon: PositiveInt = 4  # tokens that are predicted, and scored, at once; the first is the one that is used
+    horizon: PositiveInt = 4  # tokens predicted and scored in training; sampling uses the first
     batch: PositiveInt = 32
     steps: PositiveInt = 100_000
     lr: float = Field(2e-4, gt=0)  # at its peak
@@ -76,7 +80,7 @@ class PredictorConfig(Config):
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:
         if self.horizon > self.past:
-            raise ValueError(f"horizon {self.horizon} is more than the {self.past} outputs there are")
+            raise ValueError(f"horizon = {self.horizon} is more than the network's {self.past} outputs")
         return self
 
 

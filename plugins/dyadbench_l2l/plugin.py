@@ -14,7 +14,7 @@ def dyadbench_tokenizers() -> list[TokenizerEntry]:
     return [
         TokenizerEntry(
             "window-vq", 1, "dyadbench_l2l.tokenizer:WindowTokenizer", TokenizerConfig,
-            "one vector-quantised code for 8 frames, in windows of 32", CITE, presets=TOKENIZER_PRESETS,
+            "one vector-quantised code per 8 frames, in windows of 32 frames", CITE, presets=TOKENIZER_PRESETS,
         )
     ]  # fmt: skip
 
@@ -24,7 +24,7 @@ def dyadbench_predictors() -> list[PredictorEntry]:
     return [
         PredictorEntry(
             "patch-ar", 2, "dyadbench_l2l.predictor:PatchAR", PredictorConfig,
-            "the next 8 frames' token from the speaker's last 40 frames and the last tokens", CITE, presets=PREDICTOR_PRESETS,
+            "predicts the next token of 8 frames from the speaker's last 40 frames and the last tokens", CITE, presets=PREDICTOR_PRESETS,
         )
     ]  # fmt: skip
 

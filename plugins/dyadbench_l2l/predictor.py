@@ -1,11 +1,14 @@
 """The autoregressive listener of Learning2Listen (2204.08451, section 3.3; code: github.com/evonneng/learning2listen).
 
-Token by token: the speaker's last 40 frames, of which `ahead` belong to the token itself, and the listener's last four
-tokens give the next token. Where this departs from the release:
-- a conversation starts with nothing: the release is handed the speaker's first 32 frames, so here training also hides
-  the speaker's past in the rows where it hides the listener's;
-- every row of a batch draws its own history length, the release one for the batch;
-- "sliding" decoding gives a token's frames as soon as it is drawn, so the look-ahead is `ahead`'s; blocks wait.
+The next token follows from the speaker's last 40 frames, of which `ahead` lie in the token itself, and from the listener's
+last four tokens. Where this departs from the release:
+- A conversation starts without any history, while the release is given the speaker's first 32 frames. Training therefore
+  hides the speaker's past, too, in the rows where it hides the listener's.
+- Every row of a batch draws its own history length; the release draws one for the batch.
+- "sliding" decoding emits a token's frames as soon as the token is sampled, so only `ahead` adds look-ahead. "window"
+  decoding waits for a whole block of tokens, as the release does.
+
+B clips, K samples, R = B * K rows, N tokens, D motion channels; windows have `block` listener and `reach` speaker frames.
 """
 
 from __future__ import annotations
@@ -42,7 +45,7 @@ from dyadbench_l2l.config import PredictorConfig
 from dyadbench_l2l.network import PatchPredictor
 from dyadbench_l2l.tokenizer import noam
 
-CHUNK = 512  # speaker windows that go through the network at once
+CHUNK = 512  # speaker windows per pass through the network, to limit memory
 
 
 class PatchAR(NetComponent[PatchPredictor]):
@@ -53,12 +56,12 @@ class PatchAR(NetComponent[PatchPredictor]):
         patch = spec.frames_per_token or 0
         if patch < 2 or spec.groups * spec.residual != 1 or patch + (spec.lookahead or 0) != config.past * patch:
             raise DyadbenchError(
-                f"patch-ar reads windows of {config.past} tokens from one book, of two frames or more each; take window-vq"
+                f"patch-ar needs a tokenizer with one codebook, windows of {config.past} tokens and 2 or more frames per token; take window-vq"
             )
         if config.ahead > patch:
-            raise DyadbenchError(f"patch-ar: ahead {config.ahead} is more than the {patch} frames of a token")
+            raise DyadbenchError(f"patch-ar: ahead = {config.ahead} is more than the {patch} frames of a token")
         self.config, self.setup, self.tokenizer, self.patch = config, setup, tokenizer, patch
-        self.block, self.reach = config.past * patch, (config.past + 1) * patch  # frames of a window; heard at once
+        self.block, self.reach = config.past * patch, (config.past + 1) * patch  # frames: listener's, speaker's window
         self.audio = audio_of(config.audio, setup, prefer=("mel-128", "mfcc-78"), who="patch-ar")
         self.per_frame = setup.audio[self.audio].per_frame if self.audio else 1
         self.build_net(
@@ -68,13 +71,13 @@ class PatchAR(NetComponent[PatchPredictor]):
             ),
             setup,
         )  # fmt: skip
-        waits = self.block - patch if config.decode == "window" else 0
+        waits = self.block - patch if config.decode == "window" else 0  # frames until a block is complete
         self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=max(0, waits + config.ahead - 1))
 
     # --- training ---------------------------------------------------------------------------------------
 
-    def _known(self, batch: WindowBatch) -> Tensor:
-        """Patches of history that each row may see, (B, 1): all of them, or a share `cold` of rows any number."""
+    def _history_length(self, batch: WindowBatch) -> Tensor:
+        """Patches of history per row, (B, 1): all of them, or in a share `cold` of the rows a random number."""
         past = self.config.past
         whole = torch.full((len(batch.clips), 1), past + 1)
         if batch.step >= 0:  # drawn on the CPU, so that devices agree
@@ -83,22 +86,23 @@ class PatchAR(NetComponent[PatchPredictor]):
             whole = torch.where(chance < self.config.cold, fewer, whole)
         return whole.to(self.device)
 
-    def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
-        """Cross entropy of the next tokens, (B, horizon), and which of them exist."""
+    def _entropy(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+        """Cross entropy of the next tokens (B, horizon), and which of them exist (B, horizon)."""
         config, patch = self.config, self.patch
         now = self.reach - config.ahead  # the frame that the first predicted token starts at
         past = ids_of(self.tokenizer, batch.listener_motion[:, now - self.block : now])
-        aim = ids_of(self.tokenizer, batch.listener_motion[:, now:])[:, : config.horizon]
-        known = self._known(batch)
-        past = torch.where(torch.arange(config.past, 0, -1, device=past.device) > known, self.net.codes, past)
-        place = torch.arange(self.reach, device=past.device)
+        target = ids_of(self.tokenizer, batch.listener_motion[:, now:])[:, : config.horizon]
+        history = self._history_length(batch)
+        # The extra id `net.codes` stands for a hidden token, here and before the start of a clip.
+        past = torch.where(torch.arange(config.past, 0, -1, device=past.device) > history, self.net.codes, past)
+        frame = torch.arange(self.reach, device=past.device)
         sound = batch.audio[self.audio][:, : self.reach * self.per_frame] if self.audio else None
-        heard = self.net.speaker(batch.speaker_motion[:, : self.reach], sound, place < now - known * patch)
-        entropy = F.cross_entropy(self.net(past, heard).transpose(1, 2), aim, reduction="none")
+        speaker = self.net.speaker(batch.speaker_motion[:, : self.reach], sound, frame < now - history * patch)
+        entropy = F.cross_entropy(self.net(past, speaker).transpose(1, 2), target, reduction="none")
         return entropy, batch.valid[:, now:].unflatten(1, (-1, patch)).all(2)[:, : config.horizon]
 
     def _loss(self, batch: WindowBatch) -> Loss:
-        entropy, valid = self._scored(batch)
+        entropy, valid = self._entropy(batch)
         first = (entropy[:, 0] * valid[:, 0]).sum() / valid[:, 0].sum().clamp_min(1)
         return Loss({"all": (entropy * valid).sum() / valid.sum().clamp_min(1)}, {"next": first.detach()})
 
@@ -128,24 +132,24 @@ class PatchAR(NetComponent[PatchPredictor]):
         self.net.eval()
         config, frames = self.config, context.frames
         tokens = -(-frames // self.patch)
-        heard = self._heard(context, tokens).repeat_interleave(k, 0)  # (R, N, past + 1, dim)
+        speaker = self._speaker(context, tokens).repeat_interleave(k, 0)  # (R, N, past + 1, dim)
 
         def step(first: int, history: Tensor) -> Tensor:
-            return self.net(self._past(history), heard[:, first])[:, :1]
+            return self.net(self._past(history), speaker[:, first])[:, :1]
 
-        drawn = uniforms(noise, context.clips, k, tokens, "tokens", self.device)
-        ids = autoregress(step, drawn, patch=1, temperature=config.temperature, top_p=config.top_p)
-        motion = self._decoded(ids.cpu().numpy(), frames)
+        uniform = uniforms(noise, context.clips, k, tokens, "tokens", self.device)
+        ids = autoregress(step, uniform, patch=1, temperature=config.temperature, top_p=config.top_p)
+        motion = self._decode(ids.cpu().numpy(), frames)
         return Reaction(motion.reshape(len(context.clips), k, frames, -1))
 
-    def _heard(self, context: Context, tokens: int) -> Tensor:
-        """What is heard of the speaker at each token: (B, N, past + 1, dim), once for all samples."""
-        rate, early = self.per_frame, self.reach - self.config.ahead
+    def _speaker(self, context: Context, tokens: int) -> Tensor:
+        """The encoded speaker of each token: (B, N, past + 1, dim), computed once for all samples of a clip."""
+        rate, before = self.per_frame, self.reach - self.config.ahead
         face, sound = face_and_sound(context, self.audio, self.device)
         lengths = torch.from_numpy(np.asarray(context.lengths)).to(self.device)[:, None, None]
         out = []
         for part in torch.arange(tokens, device=self.device).split(max(1, CHUNK // len(face))):
-            start = part * self.patch - early  # (n,) the first frame of each window
+            start = part * self.patch - before  # (n,) the first frame of each window
             frame = start[:, None] + torch.arange(self.reach, device=self.device)  # (n, reach)
             null = (frame < 0) | (frame >= lengths)  # (B, n, reach)
             voice = None
@@ -155,26 +159,27 @@ class PatchAR(NetComponent[PatchPredictor]):
                     self.reach * rate, device=self.device
                 )
                 voice = sound[:, row.clamp(0, sound.shape[1] - 1)].flatten(0, 1)
-            seen = face[:, frame.clamp(0, face.shape[1] - 1)].flatten(0, 1)
-            out.append(self.net.speaker(seen, voice, null.flatten(0, 1)).unflatten(0, (len(face), -1)))
+            window = face[:, frame.clamp(0, face.shape[1] - 1)].flatten(0, 1)
+            out.append(self.net.speaker(window, voice, null.flatten(0, 1)).unflatten(0, (len(face), -1)))
         return torch.cat(out, 1)
 
     def _past(self, history: Tensor) -> Tensor:
-        """The last tokens of a history (R, i) as the network reads them: (R, past)."""
-        past, known = self.config.past, min(self.config.past, history.shape[1])
-        if self.config.reencode and known:  # before the conversation the release has the mean face
+        """The last tokens of a history (R, i), padded with the id of a hidden token: (R, past)."""
+        past, length = self.config.past, min(self.config.past, history.shape[1])
+        if self.config.reencode and length:  # before the conversation the release has the mean face
             start = ids_of(self.tokenizer, self.net.rest.expand(1, self.block, -1)).to(history)
             last = torch.cat([start.expand(len(history), -1), history], 1)[:, -past:]
             motion, _ = self.tokenizer.decode(Tokens(last.cpu().numpy(), frames=self.block), self.block)
             history = ids_of(self.tokenizer, torch.from_numpy(motion)).to(history)
-        return F.pad(history[:, history.shape[1] - known :], (past - known, 0), value=self.net.codes)
+        return F.pad(history[:, history.shape[1] - length :], (past - length, 0), value=self.net.codes)
 
-    def _decoded(self, ids: np.ndarray, frames: int) -> Array:
+    def _decode(self, ids: np.ndarray, frames: int) -> Array:
         """ids (R, N) -> motion (R, frames, D)."""
         if self.config.decode == "window":
             return self.tokenizer.decode(Tokens(ids, frames=frames), frames)[0]
+        # Each token is decoded with the tokens before it, and only the newest frames of that window are used.
         past, (rows, tokens) = self.config.past, ids.shape
-        held = np.concatenate([np.repeat(ids[:, :1], past - 1, 1), ids], 1)
-        windows = np.array(np.lib.stride_tricks.sliding_window_view(held, past, 1)).reshape(rows * tokens, past)
+        padded = np.concatenate([np.repeat(ids[:, :1], past - 1, 1), ids], 1)
+        windows = np.array(np.lib.stride_tricks.sliding_window_view(padded, past, 1)).reshape(rows * tokens, past)
         motion, _ = self.tokenizer.decode(Tokens(windows, frames=self.block), self.block)
         return motion[:, -self.patch :].reshape(rows, tokens * self.patch, -1)[:, :frames]

@@ -1,7 +1,7 @@
 """Tokens of 8 frames: the VQ-VAE of Learning2Listen over windows of 32 frames (2204.08451, section 3.2).
 
-The encoder is bidirectional inside a window, so a token knows its whole window and nothing beyond it. With
-`token_axis="channel_slice"` tokens are what the released quantiser makes: slices of channels over the whole window.
+The encoder is bidirectional inside a window, so a token depends on its whole window and on nothing beyond it. With
+`token_axis="channel_slice"` a token is a slice of channels over the whole window, as in the released quantiser.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench_l2l.config import TokenizerConfig
 from dyadbench_l2l.network import WindowVQ
 
-CHUNK = 1024  # windows that go through the network at once
+CHUNK = 1024  # windows per pass through the network, to limit memory
 
 
 def noam(warmup: int) -> Callable[[int], float]:
@@ -48,13 +48,13 @@ class WindowTokenizer(NetComponent[WindowVQ]):
 
     @torch.no_grad()
     def encode(self, motion: Array) -> Tokens:
-        """(B, T, D) -> ids (B, N), N the tokens of whole windows: the last frame is held until the last one is full.
+        """(B, T, D) -> ids (B, N), where N counts the tokens of whole windows; the last frame repeats to fill the last one.
 
         Raises DyadbenchError where D is not the space's.
         """
         space, block = self.setup.space, self.config.block
         if motion.ndim != 3 or motion.shape[1] == 0 or motion.shape[2] != space.dim:
-            raise DyadbenchError(f"{space.name} motion is (B, T, {space.dim}), got {motion.shape}; check the data set")
+            raise DyadbenchError(f"{space.name} motion is (B, T, {space.dim}), got {motion.shape}; check the dataset")
         self.net.eval()
         frames = motion.shape[1]
         x = to_tensor(motion, self.device)
@@ -65,7 +65,7 @@ class WindowTokenizer(NetComponent[WindowVQ]):
 
     @torch.no_grad()
     def decode(self, tokens: Tokens, frames: int) -> tuple[Array, None]:
-        """ids (B, N) -> motion (B, frames, D) and no emotion; the last token is held until its window is full.
+        """ids (B, N) -> motion (B, frames, D) and no emotion; the last token repeats until its window is full.
 
         Raises ValueError for an id outside the book or too few tokens for the frames.
         """
@@ -81,7 +81,7 @@ class WindowTokenizer(NetComponent[WindowVQ]):
     # --- training ---------------------------------------------------------------------------------------
 
     def _loss(self, batch: WindowBatch) -> Loss:
-        """Mean absolute error of standardised motion, each group of channels counting alike, plus the quantiser's."""
+        """Mean absolute error of standardised motion, with the same weight for each group of channels, plus the quantiser's."""
         quantised, _, aux = self.net.encode(batch.listener_motion)
         target = (batch.listener_motion - self.net.mean) / self.net.scale
         error = (self.net.unfold(quantised) - target).abs() * batch.valid[..., None]
@@ -94,6 +94,7 @@ class WindowTokenizer(NetComponent[WindowVQ]):
     def _measure(self, data: TrainData) -> None:
         clips = [dyad.listener.motion.astype(np.float64) for dyad in data.dyads("train")]
         frames = np.concatenate(clips)
+        # The release divides by the standard deviation, over clips, of each clip's standard deviation.
         released = self.config.scale == "released"
         spread = np.std([clip.std(0) for clip in clips], axis=0) if released else frames.std(0)
         self.net.mean.copy_(torch.from_numpy(frames.mean(0)))

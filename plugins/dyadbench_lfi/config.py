@@ -1,4 +1,4 @@
-"""What can be set about Let's Face It, and its presets. Imports no torch."""
+"""Settings of Let's Face It and their presets. Imports no torch."""
 
 from __future__ import annotations
 
@@ -19,19 +19,23 @@ class FlowConfig(Config):
         "auto"  # "auto" (the feature own-AUDIO where a dataset has the listener's voice) or "none"
     )
     logdet: Literal["true", "as-released"] = "true"  # the release counts two of three layers once per channel
-    mismatch: Literal["relative", "as-released", "off"] = "relative"  # training against another clip's speaker
-    mismatch_share: float = Field(0.1, ge=0, le=1)  # batches that are trained so
+    mismatch: Literal["relative", "as-released", "off"] = (
+        "relative"  # penalty for a high likelihood given another clip's speaker
+    )
+    mismatch_share: float = Field(0.1, ge=0, le=1)  # share of batches with that penalty
     mismatch_weight: float = Field(0.1, ge=0)
-    margin: float = Field(0.1, gt=0)  # relative: bits per channel that the wrong speaker must cost, then it rests
+    margin: float = Field(
+        0.1, gt=0
+    )  # relative: no reward beyond this many bits per channel between wrong and right speaker
     temperature: float = Field(1.0, ge=0)  # deviation of the latent noise
     flow_steps: PositiveInt = 16
-    condition: PositiveInt = 512  # channels that each flow step makes of what it is told
+    condition: PositiveInt = 512  # channels of the condition in each flow step
     hidden: PositiveInt = 128  # recurrent state of each flow step
     face_hidden: PositiveInt = 256
     voice_hidden: PositiveInt = 256
     own_hidden: PositiveInt = 128
-    copies: bool = True  # the last output and the last state of a GRU, which are the same numbers, side by side
-    own_past: PositiveInt = 5  # frames of its own face that a frame is told
+    copies: bool = True  # concatenate a GRU's last output and last state, which are the same numbers
+    own_past: PositiveInt = 5  # frames of its own face that a frame depends on
     face_past: PositiveInt = 24  # frames of the speaker's face, the present one included
     voice_past: PositiveInt = 16
     own_voice_past: PositiveInt = 2
@@ -40,7 +44,7 @@ class FlowConfig(Config):
     own_drop: float = Field(0.5, ge=0, lt=1)
     past_drop: float = Field(0.0, ge=0, lt=1)  # of the frames of its own face; 0 in the paper
     frames: PositiveInt = 80  # of a training window
-    history: PositiveInt = 24  # of them only told, never scored
+    history: PositiveInt = 24  # of these, frames that are only context and not scored
     batch: PositiveInt = 256
     steps: PositiveInt = 46_695  # 15 epochs of 3113 batches
     lr: float = Field(1e-5, gt=0)
@@ -55,7 +59,7 @@ class FlowConfig(Config):
         longest = max(self.own_past, self.face_past - 1, self.voice_past - 1, self.own_voice_past - 1)
         if not longest <= self.history < self.frames:
             raise ValueError(
-                f"history {self.history} must be at least {longest}, the longest past that is told, and less than frames {self.frames}"
+                f"history {self.history} must be at least {longest}, the longest past of an input, and less than frames {self.frames}"
             )
         return self
 

@@ -14,6 +14,6 @@ def dyadbench_predictors() -> list[PredictorEntry]:
     return [
         PredictorEntry(
             "lfi", 1, "dyadbench_lfi.predictor:FaceFlow", FlowConfig,
-            "frame by frame from a normalising flow, given its own past and the speaker's face and voice", CITE, presets=PRESETS,
+            "a normalising flow per frame, given the listener's past and the speaker's face and voice", CITE, presets=PRESETS,
         )
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""What can be set about REGNN, and its presets. Imports no torch."""
+"""Settings of REGNN and their presets. Imports no torch."""
 
 from __future__ import annotations
 
@@ -10,23 +10,25 @@ from dyadbench.api import Config
 
 
 class RegnnConfig(Config):
-    """`regnn`. Defaults are the released values; where the release errs, the corrected behaviour."""
+    """`regnn`. Defaults are the released values, or the corrected behaviour where the release errs."""
 
     sampling: ClassVar[frozenset[str]] = frozenset(
         {"noise", "sigma", "noise_max", "iterations", "tolerance", "emotion"}
     )
 
     channels: Literal["emotion", "motion"] = "emotion"  # of the reaction; the paper's are the 25 of emotion
-    hears: Literal["present", "past"] = "present"  # the speaker's window: of the same frames, or of those just before
+    hears: Literal["present", "past"] = "present"  # the speaker's window: the same frames, or those just before
     audio: str = "auto"  # a feature's name, "auto" (mfcc-78, mel-128, else the first) or "none"
-    video: str = "none"  # a feature of the speaker's frames (video-features), seen instead of motion and emotion
-    mask: Literal["top5", "released", "off"] = "top5"  # of the graph: each row its own neighbours, or the union of all
+    video: str = "none"  # a feature of the video frames (video-features) that replaces motion and emotion
+    mask: Literal["top5", "released", "off"] = (
+        "top5"  # each row of the graph keeps its own neighbours, or the union of all
+    )
     neighbours: PositiveInt = 5  # entries that a row of the graph keeps
-    noise: Literal["fixed", "released"] = "fixed"  # released: scaled by the largest entry of the whole clip's
+    noise: Literal["fixed", "released"] = "fixed"  # released: divided by the largest entry of the whole clip's noise
     sigma: float = Field(0.058, ge=0)  # fixed: deviation of the noise on the code
     noise_max: float = Field(0.06, ge=0)  # released: square of the largest entry
     iterations: PositiveInt = 50  # of the motor's inverse, at most
-    tolerance: float = Field(1e-5, gt=0)  # it stops where no entry moves more
+    tolerance: float = Field(1e-5, gt=0)  # the inverse stops when no entry changes by more
     emotion: Literal["valid", "raw", "rounded"] = "valid"  # within the ranges of its channels; raw as in the release
     frames: PositiveInt = 50  # of a window
     stride: PositiveInt = 25  # between the windows of a clip
@@ -36,14 +38,14 @@ class RegnnConfig(Config):
     hidden: PositiveInt = 512
     dropout: float = Field(0.1, ge=0, lt=1)
     embedding_dropout: float = Field(0.25, ge=0, lt=1)
-    perceived: PositiveInt = 64  # channels that the encoders end in
+    perceived: PositiveInt = 64  # output channels of the encoders
     narrow: PositiveInt = 32  # channels between those and the code
     edges: PositiveInt = 8  # graphs
     motor_layers: PositiveInt = 2
     reactions: PositiveInt = 10  # appropriate reactions per window in training
-    cold: float = Field(0.1, ge=0, le=1)  # hears = past: training rows whose speaker has just come in
+    cold: float = Field(0.1, ge=0, le=1)  # hears = past: share of training rows in which the speaker has just begun
     batch: PositiveInt = 128
-    epoch: PositiveInt = 101  # steps after which the threshold moves
+    epoch: PositiveInt = 101  # steps after which the threshold is updated
     steps: PositiveInt = 9_595  # 95 epochs
     lr: float = Field(1e-4, gt=0)
     decay_at: PositiveInt = 909  # step from which the learning rate is a tenth
@@ -54,7 +56,7 @@ class RegnnConfig(Config):
     def _fits(self) -> RegnnConfig:
         if self.stride > self.frames:
             raise ValueError(
-                f"stride {self.stride} is more than frames {self.frames}: some frames would have no window"
+                f"stride = {self.stride} is more than frames = {self.frames}, so some frames would have no window"
             )
         return self
 

@@ -1,4 +1,4 @@
-"""REGNN's graph of a reaction's channels and the reversible network on it (REACT 2024 baseline, `cognitive`, `motor`).
+"""REGNN's graph of a reaction's channels and the reversible network on it (`cognitive` and `motor` in the release).
 
 W windows, K reactions per window, C channels of a reaction (the graph's nodes), T frames (a node's features), P graphs.
 """
@@ -16,23 +16,23 @@ from torch import Tensor, nn
 from dyadbench.nn.flows import ActNorm
 
 Mask = Literal["top5", "released", "off"]
-# Deviation that ActNorm adds to a channel's own. The release has 1e-5: an action unit that no window of the first
-# batch shows is then multiplied by 100 000, and the first window that does show it decides the whole loss.
+# ActNorm adds this to a channel's deviation. The release has 1e-5: an action unit that is constant in the first batch is
+# then multiplied by 100 000, so the first window in which it moves dominates the loss.
 EPS = 0.05
 
 
 def neighbours(attention: Tensor, kept: int, mask: Mask) -> Tensor:
-    """Which entries of graphs (W, P, C, C) stay: each row's `kept` largest and the diagonal.
+    """Mask of the entries of graphs (W, P, C, C) to keep: each row's `kept` largest and the diagonal.
 
-    "released": every row keeps the columns that any row of any of the window's graphs has among its largest.
+    "released": every row keeps each column that is among the largest of any row in any of the window's graphs.
     """
     if mask == "off":
         return torch.ones_like(attention, dtype=torch.bool)
-    best = attention.topk(min(kept, attention.shape[-1]), -1).indices
-    chosen = torch.zeros_like(attention, dtype=torch.bool).scatter(-1, best, True)
+    largest = attention.topk(min(kept, attention.shape[-1]), -1).indices
+    entries = torch.zeros_like(attention, dtype=torch.bool).scatter(-1, largest, True)
     if mask == "released":
-        chosen = chosen.any((-3, -2), keepdim=True).expand_as(chosen)
-    return chosen | torch.eye(attention.shape[-1], dtype=torch.bool, device=attention.device)
+        entries = entries.any((-3, -2), keepdim=True).expand_as(entries)
+    return entries | torch.eye(attention.shape[-1], dtype=torch.bool, device=attention.device)
 
 
 def normalised(x: Tensor, dim: int) -> Tensor:
@@ -41,7 +41,7 @@ def normalised(x: Tensor, dim: int) -> Tensor:
 
 
 class Cognitive(nn.Module):
-    """The speaker's window as a code and graphs: (W, T, perceived) -> (W, C, T), (W, P, C, C)."""
+    """Maps the speaker's window to a code and graphs: (W, T, perceived) -> (W, C, T), (W, P, C, C)."""
 
     def __init__(self, perceived: int, channels: int, frames: int, *, narrow: int, graphs: int, kept: int, mask: Mask):
         super().__init__()
@@ -70,14 +70,14 @@ class MotorLayer(nn.Module):
 
     @torch.no_grad()
     def bound(self) -> Tensor:
-        """What f is divided by: the spectral norm of I + 2 W_q W_k' / sqrt(T), and 5. About 6 at the start.
+        """The divisor of f: 5 plus the spectral norm of I + 2 W_q W_k' / sqrt(T). About 6 at the start.
 
-        Nothing proves that f is contractive for every graph; that is why `Motor.inverse` counts what does not settle.
+        It does not prove that f is contractive for every graph, so `Motor.inverse` reports what does not converge.
         """
         query, key = self.pairs.weight.chunk(2, 0)  # (T, T), q = u query'
-        between = query.T @ key
-        same = torch.eye(len(between), device=between.device)
-        return torch.linalg.matrix_norm(same + 2 * between / math.sqrt(len(between)), 2) + 5
+        product = query.T @ key
+        identity = torch.eye(len(product), device=product.device)
+        return torch.linalg.matrix_norm(identity + 2 * product / math.sqrt(len(product)), 2) + 5
 
     def change(self, x: Tensor, graphs: Tensor) -> Tensor:
         """f: x (W, K, C, T), graphs (W, P, C, C) -> (W, K, C, T)."""
@@ -94,29 +94,29 @@ class MotorLayer(nn.Module):
         return x + self.change(x, graphs)
 
     def inverse(self, y: Tensor, graphs: Tensor, iterations: int, tolerance: float) -> tuple[Tensor, Tensor]:
-        """(W, K, C, T) -> the same, and which (W, K) did not settle."""
+        """y (W, K, C, T) -> x (W, K, C, T), and which reactions (W, K) did not converge."""
         x, unsettled = settle(lambda x: y - self.change(x, graphs), y, iterations, tolerance)
         return self.norm.inverse(x.mT).mT, unsettled
 
 
 def settle(step: Callable[[Tensor], Tensor], x: Tensor, iterations: int, tolerance: float) -> tuple[Tensor, Tensor]:
-    """Repeats x <- step(x) on (W, K, C, T); each of the W K reactions stops by itself, whatever the others still do.
+    """Fixed-point iteration x <- step(x) on (W, K, C, T). Each of the W x K reactions stops independently of the others.
 
     Returns the last x and which reactions (W, K) still moved by more than `tolerance`, or are not finite.
     """
     moving = torch.ones(x.shape[:2], dtype=torch.bool, device=x.device)
     for _ in range(iterations):
         new = step(x)
-        moved = (new - x).abs().amax((2, 3))
+        change = (new - x).abs().amax((2, 3))
         x = torch.where(moving[..., None, None], new, x)
-        moving = moving & ~(moved <= tolerance)  # NaN is not settled
+        moving = moving & ~(change <= tolerance)  # NaN counts as not converged
         if not moving.any():
             break
     return x, moving
 
 
 class Motor(nn.Module):
-    """Real reactions to codes, and back, given the speaker's graphs."""
+    """Maps real reactions to codes, and codes back to reactions, given the speaker's graphs."""
 
     def __init__(self, channels: int, frames: int, *, graphs: int, layers: int):
         super().__init__()
@@ -129,7 +129,7 @@ class Motor(nn.Module):
         return reactions
 
     def inverse(self, codes: Tensor, graphs: Tensor, *, iterations: int, tolerance: float) -> tuple[Tensor, Tensor]:
-        """codes (W, K, C, T) -> reactions (W, K, C, T), and which of them (W, K) did not settle in some layer."""
+        """codes (W, K, C, T) -> reactions (W, K, C, T), and which of them (W, K) did not converge in some layer."""
         unsettled = torch.zeros(codes.shape[:2], dtype=torch.bool, device=codes.device)
         for layer in cast("Iterable[MotorLayer]", reversed(self.layers)):
             codes, moving = layer.inverse(codes, graphs, iterations, tolerance)

@@ -1,4 +1,4 @@
-"""REGNN as a whole: the speaker's window gives a code and graphs, the motor maps reactions to codes and back."""
+"""The whole of REGNN: the speaker's window gives a code and graphs, and the motor maps reactions to codes and back."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Regnn(nn.Module):
         )  # fmt: skip
         self.motor = Motor(channels, config.frames, graphs=config.edges, layers=config.motor_layers)
         self.epoch = config.epoch
-        # Buffers, so that a resumed training goes on with the threshold it had.
+        # Buffers, because a resumed training must continue with the same threshold.
         self.register_buffer("threshold", torch.tensor(-1.0))  # the first epoch has none
         self.register_buffer("sum", torch.tensor(0.0))
         self.register_buffer("count", torch.tensor(0))
@@ -46,23 +46,23 @@ class Regnn(nn.Module):
         code, graphs = self.cognitive(self.perceptual(seen, sound))
         return code, graphs
 
-    def loss(self, code: Tensor, codes: Tensor, there: Tensor) -> tuple[Tensor, Tensor]:
-        """The two parts, in squared units of a code: code (W, C, T), the reactions' codes (W, K, C, T), there (W, K).
+    def loss(self, code: Tensor, codes: Tensor, exists: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss's two parts (2305.15270): code (W, C, T), the reactions' codes (W, K, C, T), exists (W, K).
 
-        First: the nearest reaction's distance to the speaker's code, where it is above the threshold. Second: how far
-        the reactions' codes are from their mean.
+        First: the squared distance of the speaker's code to the nearest reaction's code; distances below the threshold
+        count 0. Second: the squared distance of the reactions' codes to their mean, so that one code serves them all.
         """
-        weight = there.to(codes)[..., None, None]  # (W, K, 1, 1)
-        distance = (codes - code[:, None]).square().mean((2, 3)).masked_fill(~there, torch.inf)  # (W, K)
+        weight = exists.to(codes)[..., None, None]  # (W, K, 1, 1)
+        distance = (codes - code[:, None]).square().mean((2, 3)).masked_fill(~exists, torch.inf)  # (W, K)
         nearest = distance.amin(1)
-        middle = (codes * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
-        apart = ((codes - middle).square() * weight).mean((2, 3)).sum(1) / there.sum(1)  # (W,)
+        mean = (codes * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
+        spread = ((codes - mean).square() * weight).mean((2, 3)).sum(1) / exists.sum(1)  # (W,)
         first = (nearest * (nearest > self.threshold)).mean()
         if self.training:
-            self._account(nearest.detach().mean())
-        return first, apart.mean()
+            self._update_threshold(nearest.detach().mean())
+        return first, spread.mean()
 
-    def _account(self, nearest: Tensor) -> None:
+    def _update_threshold(self, nearest: Tensor) -> None:
         """After each epoch the threshold is a third of that epoch's mean distance."""
         self.sum += nearest
         self.count += 1

@@ -17,7 +17,11 @@ def dyadbench_predictors() -> list[PredictorEntry]:
         )
 
     return [
-        row("regnn", RegnnConfig, "a reversible graph network on 2 s of emotion; sees motion and emotion, no pixels"),
-        row("regnn-online", OnlineConfig, "the same, each 2 s given the speaker's 2 s before"),
-        row("regnn-motion", MotionConfig, "the same as regnn on the channels of motion"),
+        row(
+            "regnn",
+            RegnnConfig,
+            "a reversible graph network on 2 s of emotion; its input is motion and emotion, not pixels",
+        ),
+        row("regnn-online", OnlineConfig, "REGNN in which each 2 s react to the speaker's 2 s before"),
+        row("regnn-motion", MotionConfig, "REGNN on the channels of motion"),
     ]

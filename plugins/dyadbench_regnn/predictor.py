@@ -1,13 +1,14 @@
-"""REGNN (Xu et al., "MHP", the baseline of REACT 2024): reactions from the speaker's code, noise, and an inverted network.
+"""REGNN (Xu et al., the baseline of REACT 2024): reactions from the speaker's code, noise, and an inverted network.
 
 Where this departs from the release (github.com/reactmultimodalchallenge/baseline_react2024, no licence, no code taken):
-- no pixels: the speaker's motion, emotion and one of the dataset's audio features, standardised, stand for the Swin
-  and VGGish features; `video` names a feature of the frames where a dataset has one;
-- training windows begin anywhere in a clip and not every 25 frames;
-- the graph keeps each row's own neighbours, noise has one size for clips of any length and is one for both windows of
-  a frame, the motor's inverse takes up to 50 iterations, and what does not settle is counted in a warning.
+- There are no pixels. The speaker's motion, emotion and one of the dataset's audio features, standardised, replace the
+  Swin and VGGish features. `video` names a feature of the video frames where a dataset has one.
+- Training windows begin anywhere in a clip and not only at every 25th frame.
+- Each row of the graph keeps its own neighbours. The noise does not depend on a clip's length, and the two windows that
+  overlap at a frame share it. The motor's inverse takes up to 50 iterations; windows that do not converge are counted in
+  a warning.
 
-W windows, K reactions, T frames of a window, C channels of a reaction.
+B clips, K samples, W windows, T frames per window, C channels of a reaction, P graphs.
 """
 
 from __future__ import annotations
@@ -43,17 +44,17 @@ from dyadbench_regnn.config import RegnnConfig
 from dyadbench_regnn.network import Regnn
 from dyadbench_regnn.reactions import Reactions
 
-VIDEO = "video-features"  # by convention what was computed from the speaker's frames: never taken for sound
-FLOOR = 0.05  # least deviation an input is divided by: an action unit may be still in all the clips that are looked at
+VIDEO = "video-features"  # by convention the name of features of the speaker's video frames; they are not sound
+FLOOR = 0.05  # lowest scale of an emotion channel: an action unit may be constant in all the clips that are measured
 
 
 class RegnnPredictor:
-    """api.Predictor and api.Trainable. Its reactions are emotion alone, or motion alone."""
+    """api.Predictor and api.Trainable. Its reactions are either emotion or motion."""
 
     def __init__(self, config: RegnnConfig, setup: Setup):
         if config.channels == "emotion" and not setup.has_emotion:
             raise DyadbenchError(
-                "regnn makes the 25 channels of emotion, which this dataset does not have; take regnn-motion"
+                "regnn generates the 25 channels of emotion, but this dataset has none; take regnn-motion"
             )
         if config.video not in ("none", *setup.audio):
             raise DyadbenchError(
@@ -62,17 +63,17 @@ class RegnnPredictor:
         self.config, self.setup = config, setup
         self.device = torch.device(setup.device)
         self.video = None if config.video == "none" else config.video
-        heard = {name: spec for name, spec in setup.audio.items() if name not in (VIDEO, self.video)}
-        heard_setup = replace(setup, audio=heard)
-        self.sound = audio_of(config.audio, heard_setup, prefer=("mfcc-78", "mel-128"), who="regnn")
+        sounds = {name: spec for name, spec in setup.audio.items() if name not in (VIDEO, self.video)}
+        sound_setup = replace(setup, audio=sounds)
+        self.sound = audio_of(config.audio, sound_setup, prefer=("mfcc-78", "mel-128"), who="regnn")
         self.channels = 25 if config.channels == "emotion" else setup.space.dim
-        seen = setup.audio[self.video].dim if self.video else setup.space.dim + 25 * setup.has_emotion
+        width = setup.audio[self.video].dim if self.video else setup.space.dim + 25 * setup.has_emotion
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
             sound = setup.audio[self.sound].dim if self.sound else 0
-            self.net = Regnn(config, seen=seen, sound=sound, channels=self.channels)
+            self.net = Regnn(config, width=width, sound=sound, channels=self.channels)
         self.net.to(self.device).eval()
-        # The speaker's window of a frame may begin with that frame; with "past" it ends before its first one.
+        # "present": a window and its speaker's window are the same frames. "past": the speaker's window lies just before.
         self.lag = config.frames if config.hears == "past" else 0
         self.needs = Needs(
             audio=tuple(filter(None, (self.sound, self.video))), lookahead=0 if self.lag else config.frames - 1
@@ -81,7 +82,7 @@ class RegnnPredictor:
     def _tensors(
         self, motion: Array, emotion: Array | None, audio: Mapping[str, Array]
     ) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
-        """One clip's tracks (T, C) as batches of one."""
+        """The tracks of one clip, (T, C) each, as batches of one: (1, T, C)."""
 
         def batch(values: Array) -> Tensor:
             return torch.from_numpy(np.ascontiguousarray(values))[None].to(self.device)
@@ -93,7 +94,7 @@ class RegnnPredictor:
     def _streams(
         self, motion: Tensor, emotion: Tensor | None, audio: Mapping[str, Tensor]
     ) -> tuple[Tensor, Tensor | None]:
-        """Standardised seen (B, T, S) and sound (B, T, F) of whole tracks. A frame's features are the mean of its rows."""
+        """Standardised inputs of whole tracks: seen (B, T, S) and sound (B, T, F). A frame's features are the mean of its rows."""
 
         def per_frame(name: str) -> Tensor:
             return audio[name].unflatten(1, (motion.shape[1], -1)).mean(2)
@@ -104,13 +105,13 @@ class RegnnPredictor:
         return seen, sound
 
     def starts(self, frames: int) -> list[int]:
-        """First frames of the windows that cover a clip; the last one ends where the clip ends."""
+        """First frames of the windows that cover a clip. The last window ends where the clip ends."""
         size = self.config.frames
         starts = list(range(0, max(frames - size, 0) + 1, self.config.stride))
         return starts if starts[-1] + size >= frames else [*starts, frames - size]
 
     def _windows(self, track: Tensor, starts: list[int]) -> Tensor:
-        """(T, C) -> (W, size, C): what is heard for the reactions of each window; zeros, the mean, outside the clip."""
+        """(T, C) -> (W, size, C): the speaker's window of each window; outside the clip it is 0, the standardised mean."""
         size = self.config.frames
         padded = torch.nn.functional.pad(track, (0, 0, self.lag, size))
         return torch.stack([padded[start : start + size] for start in starts])
@@ -125,20 +126,20 @@ class RegnnPredictor:
         seen, sound = seen[:, :size], None if sound is None else sound[:, :size]
         keys = batch.draw_rows(torch.rand, pool.most).numpy() if training else None
         if training and self.lag:
-            seen, sound = self._just_come_in(batch, seen, sound)
-        reactions, there = pool.draw(batch.clips, batch.starts + self.lag, size, config.reactions, keys)
+            seen, sound = self._cold_start(batch, seen, sound)
+        reactions, exists = pool.draw(batch.clips, batch.starts + self.lag, size, config.reactions, keys)
         code, graphs = self.net.speaker(seen, sound)
         codes = self.net.motor(reactions.to(self.device), graphs)  # (W, K, C, T)
-        nearest, apart = self.net.loss(code, codes, there.to(self.device))
-        return Loss({"all": nearest + apart}, {"nearest": nearest.detach(), "apart": apart.detach()})
+        nearest, spread = self.net.loss(code, codes, exists.to(self.device))
+        return Loss({"all": nearest + spread}, {"nearest": nearest.detach(), "apart": spread.detach()})
 
-    def _just_come_in(self, batch: WindowBatch, seen: Tensor, sound: Tensor | None) -> tuple[Tensor, Tensor | None]:
-        """In a share of rows the window begins before the clip does, as at the start of every clip in sampling."""
+    def _cold_start(self, batch: WindowBatch, seen: Tensor, sound: Tensor | None) -> tuple[Tensor, Tensor | None]:
+        """In a share of the rows the window begins before the clip, as the first window of every clip does in sampling."""
         size = self.config.frames
         missing = batch.draw_rows(torch.rand, 1) * (size + 1)  # (W, 1)
         missing = torch.where(batch.draw_rows(torch.rand, 1) < self.config.cold, missing, 0.0).floor()
-        here = (torch.arange(size) >= missing).to(self.device)[..., None]  # (W, size, 1)
-        return seen * here, None if sound is None else sound * here
+        exists = (torch.arange(size) >= missing).to(self.device)[..., None]  # (W, size, 1)
+        return seen * exists, None if sound is None else sound * exists
 
     def stages(self, data: TrainData) -> Iterator[Stage]:
         config = self.config
@@ -156,19 +157,19 @@ class RegnnPredictor:
 
     @torch.no_grad()
     def _standardise(self, data: TrainData, pool: Reactions) -> None:
-        """Statistics of clips from all over the training split, then the ActNorms from the reactions to them.
+        """Sets the inputs' mean and scale from clips spread over the training split, then initialises the ActNorms.
 
-        Here and not in the first step: several processes see different rows of it and would start apart, and a batch
-        may lack action units that are rare.
+        This happens before the first step because several processes see different rows of a batch, so ActNorms
+        initialised by the batch would differ between them. A batch may also lack rare action units.
         """
         every = max(1, len(data.clips("train")) // CLIPS)
         clips = list(islice(data.dyads("train", self.needs.audio), 0, None, every))
-        found: dict[str, list[Tensor]] = {"seen": [], "sound": []}
-        for dyad in clips:  # mean 0 and scale 1 as yet
+        values: dict[str, list[Tensor]] = {"seen": [], "sound": []}
+        for dyad in clips:  # the network's mean and scale are still 0 and 1 here
             seen, sound = self._streams(*self._tensors(dyad.speaker.motion, dyad.speaker.emotion, dyad.speaker.audio))
-            found["seen"].append(seen[0])
-            found["sound"] += [] if sound is None else [sound[0]]
-        for name, parts in found.items():
+            values["seen"].append(seen[0])
+            values["sound"] += [] if sound is None else [sound[0]]
+        for name, parts in values.items():
             if parts:
                 mean, scale = moments(parts)
                 if name == "seen" and not self.video:
@@ -179,12 +180,12 @@ class RegnnPredictor:
         names = tuple(dyad.clip.id for dyad, own in zip(clips, starts, strict=True) for _ in own)
         keys = np.random.default_rng(self.setup.seed).random((len(names), pool.most))
         reactions, _ = pool.draw(names, np.concatenate(starts), self.config.frames, 1, keys)
-        heard = [
-            self._heard(*self._tensors(dyad.speaker.motion, dyad.speaker.emotion, dyad.speaker.audio), own)
+        encoded = [
+            self._encode_speaker(*self._tensors(dyad.speaker.motion, dyad.speaker.emotion, dyad.speaker.audio), own)
             for dyad, own in zip(clips, starts, strict=True)
         ]
-        graphs = torch.cat([each[1] for each in heard])
-        self.net.motor.train()
+        graphs = torch.cat([each[1] for each in encoded])
+        self.net.motor.train()  # an ActNorm initialises itself in its first pass in training mode
         self.net.motor(reactions.to(self.device), graphs)
         self.net.motor.eval()
 
@@ -192,7 +193,7 @@ class RegnnPredictor:
 
     @torch.no_grad()
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
-        """K reactions of exactly the context's frames; where windows overlap, the mean of both."""
+        """K reactions of exactly the context's frames. Where windows overlap, their mean is taken."""
         self.net.eval()
         out = np.zeros((len(context.clips), k, context.frames, self.channels), np.float32)
         unsettled = 0
@@ -203,17 +204,19 @@ class RegnnPredictor:
                 name: values[row, : frames * self.setup.audio[name].per_frame] for name, values in context.audio.items()
             }
             emotion = None if context.speaker_emotion is None else context.speaker_emotion[row, :frames]
-            code, graphs = self._heard(*self._tensors(context.speaker_motion[row, :frames], emotion, audio), starts)
-            drawn = torch.stack([self._noise(noise, clip, sample, frames, starts) for sample in range(k)], 1)
-            made, moving = self.net.motor.inverse(
-                code[:, None] + drawn.to(self.device), graphs,
+            code, graphs = self._encode_speaker(
+                *self._tensors(context.speaker_motion[row, :frames], emotion, audio), starts
+            )
+            noises = torch.stack([self._noise(noise, clip, sample, frames, starts) for sample in range(k)], 1)
+            reactions, moving = self.net.motor.inverse(
+                code[:, None] + noises.to(self.device), graphs,
                 iterations=self.config.iterations, tolerance=self.config.tolerance,
             )  # fmt: skip
             unsettled += int(moving.sum())
-            out[row, :, :frames] = self._joined(made, starts, frames).cpu().numpy()
+            out[row, :, :frames] = self._joined(reactions, starts, frames).cpu().numpy()
         if unsettled:
             warnings.warn(
-                f"regnn: the motor's inverse did not settle to {self.config.tolerance:g} in {unsettled} windows "
+                f"regnn: the motor's inverse did not converge to {self.config.tolerance:g} in {unsettled} windows "
                 f"of {len(context.clips)} clips after {self.config.iterations} iterations",
                 RuntimeWarning, stacklevel=2,
             )  # fmt: skip
@@ -221,7 +224,7 @@ class RegnnPredictor:
             return Reaction(out)
         return Reaction(None, emotion_output(torch.from_numpy(out), self.config.emotion).numpy())
 
-    def _heard(
+    def _encode_speaker(
         self, motion: Tensor, emotion: Tensor | None, audio: Mapping[str, Tensor], starts: list[int]
     ) -> tuple[Tensor, Tensor]:
         """Code (W, C, T) and graphs (W, P, C, C) of one clip's windows; tracks (1, T, C)."""
@@ -231,24 +234,24 @@ class RegnnPredictor:
         return code, graphs
 
     def _noise(self, noise: Noise, clip: str, sample: int, frames: int, starts: list[int]) -> Tensor:
-        """What is added to the speaker's code in each window: (W, C, T).
+        """The noise that is added to the speaker's code in each window: (W, C, T).
 
-        The release draws each window anew, so the mean of two windows has half the variance, and rescales by the
-        largest of all entries, so that its noise is the smaller the longer the clip.
+        "fixed" draws one noise per clip, which overlapping windows share. "released" draws one per window, so the mean of
+        two windows has half the variance; it also divides by the largest entry, so longer clips get smaller noise.
         """
         size, stream = self.config.frames, noise.stream(clip, sample, "code")
         if self.config.noise == "fixed":
             track = self.config.sigma * stream.standard_normal((max(frames, size), self.channels), np.float32)
             return torch.from_numpy(np.stack([track[start : start + size].T for start in starts]))
-        drawn = stream.standard_normal((len(starts), self.channels, size), np.float32)
-        return torch.from_numpy(drawn * min(1.0, float(np.sqrt(self.config.noise_max) / np.abs(drawn).max())))
+        values = stream.standard_normal((len(starts), self.channels, size), np.float32)
+        return torch.from_numpy(values * min(1.0, float(np.sqrt(self.config.noise_max) / np.abs(values).max())))
 
-    def _joined(self, made: Tensor, starts: list[int], frames: int) -> Tensor:
+    def _joined(self, reactions: Tensor, starts: list[int], frames: int) -> Tensor:
         """Windows (W, K, C, size) to whole clips (K, T, C)."""
         size = self.config.frames
-        total = made.new_zeros(made.shape[1], max(frames, size), self.channels)
-        count = made.new_zeros(max(frames, size), 1)
-        for part, start in zip(made.mT, starts, strict=True):
+        total = reactions.new_zeros(reactions.shape[1], max(frames, size), self.channels)
+        count = reactions.new_zeros(max(frames, size), 1)
+        for part, start in zip(reactions.mT, starts, strict=True):
             total[:, start : start + size] += part
             count[start : start + size] += 1
         return (total / count)[:, :frames]

@@ -1,4 +1,4 @@
-"""The appropriate reactions of a split's clips, of which training draws windows."""
+"""The appropriate reactions to a split's clips, from which training takes windows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from dyadbench.api import DyadbenchError, TrainData
 
 
 class Reactions:
-    """Every listener of a split, and whose reactions suit which clip."""
+    """Every listener of a split, and which listeners' reactions are appropriate for which clip."""
 
     def __init__(self, data: TrainData, split: str, channels: str):
         self._row: dict[str, int] = {}
@@ -18,7 +18,7 @@ class Reactions:
         for dyad in data.dyads(split):
             track = dyad.listener.emotion if channels == "emotion" else dyad.listener.motion
             if track is None:
-                raise DyadbenchError(f"clip {dyad.clip.id} has no emotion, which regnn learns; take regnn-motion")
+                raise DyadbenchError(f"clip {dyad.clip.id} has no emotion, which regnn needs; take regnn-motion")
             self._row[dyad.clip.id] = len(self._tracks)
             self._tracks.append(track)
         self._suit = [np.flatnonzero(row) for row in data.appropriate(split)]
@@ -29,8 +29,8 @@ class Reactions:
     ) -> tuple[Tensor, Tensor]:
         """Up to k appropriate reactions per clip, at the frames of its window: (W, K, C, T), and which exist, (W, K).
 
-        keys (W, most): the reactions with the smallest keys are taken; without keys the first ones. Which frames of
-        another recording belong to a window nobody knows, so it is the same ones, as in the release.
+        keys (W, most): the reactions with the smallest keys are taken; without keys, the first ones. Recordings of
+        different listeners are not aligned, so a window takes the same frame numbers of each, as in the release.
         """
         rows = [self._suit[self._row[clip]] for clip in clips]
         if keys is not None:
@@ -44,7 +44,7 @@ class Reactions:
 
 
 def window(track: np.ndarray, start: int, frames: int) -> np.ndarray:
-    """`frames` frames of a track (T, C) from `start`, or its last ones; a shorter track holds its last frame."""
+    """`frames` frames of a track (T, C) from `start`, or its last ones. The last frame of a shorter track repeats."""
     start = min(start, max(0, len(track) - frames))
     part = track[start : start + frames]
     return np.concatenate([part, np.repeat(part[-1:], frames - len(part), 0)]) if len(part) < frames else part

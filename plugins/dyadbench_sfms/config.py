@@ -1,6 +1,6 @@
-"""What can be set about SFMS, and its presets. Imports no torch.
+"""Settings of SFMS and their presets. Imports no torch.
 
-No code was released. Defaults are what the paper states, else the best-evidenced reading of it; the README lists which.
+No code was released. Defaults are what the paper states, or else the reading with the best evidence; the README says which.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from dyadbench.api import Config
 class TokenizerConfig(Config):
     """`sparse-fsq`, `sparse-vq`. Defaults give the paper's size, 9.6 M parameters within 5 %."""
 
-    placement: Literal["dynamic", "static", "none", "threshold", "penalty"] = "dynamic"  # none: every frame is a token
+    placement: Literal["dynamic", "static", "none", "threshold", "penalty"] = "dynamic"  # none: every frame has a token
     keyframe_axis: Literal["frame", "channel"] = "frame"  # channel: each channel has keyframes and tokens of its own
     quantizer: Literal["fsq", "vq"] = "fsq"
     levels: tuple[int, ...] = (8, 6, 5)  # fsq; 240 codes, the recommended set for 2^8
     codes: PositiveInt = 256  # vq
     book: Literal["gradient", "ema"] = "gradient"  # vq: how codes learn; eq. 13 has a codebook term
     decay: float = Field(0.95, gt=0, lt=1)  # ema: of the moving averages
-    reset: float = Field(0.0, ge=0)  # ema: average count under which a code is replaced; 0 never
+    reset: float = Field(0.0, ge=0)  # ema: a code with a lower average count is replaced; 0: never
     commitment: float = Field(0.25, ge=0)  # vq
-    window: PositiveInt = 48  # frames that are encoded and decoded together
-    keyframes: PositiveInt = 7  # of a window
+    window: PositiveInt = 48  # frames encoded and decoded together
+    keyframes: PositiveInt = 7  # per window
     threshold: float = Field(0.5, gt=0, lt=1)  # adaptive placements: probability above which a frame is a keyframe
     sparsity: float = Field(0.1, ge=0)  # penalty: weight of the mean probability
-    view: Literal["keyframes", "window"] = "keyframes"  # which frames a keyframe's token is made from
-    selection: Literal["top-k", "spread"] = "top-k"  # dynamic, in use; spread: by the running sum of the probabilities
-    loss: Literal["groups", "channels"] = "groups"  # groups: nn.losses.groups_of weigh alike; channels: all channels do
-    samples: PositiveInt = 4  # sets drawn for each window
-    objective: Literal["reinforce", "best-of-s"] = "reinforce"  # of the scores
-    tau: float = Field(2.0, gt=0)  # this and what follows: of objective "best-of-s"; temperature of the relaxed k-hot
+    view: Literal["keyframes", "window"] = "keyframes"  # frames that a keyframe's token may depend on
+    selection: Literal["top-k", "spread"] = "top-k"  # dynamic; spread: by the running sum of the probabilities
+    loss: Literal["groups", "channels"] = "groups"  # same weight for each of nn.losses.groups_of, or for each channel
+    samples: PositiveInt = 4  # random sets per window
+    objective: Literal["reinforce", "best-of-s"] = "reinforce"  # what the scores learn from
+    tau: float = Field(2.0, gt=0)  # temperature of the relaxed k-hot; tau to through belong to objective "best-of-s"
     tau_end: float = Field(0.2, gt=0)
     tau_schedule: Literal["constant", "anneal"] = "anneal"  # exponentially to tau_end over 60 % of the training
     mask_weight: float = Field(0.1, ge=0)  # alpha of eq. 13
-    through: float = Field(1.0, ge=0)  # weight of the error's gradient in the scores, straight through the hard set
+    through: float = Field(1.0, ge=0)  # weight of the error that reaches the scores straight through the hard set
     quantisation: float = Field(1.0, ge=0)  # weight of eq. 13's distance of the keyframes' latents to their codes
-    warmup_share: float = Field(0.1, ge=0, le=1)  # of the steps, with keyframes drawn uniformly and scores at rest
+    warmup_share: float = Field(0.1, ge=0, le=1)  # of the steps: uniform keyframes, and the scorer does not learn
     dim: PositiveInt = 256
     heads: PositiveInt = 8
-    layers: PositiveInt = 3  # of the scorer, the keyframe encoder, the transition encoder and the decoder each
+    layers: PositiveInt = 3  # of each: scorer, keyframe encoder, transition encoder, decoder
     hidden: PositiveInt = 1024
     places: PositiveInt = 32  # channels of each concatenated positional encoding
     dropout: float = Field(0.1, ge=0, lt=1)
@@ -57,18 +57,20 @@ class TokenizerConfig(Config):
     @model_validator(mode="after")
     def _fits(self) -> TokenizerConfig:
         if self.keyframes > self.window:
-            raise ValueError(f"keyframes {self.keyframes} are more than the window's {self.window} frames")
+            raise ValueError(f"keyframes = {self.keyframes} is more than the {self.window} frames of a window")
         if self.selection == "spread" and self.placement != "dynamic":
-            raise ValueError(f"selection 'spread' is of placement 'dynamic', not {self.placement!r}; leave it out")
+            raise ValueError(
+                f"selection 'spread' works with placement 'dynamic' only, not with {self.placement!r}; leave it out"
+            )
         if self.objective == "reinforce":
             if self.samples < 2 and self.placement not in ("static", "none"):
-                raise ValueError("objective 'reinforce' compares sets of a window; take samples 2 or more")
+                raise ValueError("objective 'reinforce' compares the sets of a window; set samples to 2 or more")
             for name in ("tau", "tau_end", "tau_schedule", "mask_weight", "through"):
                 if getattr(self, name) != type(self).model_fields[name].default:
-                    raise ValueError(f"{name} is of objective 'best-of-s'; set that too, or leave {name} out")
+                    raise ValueError(f"{name} belongs to objective 'best-of-s'; set that too, or leave {name} out")
         if self.keyframe_axis == "channel" and self.placement in ("threshold", "penalty"):
             raise ValueError(
-                f"placement {self.placement!r} gives channels different numbers of tokens; take keyframe_axis 'frame'"
+                f"placement {self.placement!r} gives each channel another number of tokens; take keyframe_axis 'frame'"
             )
         return self
 
@@ -78,7 +80,7 @@ class VQConfig(TokenizerConfig):
 
 
 class PredictorConfig(Config):
-    """`keyframe-ar`. The paper gives the 40 + 8 frames and the width; sizes and training are this project's."""
+    """`keyframe-ar`. The paper gives the 40 + 8 frames and the width; the other defaults are this project's."""
 
     sampling: ClassVar[frozenset[str]] = frozenset({"spacing", "decode", "temperature", "top_k"})
 
@@ -86,27 +88,27 @@ class PredictorConfig(Config):
     patch: PositiveInt = 8  # frames generated at once
     ahead: int = Field(
         8, ge=0
-    )  # speaker frames heard from a patch's first on; the paper hears the whole patch (eq. 11)
+    )  # speaker frames that a patch sees from its first on; in the paper the whole patch (eq. 11)
     audio: str = "auto"  # a feature's name, "auto" (wav2vec2, else mel-128, else mfcc-78, else the first) or "none"
-    history: Literal["apart", "window"] = "apart"  # window: past and future labelled as one window, which leaks
-    key_weight: float | None = Field(
-        None, gt=0
-    )  # of keyframes in the cross entropy; None: what balances them, 10 at most
+    history: Literal["apart", "window"] = "apart"  # window: label past and future as one window, which leaks
+    key_weight: float | None = Field(None, gt=0)  # of keyframes in the cross entropy; None: balances them, at most 10
     dtw: float = Field(0.1, ge=0)  # weight of the soft-DTW divergence
     gamma: float = Field(0.1, gt=0)  # of the soft-DTW
     cold: float = Field(0.1, ge=0, le=1)  # share of training rows that start with a neutral sequence
-    hide: float = Field(0.0, ge=0, le=1)  # share of training rows without the listener's past: they have to listen
+    hide: float = Field(
+        0.0, ge=0, le=1
+    )  # share of training rows without the listener's past, which must follow the speaker
     spacing: Literal["independent", "even"] = "even"  # how keyframes are drawn from their probabilities
-    decode: Literal["rolling", "windows"] = "rolling"  # windows: side by side, as the tokenizer cuts; looks ahead
+    decode: Literal["rolling", "windows"] = "rolling"  # windows: side by side like the tokenizer's, which looks ahead
     temperature: float = Field(1.0, gt=0)  # of the codes
     top_k: PositiveInt = 32
     dim: PositiveInt = 256
     heads: PositiveInt = 8
-    layers: PositiveInt = 4  # of the speaker's, the listener's and the joint stack each
+    layers: PositiveInt = 4  # of each: the speaker's, the listener's and the joint stack
     hidden: PositiveInt = 1024
     taps: PositiveInt = 5  # of the convolution over the sound
     dropout: float = Field(0.1, ge=0, lt=1)
-    gate_gain: float = Field(1.0, gt=0)  # multiplies the gates, so that a short training can open them
+    gate_gain: float = Field(1.0, gt=0)  # factor on the gates, so that a short training can open them
     batch: PositiveInt = 64
     steps: PositiveInt = 100_000
     lr: float = Field(2e-4, gt=0)
@@ -117,7 +119,7 @@ class PredictorConfig(Config):
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:
         if self.ahead > self.patch:
-            raise ValueError(f"ahead {self.ahead} is more than the patch's {self.patch} frames")
+            raise ValueError(f"ahead = {self.ahead} is more than the {self.patch} frames of a patch")
         return self
 
 

@@ -1,8 +1,8 @@
 """The predictor's network (arXiv 2504.05748, section 3.4): what the next frames are, keyframes' codes or transitions.
 
-The speaker's face hears the speaker's voice through gated blocks (eq. 12); the listener's past is embedded, class 0 for
-a transition; both, and a query for each frame to come, go through one transformer. The speaker's part of that attends
-to itself alone, so that it is computed once for all samples of a clip, exactly.
+The speaker's face attends to the speaker's voice through gated blocks (eq. 12). The listener's past is embedded, with
+class 0 for a transition. Both, and one query per frame to come, go through a joint transformer. There the speaker's
+positions attend only to each other: they do not depend on the listener, so one pass per clip serves all its samples.
 
 B clips, K samples, R = B * K rows, P frames of past, n frames to come, D motion channels, F audio features, C channels.
 """
@@ -55,33 +55,33 @@ class KeyframeNet(nn.Module):
             for _ in range(2)
         )
         lags = [min(3.0 * (2**head - 1), config.past / 2) for head in range(config.heads)]
-        for part in self.modules():  # heads start 0, 3, 9, 21, ... frames back
+        for part in self.modules():  # head h first looks 3 (2^h - 1) frames back: 0, 3, 9, 21, ...
             if isinstance(part, Attention):
                 look_back(part, lags)
         self.norm, self.head = nn.LayerNorm(dim), nn.Linear(dim, codes + 1)
 
     def speaker(self, face: Tensor, sound: Tensor | None) -> Tensor:
-        """face (B, P, D), sound (B, P * rows, F) -> (B, P, C). A frame's sound is the strongest of its rows."""
+        """face (B, P, D), sound (B, P * per_frame, F) -> (B, P, C). Max-pooling joins the audio rows of a frame."""
         x = self.face_in((face - self.face_mean) / self.face_scale)
         if self.sound_in is not None and sound is not None:
             voice = self.sound_in(((sound - self.sound_mean) / self.sound_scale).transpose(1, 2))
             voice = F.max_pool1d(voice, self.per_frame).transpose(1, 2)
         else:
-            voice = torch.zeros_like(x)
+            voice = torch.zeros_like(x)  # no sound: the gated blocks attend to zeros
         for block in self.fuse:
             x = block(x, voice)
         return x + self.of_speaker
 
-    def memory(self, heard: Tensor) -> Memory:
+    def memory(self, x: Tensor) -> Memory:
         """(B, P, C) -> keys and values for the joint stack, once for all samples of a clip."""
-        held = []
+        memory_of_blocks = []
         for block in self.joint:
-            held.append(block.attention.keys(block.norm1(heard), self.config.ahead))  # type: ignore[operator, union-attr]
-            heard = block(heard)
-        return held
+            memory_of_blocks.append(block.attention.keys(block.norm1(x), self.config.ahead))  # type: ignore[operator, union-attr]
+            x = block(x)
+        return memory_of_blocks
 
-    def forward(self, past: Tensor, held: Memory) -> Tensor:
-        """past (R, P) classes; held of R or R / K rows -> logits (R, n, 1 + codes)."""
+    def forward(self, past: Tensor, speaker: Memory) -> Tensor:
+        """past (R, P) classes; speaker: from `memory`, of R or R / K rows -> logits (R, n, 1 + codes)."""
         x = self.token_in(past)
         for block in self.listen:
             x = block(x)
@@ -90,10 +90,10 @@ class KeyframeNet(nn.Module):
         for i, block in enumerate(self.joint):
             attention: Attention = block.attention  # type: ignore[assignment]
             normed = block.norm1(x)  # type: ignore[operator]
-            shared = len(x) // len(held[i][0])
+            samples = len(x) // len(speaker[i][0])
             keys, values = (
-                torch.cat([theirs.repeat_interleave(shared, 0), own], 2)
-                for theirs, own in zip(held[i], attention.keys(normed), strict=True)
+                torch.cat([of_clip.repeat_interleave(samples, 0), own], 2)
+                for of_clip, own in zip(speaker[i], attention.keys(normed), strict=True)
             )
             if i + 1 == len(self.joint):  # only the frames to come are read from the last block
                 x, normed, offset = x[:, -patch:], normed[:, -patch:], self.config.past
@@ -103,5 +103,8 @@ class KeyframeNet(nn.Module):
         return out
 
     def calibrated(self, logits: Tensor) -> Tensor:
-        """Logits without the weight that the loss gives to keyframes, so that class 0 is as likely as it is."""
+        """Removes the loss's weight of keyframes from the logits.
+
+        Cross entropy with weight w on keyframes learns odds that are w times the true ones, so log w is subtracted.
+        """
         return torch.cat([logits[..., :1], logits[..., 1:] - self.balance], -1)

@@ -1,7 +1,8 @@
 """The networks of SFMS's tokenizer (arXiv 2504.05748, section 3): scores, keyframe encoder, inpainter, decoder.
 
-N windows, T frames of each, D motion channels, C features. R rows are windows, or, where each channel has keyframes of
-its own, windows x channels with one value a frame. Motion comes and goes standardised.
+N windows, T frames per window, D motion channels, C features. A row is a window; where each channel has keyframes of
+its own, it is one channel of a window, with one value per frame. R is the number of rows. Motion is standardised on the
+way in and out.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Blocks(nn.ModuleList):
         super().__init__([Block(dim, config.heads, **more) for _ in range(config.layers)] + [nn.LayerNorm(dim)])  # type: ignore[arg-type]
 
     def forward(self, x: Tensor, seen: Tensor) -> Tensor:
-        """seen (R, T): frames that may be attended to."""
+        """seen (R, T): frames that attention may use."""
         *blocks, norm = self
         for block in blocks:
             x = block(x, seen[:, None, None])
@@ -74,9 +75,9 @@ class Scorer(nn.Module):
 class Inpainter(nn.Module):
     """Quantised keyframes to the dense motion.
 
-    Transition frames ask with their place, their two neighbouring keyframes and the distances to them, concatenated
-    rather than added as the paper insists, and attend to all keyframes; keyframes and transitions are then decoded
-    together.
+    The query of a transition frame is its position, its two neighbouring keyframes and the distances to them. These are
+    concatenated and not added, as the paper insists. Transition frames attend to all keyframes; then keyframes and
+    transitions are decoded together.
     """
 
     def __init__(self, config: TokenizerConfig, channels: int):
@@ -91,20 +92,21 @@ class Inpainter(nn.Module):
         self.merge, self.blocks = nn.Linear(dim + places, dim), Blocks(config)
         self.out = nn.Linear(dim, channels)
 
-    def _asked(self, quantised: Tensor, keys: Tensor) -> Tensor:
-        """What each frame asks with: (R, T, C)."""
+    def _questions(self, quantised: Tensor, keys: Tensor) -> Tensor:
+        """The query of each frame: (R, T, C)."""
         frames = keys.shape[1]
         before, after = neighbours(keys)
         place = torch.arange(frames, device=keys.device)
-        table = sinusoid(frames + 1, self.places, keys.device)  # the last is "none"
+        # (T + 1, places): the encoding of each distance; the last row stands for "no neighbour".
+        table = sinusoid(frames + 1, self.places, keys.device)
 
-        def held(index: Tensor, missing: Tensor, none: Tensor) -> Tensor:
-            found = quantised.gather(1, index.clamp(0, frames - 1)[..., None].expand_as(quantised))
-            return torch.where(missing[..., None], none, found)
+        def neighbour(index: Tensor, missing: Tensor, none: Tensor) -> Tensor:
+            vectors = quantised.gather(1, index.clamp(0, frames - 1)[..., None].expand_as(quantised))
+            return torch.where(missing[..., None], none, vectors)
 
         first, last = before < 0, after >= frames
         parts = [
-            table[:frames].expand(len(keys), -1, -1), held(before, first, self.none_before), held(after, last, self.none_after),
+            table[:frames].expand(len(keys), -1, -1), neighbour(before, first, self.none_before), neighbour(after, last, self.none_after),
             table[torch.where(first, frames, place - before)], table[torch.where(last, frames, after - place)],
         ]  # fmt: skip
         out: Tensor = self.ask(torch.cat(parts, -1))
@@ -115,17 +117,18 @@ class Inpainter(nn.Module):
     ) -> Tensor:
         """quantised (R, T, C), read at keyframes only; keys, valid (R, T); gate (R, T): keys with a gradient, or None;
         channel (R, C): which channel a row is. -> (R, T, D or 1)."""
-        at = sinusoid(keys.shape[1], self.places, keys.device).expand(len(keys), -1, -1)
-        x = self._asked(quantised, keys)
+        positions = sinusoid(keys.shape[1], self.places, keys.device).expand(len(keys), -1, -1)
+        x = self._questions(quantised, keys)
         if channel is not None:
             x = x + channel[:, None]
-        memory, mask = self.keep(torch.cat([quantised, at], -1)), keys[:, None, None]
+        memory, mask = self.keep(torch.cat([quantised, positions], -1)), keys[:, None, None]
         for block in self.transition:
             x = block(x, memory, mask)
-        x = self.norm(x)
+        x = self.norm(x)  # (R, T, C) inpainted transitions
+        # Keyframes keep their own code. In training the gate passes a gradient to the scores.
         gate = keys.to(x.dtype) if gate is None else gate
         x = gate[..., None] * quantised + (1 - gate[..., None]) * x
-        x = self.merge(torch.cat([x, at], -1))
+        x = self.merge(torch.cat([x, positions], -1))
         if channel is not None:
             x = x + channel[:, None]
         out: Tensor = self.out(self.blocks(x, valid))
@@ -133,7 +136,7 @@ class Inpainter(nn.Module):
 
 
 class SparseNet(nn.Module):
-    """The whole: motion -> scores; motion and keyframes -> latents, codes; codes -> motion."""
+    """All networks: motion -> scores; motion and keyframes -> latents and codes; codes -> motion."""
 
     mean: Tensor
     scale: Tensor
@@ -155,11 +158,11 @@ class SparseNet(nn.Module):
     # --- rows -------------------------------------------------------------------------------------------
 
     def lines(self, grid: Tensor) -> Tensor:
-        """What each frame has, (N, T), or each frame's channels have, (N, T, D) -> (R, T)."""
+        """Values per frame (N, T), or per frame and channel (N, T, D) -> rows (R, T)."""
         return grid.transpose(1, 2).flatten(0, 1) if self.apart else grid
 
     def grid(self, lines: Tensor) -> Tensor:
-        """The way back: (R, T) -> (N, T) or (N, T, D)."""
+        """The inverse of `lines`: (R, T) -> (N, T) or (N, T, D)."""
         return lines.unflatten(0, (-1, self.channels)).transpose(1, 2) if self.apart else lines
 
     def rows(self, motion: Tensor) -> Tensor:
@@ -174,7 +177,7 @@ class SparseNet(nn.Module):
         """(N, T) -> (R, T)."""
         return valid.repeat_interleave(self.channels, 0) if self.apart else valid
 
-    def _named(self, rows: int) -> Tensor | None:
+    def _channel_of(self, rows: int) -> Tensor | None:
         return None if self.channel is None else self.channel.repeat(rows // self.channels, 1)
 
     # --- steps ------------------------------------------------------------------------------------------
@@ -189,20 +192,23 @@ class SparseNet(nn.Module):
     def encode(self, rows: Tensor, keys: Tensor, valid: Tensor) -> Tensor:
         """rows (R, T, D or 1), keys and valid (R, T) -> latents (R, T, C), made from the keyframes alone by default."""
         x = self.inward(rows) + sinusoid(rows.shape[1], self.config.dim, rows.device)
-        named = self._named(len(rows))
-        if named is not None:
-            x = x + named[:, None]
-        seen = keys if self.config.view == "keyframes" else valid
-        out: Tensor = self.encoder(x, seen)
+        channel = self._channel_of(len(rows))
+        if channel is not None:
+            x = x + channel[:, None]
+        context = keys if self.config.view == "keyframes" else valid
+        out: Tensor = self.encoder(x, context)
         return out
 
     def quantise(self, latents: Tensor, keys: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """-> codes' vectors at keyframes and latents elsewhere (R, T, C), ids (R, T) with 0 elsewhere, the quantiser's
-        loss, and the mean squared distance of keyframes to their codes. The book sees keyframes only."""
-        chosen = latents[keys]
-        found, ids, aux = self.quantizer(chosen)
-        distance = nn.functional.mse_loss(found, chosen)
-        quantised = latents.masked_scatter(keys[..., None], found.to(latents.dtype))
+        """Quantises the latents of keyframes only, so that the codebook never learns from transitions.
+
+        Returns (R, T, C) with code vectors at keyframes and latents elsewhere, ids (R, T) with 0 elsewhere, the quantiser's
+        loss, and the mean squared distance of keyframes to their codes.
+        """
+        keyframes = latents[keys]  # (number of keyframes, C)
+        codes, ids, aux = self.quantizer(keyframes)
+        distance = nn.functional.mse_loss(codes, keyframes)
+        quantised = latents.masked_scatter(keys[..., None], codes.to(latents.dtype))
         return (
             quantised,
             torch.zeros(keys.shape, dtype=torch.long, device=keys.device).masked_scatter(keys, ids),
@@ -212,10 +218,10 @@ class SparseNet(nn.Module):
 
     def decode(self, quantised: Tensor, keys: Tensor, valid: Tensor, gate: Tensor | None = None) -> Tensor:
         """-> (R, T, D or 1)."""
-        out: Tensor = self.inpainter(quantised, keys, valid, gate, self._named(len(keys)))
+        out: Tensor = self.inpainter(quantised, keys, valid, gate, self._channel_of(len(keys)))
         return out
 
     def vectors(self, ids: Tensor, keys: Tensor) -> Tensor:
         """ids (R, T), read at keyframes -> (R, T, C), zeros elsewhere. Raises ValueError for an id outside the book."""
-        found = self.quantizer.decode(ids[keys])
-        return found.new_zeros(*keys.shape, found.shape[-1]).masked_scatter(keys[..., None], found)
+        codes = self.quantizer.decode(ids[keys])
+        return codes.new_zeros(*keys.shape, codes.shape[-1]).masked_scatter(keys[..., None], codes)

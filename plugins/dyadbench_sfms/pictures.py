@@ -1,4 +1,4 @@
-"""Keyframe probabilities over the motion of the strongest channels, after the paper's figures 7 and 8, as SVG."""
+"""SVG pictures of keyframe probabilities over the motion of the most varying channels, after figures 7 and 8."""
 
 from __future__ import annotations
 
@@ -51,13 +51,13 @@ def _strip(strip: Strip, top: float, step: float) -> list[str]:
 
 
 def picture(title: str, strips: Sequence[Strip], fps: float) -> str:
-    """One SVG document: a strip for each channel over one clock, seconds below."""
+    """One SVG document: a strip per channel over a common time axis in seconds."""
     frames = len(strips[0].truth)
     step = (WIDTH - LEFT - 10) / max(frames - 1, 1)
     foot = 40 + len(strips) * (ROW + GAP)
     legend = (
         (TRUTH, "motion"),
-        (PAINTED, "painted from the keyframes"),
+        (PAINTED, "inpainted from the keyframes"),
         (PROBABILITY, "keyframe probability"),
         (KEY, "keyframe"),
     )

@@ -16,8 +16,16 @@ def dyadbench_tokenizers() -> list[TokenizerEntry]:
         return TokenizerEntry(name, 2, where, config, summary, CITE, presets=TOKENIZER_PRESETS)
 
     return [
-        row("sparse-fsq", TokenizerConfig, "finite scalar codes of a few keyframes, the rest painted in"),
-        row("sparse-vq", VQConfig, "vector-quantised codes of a few keyframes, the rest painted in"),
+        row(
+            "sparse-fsq",
+            TokenizerConfig,
+            "a few keyframes per window in finite scalar codes; the frames between are inpainted",
+        ),
+        row(
+            "sparse-vq",
+            VQConfig,
+            "a few keyframes per window in vector-quantised codes; the frames between are inpainted",
+        ),
     ]
 
 
@@ -26,7 +34,7 @@ def dyadbench_predictors() -> list[PredictorEntry]:
     return [
         PredictorEntry(
             "keyframe-ar", 1, "dyadbench_sfms.predictor:KeyframeAR", PredictorConfig,
-            "where the next keyframes are and what they are, beside the speaker's face and voice", CITE,
+            "predicts where the next keyframes lie and their codes, from the speaker's face and voice", CITE,
             presets=PREDICTOR_PRESETS,
         )
     ]  # fmt: skip
@@ -38,6 +46,6 @@ def dyadbench_methods() -> list[MethodEntry]:
         return MethodEntry(name, 1, summary=summary, cite=CITE, predictor="keyframe-ar", tokenizer=tokenizer)
 
     return [
-        row("sfms", "sparse-fsq", "keyframes and transitions, generated 8 frames at a time"),
-        row("sfms-vq", "sparse-vq", "SFMS with a vector-quantised book"),
+        row("sfms", "sparse-fsq", "sparse keyframes, generated 8 frames at a time"),
+        row("sfms-vq", "sparse-vq", "SFMS with a vector-quantised codebook"),
     ]

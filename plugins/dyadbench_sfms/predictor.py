@@ -1,12 +1,14 @@
 """The rolling listener of SFMS: 40 frames of past, 8 to come, as keyframes' codes and transitions (arXiv 2504.05748).
 
-Design, and where it departs from the paper or fills what it leaves open:
-- the past is labelled without the frames to come: the top k of a window of 48 says how many keyframes are left for the
-  last 8, which `history="window"` gives away in training and which nobody knows in use;
-- balanced cross entropy learns odds in favour of keyframes; they are taken back before anything is drawn;
-- keyframes are spread evenly at their probabilities, codes are drawn at a temperature;
-- each patch is painted from the last 48 frames' keyframes, so that the look-ahead is that of the speaker's window;
-- on a tokenizer with a token for every frame class 0 does not exist, and all else is the same.
+Design, and where it departs from the paper or fills what the paper leaves open:
+- The past is labelled without the frames to come. The tokenizer picks the top k of a window of 48, so labels of the whole
+  window tell how many keyframes are left for the last 8. `history="window"` leaks this in training; sampling never has it.
+- Balanced cross entropy inflates the probability of keyframes. The inflation is removed before sampling.
+- Keyframes are spread evenly according to their probabilities; codes are sampled at a temperature.
+- Each patch is decoded from the keyframes of the last 48 frames, so its look-ahead is that of the speaker's window.
+- A tokenizer with one token per frame has no transitions: class 0 then does not occur, and all else is the same.
+
+B clips, K samples, R = B * K rows, P frames of past, n frames of a patch, D motion channels, F audio features.
 """
 
 from __future__ import annotations
@@ -45,41 +47,45 @@ from dyadbench_sfms.listener import KeyframeNet, Memory
 from dyadbench_sfms.selection import evenly
 from dyadbench_sfms.softdtw import divergence
 
-NEAR = 2  # frames within which a keyframe counts as found
+NEAR = 2  # validation: a keyframe at most this many frames away counts as a hit
 
 
 def classes_of(tokens: Tokens) -> np.ndarray:
     """Tokens of one book -> classes (B, T): 0 for a transition, else the code + 1."""
     if tokens.keyframes is None:
         return tokens.ids + 1
-    at = np.maximum(tokens.keyframes.cumsum(1) - 1, 0)
-    return np.where(tokens.keyframes, np.take_along_axis(tokens.ids, at, 1) + 1, 0)
+    nth = np.maximum(tokens.keyframes.cumsum(1) - 1, 0)  # (B, T) which keyframe of the row this frame is
+    return np.where(tokens.keyframes, np.take_along_axis(tokens.ids, nth, 1) + 1, 0)
 
 
 def tokens_of(classes: Tensor) -> Tokens:
     """Classes (B, T) of a sparse book -> tokens; rows with fewer keyframes are filled up with code 0."""
     keys = classes > 0
+    # A stable sort moves keyframes to the front and keeps their order in time.
     order = keys.long().argsort(dim=1, descending=True, stable=True)[:, : int(keys.sum(1).max())]
     ids = (classes.gather(1, order) - 1).clamp_min(0)
     return Tokens(ids.cpu().numpy(), keys.cpu().numpy(), classes.shape[1])
 
 
 def lookahead(patch: int, ahead: int, block: int) -> int:
-    """Speaker frames after its own that a frame depends on, where `block` frames are decoded together: the block may
-    end in a later patch, which hears `ahead` frames from its first on."""
+    """How many later speaker frames a frame depends on, if `block` frames are decoded together.
+
+    The block may end in a later patch, and that patch uses `ahead` speaker frames from its own first frame on.
+    """
     return max(
         0, *((start + block - 1) // patch * patch + ahead - 1 - start for start in range(0, patch * block, block))
     )
 
 
 class KeyframeAR(NetComponent[KeyframeNet]):
-    """api.Predictor and api.Trainable on a trained tokenizer of one book, sparse or one token a frame."""
+    """api.Predictor and api.Trainable on a trained tokenizer with one codebook: sparse, or one token per frame."""
 
     def __init__(self, config: PredictorConfig, setup: Setup, *, tokenizer: Tokenizer):
         spec = tokenizer.tokens
         if spec.frames_per_token not in (None, 1) or spec.groups * spec.residual != 1:
             raise DyadbenchError(
-                "keyframe-ar generates keyframes, or one token a frame, from one book; take sparse-fsq, sparse-vq or frame-fsq"
+                "keyframe-ar needs a tokenizer with one codebook, sparse or with one token per frame; "
+                "take sparse-fsq, sparse-vq or frame-fsq"
             )
         self.config, self.setup, self.tokenizer = config, setup, tokenizer
         self.sparse = spec.frames_per_token is None
@@ -95,88 +101,99 @@ class KeyframeAR(NetComponent[KeyframeNet]):
     # --- training ---------------------------------------------------------------------------------------
 
     def _classes(self, motion: Tensor) -> Tensor:
-        """(B, T, D) -> (B, T); no gradient."""
+        """Motion (B, T, D) -> classes (B, T), without gradient."""
         return torch.from_numpy(classes_of(self.tokenizer.encode(motion.detach().cpu().numpy()))).to(motion.device)
 
-    def _late(self, batch: WindowBatch) -> Tensor:
-        """Frames of neutral sequence before each row's conversation, whole patches of it: (B, 1)."""
+    def _cold_start(self, batch: WindowBatch) -> Tensor:
+        """Frames of each row's past that lie before its conversation begins, in whole patches: (B, 1).
+
+        Sampling starts every clip from a neutral past, so a share `cold` of the training rows does, too.
+        """
         config = self.config
         if batch.step < 0:
             return torch.zeros(len(batch.valid), 1, dtype=torch.long, device=self.device)
-        most = config.past // config.patch
-        known = config.patch * batch.draw_rows(partial(torch.randint, most + 1), 1)
+        patches = config.past // config.patch
+        history = config.patch * batch.draw_rows(partial(torch.randint, patches + 1), 1)
         chance = batch.draw_rows(torch.rand, 1)
-        return torch.where(chance < config.cold, config.past - known, 0).to(self.device)
+        return torch.where(chance < config.cold, config.past - history, 0).to(self.device)
 
-    def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Tensor]:
-        """Logits (B, n, V) of the frames to come, their classes (B, n), and which of them exist."""
+    def _predict(self, batch: WindowBatch) -> tuple[Tensor, Tensor, Tensor]:
+        """Logits (B, n, 1 + codes) of the frames to come, their classes (B, n), and which of them exist (B, n)."""
         config, net, device = self.config, self.net, self.device
-        past, late = config.past, self._late(batch)
-        frame = torch.arange(past + config.patch, device=device) - late  # (B, past + n); before 0 all is neutral
-        at, early = frame.clamp_min(0), (frame < 0)[..., None]
+        past, missing = config.past, self._cold_start(batch)
+        # A cold start shifts the row later, so that its first `missing` frames come before frame 0 and are neutral.
+        frame = torch.arange(past + config.patch, device=device) - missing  # (B, P + n)
+        index, early = frame.clamp_min(0), (frame < 0)[..., None]
         listener = torch.where(
-            early, net.neutral, batch.listener_motion.gather(1, at[..., None].expand_as(batch.listener_motion))
-        )
-        whole = self._classes(listener)
-        known = self._classes(listener[:, :past]) if config.history == "apart" else whole[:, :past]
-        known = torch.where(early[:, :past, 0], net.opening, known)
-        if batch.step >= 0 and config.hide:
+            early, net.neutral, batch.listener_motion.gather(1, index[..., None].expand_as(batch.listener_motion))
+        )  # (B, P + n, D)
+        classes = self._classes(listener)  # (B, P + n)
+        # "apart" labels the past by itself: labels of the whole window would leak the number of keyframes to come.
+        history = self._classes(listener[:, :past]) if config.history == "apart" else classes[:, :past]
+        history = torch.where(early[:, :past, 0], net.opening, history)
+        if batch.step >= 0 and config.hide:  # rows without the listener's past can only learn from the speaker
             chance = batch.draw_rows(torch.rand, 1)
-            known = torch.where((chance < config.hide).to(device), net.opening, known)
-        heard = slice(config.ahead, config.ahead + past)
-        face = batch.speaker_motion.gather(1, at[..., None].expand_as(batch.speaker_motion))
-        face = torch.where(early, net.face_mean, face)[:, heard]
-        held = net.memory(net.speaker(face, self._sound(batch, at[:, heard], early[:, heard])))
-        valid = batch.valid.gather(1, at)[:, past:]
-        return net(known, held), whole[:, past:], valid
+            history = torch.where((chance < config.hide).to(device), net.opening, history)
+        # The speaker's window is as long as the past and ends `ahead` frames into the patch (in eq. 11, at its end).
+        window = slice(config.ahead, config.ahead + past)
+        face = batch.speaker_motion.gather(1, index[..., None].expand_as(batch.speaker_motion))
+        face = torch.where(early, net.face_mean, face)[:, window]
+        memory = net.memory(net.speaker(face, self._sound(batch, index[:, window], early[:, window])))
+        valid = batch.valid.gather(1, index)[:, past:]
+        return net(history, memory), classes[:, past:], valid
 
-    def _sound(self, batch: WindowBatch, at: Tensor, early: Tensor) -> Tensor | None:
-        """The speaker's sound at frames (B, P), neutral where `early`."""
+    def _sound(self, batch: WindowBatch, index: Tensor, early: Tensor) -> Tensor | None:
+        """The speaker's sound at the frames `index` (B, P), neutral where `early`: (B, P * rate, F)."""
         if self.audio is None:
             return None
         rate = self.net.per_frame
-        rows = (at[..., None] * rate + torch.arange(rate, device=self.device)).flatten(1)
+        rows = (index[..., None] * rate + torch.arange(rate, device=self.device)).flatten(1)
         sound = batch.audio[self.audio].gather(1, rows[..., None].expand(-1, -1, len(self.net.sound_mean)))
         return torch.where(early.repeat_interleave(rate, 1), self.net.sound_mean, sound)
 
     def _entropy(self, logits: Tensor, classes: Tensor, valid: Tensor) -> Tensor:
-        """Cross entropy over frames that exist, keyframes weighing more; without class 0 where every frame is a token."""
-        if not self.sparse:
+        """Mean cross entropy over the frames that exist; keyframes weigh more, because they are rare."""
+        if not self.sparse:  # every frame has a token, so a transition (class 0) is impossible
             logits = logits.index_fill(-1, torch.zeros(1, dtype=torch.long, device=logits.device), -1e9)
         each = F.cross_entropy(logits.transpose(1, 2), classes, reduction="none")
         weight = torch.where(classes > 0, self.net.balance.exp(), 1.0) * valid
         return (each * weight).sum() / weight.sum().clamp_min(1e-6)
 
     def _loss(self, batch: WindowBatch) -> Loss:
-        """Eq. 14: balanced cross entropy, and the divergence of where keyframes are expected from where they are."""
-        logits, classes, valid = self._scored(batch)
+        """Eq. 14: balanced cross entropy, plus the soft-DTW divergence of predicted from true keyframe positions."""
+        logits, classes, valid = self._predict(batch)
         entropy = self._entropy(logits, classes, valid)
         if not self.sparse or not self.config.dtw:
             return Loss({"all": entropy})
         expected = 1 - self.net.calibrated(logits).softmax(-1)[..., 0]
-        whole = valid.all(1).to(expected.dtype)
-        apart = divergence(expected, (classes > 0).to(expected.dtype), self.config.gamma)
-        apart = (apart * whole).sum() / whole.sum().clamp_min(1)
-        return Loss({"all": entropy + self.config.dtw * apart}, {"entropy": entropy.detach(), "dtw": apart.detach()})
+        # Soft-DTW has no mask, so only rows whose frames all exist count.
+        full = valid.all(1).to(expected.dtype)
+        distance = divergence(expected, (classes > 0).to(expected.dtype), self.config.gamma)
+        distance = (distance * full).sum() / full.sum().clamp_min(1)
+        return Loss(
+            {"all": entropy + self.config.dtw * distance}, {"entropy": entropy.detach(), "dtw": distance.detach()}
+        )
 
     def _validate(self, batch: WindowBatch) -> Mapping[str, Any]:
-        """The loss, and how many keyframes the next patch's probabilities find: exactly, and within two frames."""
-        logits, classes, valid = self._scored(batch)
-        found = {"loss": self._entropy(logits, classes, valid)}
+        """The loss, and recall and precision of the next patch's keyframes: exact, and within `NEAR` frames."""
+        logits, classes, valid = self._predict(batch)
+        metrics = {"loss": self._entropy(logits, classes, valid)}
         if not self.sparse:
-            return found
+            return metrics
         keys, p = (classes > 0) & valid, (1 - self.net.calibrated(logits).softmax(-1)[..., 0]) * valid
-        placed, _ = evenly(p, torch.full_like(p[:, 0], 0.5))
-        near = [F.max_pool1d(x[:, None].float(), 2 * NEAR + 1, 1, NEAR)[:, 0] > 0 for x in (placed, keys)]
-        right = (logits[..., 1:].argmax(-1) + 1 == classes) & keys
-        number, made = keys.sum().clamp_min(1), placed.sum().clamp_min(1)
+        places, _ = evenly(p, torch.full_like(p[:, 0], 0.5))
+        # Widen both sets by NEAR frames on each side.
+        near = [F.max_pool1d(x[:, None].float(), 2 * NEAR + 1, 1, NEAR)[:, 0] > 0 for x in (places, keys)]
+        correct = (logits[..., 1:].argmax(-1) + 1 == classes) & keys
+        number, predicted = keys.sum().clamp_min(1), places.sum().clamp_min(1)
         return {
-            **found, "recall": (placed & keys).sum() / number, "recall-near": (near[0] & keys).sum() / number,
-            "precision-near": (near[1] & placed).sum() / made, "keyframes": made / number, "code-accuracy": right.sum() / number,
+            **metrics, "recall": (places & keys).sum() / number, "recall-near": (near[0] & keys).sum() / number,
+            "precision-near": (near[1] & places).sum() / predicted, "keyframes": predicted / number, "code-accuracy": correct.sum() / number,
         }  # fmt: skip
 
     def _measure(self, data: TrainData) -> None:
-        """Spread of the inputs, the mean face, the classes of a neutral past and the weight of keyframes."""
+        """Measures what the network needs of the training split: the inputs' mean and spread, the listener's mean face,
+        the classes of a neutral past, and the weight of keyframes in the loss."""
         net, config = self.net, self.config
         faces, sounds, listeners, keys = [], [], [], []
         for _, dyad in zip(range(CLIPS), data.dyads("train", self.needs.audio), strict=False):
@@ -192,10 +209,12 @@ class KeyframeAR(NetComponent[KeyframeNet]):
                 getattr(net, f"{name}_scale").copy_(spread)
         net.neutral.copy_(torch.cat(listeners).mean(0))
         opening = self._classes(net.neutral.expand(1, config.past, -1))[0]
-        if self.sparse:  # one keyframe at the start holds all of it
+        if self.sparse:
+            # This weight makes keyframes and transitions count alike in the cross entropy.
             rate = float(torch.cat(keys).mean())
             weight = config.key_weight or min(10.0, (1 - rate) / rate)
             net.balance.fill_(float(np.log(weight)))
+            # A still face needs one keyframe, at the start; the tokenizer would spread k of them over it.
             opening = torch.cat([opening[opening > 0][:1], torch.zeros_like(opening[1:])])
         net.opening.copy_(opening)
 
@@ -220,31 +239,33 @@ class KeyframeAR(NetComponent[KeyframeNet]):
         """K reactions of exactly the context's frames; generated in whole patches, then cut."""
         self.net.eval()
         frames, rows = context.frames, len(context.clips) * k
-        unit = self.config.patch  # side by side, each window must be whole to be sure of a keyframe
+        # Decoded side by side, every window must be complete, or it might hold no keyframe.
+        unit = self.config.patch
         unit += self.config.past if self.sparse and self.config.decode == "windows" else 0
         padded = frames + -frames % unit
-        face, sound = self._heard(context, padded)
+        face, sound = self._speaker(context, padded)
         draws = [uniforms(noise, context.clips, k, padded, what, self.device) for what in ("codes", "keys")]
-        carried = draws[1][:, 0]
-        classes = self.net.opening.expand(rows, -1)
+        phase = draws[1][:, 0]  # (R,) where `evenly` starts
+        classes = self.net.opening.expand(rows, -1)  # (R, P), grows by a patch per round
         for first in range(0, padded, self.config.patch):
-            logits = self.net.calibrated(self.net(classes[:, first:], self._memory(face, sound, first)))
-            here = [x[:, first : first + self.config.patch] for x in draws]
-            new, carried = self._drawn(logits, classes[:, first + self.config.patch :], here, carried)
+            logits = self.net(classes[:, first:], self._memory(face, sound, first))  # (R, n, 1 + codes)
+            logits = self.net.calibrated(logits)
+            uniforms_here = [x[:, first : first + self.config.patch] for x in draws]
+            new, phase = self._draw_patch(logits, classes[:, first + self.config.patch :], uniforms_here, phase)
             classes = torch.cat([classes, new], 1)
-        return self._decoded(classes, len(context.clips), k, frames)
+        return self._reaction(classes, len(context.clips), k, frames)
 
-    def _heard(self, context: Context, padded: int) -> tuple[Tensor, Tensor | None]:
-        """The speakers with a neutral past before them and neutral after their ends: (B, past + padded + ahead, ...)."""
+    def _speaker(self, context: Context, padded: int) -> tuple[Tensor, Tensor | None]:
+        """The speakers' face and sound, neutral before and after each clip: (B, P + padded + ahead, ...)."""
         before, after = self.config.past, padded + self.config.ahead - context.frames
         lengths = torch.from_numpy(np.asarray(context.lengths)).to(self.device)
         frame = torch.arange(-before, context.frames + after, device=self.device)
-        spoken = ((frame >= 0) & (frame < lengths[:, None]))[..., None]
+        exists = ((frame >= 0) & (frame < lengths[:, None]))[..., None]
 
         def around(values: np.ndarray, rate: int, neutral: Tensor) -> Tensor:
             inside = to_tensor(values, self.device)
             whole = F.pad(inside, (0, 0, before * rate, after * rate))
-            return torch.where(spoken.repeat_interleave(rate, 1), whole, neutral)
+            return torch.where(exists.repeat_interleave(rate, 1), whole, neutral)
 
         face = around(context.speaker_motion, 1, self.net.face_mean)
         if self.audio is None:
@@ -252,28 +273,34 @@ class KeyframeAR(NetComponent[KeyframeNet]):
         return face, around(context.audio[self.audio], self.net.per_frame, self.net.sound_mean)
 
     def _memory(self, face: Tensor, sound: Tensor | None, first: int) -> Memory:
-        """What is known of the speaker when the patch from `first` on is generated, once for all samples of a clip."""
+        """The speaker as the patch that starts at `first` sees it, computed once for all samples of a clip."""
         start, stop, rate = first + self.config.ahead, first + self.config.ahead + self.config.past, self.net.per_frame
         voice = None if sound is None else sound[:, start * rate : stop * rate]
         return self.net.memory(self.net.speaker(face[:, start:stop], voice))
 
-    def _drawn(self, logits: Tensor, before: Tensor, draws: list[Tensor], carried: Tensor) -> tuple[Tensor, Tensor]:
-        """Classes (R, n) of a patch: where its keyframes are, one at least with those of `before`, and their codes."""
+    def _draw_patch(
+        self, logits: Tensor, before: Tensor, uniform: list[Tensor], phase: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Samples the classes (R, n) of a patch from its logits (R, n, 1 + codes), and returns the new phase (R,).
+
+        `before` (R, P) are the classes of the frames that are decoded together with the patch.
+        """
         config = self.config
-        codes = draw(logits[..., 1:], draws[0], temperature=config.temperature, top_k=config.top_k) + 1
+        codes = draw(logits[..., 1:], uniform[0], temperature=config.temperature, top_k=config.top_k) + 1
         if not self.sparse:
-            return codes, carried
-        p = 1 - logits.double().softmax(-1)[..., 0]
+            return codes, phase
+        p = 1 - logits.double().softmax(-1)[..., 0]  # (R, n) probability of a keyframe
         if config.spacing == "even":
-            keys, carried = evenly(p, carried)
+            keys, phase = evenly(p, phase)
         else:
-            keys = draws[1] < p
+            keys = uniform[1] < p
+        # A window without any keyframe cannot be decoded, so the likeliest frame becomes one.
         empty = ~(keys.any(1) | (before > 0).any(1))
         keys = keys | (empty[:, None] & F.one_hot(p.argmax(1), p.shape[1]).bool())
-        return codes * keys, carried
+        return codes * keys, phase
 
-    def _decoded(self, classes: Tensor, clips: int, k: int, frames: int) -> Reaction:
-        """classes (R, past + padded) -> reactions; sparse ones patch by patch from the window that ends with it."""
+    def _reaction(self, classes: Tensor, clips: int, k: int, frames: int) -> Reaction:
+        """Decodes classes (R, P + padded). Sparse ones are decoded patch by patch, each from the window it ends."""
 
         def newest(windows: np.ndarray) -> np.ndarray:
             return windows[:, past:].reshape(len(classes), -1, windows.shape[2])[:, :frames]
@@ -285,7 +312,7 @@ class KeyframeAR(NetComponent[KeyframeNet]):
         elif self.config.decode == "windows":
             motion, emotion = self.tokenizer.decode(tokens_of(classes[:, past:]), frames)
         else:
-            windows = classes.unfold(1, past + patch, patch).flatten(0, 1)  # (R * patches, past + n)
+            windows = classes.unfold(1, past + patch, patch).flatten(0, 1)  # (R * patches, P + n)
             motion, emotion = self.tokenizer.decode(tokens_of(windows), past + patch)
             motion = newest(motion)
             emotion = None if emotion is None else newest(emotion)

@@ -1,11 +1,13 @@
 """Which frames are keyframes: exact Gumbel-top-k with a relaxed k-hot gradient, uniform places, adaptive counts.
 
-SFMS (arXiv 2504.05748), eqs. 4-7 and Algorithm 1, corrected: an ordered draw without replacement has the probability
-prod_j exp(s_j) / sum over what is left (the printed eq. 5 sums over the end of the sequence), the arg max over s + g
-draws from softmax(s) whatever the temperature (eq. 6), and the hard set is taken from s + g itself: the top k of the
-relaxed sum differs from it in up to one draw in seven (Xie & Ermon, 1901.10517, relax; they do not round).
+SFMS (arXiv 2504.05748), eqs. 4-7 and Algorithm 1, with three corrections:
+- An ordered draw without replacement has the probability prod_j exp(s_j) / (sum of exp(s) over the items that are left).
+  The printed eq. 5 sums over the end of the sequence instead.
+- The arg max of s + g is a draw from softmax(s) at every temperature, so eq. 6 needs none.
+- The hard set is the top k of s + g itself. The top k of the relaxed sum differs from it in up to one draw in seven
+  (Xie & Ermon, 1901.10517, only relax; they do not round).
 
-R rows (windows, or windows x channels), T frames. Leading axes are free: samples are just more of them.
+R rows (windows, or windows x channels), T frames. Functions accept any leading axes, such as one for samples.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ def gumbel(shape: torch.Size | tuple[int, ...], device: torch.device | str = "cp
 
 
 def counts(valid: Tensor, k: int) -> Tensor:
-    """How many keyframes each row gets: k for a full window, its share of k for a shorter one, 1 at least.
+    """Keyframes per row: k for a full window, proportionally fewer for a shorter one, at least 1.
 
     valid: (..., T) bool, frames that exist, from the first on.
     """
@@ -74,13 +76,15 @@ def spread_set(probability: Tensor, k: Tensor) -> Tensor:
 
 
 def relaxed_khot(scores: Tensor, k: Tensor, tau: float, valid: Tensor) -> Tensor:
-    """The sum of k successive softmaxes, each without what those before took: (..., T), summing to k exactly.
+    """The sum of k successive softmaxes (Xie & Ermon, 1901.10517): (..., T), which sums to exactly k. Entries may exceed 1.
 
-    One pass a keyframe for all rows at once; a row with fewer keyframes than others stops early. Entries may exceed 1.
+    Each softmax lowers the logits of the frames that the earlier ones chose. All rows are processed at once, one pass per
+    keyframe; a row with fewer keyframes ignores the later passes.
     """
     logits = scores.masked_fill(~valid, -torch.inf)
     hot, total = torch.zeros_like(scores), torch.zeros_like(scores)
     for j in range(int(k.max())):
+        # A frame that the last softmax chose with probability 1 must not be chosen again.
         logits = logits + (1 - hot).clamp_min(1e-6).log()
         hot = (logits / tau).softmax(-1)
         total = total + hot * (j < k)[..., None]
@@ -93,18 +97,18 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
 
 
 def uniform_set(k: Tensor, valid: Tensor) -> Tensor:
-    """k frames at even distances, in the middles of k equal parts of each row: bool (..., T)."""
+    """k evenly spaced frames: the middles of k equal parts of each row, bool (..., T)."""
     frames, slots = valid.sum(-1, keepdim=True), torch.arange(int(k.max()), device=valid.device)
     places = ((slots + 0.5) * frames / k[..., None]).long().clamp(max=valid.shape[-1] - 1)
-    wanted = (slots < k[..., None]).to(torch.uint8)
-    found = torch.zeros(valid.shape, dtype=torch.uint8, device=valid.device)
-    return found.scatter_reduce(-1, places, wanted, "amax").bool() & valid
+    used = (slots < k[..., None]).to(torch.uint8)
+    marks = torch.zeros(valid.shape, dtype=torch.uint8, device=valid.device)
+    return marks.scatter_reduce(-1, places, used, "amax").bool() & valid
 
 
 def adaptive_set(scores: Tensor, threshold: float, valid: Tensor) -> Tensor:
-    """Frames whose probability sigmoid(score) is above the threshold, the likeliest where none is: bool (..., T)."""
-    chosen = (scores.sigmoid() > threshold) & valid
-    return chosen | (hard_set(scores, torch.ones_like(valid.sum(-1)), valid) & ~chosen.any(-1, keepdim=True))
+    """Frames whose probability sigmoid(score) is above the threshold, or the likeliest frame if none is: bool (..., T)."""
+    keys = (scores.sigmoid() > threshold) & valid
+    return keys | (hard_set(scores, torch.ones_like(valid.sum(-1)), valid) & ~keys.any(-1, keepdim=True))
 
 
 def neighbours(keys: Tensor) -> tuple[Tensor, Tensor]:
@@ -114,6 +118,7 @@ def neighbours(keys: Tensor) -> tuple[Tensor, Tensor]:
     """
     frames = keys.shape[-1]
     place = torch.arange(frames, device=keys.device)
+    # The last keyframe at or before each frame, then the first at or after it; shifting by one makes both strict.
     upto = torch.where(keys, place, -1).cummax(-1).values
     since = torch.where(keys, place, frames).flip(-1).cummin(-1).values.flip(-1)
     before = torch.cat([torch.full_like(upto[..., :1], -1), upto[..., :-1]], -1)
@@ -121,13 +126,13 @@ def neighbours(keys: Tensor) -> tuple[Tensor, Tensor]:
     return before, after
 
 
-def evenly(probability: Tensor, carried: Tensor) -> tuple[Tensor, Tensor]:
-    """Keyframes of a patch, one each time the probabilities' running sum passes a whole number.
+def evenly(probability: Tensor, phase: Tensor) -> tuple[Tensor, Tensor]:
+    """Keyframes of a patch by systematic sampling: one whenever the running sum of probabilities passes a whole number.
 
-    probability (R, T), carried (R,) the sum so far, which starts uniform in [0, 1) -> bool (R, T) and the new sum. Each
-    frame is then a keyframe with its probability, and their number in any stretch is its sum rounded up or down, where
-    independent draws would clump and leave gaps.
+    probability (R, T), phase (R,) the running sum so far, which starts uniform in [0, 1) -> bool (R, T) and the new sum.
+    Each frame is a keyframe with exactly its probability. The number of keyframes in a stretch is the stretch's summed
+    probability, rounded up or down; independent draws would clump and leave gaps.
     """
-    running = carried[:, None] + probability.cumsum(1)
-    before = torch.cat([carried[:, None], running[:, :-1]], 1)
+    running = phase[:, None] + probability.cumsum(1)
+    before = torch.cat([phase[:, None], running[:, :-1]], 1)
     return running.floor() > before.floor(), running[:, -1]

@@ -1,7 +1,7 @@
 """Soft-DTW as a divergence, batched over anti-diagonals (Cuturi & Blondel 1703.01541; Blondel et al. 2010.08354).
 
-Plain soft-DTW is negative and not smallest where both sequences are equal; less half of each sequence's distance to
-itself it is zero there and positive elsewhere.
+Plain soft-DTW can be negative, and two equal sequences do not minimise it. Subtracting half of each sequence's distance to
+itself gives a divergence: zero for equal sequences and positive otherwise.
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-FAR = 1e10  # beyond the border; finite, so that no gradient becomes NaN
+FAR = 1e10  # cost outside the table; infinity would give NaN gradients
 
 
 def soft_dtw(x: Tensor, y: Tensor, gamma: float) -> Tensor:
     """Soft minimum over monotone alignments of summed squared differences: x (B, n), y (B, m) -> (B,)."""
     (rows, n), m = x.shape, y.shape[1]
-    cost = (x[:, :, None] - y[:, None]).square()
+    cost = (x[:, :, None] - y[:, None]).square()  # (B, n, m)
     far = cost.new_full((rows, 1), FAR)
     # Diagonal d holds cells (i, d - i), i from 0 to n, over the (n + 1) x (m + 1) table; row and column 0 are the border.
     before = torch.cat([cost.new_zeros(rows, 1), far.expand(-1, n)], 1)  # d = 0
@@ -30,6 +30,6 @@ def soft_dtw(x: Tensor, y: Tensor, gamma: float) -> Tensor:
 
 
 def divergence(x: Tensor, y: Tensor, gamma: float) -> Tensor:
-    """soft_dtw(x, y) - (soft_dtw(x, x) + soft_dtw(y, y)) / 2 of each row: x, y (B, n) -> (B,); 0 where equal."""
+    """soft_dtw(x, y) - (soft_dtw(x, x) + soft_dtw(y, y)) / 2 per row: x, y (B, n) -> (B,). All three in one batch."""
     both = soft_dtw(torch.cat([x, x, y]), torch.cat([y, x, y]), gamma).view(3, -1)
     return both[0] - (both[1] + both[2]) / 2

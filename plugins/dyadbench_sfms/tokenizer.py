@@ -1,7 +1,7 @@
-"""A few quantised keyframes for each window of 48 frames, and the motion painted in from them (arXiv 2504.05748).
+"""A few quantised keyframes per window of 48 frames, and the motion inpainted from them (arXiv 2504.05748).
 
-Scores choose the keyframes and learn with an optimiser of their own, from the errors of S drawn sets. Everything else
-learns on all S sets, first on uniformly drawn ones.
+Each frame has a score, and the scores choose the keyframes. The scorer has an optimiser of its own and learns from the
+reconstruction errors of S random sets. Everything else learns on all S sets; during the warm-up these are uniform.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ CHUNK = 32_768  # rows x frames that go through the network at once when a whole
 
 
 def temperature(config: TokenizerConfig, progress: float) -> float:
-    """Of the relaxed k-hot, `progress` of the way through the training."""
+    """Temperature of the relaxed k-hot when the share `progress` of the training is done."""
     if config.tau_schedule == "constant":
         return config.tau
     return float(config.tau * (config.tau_end / config.tau) ** min(1.0, max(0.0, progress) / 0.6))
@@ -71,8 +71,8 @@ def channel_weights(config: TokenizerConfig, space: MotionSpace) -> Tensor:
 class SparseTokenizer(NetComponent[SparseNet]):
     """api.Tokenizer and api.Trainable over any motion space; decodes motion only.
 
-    Tokens are one book's (B, N) at `keyframes` (B, T); by channel they are a grid (B, N, D, 1) at `keyframes` (B, T, D).
-    Clips of a batch with fewer tokens than others (adaptive placements) are filled up with code 0.
+    Ids are (B, N) with `keyframes` (B, T); with keyframes per channel, ids are (B, N, D, 1) with `keyframes` (B, T, D).
+    With adaptive placements, clips differ in their number of tokens; shorter rows are filled up with code 0.
     """
 
     def __init__(self, config: TokenizerConfig, setup: Setup):
@@ -86,8 +86,8 @@ class SparseTokenizer(NetComponent[SparseNet]):
 
     # --- keyframes --------------------------------------------------------------------------------------
 
-    def chosen(self, scores: Tensor, valid: Tensor) -> Tensor:
-        """The keyframes that are used outside training, no chance in them: (R, T) -> bool (R, T)."""
+    def keyframes_of(self, scores: Tensor, valid: Tensor) -> Tensor:
+        """The keyframes outside training, without randomness: scores (R, T) -> bool (R, T)."""
         config = self.config
         if config.placement == "none":
             return valid
@@ -100,13 +100,15 @@ class SparseTokenizer(NetComponent[SparseNet]):
             return spread_set(relaxed_khot(scores, k, 1.0, valid), k)
         return hard_set(scores, k, valid)
 
-    def drawn(self, scores: Tensor, valid: Tensor, tau: float) -> Draw:
-        """One random set a row: scores, valid (R, T)."""
+    def random_sets(self, scores: Tensor, valid: Tensor, tau: float) -> Draw:
+        """One random set per row: scores, valid (R, T)."""
         relaxed = self.config.objective == "best-of-s"
-        if self.config.placement in ("threshold", "penalty"):  # each frame by itself
+        if self.config.placement in ("threshold", "penalty"):
+            # Each frame is drawn by itself; the difference of two Gumbels is logistic noise.
             noisy = scores + gumbel(scores.shape, scores.device) - gumbel(scores.shape, scores.device)
             hard = adaptive_set(noisy, 0.5, valid)
-            chance = torch.where(noisy > 0, scores, -scores)  # of a row without any, the last resort is not in it
+            # log_p leaves out the fallback, the one keyframe of a row in which no frame was drawn.
+            chance = torch.where(noisy > 0, scores, -scores)
             log_p = (logsigmoid(chance) * valid).sum(-1)
             return Draw(hard, log_p, straight_through(hard, (noisy / tau).sigmoid() * valid) if relaxed else None)
         k = counts(valid, self.config.keyframes)
@@ -116,7 +118,7 @@ class SparseTokenizer(NetComponent[SparseNet]):
         return Draw(hard, log_probability(scores, noisy.detach(), k, valid), gate)
 
     def probability(self, scores: Tensor, valid: Tensor, tau: float = 1.0) -> Tensor:
-        """The share of draws in which a frame is a keyframe, relaxed: (R, T)."""
+        """The relaxed probability that a frame is a keyframe: (R, T)."""
         if self.config.placement in ("threshold", "penalty"):
             return scores.sigmoid() * valid
         return relaxed_khot(scores, counts(valid, self.config.keyframes), tau, valid)
@@ -136,22 +138,22 @@ class SparseTokenizer(NetComponent[SparseNet]):
         return max(1, CHUNK // (self.config.window * (self.net.channels if self.net.apart else 1)))
 
     @torch.no_grad()
-    def placed(self, motion: Tensor, keys: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """(B, T, D) -> ids and keyframes, (B, T) or (B, T, D) each; `keys`, alike, places the keyframes by hand."""
+    def encode_frames(self, motion: Tensor, keys: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Motion (B, T, D) -> ids and keyframes, (B, T) or (B, T, D) each. `keys`, of that shape, replaces the scores."""
         self.net.eval()
         rows, frames = motion.shape[:2]
         x, valid = self.windows((motion - self.net.mean) / self.net.scale)
-        wanted = None if keys is None else self.windows(keys)[0]
-        found = []
+        given = None if keys is None else self.windows(keys)[0]
+        parts = []
         for first in range(0, len(x), self._size()):
-            part, there = x[first : first + self._size()], valid[first : first + self._size()]
-            exists = self.net.each(there)
-            chosen = self.chosen(self.net.scores(part, there), exists)
-            if wanted is not None:
-                chosen = self.net.lines(wanted[first : first + self._size()])
-            latents = self.net.encode(self.net.rows(part), chosen, exists)
-            found.append((self.net.grid(self.net.quantise(latents, chosen)[1]), self.net.grid(chosen)))
-        ids, keyframes = (self._joined([pair[n] for pair in found], rows, frames) for n in (0, 1))
+            part, exists_here = x[first : first + self._size()], valid[first : first + self._size()]
+            exists = self.net.each(exists_here)
+            keyframes_here = self.keyframes_of(self.net.scores(part, exists_here), exists)
+            if given is not None:
+                keyframes_here = self.net.lines(given[first : first + self._size()])
+            latents = self.net.encode(self.net.rows(part), keyframes_here, exists)
+            parts.append((self.net.grid(self.net.quantise(latents, keyframes_here)[1]), self.net.grid(keyframes_here)))
+        ids, keyframes = (self._joined([pair[n] for pair in parts], rows, frames) for n in (0, 1))
         return ids, keyframes
 
     def _joined(self, parts: list[Tensor], rows: int, frames: int) -> Tensor:
@@ -160,27 +162,30 @@ class SparseTokenizer(NetComponent[SparseNet]):
         return whole.reshape(rows, -1, *whole.shape[2:])[:, :frames]
 
     @torch.no_grad()
-    def painted(self, ids: Tensor, keys: Tensor) -> Tensor:
-        """ids and keyframes, (B, T) or (B, T, D) each -> motion (B, T, D). A window without keyframes is an error."""
+    def inpaint(self, ids: Tensor, keys: Tensor) -> Tensor:
+        """Ids and keyframes, (B, T) or (B, T, D) each -> motion (B, T, D).
+
+        Raises ValueError where a window has no keyframe.
+        """
         self.net.eval()
         rows, frames = ids.shape[:2]
         (codes, valid), marks = self.windows(ids), self.windows(keys)[0]
         if not marks.any(1).all():
-            raise ValueError(f"a window of {self.config.window} frames has no keyframe to paint from")
-        found = []
+            raise ValueError(f"a window of {self.config.window} frames has no keyframe to decode from")
+        motions = []
         for first in range(0, len(codes), self._size()):
             stop = first + self._size()
             part, where = self.net.lines(codes[first:stop]), self.net.lines(marks[first:stop])
             exists = self.net.each(valid[first:stop])
-            found.append(self.net.motion(self.net.decode(self.net.vectors(part, where), where, exists)))
-        return self._joined(found, rows, frames) * self.net.scale + self.net.mean
+            motions.append(self.net.motion(self.net.decode(self.net.vectors(part, where), where, exists)))
+        return self._joined(motions, rows, frames) * self.net.scale + self.net.mean
 
     def encode(self, motion: Array) -> Tokens:
         """(B, T, D) -> ids at keyframes. Raises DyadbenchError where D is not the space's."""
         space = self.setup.space
         if motion.ndim != 3 or motion.shape[1] == 0 or motion.shape[2] != space.dim:
-            raise DyadbenchError(f"{space.name} motion is (B, T, {space.dim}), got {motion.shape}; check the data set")
-        ids, keys = self.placed(to_tensor(motion, self.device))
+            raise DyadbenchError(f"{space.name} motion is (B, T, {space.dim}), got {motion.shape}; check the dataset")
+        ids, keys = self.encode_frames(to_tensor(motion, self.device))
         number = keys.sum(1).max()  # of tokens, in every clip and channel unless the placement is adaptive
         order = keys.long().argsort(dim=1, descending=True, stable=True)[:, : int(number)]
         sparse = (ids * keys).gather(1, order).cpu().numpy()
@@ -195,26 +200,27 @@ class SparseTokenizer(NetComponent[SparseNet]):
         ids = ids[..., 0] if self.net.apart and ids.dim() == 4 else ids
         if tokens.keyframes is None:
             if self.config.placement != "none":
-                raise ValueError("sparse tokens need their keyframes (B, T)")
+                raise ValueError("sparse tokens need keyframes (B, T), and these have none")
             keys = torch.ones(ids.shape, dtype=torch.bool, device=self.device)
         else:
             keys = to_tensor(tokens.keyframes, self.device)
         if keys.dim() != ids.dim() or keys.shape[1] < frames or keys.shape[2:] != ids.shape[2:]:
             raise ValueError(
-                f"{frames} frames need keyframes of as many, got {tuple(keys.shape)} for ids {tuple(ids.shape)}"
+                f"keyframes {tuple(keys.shape)} do not cover {frames} frames, or do not match ids {tuple(ids.shape)}"
             )
         if int(keys.sum(1).max()) > ids.shape[1]:
-            raise ValueError(f"{int(keys.sum(1).max())} keyframes need as many ids, got {ids.shape[1]}")
+            raise ValueError(f"{int(keys.sum(1).max())} keyframes need one id each, but there are {ids.shape[1]} ids")
+        # The n-th keyframe of a row reads the row's n-th id.
         at = (keys.long().cumsum(1) - 1).clamp_min(0)
-        return self.painted(ids.gather(1, at)[:, :frames], keys[:, :frames]).float().cpu().numpy(), None
+        return self.inpaint(ids.gather(1, at)[:, :frames], keys[:, :frames]).float().cpu().numpy(), None
 
     @torch.no_grad()
     def draw(self, dyad: Dyad, channels: int = 4) -> Mapping[str, str]:
-        """The listener's strongest channels, their keyframes and what is painted from them (api.Drawable)."""
+        """The listener's most varying channels, their keyframes and the inpainted motion (api.Drawable)."""
         truth = dyad.listener.motion
         motion = to_tensor(truth, self.device)[None]
-        ids, keys = self.placed(motion)
-        painted = self.painted(ids, keys)[0].cpu().numpy()
+        ids, keys = self.encode_frames(motion)
+        painted = self.inpaint(ids, keys)[0].cpu().numpy()
         x, valid = self.windows((motion - self.net.mean) / self.net.scale)
         p = self.net.grid(self.probability(self.net.scores(x, valid), self.net.each(valid)).clamp(max=1.0))
         whole = p.flatten(0, 1)[: len(truth)].cpu().numpy()
@@ -234,38 +240,38 @@ class SparseTokenizer(NetComponent[SparseNet]):
     def _sets(self, scores: Tensor, valid: Tensor, batch: WindowBatch, tau: float) -> Draw:
         """The sets that this batch learns on, (S * R, T)."""
         if batch.step < 0 or self.net.scorer is None:
-            return Draw(self.chosen(scores, valid), scores.sum(1) * 0)
+            return Draw(self.keyframes_of(scores, valid), scores.sum(1) * 0)
         s = self.config.samples
-        return self.drawn(scores.repeat(s, 1), valid.repeat(s, 1), tau)
+        return self.random_sets(scores.repeat(s, 1), valid.repeat(s, 1), tau)
 
     def _loss(self, batch: WindowBatch) -> Loss:
-        """Eq. 13: "rest" is the error of all sets and the quantiser's losses, "scores" the distance to the best set."""
+        """Eq. 13. "rest": error of all sets plus the quantiser's losses. "scores": distance to the best set."""
         config, net, valid = self.config, self.net, batch.valid
         x = (batch.listener_motion - net.mean) / net.scale
         exists, tau = net.each(valid), temperature(config, batch.progress)
         scores = net.scores(x, valid)
-        resting = 0 <= batch.progress < config.warmup_share
-        draw = self._sets(torch.zeros_like(scores) if resting else scores, exists, batch, tau)
+        warmup = 0 <= batch.progress < config.warmup_share
+        draw = self._sets(torch.zeros_like(scores) if warmup else scores, exists, batch, tau)
         hard, sets = draw.keys, len(draw.keys) // len(scores)
-        rows, there = net.rows(x).repeat(sets, 1, 1), exists.repeat(sets, 1)
-        quantised, _, aux, distance = net.quantise(net.encode(rows, hard, there), hard)
-        square = (net.decode(quantised, hard, there, draw.gate) - rows).square()
+        rows, exists_all = net.rows(x).repeat(sets, 1, 1), exists.repeat(sets, 1)
+        quantised, _, aux, distance = net.quantise(net.encode(rows, hard, exists_all), hard)
+        square = (net.decode(quantised, hard, exists_all, draw.gate) - rows).square()
         if net.apart:  # a row is a channel
             square = square * self.weights.repeat(len(square) // net.channels)[:, None, None]
         else:
             square = square * self.weights
-        wrong = square.mean(-1) * there
-        each = wrong.sum(1) / there.sum(1).clamp_min(1)  # (S * R,)
+        error_of_frames = square.mean(-1) * exists_all
+        each = error_of_frames.sum(1) / exists_all.sum(1).clamp_min(1)  # (S * R,)
         error = each.mean()
         total = {"rest": error + aux + config.quantisation * distance}
         log = {"error": error.detach(), "keyframes": hard.sum(1).float().mean()}
         if net.scorer is not None:
-            unscored = resting or batch.step < 0
+            unscored = warmup or batch.step < 0
             total["scores"] = scores.sum() * 0 if unscored else self._score_loss(scores, exists, draw, each, tau)
         return Loss(total, log)
 
     def _score_loss(self, scores: Tensor, valid: Tensor, draw: Draw, each: Tensor, tau: float) -> Tensor:
-        """What the scores (R, T) learn from the sets' errors `each` (S * R,)."""
+        """The loss of the scores (R, T), from the sets' errors `each` (S * R,)."""
         config = self.config
         if config.objective == "reinforce":
             loss = reinforce(draw.log_p, each, len(scores))

@@ -1,4 +1,4 @@
-"""What can be set about Trans-VAE, and its presets. Imports no torch."""
+"""Settings of Trans-VAE and their presets. Imports no torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class TransVAEConfig(Config):
     sampling: ClassVar[frozenset[str]] = frozenset({"emotion"})
 
     audio: str = "auto"  # a feature's name, "auto" (mfcc-78, else the first) or "none"
-    video: str = "none"  # a feature of the speaker's frames, "video-features" say; none: motion and emotion instead
+    video: str = "none"  # a feature of the video frames, such as "video-features"; none: motion and emotion
     emotion: Literal["valid", "raw", "rounded"] = "valid"
     dim: PositiveInt = 128
     heads: PositiveInt = 4
@@ -23,7 +23,7 @@ class TransVAEConfig(Config):
     dropout: float = Field(0.1, ge=0, lt=1)
     kl: float = Field(1e-5, ge=0)
     diversity: float = Field(10.0, ge=0)
-    head_weight: float = Field(10.0, ge=0)  # of rotation, translation and jaw beside expression
+    head_weight: float = Field(10.0, ge=0)  # weight of rotation, translation and jaw; expression has weight 1
     frames: PositiveInt = 256  # of a training window
     batch: PositiveInt = 4
     steps: PositiveInt = 40_000
@@ -43,16 +43,14 @@ class OnlineConfig(TransVAEConfig):
 
     sampling: ClassVar[frozenset[str]] = frozenset({"emotion", "tail"})
 
-    window: PositiveInt = 8  # frames that are generated at once; the README trains with 16 and evaluates with 8
-    delay: int = Field(0, ge=0)  # frames by which the speaker is heard late; window - 1 makes the look-ahead 0
+    window: PositiveInt = 8  # frames generated at once; the README trains with 16 and evaluates with 8
+    delay: int = Field(0, ge=0)  # frames by which the speaker's input is delayed; window - 1 makes the look-ahead 0
     tail: Literal["generate", "zeros"] = "generate"  # frames after the last whole window; zeros in the release
 
     @model_validator(mode="after")
     def _useful(self) -> OnlineConfig:
         if self.delay >= self.frames:
-            raise ValueError(
-                f"delay {self.delay} leaves nothing of a training window of {self.frames} frames to be heard"
-            )
+            raise ValueError(f"delay = {self.delay} is not shorter than a training window of {self.frames} frames")
         return self
 
 

@@ -1,6 +1,6 @@
 """The network of Trans-VAE (REACT's baseline, after the paper's text and measured sizes), without its image encoder.
 
-R rows, T frames, w frames of a window, C channels, D motion channels. Layers are post-norm, as in 1706.03762.
+R rows, T frames, w frames per window, C channels, D motion channels. Layers are post-norm, as in 1706.03762.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ def _mlp(config: TransVAEConfig) -> nn.Sequential:
 
 
 class LatentOf(nn.Module):
-    """N(mean, variance) of a set of frames: two learned tokens ask, one transformer encoder layer answers.
+    """N(mean, variance) of a set of frames: two learned tokens attend to the frames in one transformer encoder layer.
 
-    There are no positions, so the distribution does not know the order of the frames; that is the method.
+    As in the release, there is no positional encoding, so the order of the frames does not change the distribution.
     """
 
     def __init__(self, config: TransVAEConfig):
@@ -47,7 +47,7 @@ class LatentOf(nn.Module):
         self.norm1, self.norm2 = nn.LayerNorm(config.dim), nn.LayerNorm(config.dim)
 
     def keys(self, frames: Tensor) -> Keys:
-        """Of frames (R, T, C); those of several pieces may be joined."""
+        """Keys of frames (R, T, C). Keys of several pieces may be joined."""
         return self.attention.keys(self.inward(frames))
 
     def forward(self, keys: Keys, exists: Tensor) -> tuple[Tensor, Tensor]:
@@ -72,11 +72,14 @@ class DecoderLayer(nn.Module):
         self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(config.dim) for _ in range(3))
 
     def keys(self, x: Tensor) -> tuple[Keys, Keys]:
-        """Of x (R, T, C) as the target and as the memory."""
+        """Keys of x (R, T, C) for self-attention and for cross-attention."""
         return self.attention.keys(x), self.cross.keys(x)
 
     def forward(self, x: Tensor, own: Keys, memory: Keys, exists: Tensor | None = None) -> Tensor:
-        """x: the last n of the T positions whose keys are `own`, causal; the memory is seen whole, or where it exists: (R, n, C)."""
+        """x (R, n, C) -> (R, n, C): the last n of the T positions whose keys are `own`. Self-attention is causal.
+
+        Cross-attention sees the whole memory, or the part of it that `exists`.
+        """
         mask = block_causal_mask(x.shape[1], own[0].shape[2], 1, x.device)
         x = self.norm1(x + self.drop(self.attention(x, own, mask=mask)))
         x = self.norm2(x + self.drop(self.cross(x, memory, mask=exists)))
@@ -85,7 +88,7 @@ class DecoderLayer(nn.Module):
 
 
 def joined(*parts: Keys) -> Keys:
-    """Keys of neighbouring pieces as one."""
+    """Joins the keys of consecutive pieces."""
     return torch.cat([k for k, _ in parts], 2), torch.cat([v for _, v in parts], 2)
 
 
@@ -107,13 +110,13 @@ class TransVAE(nn.Module):
         self.fuse = nn.Linear(2 * dim if sound else dim, dim)
         self.latent = LatentOf(config)
         self.first, self.second = DecoderLayer(config), DecoderLayer(config)
-        self.second.load_state_dict(self.first.state_dict())  # alike at the start, as torch's stacks of layers are
+        self.second.load_state_dict(self.first.state_dict())  # torch's stacks start from copies of one layer
         self.drop = nn.Dropout(config.dropout)
         self.motion = nn.Linear(dim, motion)
         self.emotion = nn.Sequential(nn.Linear(motion + dim, dim), nn.Linear(dim, emotion)) if emotion else None
 
     def speaker(self, face: Tensor, sound: Tensor | None, frames: int) -> Tensor:
-        """face (B, T * rows, F), sound (B, T * rows, S) -> features (B, T, C). The rows of a frame stand side by side."""
+        """face (B, T * rows, F), sound (B, T * rows, S) -> features (B, T, C). The rows of a frame are concatenated."""
         x = self.face_in((rows_of(face, frames) - self.face_mean) / self.face_scale)
         if sound is not None and self.sound_in is not None:
             voice = (rows_of(sound, frames) - self.sound_mean) / self.sound_scale
@@ -122,34 +125,34 @@ class TransVAE(nn.Module):
         return out
 
     def decode(self, z: Tensor, frames: int, exists: Tensor | None = None) -> Tensor:
-        """Latents z (R, C) -> hidden (R, frames, C): positions ask, every one of them is given the same z.
+        """Latents z (R, C) -> hidden (R, frames, C). The queries are positions, and all of them read the same z.
 
-        exists (R, frames) or None for all: B reads its whole input, which must not reach beyond the clip.
+        exists (R, frames), None for all: decoder B attends to its whole input, so frames after the clip must be masked.
         """
         places = sinusoid(frames, self.config.dim, z.device)
         x = self.drop(places.expand(len(z), -1, -1))  # (R, T, C)
         x = self.first(x, self.first.attention.keys(x), self.first.cross.keys(z[:, None]))
         return self.second(x, *self.second.keys(x), None if exists is None else exists[:, None, None])
 
-    def feel(self, motion: Tensor, hidden: Tensor) -> Tensor | None:
+    def emotion_of(self, motion: Tensor, hidden: Tensor) -> Tensor | None:
         return None if self.emotion is None else self.emotion(torch.cat([motion, hidden], -1))
 
     def forward(self, speaker: Tensor, exists: Tensor, noise: Tensor, k: int = 1) -> Outcome:
-        """Features (B, T, C), exists (B, T), noise (B * k, 1, C) -> k reactions for each row, R = B * k."""
+        """Features (B, T, C), exists (B, T), noise (B * k, 1, C) -> k reactions per row, R = B * k."""
         mean, log_variance = self.latent(self.latent.keys(speaker), exists)
         if k > 1:
             mean, log_variance = mean.repeat_interleave(k, 0), log_variance.repeat_interleave(k, 0)
-        z = mean + (log_variance / 2).exp() * noise[:, 0]
+        z = mean + (log_variance / 2).exp() * noise[:, 0]  # (R, C), reparameterisation: std = exp(log var / 2)
         short = None if bool(exists.all()) else exists.repeat_interleave(k, 0)
         hidden = self.decode(z, speaker.shape[1], short)
         motion = self.motion(hidden)
-        return Outcome(motion, self.feel(motion, hidden), mean[:, None], log_variance[:, None])
+        return Outcome(motion, self.emotion_of(motion, hidden), mean[:, None], log_variance[:, None])
 
 
 class OnlineTransVAE(TransVAE):
-    """Window after window, each given the speaker so far and its own reactions so far.
+    """Generates window after window, each given the speaker so far and its own earlier reactions.
 
-    The release encodes everything anew for each window; here the keys of what is past are kept, which gives the same.
+    The release encodes the whole past again for each window. Here the keys of the past are cached, with the same result.
     """
 
     config: OnlineConfig
@@ -165,46 +168,47 @@ class OnlineTransVAE(TransVAE):
         """As offline, with noise (B * k, N, C) for N windows; whole windows are generated, N * w frames."""
         if k > 1:
             speaker, exists = speaker.repeat_interleave(k, 0), exists.repeat_interleave(k, 0)
-        seen: list[Keys] = []  # of past frames, as the latent reads them
-        told: list[tuple[Keys, Keys]] = []  # of past motion, as decoder C reads it
+        frame_keys: list[Keys] = []  # per past window: the input of the latent's distribution
+        motion_keys: list[tuple[Keys, Keys]] = []  # per past window: the input of decoder C
         windows: list[tuple[Tensor, Tensor | None]] = []
         means, log_variances = [], []
-        for i, heard in enumerate(speaker.split(self.config.window, 1)):  # (R, w, C)
+        for i, features in enumerate(speaker.split(self.config.window, 1)):
+            # features: (R, w, C)
             stop = (i + 1) * self.config.window
-            now = self.latent.keys(self._fused(heard, None, None))
-            mean, log_variance = self.latent(joined(*seen, now), exists[:, :stop])
+            now = self.latent.keys(self._fuse_reaction(features, None, None))
+            mean, log_variance = self.latent(joined(*frame_keys, now), exists[:, :stop])
             z = mean + (log_variance / 2).exp() * noise[:, i]
             hidden = self.decode(z, self.config.window)  # (R, w, C)
-            motion = self._moved(hidden, told, windows[-1][0][:, -1] if windows else None)
-            emotion = self.feel(motion, hidden)
+            motion = self._continue(hidden, motion_keys, windows[-1][0][:, -1] if windows else None)
+            emotion = self.emotion_of(motion, hidden)
             windows.append((motion, emotion))
-            seen.append(self.latent.keys(self._fused(heard, motion, emotion)))
-            told.append(self.third.keys(self.past_in(motion)))
+            frame_keys.append(self.latent.keys(self._fuse_reaction(features, motion, emotion)))
+            motion_keys.append(self.third.keys(self.past_in(motion)))
             means.append(mean)
             log_variances.append(log_variance)
-        felt = [emotion for _, emotion in windows if emotion is not None]
+        emotions = [emotion for _, emotion in windows if emotion is not None]
         return Outcome(
-            torch.cat([motion for motion, _ in windows], 1), torch.cat(felt, 1) if felt else None,
+            torch.cat([motion for motion, _ in windows], 1), torch.cat(emotions, 1) if emotions else None,
             torch.stack(means, 1), torch.stack(log_variances, 1),
         )  # fmt: skip
 
-    def _fused(self, heard: Tensor, motion: Tensor | None, emotion: Tensor | None) -> Tensor:
-        """The speaker's features with the listener's reaction, which is zeros while it is not known: (R, w, C)."""
+    def _fuse_reaction(self, features: Tensor, motion: Tensor | None, emotion: Tensor | None) -> Tensor:
+        """The speaker's features (R, w, C) joined with the listener's reaction, zeros before it is generated: (R, w, C)."""
         if motion is None:
-            own = heard.new_zeros(*heard.shape[:2], self.react.in_features - heard.shape[2])
+            reaction = features.new_zeros(*features.shape[:2], self.react.in_features - features.shape[2])
         else:
-            own = motion if emotion is None else torch.cat([motion, emotion], -1)
-            own = own[:, : heard.shape[1]]  # the clip may end within the window
-        out: Tensor = self.react(torch.cat([heard, own], -1))
+            reaction = motion if emotion is None else torch.cat([motion, emotion], -1)
+            reaction = reaction[:, : features.shape[1]]  # the clip may end within the window
+        out: Tensor = self.react(torch.cat([features, reaction], -1))
         return out
 
-    def _moved(self, hidden: Tensor, told: list[tuple[Keys, Keys]], last: Tensor | None) -> Tensor:
+    def _continue(self, hidden: Tensor, motion_keys: list[tuple[Keys, Keys]], last: Tensor | None) -> Tensor:
         """Motion of a window from B's output and the motion before it, through decoder C and the LSTM: (R, w, D)."""
         if last is None:
             return self.motion(hidden)
         x = self.now_in(hidden)
         own, memory = self.third.keys(x)
-        x = self.third(x, joined(*(k for k, _ in told), own), joined(*(m for _, m in told), memory))
+        x = self.third(x, joined(*(k for k, _ in motion_keys), own), joined(*(m for _, m in motion_keys), memory))
         start = self.past_in(last)[None]  # (1, R, C)
         x, _ = self.lstm(x, (start, start))
         return self.motion(x)

@@ -20,12 +20,15 @@ def dyadbench_predictors() -> list[PredictorEntry]:
 
     return [
         row(
-            "trans-vae", TransVAEConfig, PRESETS, "one latent per clip from the speaker's motion, not pixels, and voice"
+            "trans-vae",
+            TransVAEConfig,
+            PRESETS,
+            "one latent per clip from the speaker's voice and motion (instead of pixels)",
         ),
         row(
             "trans-vae-online",
             OnlineConfig,
             ONLINE_PRESETS,
-            "the same window after window, given its own past reactions",
+            "Trans-VAE window by window, given its own past reactions",
         ),
     ]

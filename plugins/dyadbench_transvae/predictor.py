@@ -1,9 +1,9 @@
-"""Trans-VAE: what the speaker does becomes one latent, drawn at random, and a transformer makes frames of it.
+"""Trans-VAE: a transformer decodes a random latent, whose distribution depends on the speaker, into a reaction.
 
-The baseline sees pixels through an image encoder and hears MFCC. Here the speaker's motion and emotion stand where
-the pixels do, or features of the frames where a dataset offers them (`video`); the sound is the dataset's.
+The baseline sees pixels through an image encoder and hears MFCC. Here the speaker's motion and emotion replace the pixels,
+or features of the video frames where a dataset offers them (`video`). The sound is one of the dataset's features.
 
-B clips, K samples, R = B * K rows, T frames, w frames of a window, N latents, C channels.
+B clips, K samples, R = B * K rows, T frames, w frames per window, N latents, C channels.
 """
 
 from __future__ import annotations
@@ -38,10 +38,9 @@ from dyadbench.nn.sampling import normals
 from dyadbench_transvae.config import OnlineConfig, TransVAEConfig
 from dyadbench_transvae.network import OnlineTransVAE, Outcome, TransVAE
 
-VIDEO = "video-features"  # by convention the name of what was computed from the speaker's frames
-NEAR = (
-    100.0 / 256
-)  # squared distance per frame at which two reactions count as different: 100 for the release's 256 frames
+VIDEO = "video-features"  # by convention the name of features computed from the speaker's video frames
+# Squared distance per frame at which two reactions count as different. The release has 100 per crop of 256 frames.
+NEAR = 100.0 / 256
 
 
 class TransVAEPredictor:
@@ -66,38 +65,39 @@ class TransVAEPredictor:
         self.needs = Needs(audio=tuple(filter(None, (self.sound, self.video))), lookahead=lookahead)
 
     def _features(self) -> tuple[str | None, str | None]:
-        """Names of the sound and of the features of frames, each None where there is none or none is asked for."""
-        wish, audio = self.config.video, self.setup.audio
-        if wish not in ("none", *audio):
+        """Names of the sound and of the video features; None where the dataset or the configuration has none."""
+        video, audio = self.config.video, self.setup.audio
+        if video not in ("none", *audio):
             raise DyadbenchError(
-                f"trans-vae: there is no feature {wish!r}; this dataset has {', '.join(audio) or 'none'}"
+                f"trans-vae: there is no feature {video!r}; this dataset has {', '.join(audio) or 'none'}"
             )
-        heard = {name: spec for name, spec in audio.items() if name not in (VIDEO, wish)}
-        if self.config.audio == "auto" and not heard:
+        sounds = {name: spec for name, spec in audio.items() if name not in (VIDEO, video)}
+        if self.config.audio == "auto" and not sounds:
             sound = None
         else:
-            prefer = ("mfcc-78", *heard)
+            prefer = ("mfcc-78", *sounds)
             sound = audio_of(self.config.audio, self.setup, prefer=prefer, who="trans-vae")
-        return sound, None if wish == "none" else wish
+        return sound, None if video == "none" else video
 
     # --- training ---------------------------------------------------------------------------------------
 
-    def _generated(self, batch: WindowBatch) -> Outcome:
-        """A reaction to each row: R = B, one of many by latents drawn anew."""
+    def _generate(self, batch: WindowBatch) -> Outcome:
+        """One random reaction per row of the batch, R = B; another call draws another one."""
         sound = batch.audio[self.sound] if self.sound else None
         face = batch.audio[self.video] if self.video else _beside(batch.speaker_motion, batch.speaker_emotion)
         features, exists = self._speaker(face, sound, batch.valid)
+        # The first `delay` frames have no speaker yet, so they are not trained.
         features, exists = features[:, self.delay :], exists[:, self.delay :]
         shape = self._latents(features.shape[1]), self.config.dim
         noise = batch.draw_rows(torch.randn, *shape) if batch.step >= 0 else torch.randn(len(features), *shape)
         out: Outcome = self.net(features, exists, noise.to(self.device))
         return out
 
-    def _errors(self, made: Outcome, batch: WindowBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        """Reconstruction error, divergence of the latents from N(0, 1), and what is logged."""
+    def _errors(self, outcome: Outcome, batch: WindowBatch) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        """Reconstruction error, divergence of the latents from N(0, 1), and the values to log."""
         valid, log, total = batch.valid[:, self.delay :], {}, torch.zeros((), device=self.device)
         motion = batch.listener_motion[:, self.delay :]
-        error = (made.motion[:, : motion.shape[1]] - motion) ** 2
+        error = (outcome.motion[:, : motion.shape[1]] - motion) ** 2
         expression = self.setup.space.slice("expression")
         rest = [i for i in range(motion.shape[2]) if not expression.start <= i < expression.stop]
         log["expression"], log["head"] = (
@@ -105,38 +105,38 @@ class TransVAEPredictor:
             masked_mean(error[..., rest], valid),
         )
         total = total + log["expression"] + self.config.head_weight * log["head"]
-        if made.emotion is not None:
-            aim = batch.listener_emotion[:, self.delay :]
-            log["emotion"] = masked_mean((made.emotion[:, : aim.shape[1]] - aim) ** 2, valid)
+        if outcome.emotion is not None:
+            target = batch.listener_emotion[:, self.delay :]
+            log["emotion"] = masked_mean((outcome.emotion[:, : target.shape[1]] - target) ** 2, valid)
             total = total + log["emotion"]
-        variance = made.log_variance.exp()
-        log["kl"] = -0.5 * (1 + made.log_variance - made.mean**2 - variance).mean()
+        variance = outcome.log_variance.exp()
+        log["kl"] = -0.5 * (1 + outcome.log_variance - outcome.mean**2 - variance).mean()
         log["spread"] = variance.sqrt().mean()
         return total, log["kl"], {name: value.detach() for name, value in log.items()}
 
     def _loss(self, batch: WindowBatch) -> Loss:
-        """Reconstruction, divergence, and how alike two reactions to one speaker are."""
-        made = self._generated(batch)
-        error, kl, log = self._errors(made, batch)
+        """Reconstruction, divergence, and the similarity of two reactions to the same speaker, which is penalised."""
+        outcome = self._generate(batch)
+        error, kl, log = self._errors(outcome, batch)
         with torch.no_grad():
-            other = self._generated(batch)
-        alike = self._alike(made.motion, other.motion, batch)
-        if made.emotion is not None and other.emotion is not None:
-            alike = alike + self._alike(made.emotion, other.emotion, batch)
-        log["alike"] = alike.detach()
-        return Loss({"all": error + self.config.kl * kl + self.config.diversity * alike}, log)
+            other = self._generate(batch)
+        similarity = self._similarity(outcome.motion, other.motion, batch)
+        if outcome.emotion is not None and other.emotion is not None:
+            similarity = similarity + self._similarity(outcome.emotion, other.emotion, batch)
+        log["alike"] = similarity.detach()
+        return Loss({"all": error + self.config.kl * kl + self.config.diversity * similarity}, log)
 
-    def _alike(self, one: Tensor, other: Tensor, batch: WindowBatch) -> Tensor:
-        """exp(-d / NEAR), d the squared distance of two reactions per frame (all channels), mean over rows.
+    def _similarity(self, one: Tensor, other: Tensor, batch: WindowBatch) -> Tensor:
+        """Mean over rows of exp(-d / NEAR), where d is the squared distance per frame of two reactions (B, T, C).
 
-        The release sums over the crop's frames, so that a shorter crop would ask for wilder reactions.
+        The release sums d over the crop, so the term would demand more varied reactions of a shorter crop.
         """
         valid = batch.valid[:, self.delay :]
         gap = ((one - other)[:, : valid.shape[1]] ** 2 * valid[..., None]).sum((1, 2)) / valid.sum(1).clamp_min(1)
         return (-gap / NEAR).exp().mean()
 
     def _validate(self, batch: WindowBatch) -> Mapping[str, Any]:
-        error, kl, log = self._errors(self._generated(batch), batch)
+        error, kl, log = self._errors(self._generate(batch), batch)
         return {"loss": error + self.config.kl * kl, **log}
 
     def stages(self, data: TrainData) -> Iterator[Stage]:
@@ -151,21 +151,21 @@ class TransVAEPredictor:
         self.net.eval()
 
     def _measure(self, data: TrainData) -> None:
-        """Means and spreads of the speakers' face and sound."""
-        found: dict[str, list[Tensor]] = {"face": [], "sound": []}
+        """Mean and standard deviation of the speakers' face and sound."""
+        values: dict[str, list[Tensor]] = {"face": [], "sound": []}
         for _, dyad in zip(range(CLIPS), data.dyads("train", self.needs.audio), strict=False):
-            found["face"].append(torch.from_numpy(self._face(dyad.speaker)))
+            values["face"].append(torch.from_numpy(self._face(dyad.speaker)))
             if self.sound:
                 sound = dyad.speaker.audio[self.sound]
-                found["sound"].append(torch.from_numpy(sound.reshape(dyad.clip.frames, -1)))
-        for name, parts in found.items():
+                values["sound"].append(torch.from_numpy(sound.reshape(dyad.clip.frames, -1)))
+        for name, parts in values.items():
             if parts:
                 mean, scale = moments(parts)
                 getattr(self.net, f"{name}_mean").copy_(mean)
                 getattr(self.net, f"{name}_scale").copy_(scale)
 
     def _face(self, track: Track) -> np.ndarray:
-        """What stands in place of a track's pixels: (T, F)."""
+        """The input that replaces a track's pixels: (T, F)."""
         if self.video:
             return track.audio[self.video].reshape(len(track.motion), -1)
         return track.motion if track.emotion is None else np.concatenate([track.motion, track.emotion], 1)
@@ -174,7 +174,7 @@ class TransVAEPredictor:
 
     @torch.no_grad()
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
-        """K reactions of exactly the context's frames, which differ by their latents alone."""
+        """K reactions of exactly the context's frames. They differ only in their latents."""
         self.net.eval()
         clips, frames = len(context.clips), context.frames
         sound = self._tensor(context.audio[self.sound]) if self.sound else None
@@ -188,7 +188,7 @@ class TransVAEPredictor:
         exists = places < self._tensor(context.lengths)[:, None]
         features, exists = self._speaker(face, sound, exists)
         latents = normals(noise, context.clips, k, self._latents(frames), self.config.dim, device=self.device)
-        made = self.net(features, exists, latents.flatten(0, 1), k)
+        outcome = self.net(features, exists, latents.flatten(0, 1), k)
 
         def shaped(values: Tensor) -> Tensor:
             cut = values[:, :frames]
@@ -196,11 +196,11 @@ class TransVAEPredictor:
                 cut[:, frames - frames % self.window :] = 0.0
             return cut.unflatten(0, (clips, k))
 
-        motion = shaped(made.motion).cpu().numpy()
-        if made.emotion is None:
+        motion = shaped(outcome.motion).cpu().numpy()
+        if outcome.emotion is None:
             return Reaction(motion)
-        felt = emotion_output(made.emotion, self.config.emotion)
-        return Reaction(motion, shaped(felt).cpu().numpy())
+        emotions = emotion_output(outcome.emotion, self.config.emotion)
+        return Reaction(motion, shaped(emotions).cpu().numpy())
 
     def _tensor(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
@@ -209,7 +209,7 @@ class TransVAEPredictor:
         return -(-frames // self.window) if self.window else 1
 
     def _speaker(self, face: Tensor, sound: Tensor | None, exists: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (B, T, C) of what is heard at each frame, `delay` frames late, and whether anything is."""
+        """Features (B, T, C) of the speaker `delay` frames before each frame, and which of these exist (B, T)."""
         features: Tensor = self.net.speaker(face, sound, exists.shape[1])
         if self.delay:
             features = nn.functional.pad(features, (0, 0, self.delay, 0))[:, : -self.delay]

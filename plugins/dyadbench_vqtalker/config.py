@@ -17,21 +17,21 @@ class GridConfig(Config):
     groups: PositiveInt = 12
     residual: PositiveInt = 4  # layers of the quantiser
     levels: tuple[int, ...] = (5, 5, 5, 5)  # fsq; 625 codes
-    literal: bool = False  # fsq: Algorithm 1 as printed, whose third layer dies
+    literal: bool = False  # fsq: Algorithm 1 as printed, whose third layer uses few codes
     codes: PositiveInt = 1024  # vq
     decay: float = Field(0.9, gt=0, lt=1)  # vq: of the moving averages
     commitment: float = Field(0.25, ge=0)  # vq
-    reset: float = Field(0.0, ge=0)  # vq: average count under which a code is replaced; 0 never
+    reset: float = Field(0.0, ge=0)  # vq: a code with a lower average count is replaced; 0: never
     drop: float = Field(0.5, ge=0, le=1)  # share of training rows that decode from fewer layers
     latent: PositiveInt = 192  # channels that are quantised
-    block: PositiveInt = 1  # frames that are encoded and decoded together; 1 is frame by frame, as the paper's codec
+    block: PositiveInt = 1  # frames encoded and decoded together; 1: frame by frame, like the paper's codec
     dim: PositiveInt = 192
     heads: PositiveInt = 8
     layers: PositiveInt = 4  # of the encoder and of each decoder
     dropout: float = Field(0.0, ge=0, lt=1)
-    emotion_weight: float = Field(1.0, ge=0)  # of the emotion error beside the sum of the groups' errors
+    emotion_weight: float = Field(1.0, ge=0)  # weight of the emotion error; the sum of the groups' errors has weight 1
     batch: PositiveInt = 32  # windows
-    frames: PositiveInt = 64  # a window
+    frames: PositiveInt = 64  # per window
     steps: PositiveInt = 50_000
     lr: float = Field(1e-3, gt=0)
     warmup: int = Field(500, ge=0)
@@ -72,26 +72,24 @@ class PredictorConfig(Config):
 
     sampling: ClassVar[frozenset[str]] = frozenset({"drawn", "smooth", "temperature", "top_k"})
 
-    chunk: int = Field(0, ge=0)  # frames a chunk; 0 hears the whole clip
-    ahead: int = Field(0, ge=0)  # with chunks: speaker frames heard after a chunk's first
+    chunk: int = Field(0, ge=0)  # frames per chunk; 0: the predictor sees the whole clip
+    ahead: int = Field(0, ge=0)  # with chunks: speaker frames seen after a chunk's first
     audio: str = "auto"  # a feature's name, "auto" (wav2vec2, else mfcc-78, else the first) or "none"
     convolutions: int = Field(
         0, ge=0
-    )  # over the speaker before the trunk, each reaching `taps` times as far as the last
+    )  # over the speaker, before the trunk; each reaches `taps` times as far as the one before
     taps: PositiveInt = 9
     dim: PositiveInt = 512
     heads: PositiveInt = 8
     layers: PositiveInt = 12
     dropout: float = Field(0.1, ge=0, lt=1)
-    drawn: int = Field(
-        0, ge=0
-    )  # coarse layers that are drawn at random, the others are the likeliest; 0 as in the paper
-    temperature: float = Field(1.0, gt=0)  # of the drawn layers
+    drawn: int = Field(0, ge=0)  # coarse layers that are sampled; the others take the likeliest code; 0 in the paper
+    temperature: float = Field(1.0, gt=0)  # of the sampled layers
     top_k: PositiveInt = 625
-    smooth: float = Field(0.0, ge=0)  # frames over which the random numbers of neighbouring frames hang together
-    coarse: float = Field(0.0, ge=0, le=1)  # share of training rows given to the first layer beside its even share
+    smooth: float = Field(0.0, ge=0)  # frames over which the random numbers of neighbouring frames are correlated
+    coarse: float = Field(0.0, ge=0, le=1)  # extra share of training rows for the first layer
     batch: PositiveInt = 16
-    frames: PositiveInt = 750  # a window
+    frames: PositiveInt = 750  # per window
     steps: PositiveInt = 100_000
     lr: float = Field(1e-4, gt=0)
     warmup: int = Field(2_000, ge=0)
@@ -102,7 +100,7 @@ class PredictorConfig(Config):
     def _fits(self) -> PredictorConfig:
         if self.ahead and self.ahead >= self.chunk:
             raise ValueError(
-                f"ahead {self.ahead} must be less than the chunk's {self.chunk} frames, or hear the whole clip"
+                f"ahead = {self.ahead} must be less than the {self.chunk} frames of a chunk; or set chunk=0 for the whole clip"
             )
         return self
 
@@ -122,7 +120,7 @@ _SMOKE: dict[str, Any] = {
 
 
 def tokenizer_presets(small: dict[str, Any], smoke: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The family's presets: one network, each kind's own grid."""
+    """The presets of one tokenizer: the network's sizes are common to all kinds, the grid's are its own."""
     return {"paper": {}, "small": {**_SMALL, **small}, "smoke": {**_SMOKE, **smoke}}
 
 

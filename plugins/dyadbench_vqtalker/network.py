@@ -1,6 +1,6 @@
-"""The networks: frames to a grid of codes and back, and the trunk that predicts one residual layer of it.
+"""The networks: frames to a grid of codes and back, and the trunk that predicts one residual layer of the grid.
 
-B rows, T frames, D motion channels, G groups, R residual layers, V codes of a book.
+B rows, T frames, D motion channels, G groups, R residual layers, V codes per codebook.
 """
 
 from __future__ import annotations
@@ -59,8 +59,8 @@ class GridNet(nn.Module):
 
     def encode(self, motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(N, block, D) -> quantised (N, block, latent), ids (N, block, G, R), the quantiser's loss."""
-        found: tuple[Tensor, Tensor, Tensor] = self.quantizer(self.encoder((motion - self.mean) / self.scale))
-        return found
+        result: tuple[Tensor, Tensor, Tensor] = self.quantizer(self.encoder((motion - self.mean) / self.scale))
+        return result
 
     def decode(self, quantised: Tensor) -> Tensor:
         """(N, block, latent) -> motion (N, block, D)."""
@@ -68,17 +68,17 @@ class GridNet(nn.Module):
 
 
 def chunk_mask(frames: int, chunk: int, device: torch.device) -> Tensor:
-    """(frames, frames): True where a frame may look, at its own chunk and all before."""
+    """(frames, frames): True where a frame (row) may attend to another (column): its own chunk and all earlier ones."""
     place = torch.arange(frames, device=device) // chunk
     return place[:, None] >= place
 
 
 class CoarseToFineNet(nn.Module):
-    """One pass: what is known of the speaker and of the coarser layers -> logits of the next residual layer.
+    """One pass: the speaker and the sum of the coarser layers -> logits of the next residual layer.
 
-    The trunk is shared by all layers, which tell themselves apart by an added indicator; each group has a head of its
-    own, shared by all layers too. With chunks the speaker comes late by a chunk but its first 1 + `ahead` frames, so
-    that a mask over chunks is all that keeps the future out.
+    All layers share the trunk and are told apart by an indicator that is added to the input. Each group has a head of its
+    own, which all layers share, too. With chunks, the speaker is delayed by chunk - 1 - `ahead` frames: a mask over chunks
+    then suffices to hide every frame later than `ahead` after a chunk's first one.
     """
 
     face_mean: Tensor
@@ -89,7 +89,7 @@ class CoarseToFineNet(nn.Module):
     def __init__(
         self, config: PredictorConfig, channels: int, sound: AudioSpec | None, grid: tuple[int, int, int, int]
     ):
-        """grid: groups, residual layers, codes of a book, channels of a dequantised row."""
+        """grid: groups, residual layers, codes per codebook, channels of a dequantised frame."""
         super().__init__()
         self.groups, self.residual, self.codes, latent = grid
         self.chunk, self.per_frame = config.chunk, sound.per_frame if sound else 1
@@ -110,36 +110,36 @@ class CoarseToFineNet(nn.Module):
         self.norm, self.heads = nn.LayerNorm(dim), nn.Linear(dim, self.groups * self.codes)
 
     def speaker(self, face: Tensor, sound: Tensor | None, valid: Tensor | None = None) -> Tensor:
-        """face (B, T, D), sound (B, T * per_frame, F) -> (B, T, dim), once for all samples and layers.
+        """face (B, T, D), sound (B, T * per_frame, F) -> (B, T, dim), computed once for all samples and layers.
 
-        valid (B, T): frames that exist, or None for all; the others are to a convolution what lies outside the clip.
+        valid (B, T): frames that exist, or None for all. A convolution reads zeros for the others, as outside the clip.
         """
-        heard = self.face((face - self.face_mean) / self.face_scale)
+        x = self.face((face - self.face_mean) / self.face_scale)
         if self.sound is not None and sound is not None:
             rows = ((sound - self.sound_mean) / self.sound_scale).unflatten(1, (-1, self.per_frame)).flatten(2)
-            heard = heard + self.sound(rows)
-        heard = nn.functional.pad(heard, (0, 0, self.delay, 0))[:, : len(face[0])]
+            x = x + self.sound(rows)
+        x = nn.functional.pad(x, (0, 0, self.delay, 0))[:, : len(face[0])]
         for convolution in self.convolutions:
-            known = heard if valid is None or self.chunk else heard * valid[..., None]
-            heard = heard + self._around(nn.functional.gelu(known), convolution)
-        return heard
+            visible = x if valid is None or self.chunk else x * valid[..., None]
+            x = x + self._around(nn.functional.gelu(visible), convolution)
+        return x
 
-    def _around(self, heard: Tensor, convolution: nn.Module) -> Tensor:
-        """One convolution over time: of the past with chunks, else of both sides. (B, T, dim) -> same."""
+    def _around(self, x: Tensor, convolution: nn.Module) -> Tensor:
+        """One convolution over time, causal with chunks, else centred: (B, T, dim) -> (B, T, dim)."""
         span = (self.taps - 1) * int(convolution.dilation[0])  # type: ignore[index]
         sides = (span, 0) if self.chunk else (span // 2, span - span // 2)
-        out: Tensor = convolution(nn.functional.pad(heard.transpose(1, 2), sides)).transpose(1, 2)
+        out: Tensor = convolution(nn.functional.pad(x.transpose(1, 2), sides)).transpose(1, 2)
         return out
 
-    def forward(self, heard: Tensor, coarser: Tensor, layer: Tensor, valid: Tensor | None = None) -> Tensor:
+    def forward(self, speaker: Tensor, coarser: Tensor, layer: Tensor, valid: Tensor | None = None) -> Tensor:
         """One pass over all frames, (B, T, dim).
 
-        heard (B, T, dim); coarser (B, T, latent), the dequantised sum of the earlier layers; layer (B,), which one is
-        asked for; valid (B, T), frames that exist, or None for all.
+        speaker (B, T, dim); coarser (B, T, latent), the dequantised sum of the earlier layers; layer (B,), the layer to
+        predict; valid (B, T), frames that exist, or None for all.
         """
-        x = heard + self.coarser(coarser) + self.indicator[layer][:, None]
+        x = speaker + self.coarser(coarser) + self.indicator[layer][:, None]
         mask = chunk_mask(x.shape[1], self.chunk, x.device) if self.chunk else None
-        if valid is not None and not self.chunk:  # with chunks nobody looks that far
+        if valid is not None and not self.chunk:  # with chunks, no frame attends beyond the clip's end
             mask = valid[:, None, None]
         for block in self.blocks:
             x = block(x, mask)

@@ -26,11 +26,11 @@ def dyadbench_tokenizers() -> list[TokenizerEntry]:
         return TokenizerEntry(name, 1, where, config, summary, CITE, presets=TOKENIZER_PRESETS[name])
 
     return [
-        row("grfsq", GridConfig, "groups x residual layers of finite scalar codes a frame"),
-        row("grvq", GRVQConfig, "groups x residual layers of learnt codes a frame"),
-        row("rvq", RVQConfig, "residual layers of learnt codes a frame"),
-        row("gvq", GVQConfig, "one learnt code a frame for each group of channels"),
-        row("vq", VQConfig, "one learnt code a frame"),
+        row("grfsq", GridConfig, "groups x residual layers of finite scalar codes per frame"),
+        row("grvq", GRVQConfig, "groups x residual layers of learnt codes per frame"),
+        row("rvq", RVQConfig, "residual layers of learnt codes per frame"),
+        row("gvq", GVQConfig, "one learnt code per frame and group of channels"),
+        row("vq", VQConfig, "one learnt code per frame"),
     ]
 
 
@@ -41,11 +41,11 @@ def dyadbench_predictors() -> list[PredictorEntry]:
         return PredictorEntry(name, 1, where, config, summary, CITE, presets=PREDICTOR_PRESETS)
 
     return [
-        row("coarse-to-fine", PredictorConfig, "residual layers one after another, each for the whole clip at once"),
-        row("coarse-to-fine-chunked", ChunkedConfig, "the same, hearing the speaker up to a chunk's first frame"),
+        row("coarse-to-fine", PredictorConfig, "predicts residual layers one after another, each for the whole clip at once"),
+        row("coarse-to-fine-chunked", ChunkedConfig, "coarse-to-fine, but a chunk sees the speaker only up to its first frame"),
         PredictorEntry(
             "reconstruction", 1, "dyadbench_vqtalker.reconstruction:Reconstruction", calibration=True,
-            summary="the true listener, encoded and decoded: what the tokens keep",
+            summary="the true listener, encoded and decoded by the tokenizer",
         ),
     ]  # fmt: skip
 
@@ -57,5 +57,5 @@ def dyadbench_methods() -> list[MethodEntry]:
 
     return [
         row("vqtalker", "coarse-to-fine", "group-residual tokens, predicted coarse to fine from the whole clip"),
-        row("vqtalker-chunked", "coarse-to-fine-chunked", "the same, answering while it hears"),
+        row("vqtalker-chunked", "coarse-to-fine-chunked", "VQTalker in chunks, which reacts while the speaker speaks"),
     ]

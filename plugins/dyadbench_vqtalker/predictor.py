@@ -1,12 +1,16 @@
-"""The coarse-to-fine listener: one pass for each residual layer, over all frames at once (VQTalker, arXiv 2412.09892).
+"""The coarse-to-fine listener: one pass per residual layer, over all frames at once (VQTalker, arXiv 2412.09892).
 
 Design, and where it departs from the paper, which drives a talking head by its own speech:
-- the speaker's face and sound stand where the paper's speech tokens, pose, gaze and blink do;
-- layer r is conditioned on the dequantised sum of the layers before it, which the paper does not specify;
-- `drawn` coarse layers are drawn at random, the rest is the likeliest: one-to-many, where arg max gives one reaction;
-- frames are drawn independently given the speaker, so their uniforms hang together over `smooth` frames instead: each
-  is uniform by itself, neighbours move together, and a face does not tremble;
-- `chunk` confines attention to the chunk and those before it, so that the clip can be answered while it is heard.
+- The speaker's face and sound replace the paper's speech tokens, pose, gaze and blink.
+- Layer r is conditioned on the dequantised sum of the layers before it, which the paper does not specify.
+- The first `drawn` layers are sampled, and the likeliest code is taken in the others. The paper's arg max in all layers
+  gives a single reaction, where this benchmark asks for many.
+- Given the speaker, frames are sampled independently, which would make the face tremble. So the uniform numbers that
+  sample neighbouring frames are correlated over `smooth` frames. Each of them stays uniform.
+- `chunk` limits attention to a chunk and those before it, so that the listener can react while the speaker speaks.
+
+B clips, K samples, R = B * K rows, T frames, G groups, V codes per codebook. In shapes of ids, (B, T, G, r) has the first
+r residual layers.
 """
 
 from __future__ import annotations
@@ -49,7 +53,7 @@ from dyadbench_vqtalker.network import CoarseToFineNet
 
 @runtime_checkable
 class GridOfCodes(Protocol):
-    """A tokenizer whose codes can be summed layer by layer."""
+    """A tokenizer whose residual layers can be summed one by one, such as nn.grfsq's."""
 
     def ids_of(self, motion: Tensor) -> Tensor: ...
 
@@ -57,15 +61,16 @@ class GridOfCodes(Protocol):
 
 
 def reach(chunk: int, ahead: int, block: int) -> int:
-    """Speaker frames after its own that a decoded frame depends on: its block may end in a later chunk."""
+    """How many later speaker frames a decoded frame depends on: its block may end in a later chunk."""
     starts = range(0, chunk * block, block)
     return max(ahead, *((start + block - 1) // chunk * chunk + ahead - start for start in starts))
 
 
-def hang_together(uniform: Tensor, frames: float) -> Tensor:
+def smooth_uniforms(uniform: Tensor, frames: float) -> Tensor:
     """Uniforms (R, T, G), independent over T, to uniforms whose neighbours are correlated over `frames` frames.
 
-    Each stays uniform: a first-order autoregression of normal scores, forward in time, so that no later frame matters.
+    Uniforms become normal scores, which a first-order autoregression of unit variance smooths, x_t = a x_(t-1) +
+    sqrt(1 - a^2) e_t with a = exp(-1 / frames); they become uniform again after it. A number depends on earlier ones only.
     """
     if frames <= 0:
         return uniform
@@ -77,13 +82,13 @@ def hang_together(uniform: Tensor, frames: float) -> Tensor:
 
 
 class CoarseToFine(NetComponent[CoarseToFineNet]):
-    """api.Predictor and api.Trainable on a trained tokenizer of grids, which it never changes."""
+    """api.Predictor and api.Trainable on a trained tokenizer of code grids, which it never changes."""
 
     def __init__(self, config: PredictorConfig, setup: Setup, tokenizer: Tokenizer):
         spec = tokenizer.tokens
         if spec.frames_per_token != 1 or not isinstance(tokenizer, GridOfCodes):
             raise DyadbenchError(
-                "coarse-to-fine predicts a grid of codes for each frame; take grfsq, grvq, rvq, gvq or vq"
+                "coarse-to-fine needs a tokenizer with a grid of codes per frame; take grfsq, grvq, rvq, gvq or vq"
             )
         self.config, self.setup, self.tokenizer, self.grid = config, setup, tokenizer, tokenizer
         self.audio = audio_of(config.audio, setup, prefer=("wav2vec2", "mfcc-78"), who="coarse-to-fine")
@@ -103,30 +108,30 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
     # --- training ---------------------------------------------------------------------------------------
 
     def _layers(self, batch: WindowBatch) -> Tensor:
-        """The residual layer that each row learns: evenly spread, with a share more for the first. Drawn on the CPU."""
+        """The residual layer that each row trains, (B,): uniform, but the first in an extra share `coarse` of the rows."""
         if batch.step < 0:
             return (torch.arange(len(batch.clips)) % self.net.residual).to(self.device)
         layer = batch.draw_rows(partial(torch.randint, self.net.residual))
         chance = batch.draw_rows(torch.rand)
         return torch.where(chance < self.config.coarse, 0, layer).to(self.device)
 
-    def scored(self, batch: WindowBatch, layer: Tensor) -> Tensor:
-        """Cross entropy of the codes of layer[b] in row b, given the true layers before: (B, T, G)."""
-        ids = self.grid.ids_of(batch.listener_motion)
+    def entropy(self, batch: WindowBatch, layer: Tensor) -> Tensor:
+        """Cross entropy of the codes of layer[b] in row b, given the true earlier layers: (B, T, G)."""
+        ids = self.grid.ids_of(batch.listener_motion)  # (B, T, G, R)
         with torch.no_grad():
             coarser = self.grid.dequantise(ids, layer)
         valid = _where_needed(batch.valid)
-        heard = self.net.speaker(batch.speaker_motion, batch.audio[self.audio] if self.audio else None, valid)
-        logits = self.net.logits(self.net(heard, coarser, layer, valid))
-        aim = ids.gather(3, layer.view(-1, 1, 1, 1).expand(-1, *ids.shape[1:3], 1))[..., 0]
-        return F.cross_entropy(logits.flatten(0, 2), aim.flatten(), reduction="none").view(aim.shape)
+        speaker = self.net.speaker(batch.speaker_motion, batch.audio[self.audio] if self.audio else None, valid)
+        logits = self.net.logits(self.net(speaker, coarser, layer, valid))
+        target = ids.gather(3, layer.view(-1, 1, 1, 1).expand(-1, *ids.shape[1:3], 1))[..., 0]
+        return F.cross_entropy(logits.flatten(0, 2), target.flatten(), reduction="none").view(target.shape)
 
     def _loss(self, batch: WindowBatch) -> Loss:
         layer = self._layers(batch)
-        entropy = self.scored(batch, layer).mean(2) * batch.valid
-        each = entropy.sum(1) / batch.valid.sum(1).clamp_min(1)
-        log = {f"layer{r}": each[layer == r].mean().detach() for r in layer.unique().tolist()}
-        return Loss({"all": entropy.sum() / batch.valid.sum().clamp_min(1)}, log)
+        per_frame = self.entropy(batch, layer).mean(2) * batch.valid
+        per_row = per_frame.sum(1) / batch.valid.sum(1).clamp_min(1)
+        log = {f"layer{r}": per_row[layer == r].mean().detach() for r in layer.unique().tolist()}
+        return Loss({"all": per_frame.sum() / batch.valid.sum().clamp_min(1)}, log)
 
     def stages(self, data: TrainData) -> Iterator[Stage]:
         config = self.config
@@ -147,27 +152,27 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
 
     @torch.no_grad()
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
-        """K reactions of exactly the context's frames, in R passes for the whole batch."""
+        """K reactions of exactly the context's frames, in one pass per residual layer for the whole batch."""
         self.net.eval()
         clips, frames = len(context.clips), context.frames
         valid = self._valid(context)
-        heard = self._heard(context, valid)
+        speaker = self._speaker(context, valid)
         ids = torch.zeros(clips, frames, self.net.groups, 0, dtype=torch.long, device=self.device)
-        alike = True  # the samples of a clip, until something is drawn: their passes are then one
+        identical = True  # until a layer is sampled, all samples of a clip are equal, so one pass serves them
         for layer in range(self.net.residual):
-            each = 1 if alike else k
+            copies = 1 if identical else k
             hidden = self.net(
-                heard.repeat_interleave(each, 0),
+                speaker.repeat_interleave(copies, 0),
                 self.grid.dequantise(ids),
                 torch.full((len(ids),), layer, device=self.device),
-                None if valid is None else valid.repeat_interleave(each, 0),
+                None if valid is None else valid.repeat_interleave(copies, 0),
             )
-            drawn = layer < self.config.drawn
-            uniform = self._uniforms(noise, context.clips, k, frames, layer) if drawn else None
+            random = layer < self.config.drawn
+            uniform = self._uniforms(noise, context.clips, k, frames, layer) if random else None
             codes = self._choose(hidden, uniform)
             if len(codes) > len(ids):
                 ids = ids.repeat_interleave(k, 0)
-            alike &= not drawn
+            identical &= not random
             ids = torch.cat([ids, codes[..., None]], 3)
         motion, emotion = self.tokenizer.decode(Tokens(ids.cpu().numpy(), frames=frames), frames)
 
@@ -177,8 +182,8 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
 
         return Reaction(shaped(motion), None if emotion is None else shaped(emotion))
 
-    def _heard(self, context: Context, valid: Tensor | None = None) -> Tensor:
-        """The speakers as the trunk takes them: (B, T, dim)."""
+    def _speaker(self, context: Context, valid: Tensor | None = None) -> Tensor:
+        """The speakers as the input of the trunk: (B, T, dim)."""
         face, sound = face_and_sound(context, self.audio, self.device)
         return self.net.speaker(face, sound, valid)
 
@@ -187,14 +192,14 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
         return _where_needed((frames < torch.from_numpy(context.lengths)[:, None]).to(self.device))
 
     def _uniforms(self, noise: Noise, clips: Sequence[str], k: int, frames: int, layer: int) -> Tensor:
-        """(clips * k, T, G), of this layer."""
+        """Random numbers of one layer: (clips * k, T, G)."""
         flat = uniforms(noise, clips, k, frames * self.net.groups, f"layer{layer}", self.device)
-        return hang_together(flat.view(len(flat), frames, self.net.groups), self.config.smooth)
+        return smooth_uniforms(flat.view(len(flat), frames, self.net.groups), self.config.smooth)
 
     def _choose(self, hidden: Tensor, uniform: Tensor | None) -> Tensor:
         """hidden (B, T, dim), uniform (R, T, G) or None for the likeliest -> codes (R or B, T, G).
 
-        Row by row: the logits of a whole batch of a large grid would not fit.
+        Works row by row, because the logits of a whole batch (B, T, G, V) may not fit into memory.
         """
         codes = []
         for row, states in enumerate(hidden):

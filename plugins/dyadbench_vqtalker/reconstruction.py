@@ -1,5 +1,5 @@
-"""What a tokenizer alone would score: the true listener, encoded and decoded. No predictor on its tokens is expected
-to do better, and the distance to `oracle` is what the tokens lose."""
+"""The true listener, encoded and decoded by a tokenizer. A predictor on its tokens is not expected to score better, and
+the distance to `oracle` is the error of the tokens."""
 
 from __future__ import annotations
 

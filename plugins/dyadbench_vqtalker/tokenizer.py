@@ -1,7 +1,10 @@
-"""A grid of codes for each frame: encoder, quantiser, motion decoder and emotion decoder (VQTalker, arXiv 2412.09892).
+"""A grid of codes per frame: encoder, quantiser, motion decoder and emotion decoder (VQTalker, arXiv 2412.09892).
 
-The paper quantises the motion of an image codec frame by frame. Here the motion is the 3DMM's, whose channels include
-head pose, gaze and blinks. `block` frames may share a view; ids of the first layers alone decode, too.
+The paper quantises the motion of an image codec frame by frame. Here the motion is that of a 3D morphable model, whose
+channels include head pose, gaze and blinks. `block` frames may be encoded and decoded together. The ids of the first r
+layers can be decoded without the others.
+
+B clips, T frames, D motion channels, G groups, R residual layers.
 """
 
 from __future__ import annotations
@@ -31,12 +34,12 @@ from dyadbench.nn.schedules import ramp
 from dyadbench_vqtalker.config import GridConfig
 from dyadbench_vqtalker.network import GridNet
 
-CHUNK = 16_384  # frames that go through the network at once when a whole split is encoded or decoded
-LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # of the 25 emotion channels; all end at 1
+CHUNK = 16_384  # frames per pass through the network, to limit memory
+LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # lowest values of the 25 emotion channels; all highest are 1
 
 
 class GridTokenizer(NetComponent[GridNet]):
-    """api.Tokenizer and api.Trainable over any motion space; decodes emotion where the data set has it."""
+    """api.Tokenizer and api.Trainable over any motion space; decodes emotion where the dataset has it."""
 
     def __init__(self, config: GridConfig, setup: Setup):
         self.config, self.setup = config, setup
@@ -73,29 +76,31 @@ class GridTokenizer(NetComponent[GridNet]):
 
     @torch.no_grad()
     def encode(self, motion: Array) -> Tokens:
-        """(B, T, D) -> ids (B, T, G, R), or (B, T) of one book. Raises DyadbenchError where D is not the space's."""
+        """(B, T, D) -> ids (B, T, G, R), or (B, T) with one codebook. Raises DyadbenchError where D is not the space's."""
         if motion.ndim != 3 or motion.shape[2] != self.setup.space.dim:
             raise DyadbenchError(
-                f"{self.setup.space.name} motion is (B, T, {self.setup.space.dim}), got {motion.shape}; check the data set"
+                f"{self.setup.space.name} motion is (B, T, {self.setup.space.dim}), got {motion.shape}; check the dataset"
             )
         ids = self.ids_of(to_tensor(motion, self.device)).cpu().numpy()
         lone = self.tokens.groups * self.tokens.residual == 1
         return Tokens(ids[..., 0, 0] if lone else ids, frames=motion.shape[1])
 
     def dequantise(self, ids: Tensor, kept: Tensor | None = None) -> Tensor:
-        """ids (B, T, G, r) -> the sum of the layers, (B, T, latent); of row b only the first kept[b] where given."""
+        """ids (B, T, G, r) -> the sum of the layers, (B, T, latent); with `kept`, of the first kept[b] layers in row b."""
         return self.net.quantizer.dequantise(ids, kept)
 
     @torch.no_grad()
     def decode(self, tokens: Tokens, frames: int) -> tuple[Array, Array | None]:
         """ids (B, N, G, r), r up to R -> motion (B, frames, D) and emotion (B, frames, 25) or None.
 
-        Raises ValueError for an id outside the book, another grid, or fewer tokens than frames.
+        Raises ValueError for an id outside the codebook, a grid of another shape, or fewer tokens than frames.
         """
         ids = to_tensor(tokens.ids, self.device)
         ids = ids[..., None, None] if ids.dim() == 2 else ids
         if ids.dim() != 4 or ids.shape[1] < frames:
-            raise ValueError(f"{frames} frames need as many tokens in a grid (B, N, G, R), got {tokens.ids.shape}")
+            raise ValueError(
+                f"{frames} frames need at least {frames} tokens in a grid (B, N, G, R), got {tokens.ids.shape}"
+            )
         self.net.eval()
         motion, emotion = [], []
         for part in self._split(ids[:, :frames]):
@@ -112,7 +117,7 @@ class GridTokenizer(NetComponent[GridNet]):
     # --- training ---------------------------------------------------------------------------------------
 
     def _loss(self, batch: WindowBatch) -> Loss:
-        """Blendshape loss, the quantiser's own, and the emotion's error."""
+        """Blendshape loss, the quantiser's loss, and the mean absolute error of emotion."""
         target, valid = self._blocks(batch.listener_motion), self._blocks(batch.valid)
         quantised, _, aux = self.net.encode(target)
         motion = blendshape_loss(self.net.decode(quantised), target, self.groups, valid)
@@ -120,7 +125,7 @@ class GridTokenizer(NetComponent[GridNet]):
         if self.net.emotion is not None:
             if batch.listener_emotion is None:
                 raise DyadbenchError(
-                    "the data set declares emotion, but a clip of this batch has none; check the data set"
+                    "the dataset declares emotion, but a clip of this batch has none; check the dataset"
                 )
             felt = self._blocks(batch.listener_emotion)
             emotion = masked_mean((self.net.emotion(quantised) - felt).abs(), valid)

@@ -31,7 +31,7 @@ from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_difflistener import predictor as module
-from dyadbench_difflistener.blocks import Block, cut, heard_frames, plan, training_layout
+from dyadbench_difflistener.blocks import Block, cut, plan, training_layout, visible_frames
 from dyadbench_difflistener.config import (
     ONLINE_PRESETS,
     PREDICTOR_PRESETS,
@@ -103,16 +103,16 @@ def test_training_rows_hear_what_sampling_does(ahead: int | None) -> None:
     torch.manual_seed(0)
     layout = training_layout(config, 64, 8, training=True)
     seen = set()
-    for there, held, heard in zip(layout.there, layout.held, layout.heard, strict=True):
+    for there, held, heard in zip(layout.exists, layout.prefix, layout.visible, strict=True):
         missing, known = int((~there).sum()), int(held.sum())
         start = 0 if ahead is None and not known else 20
         block = Block(-missing, known - missing, 6 - missing) if missing else Block(start, start + known, start + 6)
-        assert torch.equal(heard, heard_frames(config, block, 8, long)[0])
+        assert torch.equal(heard, visible_frames(config, block, 8, long)[0])
         seen.add((missing, known))
     assert seen == ({(0, 0), (0, 3)} if ahead is None else {(m, 3) for m in range(4)})
     calm = training_layout(config, 2, 8, training=False)
-    assert calm.there.all()
-    assert calm.held.any() == (ahead is not None)
+    assert calm.exists.all()
+    assert calm.prefix.any() == (ahead is not None)
 
 
 def test_blocks_hold_the_tokens_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,7 +115,7 @@ def _entropy(tmp_path: Path, data: Coins, **config: object) -> np.ndarray:
             {"said": cut([d.speaker.audio["said"] for d in dyads])}, torch.ones(len(dyads), 72, dtype=torch.bool), -1, 1.0,
         )  # fmt: skip
         with torch.no_grad():
-            found.append(predictor._scored(batch)[0])
+            found.append(predictor._entropy(batch)[0])
     return torch.cat(found).mean(0).numpy()
 
 
@@ -185,8 +185,8 @@ def test_sampling_asks_what_training_scored(ahead: int) -> None:
     )  # fmt: skip
     place = first + now
     with torch.no_grad():
-        entropy, valid = predictor._scored(batch)
-        heard = predictor._heard(_context([0], predictor, 96), 12)[:, place // 8]
+        entropy, valid = predictor._entropy(batch)
+        heard = predictor._speaker(_context([0], predictor, 96), 12)[:, place // 8]
         past, aim = (
             ids_of(predictor.tokenizer, torch.from_numpy(dyad.listener.motion[None, a : a + 32]))
             for a in (place - 32, place)
@@ -213,7 +213,7 @@ def test_rows_of_sound(mode: str) -> None:
         return torch.zeros(len(face), 5, predictor.config.dim)
 
     predictor.net.speaker = spy  # type: ignore[method-assign]
-    predictor._heard(dataclasses.replace(context, audio={"mel-128": sound}), 12)
+    predictor._speaker(dataclasses.replace(context, audio={"mel-128": sound}), 12)
     rows = torch.cat(seen)
     for token, start in ((4, 0), (5, 8), (9, 40)):
         top = start if mode == "released" else 4 * start
@@ -315,7 +315,7 @@ def test_shuffled_sound_changes_the_reactions(tmp_path: Path) -> None:
     shuffled = dataclasses.replace(context, audio={name: values[::-1] for name, values in context.audio.items()})
     with torch.no_grad():
         past = torch.zeros(2, 4, dtype=torch.long)
-        one, two = (predictor.net(past, predictor._heard(c, 10)[:, 8]) for c in (context, shuffled))
+        one, two = (predictor.net(past, predictor._speaker(c, 10)[:, 8]) for c in (context, shuffled))
     assert (one - two).abs().max() > 1e-3
 
 
@@ -326,7 +326,7 @@ def test_short_clips_teach_only_what_exists() -> None:
     faces = torch.randn(2, 3, 72, 58)
     batch = WindowBatch(("a", "b", "c"), *faces, None, None, {"mel-128": torch.randn(3, 288, 128)}, valid, -1, 1.0)
     with torch.no_grad():
-        entropy, scored = predictor._scored(batch)
+        entropy, scored = predictor._entropy(batch)
         loss = predictor._loss(batch)
     assert scored.sum(1).tolist() == [4, 2, 0]
     assert float(loss.total["all"]) == pytest.approx(float(entropy[scored].mean()), rel=1e-5)
@@ -337,10 +337,10 @@ def test_rows_hide_their_own_share_of_history() -> None:
     torch.manual_seed(0)
     empty = torch.zeros(4000, 0)
     batch = WindowBatch(("",) * 4000, empty, empty, None, None, {}, empty, 0, 0.0)
-    known = _build(cold=0.5)._known(batch)
+    known = _build(cold=0.5)._history_length(batch)
     assert 0.45 < float((known < 5).float().mean()) < 0.55
     assert set(known.flatten().tolist()) == {0, 1, 2, 3, 4, 5}
-    assert (_build()._known(dataclasses.replace(batch, step=-1)) == 5).all()
+    assert (_build()._history_length(dataclasses.replace(batch, step=-1)) == 5).all()
 
 
 def test_paper_preset_has_the_released_size() -> None:

@@ -268,14 +268,14 @@ def test_spans_are_seconds_whatever_the_frame_rate() -> None:
 def test_training_hides_whole_frames_of_the_speaker_and_validation_none() -> None:
     predictor = _build()
     assert (predictor.config.face_drop, predictor.config.voice_drop) == (0.6, 0.3)
-    kept = predictor._kept(_batch(rows=200))
+    kept = predictor._dropout(_batch(rows=200))
     assert kept is not None
     assert kept["face"].shape == (200, 10, 6)
     assert (kept["own"] == 1).all(), "the paper hides nothing of its own past"
     assert 0.35 < float((kept["face"] > 0).float().mean()) < 0.45
     assert kept["sound"].unique().tolist() == pytest.approx([0.0, 1 / 0.7])
-    assert predictor._kept(_batch(step=-1)) is None
-    half = _build(past_drop=0.5)._kept(_batch(rows=200))
+    assert predictor._dropout(_batch(step=-1)) is None
+    half = _build(past_drop=0.5)._dropout(_batch(rows=200))
     assert half is not None
     assert half["own"].shape == (200, 10, 5)
     assert 0.4 < float((half["own"] > 0).float().mean()) < 0.6
@@ -347,8 +347,8 @@ def test_the_wrong_speaker_leaves_a_listener_its_own_voice(monkeypatch: pytest.M
     predictor = _build(dataclasses.replace(SETUP, audio={**corpus.audio, "own-mfcc-78": AudioSpec(78)}))
     batch, seen = _batch(), []
     batch = dataclasses.replace(batch, audio={**batch.audio, "own-mfcc-78": batch.audio["mfcc-78"] + 1})
-    heard = predictor.net.heard
-    monkeypatch.setattr(predictor.net, "heard", lambda tracks, *more: seen.append(tracks) or heard(tracks, *more))
+    heard = predictor.net.speaker
+    monkeypatch.setattr(predictor.net, "speaker", lambda tracks, *more: seen.append(tracks) or heard(tracks, *more))
     order = torch.tensor([1, 2, 3, 4, 5, 0])
     predictor._bits(batch, None)
     predictor._bits(batch, None, order)

@@ -217,7 +217,7 @@ def test_online_windows_hear_what_comes_before_them() -> None:
     first, _, later = predictor._windows(track, [0, 25, 50])
     assert not first.any()
     assert later[:, 0].tolist() == list(range(1, 51))
-    seen, _ = predictor._just_come_in(_batch(200), torch.ones(200, 50, 3), None)
+    seen, _ = predictor._cold_start(_batch(200), torch.ones(200, 50, 3), None)
     hidden = (seen[..., 0] == 0).sum(1)
     assert 0.05 < float((hidden > 0).float().mean()) < 0.16
     assert ((seen[:, 1:] - seen[:, :-1]) >= 0).all(), "the speaker comes in once and stays"
@@ -307,7 +307,7 @@ def test_training_brings_the_codes_of_speaker_and_reactions_together(tmp_path: P
         distances = []
         for dyad in corpus.dyads("val", predictor.needs.audio):
             with torch.no_grad():
-                code, graphs = predictor._heard(
+                code, graphs = predictor._encode_speaker(
                     *predictor._tensors(dyad.speaker.motion, dyad.speaker.emotion, dyad.speaker.audio), [20]
                 )
                 drawn, there = pool.draw((dyad.clip.id,), np.array([20]), 50, 2)

@@ -181,7 +181,7 @@ def test_where_keyframes_are_left_is_not_given_away(history: str, leaks: bool, t
     faces = [torch.from_numpy(_coins(np.random.default_rng(n), 2000, 16)) for n in (98, 99)]
     batch = WindowBatch(("",) * 2000, *faces, None, None, {}, torch.ones(2000, 16, dtype=torch.bool), -1, 1.0)
     with torch.no_grad():
-        logits, classes, _ = predictor._scored(batch)
+        logits, classes, _ = predictor._predict(batch)
     keys = classes > 0
     p = 1 - logits.softmax(-1)[..., 0]
     rate = keys.float().mean()
@@ -201,7 +201,7 @@ def test_the_odds_of_keyframes_are_taken_back_from_the_balanced_loss(tmp_path: P
     faces = [torch.from_numpy(_coins(np.random.default_rng(n), 500, 16)) for n in (98, 99)]
     batch = WindowBatch(("",) * 500, *faces, None, None, {}, torch.ones(500, 16, dtype=torch.bool), -1, 1.0)
     with torch.no_grad():
-        logits, classes, _ = predictor._scored(batch)
+        logits, classes, _ = predictor._predict(batch)
         found = predictor._validate(batch)
     balanced, honest = (1 - x.softmax(-1)[..., 0].mean() for x in (logits, predictor.net.calibrated(logits)))
     assert float(balanced) == pytest.approx(0.5, abs=0.07)
@@ -240,8 +240,8 @@ def test_lookahead_on_dense_tokens_grows_with_their_blocks(block: int, declared:
 def _generated(predictor: KeyframeAR, k: int = 4, frames: int = 96) -> np.ndarray:
     """The classes (R, past + frames) of a sampling."""
     seen: list[np.ndarray] = []
-    decoded = predictor._decoded
-    predictor._decoded = lambda classes, *rest: seen.append(classes.numpy()) or decoded(classes, *rest)  # type: ignore[method-assign]
+    decoded = predictor._reaction
+    predictor._reaction = lambda classes, *rest: seen.append(classes.numpy()) or decoded(classes, *rest)  # type: ignore[method-assign]
     predictor.sample(_context([0, 1], predictor, frames), k, CellNoise(0))
     return seen[0]
 
@@ -314,7 +314,7 @@ def test_the_speaker_is_heard(who: str) -> None:
         context, **({"speaker_motion": context.speaker_motion[::-1]} if who == "face" else {"audio": swapped})
     )
     with torch.no_grad():
-        one, two = (predictor._memory(*predictor._heard(c, 64), 24)[0][0] for c in (context, other))
+        one, two = (predictor._memory(*predictor._speaker(c, 64), 24)[0][0] for c in (context, other))
     assert (one - two).abs().max() > 1e-3
 
 
@@ -332,7 +332,7 @@ def test_conversations_that_just_began_have_a_neutral_past(tmp_path: Path) -> No
     sound = torch.randn(64, 48 * 4, 128)
     batch = WindowBatch(("",) * 64, x, x, None, None, {"mel-128": sound}, torch.ones(64, 48, dtype=torch.bool), 3, 0.5)
     torch.manual_seed(0)
-    predictor._scored(batch)
+    predictor._predict(batch)
     late = (given[0][:, :1] == predictor.net.opening[:1]).all(1)
     assert late.float().mean() > 0.8  # all but those whose conversation is a whole window old
     empty = (given[0][:, 1:] == 0).all(1)

@@ -75,7 +75,7 @@ def test_alike_errors_give_no_gradient_at_all_and_the_older_objective_gives_one(
     torch.manual_seed(0)
     for objective, learns in (("reinforce", False), ("best-of-s", True)):
         tokenizer = _tokenizer(objective=objective, **({"through": 0.0} if learns else {}))
-        draw = tokenizer.drawn(scores.repeat(SETS, 1), valid.repeat(SETS, 1), 1.0)
+        draw = tokenizer.random_sets(scores.repeat(SETS, 1), valid.repeat(SETS, 1), 1.0)
         grad = torch.autograd.grad(tokenizer._score_loss(scores, valid, draw, alike, 1.0), scores)[0]
         assert bool(grad.abs().max() > 1e-4) is learns
 
@@ -116,7 +116,7 @@ def _trained(placebo: bool, steps: int = 150, lr: float = 1e-3, seed: int = 0, *
     for _ in range(steps):
         motion = _motion(32, generator)
         scores = tokenizer.net.scores(motion, valid)
-        draw = tokenizer.drawn(scores.repeat(SETS, 1), valid.repeat(SETS, 1), 0.5)
+        draw = tokenizer.random_sets(scores.repeat(SETS, 1), valid.repeat(SETS, 1), 0.5)
         each = torch.rand(SETS * 32) if placebo else _missed(motion.repeat(SETS, 1, 1), draw.keys)
         adam.zero_grad()
         tokenizer._score_loss(scores, valid, draw, each, 0.5).backward()
@@ -132,7 +132,7 @@ def _errors(tokenizer: SparseTokenizer) -> dict[str, float]:
     scores, k = tokenizer.net.scores(motion, valid), counts(valid, KEYS)
     torch.manual_seed(1)
     found = {
-        "drawn": tokenizer.drawn(scores, valid, 1.0).keys,
+        "drawn": tokenizer.random_sets(scores, valid, 1.0).keys,
         "spread": spread_set(relaxed_khot(scores, k, 1.0, valid), k),
         "even": uniform_set(k, valid),
     }
@@ -173,7 +173,7 @@ def test_spread_places_of_equal_scores_are_even_and_of_clumps_apart() -> None:
 def test_a_tokenizer_spreads_its_keyframes_where_it_is_told_to() -> None:
     top, spread = _tokenizer(), _tokenizer(selection="spread")
     motion = _motion(8, torch.Generator().manual_seed(0))
-    keys = [tokenizer.placed(motion)[1] for tokenizer in (top, spread)]
+    keys = [tokenizer.encode_frames(motion)[1] for tokenizer in (top, spread)]
     assert not torch.equal(*keys)
     assert int(keys[1].sum(1).max()) <= KEYS
     assert keys[1].any(1).all()

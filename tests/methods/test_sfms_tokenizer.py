@@ -176,26 +176,26 @@ def test_keyframes_placed_by_hand_are_kept_and_alone_are_read(axis: str) -> None
     keys[0, [2, 17, 40]] = True
     if axis == "channel":
         keys = keys[..., None].repeat(1, 1, 58)
-    ids, kept = tokenizer.placed(motion, keys)
+    ids, kept = tokenizer.encode_frames(motion, keys)
     assert torch.equal(kept, keys)
     assert not ids[~keys].any()
     moved = motion.clone()
     moved[:, [0, 5, 30, 47]] += 5.0  # no keyframe among them
-    assert torch.equal(tokenizer.placed(moved, keys)[0], ids)
+    assert torch.equal(tokenizer.encode_frames(moved, keys)[0], ids)
     moved[:, 17] += 5.0
-    assert not torch.equal(tokenizer.placed(moved, keys)[0], ids)
+    assert not torch.equal(tokenizer.encode_frames(moved, keys)[0], ids)
     noise = torch.where(keys, ids, 7)  # ids where no keyframe is are not read
-    assert torch.allclose(tokenizer.painted(noise, keys), tokenizer.painted(ids, keys))
+    assert torch.allclose(tokenizer.inpaint(noise, keys), tokenizer.inpaint(ids, keys))
 
 
 def test_each_channel_is_painted_from_its_own_keyframes() -> None:
     tokenizer = _tokenizer(keyframe_axis="channel")
     motion = torch.from_numpy(_motion(48, rows=1))
-    ids, keys = tokenizer.placed(motion)
+    ids, keys = tokenizer.encode_frames(motion)
     assert len({tuple(row) for row in keys[0].T.tolist()}) > 1
     other = ids.clone()
     other[..., 3] = (other[..., 3] + 1) % tokenizer.tokens.codes
-    changed = (tokenizer.painted(other, keys) - tokenizer.painted(ids, keys)).abs().amax((0, 1)) > 1e-7
+    changed = (tokenizer.inpaint(other, keys) - tokenizer.inpaint(ids, keys)).abs().amax((0, 1)) > 1e-7
     assert changed.nonzero().flatten().tolist() == [3]
 
 
@@ -355,7 +355,7 @@ def test_planted_keyframes_are_recovered_where_uniform_places_miss_them(tmp_path
     fit(tokenizer, Planted(), {}, FitOptions(tmp_path, seed=0))
     rng = np.random.default_rng(99)
     motion, keys = (np.stack(x) for x in zip(*(_planted(rng, 24) for _ in range(200)), strict=True))
-    found = tokenizer.placed(torch.from_numpy(motion))[1]
+    found = tokenizer.encode_frames(torch.from_numpy(motion))[1]
     even = uniform_set(torch.full((200,), 3), torch.ones(200, 24, dtype=torch.bool))
     assert _f1(even, keys) < 0.3
     assert _f1(found, keys) > 0.9

@@ -126,7 +126,7 @@ def _anew(net: OnlineTransVAE, speaker: Tensor, noise: Tensor) -> Tensor:
             start = net.past_in(motion[:, -1])[None]
             x = net.lstm(x, (start, start))[0]
         new = net.motion(x)
-        felt = net.feel(new, hidden)
+        felt = net.emotion_of(new, hidden)
         assert felt is not None
         motion, emotion = torch.cat([motion, new], 1), torch.cat([emotion, felt], 1)
     return motion
@@ -270,7 +270,7 @@ def test_sampling_generates_what_training_scores() -> None:
     net = predictor.net
     batch = _batch(48, predictor)
     torch.manual_seed(0)
-    made = predictor._generated(batch).motion
+    made = predictor._generate(batch).motion
     torch.manual_seed(0)
     noise = torch.randn(8, 6, 16)
     context = Context(
@@ -311,8 +311,8 @@ def test_the_diversity_term_falls_as_reactions_part() -> None:
     predictor = _build()
     batch = _batch(39, predictor)
     a = torch.zeros(8, 39, 58)
-    assert float(predictor._alike(a, a, batch)) == 1.0
-    assert float(predictor._alike(a, a + 0.1, batch)) == pytest.approx(np.exp(-256 * 58 * 0.01 / 100), rel=1e-5)
+    assert float(predictor._similarity(a, a, batch)) == 1.0
+    assert float(predictor._similarity(a, a + 0.1, batch)) == pytest.approx(np.exp(-256 * 58 * 0.01 / 100), rel=1e-5)
     made = predictor._loss(batch)
     assert float(made.log["alike"]) <= 2.0
 

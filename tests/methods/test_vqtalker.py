@@ -32,7 +32,7 @@ from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_vqtalker.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, ChunkedConfig, GridConfig, PredictorConfig
-from dyadbench_vqtalker.predictor import CoarseToFine, hang_together, reach
+from dyadbench_vqtalker.predictor import CoarseToFine, reach, smooth_uniforms
 from dyadbench_vqtalker.reconstruction import Reconstruction
 from dyadbench_vqtalker.tokenizer import GridTokenizer
 
@@ -83,7 +83,7 @@ def test_drawn_layers_make_the_samples_differ_and_arg_max_does_not() -> None:
 def test_later_layers_are_conditioned_on_what_was_drawn() -> None:
     predictor = _build()
     context = _context([0], predictor)
-    heard, asked = predictor._heard(context), torch.ones(1, dtype=torch.long)
+    heard, asked = predictor._speaker(context), torch.ones(1, dtype=torch.long)
     with torch.no_grad():
         one, two = (
             predictor.net(heard, predictor.grid.dequantise(torch.full((1, 60, 2, 1), code)), asked) for code in (0, 8)
@@ -147,7 +147,7 @@ def test_a_layer_knows_the_layers_before_it_and_never_itself(chunk: int, tmp_pat
     faces = [torch.from_numpy(_coins(np.random.default_rng(n), 256, 20)) for n in (98, 99)]
     batch = WindowBatch(("",) * 256, *faces, None, None, {}, torch.ones(256, 20, dtype=torch.bool), -1, 1.0)
     with torch.no_grad():
-        first, second = (predictor.scored(batch, torch.full((256,), n)) for n in (0, 1))
+        first, second = (predictor.entropy(batch, torch.full((256,), n)) for n in (0, 1))
     assert float(first.mean((0, 2)).min()) > math.log(CODES) - 0.03
     assert float(second.mean()) < 0.5 * math.log(CODES)
 
@@ -214,15 +214,15 @@ def test_padding_after_a_short_clip_changes_nothing() -> None:
     assert np.abs(together[1, :, :40] - predictor.sample(short, 2, CellNoise(0)).motion[0]).max() < 1e-4
 
 
-def test_smooth_numbers_stay_uniform_and_hang_together() -> None:
+def test_smooth_numbers_stay_uniform_and_correlated() -> None:
     raw = torch.from_numpy(np.random.default_rng(0).random((400, 100, 2)))
-    assert hang_together(raw, 0.0) is raw
-    mixed = hang_together(raw, 10.0).numpy()
+    assert smooth_uniforms(raw, 0.0) is raw
+    mixed = smooth_uniforms(raw, 10.0).numpy()
     for place in (0, 1, 50, 99):
         assert kstest(mixed[:, place].ravel(), "uniform").pvalue > 1e-3
     assert np.corrcoef(mixed[:, 50, 0], mixed[:, 51, 0])[0, 1] > 0.85
     assert abs(np.corrcoef(mixed[:, 50, 0], mixed[:, 50, 1])[0, 1]) < 0.2  # groups stay apart
-    assert np.allclose(hang_together(raw[:, :30], 10.0).numpy(), mixed[:, :30])  # what comes later does not matter
+    assert np.allclose(smooth_uniforms(raw[:, :30], 10.0).numpy(), mixed[:, :30])  # what comes later does not matter
 
 
 def test_shuffled_sound_changes_the_reactions() -> None:
@@ -250,7 +250,7 @@ def test_training_lowers_the_entropy_of_every_layer(tmp_path: Path) -> None:
     with torch.no_grad():
         for layer in range(2):
             asked = torch.full((8,), layer)
-            assert float(predictor.scored(batch, asked).mean()) < 0.97 * float(fresh.scored(batch, asked).mean())
+            assert float(predictor.entropy(batch, asked).mean()) < 0.97 * float(fresh.entropy(batch, asked).mean())
 
 
 def test_what_comes_after_a_clip_is_not_learnt() -> None:
