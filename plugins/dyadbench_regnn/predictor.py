@@ -71,7 +71,7 @@ class RegnnPredictor:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
             sound = setup.audio[self.sound].dim if self.sound else 0
-            self.net = Regnn(config, width=width, sound=sound, channels=self.channels)
+            self.net = Regnn(config, seen=width, sound=sound, channels=self.channels)
         self.net.to(self.device).eval()
         # "present": a window and its speaker's window are the same frames. "past": the speaker's window lies just before.
         self.lag = config.frames if config.hears == "past" else 0
