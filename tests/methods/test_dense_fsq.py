@@ -408,5 +408,5 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
     class Coarse(CoinTokenizer):
         tokens = TokenSpec(CODES, frames_per_token=8)
 
-    with pytest.raises(DyadbenchError, match="one token a frame"):
+    with pytest.raises(DyadbenchError, match="one token per frame"):
         _build(Coarse())

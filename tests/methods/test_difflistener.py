@@ -424,7 +424,7 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
         _build(audio="hubert")
     with pytest.raises(DyadbenchError, match="16 new frames"):
         _build(online=True, ahead=17)
-    with pytest.raises(DyadbenchError, match="has no audio"):
+    with pytest.raises(DyadbenchError, match="only the speaker's audio, but this dataset has none"):
         _build(speaker=("audio",), setup=dataclasses.replace(SETUP, audio={}))
 
     class Sparse(CoinTokenizer):

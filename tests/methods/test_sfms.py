@@ -355,7 +355,7 @@ def test_tokens_that_do_not_fit_are_refused() -> None:
         _build(_sparse(keyframe_axis="channel"))
     with pytest.raises(DyadbenchError, match="no audio feature 'opera'"):
         _build(audio="opera")
-    with pytest.raises(ValueError, match="more than the patch"):
+    with pytest.raises(ValueError, match="frames of a patch"):
         PredictorConfig(ahead=9)
 
 

@@ -281,19 +281,19 @@ def test_what_does_not_fit_is_said_in_a_sentence() -> None:
     tokens = tokenizer.encode(_motion(48))
     assert tokens.keyframes is not None
     for wrong, what in (
-        (dataclasses.replace(tokens, keyframes=None), "need their keyframes"),
+        (dataclasses.replace(tokens, keyframes=None), "need keyframes"),
         (dataclasses.replace(tokens, ids=tokens.ids + 80), "book of 80"),
-        (dataclasses.replace(tokens, ids=tokens.ids[:, :2]), "as many ids"),
+        (dataclasses.replace(tokens, ids=tokens.ids[:, :2]), "one id each"),
         (dataclasses.replace(tokens, keyframes=tokens.keyframes & False), "no keyframe"),
-        (dataclasses.replace(tokens, keyframes=tokens.keyframes[:, :9]), "need keyframes of as many"),
+        (dataclasses.replace(tokens, keyframes=tokens.keyframes[:, :9]), "do not cover 48 frames"),
     ):
         with pytest.raises(ValueError, match=what):
             tokenizer.decode(wrong, 48)
-    with pytest.raises(DyadbenchError, match="check the data set"):
+    with pytest.raises(DyadbenchError, match="check the dataset"):
         tokenizer.encode(_motion(48, DECA_56))
-    with pytest.raises(ValueError, match="more than the window"):
+    with pytest.raises(ValueError, match="more than the 48 frames of a window"):
         TokenizerConfig(keyframes=49)
-    with pytest.raises(ValueError, match="different numbers"):
+    with pytest.raises(ValueError, match="another number of tokens"):
         TokenizerConfig(keyframe_axis="channel", placement="penalty")
 
 

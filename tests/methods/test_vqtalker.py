@@ -282,7 +282,7 @@ def test_reconstruction_is_the_true_listener_through_the_tokenizer() -> None:
 
 
 def test_requests_that_cannot_be_met_are_refused() -> None:
-    with pytest.raises(ValueError, match="ahead 8"):
+    with pytest.raises(ValueError, match="ahead = 8"):
         ChunkedConfig(ahead=8)
     with pytest.raises(ValueError, match="chunk"):
         ChunkedConfig(chunk=0)
