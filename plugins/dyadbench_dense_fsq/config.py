@@ -1,4 +1,4 @@
-"""What can be set about Dense-FSQ, and its presets. Imports no torch."""
+"""Settings of Dense-FSQ and their presets. Imports no torch."""
 
 from __future__ import annotations
 
@@ -17,19 +17,21 @@ class TokenizerConfig(Config):
     codes: PositiveInt = 1024  # vq and lfq
     decay: float = Field(0.8, gt=0, lt=1)  # vq: of the moving averages
     commitment: float = Field(1.0, ge=0)  # vq
-    reset: float = Field(0.0, ge=0)  # vq: average count under which a code is replaced; 0 never
+    reset: float = Field(0.0, ge=0)  # vq: a code with a lower average count is replaced; 0: never
     inv_temperature: float = Field(100.0, gt=0)  # lfq
-    block: PositiveInt = 32  # frames that are encoded and decoded together
+    block: PositiveInt = 32  # frames encoded and decoded together
     dim: PositiveInt = 252
     heads: PositiveInt = 12
     layers: PositiveInt = 12  # of the encoder and of each decoder
     dropout: float = Field(0.1, ge=0, lt=1)
     standardise: bool = False  # divide channels by their spread, in the loss too; the release only centres
     joint_emotion: bool = True  # the code trains the emotion decoder from the start, the paper only in phase two
-    emotion_weight: float = Field(1.0, ge=0)  # of the emotion error beside the sum of the groups' errors in phase one
-    clip_emotion: bool = True  # decoded emotion is cut to its range; the release leaves it as it comes
-    windows: PositiveInt = 8  # a batch
-    blocks: PositiveInt = 23  # a window
+    emotion_weight: float = Field(
+        1.0, ge=0
+    )  # weight of the emotion error in phase one; the sum of the groups' errors has weight 1
+    clip_emotion: bool = True  # decoded emotion is clipped to its range; the release does not clip it
+    windows: PositiveInt = 8  # per batch
+    blocks: PositiveInt = 23  # per window
     steps: PositiveInt = 32_000
     emotion_steps: int = Field(8_000, ge=0)  # phase two
     lr: float = Field(1e-3, gt=0)
@@ -58,7 +60,7 @@ class PredictorConfig(Config):
     mode: Literal["fixed", "released"] = "fixed"
     attention: Literal["window", "block-causal"] = "window"
     rotary: bool = False  # window: relative positions as well; block-causal has these only
-    cache: bool = True  # block-causal: keep keys and values; off recomputes all, for the same reactions
+    cache: bool = True  # block-causal: cache keys and values; without the cache the reactions are the same
     audio: str = "auto"  # a feature's name, "auto" (wav2vec2, else mfcc-78, else the first) or "none"
     dim: PositiveInt = 360
     heads: PositiveInt = 12
@@ -66,12 +68,14 @@ class PredictorConfig(Config):
     dropout: float = Field(0.1, ge=0, lt=1)
     context: PositiveInt = 256  # frames of history
     patch: PositiveInt = 32  # frames generated at once
-    gate_gain: float = Field(1.0, gt=0)  # multiplies the gates, so that a short training can open them
+    gate_gain: float = Field(1.0, gt=0)  # factor on the gates, so that a short training can open them
     temperature: float = Field(1.0, gt=0)
     top_k: PositiveInt = 512
     top_p: float = Field(1.0, gt=0, le=1)
     mask: float = Field(0.5, ge=0, le=1)  # share of batches trained with shortened histories
-    hide: float = Field(0.0, ge=0, le=1)  # share of rows trained without the listener's past: they have to listen
+    hide: float = Field(
+        0.0, ge=0, le=1
+    )  # share of training rows without the listener's past, which must follow the speaker
     batch: PositiveInt = 16
     contexts: PositiveInt = 1  # block-causal: a training window's length; most positions should see a whole context
     steps: PositiveInt = 9_200

@@ -1,7 +1,7 @@
 """The cross-modal network of Dense-FSQ: a speaker encoder over face and sound, a listener decoder over tokens.
 
 Six stacks of blocks, as in the release: sound, face, face gated by sound (the fused speaker), speaker, listener,
-listener gated by speaker. Position p of the listener's stream holds the token of a frame and answers for the frame one
+listener gated by speaker. Position p of the listener's stream holds the token of a frame and predicts the frame one
 patch later; both streams start with a patch of "nothing yet", so the first patch is generated like every other.
 
 B clips, K samples, n positions, C channels. Ids in the stream are codes + 2: 0 is nothing yet, 1 is unused.
@@ -25,7 +25,7 @@ SPECIALS = 2
 
 @dataclass(frozen=True)
 class Speaker:
-    """What is heard and seen at n positions; `null` marks positions before the conversation."""
+    """The speaker at n positions; `null` marks positions before the conversation."""
 
     face: Tensor  # (B, n, D), or ids (B, n) in mode "released"
     sound: Tensor | None  # (B, n * per_frame, F)
@@ -45,7 +45,7 @@ class CrossModalNet(nn.Module):
         self.config, self.per_frame = config, audio.per_frame if audio else 1
         self.released, self.causal = config.mode == "released", config.attention == "block-causal"
         dim, sound = config.dim, audio.dim if audio else 1
-        # The release's vocabulary is 2050 whatever the book holds (1000 codes).
+        # The release's vocabulary is 2050 for any codebook (its own has 1000 codes).
         vocabulary = max(2050, codes + SPECIALS) if self.released else codes + SPECIALS
         self.register_buffer("face_scale", torch.ones(channels))
         self.register_buffer("sound_mean", torch.zeros(sound))
@@ -118,7 +118,7 @@ class CrossModalNet(nn.Module):
         return self.drop(x if self.causal else x + self._at(self.face_at, x.shape[1]))
 
     def _sound(self, speaker: Speaker) -> Tensor:
-        """The strongest of each frame's rows in every channel, as the release pools: (B, n, C)."""
+        """The maximum of each frame's rows per channel, as in the release: (B, n, C)."""
         n = speaker.face.shape[1]
         if speaker.sound is None:
             x = self.sound_in.weight.new_zeros(len(speaker.face), n * self.per_frame, self.config.dim)
@@ -132,7 +132,7 @@ class CrossModalNet(nn.Module):
         return x
 
     def _band(self, n: int) -> Tensor | None:
-        """Block-causal: who may look where among n positions, (1, 1, n, n)."""
+        """The block-causal mask of n positions, (1, 1, n, n); None for window attention."""
         if not self.causal:
             return None
         device = self.head.weight.device
@@ -164,14 +164,14 @@ class CrossModalNet(nn.Module):
     def listener(
         self,
         ids: Tensor,
-        heard: Tensor | Memory,
+        speaker: Tensor | Memory,
         mask: Tensor | None = None,
         cross_mask: Tensor | None = None,
         last: int | None = None,
     ) -> Tensor:
-        """ids (B * K, n) in the stream, heard of B or B * K rows -> logits (B * K, n, V), or of the `last` positions.
+        """ids (B * K, n) in the stream, speaker of B or B * K rows -> logits (B * K, n, V), or of the `last` positions.
 
-        `last` is for window attention; what only the other positions need is then left out.
+        `last` is for window attention; it skips the computation that only other positions need.
         """
         n = ids.shape[1]
         x = self.token_in(ids)
@@ -182,18 +182,18 @@ class CrossModalNet(nn.Module):
             x = block(x, mask=mask)
         for i, block in enumerate(self.answer):
             final = last if i + 1 == len(self.answer) else None
-            other = heard if isinstance(heard, Tensor) else heard[i]
+            other = speaker if isinstance(speaker, Tensor) else speaker[i]
             x = block(x, other, mask=mask, cross_mask=cross_mask, last=final)
             if self.released:
-                heard = x
+                speaker = x
         out: Tensor = self.head(self.norm(x))
         return out
 
     def caches(self) -> list[KVCache]:
-        """One for each self-attention of the listener, of one context."""
+        """One cache per self-attention of the listener, as long as the context."""
         return [KVCache(self.config.context) for _ in range(2 * self.config.layers)]
 
-    def listener_step(self, ids: Tensor, heard: Memory, caches: list[KVCache], offset: int) -> Tensor:
+    def listener_step(self, ids: Tensor, speaker: Memory, caches: list[KVCache], offset: int) -> Tensor:
         """The next patch of a block-causal stream: ids (B * K, patch) at `offset` -> logits (B * K, patch, V).
 
         Equal to the last patch of `listener` over the whole stream so far. Nothing needs a mask: the caches and the
@@ -204,12 +204,12 @@ class CrossModalNet(nn.Module):
         x = self.token_in(ids)
         for block, cache in zip(self.listener_blocks, caches, strict=False):
             x = block(x, cache=cache, offset=offset)
-        for block, (k, v), cache in zip(self.answer, heard, caches[self.config.layers :], strict=True):
+        for block, (k, v), cache in zip(self.answer, speaker, caches[self.config.layers :], strict=True):
             x = block(x, (k[:, :, start:stop], v[:, :, start:stop]), cache=cache, offset=offset)
         out: Tensor = self.head(self.norm(x))
         return out
 
 
 def key_mask(seen: Tensor | None) -> Tensor | None:
-    """(B, n) valid keys -> (B, 1, 1, n): one mask a row, the same for every head and query."""
+    """(B, n) valid keys -> (B, 1, 1, n): one mask per row, for every head and query."""
     return None if seen is None else seen[:, None, None, :]

@@ -1,6 +1,6 @@
 """REGNN's perceptual network: face and voice of a window in two transformer encoders (after MulT, 1906.00295).
 
-B windows, T frames of a window, C channels.
+B windows, T frames per window, C channels.
 """
 
 from __future__ import annotations
@@ -52,9 +52,9 @@ class Encoder(nn.Module):
 
 
 class Perceptual(nn.Module):
-    """The face asks, the voice answers; then the answer attends to itself: (B, T, seen), (B, T, sound) -> (B, T, out).
+    """The face attends to the voice, then the result to itself: (B, T, seen), (B, T, sound) -> (B, T, out).
 
-    Without sound the face answers itself. Sound that has `dim` channels already enters as it is.
+    Without sound the face attends to itself. Sound that already has `dim` channels has no input layer.
     """
 
     def __init__(

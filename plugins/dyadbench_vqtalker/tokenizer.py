@@ -85,9 +85,9 @@ class GridTokenizer(NetComponent[GridNet]):
         lone = self.tokens.groups * self.tokens.residual == 1
         return Tokens(ids[..., 0, 0] if lone else ids, frames=motion.shape[1])
 
-    def dequantise(self, ids: Tensor, kept: Tensor | None = None) -> Tensor:
-        """ids (B, T, G, r) -> the sum of the layers, (B, T, latent); with `kept`, of the first kept[b] layers in row b."""
-        return self.net.quantizer.dequantise(ids, kept)
+    def dequantise(self, ids: Tensor, count: Tensor | None = None) -> Tensor:
+        """ids (B, T, G, r) -> the sum of the layers, (B, T, latent); with `count`, of the first count[b] layers in row b."""
+        return self.net.quantizer.dequantise(ids, count)
 
     @torch.no_grad()
     def decode(self, tokens: Tokens, frames: int) -> tuple[Array, Array | None]:

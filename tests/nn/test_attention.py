@@ -67,7 +67,7 @@ def test_the_last_positions_alone_are_what_they_are_among_all(rotary: bool) -> N
 def test_heads_start_at_their_lags() -> None:
     attention = Attention(32, 2, rotary=True)
     look_back(attention, [0.0, 5.0], strength=4.0)
-    q = attention._placed(attention.split(attention.query(torch.zeros(1, 20, 32))), 0)
+    q = attention._rotated(attention.split(attention.query(torch.zeros(1, 20, 32))), 0)
     k, _ = attention.keys(torch.zeros(1, 20, 32))
     looked_at = (q @ k.mT)[0].argmax(-1)  # (heads, 20)
     assert looked_at[0].tolist() == list(range(20))

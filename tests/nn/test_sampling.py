@@ -75,5 +75,5 @@ def test_the_loop_gives_rows_alone_what_it_gives_them_together() -> None:
 
 
 def test_the_loop_takes_whole_patches_only() -> None:
-    with pytest.raises(ValueError, match="pad, then crop"):
+    with pytest.raises(ValueError, match="not a multiple of the patch"):
         autoregress(_counting(4), torch.zeros(1, 10), patch=4)  # type: ignore[arg-type]

@@ -33,14 +33,14 @@ def _loss(total: Any) -> Callable[[Stage], Stage]:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda s: "a stage", r"stages\(\) gave a str; it must give api\.Stage objects"),
+        (lambda s: "a stage", r"stages\(\) yields a str; it must yield api\.Stage objects"),
         (lambda s: dataclasses.replace(s, steps=0), "stage 'first' has 0 steps"),
         (lambda s: dataclasses.replace(s, optimisers=()), "stage 'first' needs at least one optimiser"),
         (lambda s: dataclasses.replace(s, optimisers=s.optimisers[:1] * 2), "each with a name of its own"),
         (lambda s: dataclasses.replace(s, optimisers=(Optimiser("map", [], 0.1),)), "optimiser 'map' of stage 'first' has no parameters"),
-        (_loss(torch.zeros(())), r"loss of stage 'first' gave a Tensor; return Loss\(\{'map': tensor, 'bias': tensor\}\)"),
-        (_loss({"map": torch.zeros(())}), "gave a dict; return Loss"),
-        (_loss(Loss({"adam": torch.zeros(())})), "is of adam, but its optimisers are map, bias"),
+        (_loss(torch.zeros(())), r"loss of stage 'first' returned a Tensor; return Loss\(\{'map': tensor, 'bias': tensor\}\)"),
+        (_loss({"map": torch.zeros(())}), "returned a dict; return Loss"),
+        (_loss(Loss({"adam": torch.zeros(())})), "has the parts adam, but its optimisers are map, bias"),
         (_loss(Loss({"map": torch.zeros(3), "bias": torch.zeros(())})), r"loss 'map' of stage 'first' is of shape \(3,\)"),
         (_loss(Loss({"map": 0.5, "bias": torch.zeros(())})), "loss 'map' of stage 'first' is a float"),
     ],
@@ -60,5 +60,5 @@ def test_a_component_without_stages_is_refused(tmp_path: Path) -> None:
         def stages(self, data: Corpus) -> Iterator[Stage]:
             return iter(())
 
-    with pytest.raises(DyadbenchError, match="gave no stage, so nothing would be learnt"):
+    with pytest.raises(DyadbenchError, match="yields no stage, so nothing would be trained"):
         fit(Empty(), Corpus(), SPECS, FitOptions(folder=tmp_path, seed=0))  # type: ignore[arg-type]

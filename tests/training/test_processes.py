@@ -101,5 +101,5 @@ def test_processes_that_nobody_started_are_missed(monkeypatch: pytest.MonkeyPatc
     for name in ("TORCHELASTIC_RUN_ID", "SLURM_STEP_NUM_TASKS"):
         monkeypatch.delenv(name, raising=False)
     assert join("cpu", 1) is SOLO
-    with pytest.raises(DyadbenchError, match=r"2 processes are wanted and 1 started: use torchrun"):
+    with pytest.raises(DyadbenchError, match=r"expected 2 processes, but 1 started; use torchrun"):
         join("cpu", 2)

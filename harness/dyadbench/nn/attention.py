@@ -1,7 +1,7 @@
 """Attention with a cache, transformer blocks, and the gated cross-modal block of FIBER.
 
-Shapes: B rows, T positions, C channels, H heads. Masks are boolean, True where a query may look, and broadcast to
-(B, H, Tq, Tk) - so a mask that differs by row must come as (B, 1, Tq, Tk), never as a repeat over heads.
+Shapes: B rows, T positions, C channels, H heads. Masks are boolean, True where a query may attend, and broadcast to
+(B, H, Tq, Tk). A mask that differs per row must therefore have the shape (B, 1, Tq, Tk).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 
 class KVCache:
-    """Keys and values of the positions generated so far, for one attention layer; of the last `limit` if given."""
+    """Keys and values of the positions generated so far, for one attention layer; only the last `limit` if given."""
 
     def __init__(self, limit: int | None = None) -> None:
         self.limit = limit
@@ -26,9 +26,9 @@ class KVCache:
         self.k, self.v = self._joined(self.k, k), self._joined(self.v, v)
         return self.k, self.v
 
-    def _joined(self, held: Tensor | None, new: Tensor) -> Tensor:
-        if held is not None:
-            new = torch.cat([held, new], 2)
+    def _joined(self, past: Tensor | None, new: Tensor) -> Tensor:
+        if past is not None:
+            new = torch.cat([past, new], 2)
         return new if self.limit is None else new[:, :, -self.limit :]
 
     @property
@@ -37,7 +37,7 @@ class KVCache:
 
 
 def rotate(x: Tensor, positions: Tensor) -> Tensor:
-    """Rotary position embedding: attention then depends on the distance of two positions only. x: (B, H, T, C / H)."""
+    """Rotary position embedding (2104.09864): logits depend only on the distance of positions. x: (B, H, T, C / H)."""
     half = x.shape[-1] // 2
     rates = torch.exp(torch.arange(half, device=x.device) * (-math.log(10000.0) / half))
     angle = positions.to(x.device)[:, None].float() * rates  # (T, C / 2H)
@@ -49,9 +49,9 @@ def rotate(x: Tensor, positions: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Multi-head attention of `x` on itself or on `memory`.
 
-    A row whose mask forbids every key attends to all of them as if there were no mask rather than giving NaN; with
-    `additive` it attends to all alike, as where the lowest number is added to each forbidden score. With `rotary`, a
-    memory is taken to be on the same clock as `x`.
+    A row whose mask forbids every key attends as if it had no mask, instead of giving NaN. With `additive` it attends to
+    all keys equally, like an implementation that adds the lowest number to each forbidden score. With `rotary`, the
+    positions of a memory count on the same time axis as those of `x`.
     """
 
     additive = False
@@ -69,11 +69,11 @@ class Attention(nn.Module):
         return x.unflatten(-1, (self.heads, -1)).transpose(1, 2)  # (B, H, T, C / H)
 
     def keys(self, memory: Tensor, offset: int = 0) -> tuple[Tensor, Tensor]:
-        """Keys and values of a memory, to be computed once and attended to many times."""
-        return self._placed(self.split(self.key(memory)), offset), self.split(self.value(memory))
+        """Keys and values of a memory. Compute them once where many queries attend to it."""
+        return self._rotated(self.split(self.key(memory)), offset), self.split(self.value(memory))
 
-    def _placed(self, x: Tensor, offset: int) -> Tensor:
-        """(B, H, T, C / H), turned by its positions where this attention is rotary."""
+    def _rotated(self, x: Tensor, offset: int) -> Tensor:
+        """(B, H, T, C / H), rotated by its positions if this attention is rotary."""
         return rotate(x, torch.arange(offset, offset + x.shape[2], device=x.device)) if self.rotary else x
 
     def forward(
@@ -84,12 +84,12 @@ class Attention(nn.Module):
         cache: KVCache | None = None,
         offset: int = 0,
     ) -> Tensor:
-        """x: (B, Tq, C); memory: (B, Tk, C), or what `keys` gave; offset: position of the first query.
+        """x: (B, Tq, C); memory: (B, Tk, C), or the result of `keys`; offset: position of the first query.
 
-        A memory may have fewer rows, B / K: each is then shared by K neighbouring rows of x (the samples of one clip)
-        without being copied, and a mask must be the same for those.
+        A memory may have B / K rows. Each is then shared by K neighbouring rows of x (the samples of one clip),
+        without a copy; the mask must be the same for those rows.
         """
-        q = self._placed(self.split(self.query(x)), offset)
+        q = self._rotated(self.split(self.query(x)), offset)
         if isinstance(memory, tuple):
             k, v = memory
         else:
@@ -100,24 +100,24 @@ class Attention(nn.Module):
             mask = torch.zeros_like(mask, dtype=q.dtype).masked_fill(~mask, torch.finfo(q.dtype).min)
         elif mask is not None:
             mask = mask | ~mask.any(-1, keepdim=True)
-        shared = q.shape[0] // k.shape[0]
-        if shared > 1:  # (B / K, H, K Tq, C / H): the samples' queries side by side
-            q = q.unflatten(0, (-1, shared)).transpose(1, 2).flatten(2, 3)
+        samples = q.shape[0] // k.shape[0]
+        if samples > 1:  # (B / K, H, K Tq, C / H): the samples' queries side by side
+            q = q.unflatten(0, (-1, samples)).transpose(1, 2).flatten(2, 3)
             if mask is not None and mask.shape[-2] > 1:
-                mask = mask.repeat(*[1] * (mask.dim() - 2), shared, 1)
-        mixed = F.scaled_dot_product_attention(
+                mask = mask.repeat(*[1] * (mask.dim() - 2), samples, 1)
+        out = F.scaled_dot_product_attention(
             q, k, v, attn_mask=mask, dropout_p=self.dropout if self.training else 0.0, scale=self.scale
         )
-        if shared > 1:
-            mixed = mixed.unflatten(2, (shared, -1)).transpose(1, 2).flatten(0, 1)
-        return self.out(mixed.transpose(1, 2).flatten(2))
+        if samples > 1:
+            out = out.unflatten(2, (samples, -1)).transpose(1, 2).flatten(0, 1)
+        return self.out(out.transpose(1, 2).flatten(2))
 
 
 @torch.no_grad()
 def look_back(attention: Attention, lags: Sequence[float], strength: float = 2.0) -> None:
-    """Starts head h of a rotary attention `lags[h]` positions back, by the biases of its queries and keys alone.
+    """Initialises the biases of a rotary attention so that head h first attends `lags[h]` positions back.
 
-    A short training then need not find out first that events are local in time. The logit that the biases add at
+    A short training then need not learn first that events are local in time. The logit that the biases add at
     distance d is strength^2 / sqrt(width) x the sum over rotary rates r of cos(r (d - lag)).
     """
     width = attention.query.out_features // attention.heads
@@ -169,8 +169,8 @@ class GatedBlock(nn.Module):
 
     alpha starts at 0, so the block begins as a plain one and only alpha learns at the first step; an alpha that
     stays at 0 means that the other modality is ignored. `cross_rotary` is for a modality on the same clock; `gain`
-    multiplies alpha, so that a short training can open the gate (an optimiser like Adam moves alpha by lr a step). The
-    queries of the cross-attention have a norm of their own, or share that of the self-attention (`own_norm` False).
+    multiplies alpha, so that a short training can open the gate (Adam moves alpha by about lr per step). The
+    queries of the cross-attention have their own norm, or share that of the self-attention (`own_norm` False).
     """
 
     def __init__(
@@ -208,18 +208,18 @@ class GatedBlock(nn.Module):
         offset: int = 0,
         last: int | None = None,
     ) -> Tensor:
-        """x: (B, T, C); other: (B, S, C) or what `memory` gave, of B or fewer rows (see Attention).
+        """x: (B, T, C); other: (B, S, C) or the result of `memory`, of B or fewer rows (see Attention).
 
-        With `last`, only the last positions are computed, (B, last, C); masks must then be alike for all queries.
+        With `last`, only the last positions are computed, (B, last, C); masks must then be the same for all queries.
         """
-        held, normed = other if isinstance(other, tuple) else self.memory(other), self.norm1(x)
+        memory, normed = other if isinstance(other, tuple) else self.memory(other), self.norm1(x)
         keys = None
         if last is not None and last < x.shape[1]:
             keys, offset = self.attention.keys(normed, offset), offset + x.shape[1] - last
             x, normed = x[:, -last:], normed[:, -last:]
         own = self.attention(normed, keys, mask=mask, cache=cache, offset=offset)
-        asked = (self.norm_cross or self.norm1)(own)
-        x = x + own + self.gain * self.alpha * self.cross(asked, held, mask=cross_mask, offset=offset)
+        query = (self.norm_cross or self.norm1)(own)
+        x = x + own + self.gain * self.alpha * self.cross(query, memory, mask=cross_mask, offset=offset)
         return x + self.mlp(self.norm2(x))
 
 
@@ -242,5 +242,5 @@ def block_causal_mask(
     """
     q = torch.arange(keys - queries, keys, device=device)[:, None] // block
     k = torch.arange(keys, device=device)[None] // block
-    seen = q >= k
-    return seen if window is None else seen & (q - k < window // block)
+    visible = q >= k
+    return visible if window is None else visible & (q - k < window // block)

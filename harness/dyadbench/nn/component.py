@@ -1,4 +1,4 @@
-"""What predictors and tokenizers of one network share: how it is built, what its state is, how arrays go in and out."""
+"""The common part of predictors and tokenizers with one network: construction, state, conversion of arrays."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ Net = TypeVar("Net", bound=nn.Module)
 
 
 class NetComponent(Generic[Net]):
-    """A component whose whole learnt state is one network, `self.net`. Subclasses add `stages` and the rest."""
+    """A component whose learnt state is one network, `self.net`. Subclasses add `stages`, and `sample` or the codec."""
 
     net: Net
     device: torch.device
 
     def build_net(self, make: Callable[[], Net], setup: Setup) -> None:
-        """Builds the network from the cell's seed alone: torch's own generator is as before, whatever ran earlier."""
+        """Builds the network from the cell's seed alone, and leaves torch's global generator as it was."""
         self.device = torch.device(setup.device)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(setup.seed)
@@ -40,12 +40,12 @@ class NetComponent(Generic[Net]):
 
 
 def to_tensor(values: np.ndarray, device: torch.device) -> Tensor:
-    """An array on the training device. It may be a view with gaps (a cut of a clip), which torch does not take."""
+    """An array on the training device. torch needs contiguous arrays, and a cut of a clip is not."""
     return torch.from_numpy(np.ascontiguousarray(values)).to(device)
 
 
 def face_and_sound(context: Context, audio: str | None, device: torch.device) -> tuple[Tensor, Tensor | None]:
-    """The speaker's face (B, T, D) and sound (B, T * per_frame, F); None where the predictor hears nothing."""
+    """The speaker's face (B, T, D) and sound (B, T * per_frame, F); None where the predictor uses no sound."""
     return to_tensor(context.speaker_motion, device), to_tensor(context.audio[audio], device) if audio else None
 
 
@@ -55,7 +55,7 @@ def ids_of(tokenizer: Tokenizer, motion: Tensor) -> Tensor:
 
 
 def decoded_reaction(tokenizer: Tokenizer, ids: Tensor, clips: int, k: int, frames: int) -> Reaction:
-    """Codes of `clips` x `k` rows, the samples of a clip side by side, as a reaction of `frames` frames."""
+    """Decodes ids of `clips` x `k` rows, in which the samples of a clip are neighbours, to a reaction of `frames` frames."""
     motion, emotion = tokenizer.decode(Tokens(ids.cpu().numpy(), frames=frames), frames)
     return Reaction(
         motion.reshape(clips, k, frames, -1),  # (B, K, T, D)

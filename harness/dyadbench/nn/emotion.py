@@ -1,4 +1,4 @@
-"""What becomes of the 25 unbounded numbers that a regression gives for an emotion frame."""
+"""Turns the 25 unbounded numbers that a regression gives per frame into emotion."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # of the 25 emotion channels; all end at 1
+LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # lowest values of the 25 emotion channels; all highest are 1
 AUS, PROBABILITIES = slice(0, 15), slice(17, 25)
 EmotionOutput = Literal["valid", "raw", "rounded"]
 
 
 def emotion_output(emotion: Tensor, how: EmotionOutput) -> Tensor:
-    """Emotion (..., 25) as it is scored, a new tensor.
+    """The emotion (..., 25) that is scored, as a new tensor.
 
     "valid": every channel within its range, the 8 expression probabilities summing to 1. "raw": as the network gives it.
     "rounded": raw with whole-numbered action units, as the REACT baselines' `evaluate.py --binarize`.

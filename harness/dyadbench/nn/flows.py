@@ -1,8 +1,8 @@
 """Layers of a normalising flow: ActNorm, an invertible linear map in LU form, affine coupling (Glow, 1807.03039).
 
-A layer acts on the last axis of (..., D). `forward` goes from data to latent and also returns the log-determinant of
-the Jacobian for ONE vector, of a shape that broadcasts to (...). Whoever has several vectors (the frames of a clip, the
-pixels of an image) adds up as many log-determinants: a factor inside the layer is how one is counted D times.
+A layer acts on the last axis of (..., D). `forward` maps data to latents and also returns the log-determinant of the
+Jacobian of ONE vector, in a shape that broadcasts to (...). For several vectors (the frames of a clip, the pixels of an
+image) the caller sums the log-determinants over the vectors; no factor for that belongs into the layer.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 
 class ActNorm(nn.Module):
-    """A shift and a scale for each channel, set so that the first training batch has mean 0 and deviation 1.
+    """A shift and a scale per channel, initialised so that the first training batch has mean 0 and deviation 1.
 
-    `initialised` is part of the state: a restored layer must not be set anew by the next batch it sees. `eps` is added
+    `initialised` is part of the state: a restored layer must not be initialised again by the next batch. `eps` is added
     to the deviation, so a channel that is constant in that batch is multiplied by at most 1 / eps.
     """
 
@@ -48,7 +48,7 @@ class ActNorm(nn.Module):
 class LULinear(nn.Module):
     """y = W x with W = P L (U + diag(s)); P and the signs of s are fixed, W starts as a random rotation.
 
-    `packed` holds L below its diagonal, U above it and log |s| on it: D^2 numbers, none of them idle.
+    `packed` has L below its diagonal, U above it and log |s| on it: D^2 numbers, all of them used.
     """
 
     permutation: Tensor
@@ -79,27 +79,27 @@ class LULinear(nn.Module):
 
 
 class AffineCoupling(nn.Module):
-    """Leaves the first floor(D / 2) channels as they are and shifts and scales the others by what those say.
+    """Keeps the first floor(D / 2) channels, and shifts and scales the others by numbers computed from the first ones.
 
-    `conditioner(first, *given)` returns 2 ceil(D / 2) numbers, a shift and a raw scale in turn, and whatever it
-    carries on to the next call (a recurrent state). The scale is sigmoid(raw + 2), never below `least`.
+    `conditioner(first, *context)` returns 2 ceil(D / 2) numbers, a shift and a raw scale in turn, and the state that it
+    passes on to the next call (a recurrent state). The scale is sigmoid(raw + 2), but at least `least`.
     """
 
     def __init__(self, channels: int, conditioner: nn.Module, *, least: float = 1e-4):
         super().__init__()
         self.sizes, self.conditioner, self.least = (channels // 2, channels - channels // 2), conditioner, least
 
-    def forward(self, x: Tensor, *given: Any) -> tuple[Tensor, Tensor, Any]:
-        """x (..., D) -> y (..., D), log-determinants (...), what the conditioner carries on."""
+    def forward(self, x: Tensor, *context: Any) -> tuple[Tensor, Tensor, Any]:
+        """x (..., D) -> y (..., D), log-determinants (...), and the conditioner's state."""
         first, rest = x.split(self.sizes, -1)
-        shift, scale, carried = self._read(first, given)
-        return torch.cat([first, (rest + shift) * scale], -1), scale.log().sum(-1), carried
+        shift, scale, state = self._read(first, context)
+        return torch.cat([first, (rest + shift) * scale], -1), scale.log().sum(-1), state
 
-    def inverse(self, y: Tensor, *given: Any) -> tuple[Tensor, Any]:
+    def inverse(self, y: Tensor, *context: Any) -> tuple[Tensor, Any]:
         first, rest = y.split(self.sizes, -1)
-        shift, scale, carried = self._read(first, given)
-        return torch.cat([first, rest / scale - shift], -1), carried
+        shift, scale, state = self._read(first, context)
+        return torch.cat([first, rest / scale - shift], -1), state
 
-    def _read(self, first: Tensor, given: tuple[Any, ...]) -> tuple[Tensor, Tensor, Any]:
-        numbers, carried = self.conditioner(first, *given)  # (..., 2 ceil(D / 2))
-        return numbers[..., 0::2], (numbers[..., 1::2] + 2).sigmoid().clamp_min(self.least), carried
+    def _read(self, first: Tensor, context: tuple[Any, ...]) -> tuple[Tensor, Tensor, Any]:
+        numbers, state = self.conditioner(first, *context)  # (..., 2 ceil(D / 2))
+        return numbers[..., 0::2], (numbers[..., 1::2] + 2).sigmoid().clamp_min(self.least), state

@@ -1,12 +1,13 @@
-"""Grids of books: channels split into G groups, each quantised by R residual layers (VQTalker, arXiv 2412.09892).
+"""Grids of codebooks: channels split into G groups, each quantised by R residual layers (VQTalker, arXiv 2412.09892).
 
-`GRFSQ` has finite scalar grids for books, `GRVQ` learnt ones; GRVQ with one group is RVQ, with one layer GVQ, with one
-of each VQ. All share one shape: forward(z) -> (quantised, ids, aux), dequantise(ids) -> quantised, with z and quantised
-(B, ..., dim) and ids (B, ..., G, R). ids of the first r layers alone dequantise too, and r = 0 says nothing.
+The codebooks of `GRFSQ` are finite scalar grids, those of `GRVQ` are learnt. GRVQ with one group is RVQ, with one layer
+GVQ, and with one of each VQ. All have the same interface: forward(z) -> (quantised, ids, aux) and dequantise(ids) ->
+quantised, with z and quantised (B, ..., dim) and ids (B, ..., G, R). The ids of the first r layers can be dequantised
+without the others; r = 0 gives the quantiser's output for a sum of zero.
 
-Own code, because GroupedResidualFSQ of vector-quantize-pytorch (1.32) computes the same codes but multiplies the
-gradient by up to R (it passes straight through every layer), decodes no prefix unless it was built with dropout, drops layers
-for a whole batch at once, and reads an id of -1 as "no layer".
+GroupedResidualFSQ of vector-quantize-pytorch (1.32) computes the same codes, but it multiplies the gradient by up to R (it
+passes straight through every layer), decodes no prefix unless it was built with dropout, drops layers for a whole batch at
+once, and reads an id of -1 as "no layer". Hence this module.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from dyadbench.nn.quantize import FSQ, VQ, check_ids
 
 
 class GroupLinear(nn.Module):
-    """A linear map for each group: (..., G, inward) -> (..., G, outward)."""
+    """One linear map per group: (..., G, inward) -> (..., G, outward)."""
 
     def __init__(self, groups: int, inward: int, outward: int):
         super().__init__()
@@ -35,10 +36,10 @@ class GroupLinear(nn.Module):
 
 
 class Grid(nn.Module):
-    """What the grids share; `codes` is the size of each of the G x R books.
+    """The common part of all grids; `codes` is the size of each of the G x R codebooks.
 
     In training, `dropout` is the share of rows (of the first axis) that keep only their first 1..R-1 layers, so that
-    every prefix of layers learns to decode. The numbers come from torch's CPU generator, so that devices agree.
+    every prefix of layers learns to decode. They are drawn on the CPU, so that all devices draw the same.
     """
 
     codes: int
@@ -54,38 +55,38 @@ class Grid(nn.Module):
 
     @abstractmethod
     def bound(self, y: Tensor) -> Tensor:
-        """What is quantised: (..., G, c) -> same."""
+        """Bounds the channels before they are quantised: (..., G, c) -> (..., G, c)."""
 
     @abstractmethod
     def layerwise(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Bounded (..., G, c) -> what each layer adds (..., G, R, c), ids (..., G, R), aux loss."""
+        """Bounded channels (..., G, c) -> each layer's summand (..., G, R, c), ids (..., G, R), aux loss."""
 
     @abstractmethod
     def parts(self, ids: Tensor) -> Tensor:
-        """ids (..., G, r) -> what each layer adds (..., G, r, c)."""
+        """ids (..., G, r) -> each layer's summand (..., G, r, c)."""
 
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         with torch.autocast(z.device.type, enabled=False):  # in half precision neighbouring levels can merge
             y = self.bound(self.inward(z.float().unflatten(-1, (self.groups, -1))))
-            added, ids, aux = self.layerwise(y)
-            total = (added * self._kept(added)).sum(-2)
+            values, ids, aux = self.layerwise(y)
+            total = (values * self._layer_mask(values)).sum(-2)
             straight = y + (total - y).detach()  # once, whatever R: the gradient does not grow with the layers
             return self.outward(straight).flatten(-2), ids, aux
 
-    def _kept(self, added: Tensor) -> Tensor:
-        """1 for the layers that count, (B, 1, ..., R, 1)."""
-        rows, layer = len(added), torch.arange(self.layers)
-        kept = torch.full((rows, 1), self.layers)
+    def _layer_mask(self, values: Tensor) -> Tensor:
+        """1 for the layers that survive dropout, else 0: (B, 1, ..., R, 1)."""
+        rows, layer = len(values), torch.arange(self.layers)
+        count = torch.full((rows, 1), self.layers)
         if self.training and self.dropout and self.layers > 1:
             fewer = torch.randint(1, self.layers, (rows, 1))
-            kept = torch.where(torch.rand(rows, 1) < self.dropout, fewer, kept)
-        shape = (rows, *[1] * (added.dim() - 3), self.layers, 1)
-        return (layer < kept).view(shape).to(added)
+            count = torch.where(torch.rand(rows, 1) < self.dropout, fewer, count)
+        shape = (rows, *[1] * (values.dim() - 3), self.layers, 1)
+        return (layer < count).view(shape).to(values)
 
-    def dequantise(self, ids: Tensor, kept: Tensor | None = None) -> Tensor:
-        """ids (B, ..., G, r), r from 0 to R -> (B, ..., dim); of row b only the first kept[b] layers where given.
+    def dequantise(self, ids: Tensor, count: Tensor | None = None) -> Tensor:
+        """ids (B, ..., G, r), r from 0 to R -> (B, ..., dim). With `count`, row b uses only its first count[b] layers.
 
-        Raises ValueError for ids outside the book or a grid of another shape.
+        Raises ValueError for ids outside the codebook or a grid of another shape.
         """
         if ids.shape[-2] != self.groups or ids.shape[-1] > self.layers:
             raise ValueError(
@@ -93,21 +94,21 @@ class Grid(nn.Module):
                 f"groups and {self.layers} layers"
             )
         check_ids(ids, self.codes)
-        added = self.parts(ids)
-        if kept is not None:
+        values = self.parts(ids)
+        if count is not None:
             layer = torch.arange(ids.shape[-1], device=ids.device)
-            added = added * (layer < kept.view(-1, *[1] * (ids.dim() - 1)))[..., None]
-        return self.outward(added.sum(-2)).flatten(-2)
+            values = values * (layer < count.view(-1, *[1] * (ids.dim() - 1)))[..., None]
+        return self.outward(values.sum(-2)).flatten(-2)
 
 
 class GRFSQ(Grid):
     """Group-residual finite scalar quantisation.
 
-    `rescaled`: channels are bounded once, to +-L / (L - 1), and layer r rounds to the L levels -1 .. 1 shrunk by L^-r.
-    Its cells then tile exactly the cell of the layer before, so an id names one cell of a grid of L^R and the residual
-    energy falls by L^2 a layer. (Shrinking by (L - 1)^-r instead makes cells overlap and falls by (L - 1)^2 only.)
-    `literal`: Algorithm 1 as printed, the whole FSQ anew on each residual. The second layer's residual is already
-    smaller than half a step, so from the third on nearly everything rounds to the same few codes.
+    By default, channels are bounded once, to +-L / (L - 1), and layer r rounds to L levels from -1 to 1, shrunk by L^-r.
+    The cells of a layer then tile the cell of the layer before exactly: an id names one cell of a grid of L^R, and each
+    layer reduces the residual's energy by L^2. (Shrinking by (L - 1)^-r makes cells overlap; the factor is (L - 1)^2.)
+    `literal` is Algorithm 1 as printed: the whole FSQ is applied again to each residual. The second layer's residual is
+    already smaller than half a step, so from the third layer on nearly everything rounds to the same few codes.
     """
 
     counts: Tensor
@@ -119,7 +120,7 @@ class GRFSQ(Grid):
     ):
         super().__init__(dim, groups, layers, len(levels), dropout)
         if not levels or min(levels) < 2:
-            raise ValueError(f"levels are {list(levels)}, but a channel needs two or more")
+            raise ValueError(f"levels are {list(levels)}, but every channel needs two or more")
         self.codes, self.literal = math.prod(levels), literal
         if literal:
             self.fsq = FSQ(levels)
@@ -148,13 +149,13 @@ class GRFSQ(Grid):
         return steps.clamp_min(0).minimum(self.counts - 1)
 
     def layerwise(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        residual, added, ids = y.detach(), [], []
+        residual, values, ids = y.detach(), [], []
         for layer in range(self.layers):
             digits = self._digits(residual, layer)
-            added.append(self._codes(digits) * self.shrink[layer])
+            values.append(self._codes(digits) * self.shrink[layer])
             ids.append((digits.long() * self.basis).sum(-1))
-            residual = residual - added[-1]
-        return torch.stack(added, -2), torch.stack(ids, -1), y.new_zeros(())
+            residual = residual - values[-1]
+        return torch.stack(values, -2), torch.stack(ids, -1), y.new_zeros(())
 
     def parts(self, ids: Tensor) -> Tensor:
         digits = ids[..., None] // self.basis % self.counts.long()
@@ -162,7 +163,7 @@ class GRFSQ(Grid):
 
 
 class GRVQ(Grid):
-    """Group-residual vector quantisation: the same grid with a learnt book in each place (see nn.quantize.VQ)."""
+    """Group-residual vector quantisation: the same grid with learnt codebooks (see nn.quantize.VQ)."""
 
     def __init__(
         self,
@@ -187,25 +188,25 @@ class GRVQ(Grid):
         return y
 
     def layerwise(self, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        added, ids, aux = [], [], y.new_zeros(())
+        values, ids, aux = [], [], y.new_zeros(())
         for group in range(self.groups):
             residual = y[..., group, :]
             for layer in range(self.layers):
-                found, book_ids, loss = self.books[group * self.layers + layer](residual)
-                added.append(found.detach())
+                code, book_ids, loss = self.books[group * self.layers + layer](residual)
+                values.append(code.detach())
                 ids.append(book_ids)
                 aux = aux + loss
-                residual = residual - found.detach()
+                residual = residual - code.detach()
         grid = (self.groups, self.layers)
-        return torch.stack(added, -2).unflatten(-2, grid), torch.stack(ids, -1).unflatten(-1, grid), aux / self.groups
+        return torch.stack(values, -2).unflatten(-2, grid), torch.stack(ids, -1).unflatten(-1, grid), aux / self.groups
 
     def parts(self, ids: Tensor) -> Tensor:
         layers = ids.shape[-1]
-        found = [
+        codes = [
             self.books[group * self.layers + layer].decode(ids[..., group, layer])  # type: ignore[operator]
             for group in range(self.groups)
             for layer in range(layers)
         ]
-        if not found:
+        if not codes:
             return ids.new_zeros((*ids.shape, self.dim // self.groups), dtype=torch.float32)
-        return torch.stack(found, -2).unflatten(-2, (self.groups, layers))
+        return torch.stack(codes, -2).unflatten(-2, (self.groups, layers))

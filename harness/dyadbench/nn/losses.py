@@ -1,4 +1,4 @@
-"""Losses that two methods or more share."""
+"""Losses that several methods share."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ PIECE = 5  # channels; a group of FaceVerse has 4.5 on average
 
 
 def groups_of(space: MotionSpace) -> list[tuple[int, int]]:
-    """[start, stop) of the groups of channels whose errors are averaged apart; each group weighs the same in the loss.
+    """The groups of channels, as [start, stop), whose mean errors are summed: each group has the same weight in the loss.
 
-    FaceVerse's coefficients have names, so its groups are those of Dense-FSQ's release (brow, cheek, ...). Channels of
+    FaceVerse's coefficients have names, so its groups are those of Dense-FSQ's release (brow, cheek, ...). The channels of
     other spaces have no meaning of their own. Their groups are cut into pieces of at most 5 channels: the 50 expression
     channels of deca-56 then weigh 10 of 12 and not 1 of 3, beside 3 of rotation and 3 of the jaw.
     """
@@ -30,13 +30,13 @@ def groups_of(space: MotionSpace) -> list[tuple[int, int]]:
 
 
 def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
-    """Mean of (..., C) over the positions where valid (...) and over C; 0 where there is none."""
+    """Mean of (..., C) over the valid positions (...) and over C; 0 if no position is valid."""
     weight = valid[..., None].to(values.dtype)
     return (values * weight).sum() / (weight.sum() * values.shape[-1]).clamp_min(1)
 
 
 def blendshape_loss(decoded: Tensor, motion: Tensor, groups: list[tuple[int, int]], valid: Tensor) -> Tensor:
-    """Sum over groups of the mean absolute error: a small group counts as much as a large one.
+    """Sum over groups of the mean absolute error, so that a small group counts as much as a large one.
 
     decoded, motion: (..., D); valid: (...) bool, frames that exist.
     """

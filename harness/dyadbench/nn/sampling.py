@@ -1,6 +1,6 @@
-"""Drawing tokens, and the patch-wise autoregressive loop that methods share.
+"""Sampling of tokens, and the patch-wise autoregressive loop that methods share.
 
-Every row draws from numbers of its own, one uniform a token, so what else is in the batch cannot change it.
+Every row has its own random numbers, one uniform per token, so other rows of the batch cannot change it.
 R rows (clips x samples), N tokens, V codes.
 """
 
@@ -36,12 +36,13 @@ def normals(
 def restrict(
     logits: Tensor, *, temperature: float = 1.0, top_k: int | None = None, top_p: float | None = None
 ) -> Tensor:
-    """log-probabilities (..., V) after temperature, the k likeliest, then the nucleus of mass p; each row by itself.
+    """Log-probabilities (..., V) after temperature, top-k and nucleus, each row by itself.
 
-    Codes as likely as the k-th stay. top_p (1904.09751) keeps the likeliest codes until they hold p, one at least.
+    top_k keeps the k likeliest codes, and ties with the k-th. top_p (1904.09751) keeps the likeliest codes until their
+    probabilities sum to p, at least one.
     """
     if temperature <= 0:
-        raise ValueError(f"temperature must be above 0, not {temperature}; for the likeliest code take top_k=1")
+        raise ValueError(f"temperature must be above 0, not {temperature}; take top_k=1 for the likeliest code")
     scores = logits.double() / temperature
     if top_k is not None and top_k < scores.shape[-1]:
         least = scores.topk(top_k, -1).values[..., -1:]
@@ -61,9 +62,9 @@ def draw(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Tensor:
-    """One code for each row by the inverse of its distribution function: logits (..., V), uniform (...) -> ids (...).
+    """Samples one code per row by inverting its cumulative distribution: logits (..., V), uniform (...) -> ids (...).
 
-    Raises ValueError for a temperature of 0 or below. -inf marks a code that must not be drawn.
+    Raises ValueError for a temperature of 0 or below. A code with logit -inf is never sampled.
     """
     p = restrict(logits, temperature=temperature, top_k=top_k, top_p=top_p).exp()
     below = p.cumsum(-1)
@@ -81,14 +82,14 @@ def autoregress(
     top_k: int | None = None,
     top_p: float | None = None,
 ) -> Tensor:
-    """Generates N tokens patch by patch; the tokens of a patch are drawn independently given all before them.
+    """Generates N tokens patch by patch. The tokens of a patch are sampled independently, given all earlier patches.
 
-    uniform: (R, N) with N a multiple of `patch`; `step` sees what was drawn so far and may keep a cache of its own,
-    as it is called with each patch once and in order. Returns ids (R, N).
+    uniform: (R, N) with N a multiple of `patch`. `step` gets the tokens so far and may have its own cache,
+    because it is called once per patch, in order. Returns ids (R, N).
     """
     rows, n = uniform.shape
     if n % patch:
-        raise ValueError(f"{n} tokens are not whole patches of {patch}: pad, then crop")
+        raise ValueError(f"{n} tokens are not a multiple of the patch of {patch}; pad the tokens and crop the result")
     ids = torch.zeros(rows, n, dtype=torch.long, device=uniform.device)
     for first in range(0, n, patch):
         logits = step(first, ids[:, :first])

@@ -30,7 +30,7 @@ Weights = dict[str, Tensor]
 
 @dataclass
 class Best:
-    """The best validation so far: its value, the step it was made at, how many have been worse since, its weights."""
+    """The best validation so far: its value, its step, the number of worse ones since (`stale`), its weights."""
 
     value: float = math.inf
     step: int = -1
@@ -40,7 +40,7 @@ class Best:
 
 @dataclass
 class TrainState:
-    """Everything that a stage needs to go on: what one checkpoint holds."""
+    """Everything that a stage needs to continue: the content of one checkpoint."""
 
     module: nn.Module
     optimisers: Mapping[str, torch.optim.Optimizer]
@@ -81,7 +81,7 @@ class StageFiles:
         path = self.folder / "checkpoint.safetensors"
         data = self._read(path)
         if data is None:
-            if self.world.first:  # a log without a checkpoint is of a run that will be repeated from its start
+            if self.world.first:  # without a checkpoint the run starts again, and so does its log
                 (self.folder / "metrics.jsonl").unlink(missing_ok=True)
             return
         try:
@@ -104,7 +104,7 @@ class StageFiles:
             file.write(json.dumps(row) + "\n")
 
     def _cut_log(self, step: int) -> None:
-        """Drops what was logged after the checkpoint: those steps are made again. A kill may have cut the last line."""
+        """Drops the lines after the checkpoint, because those steps run again. A kill may have truncated the last line."""
         path = self.folder / "metrics.jsonl"
         if path.exists():
             lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
@@ -153,7 +153,7 @@ def _moments(optimiser: torch.optim.Optimizer) -> Weights:
 
 
 def _restore(state: TrainState, data: bytes) -> None:
-    """Everything that `save` wrote."""
+    """The inverse of `save`: fills `state` from the bytes of a checkpoint."""
     tensors = load_tensors(data)
     facts = json.loads(_metadata(data)["facts"])
 
@@ -174,7 +174,7 @@ def _restore(state: TrainState, data: bytes) -> None:
 
 
 def _metadata(data: bytes) -> dict[str, str]:
-    """The text a safetensors file carries. `safetensors.torch.load` does not return it, so the header is read here:
+    """The metadata of a safetensors file. `safetensors.torch.load` does not return it, so the header is read here:
     eight bytes of length, then that many bytes of JSON."""
     size = int.from_bytes(data[:8], "little")
     return dict(json.loads(data[8 : 8 + size])["__metadata__"])

@@ -1,4 +1,4 @@
-"""What a stage and its loss must be, said before anything is trained on them."""
+"""Checks of stages and losses, before anything is trained on them."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from dyadbench.api import DyadbenchError, Loss, Stage
 
 
 def demand_stage(stage: Any, before: Collection[str]) -> None:
-    """Raises DyadbenchError for a stage that would train nothing, or whose name an earlier one has.
+    """Raises DyadbenchError for a stage that would train nothing, or that has the name of an earlier one.
 
-    Weights are kept by the stage's name: a second stage of one name would be taken for finished.
+    Weights are stored under the stage's name: a second stage with that name would count as finished.
     """
     if not isinstance(stage, Stage):
-        raise DyadbenchError(f"stages() gave a {type(stage).__name__}; it must give api.Stage objects")
+        raise DyadbenchError(f"stages() yields a {type(stage).__name__}; it must yield api.Stage objects")
     if stage.name in before:
-        raise DyadbenchError(f"two stages are named {stage.name!r}; give each a name of its own")
+        raise DyadbenchError(f"two stages are named {stage.name!r}; give each its own name")
     if stage.steps < 1:
         raise DyadbenchError(f"stage {stage.name!r} has {stage.steps} steps; it needs at least one")
     names = [optimiser.name for optimiser in stage.optimisers]
@@ -32,14 +32,14 @@ def demand_stage(stage: Any, before: Collection[str]) -> None:
 
 
 def demand_loss(loss: Any, stage: Stage) -> None:
-    """Raises DyadbenchError where a loss is not one number for each optimiser."""
+    """Raises DyadbenchError where a loss is not one number per optimiser."""
     names = [optimiser.name for optimiser in stage.optimisers]
     form = f"Loss({{{', '.join(f'{name!r}: tensor' for name in names)}}})"
     if not isinstance(loss, Loss):
-        raise DyadbenchError(f"the loss of stage {stage.name!r} gave a {type(loss).__name__}; return {form}")
+        raise DyadbenchError(f"the loss of stage {stage.name!r} returned a {type(loss).__name__}; return {form}")
     if set(loss.total) != set(names):
         raise DyadbenchError(
-            f"the loss of stage {stage.name!r} is of {', '.join(loss.total) or 'nothing'}, but its optimisers are "
+            f"the loss of stage {stage.name!r} has the parts {', '.join(loss.total) or 'none'}, but its optimisers are "
             f"{', '.join(names)}; return {form}"
         )
     for name, value in loss.total.items():

@@ -1,4 +1,4 @@
-"""Fitting one component of a cell in its own keyed stage: tokenizer first, then the predictor on top of it."""
+"""Fits one component of a cell in its own keyed folder: the tokenizer first, then the predictor on top of it."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def fit_component(
 ) -> dict[str, Any]:
     """Trains `component`, or restores it where the store has it, and returns what the fit cost.
 
-    A component that does not learn gives {}. A training that was cut short goes on from its last checkpoint. Several
-    processes train together where the component learns by gradient; in one call the first one fits for all.
+    A component that does not learn gives {}. An interrupted training continues from its last checkpoint. Several
+    processes train a Trainable together; a Fittable is fitted by the first process alone.
     """
     if not isinstance(component, Trainable | Fittable):
         return {}
@@ -53,18 +53,18 @@ def fit_component(
                     _timed(stage, component, lambda: component.fit(data()), world, clock)
             world.wait()
             if world.first:
-                return world.broadcast(_kept_facts(stage) if world.first else {})
+                return world.broadcast(_cost(stage) if world.first else {})
         _restore(component, stage.folder / STATE, setup.device)
-        return world.broadcast(_kept_facts(stage) if world.first else {})
+        return world.broadcast(_cost(stage) if world.first else {})
 
 
 class _Clock:
-    """Seconds of training, those before a kill included: kept with every checkpoint, as what came later is trained again."""
+    """Seconds of training, including those before a kill. They are saved with every checkpoint, as later steps run again."""
 
     def __init__(self, stage: Folder, world: World):
         self._stage, self._world, self._started = stage, world, time.perf_counter()
-        kept = stage.read("spent.json", Spent)
-        self._before = kept.seconds if kept else 0.0
+        spent = stage.read("spent.json", Spent)
+        self._before = spent.seconds if spent else 0.0
 
     @property
     def seconds(self) -> float:
@@ -78,7 +78,7 @@ class _Clock:
 def _timed(
     stage: Folder, component: Trainable | Fittable, learn: Callable[[], Any], world: World, clock: _Clock
 ) -> None:
-    """Lets it learn, and keeps what was learnt, at what cost."""
+    """Trains the component, and stores its state and the cost. The seconds of interrupted runs are added up."""
     facts: dict[str, Any] = {}
     try:
         validation = learn()
@@ -114,7 +114,7 @@ def _train(
 
 
 def _save(component: Trainable | Fittable, path: Path) -> int:
-    """Writes the state; returns how many numbers were learnt."""
+    """Writes the state and returns the number of learnt parameters."""
     if isinstance(component, Trainable):
         from safetensors.torch import save as save_tensors
 
@@ -147,8 +147,8 @@ class Fitted(BaseModel, extra="allow"):
     fit_seconds: NonNegativeFloat
 
 
-def _kept_facts(stage: Folder) -> dict[str, Any]:
-    """What the fit cost; a record without it would say that nothing was trained."""
+def _cost(stage: Folder) -> dict[str, Any]:
+    """The cost of the fit. Raises DyadbenchError if it is missing: the record would say that nothing was trained."""
     facts = stage.read("fit.json", Fitted)
     if facts is None:
         raise damaged(stage.folder / "fit.json", "it does not say what the fit cost")

@@ -2,13 +2,13 @@
 
 Read `fit`, then `StageRun.run`, then `_train_step`.
 
-**Resuming.** Everything random in step n follows from (seed, stage, n): which windows, which dropout mask, which noise.
-So a run that was killed goes on from its last checkpoint and ends in the same weights, and no generator's state is saved.
+**Resuming.** All random numbers of step n follow from (seed, stage, n): the windows, the dropout masks, the noise.
+A killed run therefore continues from its last checkpoint and ends with the same weights; no generator's state is saved.
 
 **Several processes.** All processes draw the same batch. Process r takes the rows r, r + size, r + 2 size, ... of it,
 and gradients are averaged by rows. The step is then that of one process up to float order: losses agree to about 1e-7.
 This holds for a loss that is a mean over rows of equally many frames and that draws through `WindowBatch.draw_rows`.
-Dropout is drawn anew in each process. Small differences grow once a frame lies on the border of two codes, or a token is
+Dropout masks differ per process. Small differences grow once a frame lies on the border of two codes, or a token is
 sampled differently; after a hundred steps of Dense-FSQ's `smoke` preset scores differed by 1e-3.
 """
 
@@ -35,7 +35,7 @@ from dyadbench.training.windows import WindowSource, rows_of_rank
 
 VALIDATION_BATCHES = 8
 LOG_EVERY = 20  # steps
-Gradients = list[Tensor | None]  # None: the loss does not depend on this parameter
+Gradients = list[Tensor | None]  # None where the loss does not depend on the parameter
 
 
 class NonFiniteLoss(DyadbenchError):
@@ -79,7 +79,7 @@ def fit(
         validation = source("val", stage.windows.audio) if data.clips("val") else None
         outcome[stage.name] = StageRun(stage, source("train", stage.windows.audio), validation, how, fabric).run()
     if not outcome:
-        raise DyadbenchError("its stages() gave no stage, so nothing would be learnt; yield one, or leave stages() out")
+        raise DyadbenchError("stages() yields no stage, so nothing would be trained; yield one, or remove stages()")
     return outcome
 
 
@@ -98,7 +98,7 @@ class StageRun:
         module: nn.Module = stage.module.to(fabric.device)
         if self.world.size > 1:  # a plugin may have initialised each process's module differently
             module.load_state_dict(self.world.broadcast(weights_of(module)))
-        # Fused: one kernel for all parameters instead of ten small operations per parameter and step.
+        # Fused: one kernel for all parameters, instead of ten small operations per parameter and step.
         optimisers = {
             spec.name: torch.optim.AdamW(
                 list(spec.parameters), lr=spec.lr, betas=spec.betas, weight_decay=spec.weight_decay, fused=True
@@ -141,7 +141,7 @@ class StageRun:
             self.how.report(text, self.state.step, self.stage.steps)
 
     def _tracker(self) -> Any:
-        """A TensorBoard writer, where one is asked for."""
+        """A TensorBoard writer if the options ask for one, else None."""
         if not (self.how.track and self.world.first):
             return None
         from tensorboardX import SummaryWriter
@@ -156,11 +156,11 @@ class StageRun:
     def _finish(self, metrics: Mapping[str, float]) -> None:
         """The best weights by validation where the stage selects, else the moving average, else the last ones."""
         state = self.state
-        chosen = state.best.weights or state.average
-        if chosen is not None:
-            state.module.load_state_dict(chosen)
+        weights = state.best.weights or state.average
+        if weights is not None:
+            state.module.load_state_dict(weights)
         state.module.eval()
-        if self.world.size > 1:  # running statistics (of batch norm, of code books) differ: each saw its own rows
+        if self.world.size > 1:  # buffers that follow each process's own rows (batch norm, codebooks) differ
             state.module.load_state_dict(self.world.broadcast(weights_of(state.module)))
         self.files.finish(state, metrics)
         self.how.kept()
@@ -210,21 +210,21 @@ class StageRun:
         """
         specs = self.stage.optimisers
         for i, spec in enumerate(specs):
-            learnt = [p for p in spec.parameters if p.requires_grad]
+            parameters = [p for p in spec.parameters if p.requires_grad]
             scaled = loss.total[spec.name] * (weight / self.stage.accumulate)
-            new = torch.autograd.grad(scaled, learnt, retain_graph=i + 1 < len(specs), allow_unused=True)
-            held = grads.setdefault(spec.name, [None] * len(learnt))
-            for j, grad in enumerate(new):
+            gradients = torch.autograd.grad(scaled, parameters, retain_graph=i + 1 < len(specs), allow_unused=True)
+            total = grads.setdefault(spec.name, [None] * len(parameters))
+            for j, grad in enumerate(gradients):
                 if grad is not None:
-                    held[j] = grad if held[j] is None else held[j] + grad  # type: ignore[operator]
+                    total[j] = grad if total[j] is None else total[j] + grad  # type: ignore[operator]
 
     def _apply(self, grads: Mapping[str, Gradients]) -> None:
         for spec in self.stage.optimisers:
-            learnt = [p for p in spec.parameters if p.requires_grad]
-            for parameter, grad in zip(learnt, self._averaged(learnt, grads[spec.name]), strict=True):
+            parameters = [p for p in spec.parameters if p.requires_grad]
+            for parameter, grad in zip(parameters, self._averaged(parameters, grads[spec.name]), strict=True):
                 parameter.grad = grad
             if self.stage.clip_norm:
-                nn.utils.clip_grad_norm_(learnt, self.stage.clip_norm)
+                nn.utils.clip_grad_norm_(parameters, self.stage.clip_norm)
             self.state.optimisers[spec.name].step()
             self.state.optimisers[spec.name].zero_grad(set_to_none=True)
         if self.state.average is not None and self.stage.ema:
@@ -232,28 +232,28 @@ class StageRun:
 
     def _move_average(self, average: dict[str, Tensor], decay: float) -> None:
         for name, value in self.state.module.state_dict().items():
-            held = average[name]
+            mean = average[name]
             if value.is_floating_point():
-                held.lerp_(value.detach().to(held.device), 1 - decay)
+                mean.lerp_(value.detach().to(mean.device), 1 - decay)
             else:  # counters have no average
-                held.copy_(value)
+                mean.copy_(value)
 
     def _averaged(self, parameters: list[Tensor], grads: Gradients) -> Gradients:
-        """The mean over processes, in one message.
+        """The mean over processes, in one message per optimiser.
 
-        A parameter may be unused in one process's rows and used in another's (a layer that is dropped at random), so the
+        A parameter may be used in one process's rows and unused in another's (a layer that is dropped at random), so the
         processes first agree on which parameters have a gradient anywhere.
         """
         if self.world.size == 1:
             return grads
-        has = torch.tensor([float(grad is not None) for grad in grads], device=self.fabric.device)
-        has = self.fabric.all_reduce(has, reduce_op="sum")  # type: ignore[assignment]
-        filled = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)]
-        flat = self.fabric.all_reduce(torch.cat([grad.flatten() for grad in filled]), reduce_op="mean")
+        used = torch.tensor([float(grad is not None) for grad in grads], device=self.fabric.device)
+        used = self.fabric.all_reduce(used, reduce_op="sum")  # type: ignore[assignment]
+        dense = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)]
+        flat = self.fabric.all_reduce(torch.cat([grad.flatten() for grad in dense]), reduce_op="mean")
         assert isinstance(flat, Tensor)
-        parts = flat.split([grad.numel() for grad in filled])
+        parts = flat.split([grad.numel() for grad in dense])
         return [
-            part.view_as(grad) if count else None for part, grad, count in zip(parts, filled, has.tolist(), strict=True)
+            part.view_as(grad) if count else None for part, grad, count in zip(parts, dense, used.tolist(), strict=True)
         ]
 
     def _demand_finite(self, loss: Loss, batch: WindowBatch) -> None:
@@ -267,11 +267,11 @@ class StageRun:
     # --- validation -------------------------------------------------------------------------------------
 
     def _validate(self) -> dict[str, float]:
-        """Mean validation metrics over fixed windows, and the best weights so far kept by them."""
+        """Mean validation metrics over fixed windows. Updates the best weights so far."""
         if self.validation is None:
             return {}
         module, average = self.state.module, self.state.average
-        # The average goes in before the selection: what is validated must be what is kept and later used.
+        # The average is loaded before the selection: the weights that are validated must be those that are used later.
         trained = weights_of(module) if average is not None else None
         if average is not None:
             module.load_state_dict(average)
@@ -313,7 +313,7 @@ class StageRun:
 
 
 def _seed_of(seed: int, stage: str, step: int) -> int:
-    """63 bits from (seed, stage, step): neighbouring steps share nothing."""
+    """63 bits from a hash of (seed, stage, step), so that the streams of neighbouring steps are unrelated."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{stage}/{step}".encode()).digest()[:8], "big") >> 1
 
 
@@ -327,5 +327,5 @@ def _fabric_of_one(how: FitOptions) -> Fabric:
         accelerator=accelerator,
         devices=[int(index)] if index and accelerator == "cuda" else 1,
         precision=how.precision,  # type: ignore[arg-type]
-        plugins=[LightningEnvironment()],  # one process, even inside a cluster's allocation of several
+        plugins=[LightningEnvironment()],  # one process, even inside a cluster job that started several
     )

@@ -1,7 +1,7 @@
 """The processes that work on one cell together, started by torchrun or as the tasks of a Slurm job.
 
-They draw alike, compute their share, and agree on what the first of them says; only the first one claims, scores and
-writes. One process alone is a world too, and imports no torch.
+All processes draw the same batches, and each computes its rows of them. Only the first one locks stages, scores and
+writes; the others take its decisions by broadcast. A single process is a world of size 1 and imports no torch.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dyadbench.api import DyadbenchError
 from dyadbench.store.folders import Folder, Store
 
 T = TypeVar("T")
-PATIENCE = timedelta(days=7)  # the others wait while the first one scores
+PATIENCE = timedelta(days=7)  # how long the others wait while the first one scores
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class World:
         return shared
 
     def wait(self) -> None:
-        """Until all are here."""
+        """Blocks until all processes have arrived."""
         if self.size > 1:
             self.fabric.barrier()
 
@@ -61,13 +61,13 @@ SOLO = World()
 
 
 def join(device: str, processes: int) -> World:
-    """This process's place among `processes`; DyadbenchError where nobody started the others."""
+    """This process's place among `processes`. Raises DyadbenchError where the others were not started."""
     if processes == 1:
         return SOLO
     started = os.environ.get("WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else "SLURM_STEP_NUM_TASKS")
     if started != str(processes):
         raise DyadbenchError(
-            f"{processes} processes are wanted and {started or 1} started: use torchrun --nproc-per-node {processes}, "
+            f"expected {processes} processes, but {started or 1} started; use torchrun --nproc-per-node {processes}, "
             f"or a Slurm job of {processes} tasks on one node"
         )
     from lightning_fabric import Fabric

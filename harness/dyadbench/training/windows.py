@@ -1,4 +1,4 @@
-"""Training windows: where they are cut from clips, and which process gets which."""
+"""Training windows: how they are cut from clips, and which rows each process gets."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dyadbench.api import AudioSpec, DyadbenchError, TrainData, WindowBatch, Win
 
 @dataclass
 class _Tracks:
-    """One split in memory, as drawn from by windows."""
+    """The tracks of one split in memory."""
 
     clips: list[str] = field(default_factory=list)
     motion: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)  # speaker, listener (T, D)
@@ -25,7 +25,7 @@ class _Tracks:
 
 
 class WindowSource:
-    """Draws windows of a split. Batch n of stage s is the same whatever was drawn before."""
+    """Draws windows of a split. A batch depends only on its random generator, not on the batches before it."""
 
     def __init__(self, data: TrainData, split: str, audio: Sequence[str], specs: Mapping[str, AudioSpec]):
         self._specs = {name: specs[name] for name in audio}
@@ -37,7 +37,7 @@ class WindowSource:
             self._tracks.emotion.append((dyad.speaker.emotion, dyad.listener.emotion) if both else None)  # type: ignore[arg-type]
             self._tracks.audio.append({name: dyad.speaker.audio[name] for name in audio})
         if not self._tracks.clips:
-            raise DyadbenchError(f"there is nothing to train on: split {split!r} holds no clips")
+            raise DyadbenchError(f"cannot train: split {split!r} has no clips")
 
     def draw(
         self, windows: Windows, rng: np.random.Generator, device: torch.device, step: int, progress: float
@@ -73,16 +73,16 @@ class WindowSource:
             return torch.from_numpy(out).to(device)
 
         rows = [row for row, _ in places]
-        felt = [t.emotion[row] for row in rows]
-        known = [pair for pair in felt if pair is not None]
-        full = len(known) == len(felt)
+        emotions = [t.emotion[row] for row in rows]
+        complete = [pair for pair in emotions if pair is not None]
+        all_have_emotion = len(complete) == len(emotions)
         lengths = torch.tensor([len(t.motion[row][0]) - start for row, start in places])
         return WindowBatch(
             clips=tuple(t.clips[row] for row in rows),
             speaker_motion=stack([t.motion[row][0] for row in rows]),
             listener_motion=stack([t.motion[row][1] for row in rows]),
-            speaker_emotion=stack([pair[0] for pair in known]) if full else None,
-            listener_emotion=stack([pair[1] for pair in known]) if full else None,
+            speaker_emotion=stack([pair[0] for pair in complete]) if all_have_emotion else None,
+            listener_emotion=stack([pair[1] for pair in complete]) if all_have_emotion else None,
             audio={
                 name: stack([t.audio[row][name] for row in rows], spec.per_frame) for name, spec in self._specs.items()
             },
@@ -94,7 +94,7 @@ class WindowSource:
 
 
 def rows_of_rank(batch: WindowBatch, rank: int, world: int, seed: int) -> WindowBatch:
-    """This process's rows of the batch that all processes drew alike; `seed` is of what losses draw for all of them."""
+    """This process's rows of a batch that all processes drew. `seed` starts the random numbers that losses draw for all rows."""
     if world == 1:
         return batch
     rows = ("speaker_motion", "listener_motion", "speaker_emotion", "listener_emotion", "valid", "clips", "starts")
