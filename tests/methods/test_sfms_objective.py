@@ -197,10 +197,10 @@ def test_the_error_weighs_groups_alike(axis: str) -> None:
 
 def test_settings_that_the_objective_does_not_read_are_refused() -> None:
     for name, value in (("through", 0.0), ("mask_weight", 1.0), ("tau", 1.0), ("tau_schedule", "constant")):
-        with pytest.raises(ValueError, match=f"{name} is of objective 'best-of-s'"):
+        with pytest.raises(ValueError, match=f"{name} belongs to objective 'best-of-s'"):
             TokenizerConfig(**{name: value})  # type: ignore[arg-type]
         TokenizerConfig(objective="best-of-s", **{name: value})  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="samples 2 or more"):
+    with pytest.raises(ValueError, match="samples to 2 or more"):
         TokenizerConfig(samples=1)
     TokenizerConfig(samples=1, placement="static")
     with pytest.raises(ValueError, match="selection 'spread'"):
