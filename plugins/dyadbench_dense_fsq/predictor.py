@@ -72,14 +72,14 @@ class CrossModalAR(NetComponent[CrossModalNet]):
     def _sound(self, batch: WindowBatch) -> Tensor | None:
         return batch.audio[self.audio] if self.audio else None
 
-    def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+    def _entropy(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
         """Cross entropy at every scored position (B, m), and which of these exist (B, m)."""
         ids = ids_of(self.tokenizer, batch.listener_motion)
         logits, targets, valid = self._causal(batch, ids) if self.net.causal else self._windowed(batch, ids)
         return F.cross_entropy(logits.transpose(1, 2), targets, reduction="none"), valid
 
     def _loss(self, batch: WindowBatch) -> Loss:
-        entropy, valid = self._scored(batch)
+        entropy, valid = self._entropy(batch)
         return Loss({"all": (entropy * valid).sum() / valid.sum().clamp_min(1)})
 
     def _causal(self, batch: WindowBatch, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -157,7 +157,7 @@ class CrossModalAR(NetComponent[CrossModalNet]):
         self.net.eval()
         config, frames = self.config, context.frames
         padded = frames + -frames % config.patch
-        speaker = self._heard(context, padded)
+        speaker = self._speaker(context, padded)
         step = (self._cached if config.cache else self._uncached)(speaker) if self.net.causal else self._window(speaker)
         ids = autoregress(
             step, uniforms(noise, context.clips, k, padded, "tokens", self.device), patch=config.patch,
@@ -165,7 +165,7 @@ class CrossModalAR(NetComponent[CrossModalNet]):
         )  # fmt: skip
         return decoded_reaction(self.tokenizer, ids, len(context.clips), k, frames)
 
-    def _heard(self, context: Context, padded: int) -> Speaker:
+    def _speaker(self, context: Context, padded: int) -> Speaker:
         """The whole clip with one empty patch before it: (B, patch + padded, ...)."""
         patch, rate, more = self.config.patch, self.net.per_frame, padded - context.frames
         face, sound = face_and_sound(context, self.audio, self.device)

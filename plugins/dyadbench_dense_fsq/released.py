@@ -50,7 +50,7 @@ class ReleasedAR(CrossModalAR):
         both = scrambled(seen & heard, heads)
         return self.net.listener(past, fused, scrambled(seen, heads), both)
 
-    def _scored(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
+    def _entropy(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
         config = self.config
         context, patch = config.context, config.patch
         codes, speaker = (

@@ -76,7 +76,7 @@ def test_rolling_inference_hears_the_speaker_once(benchmark: Any, predictor: Key
         {"mfcc-78": np.repeat(sound, K, 0)},
     )  # fmt: skip
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(predictor, "_decoded", lambda classes, *rest: classes)
+        patched.setattr(predictor, "_reaction", lambda classes, *rest: classes)
         predictor.sample(shared, K, CellNoise(0))
         benchmark.pedantic(lambda: predictor.sample(shared, K, CellNoise(0)), rounds=1)
         pairs = [

@@ -84,7 +84,7 @@ def test_listener_of_the_block_causal_model(benchmark: Any, tokenizer: FrameToke
     predictor = _predictor(tokenizer, attention="block-causal")
     patch, width = predictor.config.patch, predictor.config.context
     padded = FRAMES + -FRAMES % patch
-    speaker = predictor._heard(_context(), padded)
+    speaker = predictor._speaker(_context(), padded)
     fused = predictor.net.speaker(speaker)
     uniform = uniforms(CellNoise(0), ["clip"], K, padded, device=DEVICE)
 

@@ -98,7 +98,7 @@ def _entropy(tmp_path: Path, **config: object) -> torch.Tensor:
     faces = [torch.from_numpy(rng.integers(CODES, size=(512, 20, 2)).astype(np.float32)) for _ in range(2)]
     batch = WindowBatch(("",) * 512, *faces, None, None, {}, torch.ones(512, 20, dtype=torch.bool), -1, 1.0)
     with torch.no_grad():
-        entropy, _ = predictor._scored(batch)
+        entropy, _ = predictor._entropy(batch)
     return entropy.mean(0)
 
 
@@ -250,7 +250,7 @@ def test_cached_generation_equals_uncached() -> None:
     torch.manual_seed(0)
     ids = torch.randint(82, (4, 72))
     with torch.no_grad():
-        fused = cached.net.speaker(cached._heard(context, 80))
+        fused = cached.net.speaker(cached._speaker(context, 80))
         memory, caches = cached.net.memory(fused), cached.net.caches()
         whole = cached.net.listener(ids, fused[:, :72].repeat_interleave(2, 0))
         for at in range(0, 72, 8):
@@ -273,11 +273,11 @@ def test_training_scores_what_sampling_asks() -> None:
     with torch.no_grad():
         ids = ids_of(predictor.tokenizer, batch.listener_motion)
         trained, _, _ = predictor._windowed(batch, ids)
-        step = predictor._window(predictor._heard(context, 40))
+        step = predictor._window(predictor._speaker(context, 40))
         assert torch.allclose(trained, step(width, ids[:, :width]), atol=1e-3)
         causal = _build(attention="block-causal")
         logits, _, _ = causal._causal(batch, ids)
-        step = causal._uncached(causal._heard(context, 40))
+        step = causal._uncached(causal._speaker(context, 40))
         for first in range(0, 40, patch):
             assert torch.allclose(logits[:, first : first + patch], step(first, ids[:, :first]), atol=1e-3)
 
@@ -345,7 +345,7 @@ def test_training_opens_the_gates_and_shuffled_sound_changes_the_reactions(atten
     )
     wrong = dataclasses.replace(right, audio={"mfcc-78": sound.roll(1, 0)})
     with torch.no_grad():
-        heard, shuffled = (float(predictor._scored(batch)[0].mean()) for batch in (right, wrong))
+        heard, shuffled = (float(predictor._entropy(batch)[0].mean()) for batch in (right, wrong))
     assert shuffled > heard + 0.3
 
     context = _context([0, 1], predictor)
@@ -361,7 +361,7 @@ def test_short_clips_still_teach() -> None:
     valid = torch.arange(40) < torch.tensor([[40], [20], [3]])
     faces = torch.randn(2, 3, 40, 58)
     batch = WindowBatch(("a", "b", "c"), *faces, None, None, {"mfcc-78": torch.randn(3, 40, 78)}, valid, 0, 0.0)
-    _, scored = predictor._scored(batch)
+    _, scored = predictor._entropy(batch)
     assert scored.sum(1).tolist() == [8, 8, 3]
 
 
@@ -377,7 +377,7 @@ def test_rows_trained_without_a_past_do_not_depend_on_it(attention: str) -> None
         batch, listener_motion=torch.cat([torch.randn(2, 32, 58), batch.listener_motion[:, 32:]], 1)
     )
     for step, same in ((0, True), (-1, False)):  # in validation the past is there
-        one, two = (predictor._scored(dataclasses.replace(b, step=step))[0][:, -8:] for b in (batch, other))
+        one, two = (predictor._entropy(dataclasses.replace(b, step=step))[0][:, -8:] for b in (batch, other))
         assert torch.allclose(one, two, atol=1e-5) is same
 
 

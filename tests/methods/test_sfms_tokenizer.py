@@ -225,8 +225,8 @@ def test_scores_rest_while_everything_else_warms_up_on_uniform_sets() -> None:
     with torch.no_grad():
         tokenizer.net.scorer.head.weight.mul_(200.0)
     chosen = []
-    drawn = tokenizer.drawn
-    tokenizer.drawn = lambda *args: chosen.append(drawn(*args)) or chosen[-1]  # type: ignore[method-assign]
+    drawn = tokenizer.random_sets
+    tokenizer.random_sets = lambda *args: chosen.append(drawn(*args)) or chosen[-1]  # type: ignore[method-assign]
     for progress in (0.01, 0.5):
         torch.manual_seed(0)
         loss = tokenizer._loss(_batch(tokenizer, rows=40, progress=progress))
