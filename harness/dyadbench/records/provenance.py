@@ -52,6 +52,7 @@ def project_commit() -> str | None:
         return None
 
 
+@cache
 def packages(extra: tuple[str, ...] = ()) -> dict[str, str]:
     found = {}
     for name in (*PACKAGES, *extra):
@@ -69,7 +70,7 @@ def hardware(device: str = "cpu") -> dict[str, Any]:
         said = dict(re.findall(r"^([^\t:]+?)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
         facts["cpu"] = said.get("model name", "")
         # Kernels are chosen by these, and sum in another order: trained methods then differ in the last digits.
-        known = said.get("flags", said.get("Features", "")).split()
+        known = str(said.get("flags") or said.get("Features") or "").split()
         facts["instructions"] = next((name for name in INSTRUCTIONS if name in known), "")
     except OSError:
         pass  # not Linux: the machine and system above must do
