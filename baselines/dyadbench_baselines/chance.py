@@ -63,8 +63,10 @@ class Random2025(Random):
     def draw_emotion(self, rng: np.random.Generator, frames: int) -> Array:
         units = rng.integers(0, 2, (frames, 15)).astype(np.float32)
         # Inverse-free truncation: redraw what falls outside (5 % of values) until nothing does.
-        felt = rng.normal(0, 0.5, (frames, 2))
-        while (outside := np.abs(felt) > 1).any():
-            felt[outside] = rng.normal(0, 0.5, int(outside.sum()))
+        valence_arousal = rng.normal(0, 0.5, (frames, 2))
+        while (outside := np.abs(valence_arousal) > 1).any():
+            valence_arousal[outside] = rng.normal(0, 0.5, int(outside.sum()))
         expression = rng.random((frames, 8))
-        return np.concatenate([units, felt, expression / expression.sum(1, keepdims=True)], 1, dtype=np.float32)
+        return np.concatenate(
+            [units, valence_arousal, expression / expression.sum(1, keepdims=True)], 1, dtype=np.float32
+        )

@@ -28,7 +28,7 @@ class MeanConfig(Config):
 
 
 class MismatchedConfig(Config):
-    pool: int = Field(200, ge=1)  # training listeners kept to draw from
+    pool: int = Field(200, ge=1)  # training listeners to draw from
 
 
 class NearestConfig(Config):
@@ -41,7 +41,7 @@ class RidgeConfig(Config):
     taps: int = Field(8, ge=1)  # averages over log-spaced stretches of that context
     penalty: float = Field(3.0, gt=0)
     audio: bool = True
-    stride: int = Field(5, ge=1)  # every how many frames a training row is taken
+    stride: int = Field(5, ge=1)  # frames between two training rows
 
 
 class RidgeMatchedConfig(Config):

@@ -59,8 +59,8 @@ class RidgeMatched:
         cross = covariance[:features, features:] / self.scale[:, None]
         weights = np.linalg.solve(gram + self.config.penalty / frames * np.eye(features), cross)
         predicted = np.sqrt(np.maximum((weights * (gram @ weights)).sum(0), 0))  # (C,)
-        heard = predicted > SILENT
-        self.weights = np.asarray(weights) * np.where(heard, deviation[features:] / np.where(heard, predicted, 1), 0)
+        varies = predicted > SILENT
+        self.weights = np.asarray(weights) * np.where(varies, deviation[features:] / np.where(varies, predicted, 1), 0)
 
     def state(self) -> State:
         return {"weights": self.weights, "mean": self.mean, "scale": self.scale, "centre": self.centre}

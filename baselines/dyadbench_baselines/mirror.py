@@ -23,8 +23,8 @@ class Mime:
 
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
         def later(values: Array) -> Array:
-            held = np.repeat(values[:, :1], min(self.lag, values.shape[1]), axis=1)  # still until the first echo
-            return np.concatenate([held, values[:, : values.shape[1] - held.shape[1]]], axis=1)
+            start = np.repeat(values[:, :1], min(self.lag, values.shape[1]), axis=1)  # still until the first echo
+            return np.concatenate([start, values[:, : values.shape[1] - start.shape[1]]], axis=1)
 
         emotion = None if context.speaker_emotion is None else _copies(later(context.speaker_emotion), k)
         return Reaction(_copies(later(context.speaker_motion), k), emotion)

@@ -8,7 +8,7 @@ from dyadbench.api import Array, Context, Dyad, Needs, Noise, Reaction, Setup, S
 from dyadbench_baselines.config import RidgeConfig
 from dyadbench_baselines.retrieval import first_audio
 
-RESIDUALS = 100  # training clips whose residuals are kept to be sampled
+RESIDUALS = 100  # training clips whose residuals are stored for sampling
 
 
 class Ridge:
@@ -43,7 +43,7 @@ class Ridge:
         return np.concatenate(stretches, 1)
 
     def features(self, motion: Array, emotion: Array | None, audio: Array | None) -> np.ndarray:
-        """(T, F) of one speaker; the voice is averaged to one row a frame."""
+        """(T, F) of one speaker; the voice is averaged to one row per frame."""
         parts = [motion] if emotion is None else [motion, emotion]
         if audio is not None:
             rate = len(audio) // len(motion)

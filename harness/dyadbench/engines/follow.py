@@ -26,7 +26,7 @@ Show = Callable[
 
 
 class Sent(Enum):
-    """What came of sending, where the cell is not over."""
+    """The result of sending a cell that is not finished."""
 
     under_way = 1
     full = 2  # there is no room
@@ -37,7 +37,7 @@ class Lost(DyadbenchError):
 
 
 def follow(tickets: Sequence[Ticket], engine: Engine, show: Show) -> Iterator[tuple[Cell, Record | Exception]]:
-    """Yields every cell with its record, or with what went wrong, as they come."""
+    """Yields every cell with its record or its exception, in the order in which they finish."""
     waiting, live, done = list(tickets), list[Ticket](), 0
     try:
         while waiting or live:

@@ -23,7 +23,7 @@ def run_cells(
 ) -> Iterator[tuple[Cell, Record | Exception]]:
     """Runs cells one after another, sharing open datasets; a cell that fails is yielded with its exception.
 
-    A cell that another run is at comes last: by then it is usually done, and nothing is computed twice. In the
+    A cell that another run computes comes last: by then it is usually done, and nothing is computed twice. In the
     leaderboards `protected` no record of other data or of another configuration may be replaced.
     """
     opened: dict[str, Source] = {}

@@ -60,7 +60,7 @@ class Ticket:
         return self.stage.folder / "log"
 
     def status(self) -> dict[str, Any]:
-        """The job's own word; {} before it has said any."""
+        """The status that the job wrote; {} before it wrote any."""
         return self.run.runtime.store.stage("cell", self.run.key).read_json(STATUS)
 
     def forget_status(self) -> None:
@@ -85,7 +85,7 @@ class Engine(Protocol):
         """By cell key; a job that is over, or was never there, is left out."""
 
     def ending(self, ticket: Ticket) -> str:
-        """How a job that is over without a word ended, as far as anyone knows."""
+        """How a job ended that is over without a record, as far as the engine knows."""
 
     def stop(self, ticket: Ticket) -> None:
         """Ends the job."""
