@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, get_args, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field, model_serializer
 
-if TYPE_CHECKING:  # annotations only: `dyadbench list` must not wait for numpy
+if TYPE_CHECKING:  # annotations only: `dyadbench list` must wait for neither numpy nor torch
     import numpy as np
+    import torch
     from numpy.typing import NDArray
+    from torch import Tensor, nn
 
     Array = NDArray[np.float32]
     State = dict[str, NDArray[Any]]
@@ -81,23 +84,23 @@ class ComponentEntry(Entry):
 
 
 class DatasetEntry(ComponentEntry):
-    """`load(config, root=folder)` gives a `Dataset`."""
+    """`load` names a `DatasetFactory`."""
 
 
 class TokenizerEntry(ComponentEntry):
-    """`load(config, setup)` gives a `Tokenizer`."""
+    """`load` names a `TokenizerFactory`."""
 
 
 @dataclass(frozen=True)
 class PredictorEntry(ComponentEntry):
-    """`load(config, setup)` gives a `Predictor`; `load(config, setup, tokenizer=...)` where its method has a tokenizer."""
+    """`load` names a `PredictorFactory`, or an `OnTokensFactory` where its method has a tokenizer."""
 
     calibration: bool = False  # a reference row: shown beside the methods, never ranked; only these may see the truth
     deterministic: bool = False  # the seed changes nothing, so that one seed is all there is to know
 
 
 class SuiteEntry(ComponentEntry):
-    """`load(config)` gives a `Suite`."""
+    """`load` names a `SuiteFactory`."""
 
 
 @dataclass(frozen=True)
@@ -396,24 +399,24 @@ class WindowBatch:
     """Windows as torch tensors on the training device; `valid` is False after a clip's end."""
 
     clips: tuple[str, ...]
-    speaker_motion: Any  # (B, T, D)
-    listener_motion: Any  # (B, T, D)
-    speaker_emotion: Any  # (B, T, 25) or None
-    listener_emotion: Any  # (B, T, 25) or None
-    audio: Mapping[str, Any]  # name -> (B, T * per_frame, F), the speaker's
-    valid: Any  # (B, T) bool
+    speaker_motion: Tensor  # (B, T, D)
+    listener_motion: Tensor  # (B, T, D)
+    speaker_emotion: Tensor | None  # (B, T, 25)
+    listener_emotion: Tensor | None  # (B, T, 25)
+    audio: Mapping[str, Tensor]  # name -> (B, T * per_frame, F), the speaker's
+    valid: Tensor  # (B, T) bool
     step: int  # of this stage, from 0; -1 in validation
     progress: float  # step / steps
     starts: Any = None  # (B,) numpy integers: each window's first frame in its clip
     rank: int = 0  # this process, whose rows these are: every `processes`-th of the batch that all share
     processes: int = 1
     rows: int | None = None  # of that batch; None: as many as here
-    generator: Any = None  # what a loss draws from, the same in all processes; None: torch's own
+    generator: torch.Generator | None = None  # what a loss draws from, the same in all processes; None: torch's own
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "audio", _DeclaredAudio(self.audio, "its windows do not name: Windows(audio=({!r},))"))
 
-    def draw_rows(self, draw: Callable[..., Any], *shape: int) -> Any:
+    def draw_rows(self, draw: Callable[..., Tensor], *shape: int) -> Tensor:
         """A CPU tensor (B, *shape) of `draw`, which takes a shape and `generator`, as torch.rand does. It is drawn for the
         whole batch and cut, so what a loss draws for a row does not depend on the number of processes."""
         return draw((self.rows or len(self.clips), *shape), generator=self.generator)[self.rank :: self.processes]
@@ -423,7 +426,7 @@ class WindowBatch:
 class Loss:
     """One tensor for each optimiser of the stage, by name, and numbers to log."""
 
-    total: Mapping[str, Any]
+    total: Mapping[str, Tensor]
     log: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -432,7 +435,7 @@ class Optimiser:
     """AdamW over `parameters`; `schedule` maps the step (from 0) to a factor on `lr`."""
 
     name: str
-    parameters: Sequence[Any]
+    parameters: Sequence[nn.Parameter]
     lr: float
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
@@ -444,7 +447,7 @@ class Stage:
     """One phase of training. `module` holds everything that is learnt; its state is what checkpoints keep."""
 
     name: str
-    module: Any  # torch.nn.Module
+    module: nn.Module
     windows: Windows
     loss: Callable[[WindowBatch], Loss]
     optimisers: tuple[Optimiser, ...]
@@ -467,6 +470,36 @@ class Trainable(Protocol):
     def state_dict(self) -> Mapping[str, Any]: ...
 
     def load_state_dict(self, state: Mapping[str, Any]) -> Any: ...
+
+
+class DatasetFactory(Protocol):
+    """What a `DatasetEntry` loads: a class or a function that opens the folder `root`."""
+
+    def __call__(self, config: Any, root: Path) -> Dataset: ...
+
+
+class TokenizerFactory(Protocol):
+    """What a `TokenizerEntry` loads. `config` is an instance of the entry's configuration."""
+
+    def __call__(self, config: Any, setup: Setup) -> Tokenizer: ...
+
+
+class PredictorFactory(Protocol):
+    """What a `PredictorEntry` loads for a method without a tokenizer."""
+
+    def __call__(self, config: Any, setup: Setup) -> Predictor: ...
+
+
+class OnTokensFactory(Protocol):
+    """What a `PredictorEntry` loads for a method with a tokenizer, which is trained by then."""
+
+    def __call__(self, config: Any, setup: Setup, *, tokenizer: Tokenizer) -> Predictor: ...
+
+
+class SuiteFactory(Protocol):
+    """What a `SuiteEntry` loads."""
+
+    def __call__(self, config: Any) -> Suite: ...
 
 
 @runtime_checkable

@@ -82,7 +82,11 @@ class BeLFusion:
     def _people(self, batch: WindowBatch) -> tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor]]:
         """The stream (B, T, C) and the motion (B, T, D) of both people, the listener first."""
         motion = batch.listener_motion, batch.speaker_motion
-        return ((batch.listener_emotion, batch.speaker_emotion) if self.uses_emotion else motion), motion
+        if not self.uses_emotion:
+            return motion, motion
+        if batch.listener_emotion is None or batch.speaker_emotion is None:
+            raise DyadbenchError("belfusion: the dataset declares emotion, but a clip of this batch has none")
+        return (batch.listener_emotion, batch.speaker_emotion), motion
 
     def _swapped(self, batch: WindowBatch, chance: float) -> Tensor:
         """Rows in which the two people exchange roles, (B, 1, 1); none in validation."""

@@ -105,7 +105,7 @@ class TransVAEPredictor:
             masked_mean(error[..., rest], valid),
         )
         total = total + log["expression"] + self.config.head_weight * log["head"]
-        if outcome.emotion is not None:
+        if outcome.emotion is not None and batch.listener_emotion is not None:
             target = batch.listener_emotion[:, self.delay :]
             log["emotion"] = masked_mean((outcome.emotion[:, : target.shape[1]] - target) ** 2, valid)
             total = total + log["emotion"]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -238,7 +238,7 @@ class StageRun:
             else:  # counters have no average
                 mean.copy_(value)
 
-    def _averaged(self, parameters: list[Tensor], grads: Gradients) -> Gradients:
+    def _averaged(self, parameters: Sequence[Tensor], grads: Gradients) -> Gradients:
         """The mean over processes, in one message per optimiser.
 
         A parameter may be used in one process's rows and unused in another's (a layer that is dropped at random), so the
