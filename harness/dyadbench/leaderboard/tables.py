@@ -79,6 +79,15 @@ def _kind(records: Sequence[Record]) -> Kind:
     return "reconstruction" if "tokenizer" in first.method_config else "reference"
 
 
+def _role(records: Sequence[Record]) -> str:
+    """Of a reference: by its name, else by its predictor's, which a matrix may run under another name."""
+    first = records[0]
+    if not first.calibration:
+        return ""
+    predictor = first.method_config.get("predictor") or {}
+    return ROLES.get(first.method) or ROLES.get(predictor.get("name", ""), "")
+
+
 def _reason(records: Sequence[Record], values: Floats, columns: Sequence[Column], setting: RecordedSetting) -> str:
     """Why a method is not ranked; empty if it is. values: (S, N, C)."""
     first = records[0]
@@ -155,7 +164,7 @@ def make_table(
             notes.append("all clips are of one session, so no interval can be given")
         rows = [
             Row(
-                method=name, kind=_kind(group), role=ROLES.get(name, "") if group[0].calibration else "", of=group[0].of,
+                method=name, kind=_kind(group), role=_role(group), of=group[0].of,
                 calibration=group[0].calibration, reason=_reason(group, values[name], columns, setting),
                 cells={c.id: _cell(boot, i, j, group, suite, c) for j, c in enumerate(columns)},
                 seeds=tuple(r.seed for r in group), facts=_facts(group),
