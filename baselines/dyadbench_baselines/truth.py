@@ -58,7 +58,7 @@ class FreshListener:
     """K new people who hear the same speaker: none of them is the true listener or in the appropriate set.
 
     Calibrates the ceiling: no method can know more of the true listener than another person in the same place does.
-    Only for datasets that can draw people anew (api.DrawsListeners); any other is refused with one sentence.
+    Only for datasets that can draw people again (api.DrawsListeners); any other is refused with one sentence.
     """
 
     needs = Needs(face=False, lookahead=None, fresh=True)

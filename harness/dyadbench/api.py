@@ -250,7 +250,7 @@ class Needs:
     words: bool = False
     lookahead: int | None = 0
     truth: bool = False  # only entries with calibration=True are given it
-    fresh: bool = False  # likewise: listeners that the dataset draws anew (DrawsListeners)
+    fresh: bool = False  # likewise: listeners that the dataset draws again (DrawsListeners)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 Run `pytest tests/bench/test_diffusion_sampling.py`; SIZE=paper takes that preset, STEPS and FRAMES are what they say and
 CUDA=1 takes a GPU. Weights are random, one thread, ten samples of one clip in one window. Compare
-- `recomputed` with `shared`: speaker, keys and values anew for every sample at every step, against once for all;
-- `keys` with `shared`: the speaker given, its keys and values anew, whose ratio cannot exceed about 1.8;
+- `recomputed` with `shared`: speaker, keys and values again for every sample at every step, against once for all;
+- `keys` with `shared`: the speaker given, its keys and values again, whose ratio cannot exceed about 1.8;
 - `reactions`: everything that `sample` does with the preset's own windows; `realtime_factor` is over all samples.
 """
 

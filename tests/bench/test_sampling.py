@@ -4,7 +4,7 @@ Run `pytest tests/bench/test_sampling.py`; FRAMES=320 makes it shorter, SIZE=sma
 GPU. Weights are random. Each row's `extra_info` has ms a frame and the real-time factor over all samples. Compare
 - `released` with `window`: every sample recomputing the speaker against once for all samples of a clip;
 - `uncached` with `cached`: one model, equal reactions. `recompute` is the window loop's cost for that model (each
-  patch computes one context of the listener anew), whose ratio to `cached` cannot exceed context / patch = 8.
+  patch computes one context of the listener again), whose ratio to `cached` cannot exceed context / patch = 8.
 """
 
 from __future__ import annotations

@@ -168,7 +168,7 @@ def test_score_template_round_trip_and_refusal(tmp_path: Path, home: Path) -> No
     arrays["emotion"] = arrays["emotion"][:, :3]
     np.savez(tmp_path / "q.npz", **arrays)
     _, err = _dyadbench("score", "q.npz", "--benchmark", ONLINE, *TINY, root=tmp_path, home=home, code=2)
-    assert "emotion has 3 samples, 10 are wanted" in err
+    assert "emotion has 3 samples, 10 are expected" in err
 
 
 def _golden_cases() -> list[dict]:

@@ -32,7 +32,7 @@ SESSIONS, EACH, FRAMES = 12, 4, 200
 
 
 class Pairs:
-    """Listeners who follow their speakers by half, each with a smile of their own size; people can be drawn anew."""
+    """Listeners who follow their speakers by half, each with a smile of their own size; people can be drawn again."""
 
     space = MotionSpace("toy", 25.0, ("a", "b", "c"), {"all": (0, 3)})
     audio: Mapping[str, AudioSpec] = {}

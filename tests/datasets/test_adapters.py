@@ -103,7 +103,7 @@ def test_react_offers_features_of_frames_that_a_user_has(tmp_path: Path) -> None
     assert own.dtype == np.float32
     assert (own[0, 0], mirrored[0, 0]) == (2.0, 3.0), "the speaker's, in both roles"
     np.save(root / "val" / "swin" / f"{PAIRS['val'][0][0]}.npy", np.zeros((700, 12)))
-    with pytest.raises(BadFile, match=r"700 frames; 750 are wanted"):
+    with pytest.raises(BadFile, match=r"700 frames; 750 are expected"):
         data.dyad("val", 0, ("video-features",))
     np.save(root / "val" / "swin" / f"{PAIRS['val'][0][1]}.npy", np.zeros((751, 7)))
     with pytest.raises(BadFile, match=r"\(751, 7\)"):
@@ -442,7 +442,7 @@ def test_one_reader_for_arrays(tmp_path: Path) -> None:
     (tmp_path / "p.npy").write_bytes(pickle.dumps(Trap()))
     for name, message in (
         ("o", "Python objects"),
-        ("s", "numbers are wanted"),
+        ("s", "numbers are expected"),
         ("n", "infinity at"),
         ("t", "truncated"),
         ("p", "not a readable"),

@@ -101,7 +101,7 @@ def test_the_check_is_clean_or_names_the_file(tmp_path: Path) -> None:
 
 
 def test_its_benchmarks_run_from_folder_to_record(tmp_path: Path) -> None:
-    root = write_dualtalk(tmp_path / "data set", frames=120, seconds=5.0)
+    root = write_dualtalk(tmp_path / "dataset", frames=120, seconds=5.0)
     (tmp_path / "leaderboards").mkdir()
     words = ["run", "-b", "dualtalk-test", "-b", "dualtalk-ood", "-m", "mime", "-m", "ridge-matched", "-m", "oracle"]
     outcome = CliRunner().invoke(app, [*words, "--root", str(tmp_path), "--data", str(root), "--threads", "1"])
@@ -127,7 +127,7 @@ def test_hostile_archives_are_refused_before_anything_is_unpacked(tmp_path: Path
         with pytest.raises(BadFile, match="unpacks to 2 MiB, 1 are allowed"):
             npz_shapes(path)
     np.savez(path, exp=np.array([{"a": 1}], dtype=object))
-    with pytest.raises(BadFile, match="numbers are wanted"):
+    with pytest.raises(BadFile, match="numbers are expected"):
         npz_shapes(path)
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(BadFile, match=r"not a readable \.npz file"):

@@ -126,7 +126,7 @@ def test_recorded_people_cannot_be_drawn_anew(few: None, tmp_path: Path) -> None
     recorded = L2LDataset(L2LDatasetConfig(person="simulated"), folder)
     for dataset in (recorded, LimitedDataset(recorded, 1)):
         context = Split(dataset, "test").context(range(1), Needs(fresh=True), privileged=True)
-        with pytest.raises(DyadbenchError, match="only simulated people can be drawn anew"):
+        with pytest.raises(DyadbenchError, match="only simulated people can be drawn again"):
             context.fresh(0, 0)
     with pytest.raises(DyadbenchError, match="not registered with calibration"):
         Split(recorded, "test").context(range(1), Needs(fresh=True), privileged=False)

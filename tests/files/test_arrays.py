@@ -35,7 +35,7 @@ def test_tensors_come_in_too_also_those_that_learn(kind: torch.dtype) -> None:
 
 @pytest.mark.parametrize("value", [np.array(["a"]), np.array([1j]), np.array([{}]), [[1.0], [1.0, 2.0]], "text"])
 def test_what_is_no_number_is_a_sentence(value: object) -> None:
-    with pytest.raises(ValueError, match=r"^pred (holds .*numbers are wanted|is no array of numbers)"):
+    with pytest.raises(ValueError, match=r"^pred (holds .*numbers are expected|is no array of numbers)"):
         floats(value, "pred")
 
 

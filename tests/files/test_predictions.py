@@ -76,18 +76,18 @@ def test_tensors_of_other_precisions_are_read_as_float32(tmp_path: Path, kind: t
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda v: {"values": v[:, :1]}, "emotion has 1 samples, 2 are wanted"),
-        (lambda v: {"values": v[:, :, :5]}, "emotion has 5 frames, 6 are wanted"),
-        (lambda v: {"values": v[..., :24]}, "emotion has 24 channels, 25 are wanted"),
+        (lambda v: {"values": v[:, :1]}, "emotion has 1 samples, 2 are expected"),
+        (lambda v: {"values": v[:, :, :5]}, "emotion has 5 frames, 6 are expected"),
+        (lambda v: {"values": v[..., :24]}, "emotion has 24 channels, 25 are expected"),
         (lambda v: {"values": v[:3], "clips": CLIPS[:3]}, "clip 's/3' is missing"),
         (lambda v: {"values": v, "clips": [*CLIPS[:3], "other"]}, "clip 'other' is not in this benchmark"),
         (lambda v: {"values": v, "clips": [*CLIPS[:3], CLIPS[0]]}, "clip 's/0' appears twice"),
         (lambda v: {"values": np.where(v == v.max(), np.nan, v)}, "NaN or infinite at sample"),
         (lambda v: {"values": v * 50}, "lie outside"),
         (lambda v: {"values": v, "fps": 30.0}, "fps is 30, the benchmark has 25"),
-        (lambda v: {"values": (v * 9).astype(np.int32)}, "floating point is wanted"),
+        (lambda v: {"values": (v * 9).astype(np.int32)}, "floating point is expected"),
         (lambda v: {"values": v, "clips": []}, "names no clips"),
-        (lambda v: {"values": v[0]}, "(clips, samples, frames, channels) is wanted"),
+        (lambda v: {"values": v[0]}, "(clips, samples, frames, channels) is expected"),
     ],
 )
 def test_each_fault_is_named(tmp_path: Path, change, message: str) -> None:

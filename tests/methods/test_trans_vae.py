@@ -105,7 +105,7 @@ def test_the_latent_is_that_of_a_torch_encoder_layer() -> None:
 
 
 def _anew(net: OnlineTransVAE, speaker: Tensor, noise: Tensor) -> Tensor:
-    """The online path as the release walks it: everything is computed anew for every window. Motion (R, N w, D)."""
+    """The online path as the release walks it: everything is computed again for every window. Motion (R, N w, D)."""
     w, first, second, third = net.config.window, _layer(net.first), _layer(net.second), _layer(net.third)
     latent = _layer(net.latent)
     motion, emotion = speaker.new_zeros(len(speaker), 0, 58), speaker.new_zeros(len(speaker), 0, 25)

@@ -229,7 +229,7 @@ def test_a_value_is_the_same_with_and_without_the_others_centroids() -> None:
         ({"centroids": {"SI.jaw": np.zeros((3, 3))}}, "no clusters are called"),
         ({"centroids": {"SI.rotation": np.zeros((3, 4))}}, r"\(k, 3\)"),
         ({"fit": "other"}, "fit must be"),
-        ({"pred": np.array([["a"]])}, "numbers are wanted"),
+        ({"pred": np.array([["a"]])}, "numbers are expected"),
     ],
 )
 def test_one_sentence_for_what_does_not_fit(change: dict[str, object], message: str) -> None:

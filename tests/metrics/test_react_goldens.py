@@ -94,7 +94,7 @@ def test_threads_give_the_same() -> None:
         ({"speaker": np.zeros((5, 60, 25))}, "5 clips and pred 6"),
         ({"listener": np.zeros((6, 60, 24))}, "listener has shape"),
         ({"appropriate": np.ones(6)}, "a matrix"),
-        ({"pred": np.full((6, 1, 60, 25), "x")}, "numbers are wanted"),
+        ({"pred": np.full((6, 1, 60, 25), "x")}, "numbers are expected"),
     ],
 )
 def test_bad_shapes_are_sentences(change: dict[str, np.ndarray], message: str) -> None:

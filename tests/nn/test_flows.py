@@ -86,7 +86,7 @@ def test_act_norm_in_evaluation_sets_nothing() -> None:
 
 
 def test_a_restored_act_norm_stays_as_it_was_trained() -> None:
-    """The released methods keep this flag as a plain attribute: the next batch would set a restored layer anew."""
+    """The released methods keep this flag as a plain attribute: the next batch would set a restored layer again."""
     norm = ActNorm(3)
     norm(torch.randn(20, 3) * 3)
     with torch.no_grad():

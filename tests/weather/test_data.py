@@ -93,7 +93,7 @@ REACT: dict[str, tuple[Break, str]] = {
     "wav of a mad rate": (lambda r: _rate(_wav(r), 2**31 - 1), r"1\.wav has 2147483647 samples a second"),
     "wav at another rate": (lambda r: _rate(_wav(r), 64000), r"1\.npy .*0\.5 s of sound and 49 frames of picture"),
     "truncated csv": (lambda r: _cut(_emotion(r)), r"P1/1\.csv"),
-    "wrong dtype": (lambda r: _save(_motion(r), lambda v: v.astype("U8")), r"1\.npy holds <U8, numbers are wanted"),
+    "wrong dtype": (lambda r: _save(_motion(r), lambda v: v.astype("U8")), r"1\.npy holds <U8, numbers are expected"),
     "complex numbers": (lambda r: _save(_motion(r), lambda v: v.astype(complex)), r"1\.npy holds complex128"),
     "object array": (lambda r: _save(_motion(r), lambda v: v.astype(object)), r"1\.npy holds Python objects"),
     "NaN": (lambda r: _save(_motion(r), lambda v: _poke(v, np.nan)), r"1\.npy holds NaN or infinity at frame 7, channel 3"),
@@ -129,7 +129,7 @@ REACT: dict[str, tuple[Break, str]] = {
         lambda r: (_motion(r).unlink(), _motion(r).symlink_to(_motion(r))), r"1\.npy is not a readable \.npy file"
     ),
     "neighbours of the wrong size": (
-        lambda r: _neighbours(r, np.eye(3)), r"neighbour_emotion_val\.npy has shape \(3, 3\); \(4, 4\) is wanted"
+        lambda r: _neighbours(r, np.eye(3)), r"neighbour_emotion_val\.npy has shape \(3, 3\); \(4, 4\) is expected"
     ),
     "neighbours that are not binary": (
         lambda r: _neighbours(r, np.eye(4) * 0.5 + 0.5), r"neighbour_emotion_val\.npy holds 12 entries that are neither 0 nor 1"
@@ -139,7 +139,7 @@ REACT: dict[str, tuple[Break, str]] = {
     ),
     "neighbours with NaN": (lambda r: _neighbours(r, np.eye(4) * np.nan), r"neighbour_emotion_val\.npy holds NaN"),
     "a mean face of one number": (
-        lambda r: np.save(r / "mean_face.npy", np.zeros(1)), r"mean_face\.npy holds 1 values; 58 are wanted"
+        lambda r: np.save(r / "mean_face.npy", np.zeros(1)), r"mean_face\.npy holds 1 values; 58 are expected"
     ),
 }  # fmt: skip
 
@@ -358,7 +358,7 @@ def test_clips_of_one_frame_are_scored_or_undefined_never_nan(tmp_path: Path) ->
         assert len(result.per_clip) == 4
 
 
-# --- anything that calls itself a data set ---------------------------------------------------------------
+# --- anything that calls itself a dataset ---------------------------------------------------------------
 
 
 @pytest.mark.parametrize("unreadable", ["missing", "file"])

@@ -148,7 +148,7 @@ def test_missing_permission(
     code, _, err = dyadbench(*cell("mime", tmp_path))
     assert code == 1 and "Traceback" not in err
     assert ("division by zero" if what == "log" else "Permission denied") in err
-    assert what == "log" or "mend the permission" in err
+    assert what == "log" or "fix the permission" in err
 
 
 def test_an_unwritable_record_is_a_sentence(tmp_path: Path, dyadbench: Command, cell: Words) -> None:

@@ -292,7 +292,7 @@ def test_check_names_each_lie() -> None:
     assert not _items(sample=leave)["exactly 96 frames"][0]
 
 
-# --- data sets and suites that do not keep their word ----------------------------------------------------
+# --- datasets and suites that do not keep their word ----------------------------------------------------
 
 
 class Lying(TinyCorpus):

@@ -250,7 +250,7 @@ def l2l_rows(frames: int = 130_000, channels: int = 50, k: int = 15) -> Iterator
 
 
 def _refitted(target: np.ndarray, pred: np.ndarray, centroids: np.ndarray) -> tuple[Any, float] | None:
-    """The entropy by the same centroids, in the time of fitting them anew; None without scikit-learn."""
+    """The entropy by the same centroids, in the time of fitting them again; None without scikit-learn."""
     try:
         from sklearn.cluster import KMeans
     except ImportError:

@@ -140,7 +140,7 @@ class Maker:
                 return None, f"its trained weights are not in this store; {again}"
             run = self._run(record)
             if run.generate_key != record.key:
-                return None, f"this installation would not give its record; {again} anew"
+                return None, f"this installation would not give its record; {again}"
             predictors = {part.fold: part.fit()[0] for part in run.parts}
         except DyadbenchError as error:
             return None, f"{error}; {again}"

@@ -27,7 +27,7 @@ GAZE = 0.5  # radians to the side that draw the eyes at the end of their way
 
 @dataclass(frozen=True)
 class FaceMap:
-    """How one data set's channels move the face. `inverse` (D', P) maps expression; None where nobody knows what it means."""
+    """How one dataset's channels move the face. `inverse` (D', P) maps expression; None where nobody knows what it means."""
 
     groups: dict[str, tuple[int, int]]
     inverse: NDArray[np.float64] | None
@@ -90,7 +90,7 @@ def _named(space: MotionSpace) -> NDArray[np.float64] | None:
 
 
 def face_map(dataset: Dataset) -> FaceMap:
-    """The map of a data set, by its motion space and by whether it was simulated."""
+    """The map of a dataset, by its motion space and by whether it was simulated."""
     groups = {name: (start, stop) for name, (start, stop) in dataset.space.groups.items()}
     jaw = " The jaw follows the jaw rotation." if "jaw" in groups else ""
     if (named := _named(dataset.space)) is not None:

@@ -49,7 +49,7 @@ class Progress(BaseModel):
         stage.write_json("progress.json", self.model_dump(), sync=False)
 
     def with_spaces(self, wanted: Sequence[str]) -> Progress:
-        """For an array more all are filled anew, so that one number says how far they are."""
+        """For an array more all are filled again, so that one number says how far they are."""
         spaces = tuple(sorted({*self.spaces, *wanted}))
         return self if spaces == self.spaces else Progress(spaces=spaces)
 

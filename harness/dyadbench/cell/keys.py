@@ -13,7 +13,7 @@ from dyadbench.registry.host import Host
 
 @dataclass(frozen=True)
 class FitKeys:
-    """What a cell learns goes by these; `sampling` is what only sampling reads, which trains nothing anew."""
+    """What a cell learns goes by these; `sampling` is what only sampling reads, which trains nothing again."""
 
     predictor: str
     tokenizer: str  # "" where there is none
@@ -29,7 +29,7 @@ def source_of(cell: Cell, digest: str, fold: int | None = None) -> dict[str, Any
 
 
 def fit_keys(cell: Cell, host: Host, digest: str, fold: int | None = None) -> FitKeys:
-    """The keys of what `cell` learns on a data set with this digest, in one fold where it is cross-validated."""
+    """The keys of what `cell` learns on a dataset with this digest, in one fold where it is cross-validated."""
     source = {**source_of(cell, digest, fold), "seed": cell.seed}
     method = cell.identity()
     only = host.get("predictor", cell.predictor.name).config.sampling

@@ -180,7 +180,7 @@ class CellRun:
 
     @cached_property
     def readout(self) -> EmotionReadout:
-        """The data set's, the same for every method."""
+        """The dataset's, the same for every method."""
         return kept_readout(self.runtime.store, self.readout_key, self.split.training())
 
     @property

@@ -25,7 +25,7 @@ Home = Annotated[
 Data = Annotated[
     list[str] | None,
     typer.Option(
-        "--data", metavar="[NAME=]PATH", help="Where a data set lies; NAME may be left out if only one is used."
+        "--data", metavar="[NAME=]PATH", help="Where a dataset lies; NAME may be left out if only one is used."
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]

@@ -116,7 +116,7 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     link: Annotated[float, typer.Option(min=0, max=1, help="Strength of every speaker-to-listener influence.")] = 1.0,
 ) -> None:
-    """Writes the simulated corpus simdyad in the on-disk layout of a real data set. What was cut short goes on."""
+    """Writes the simulated corpus simdyad in the on-disk layout of a real dataset. What was cut short goes on."""
     from dyadbench.datasets.simdyad import SimConfig, write
     from dyadbench.datasets.simdyad.layouts import may_write
     from dyadbench.errors import first_fault

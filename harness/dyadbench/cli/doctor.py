@@ -82,7 +82,7 @@ def _compiled() -> str | dict[str, str]:
     except Exception as error:  # whatever it is, this is the verb that says so
         detail = f"the metrics do not run: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return {"plugin": "metrics", "distribution": "dyadbench", "version": "", "stage": "score", "detail": detail}
-    return f"kept in {KEPT}" if KEPT else "compiled anew in every process, for no folder can be written"
+    return f"kept in {KEPT}" if KEPT else "compiled again in every process, for no folder can be written"
 
 
 def misplaced_entry_points() -> list[tuple[str, str]]:

@@ -38,7 +38,7 @@ def score(
     root: Root = None,
     home: Home = None,
     data: Data = None,
-    data_setting: Annotated[list[str] | None, typer.Option("--data-set", metavar="FIELD=VALUE", help="Override the data set's configuration.")] = None,
+    data_setting: Annotated[list[str] | None, typer.Option("--data-set", metavar="FIELD=VALUE", help="Override the dataset's configuration.")] = None,
     limit: Limit = 0,
     threads: Threads = DEFAULT_THREADS,
     json: Json = False,

@@ -144,7 +144,7 @@ class KnownOrder:
         return spread
 
     def _fresh(self) -> Reactions | None:
-        """None where the dataset cannot draw people anew."""
+        """None where the dataset cannot draw people again."""
         space = self.split.dataset.space
         shape = (len(self.sessions), self.samples, self.split.frames)
         motion = np.zeros((*shape, space.dim), np.float32)

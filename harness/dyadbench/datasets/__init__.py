@@ -1,1 +1,1 @@
-"""Readers of the layouts that data sets are distributed in, and the built-in simulated corpus."""
+"""Readers of the layouts that datasets are distributed in, and the built-in simulated corpus."""

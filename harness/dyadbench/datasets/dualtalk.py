@@ -54,7 +54,7 @@ def length_of(path: Path) -> int:
     shapes = npz_shapes(path)
     for name, size in SIZES.items():
         if len(shape := shapes.get(name, ())) != 2 or shape[1] != size:
-            raise BadFile(f"{path}: array {name!r} has shape {shape or 'none'}; (frames, {size}) is wanted")
+            raise BadFile(f"{path}: array {name!r} has shape {shape or 'none'}; (frames, {size}) is expected")
     if shapes["exp"][0] != shapes["pose"][0]:
         raise BadFile(f"{path} has {shapes['exp'][0]} frames of exp and {shapes['pose'][0]} of pose")
     return shapes["exp"][0]

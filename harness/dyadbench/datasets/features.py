@@ -102,7 +102,7 @@ def check_wav_length(path: Path) -> None:
                 if declared == 0 < there:
                     raise BadFile(
                         f"{path} declares no sound and {there} bytes follow: its writer never finished the header; "
-                        "write it anew (ffmpeg -i OLD.wav NEW.wav) or record again"
+                        "write the file once more (ffmpeg -i OLD.wav NEW.wav) or record again"
                     )
                 if there < declared < STREAMED:
                     raise BadFile(f"{path} declares {declared} bytes of sound and holds {there}; it is truncated")

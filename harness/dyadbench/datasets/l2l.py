@@ -83,7 +83,7 @@ def read_places(path: Path) -> list[tuple[str, int]]:
             places.append((_plain(video), int(float(frame))))
         except (ValueError, OverflowError):
             raise BadFile(
-                f"{path} holds {video!r} and {frame!r} in window {window}; a video and the whole number of a frame are wanted"
+                f"{path} holds {video!r} and {frame!r} in window {window}; a video and the whole number of a frame are expected"
             ) from None
     return places
 
@@ -133,7 +133,7 @@ class L2LDataset:
                 f"{problem}; {CUT}" if "wanted" in str(problem) and part != "speak_audio" else f"{problem}"
             ) from None
         if part.endswith("faces") and array.shape[2] < self.space.dim:
-            raise BadFile(f"{path} has {array.shape[2]} channels; at least {self.space.dim} are wanted")
+            raise BadFile(f"{path} has {array.shape[2]} channels; at least {self.space.dim} are expected")
         if len(array) != (count := len(self.places(half))):
             raise BadFile(f"{path} has {len(array)} windows, its speak_files has {count}")
         return array
@@ -162,7 +162,7 @@ class L2LDataset:
             raise DyadbenchError(f"there is no split {split!r}; Learning2Listen has train, val, test")
         videos = sorted({video for _, video, _ in self._runs("train")})
         held = max(1, round(self.config.validation * len(videos))) if len(videos) > 1 else 0
-        # Every n-th video: fixed, seedless, and the same for tokenizer and predictor (the release drew it anew each time).
+        # Every n-th video: fixed, seedless, and the same for tokenizer and predictor (the release drew it again each time).
         chosen = {videos[int((i + 0.5) * len(videos) / held)] for i in range(held)}
         return "train", [run for run in self._runs("train") if (run[1] in chosen) == (split == "val")]
 

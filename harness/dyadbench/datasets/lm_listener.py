@@ -68,7 +68,7 @@ def _motion(path: Path, index: int, segment: Mapping[str, Any], side: str) -> np
             raise BadFile(f"{path}, segment {index}: {side}_{name} holds no numbers") from None
         if values.ndim != 2 or values.shape[1] != size:
             raise BadFile(
-                f"{path}, segment {index}: {side}_{name} has shape {values.shape}; (frames, {size}) is wanted"
+                f"{path}, segment {index}: {side}_{name} has shape {values.shape}; (frames, {size}) is expected"
             )
         if not np.isfinite(values).all():
             raise BadFile(f"{path}, segment {index}: {side}_{name} holds NaN or infinity")
@@ -86,7 +86,7 @@ def _start(path: Path, index: int, segment: Mapping[str, Any]) -> int:
         return int(segment["split_start_frame"])
     except (ValueError, TypeError, OverflowError):
         found = repr(segment["split_start_frame"])[:40]
-        raise BadFile(f"{path}, segment {index}: split_start_frame is {found}, a number is wanted") from None
+        raise BadFile(f"{path}, segment {index}: split_start_frame is {found}, a number is expected") from None
 
 
 def _words(path: Path, index: int, segment: Mapping[str, Any]) -> tuple[Word, ...]:

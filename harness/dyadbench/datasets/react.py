@@ -124,7 +124,7 @@ class ReactDataset:
         """(58,) statistics of a folder."""
         face = read_npy(self.root / name).reshape(-1).astype(np.float64)
         if face.size != self.space.dim:
-            raise BadFile(f"{self.root / name} holds {face.size} values; {self.space.dim} are wanted")
+            raise BadFile(f"{self.root / name} holds {face.size} values; {self.space.dim} are expected")
         return face
 
     def normalisation(self) -> Mapping[str, Any]:
@@ -167,7 +167,7 @@ class ReactDataset:
         raw = read_npy(source, mmap=True)  # of a longer recording only what is asked for is read
         raw = raw[:, 0] if raw.ndim == 3 and raw.shape[1] == 1 else raw
         if raw.ndim != 2 or raw.shape[1] != self.space.dim or len(raw) < frames:
-            raise BadFile(f"{source} has shape {raw.shape}; ({frames} or more, 1, {self.space.dim}) is wanted")
+            raise BadFile(f"{source} has shape {raw.shape}; ({frames} or more, 1, {self.space.dim}) is expected")
         if not np.isfinite(raw[:frames]).all():
             frame, channel = (int(i) for i in np.argwhere(~np.isfinite(raw[:frames]))[0])
             raise BadFile(f"{source} holds NaN or infinity at frame {frame}, channel {channel}")
@@ -182,7 +182,7 @@ class ReactDataset:
         felt = emotion_file(self.root, split, path)
         emotion = read_rows(felt, EMOTION_CHANNELS)
         if len(emotion) < self.config.frames:
-            raise BadFile(f"{felt} has {len(emotion)} rows; {self.config.frames} are wanted")
+            raise BadFile(f"{felt} has {len(emotion)} rows; {self.config.frames} are expected")
         return emotion
 
     def emotion(self, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
@@ -224,7 +224,7 @@ class ReactDataset:
         source = self._video_file(split, path)
         values = read_npy(source, (None, self.audio[VIDEO_FEATURES].dim))
         if len(values) < self.config.frames:
-            raise BadFile(f"{source} has {len(values)} frames; {self.config.frames} are wanted")
+            raise BadFile(f"{source} has {len(values)} frames; {self.config.frames} are expected")
         return np.ascontiguousarray(values[: self.config.frames], np.float32)
 
     def _audio(self, split: str, path: str, name: str) -> np.ndarray:
@@ -248,7 +248,7 @@ class ReactDataset:
                 )
             return np.eye(count, dtype=bool)
         if odd := int((~np.isin(matrix, (0, 1))).sum()):
-            raise BadFile(f"{self._matrix_name(split)} holds {odd} entries that are neither 0 nor 1; build it anew")
+            raise BadFile(f"{self._matrix_name(split)} holds {odd} entries that are neither 0 nor 1; build it again")
         if empty := np.flatnonzero(~(matrix == 1).any(1)).tolist():
             raise BadFile(
                 f"row {empty[0]} of {self._matrix_name(split)} has no appropriate reaction ({len(empty)} such rows)"

@@ -1,4 +1,4 @@
-"""Emotion from motion: one readout a data set, for methods that emit motion only.
+"""Emotion from motion: one readout a dataset, for methods that emit motion only.
 
 Frame by frame, so that it adds no look-ahead: fixed random ReLU features of the standardised coefficients, ridge
 regression on the 25 emotion channels, clipped to their ranges, expressions scaled to sum to 1. Fitted once on the
@@ -94,7 +94,7 @@ def fit_readout(data: TrainData) -> EmotionReadout:
 
 
 def kept_readout(store: Store, key: str, data: TrainData) -> EmotionReadout:
-    """The readout of a data set from the store, fitted on first use."""
+    """The readout of a dataset from the store, fitted on first use."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file, save
 

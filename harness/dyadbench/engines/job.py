@@ -96,7 +96,7 @@ def existing_record(run: CellRun, leaderboards: Path) -> Record | None:
         return None  # cut short or of another program: measured again
     if not run.gives(record):
         return None
-    if record.of != run.cell.of:  # said anew in the matrix: nothing has to be measured for it
+    if record.of != run.cell.of:  # said again in the matrix: nothing has to be measured for it
         record = record.model_copy(update={"of": run.cell.of})
         save_record(record, path)
     return record

@@ -31,7 +31,7 @@ def floats(value: Any, name: str = "the array") -> NDArray[Any]:
 def native(array: NDArray[Any], name: str = "the array") -> NDArray[Any]:
     """`floats` of a numpy array."""
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":  # ml_dtypes calls itself of kind V
-        raise ValueError(f"{name} holds {array.dtype}; numbers are wanted")
+        raise ValueError(f"{name} holds {array.dtype}; numbers are expected")
     kind = np.float64 if array.dtype.kind == "f" and array.dtype.itemsize == 8 else np.float32
     with np.errstate(over="ignore"):  # beyond float32 is infinite, which whoever demands finite numbers refuses
         return array.astype(kind, copy=False)

@@ -28,18 +28,18 @@ WEATHER = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 
 def cannot_write(path: Path | str, error: OSError) -> DyadbenchError:
     """The one sentence about a write that failed."""
-    return DyadbenchError(f"cannot write {path}: {error.strerror}; free space or mend the permission, then run again")
+    return DyadbenchError(f"cannot write {path}: {error.strerror}; free space or fix the permission, then run again")
 
 
 def cannot_read(path: Path | str, error: OSError) -> DyadbenchError:
     """The one sentence about a read that failed."""
-    return DyadbenchError(f"cannot read {path}: {error.strerror}; mend the disk or the permission, then run again")
+    return DyadbenchError(f"cannot read {path}: {error.strerror}; fix the disk or the permission, then run again")
 
 
 def damaged(path: Path, error: Exception | str) -> DyadbenchError:
     """The one sentence about a finished file that cannot be read: rotten, or cut short by something else than a kill."""
     why = " ".join(f"{error}".split())[:200] or type(error).__name__
-    return DyadbenchError(f"{path} is damaged ({why}); delete {path.parent} and run again to make it anew")
+    return DyadbenchError(f"{path} is damaged ({why}); delete {path.parent} and run again to rebuild it")
 
 
 def clear_stale(folder: Path, pattern: str) -> None:

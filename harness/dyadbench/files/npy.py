@@ -101,10 +101,10 @@ def read_npy(
     """
     found, dtype = read_header(path)
     if dtype.kind not in ("fiubUS" if text else "fiub"):
-        raise BadFile(f"{path} holds {dtype}, numbers {'or text ' if text else ''}are wanted")
+        raise BadFile(f"{path} holds {dtype}, numbers {'or text ' if text else ''}are expected")
     if shape and (len(found) != len(shape) or any(w is not None and w != f for w, f in zip(shape, found, strict=True))):
         wanted = tuple("any" if n is None else n for n in shape)
-        raise BadFile(f"{path} has shape {found}; {wanted} is wanted")
+        raise BadFile(f"{path} has shape {found}; {wanted} is expected")
     try:
         array: np.ndarray = np.load(path, allow_pickle=False, mmap_mode="r" if mmap else None)
     except (OSError, ValueError) as error:  # an empty file cannot be mapped; another may have changed meanwhile
@@ -129,7 +129,7 @@ def npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
                 with archive.open(member) as file:
                     shape, dtype = npy_header(file)
                 if dtype.hasobject or dtype.itemsize == 0:
-                    raise ValueError(f"{member.filename} holds {dtype}, numbers are wanted")
+                    raise ValueError(f"{member.filename} holds {dtype}, numbers are expected")
                 if declared_bytes(shape, dtype) > member.file_size:
                     raise ValueError(f"{member.filename} declares more numbers than it holds")
                 shapes[member.filename.removesuffix(".npy")] = shape
@@ -153,7 +153,7 @@ def read_npz(path: Path, names: Sequence[str]) -> list[np.ndarray]:
         raise BadFile(f"{path} is not a readable .npz file: {type(error).__name__}") from None
     for name, array in zip(names, arrays, strict=True):
         if array.dtype.kind not in "fiub" or not np.isfinite(array).all():
-            raise BadFile(f"{path}: array {name!r} holds {array.dtype}, NaN or infinity; finite numbers are wanted")
+            raise BadFile(f"{path}: array {name!r} holds {array.dtype}, NaN or infinity; finite numbers are expected")
     return [native(array) if array.dtype.kind == "f" else array for array in arrays]
 
 
@@ -225,7 +225,7 @@ def _first_bad_row(lines: Sequence[str], columns: int) -> str:
     for number, line in enumerate(lines[1:], 2):
         cells = cells_of(line)
         if len(cells) != columns:
-            return f"line {number} has {len(cells)} columns; {columns} are wanted"
+            return f"line {number} has {len(cells)} columns; {columns} are expected"
         values = _numbers(cells)
         if values is None:
             return f"line {number} holds something that is not a number"

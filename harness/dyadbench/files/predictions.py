@@ -143,7 +143,7 @@ def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo)
     """A plain name, and a declared shape that fits the bytes that are there, before anything is allocated."""
     name = member.filename
     if not name.endswith(".npy") or not name.removesuffix(".npy").isidentifier():
-        raise DyadbenchError(f"{path}: member {name[:80]!r} is no array's name; nothing of it was read")
+        raise DyadbenchError(f"{path}: member {name[:80]!r} is not the name of an array; nothing of it was read")
     with archive.open(member) as file:
         shape, dtype = npy_header(file)
     if dtype.hasobject:
@@ -179,19 +179,19 @@ def faults(
         return [*wrong, f"there is no array {space!r}; found: {', '.join(found.arrays) or 'nothing'}{way}"]
     shape, frames = tuple(array.shape), int(lengths.max())
     if len(shape) != 4:
-        return [*wrong, f"{space} has shape {shape}; (clips, samples, frames, channels) is wanted"]
+        return [*wrong, f"{space} has shape {shape}; (clips, samples, frames, channels) is expected"]
     for axis, have, want in zip(
         ("clips", "samples", "frames", "channels"), shape, (len(found.clips), samples, frames, channels), strict=True
     ):
         if have != want:
-            wrong.append(f"{space} has {have} {axis}, {want} are wanted{WAYS_OUT[axis].format(want=want)}")
+            wrong.append(f"{space} has {have} {axis}, {want} are expected{WAYS_OUT[axis].format(want=want)}")
     return wrong or _value_faults(found, array, space, dict(zip(clips, lengths, strict=True)))
 
 
 def _value_faults(found: Predictions, array: Any, space: str, lengths: Mapping[str, int]) -> list[str]:
     wrong, (low, high) = [], RANGES[space]
     if (kind := str(array.dtype)) not in FLOATING and getattr(array.dtype, "kind", "") != "f":
-        return [f"{space} holds {kind}, floating point is wanted"]
+        return [f"{space} holds {kind}, floating point is expected"]
     for row, clip in enumerate(found.clips):
         values = floats(array[row], space)[:, : lengths[clip]]
         if not np.isfinite(values).all():
@@ -211,7 +211,7 @@ def refuse(path: Path, wrong: Sequence[str]) -> None:
     if wrong:
         more = f"\n  ... and {len(wrong) - FAULTS_SHOWN} more" if len(wrong) > FAULTS_SHOWN else ""
         listed = "".join(f"\n  {i}. {fault}" for i, fault in enumerate(wrong[:FAULTS_SHOWN], 1))
-        raise DyadbenchError(f"{path} was not scored; mend these and run again:{listed}{more}")
+        raise DyadbenchError(f"{path} was not scored; fix the following and run again:{listed}{more}")
 
 
 class Reordered:

@@ -1,4 +1,4 @@
-"""Skill: how far a method has come from a listener who never met the speaker to one who hears the same speaker anew.
+"""Skill: how far a method has come from a listener who never met the speaker to one who hears the same speaker again.
 
     skill(x) = (x - null) / (ceiling - null)
 

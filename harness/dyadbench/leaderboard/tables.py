@@ -138,7 +138,7 @@ def _readout_notes(rows: Sequence[Row]) -> list[str]:
     readout = next(iter(found.values()))
     errors = ", ".join(f"{name} {value:.3f}" for name, value in readout["rmse"].items())
     return [
-        f"{', '.join(found)}: motion only; emotion is the data set's readout from motion, version {readout['version']}, "
+        f"{', '.join(found)}: motion only; emotion is the dataset's readout from motion, version {readout['version']}, "
         f"whose root mean square error on the validation split is {errors}"
     ]
 

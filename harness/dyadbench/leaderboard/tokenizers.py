@@ -1,4 +1,4 @@
-"""What tokenizers cost and keep, from committed records: every tokenizer in one table and one picture a data set.
+"""What tokenizers cost and keep, from committed records: every tokenizer in one table and one picture a dataset.
 
 A row is a tokenizer decoded from all its residual layers or from the first ones. Methods that stand on one tokenizer
 share its rows. Intervals are the leaderboards': 95 % bootstrap over sessions, and over seeds where there are several.
@@ -38,7 +38,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Kept:
-    """One tokenizer on one data set."""
+    """One tokenizer on one dataset."""
 
     label: str  # the methods that stand on it
     grid: str
@@ -57,7 +57,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Corpus:
-    """The tokenizers of one data set."""
+    """The tokenizers of one dataset."""
 
     name: str
     simulated: bool
@@ -69,7 +69,7 @@ class Corpus:
 
 
 def corpora(records: Sequence[Record]) -> list[Corpus]:
-    """Every data set that has records with token scores, in an order that depends on nothing but the records."""
+    """Every dataset that has records with token scores, in an order that depends on nothing but the records."""
     groups: dict[str, list[Record]] = {}
     scored = [record for record in records if SUITE in record.suites and record.suites[SUITE].per_clip]
     for record in of_newest_data(scored)[0]:
@@ -116,7 +116,7 @@ def _corpus(name: str, records: Sequence[Record], notes: list[str]) -> Corpus:
 
 
 def _name(benchmarks: Sequence[str]) -> str:
-    """What the names of benchmarks on one data set begin with: simdyad-clear-react of its two tracks."""
+    """What the names of benchmarks on one dataset begin with: simdyad-clear-react of its two tracks."""
     words = [name.split("-") for name in sorted(set(benchmarks))]
     shared = next((n for n, same in enumerate(zip(*words, strict=False)) if len(set(same)) > 1), min(map(len, words)))
     return "-".join(words[0][: max(1, shared)])

@@ -93,7 +93,7 @@ class Claim(Config):
     @model_validator(mode="after")
     def _one_kind(self) -> Claim:
         if sum(map(bool, (self.part, self.untestable, self.demonstration))) != 1:
-            raise ValueError(f"{self.id}: exactly one of part, untestable and demonstration is wanted")
+            raise ValueError(f"{self.id}: exactly one of part, untestable and demonstration is expected")
         if self.part and not self.matrix:
             raise ValueError(f"{self.id}: a claim with parts names the matrix that tests it")
         if self.not_comparable and not self.part:

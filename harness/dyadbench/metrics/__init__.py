@@ -8,7 +8,7 @@ __all__ = ["score_arrays"]
 
 
 def score_arrays(suite: str, **arrays: Any) -> dict[str, float]:
-    """Scores plain arrays, without plugin or data set; see `dyadbench.metrics.arrays.score_arrays`."""
+    """Scores plain arrays, without plugin or dataset; see `dyadbench.metrics.arrays.score_arrays`."""
     from dyadbench.metrics.arrays import score_arrays as score
 
     return score(suite, **arrays)

@@ -69,17 +69,17 @@ def _kept_on_disk(value: Any) -> Any:
 def _checked(pred: np.ndarray, listener: np.ndarray, speaker: np.ndarray, appropriate: np.ndarray) -> list[list[int]]:
     """The appropriate listeners of every clip; raises ValueError with what is wrong."""
     if len(pred.shape) != 4 or pred.shape[3] != 25 or 0 in pred.shape:
-        raise ValueError(f"pred has shape {pred.shape}; (clips, samples, frames, 25) is wanted")
+        raise ValueError(f"pred has shape {pred.shape}; (clips, samples, frames, 25) is expected")
     clips, _, frames, _ = pred.shape
     for name, array in (("listener", listener), ("speaker", speaker)):
         if array.ndim != 3 or array.shape[2] != 25:
-            raise ValueError(f"{name} has shape {array.shape}; (clips, frames, 25) is wanted")
+            raise ValueError(f"{name} has shape {array.shape}; (clips, frames, 25) is expected")
         if array.shape[1] != frames:
             raise ValueError(f"{name} has {array.shape[1]} frames and pred {frames}; cut them to one length")
     if len(speaker) != clips:
         raise ValueError(f"speaker has {len(speaker)} clips and pred {clips}")
     if appropriate.ndim != 2:
-        raise ValueError(f"appropriate has shape {appropriate.shape}; a matrix of clips by listeners is wanted")
+        raise ValueError(f"appropriate has shape {appropriate.shape}; a matrix of clips by listeners is expected")
     if len(appropriate) < clips:
         raise ValueError(f"appropriate has {len(appropriate)} rows for {clips} clips; every clip needs its row")
     rows = [np.flatnonzero(row == 1).tolist() for row in appropriate[:clips]]  # exactly 1, as the official code

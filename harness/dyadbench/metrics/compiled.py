@@ -2,7 +2,7 @@
 
 numba keeps compiled functions beside the source or in the user's cache folder. Where neither can be written (a container,
 a shared installation) it refuses to import; here it keeps them in a temporary folder, or not at all. A cache that was cut
-short (a full disk, a kill) makes numba raise EOFError at the first call; here the function is compiled anew.
+short (a full disk, a kill) makes numba raise EOFError at the first call; here the function is compiled again.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def cfunc(signature: Any, **options: Any) -> Decorator:
 
 
 def _place() -> str | None:
-    """Where compiled functions are kept; None where they are compiled anew in every process."""
+    """Where compiled functions are kept; None where they are compiled again in every process."""
     for fallback in (None, _temporary):
         if fallback and (folder := fallback()):
             setattr(numba.config, "CACHE_DIR", folder)  # noqa: B010  # numba makes its settings while it is imported

@@ -132,7 +132,7 @@ class OverTimeSuite:
     def _sides(self, data: Evaluation) -> tuple[Any, Any]:
         pred, truth = getattr(data, f"predicted_{self.space}"), getattr(data, f"listener_{self.space}")
         if pred is None or truth is None:
-            raise ValueError(f"error over time is of {self.space}, which these predictions or this data set lack")
+            raise ValueError(f"error over time is of {self.space}, which these predictions or this dataset lack")
         return pred, truth
 
 

@@ -223,7 +223,7 @@ def asset(name: str) -> str:
 
 def _write(path: Path, data: bytes) -> None:
     if read_whole(path) != data:
-        atomic_write(path, data, sync=False)  # made anew from the records
+        atomic_write(path, data, sync=False)  # made again from the records
 
 
 def _listed(path: Path) -> list[str]:

@@ -67,7 +67,7 @@ class Folder:
         (self.folder / DONE).unlink(missing_ok=True)
 
     def read(self, name: str, kind: type[Model]) -> Model | None:
-        """The file as a `kind`; None where it is missing or is something else, and must be made anew."""
+        """The file as a `kind`; None where it is missing or is something else, and must be made again."""
         data = read_whole(self.folder / name)
         try:
             return None if data is None else kind.model_validate_json(data)
@@ -154,5 +154,5 @@ class Store:
                 raise
             raise DyadbenchError(
                 f"cannot use the store {self.root}: {error.strerror} ({error.filename or stage.folder}); "
-                "free space or mend the permission, or choose another with --home"
+                "free space or fix the permission, or choose another with --home"
             ) from error

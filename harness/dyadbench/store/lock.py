@@ -2,7 +2,7 @@
 
 A kernel lock is enough between processes of one machine, and goes when its holder does. Many shared file systems do not
 carry it to other machines, so a claim file beside it names the holder: machine, process and batch job. A claim is stale
-when its process is gone, or its machine was started anew, or its job is over; where nobody can tell, it is waited for.
+when its process is gone, or its machine was started again, or its job is over; where nobody can tell, it is waited for.
 """
 
 from __future__ import annotations

@@ -76,7 +76,7 @@ def _half(root: Path, person: str, half: str, contents: Contents) -> Iterator[Fi
             else array.shape[1:2] == (WINDOW,) and array.ndim == 3 and array.shape[2] >= 56
         ):
             wanted = (WINDOW * 4, 128) if part == "speak_audio" else (WINDOW, "56 or more")
-            yield error(f"shape {array.shape}; (windows, {', '.join(map(str, wanted))}) is wanted", name, lost,
+            yield error(f"shape {array.shape}; (windows, {', '.join(map(str, wanted))}) is expected", name, lost,
                         AGAIN if part == "speak_audio" else f"{AGAIN}, or {CUT}", PART)  # fmt: skip
         elif not len(array):
             yield error("no windows", name, lost, AGAIN, PART)

@@ -31,7 +31,7 @@ def check(root: Path, fix: bool, limit: int = 0, config: OpenFaceConfig | None =
             yield from _pair(data, row, people)
             used[row] = len(data._read(row)[1])
         except BadFile as problem:
-            yield error(str(problem), _where(row), "this recording cannot be read", "mend it, or remove its row")
+            yield error(str(problem), _where(row), "this recording cannot be read", "repair it, or remove its row")
             continue
         if not used[row]:
             yield Finding(

@@ -122,7 +122,7 @@ def _folders(root: Path, split: str, own: list[str], facts: Facts) -> Iterator[F
         elif there:
             what = f"{split}/{kind} has {len(there)} {suffix} files, none under a name of data/{split}.csv"
             example = (
-                f"{there[0].relative_to(root)} is there, {place_of(root, split, own[0]).relative_to(root)} is wanted"
+                f"{there[0].relative_to(root)} is there, {place_of(root, split, own[0]).relative_to(root)} is expected"
             )
             yield error(what, example, meaning, "rename them, or use the csv of the same release", SPLIT)
         else:

@@ -76,7 +76,7 @@ def clip(root: Path, split: str, path: str, facts: Facts) -> Iterator[Finding]:
 def _motion(raw: np.ndarray, where: str, facts: Facts) -> Iterator[Finding]:
     if raw.ndim != 2 or raw.shape[1] != 58:
         shape = (len(raw), 1, *raw.shape[1:]) if raw.ndim == 2 else raw.shape
-        yield error(f"shape {shape}; (frames, 1, 58) is wanted", where, LOST, AGAIN)
+        yield error(f"shape {shape}; (frames, 1, 58) is expected", where, LOST, AGAIN)
     elif not len(raw):
         yield error("no frames", where, LOST, AGAIN)
     elif np.abs(raw).max() > 100:
@@ -89,9 +89,9 @@ def _motion(raw: np.ndarray, where: str, facts: Facts) -> Iterator[Finding]:
 
 def _emotion(values: np.ndarray, where: str, facts: Facts) -> Iterator[Finding]:
     if len(values) > ROWS and not facts.simulated:
-        yield warn(f"{len(values)} rows; {ROWS} are wanted", where, "clips are scored over 750 frames")
+        yield warn(f"{len(values)} rows; {ROWS} are expected", where, "clips are scored over 750 frames")
     elif len(values) < ROWS and not facts.simulated:
-        yield error(f"{len(values)} rows; {ROWS} are wanted", where, "the clip is too short to be scored",
+        yield error(f"{len(values)} rows; {ROWS} are expected", where, "the clip is too short to be scored",
                     "restore it, or score all clips over fewer frames (--data-set frames=N)")  # fmt: skip
     if not len(values):
         return

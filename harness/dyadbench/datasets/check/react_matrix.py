@@ -44,7 +44,7 @@ def _missing(root: Path, name: str, built: np.ndarray | None, fix: bool) -> Find
         return error(f"{name} is missing", name, "FRCorr and FRDist are not defined without it",
                      f"restore it, or {neighbours.GLOBAL_NAME} and tool/{neighbours.INDEX_NAME}", PART)  # fmt: skip
     if not fix:
-        return warn(f"{name} is missing", name, "it is built anew at every run", "--fix writes it", PART)
+        return warn(f"{name} is missing", name, "it is built again at every run", "--fix writes it", PART)
     atomic_write(root / name, npy_bytes(built))
     return Finding(level="ok", what=f"built {name} from {neighbours.GLOBAL_NAME}")
 
@@ -76,5 +76,5 @@ def faces(root: Path) -> Iterator[Finding]:
             yield error(str(problem).replace(f"{root}/", ""), name, meaning, "restore it from the release", PART)
             continue
         if values.size != 58 or (name.startswith("std") and (values <= 0).any()):
-            yield error(f"{values.size} values; 58 are wanted, all positive for std", name, meaning,
+            yield error(f"{values.size} values; 58 are expected, all positive for std", name, meaning,
                         "restore it from the release", PART)  # fmt: skip

@@ -22,7 +22,7 @@ from dyadbench.files.walk import files_below, ours
 def check_dataset(
     name: str, root: Path, *, fix: bool = False, limit: int = 0, settings: Mapping[str, Any] | None = None
 ) -> CheckReport:
-    """Checks `root` as data set `name`; with `fix`, builds what can be rebuilt; with `limit`, reads so many recordings.
+    """Checks `root` as dataset `name`; with `fix`, builds what can be rebuilt; with `limit`, reads so many recordings.
 
     `settings` are those that a run would have; only openface, which looks as they say, takes some. Raises DyadbenchError
     for unknown names and settings.
@@ -41,7 +41,7 @@ def check_dataset(
         "dualtalk": dualtalk.check,
     }
     if name not in checkers:
-        raise DyadbenchError(f"there is no data set {name!r} to check; there are {', '.join(checkers)}")
+        raise DyadbenchError(f"there is no dataset {name!r} to check; there are {', '.join(checkers)}")
     if settings and name != "openface":
         raise DyadbenchError(f"data check of {name} has no settings; its files are looked at as they were released")
     if settings:

@@ -137,7 +137,7 @@ def centroids_for(frames: NDArray[Any], k: int, *, seed: int = 0, cache: Path | 
 
 
 def _read(path: Path, shape: tuple[int, int]) -> Floats | None:
-    """Centroids from a file; None where there is none, or one cut short, which is then written anew."""
+    """Centroids from a file; None where there is none, or one cut short, which is then written again."""
     try:
         with np.load(path, allow_pickle=False) as archive:
             found = np.asarray(archive["centroids"], np.float64)

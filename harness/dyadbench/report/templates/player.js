@@ -111,7 +111,7 @@
     if (clip.voice) audio.src = "data:audio/flac;base64," + clip.voice;
     else audio.removeAttribute("src");
     sound.disabled = !clip.voice;
-    note.textContent = clip.voice ? "" : "This data set has no recording of the speaker's voice.";
+    note.textContent = clip.voice ? "" : "This dataset has no recording of the speaker's voice.";
     curves(groups);
     seek(Math.min(frame, clip.frames - 1));
   }
