@@ -130,7 +130,7 @@ class L2LDataset:
             array = read_npy(path, (None, WINDOW * MEL_ROWS, 128) if part == "speak_audio" else (None, WINDOW, None))
         except BadFile as problem:
             raise BadFile(
-                f"{problem}; {CUT}" if "wanted" in str(problem) and part != "speak_audio" else f"{problem}"
+                f"{problem}; {CUT}" if " has shape " in str(problem) and part != "speak_audio" else f"{problem}"
             ) from None
         if part.endswith("faces") and array.shape[2] < self.space.dim:
             raise BadFile(f"{path} has {array.shape[2]} channels; at least {self.space.dim} are expected")
