@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from dyadbench.api import Array, Context, Dyad, Needs, Noise, Reaction, Setup, State, TrainData
+from dyadbench.api import Array, Context, Dyad, DyadbenchError, Needs, Noise, Reaction, Setup, State, TrainData
 from dyadbench_baselines.config import MismatchedConfig, NearestConfig
 
 
@@ -120,6 +120,10 @@ class NearestAudio(_Nearest):
     def __init__(self, config: NearestConfig, setup: Setup):
         super().__init__(config, setup)
         self.needs = Needs(audio=first_audio(setup), face=False, lookahead=None)
+        if not self.needs.audio:
+            raise DyadbenchError(
+                "nearest-audio compares voices as mfcc-78 or mel-128, and this dataset has neither; take nearest-face"
+            )
 
     def fit(self, data: TrainData) -> None:
         [name] = self.needs.audio

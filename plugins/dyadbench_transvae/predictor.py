@@ -39,6 +39,7 @@ from dyadbench_transvae.config import OnlineConfig, TransVAEConfig
 from dyadbench_transvae.network import OnlineTransVAE, Outcome, TransVAE
 
 VIDEO = "video-features"  # by convention the name of features computed from the speaker's video frames
+HEAD = ("rotation", "translation", "jaw")  # groups of channels that `head_weight` weighs
 # Squared distance per frame at which two reactions count as different. The release has 100 per crop of 256 frames.
 NEAR = 100.0 / 256
 
@@ -62,7 +63,16 @@ class TransVAEPredictor:
             net = OnlineTransVAE(config, **sizes) if isinstance(config, OnlineConfig) else TransVAE(config, **sizes)
         self.net = net.to(self.device).eval()
         lookahead = max(0, self.window - 1 - self.delay) if self.window else None
+        self.parts = self._parts()
         self.needs = Needs(audio=tuple(filter(None, (self.sound, self.video))), lookahead=lookahead)
+
+    def _parts(self) -> dict[str, tuple[list[int], float]]:
+        """Channels and weight of each part of the loss: the head (rotation, translation, jaw) and all other channels."""
+        space = self.setup.space
+        head = sorted(i for group in HEAD if group in space.groups for i in range(*space.groups[group]))
+        rest = [i for i in range(space.dim) if i not in head]
+        parts = {"expression": (rest, 1.0), "head": (head, self.config.head_weight)}
+        return {name: part for name, part in parts.items() if part[0]}
 
     def _features(self) -> tuple[str | None, str | None]:
         """Names of the sound and of the video features; None where the dataset or the configuration has none."""
@@ -98,13 +108,9 @@ class TransVAEPredictor:
         valid, log, total = batch.valid[:, self.delay :], {}, torch.zeros((), device=self.device)
         motion = batch.listener_motion[:, self.delay :]
         error = (outcome.motion[:, : motion.shape[1]] - motion) ** 2
-        expression = self.setup.space.slice("expression")
-        rest = [i for i in range(motion.shape[2]) if not expression.start <= i < expression.stop]
-        log["expression"], log["head"] = (
-            masked_mean(error[..., expression], valid),
-            masked_mean(error[..., rest], valid),
-        )
-        total = total + log["expression"] + self.config.head_weight * log["head"]
+        for name, (channels, weight) in self.parts.items():
+            log[name] = masked_mean(error[..., channels], valid)
+            total = total + weight * log[name]
         if outcome.emotion is not None and batch.listener_emotion is not None:
             target = batch.listener_emotion[:, self.delay :]
             log["emotion"] = masked_mean((outcome.emotion[:, : target.shape[1]] - target) ** 2, valid)

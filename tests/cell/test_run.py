@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from tests.fixtures.corpora import ToyDataset
 
 from dyadbench.api import EMOTION_CHANNELS, BenchmarkConfig, DyadbenchError, Needs, Reaction
@@ -72,6 +73,18 @@ def test_what_only_sampling_reads_is_not_trained_again(tmp_path: Path) -> None:
     plain, cooler, other = run(), run(**{"predictor.temperature": 0.5}), run(**{"predictor.hide": 0.5})
     assert cooler.fit_key == plain.fit_key != other.fit_key
     assert len({r.generate_key for r in (plain, cooler, other)}) == 3
+
+
+def test_the_threads_of_a_run_are_set_before_a_plugin_is_called(tmp_path: Path, capsys) -> None:
+    """Otherwise the trainer's own setting looks like the plugin's, which is named and put back."""
+    before = torch.get_num_threads()
+    cell = make_cell(HOST, "simdyad-clear-react-online", MethodSpec(name="learning2listen", preset="smoke"), 0)
+    try:
+        CellRun(cell, Host(), Runtime(home=tmp_path, threads=before + 1), ToyDataset()).fit()
+        assert torch.get_num_threads() == before + 1
+    finally:
+        torch.set_num_threads(before)
+    assert "threads" not in capsys.readouterr().err
 
 
 def test_a_broken_array_of_a_killed_run_is_made_anew(tmp_path: Path) -> None:

@@ -35,9 +35,15 @@ def test_a_method_of_emotion_may_refuse_a_dataset_without_it() -> None:
     report = check("regnn", Host())
     refused = [item for item in report.items if item.what.endswith(REFUSED)]
     assert report.ok
-    assert [item.what for item in refused] == [f"deca-56: {REFUSED}"]
+    assert [item.what for item in refused] == [f"deca-56: {REFUSED}", f"own-6: {REFUSED}"]
     assert "take regnn-motion" in refused[0].detail
     assert len(report.items) > 5, "on the other kind of dataset all is checked"
+
+
+def test_a_method_of_voices_may_refuse_a_dataset_without_sound() -> None:
+    report = check("nearest-audio", Host())
+    refused = [item for item in report.items if item.what == f"own-6: {REFUSED}"]
+    assert report.ok and "take nearest-face" in refused[0].detail
 
 
 @pytest.mark.parametrize("error", [DyadbenchError("not here"), ValueError("broken")])

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import (
+    DECA_56,
     DyadbenchError,
     Fittable,
-    MotionSpace,
     Noise,
     Predictor,
     Reaction,
@@ -27,7 +27,7 @@ from dyadbench.cell.lookahead import first_difference, measure_lookahead
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.react import demand_predictor, largest_gap, react, row_of
 from dyadbench.conformance.report import Item, Report
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.conformance.tiny_corpus import OWN_SPACE, TinyCorpus
 from dyadbench.errors import PluginError
 from dyadbench.matrix.cells import MethodSpec, method_parts
 from dyadbench.registry.host import Host
@@ -38,7 +38,11 @@ REFUSED = "refuses this kind of dataset"
 def check_method(name: str, host: Host, *, preset: str | None = None) -> Report:
     """Builds, fits and samples `name` on made-up data; every promise of the contract is one line of the report."""
     report = Report(name)
-    for corpus in (TinyCorpus(), TinyCorpus(_deca(), emotion=False)):
+    for corpus in (
+        TinyCorpus(),
+        TinyCorpus(DECA_56, emotion=False),
+        TinyCorpus(OWN_SPACE, emotion=False, sound=False),
+    ):
         predictor_part, tokenizer_part = method_parts(
             host, MethodSpec(name=name, preset=preset), default_preset="smoke"
         )
@@ -69,12 +73,6 @@ def _worked_somewhere(report: Report) -> Report:
     if all(item.what.endswith(REFUSED) for item in report.items):
         report.items.append(Item("works on some dataset", False, "every kind of dataset was refused"))
     return report
-
-
-def _deca() -> MotionSpace:
-    from dyadbench.api import DECA_56
-
-    return DECA_56
 
 
 def _check_on(

@@ -20,6 +20,14 @@ from dyadbench.api import (
     Word,
 )  # fmt: skip
 
+SOUND = {"mfcc-78": AudioSpec(78), "mel-128": AudioSpec(128, per_frame=4)}
+# A dataset with groups of its own, as labs have them: none is called `expression`.
+OWN_SPACE = MotionSpace(
+    name="own-6",
+    fps=25.0,
+    channels=("AU06", "AU12", "nod", "shake", "gaze_x", "gaze_y"),
+    groups={"smile": (0, 2), "head": (2, 4), "gaze": (4, 6)},
+)
 WORDS = ("well", "yes", "I", "never", "thought", "about", "that")
 
 
@@ -32,9 +40,17 @@ def _words(row: int, seconds: float) -> tuple[Word, ...]:
 class TinyCorpus:
     """Random dyads in which the listener follows the speaker; enough to fit anything for a moment."""
 
-    def __init__(self, space: MotionSpace = FACEVERSE_58, *, frames: int = 96, emotion: bool = True, clips: int = 8):
+    def __init__(
+        self,
+        space: MotionSpace = FACEVERSE_58,
+        *,
+        frames: int = 96,
+        emotion: bool = True,
+        sound: bool = True,
+        clips: int = 8,
+    ):
         self.space, self.frames, self.emotion, self.count = space, frames, emotion, clips
-        self.audio: Mapping[str, AudioSpec] = {"mfcc-78": AudioSpec(78), "mel-128": AudioSpec(128, per_frame=4)}
+        self.audio: Mapping[str, AudioSpec] = SOUND if sound else {}
 
     def clips(self, split: str) -> Sequence[Clip]:
         return [Clip(f"{split}/{i}", f"session{i // 2}", self.frames) for i in range(self.count)]

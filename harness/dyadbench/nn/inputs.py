@@ -17,12 +17,13 @@ def audio_of(wish: str, setup: Setup, *, prefer: Sequence[str], who: str) -> str
 
     Returns None for no sound. Raises DyadbenchError, which names `who`, for a feature that the dataset does not have.
     """
-    if wish == "none" or not setup.audio:
+    if wish == "none" or (wish == "auto" and not setup.audio):
         return None
     if wish == "auto":
         return next((name for name in prefer if name in setup.audio), next(iter(setup.audio)))
     if wish not in setup.audio:
-        raise DyadbenchError(f"{who}: there is no audio feature {wish!r}; this dataset has {', '.join(setup.audio)}")
+        offered = ", ".join(setup.audio) or "no sound"
+        raise DyadbenchError(f"{who}: there is no audio feature {wish!r}; this dataset has {offered}")
     return wish
 
 

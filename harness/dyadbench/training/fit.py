@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -41,6 +42,8 @@ def fit_component(
     """
     if not isinstance(component, Trainable | Fittable):
         return {}
+    if (torch := sys.modules.get("torch")) is not None:
+        torch.set_num_threads(setup.threads)  # before the plugin is called, which may change nothing of the process
     with world.hold(store, "fit", key, plugin=host.plugin_of(host.get(kind, part.name))) as stage:
         if not world.broadcast(stage.done):
             report(f"fit {part.name}", 0, 1)
@@ -104,11 +107,8 @@ def _train(
     world: World,
     kept: Callable[[], None],
 ) -> Mapping[str, Any]:
-    import torch
-
     from dyadbench.training.loop import FitOptions, fit
 
-    torch.set_num_threads(setup.threads)
     how = FitOptions(folder=folder, seed=setup.seed, device=setup.device, report=report, world=world, kept=kept)
     return fit(component, data, setup.audio, how)
 
