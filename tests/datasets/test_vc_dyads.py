@@ -158,5 +158,15 @@ def test_couplings_are_the_plain_formula(folder: Path) -> None:
                 again.append(ccc(one.listener.motion, two.listener.motion))
     assert np.allclose(rows["a listener of another session"], np.mean(others, 0), atol=1e-9)
     assert np.allclose(rows["the same person at another time"], np.mean(again, 0), atol=1e-9)
+
+    def pearson(a: np.ndarray, b: np.ndarray) -> list[float]:
+        return [np.corrcoef(x, y)[0, 1] if x.std() * y.std() else 0.0 for x, y in zip(a.T, b.T, strict=True)]
+
+    own = [pearson(pair.speaker.motion, pair.listener.motion) for pair in pairs]
+    pseudo = [
+        pearson(a.speaker.motion, b.listener.motion) for a in pairs for b in pairs if a.clip.session != b.clip.session
+    ]
+    assert np.allclose(rows["correlation of the two people"], np.mean(own, 0), atol=1e-6)
+    assert np.allclose(rows["correlation of people of two sessions"], np.mean(pseudo, 0), atol=1e-6)
     sample = couplings(data, sample_covariance=True)
     assert np.allclose(sample["copy 2 s late"], rows["copy 2 s late"] * 60 / 59)

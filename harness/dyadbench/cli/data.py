@@ -86,7 +86,7 @@ def couplings(
     limit: Limit = 0,
     json: Json = False,
 ) -> None:
-    """How strongly the two people of a dataset move together: CCC with the true listener, by channel, without training."""
+    """How strongly the two people of a dataset move together: CCC and correlation with the true listener, by channel."""
     from dyadbench.datasets.limit import LimitedDataset
     from dyadbench.matrix.cells import PartSpec, resolve_part
     from dyadbench.matrix.settings import parse_settings
@@ -104,7 +104,7 @@ def couplings(
     few = len(dataset.space.channels) <= 8
     heads = list(dataset.space.channels) if few else [f"{group} (mean)" for group in groups]
     told = {row: v if few else [v[dataset.space.slice(group)].mean() for group in groups] for row, v in rows.items()}
-    print_table(["", *heads], [[row, *(f"{x:.3f}" for x in v)] for row, v in told.items()])
+    print_table(["", *heads], [[row, *(f"{round(float(x), 3) + 0.0:.3f}" for x in v)] for row, v in told.items()])
 
 
 @app.command("simulate")

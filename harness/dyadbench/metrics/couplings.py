@@ -6,6 +6,9 @@ the listeners of other sessions, and of the same person at other times. The last
 clips, so that nothing is random. CCC has moments of ddof 0 and 1e-8 in its denominator; a channel that is constant
 counts 0. Tables made with numpy's defaults divide the covariance by T - 1 and the variances by T, which makes every
 number T / (T - 1) times as large; `sample_covariance` gives those.
+
+The last two rows are Pearson correlations: of the two people of a clip, and of all pseudo pairs, a speaker and a listener
+of two different sessions. They tell how much of the agreement is the conversation's.
 """
 
 from __future__ import annotations
@@ -31,7 +34,7 @@ class KnowsListeners(Protocol):
 
 
 def couplings(dataset: Dataset, *, sample_covariance: bool = False) -> Mapping[str, np.ndarray]:
-    """Row -> CCC (D,) with the true listener, mean over clips. Clips are compared over the frames that both have.
+    """Row -> CCC (D,) with the true listener, mean over clips, then two rows of correlations. Clips are compared over the frames that both have.
 
     The row of the same person is left out where the dataset does not know its listeners, or where nobody is filmed
     twice. Raises DyadbenchError where there are no clips.
@@ -48,6 +51,11 @@ def couplings(dataset: Dataset, *, sample_covariance: bool = False) -> Mapping[s
         rows["a listener of another session"] = _others(listeners, elsewhere, sample_covariance)
     if people is not None and (again := (people[:, None] == people) & ~np.eye(len(people), dtype=bool)).any():
         rows["the same person at another time"] = _others(listeners, again, sample_covariance)
+    rows["correlation of the two people"] = np.mean(
+        [_correlations(speaker[None], true)[0] for speaker, true in zip(speakers, listeners, strict=True)], axis=0
+    )
+    if elsewhere.any():
+        rows["correlation of people of two sessions"] = _pseudo_pairs(speakers, listeners, elsewhere)
     return rows
 
 
@@ -72,6 +80,28 @@ def _own(speakers: Sequence[np.ndarray], listeners: Sequence[np.ndarray], late: 
     return np.mean(
         [_ccc(copy[None], true[None], sample)[0, 0] for copy, true in zip(copies, listeners, strict=True)], axis=0
     )
+
+
+def _pseudo_pairs(speakers: Sequence[np.ndarray], listeners: Sequence[np.ndarray], pairs: np.ndarray) -> np.ndarray:
+    """(D,): Pearson correlation of each listener with every speaker of another session, whom nobody put together."""
+    total: Any = 0.0
+    for n, listener in enumerate(listeners):
+        others = [speakers[int(j)] for j in np.flatnonzero(pairs[n])]
+        for frames in {len(other) for other in others}:
+            total += _correlations(np.stack([other for other in others if len(other) == frames]), listener).sum(0)
+    found: np.ndarray = total / pairs.sum()
+    return found
+
+
+def _correlations(speakers: np.ndarray, listener: np.ndarray) -> np.ndarray:
+    """(J, D) of (J, T, D) with (T, D), over the frames that both have; a channel that is constant counts 0."""
+    frames = min(speakers.shape[1], len(listener))
+    x, y = (values[..., :frames, :].astype(np.float64) for values in (speakers, listener))
+    x, y = x - x.mean(-2, keepdims=True), y - y.mean(-2, keepdims=True)
+    size = np.sqrt((x**2).sum(1) * (y**2).sum(0))  # (J, D)
+    constant = size < 1e-12
+    found: np.ndarray = np.where(constant, 0.0, np.einsum("jtd,td->jd", x, y) / np.where(constant, 1.0, size))
+    return found
 
 
 def _others(listeners: Sequence[np.ndarray], pairs: np.ndarray, sample: bool) -> np.ndarray:
