@@ -19,6 +19,7 @@ from dyadbench_baselines.config import (
 # Nothing in them is random: another seed gives the same reactions.
 FIXED = (
     "oracle",
+    "oracle-motion",
     "mime",
     "lagged-mime",
     "mean",
@@ -48,6 +49,7 @@ def dyadbench_predictors() -> list[PredictorEntry]:
 
     return [
         row("oracle", "truth:Oracle", "the true listener, K times: the official ground-truth row", calibration=True),
+        row("oracle-motion", "truth:OracleMotion", "the true listener's motion, emotion read out of it: the ceiling of methods that give motion alone", calibration=True),
         row("oracle-set", "truth:OracleSet", "K appropriate listeners: what a perfect one-to-many model approaches", OracleSetConfig, calibration=True),
         row("fresh-listener", "truth:FreshListener", "K new people who hear the same speaker: the ceiling that a perfect method reaches", calibration=True),
         row("random", "chance:Random", "uniform noise, as in REACT 2023 and 2024", RandomConfig, calibration=True),

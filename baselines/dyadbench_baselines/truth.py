@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from dyadbench.api import Array, Context, Needs, Noise, Reaction, Setup
+from dyadbench.api import Array, Context, DyadbenchError, Needs, Noise, Reaction, Setup
 from dyadbench_baselines.config import NoConfig, OracleSetConfig
 
 DRAWS = 1_000_000  # new listeners to choose the first of K from; K of them are drawn one after another
@@ -32,6 +32,24 @@ class Oracle:
 
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
         return _gather(context, lambda row, count: [0] * k)
+
+
+class OracleMotion:
+    """The true listener's motion K times, without emotion: what is scored is the dataset's readout from perfect motion.
+
+    Calibrates what a method that gives motion alone can reach in emotion, however good it is.
+    """
+
+    needs = Needs(face=False, lookahead=None, truth=True)
+
+    def __init__(self, config: NoConfig, setup: Setup):
+        if not setup.has_emotion:
+            raise DyadbenchError(
+                "oracle-motion shows what is lost between motion and emotion, and this dataset has no emotion; run oracle"
+            )
+
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        return Reaction(_gather(context, lambda row, count: [0] * k).motion)
 
 
 class OracleSet:

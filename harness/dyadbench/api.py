@@ -620,8 +620,12 @@ class BenchmarkConfig(Config):
     also: tuple[str, ...] = ()  # further suites computed on the same generations, shown but not ranked
     allowed_lookahead: int = 0  # frames an online method may look ahead
     folds: int = Field(default=0, ge=0)  # 0: the dataset's own splits; n: n-fold cross-validation by session
+    action_units: Literal["binary", "raw"] = (
+        "binary"  # what is scored: 0/1 by the rule of datasets/readout, or as emitted
+    )
 
     @model_serializer(mode="wrap")
-    def _without_folds(self, handler: Callable[[BenchmarkConfig], dict[str, Any]]) -> dict[str, Any]:
-        """Without `folds` where there are none: what was written before they existed stays as it was."""
-        return {name: value for name, value in handler(self).items() if name != "folds" or value}
+    def _without_defaults(self, handler: Callable[[BenchmarkConfig], dict[str, Any]]) -> dict[str, Any]:
+        """Without `folds` and `action_units` where they are the default: what was written before they existed stays as it was."""
+        later = {"folds": 0, "action_units": "binary"}
+        return {name: value for name, value in handler(self).items() if name not in later or value != later[name]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dyadbench.api import FACEVERSE_58, Setup
+from dyadbench.api import FACEVERSE_58, DyadbenchError, Setup
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.check import check
 from dyadbench.conformance.tiny_corpus import TinyCorpus
@@ -28,6 +28,14 @@ def _sample(name: str, k: int = 4, frames: int = 80, **config: object):
         predictor.fit(corpus)
     context = corpus.context([0, 1], predictor.needs, frames)
     return predictor.sample(context, k, CellNoise(0)), context, corpus
+
+
+def test_oracle_motion_is_the_truth_without_its_emotion() -> None:
+    reaction, context, _ = _sample("oracle-motion", k=2)
+    assert reaction.emotion is None
+    assert all(np.array_equal(reaction.motion[row, 1], context.truth.motion[row][0]) for row in range(2))
+    with pytest.raises(DyadbenchError, match="this dataset has no emotion; run oracle"):
+        HOST.build("predictor", "oracle-motion", {}, Setup(FACEVERSE_58, {}, False, seed=0))
 
 
 def test_all_calibration_rows_are_marked_and_others_are_not() -> None:

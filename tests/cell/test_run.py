@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,10 +22,12 @@ from dyadbench.registry.host import Host
 HOST = Host()
 
 
-def _run(home: Path, method: str = "ridge-sampled", **runtime: object) -> CellRun:
+def _run(
+    home: Path, method: str = "ridge-sampled", setting: dict[str, Any] | None = None, **runtime: object
+) -> CellRun:
     predictor, _ = method_parts(HOST, MethodSpec(name=method))
     cell = Cell(
-        benchmark="toy", benchmark_version=1, setting=BenchmarkConfig(dataset="toy", samples=3, suite="react2024"),
+        benchmark="toy", benchmark_version=1, setting=BenchmarkConfig(dataset="toy", samples=3, suite="react2024", **(setting or {})),
         dataset=Part(name="toy", version=1, config={}), method=method, predictor=predictor, seed=5,
     )  # fmt: skip
     return CellRun(cell, HOST, Runtime(home=home, **{"batch": 3, **runtime}), ToyDataset())  # type: ignore[arg-type]
@@ -142,6 +145,26 @@ def test_motion_alone_is_read_out_and_the_table_says_so(tmp_path: Path, monkeypa
     [note] = [n for n in make_table([record], "react2024", suite.columns).notes if "readout" in n]
     assert note.startswith("mime: motion only")
     assert "AU12 0." in note
+
+
+def test_action_units_are_0_or_1_unless_raw_ones_are_asked_for(tmp_path: Path) -> None:
+    binary, raw = _run(tmp_path, "ridge"), _run(tmp_path, "ridge", {"action_units": "raw"})
+    assert binary.generate_key != raw.generate_key
+    one, other = _emotion(binary), _emotion(raw)
+    assert set(np.unique(one[..., :15])) == {0, 1} != set(np.unique(other[..., :15]))
+    assert np.array_equal(one[..., 15:], other[..., 15:])
+    facts, record = binary.generate(["emotion"])[1], raw.run()
+    thresholds = np.array([facts["action_units"]["thresholds"][name] for name in EMOTION_CHANNELS[:15]])
+    clear = np.abs(other[..., :15] - thresholds) > 1e-5  # thresholds are written with six digits
+    assert np.array_equal(one[..., :15][clear] == 1, (other[..., :15] > thresholds)[clear])
+    assert record.measured.action_units is None and record.benchmark_config.action_units == "raw"
+
+
+def test_who_reads_the_speakers_emotion_is_measured_and_said(tmp_path: Path) -> None:
+    records = [_run(tmp_path, name).run() for name in ("ridge", "mean")]
+    assert [record.measured.reads_emotion for record in records] == [True, False]
+    notes = make_table(records, "react2024", HOST.build("suite", "react2024", {}).columns).notes
+    assert "read the speaker's emotion beside face and voice, as every method may: ridge" in notes
 
 
 def test_the_truth_is_only_for_calibration_rows() -> None:

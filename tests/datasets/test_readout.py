@@ -11,7 +11,15 @@ import pytest
 
 from dyadbench.api import Dyad, DyadbenchError
 from dyadbench.conformance.tiny_corpus import TinyCorpus
-from dyadbench.datasets.readout import LOW, fit_readout, kept_readout
+from dyadbench.datasets.readout import (
+    LOW,
+    UNITS,
+    fit_readout,
+    fit_thresholds,
+    kept_readout,
+    true_rates,
+    with_binary_units,
+)
 from dyadbench.store.folders import Store
 
 FRAMES = 2500
@@ -71,3 +79,36 @@ def test_it_is_fitted_once_and_kept(tmp_path: Path) -> None:
 def test_a_clip_without_emotion_is_named() -> None:
     with pytest.raises(DyadbenchError, match="train/0 has no emotion"):
         fit_readout(TinyCorpus(emotion=False))
+
+
+def test_thresholds_give_every_unit_its_rate() -> None:
+    rates = np.linspace(0.01, 0.6, UNITS)
+    shy = 0.3 * np.random.default_rng(0).random((4000, 25)) ** 2  # hardly ever above one half
+    shy[:, 15:] -= 0.5
+    thresholds = fit_thresholds(shy[:, :UNITS], rates)
+    binary = with_binary_units(shy, thresholds)
+    assert set(np.unique(binary[:, :UNITS])) == {0, 1}
+    assert binary[:, :UNITS].mean(0) == pytest.approx(rates, abs=1e-3)
+    assert np.array_equal(binary[:, UNITS:], shy[:, UNITS:].astype(np.float32))
+
+
+def test_units_that_are_0_or_1_already_stay_whatever_their_rate() -> None:
+    units = np.zeros((100, 25), np.float32)
+    units[:60] = 1
+    for rate in (0.0, 0.2, 0.6, 1.0):
+        assert np.array_equal(with_binary_units(units, fit_thresholds(units[:, :UNITS], np.full(UNITS, rate))), units)
+
+
+@pytest.mark.parametrize(("rate", "wanted"), [(0.3, 0), (0.7, 1)])
+def test_a_constant_unit_is_never_parted(rate: float, wanted: int) -> None:
+    still = np.full((50, 25), 0.37, np.float32)
+    binary = with_binary_units(still, fit_thresholds(still[:, :UNITS], np.full(UNITS, rate)))
+    assert (binary[:, :UNITS] == wanted).all()
+
+
+def test_true_rates_count_frames_of_training_listeners() -> None:
+    data = Felt()
+    wanted = np.concatenate([dyad.listener.emotion[:, :UNITS] for dyad in data.dyads("train")]).mean(0)
+    assert true_rates(data) == pytest.approx(wanted, abs=1e-6)
+    with pytest.raises(DyadbenchError, match="train/0 has no emotion"):
+        true_rates(TinyCorpus(emotion=False))

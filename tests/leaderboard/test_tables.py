@@ -153,6 +153,14 @@ def test_records_on_an_older_version_of_the_dataset_are_set_apart_however_many_t
     assert len(make_table(old, "react2024", COLUMNS).rows) == 3, "as long as there is nothing newer they stand"
 
 
+def test_rows_scored_by_an_older_rule_for_action_units_are_left_out_with_a_sentence() -> None:
+    rule = {"measured": {"lookahead": 0, "action_units": {"version": 1, "thresholds": {"AU1": 0.3}}}}
+    table = make_table([floor(**rule), record("new", 0.3, **rule), record("old", 0.1)], "react2024", COLUMNS)
+    assert {row.method for row in table.rows} == {"new", FLOOR}
+    [note] = [note for note in table.notes if "old, seed 0" in note]
+    assert "version 0 of the rule (0: as emitted), which is now at version 1" in note
+
+
 def test_sanity() -> None:
     table = make_table([record("oracle", 0.2, calibration=True), record("cheat", 0.1)], "react2024", COLUMNS)
     [found] = check_sanity(table, [Sanity("oracle", "FRCorr")])

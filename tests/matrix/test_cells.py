@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dyadbench.api import DyadbenchError
-from dyadbench.matrix.cells import MethodSpec, cells_of, make_cell, read_matrix
+from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of, make_cell, read_matrix
 from dyadbench.matrix.keys import canonical, key_of
 from dyadbench.matrix.settings import parse_settings
 from dyadbench.registry.host import Host
@@ -103,3 +103,10 @@ def test_mistakes_in_a_matrix_are_one_sentence(tmp_path: Path, text: str, messag
         cells_of(HOST, read_matrix(_matrix(tmp_path, text)))
     with pytest.raises(DyadbenchError, match="no matrix file"):
         read_matrix(tmp_path / "none.toml")
+
+
+def test_raw_action_units_make_a_benchmark_of_their_own() -> None:
+    matrix = Matrix(benchmarks=("simdyad-clear-react-online",), method=(MethodSpec(name="mime"),), action_units="raw")
+    [cell] = cells_of(HOST, matrix)
+    assert cell.benchmark == "simdyad-clear-react-online+action_units-raw"
+    assert cell.setting.action_units == "raw"

@@ -118,10 +118,11 @@ def merge_facts(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             merged[name] = {
                 f"fold {fold}, {key}": v for fold, each in enumerate(facts) for key, v in each[name].items()
             }
-    if "readout" in merged:
-        errors = [each["readout"]["rmse"] for each in facts]
-        mean = {name: round(float(np.mean([each[name] for each in errors])), 4) for name in errors[0]}
-        merged["readout"] = {**merged["readout"], "rmse": mean}
+    for name, numbers in (("readout", "rmse"), ("action_units", "thresholds")):
+        if name in merged:
+            each = [part[name][numbers] for part in facts]
+            mean = {channel: round(float(np.mean([one[channel] for one in each])), 6) for channel in each[0]}
+            merged[name] = {**merged[name], numbers: mean}
     return merged
 
 

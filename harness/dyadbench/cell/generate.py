@@ -13,12 +13,21 @@ import numpy as np
 from pydantic import BaseModel, NonNegativeInt
 
 from dyadbench.api import Context, DyadbenchError, MotionSpace, Noise, Predictor, Reaction
-from dyadbench.cell.lookahead import measure_lookahead
+from dyadbench.cell.lookahead import measure_lookahead, reads_emotion
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.react import largest_gap, react, row_of
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.split import Split
-from dyadbench.datasets.readout import EmotionReadout
+from dyadbench.datasets.limit import LimitedDataset
+from dyadbench.datasets.readout import (
+    CALIBRATION_CLIPS,
+    CALIBRATION_SAMPLES,
+    UNITS,
+    EmotionReadout,
+    fit_thresholds,
+    true_rates,
+    with_binary_units,
+)
 from dyadbench.errors import PluginError
 from dyadbench.files.atomic import cannot_read, replacing, reserve
 from dyadbench.files.npy import BadFile, read_header
@@ -39,6 +48,7 @@ class Progress(BaseModel):
     done: NonNegativeInt = 0
     seconds: float = 0.0
     read_out: bool = False  # whether emotion was read from motion
+    thresholds: tuple[float, ...] = ()  # of action units, where they are turned to 0 and 1
 
     @classmethod
     def of(cls, stage: Folder) -> Progress:
@@ -100,6 +110,7 @@ class Generation:
     space: MotionSpace
     predictor: Predictor
     readout: Callable[[], EmotionReadout]  # emotion from motion, for predictors that give motion alone
+    binary_units: bool = False  # whether action units are turned to 0 and 1
 
     def arrays(self, stage: Folder, progress: Progress) -> dict[str, np.ndarray]:
         """The arrays on disk: those that an earlier run began, or new ones, of which `progress` then says that they are empty."""
@@ -115,6 +126,31 @@ class Generation:
         """(clips, samples, frames, channels)"""
         channels = self.space.dim if space == "motion" else 25
         return len(self.split.clips), self.cell.setting.samples, self.split.frames, channels
+
+    def calibrate(self, stage: Folder, progress: Progress) -> None:
+        """Fits the thresholds of action units on reactions to training clips, once per stage."""
+        if not self.binary_units or progress.thresholds:
+            return
+        self.runtime.report("action units", 0, CALIBRATION_CLIPS)
+        train = Split(LimitedDataset(self.split.dataset, CALIBRATION_CLIPS), "train")
+        values, total = [], len(train.clips)
+        for first in range(0, total, self.runtime.batch):
+            rows = range(first, min(first + self.runtime.batch, total))
+            emotion = self._with_emotion(self._react(self._context(rows, split=train), CALIBRATION_SAMPLES)).emotion
+            if emotion is not None:  # else nothing is to be turned, and filling says so
+                values += [
+                    emotion[i, :, : train.clips[row].frames, :UNITS].reshape(-1, UNITS) for i, row in enumerate(rows)
+                ]
+        if values:
+            thresholds = fit_thresholds(np.concatenate(values), true_rates(self.split.training()))
+            progress.thresholds = tuple(float(t) for t in thresholds)
+            progress.save(stage)
+
+    def _with_emotion(self, reaction: Reaction) -> Reaction:
+        """The reaction, with emotion read from its motion where it has none."""
+        if reaction.emotion is not None or reaction.motion is None:
+            return reaction
+        return dataclasses.replace(reaction, emotion=self.readout()(reaction.motion))
 
     def fill(self, stage: Folder, arrays: dict[str, np.ndarray], progress: Progress) -> None:
         """Round by round, a batch for each process, so that what is done is one number whoever goes on from it."""
@@ -137,9 +173,12 @@ class Generation:
         started = time.perf_counter()
         reaction = self._react(context, self.cell.setting.samples)
         progress.seconds += time.perf_counter() - started
-        if "emotion" in arrays and reaction.emotion is None and reaction.motion is not None:
-            reaction = dataclasses.replace(reaction, emotion=self.readout()(reaction.motion))
-            progress.read_out = True
+        if "emotion" in arrays:
+            whole = self._with_emotion(reaction)
+            progress.read_out |= whole is not reaction
+            if whole.emotion is not None and progress.thresholds:
+                whole = dataclasses.replace(whole, emotion=with_binary_units(whole.emotion, progress.thresholds))
+            reaction = whole
         for space, array in arrays.items():
             values = reaction.motion if space == "motion" else reaction.emotion
             if values is None:
@@ -153,8 +192,9 @@ class Generation:
                 array[row, :, :length] = values[i, :, :length]
             array.flush()  # type: ignore[attr-defined]  # a memory map
 
-    def _context(self, rows: range, frames: int | None = None) -> Context:
-        return self.split.context(rows, self.predictor.needs, privileged=self.privileged, frames=frames)
+    def _context(self, rows: range, frames: int | None = None, split: Split | None = None) -> Context:
+        of = split or self.split
+        return of.context(rows, self.predictor.needs, privileged=self.privileged, frames=frames)
 
     def _react(self, context: Context, k: int) -> Reaction:
         """The predictor's answer, checked; what it raises is blamed on its plugin."""
@@ -200,6 +240,7 @@ class Generation:
         context = self._context(range(1), LOOKAHEAD_FRAMES)
         with self.host.blame("predictor", self.cell.predictor.name, "look-ahead"):
             lookahead = measure_lookahead(self.predictor, context, CellNoise(self.cell.seed), self.space.fps)
+            emotion_read = reads_emotion(self.predictor, context, CellNoise(self.cell.seed))
         return {
             "generate_seconds": round(seconds, 3),
             "frames": frames,
@@ -207,4 +248,5 @@ class Generation:
             "lookahead": lookahead,
             "declared_lookahead": self.predictor.needs.lookahead,
             "sees_truth": self.predictor.needs.truth,
+            **({} if emotion_read is None else {"reads_emotion": emotion_read}),
         }

@@ -63,6 +63,15 @@ def measure_lookahead(predictor: Predictor, context: Context, noise: Noise, fps:
     return None if seen_from_start else max(reaches)
 
 
+def reads_emotion(predictor: Predictor, context: Context, noise: Noise) -> bool | None:
+    """Whether another emotion of the same speakers, all else equal, changes the output; None where there is no emotion."""
+    if context.speaker_emotion is None:
+        return None
+    other = np.random.default_rng(0).random(context.speaker_emotion.shape).astype(np.float32)
+    changed = dataclasses.replace(context, speaker_emotion=other)
+    return first_difference(predictor.sample(context, 1, noise), predictor.sample(changed, 1, noise)) is not None
+
+
 def first_difference(a: Reaction, b: Reaction) -> int | None:
     firsts = []
     for one, two in ((a.motion, b.motion), (a.emotion, b.emotion)):

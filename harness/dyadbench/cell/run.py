@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import (
+    EMOTION_CHANNELS,
     Dataset,
     DyadbenchError,
     Evaluation,
@@ -29,8 +30,8 @@ from dyadbench.cell.score import Scoring, demand_groups, open_suites
 from dyadbench.cell.split import Split, demand_dataset
 from dyadbench.datasets.digest import data_stamps
 from dyadbench.datasets.limit import LimitedDataset
+from dyadbench.datasets.readout import UNITS, UNITS_VERSION, EmotionReadout, kept_readout
 from dyadbench.datasets.readout import VERSION as READOUT
-from dyadbench.datasets.readout import EmotionReadout, kept_readout
 from dyadbench.files.atomic import damaged
 from dyadbench.files.npy import BadFile, read_npy
 from dyadbench.matrix.cells import Cell, Part
@@ -91,8 +92,9 @@ class CellRun:
         source = source_of(self.cell, self.dataset.digest, self.fold)
         self.readout_key = key_of("readout", version=READOUT, **source)
         self.generate_key = key_of(
-            "generate", fit=self.fit_key, split=setting.split, samples=setting.samples, readout=READOUT, **sampling
-        )
+            "generate", fit=self.fit_key, split=setting.split, samples=setting.samples, readout=READOUT,
+            **({"action_units": UNITS_VERSION} if self.binary_units else {}), **sampling,
+        )  # fmt: skip
         self.setup = Setup(
             space=self.dataset.space,
             audio=self.dataset.audio,
@@ -156,11 +158,13 @@ class CellRun:
                 stage.reopen()
             predictor, fitted = self.fit()
             sampling = Generation(
-                self.cell, self.host, self.runtime, self.split, self.dataset.space, predictor, lambda: self.readout
-            )
+                self.cell, self.host, self.runtime, self.split, self.dataset.space, predictor, lambda: self.readout,
+                self.binary_units,
+            )  # fmt: skip
             if world.first:
                 sampling.demand_repeatable()
                 arrays = sampling.arrays(stage, progress)
+                sampling.calibrate(stage, progress)
             progress = world.broadcast(progress)
             if not world.first:
                 arrays = {space: mapped(stage.folder / f"{space}.npy") for space in progress.spaces}
@@ -169,6 +173,11 @@ class CellRun:
                 facts = {**fitted, **sampling.measure(progress.seconds)}
                 if progress.read_out:
                     facts["readout"] = {"version": READOUT, "rmse": dict(self.readout.summary())}
+                if progress.thresholds:
+                    rounded = {
+                        u: round(t, 6) for u, t in zip(EMOTION_CHANNELS[:UNITS], progress.thresholds, strict=True)
+                    }
+                    facts["action_units"] = {"version": UNITS_VERSION, "thresholds": rounded}
                 stage.write_json("facts.json", facts)
                 stage.finish()
             return stage, world.broadcast(facts)
@@ -177,6 +186,11 @@ class CellRun:
         """Whether every array holds every clip; that an array is there says nothing."""
         whole = progress.done == len(self.split.clips)
         return whole and all((stage.folder / f"{space}.npy").exists() for space in progress.spaces)
+
+    @cached_property
+    def binary_units(self) -> bool:
+        """Whether action units are scored as 0 and 1."""
+        return self.dataset.has_emotion and self.cell.setting.action_units == "binary" and "emotion" in self.spaces
 
     @cached_property
     def readout(self) -> EmotionReadout:

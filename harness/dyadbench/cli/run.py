@@ -46,6 +46,7 @@ def run(
     seeds: Annotated[str | None, typer.Option(help="With --method: seeds, separated by commas. Default: 0.")] = None,
     setting: Annotated[list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help="With --method: override.")] = None,
     data_setting: Annotated[list[str] | None, typer.Option("--data-set", metavar="FIELD=VALUE", help="Override the dataset's configuration.")] = None,
+    raw_units: Annotated[bool, typer.Option("--raw-action-units", help="Score action units as methods emit them, not as 0 and 1.")] = False,
     root: Root = None,
     home: Home = None,
     data: Data = None,
@@ -69,6 +70,8 @@ def run(
     set_threads(threads)
     host = Host()
     wanted = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [])
+    if raw_units:
+        wanted = wanted.model_copy(update={"action_units": "raw"})
     if slots is not None and on is not Engines.local:
         raise DyadbenchError("--slots is of --on local; leave it out, or add --on local")
     cells = cells_of(host, wanted, limit)

@@ -164,6 +164,8 @@ def _score_benchmark(
         ordered = Reordered(found.arrays[space], [row[clip] for clip in clips])
         if not any(np.any(ordered[n]) for n in range(len(ordered))):
             typer.echo(f"every value of {file} is 0: is it the template as it was written?", err=True)
+        if space == "emotion" and setting.action_units == "binary":
+            _warn_of_raw_units(file, ordered)
         evaluation = split.evaluation(
             ordered if space == "motion" else None, ordered if space == "emotion" else None, threads, "cpu"
         )
@@ -176,3 +178,18 @@ def _score_benchmark(
             for name, values in scores.items():
                 boards[name] = standing(leaderboards, benchmark, name, suites[name].columns, dataset.digest, values)
         return scores
+
+
+def _warn_of_raw_units(file: Path, emotion: Any) -> None:
+    """A file has no reactions to training clips, so the rule of datasets/readout cannot be applied to it."""
+    import numpy as np
+
+    from dyadbench.datasets.readout import UNITS
+
+    if all(np.isin(emotion[n][..., :UNITS], (0, 1)).all() for n in range(len(emotion))):
+        return
+    typer.echo(
+        f"action units of {file} are not all 0 or 1 and are scored as they are; every row beside yours has them 0 or 1, above "
+        "thresholds that give each method the true rates on training clips, so turn yours to 0 and 1 likewise",
+        err=True,
+    )

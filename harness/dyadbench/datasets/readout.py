@@ -1,13 +1,19 @@
-"""Emotion from motion: one readout a dataset, for methods that emit motion only.
+"""How a reaction becomes the emotion that is scored: the readout from motion, and the one rule for action units.
 
-Frame by frame, so that it adds no look-ahead: fixed random ReLU features of the standardised coefficients, ridge
-regression on the 25 emotion channels, clipped to their ranges, expressions scaled to sum to 1. Fitted once on the
-train split; its error is measured on the validation split and is printed wherever its output is scored.
+The readout is for methods that emit motion only, one per dataset. It works frame by frame, so that it adds no look-ahead:
+fixed random ReLU features of the standardised coefficients, ridge regression on the 25 emotion channels, clipped to their
+ranges, expressions scaled to sum to 1. It is fitted once on the train split. Its error is measured on the validation split
+and is printed wherever its output is scored.
+
+Action units are 0 or 1 in the challenge's data, and methods emit numbers between. One rule turns the numbers of every
+method, the readout's included, into 0 and 1: a unit is on above a threshold, and the threshold is the one with which the
+method's own reactions to training clips have the unit on as often as true listeners of the training split have it. What is
+0 or 1 already stays so. `BenchmarkConfig.action_units = "raw"` leaves the numbers as they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -21,6 +27,13 @@ VERSION = 1
 FEATURES, PENALTY = 512, 1e-3
 STRIDE = 5  # every how many frames a row is taken
 CLIPS = 600  # at most so many clips of a split are looked at
+UNITS_VERSION = 1  # of the rule for action units
+UNITS = 15  # the first channels of emotion
+CALIBRATION_CLIPS, CALIBRATION_SAMPLES = (
+    48,
+    2,
+)  # training clips, evenly spread, to which a method reacts for its thresholds
+EDGE = 1e-6  # thresholds stay so far from 0 and 1
 LOW = np.array([0.0] * 15 + [-1.0] * 2 + [0.0] * 8, np.float32)  # of the channels; all end at 1
 
 
@@ -109,3 +122,42 @@ def kept_readout(store: Store, key: str, data: TrainData) -> EmotionReadout:
             return EmotionReadout(**load_file(path))
         except (SafetensorError, OSError, TypeError) as error:
             raise damaged(path, error) from None
+
+
+# --- action units -------------------------------------------------------------------------------------------
+
+
+def true_rates(data: TrainData) -> np.ndarray:
+    """(15,) share of frames in which training listeners have each action unit on. DyadbenchError where a clip has no emotion."""
+    on, frames = np.zeros(UNITS), 0
+    for dyad in islice(data.dyads("train"), CLIPS):
+        emotion = dyad.listener.emotion
+        if emotion is None:
+            raise DyadbenchError(
+                f"clip {dyad.clip.id} has no emotion, so no rates of action units can be taken from it"
+            )
+        on += (emotion[:, :UNITS] > 0.5).sum(0)
+        frames += len(emotion)
+    return on / frames
+
+
+def fit_thresholds(values: Array, rates: Array) -> np.ndarray:
+    """(15,) thresholds with which `values` (F, 15) are on in shares as near to `rates` (15,) as they can come.
+
+    Each lies half way between two values that occur, and within (0, 1): equal values are never parted.
+    """
+    found = np.empty(UNITS)
+    for unit in range(UNITS):
+        levels, counts = np.unique(np.asarray(values[:, unit], np.float64), return_counts=True)  # rising
+        # Thresholds below all levels, between two, above all; and the share of values above each.
+        cuts = np.concatenate([[levels[0] - EDGE], (levels[1:] + levels[:-1]) / 2, [levels[-1] + EDGE]])
+        above = np.concatenate([[counts.sum()], counts.sum() - np.cumsum(counts)]) / counts.sum()
+        found[unit] = cuts[np.abs(above - rates[unit]).argmin()]
+    return np.clip(found, EDGE, 1 - EDGE)
+
+
+def with_binary_units(emotion: Array, thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
+    """A copy of emotion (..., 25) with its action units 0 or 1."""
+    binary = np.array(emotion, np.float32)
+    binary[..., :UNITS] = emotion[..., :UNITS] > np.asarray(thresholds)
+    return binary

@@ -22,7 +22,7 @@ NULL = "mismatched-listener"
 CEILINGS = ("fresh-listener", "oracle-set")
 REAL = (NULL, *CEILINGS)  # rows that show the dataset's own people
 ROLES = {  # what a reference row is there for
-    NULL: "floor", "fresh-listener": "ceiling", "oracle": "truth", "oracle-set": "truth", "mime": "copy", "lagged-mime": "copy",
+    NULL: "floor", "fresh-listener": "ceiling", "oracle": "truth", "oracle-set": "truth", "oracle-motion": "readout", "mime": "copy", "lagged-mime": "copy",
     "mean": "mean", "mean-sequence": "mean", "median": "mean", "random": "noise", "random-2025": "noise",
 }  # fmt: skip
 FALSE_DISCOVERIES = 0.05  # of the differences between two methods of a board

@@ -33,7 +33,7 @@ class Value(Config):
 class Row(Config):
     method: str
     kind: Kind = "method"
-    role: str = ""  # of a reference: floor, ceiling, truth, copy, mean or noise
+    role: str = ""  # of a reference: floor, ceiling, truth, readout, copy, mean or noise
     of: str = ""  # of an ablation: its method
     calibration: bool = False
     rank: int | None = None
@@ -123,11 +123,26 @@ def _facts(records: Sequence[Record]) -> dict[str, Any]:
         "trained": records[0].trained,
         "readout": readout and readout.model_dump(mode="json"),
         "sees_truth": measured[0].sees_truth,
+        "reads_emotion": measured[0].reads_emotion,
+        "action_units": measured[0].action_units and measured[0].action_units.version,
         "parameters": parameters or None,
         "realtime_factor": round(float(np.median(speeds))) if speeds else None,
         "preset": records[0].preset,
         "plugin": " ".join(records[0].plugin),
     }
+
+
+def _emotion_notes(rows: Sequence[Row]) -> list[str]:
+    """What was done to the emotion that is scored, and who was given more to work with."""
+    notes = []
+    if rules := {row.facts["action_units"] for row in rows} - {None}:
+        notes.append(
+            f"action units are 0 or 1 in every row: above a threshold that gives each method, on training clips, the rates of "
+            f"true listeners (rule version {max(rules)})"
+        )
+    if readers := [row.method for row in rows if row.facts["reads_emotion"]]:
+        notes.append(f"read the speaker's emotion beside face and voice, as every method may: {', '.join(readers)}")
+    return [*notes, *_readout_notes(rows)]
 
 
 def _readout_notes(rows: Sequence[Row]) -> list[str]:
@@ -178,7 +193,7 @@ def make_table(
         elif main and any(column.headline for column in columns):
             notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
         rows = _mark_best(_with_families(_with_mean_rank(rows, boot, columns), boot, columns), boot, columns)
-    notes += _readout_notes(rows)
+    notes += _emotion_notes(rows) if main else _readout_notes(rows)
     rows.sort(key=lambda r: (r.skill is None, -(r.skill.value or 0) if r.skill else 0, r.calibration, r.method))
     return Table(
         benchmark=first.benchmark, suite=suite, main=main, simulated=first.dataset.simulated,

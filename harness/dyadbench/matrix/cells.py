@@ -11,7 +11,7 @@ import difflib
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from pydantic import Field, ValidationError, model_serializer
 
@@ -58,6 +58,7 @@ class Matrix(Config):
     seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
     method: tuple[MethodSpec, ...] = Field(min_length=1)
     datasets: Mapping[str, Mapping[str, Any]] = {}  # dataset_config overrides by benchmark name
+    action_units: Literal["binary", "raw"] = "binary"  # "raw" makes benchmarks of other names
     slurm: SlurmOptions = SlurmOptions()
 
 
@@ -196,9 +197,12 @@ def make_cell(
     seed: int,
     dataset_overrides: Mapping[str, Any] | None = None,
     limit: int = 0,
+    action_units: Literal["binary", "raw"] = "binary",
 ) -> Cell:
     """One cell with everything resolved; raises DyadbenchError naming the first thing that does not exist."""
     name, setting, dataset = evaluated(host, benchmark, dataset_overrides or {})
+    if action_units == "raw" and setting.action_units != "raw":
+        name, setting = f"{name}+action_units-raw", setting.model_copy(update={"action_units": "raw"})
     for suite in (setting.suite, *setting.also):
         host.get("suite", suite)
     predictor, tokenizer = method_parts(host, spec)
@@ -252,7 +256,7 @@ def cells_of(host: Host, matrix: Matrix, limit: int = 0) -> list[Cell]:
                 f"[datasets.{name}] is of no benchmark of this matrix; {nearest(name, matrix.benchmarks)}"
             )
     return [
-        make_cell(host, benchmark, method, seed, matrix.datasets.get(benchmark), limit)
+        make_cell(host, benchmark, method, seed, matrix.datasets.get(benchmark), limit, matrix.action_units)
         for benchmark in matrix.benchmarks
         for method in matrix.method
         for seed in (matrix.seeds if method.seeds is None else method.seeds)

@@ -75,7 +75,8 @@ def configured(records: Sequence[Record]) -> list[str]:
 
 
 def of_newest_data(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
-    """Records on the newest version of each dataset that any of them was measured on, and a sentence for each other."""
+    """Records on the newest version of each dataset that any of them was measured on, and of the newest rule for action
+    units among those; and a sentence for each other."""
     newest: dict[str, int] = {}
     for record in records:
         name = record.dataset.name
@@ -87,7 +88,21 @@ def of_newest_data(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
         for r in records
         if r.data_version < newest[r.dataset.name]
     ]
-    return kept, notes
+    rules: dict[str, int] = {}
+    for record in kept:
+        rules[record.benchmark] = max(rules.get(record.benchmark, 0), _units_rule(record))
+    notes += [
+        f"{r.method}, seed {r.seed} was scored with action units by version {_units_rule(r)} of the rule (0: as emitted), which "
+        f"is now at version {rules[r.benchmark]}, and is left out; run it again"
+        for r in kept
+        if _units_rule(r) < rules[r.benchmark]
+    ]
+    return [r for r in kept if _units_rule(r) == rules[r.benchmark]], notes
+
+
+def _units_rule(record: Record) -> int:
+    rule = record.measured.action_units
+    return rule.version if rule else 0
 
 
 def odd_ones_out(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> tuple[list[Record], list[str]]:

@@ -67,6 +67,7 @@ class RecordedSetting(_Facts):
     dataset_config: Mapping[str, Any] = {}
     allowed_lookahead: int = 0
     folds: int = 0
+    action_units: str = "binary"
 
 
 class RecordedData(_Facts):
@@ -89,6 +90,13 @@ class Readout(_Facts):
     rmse: Mapping[str, float]
 
 
+class BinaryUnits(_Facts):
+    """Action units were turned to 0 and 1: by which version of the rule, above which threshold each."""
+
+    version: int
+    thresholds: Mapping[str, float]
+
+
 class Measured(_Facts):
     """What fitting and sampling showed. `lookahead` None: the whole clip."""
 
@@ -106,6 +114,8 @@ class Measured(_Facts):
     tokenizer_validation: Mapping[str, Any] = {}
     tokens: Mapping[str, Any] | None = None  # the tokenizer's grid
     readout: Readout | None = None
+    action_units: BinaryUnits | None = None  # None: they were scored as emitted, or not at all
+    reads_emotion: bool | None = None  # whether the speaker's emotion, beside face and voice, changes the reactions
 
 
 class Record(Config):
