@@ -31,10 +31,10 @@ class _Average:
                 tracks.append(joined(dyad.speaker))
         return tracks
 
-    def state(self) -> State:
+    def state_dict(self) -> State:
         return {"sequence": self.sequence}
 
-    def load_state(self, state: State) -> None:
+    def load_state_dict(self, state: State) -> None:
         self.sequence = state["sequence"]
 
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:

@@ -30,10 +30,10 @@ class Random:
         self.mean = (total / count).astype(np.float32)
         self.spread = np.sqrt(np.maximum(square / count - (total / count) ** 2, 0)).astype(np.float32)
 
-    def state(self) -> State:
+    def state_dict(self) -> State:
         return {"mean": self.mean, "spread": self.spread}
 
-    def load_state(self, state: State) -> None:
+    def load_state_dict(self, state: State) -> None:
         self.mean, self.spread = state["mean"], state["spread"]
 
     def draw_emotion(self, rng: np.random.Generator, frames: int) -> Array:

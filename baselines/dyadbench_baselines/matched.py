@@ -62,10 +62,10 @@ class RidgeMatched:
         varies = predicted > SILENT
         self.weights = np.asarray(weights) * np.where(varies, deviation[features:] / np.where(varies, predicted, 1), 0)
 
-    def state(self) -> State:
+    def state_dict(self) -> State:
         return {"weights": self.weights, "mean": self.mean, "scale": self.scale, "centre": self.centre}
 
-    def load_state(self, state: State) -> None:
+    def load_state_dict(self, state: State) -> None:
         self.weights, self.mean = state["weights"], state["mean"]
         self.scale, self.centre = state["scale"], state["centre"]
 

@@ -38,14 +38,14 @@ class _Pool:
             self.emotion = np.stack([d.listener.emotion[:frames] for d in dyads if d.listener.emotion is not None])
         return dyads
 
-    def state(self) -> State:
+    def state_dict(self) -> State:
         return {"motion": self.motion, "emotion": self.emotion}
 
     def parameters(self) -> tuple[Array, ...]:
         """None: clips are kept, nothing is learnt of them."""
         return ()
 
-    def load_state(self, state: State) -> None:
+    def load_state_dict(self, state: State) -> None:
         self.motion, self.emotion = state["motion"], state["emotion"]
 
     def reactions(self, picks: np.ndarray, frames: int) -> Reaction:
@@ -85,11 +85,11 @@ class _Nearest(_Pool):
         self.mean, self.scale = raw.mean(0), raw.std(0) + 1e-6
         self.described = (raw - self.mean) / self.scale
 
-    def state(self) -> State:
-        return {**super().state(), "mean": self.mean, "scale": self.scale, "described": self.described}
+    def state_dict(self) -> State:
+        return {**super().state_dict(), "mean": self.mean, "scale": self.scale, "described": self.described}
 
-    def load_state(self, state: State) -> None:
-        super().load_state(state)
+    def load_state_dict(self, state: State) -> None:
+        super().load_state_dict(state)
         self.mean, self.scale, self.described = state["mean"], state["scale"], state["described"]
 
     def nearest(self, values: list[Array], k: int, frames: int) -> Reaction:

@@ -79,14 +79,14 @@ class Ridge:
     def _apply(self, inputs: np.ndarray) -> np.ndarray:
         return (inputs - self.mean) / self.scale @ self.weights[:-1] + self.weights[-1]
 
-    def state(self) -> State:
+    def state_dict(self) -> State:
         return {"weights": self.weights, "mean": self.mean, "scale": self.scale, "residuals": self.residuals}
 
     def parameters(self) -> tuple[np.ndarray, ...]:
         """Without the residuals, which are kept as they were and drawn from."""
         return self.weights, self.mean, self.scale
 
-    def load_state(self, state: State) -> None:
+    def load_state_dict(self, state: State) -> None:
         self.weights, self.mean, self.scale = state["weights"], state["mean"], state["scale"]
         self.residuals = state["residuals"]
 

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from dyadbench.api import Progress
 
 QUIET_SECONDS = 20.0  # between two lines where there is no terminal
+Report = Callable[[str, int, int], None]  # (what is at work, done, total)
+
+
+def silent(stage: str, done: int, total: int) -> None:
+    """A `Report` that shows nothing."""
 
 
 def _rich_progress() -> Any:
@@ -32,7 +37,7 @@ def bar(title: str) -> Iterator[Progress]:
 
 
 @contextmanager
-def stages(title: str) -> Iterator[Any]:
+def stages(title: str) -> Iterator[Report]:
     """Yields a `report(stage, done, total)` that shows the stage at work beside the title."""
     if not sys.stderr.isatty():
         yield _plain(title)

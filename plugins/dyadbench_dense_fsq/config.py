@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from dyadbench.api import Config
+from dyadbench.api import AcceptedTokens, Config
 
 
 class TokenizerConfig(Config):
@@ -84,6 +84,10 @@ class PredictorConfig(Config):
     cosine: bool = False  # lower lr to a twentieth by the end
     weight_decay: float = Field(0.1, ge=0)
     validate_every: int = Field(200, ge=0)
+
+    @property
+    def accepts(self) -> AcceptedTokens:
+        return AcceptedTokens(most=1, such_as=("frame-fsq", "frame-vq", "frame-lfq"))
 
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:

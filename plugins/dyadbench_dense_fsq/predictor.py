@@ -20,7 +20,6 @@ from torch import Tensor
 
 from dyadbench.api import (
     Context,
-    DyadbenchError,
     Loss,
     Needs,
     Noise,
@@ -51,15 +50,11 @@ class CrossModalAR(NetComponent[CrossModalNet]):
     """api.Predictor and api.Trainable on a trained tokenizer with one token per frame, which it never changes."""
 
     def __init__(self, config: PredictorConfig, setup: Setup, tokenizer: Tokenizer):
-        spec = tokenizer.tokens
-        if spec.frames_per_token != 1 or spec.groups * spec.residual != 1:
-            raise DyadbenchError(
-                "crossmodal-ar needs a tokenizer with one codebook and one token per frame; take frame-fsq, frame-vq or frame-lfq"
-            )
+        codes = tokenizer.tokens.codes
         self.config, self.setup, self.tokenizer = config, setup, tokenizer
         self.audio = audio_of(config.audio, setup, prefer=("wav2vec2", "mfcc-78"), who="crossmodal-ar")
         self.build_net(
-            lambda: CrossModalNet(config, setup.space.dim, setup.audio[self.audio] if self.audio else None, spec.codes),
+            lambda: CrossModalNet(config, setup.space.dim, setup.audio[self.audio] if self.audio else None, codes),
             setup,
         )
         self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=self._lookahead())

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from dyadbench.api import Config
+from dyadbench.api import AcceptedTokens, Config
 
 Modality = Literal["face", "differential", "audio"]
 
@@ -89,6 +89,10 @@ class PredictorConfig(Config):
     ema: float = Field(0.9996, gt=0, lt=1)  # VQ-Diffusion's 0.99 every 25 steps
     clip_norm: float = Field(0.5, gt=0)
     validate_every: int = Field(2_000, ge=0)
+
+    @property
+    def accepts(self) -> AcceptedTokens:
+        return AcceptedTokens(such_as=("conv-vq", "window-vq"))
 
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:

@@ -60,10 +60,7 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
 
     def __init__(self, config: PredictorConfig, setup: Setup, tokenizer: Tokenizer):
         spec = tokenizer.tokens
-        if spec.frames_per_token is None or spec.groups * spec.residual != 1:
-            raise DyadbenchError(
-                "token-diffusion needs a tokenizer with one codebook and evenly spaced tokens; take conv-vq or window-vq"
-            )
+        assert spec.frames_per_token is not None, "the configuration's `accepts` asks for evenly spaced tokens"
         self.config, self.setup, self.tokenizer, self.patch = config, setup, tokenizer, spec.frames_per_token
         stride = (config.window - config.overlap) * self.patch
         if config.ahead is not None and config.ahead > stride:

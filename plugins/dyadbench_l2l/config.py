@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from dyadbench.api import Config
+from dyadbench.api import AcceptedTokens, Config
 
 
 class TokenizerConfig(Config):
@@ -76,6 +76,10 @@ class PredictorConfig(Config):
     warmup: PositiveInt = 4_000
     weight_decay: float = Field(0.0, ge=0)
     validate_every: int = Field(2_000, ge=0)
+
+    @property
+    def accepts(self) -> AcceptedTokens:
+        return AcceptedTokens(least=2, window=self.past, such_as=("window-vq",))
 
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:

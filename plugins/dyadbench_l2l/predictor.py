@@ -53,11 +53,8 @@ class PatchAR(NetComponent[PatchPredictor]):
 
     def __init__(self, config: PredictorConfig, setup: Setup, *, tokenizer: Tokenizer):
         spec = tokenizer.tokens
-        patch = spec.frames_per_token or 0
-        if patch < 2 or spec.groups * spec.residual != 1 or patch + (spec.lookahead or 0) != config.past * patch:
-            raise DyadbenchError(
-                f"patch-ar needs a tokenizer with one codebook, windows of {config.past} tokens and 2 or more frames per token; take window-vq"
-            )
+        patch = spec.frames_per_token
+        assert patch is not None, "the configuration's `accepts` asks for evenly spaced tokens"
         if config.ahead > patch:
             raise DyadbenchError(f"patch-ar: ahead = {config.ahead} is more than the {patch} frames of a token")
         self.config, self.setup, self.tokenizer, self.patch = config, setup, tokenizer, patch

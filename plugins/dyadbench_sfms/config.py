@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from dyadbench.api import Config
+from dyadbench.api import AcceptedTokens, Config
 
 
 class TokenizerConfig(Config):
@@ -115,6 +115,10 @@ class PredictorConfig(Config):
     warmup: int = Field(500, ge=0)
     weight_decay: float = Field(0.01, ge=0)
     validate_every: int = Field(2_000, ge=0)
+
+    @property
+    def accepts(self) -> AcceptedTokens:
+        return AcceptedTokens(most=1, sparse=True, such_as=("sparse-fsq", "sparse-vq", "frame-fsq"))
 
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:

@@ -24,7 +24,6 @@ from torch import Tensor
 
 from dyadbench.api import (
     Context,
-    DyadbenchError,
     Loss,
     Needs,
     Noise,
@@ -82,11 +81,6 @@ class KeyframeAR(NetComponent[KeyframeNet]):
 
     def __init__(self, config: PredictorConfig, setup: Setup, *, tokenizer: Tokenizer):
         spec = tokenizer.tokens
-        if spec.frames_per_token not in (None, 1) or spec.groups * spec.residual != 1:
-            raise DyadbenchError(
-                "keyframe-ar needs a tokenizer with one codebook, sparse or with one token per frame; "
-                "take sparse-fsq, sparse-vq or frame-fsq"
-            )
         self.config, self.setup, self.tokenizer = config, setup, tokenizer
         self.sparse = spec.frames_per_token is None
         self.audio = audio_of(config.audio, setup, prefer=("wav2vec2", "mel-128", "mfcc-78"), who="keyframe-ar")

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, PositiveInt, model_validator
 
-from dyadbench.api import Config
+from dyadbench.api import AcceptedTokens, Config
 
 
 class GridConfig(Config):
@@ -95,6 +95,12 @@ class PredictorConfig(Config):
     warmup: int = Field(2_000, ge=0)
     weight_decay: float = Field(0.01, ge=0)
     validate_every: int = Field(2_000, ge=0)
+
+    @property
+    def accepts(self) -> AcceptedTokens:
+        return AcceptedTokens(
+            most=1, grid=True, members=("ids_of", "dequantise"), such_as=("grfsq", "grvq", "rvq", "gvq", "vq")
+        )
 
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:

@@ -28,7 +28,6 @@ from torch import Tensor
 
 from dyadbench.api import (
     Context,
-    DyadbenchError,
     Loss,
     Needs,
     Noise,
@@ -86,10 +85,7 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
 
     def __init__(self, config: PredictorConfig, setup: Setup, tokenizer: Tokenizer):
         spec = tokenizer.tokens
-        if spec.frames_per_token != 1 or not isinstance(tokenizer, GridOfCodes):
-            raise DyadbenchError(
-                "coarse-to-fine needs a tokenizer with a grid of codes per frame; take grfsq, grvq, rvq, gvq or vq"
-            )
+        assert isinstance(tokenizer, GridOfCodes), "the configuration's `accepts` names its members"
         self.config, self.setup, self.tokenizer, self.grid = config, setup, tokenizer, tokenizer
         self.audio = audio_of(config.audio, setup, prefer=("wav2vec2", "mfcc-78"), who="coarse-to-fine")
         self.build_net(

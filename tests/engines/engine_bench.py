@@ -38,11 +38,11 @@ class Slow:
         note("fit", self.seed, os.getpid())
         self.scale = 0.1 * (1 + self.seed)
 
-    def state(self):
+    def state_dict(self):
         import numpy as np
         return {"scale": np.array([self.scale])}
 
-    def load_state(self, state):
+    def load_state_dict(self, state):
         self.scale = float(state["scale"][0])
 
     def sample(self, context, k, noise):

@@ -404,9 +404,3 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
             PredictorConfig(mode="released", **options)
     with pytest.raises(DyadbenchError, match=r"hubert.*mfcc-78"):
         _build(audio="hubert")
-
-    class Coarse(CoinTokenizer):
-        tokens = TokenSpec(CODES, frames_per_token=8)
-
-    with pytest.raises(DyadbenchError, match="one token per frame"):
-        _build(Coarse())

@@ -426,9 +426,3 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
         _build(online=True, ahead=17)
     with pytest.raises(DyadbenchError, match="only the speaker's audio, but this dataset has none"):
         _build(speaker=("audio",), setup=dataclasses.replace(SETUP, audio={}))
-
-    class Sparse(CoinTokenizer):
-        tokens = TokenSpec(CODES, frames_per_token=None)
-
-    with pytest.raises(DyadbenchError, match="evenly spaced"):
-        _build(Sparse())

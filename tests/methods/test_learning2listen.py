@@ -360,9 +360,3 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
         _build(audio="hubert")
     with pytest.raises(DyadbenchError, match="ahead = 9"):
         _build(ahead=9)
-
-    class Fine(CoinTokenizer):
-        tokens = TokenSpec(CODES, frames_per_token=1)
-
-    with pytest.raises(DyadbenchError, match="take window-vq"):
-        _build(Fine())

@@ -289,12 +289,6 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
     with pytest.raises(DyadbenchError, match=r"hubert.*mfcc-78"):
         _build(audio="hubert")
 
-    class Coarse(CoinTokenizer):
-        tokens = TokenSpec(CODES, frames_per_token=8)
-
-    with pytest.raises(DyadbenchError, match="take grfsq"):
-        _build(Coarse(), setup=COINS)
-
 
 def test_paper_preset_has_twelve_layers_and_the_best_grid() -> None:
     predictor, tokenizer = (

@@ -12,6 +12,8 @@ import torch
 from tests.fixtures.components import SPECS, Corpus, Toy
 
 from dyadbench.api import DyadbenchError, Loss, Optimiser, Stage
+from dyadbench.errors import PluginError
+from dyadbench.training.fit import learns
 from dyadbench.training.loop import FitOptions, fit
 
 
@@ -62,3 +64,15 @@ def test_a_component_without_stages_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(DyadbenchError, match="yields no stage, so nothing would be trained"):
         fit(Empty(), Corpus(), SPECS, FitOptions(folder=tmp_path, seed=0))  # type: ignore[arg-type]
+
+
+def test_what_learns_and_has_no_state_is_refused() -> None:
+    class Halfway:
+        def fit(self, data: Corpus) -> None: ...
+
+        def state_dict(self) -> dict[str, Any]: ...
+
+    with pytest.raises(PluginError, match=r"Halfway has fit\(\) but not both state_dict\(\) and load_state_dict\(\)"):
+        learns(Halfway())
+    assert not learns(object())
+    assert learns(Toy())

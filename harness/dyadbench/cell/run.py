@@ -41,7 +41,7 @@ from dyadbench.records import provenance
 from dyadbench.records.record import Measured, Record, RecordedData, RecordedSetting, SuiteScores
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import MAKER, Folder, Maker
-from dyadbench.training.fit import fit_component
+from dyadbench.training.fit import Fitter
 from dyadbench.training.processes import SOLO, World
 
 
@@ -128,20 +128,17 @@ class CellRun:
             "predictor", cell.predictor.name, cell.predictor.config, self.setup, **more
         )
         demand_predictor(predictor, cell.predictor.name)
-        facts |= self._fit(predictor, cell.predictor, "predictor", self.fit_key, self.runtime.world)
+        facts |= self._fitter(self.runtime.world).fit(predictor, cell.predictor, "predictor", self.fit_key)
         return predictor, facts
 
     def fit_tokenizer(self, part: Part, world: World) -> tuple[Tokenizer, dict[str, Any]]:
         """The cell's tokenizer, trained or restored, and what the fit cost."""
         tokenizer: Tokenizer = self.host.build("tokenizer", part.name, part.config, self.setup)
-        return tokenizer, self._fit(tokenizer, part, "tokenizer", self.tokenizer_key, world)
+        return tokenizer, self._fitter(world).fit(tokenizer, part, "tokenizer", self.tokenizer_key)
 
-    def _fit(self, component: Any, part: Part, kind: str, key: str, world: World) -> dict[str, Any]:
+    def _fitter(self, world: World) -> Fitter:
         runtime = self.runtime
-        return fit_component(
-            component, part, kind, key=key, store=self.runtime.store, host=self.host, data=self.split.training,
-            setup=self.setup, report=runtime.report, world=world,
-        )  # fmt: skip
+        return Fitter(self.host, runtime.store, self.setup, self.split.training, runtime.report, world)
 
     # --- generate ---------------------------------------------------------------------------------------
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from dyadbench.api import DyadbenchError, Progress
+from dyadbench.progress import Report, silent
 from dyadbench.store.folders import Store
 from dyadbench.training.processes import SOLO, World
 
 DEVICE = re.compile(r"cpu|cuda(?::(\d+))?")
-Report = Callable[[str, int, int], None]  # stage, done, total
 
 
 def demand_device(device: str) -> None:
@@ -30,10 +30,6 @@ def demand_device(device: str) -> None:
         raise DyadbenchError(f"--device {device}: this machine has {has}; leave it out to run on the CPU")
 
 
-def _silent(stage: str, done: int, total: int) -> None:
-    """Nobody is watching."""
-
-
 @dataclass(frozen=True)
 class Runtime:
     """Of one run of the program."""
@@ -44,7 +40,7 @@ class Runtime:
     threads: int = 1
     batch: int = 8
     draw: int = 0  # clips of each cell to draw, where its method has pictures
-    report: Report = _silent
+    report: Report = silent
     world: World = SOLO
     unchanged: Callable[[], None] = lambda: None  # raises where the data are no longer what was opened
     timeout: float | None = None  # minutes a cell may take

@@ -31,6 +31,7 @@ from dyadbench.conformance.tiny_corpus import OWN_SPACE, TinyCorpus
 from dyadbench.errors import PluginError
 from dyadbench.matrix.cells import MethodSpec, method_parts
 from dyadbench.registry.host import Host
+from dyadbench.training.fit import learns
 
 REFUSED = "refuses this kind of dataset"
 
@@ -131,12 +132,14 @@ def _fitted(build: Callable[[], tuple[Any, Any]], corpus: TinyCorpus) -> Any:
 
 def learn(component: Any, corpus: TinyCorpus) -> None:
     """Trains or fits the component on the corpus, if it learns."""
+    if not learns(component):
+        return
     if isinstance(component, Trainable):
         from dyadbench.training.loop import FitOptions, fit
 
         with tempfile.TemporaryDirectory() as folder:
             fit(component, corpus, corpus.audio, FitOptions(folder=Path(folder), seed=0))
-    elif isinstance(component, Fittable):
+    else:
         component.fit(corpus)
 
 
@@ -200,7 +203,7 @@ def _state_kept(predictor: Any, build: Any, corpus: TinyCorpus, sampled: Any) ->
         from safetensors.numpy import load, save
 
         other, _ = build()
-        other.load_state(dict(load(save({k: np.ascontiguousarray(v) for k, v in predictor.state().items()}))))
+        other.load_state_dict(load(save({k: np.ascontiguousarray(v) for k, v in predictor.state_dict().items()})))
     else:
         return "nothing is learnt"
     first = first_difference(sampled([0], 64), sampled([0], 64, model=other))

@@ -24,6 +24,7 @@ from dyadbench.cell.folds import run_of
 from dyadbench.cell.run import CellRun, Source
 from dyadbench.cell.runtime import Runtime, demand_device
 from dyadbench.matrix.cells import Cell
+from dyadbench.progress import silent
 from dyadbench.records.record import Record, load_record, record_path, save_record
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import Folder, Store
@@ -119,7 +120,7 @@ def run_job(cell_json: str, order_json: str) -> None:
 def _work(cell: Cell, order: Order, status: Status) -> None:
     demand_device(order.device)  # of the machine that the job came to
     world = join(order.device, order.processes)
-    report = status.report if world.first else _silent
+    report = status.report if world.first else silent
     device = order.device if world.fabric is None else str(world.fabric.device)
     runtime = Runtime(
         home=order.home, data=dict(order.data), device=device, threads=order.threads, batch=order.batch,
@@ -146,10 +147,6 @@ def _work(cell: Cell, order: Order, status: Status) -> None:
             run.generate(run.spaces)
     if world.first:
         status.end()
-
-
-def _silent(stage: str, done: int, total: int) -> None:
-    """The first process speaks for all."""
 
 
 def main() -> None:

@@ -33,6 +33,7 @@ from dyadbench.api import (
 from dyadbench.errors import Interrupted, PluginError, first_fault, one_line, place_of
 from dyadbench.registry.guard import unchanged_process
 from dyadbench.registry.load import GROUP, OWN_DISTRIBUTION, Plugin, Problem, Rejected, load_plugin, origin_of
+from dyadbench.registry.tokens import demand_tokens
 
 ComponentKind = Literal["dataset", "tokenizer", "predictor", "suite"]
 
@@ -147,13 +148,18 @@ class Host:
             return value
 
     def build(self, kind: str, name: str, config: Mapping[str, Any] | Config, /, *args: Any, **more: Any) -> Any:
-        """Validates `config` and builds the named component: `load(config, *args, **more)`."""
+        """Validates `config` and builds the named component: `load(config, *args, **more)`.
+
+        Raises DyadbenchError for a configuration or a tokenizer that does not fit, PluginError where the plugin fails.
+        """
         entry = self.get(kind, name)
         try:
             values = config.model_dump() if isinstance(config, Config) else dict(config)
             made = entry.config.model_validate(values)
         except ValidationError as error:
             raise DyadbenchError(f"configuration of {kind} {name!r}: {first_fault(error, entry.config)}") from None
+        if made.accepts is not None:
+            demand_tokens(name, made.accepts, more.get("tokenizer"))
         factory = self.load(kind, entry)
         with self.blame(kind, name, "build"):
             return factory(made, *args, **more)

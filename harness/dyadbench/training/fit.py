@@ -6,15 +6,18 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, NonNegativeFloat, NonNegativeInt
 
-from dyadbench.api import Counted, Fittable, Setup, Trainable, TrainData
+from dyadbench.api import Counted, Fittable, Setup, Stateful, Trainable, TrainData
+from dyadbench.errors import PluginError
 from dyadbench.files.atomic import atomic_write, damaged
 from dyadbench.matrix.cells import Part
+from dyadbench.progress import Report, silent
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import Folder, Store
 from dyadbench.training.processes import SOLO, World
@@ -22,47 +25,86 @@ from dyadbench.training.processes import SOLO, World
 STATE = "state.safetensors"
 
 
-def fit_component(
-    component: Any,
-    part: Part,
-    kind: str,
-    *,
-    key: str,
-    store: Store,
-    host: Host,
-    data: Callable[[], TrainData],
-    setup: Setup,
-    report: Callable[[str, int, int], None],
-    world: World = SOLO,
-) -> dict[str, Any]:
-    """Trains `component`, or restores it where the store has it, and returns what the fit cost.
+@dataclass(frozen=True)
+class Fitter:
+    """Where and for what the components of a cell are fitted. It is made once per cell and passed as a whole."""
 
-    A component that does not learn gives {}. An interrupted training continues from its last checkpoint. Several
-    processes train a Trainable together; a Fittable is fitted by the first process alone.
-    """
-    if not isinstance(component, Trainable | Fittable):
-        return {}
-    if (torch := sys.modules.get("torch")) is not None:
-        torch.set_num_threads(setup.threads)  # before the plugin is called, which may change nothing of the process
-    with world.hold(store, "fit", key, plugin=host.plugin_of(host.get(kind, part.name))) as stage:
-        if not world.broadcast(stage.done):
-            report(f"fit {part.name}", 0, 1)
-            clock = _Clock(stage, world)
-            with host.blame(kind, part.name, "fit"):
-                if isinstance(component, Trainable):
-                    learn = lambda: _train(component, data(), setup, stage.folder, report, world, clock.keep)  # noqa: E731
-                    _timed(stage, component, learn, world, clock)
-                elif world.first:
-                    _timed(stage, component, lambda: component.fit(data()), world, clock)
-            world.wait()
-            if world.first:
-                return world.broadcast(_cost(stage) if world.first else {})
-        _restore(component, stage.folder / STATE, setup.device)
-        return world.broadcast(_cost(stage) if world.first else {})
+    host: Host
+    store: Store
+    setup: Setup
+    data: Callable[[], TrainData]  # read only where something is trained
+    report: Report = silent
+    world: World = SOLO
+
+    def fit(self, component: Any, part: Part, kind: str, key: str) -> dict[str, Any]:
+        """Trains `component`, or restores it where the store has it under `key`, and returns what the fit cost.
+
+        A component that does not learn gives {}. An interrupted training continues from its last checkpoint. Several
+        processes train a Trainable together; a Fittable is fitted by the first process alone. Raises PluginError where
+        the component fails, DyadbenchError where the store is damaged.
+        """
+        world = self.world
+        if not learns(component):
+            return {}
+        if (torch := sys.modules.get("torch")) is not None:
+            torch.set_num_threads(
+                self.setup.threads
+            )  # before the plugin is called, which may change nothing of the process
+        with world.hold(self.store, "fit", key, plugin=self.host.plugin_of(self.host.get(kind, part.name))) as stage:
+            if not world.broadcast(stage.done):
+                self.report(f"fit {part.name}", 0, 1)
+                with self.host.blame(kind, part.name, "fit"):
+                    if world.first or isinstance(component, Trainable):
+                        self._learn(component, stage)
+                world.wait()
+                if world.first:
+                    return world.broadcast(_cost(stage) if world.first else {})
+            _restore(component, stage.folder / STATE, self.setup.device)
+            return world.broadcast(_cost(stage) if world.first else {})
+
+    def _learn(self, component: Trainable | Fittable, stage: Folder) -> None:
+        """Trains the component, and stores its state and the cost."""
+        clock = _Clock(stage, self.world)
+        facts: dict[str, Any] = {}
+        try:
+            if isinstance(component, Trainable):
+                facts["validation"] = self._train(component, stage.folder, clock)
+            else:
+                component.fit(self.data())
+        finally:
+            seconds = clock.seconds
+            clock.keep()
+        if not self.world.first:
+            return
+        facts["parameters"] = _save(component, stage.folder / STATE)
+        facts["fit_seconds"] = round(seconds, 3)
+        stage.write_json("fit.json", facts)
+        stage.finish()
+
+    def _train(self, component: Trainable, folder: Path, clock: _Clock) -> Mapping[str, Any]:
+        from dyadbench.training.loop import FitOptions, fit
+
+        how = FitOptions(
+            folder, self.setup.seed, self.setup.device, report=self.report, world=self.world, kept=clock.keep
+        )
+        return fit(component, self.data(), self.setup.audio, how)
+
+
+def learns(component: object) -> bool:
+    """Whether a component is fitted. Raises PluginError for one that would learn and whose state nobody could store."""
+    if isinstance(component, Trainable | Fittable):
+        return True
+    for method in ("stages", "fit"):
+        if callable(getattr(component, method, None)) and not isinstance(component, Stateful):
+            raise PluginError(
+                f"{type(component).__name__} has {method}() but not both state_dict() and load_state_dict(), so what it "
+                "learns could not be stored; add them"
+            )
+    return False
 
 
 class _Clock:
-    """Seconds of training, including those before a kill. They are saved with every checkpoint, as later steps run again."""
+    """Seconds of training, those before a kill included. They are saved with every checkpoint, as later steps run again."""
 
     def __init__(self, stage: Folder, world: World):
         self._stage, self._world, self._started = stage, world, time.perf_counter()
@@ -78,41 +120,6 @@ class _Clock:
             self._stage.write("spent.json", Spent(seconds=self.seconds), sync=False)
 
 
-def _timed(
-    stage: Folder, component: Trainable | Fittable, learn: Callable[[], Any], world: World, clock: _Clock
-) -> None:
-    """Trains the component, and stores its state and the cost. The seconds of interrupted runs are added up."""
-    facts: dict[str, Any] = {}
-    try:
-        validation = learn()
-    finally:
-        seconds = clock.seconds
-        clock.keep()
-    if not world.first:
-        return
-    if isinstance(component, Trainable):
-        facts["validation"] = validation
-    facts["parameters"] = _save(component, stage.folder / STATE)
-    facts["fit_seconds"] = round(seconds, 3)
-    stage.write_json("fit.json", facts)
-    stage.finish()
-
-
-def _train(
-    component: Trainable,
-    data: TrainData,
-    setup: Setup,
-    folder: Path,
-    report: Callable[[str, int, int], None],
-    world: World,
-    kept: Callable[[], None],
-) -> Mapping[str, Any]:
-    from dyadbench.training.loop import FitOptions, fit
-
-    how = FitOptions(folder=folder, seed=setup.seed, device=setup.device, report=report, world=world, kept=kept)
-    return fit(component, data, setup.audio, how)
-
-
 def _save(component: Trainable | Fittable, path: Path) -> int:
     """Writes the state and returns the number of learnt parameters."""
     if isinstance(component, Trainable):
@@ -123,7 +130,7 @@ def _save(component: Trainable | Fittable, path: Path) -> int:
         return _count(component, tensors)
     from safetensors.numpy import save
 
-    state = component.state()
+    state = component.state_dict()
     atomic_write(path, save({name: np.ascontiguousarray(value) for name, value in state.items()}))
     return _count(component, state)
 
@@ -166,6 +173,6 @@ def _restore(component: Trainable | Fittable, path: Path, device: str) -> None:
         else:
             from safetensors.numpy import load_file
 
-            component.load_state(dict(load_file(path)))
+            component.load_state_dict(dict(load_file(path)))
     except (SafetensorError, OSError) as error:
         raise damaged(path, error) from None

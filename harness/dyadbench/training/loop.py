@@ -28,6 +28,7 @@ from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from torch import Tensor, nn
 
 from dyadbench.api import AudioSpec, DyadbenchError, Loss, Stage, Trainable, TrainData, WindowBatch
+from dyadbench.progress import Report, silent
 from dyadbench.training.checkpoint import Best, StageFiles, TrainState, weights_of
 from dyadbench.training.demand import demand_loss, demand_stage
 from dyadbench.training.processes import SOLO, World
@@ -53,7 +54,7 @@ class FitOptions:
     checkpoint_every: int = 200  # steps
     kept: Callable[[], None] = lambda: None  # called after every checkpoint
     track: bool = False  # write TensorBoard files beside the JSONL log
-    report: Callable[[str, int, int], None] | None = None  # (stage and loss, steps done, steps in all)
+    report: Report = silent  # of the stage and its loss, and of the steps
     world: World = SOLO
 
 
@@ -136,9 +137,8 @@ class StageRun:
         return metrics
 
     def _report(self, loss: float, rate: float) -> None:
-        if self.how.report:
-            text = f"{self.stage.name} loss {loss:.4g} {rate:.1f} it/s"
-            self.how.report(text, self.state.step, self.stage.steps)
+        text = f"{self.stage.name} loss {loss:.4g} {rate:.1f} it/s"
+        self.how.report(text, self.state.step, self.stage.steps)
 
     def _tracker(self) -> Any:
         """A TensorBoard writer if the options ask for one, else None."""

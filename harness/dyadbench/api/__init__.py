@@ -1,0 +1,169 @@
+"""The contract: everything a plugin author imports.
+
+Importing this package must stay cheap: no torch, no scipy, no pandas. Arrays that cross the contract are numpy float32
+with the axes written beside them; B clips, K samples, T frames, D motion channels, F features.
+
+Read its modules in this order, and write `from dyadbench.api import ...` for all of them:
+
+- `data`: a clip of two people, and the reader of a dataset;
+- `predict`: a predictor, its context, its reaction;
+- `tokens`: a tokenizer, and which tokens a predictor accepts;
+- `train`: how either of them learns;
+- `scores`: a suite of metrics, and a benchmark;
+- `entries`: what a plugin's hooks return;
+- `base`: the error and the base class of configurations.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from dyadbench.api.base import (
+    Config,
+    DyadbenchError,
+)
+from dyadbench.api.data import (
+    DECA_56,
+    EMOTION_CHANNELS,
+    FACEVERSE_58,
+    AudioSpec,
+    Clip,
+    Dataset,
+    DatasetFactory,
+    DrawsListeners,
+    Dyad,
+    MotionSpace,
+    Track,
+    Voiced,
+    Word,
+)
+from dyadbench.api.entries import (
+    BenchmarkEntry,
+    ComponentEntry,
+    DatasetEntry,
+    Entry,
+    MethodEntry,
+    PredictorEntry,
+    SuiteEntry,
+    TokenizerEntry,
+)
+from dyadbench.api.predict import (
+    Context,
+    Drawable,
+    Needs,
+    Noise,
+    Predictor,
+    PredictorFactory,
+    Reaction,
+    Setup,
+    Truth,
+)
+from dyadbench.api.scores import (
+    BenchmarkConfig,
+    Column,
+    Direction,
+    Evaluation,
+    Family,
+    Progress,
+    Result,
+    Suite,
+    SuiteFactory,
+    TrackName,
+)
+from dyadbench.api.tokens import (
+    AcceptedTokens,
+    OnTokens,
+    OnTokensFactory,
+    Tokenizer,
+    TokenizerFactory,
+    Tokens,
+    TokenSpec,
+)
+from dyadbench.api.train import (
+    Counted,
+    Fittable,
+    Loss,
+    Optimiser,
+    Stage,
+    Stateful,
+    Trainable,
+    TrainData,
+    WindowBatch,
+    Windows,
+)
+
+if TYPE_CHECKING:
+    from dyadbench.api.base import Array, State
+else:
+
+    def __getattr__(name: str) -> Any:  # the array types need numpy, which nobody waits for who does not ask for them
+        if name in ("Array", "State"):
+            from dyadbench.api import base
+
+            return getattr(base, name)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+__all__ = [
+    "DECA_56",
+    "EMOTION_CHANNELS",
+    "FACEVERSE_58",
+    "AcceptedTokens",
+    "Array",
+    "AudioSpec",
+    "BenchmarkConfig",
+    "BenchmarkEntry",
+    "Clip",
+    "Column",
+    "ComponentEntry",
+    "Config",
+    "Context",
+    "Counted",
+    "Dataset",
+    "DatasetEntry",
+    "DatasetFactory",
+    "Direction",
+    "Drawable",
+    "DrawsListeners",
+    "Dyad",
+    "DyadbenchError",
+    "Entry",
+    "Evaluation",
+    "Family",
+    "Fittable",
+    "Loss",
+    "MethodEntry",
+    "MotionSpace",
+    "Needs",
+    "Noise",
+    "OnTokens",
+    "OnTokensFactory",
+    "Optimiser",
+    "Predictor",
+    "PredictorEntry",
+    "PredictorFactory",
+    "Progress",
+    "Reaction",
+    "Result",
+    "Setup",
+    "Stage",
+    "State",
+    "Stateful",
+    "Suite",
+    "SuiteEntry",
+    "SuiteFactory",
+    "TokenSpec",
+    "Tokenizer",
+    "TokenizerEntry",
+    "TokenizerFactory",
+    "Tokens",
+    "Track",
+    "TrackName",
+    "TrainData",
+    "Trainable",
+    "Truth",
+    "Voiced",
+    "WindowBatch",
+    "Windows",
+    "Word",
+]  # fmt: skip

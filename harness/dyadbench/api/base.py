@@ -1,0 +1,50 @@
+"""What everything else of the contract needs: the error, configurations, and the two array types."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+if TYPE_CHECKING:  # annotations only: `dyadbench list` must wait for neither numpy nor torch
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dyadbench.api.tokens import AcceptedTokens
+
+    Array = NDArray[np.float32]
+    State = Mapping[str, NDArray[Any]]
+else:
+
+    def __getattr__(name: str) -> Any:
+        if name not in ("Array", "State"):
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        import numpy as np
+        from numpy.typing import NDArray
+
+        return NDArray[np.float32] if name == "Array" else Mapping[str, NDArray[Any]]
+
+
+class DyadbenchError(Exception):
+    """The request was wrong: one sentence that says what, where and what to do next. Exit code 2."""
+
+
+class Config(BaseModel):
+    """Base of every configuration: frozen, and a key it does not know is an error.
+
+    A predictor's `sampling` names the fields that only `sample` reads: what was trained serves all their values.
+    A dataset's `adjustable` names the fields that may be set under a benchmark's own name, because they add to the data
+    without changing what is evaluated, or because the digest tells such data apart. Its `machine_paths` names those that may
+    hold a path of this machine, which no record keeps.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    sampling: ClassVar[frozenset[str]] = frozenset()
+    adjustable: ClassVar[frozenset[str]] = frozenset()
+    machine_paths: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def accepts(self) -> AcceptedTokens | None:
+        """For a predictor on tokens: the tokens that it can stand on. dyadbench refuses a tokenizer that makes others."""
+        return None

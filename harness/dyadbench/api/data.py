@@ -1,0 +1,150 @@
+"""Datasets: two people per clip, and the reader of a folder of clips."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dyadbench.api.base import Array
+
+EMOTION_CHANNELS: tuple[str, ...] = (
+    *(f"AU{n}" for n in (1, 2, 4, 6, 7, 9, 10, 12, 14, 15, 17, 23, 24, 25, 26)),
+    *("valence", "arousal"),
+    *("Neutral", "Happy", "Sad", "Surprise", "Fear", "Disgust", "Anger", "Contempt"),
+)  # the 25 columns of a REACT emotion file, in file order
+
+
+@dataclass(frozen=True)
+class MotionSpace:
+    """The channels of a facial motion vector and how fast frames come."""
+
+    name: str
+    fps: float
+    channels: tuple[str, ...]
+    groups: Mapping[str, tuple[int, int]]  # group -> [start, stop) over channels
+
+    @property
+    def dim(self) -> int:
+        return len(self.channels)
+
+    def slice(self, group: str) -> slice:
+        return slice(*self.groups[group])
+
+
+FACEVERSE_58 = MotionSpace(
+    # 52 ARKit-like (not ARKit) expression coefficients of FaceVerse v2, then head rotation and translation.
+    name="faceverse-58",
+    fps=25.0,
+    channels=(*(f"exp{i}" for i in range(52)), *(f"rot{a}" for a in "xyz"), *(f"trans{a}" for a in "xyz")),
+    groups={"expression": (0, 52), "rotation": (52, 55), "translation": (55, 58)},
+)
+
+
+DECA_56 = MotionSpace(
+    name="deca-56",
+    fps=30.0,
+    channels=(*(f"exp{i}" for i in range(50)), *(f"rot{a}" for a in "xyz"), *(f"jaw{a}" for a in "xyz")),
+    groups={"expression": (0, 50), "rotation": (50, 53), "jaw": (53, 56)},
+)
+
+
+@dataclass(frozen=True)
+class AudioSpec:
+    """One kind of audio feature: `per_frame` feature rows for each video frame, `dim` values a row."""
+
+    dim: int
+    per_frame: int = 1
+    causal: bool = True
+
+
+@dataclass(frozen=True)
+class Word:
+    text: str
+    start: float  # seconds from the start of the clip
+    end: float
+
+
+@dataclass(frozen=True)
+class Track:
+    """One person over one clip."""
+
+    motion: Array  # (T, D), in the dataset's declared normalisation
+    emotion: Array | None = None  # (T, 25)
+    audio: Mapping[str, Array] = field(default_factory=dict)  # name -> (T * per_frame, F)
+    words: tuple[Word, ...] | None = None
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Where a dyad stands in a split. `session` is the unit of resampling: clips of one recording share it."""
+
+    id: str
+    session: str
+    frames: int
+
+
+@dataclass(frozen=True)
+class Dyad:
+    clip: Clip
+    speaker: Track
+    listener: Track
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """A reader over one folder. Splits are "train", "val", "test"; clip order is the dataset's own and fixed."""
+
+    space: MotionSpace
+    audio: Mapping[str, AudioSpec]
+    has_emotion: bool
+
+    @property
+    def simulated(self) -> bool:
+        """Whether a generator made it; such data never shares a table with real data."""
+
+    @property
+    def digest(self) -> str:
+        """sha256 over what the files say (names and bytes); part of every key."""
+
+    def clips(self, split: str) -> Sequence[Clip]: ...
+
+    def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
+        """The `index`-th dyad of `clips(split)`; only the audio features named are read."""
+
+    def appropriate(self, split: str) -> NDArray[np.bool_]:
+        """(N, N): [n, j] is true where the listener of clip j is an appropriate reaction to the speaker of n."""
+
+    def normalisation(self) -> Mapping[str, Any]:
+        """What was done to motion: kind ("zero-centre", "standardise", "none"), statistics, their split."""
+
+
+@runtime_checkable
+class DrawsListeners(Protocol):
+    """A dataset that can also draw a listener whom it does not hold: another person who hears the same speaker.
+
+    Only a simulation can; of recorded people there are as many as were recorded.
+    """
+
+    def fresh(self, split: str, index: int, draw: int) -> Track:
+        """A new listener for the `index`-th dyad of `clips(split)`, in the dataset's normalisation. Each `draw`, from 0,
+        is another person; the same one is the same again."""
+
+
+@runtime_checkable
+class Voiced(Protocol):
+    """Optional: a dataset with the speaker's voice to play."""
+
+    def voice(self, split: str, index: int) -> tuple[NDArray[Any], int] | None:
+        """(samples,) and their rate, or None where a clip has no sound."""
+
+
+class DatasetFactory(Protocol):
+    """What a `DatasetEntry` loads: a class or a function that opens the folder `root`."""
+
+    def __call__(self, config: Any, root: Path) -> Dataset: ...

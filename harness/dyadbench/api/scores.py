@@ -1,0 +1,124 @@
+"""Suites of metrics, what they return, and the benchmark that names them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
+
+from pydantic import Field, model_serializer
+
+from dyadbench.api.base import Config
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dyadbench.api.data import MotionSpace
+
+Direction = Literal["max", "min", "match"]
+
+
+Family = Literal["", "appropriateness", "diversity", "synchrony", "realism"]
+
+
+TrackName = Literal["online", "offline"]
+
+
+@dataclass(frozen=True)
+class Column:
+    """One metric of a suite: what is printed, which way is better, and whether it takes part in the rank."""
+
+    id: str
+    direction: Direction
+    ranked: bool = True
+    version: int = 1
+    unit: str = ""
+    digits: int = 4
+    summary: str = ""
+    target: str = ""  # for `match`: the id of the column that holds the value to match
+    family: Family = ""  # what it is about; diversity is liveliness, too
+    headline: bool = False  # part of the skill that ranks: only columns that pass the validity tests
+    perfect: float | None = None  # what a perfect listener has, where no row shows it
+    low: float | None = None  # the least and the largest value there can be; intervals stay within
+    high: float | None = None
+    by_clip: bool = True  # False: a count over all clips, of which their resampling says nothing
+
+    def __post_init__(self) -> None:
+        if self.direction not in get_args(Direction):
+            raise ValueError(
+                f"column {self.id!r} has the direction {self.direction!r}; it must be one of {', '.join(get_args(Direction))}"
+            )
+
+
+@dataclass(frozen=True)
+class Result:
+    """One metric's outcome.
+
+    The mean of `per_clip` over its defined entries is `value`: exact for metrics that are means over clips,
+    re-centred jackknife pseudo-values for those that are not (FRDvs, pooled Frechet distances). That is what
+    lets one cluster bootstrap serve every metric.
+    """
+
+    value: float | None  # None: undefined; never NaN
+    per_clip: NDArray[np.float64]  # (N,), NaN where undefined
+    undefined: int = 0  # how many of the items it averages had no value
+    detail: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything a suite may look at, clips in dataset order, padded after `lengths`."""
+
+    clips: tuple[str, ...]
+    lengths: NDArray[np.int64]  # (N,)
+    space: MotionSpace
+    predicted_motion: Any  # (N, K, T, D) array-like read clip by clip, or None
+    predicted_emotion: Any  # (N, K, T, 25) array-like, or None
+    listener_motion: Any  # (N, T, D)
+    speaker_motion: Any  # (N, T, D)
+    listener_emotion: Any = None  # (N, T, 25)
+    speaker_emotion: Any = None  # (N, T, 25)
+    appropriate: NDArray[np.bool_] | None = None  # (N, N)
+    threads: int = 1
+    device: str = "cpu"
+    memo: dict[str, Any] = field(default_factory=dict)  # what several suites would otherwise compute twice
+
+
+Progress = Callable[[int, int], None]  # done, total
+
+
+class Suite(Protocol):
+    """A named set of metrics. `columns` fixes order; `evaluate` returns one Result for each column id."""
+
+    columns: Sequence[Column]
+    space: Literal["emotion", "motion"]
+
+    def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]: ...
+
+
+class SuiteFactory(Protocol):
+    """What a `SuiteEntry` loads."""
+
+    def __call__(self, config: Any) -> Suite: ...
+
+
+class BenchmarkConfig(Config):
+    """dataset x split x track x K x suite: the thing a leaderboard is about."""
+
+    dataset: str
+    dataset_config: Mapping[str, Any] = {}
+    split: str = "test"
+    track: TrackName = "online"
+    samples: int = 10
+    suite: str
+    also: tuple[str, ...] = ()  # further suites computed on the same generations, shown but not ranked
+    allowed_lookahead: int = 0  # frames an online method may look ahead
+    folds: int = Field(default=0, ge=0)  # 0: the dataset's own splits; n: n-fold cross-validation by session
+    action_units: Literal["binary", "raw"] = "binary"  # scored as 0/1 by the rule of datasets/readout, or as emitted
+
+    @model_serializer(mode="wrap")
+    def _without_defaults(self, handler: Callable[[BenchmarkConfig], dict[str, Any]]) -> dict[str, Any]:
+        """Without `folds` and `action_units` where they are the default: what was written before they existed stays as it was."""
+        later = {"folds": 0, "action_units": "binary"}
+        return {name: value for name, value in handler(self).items() if name not in later or value != later[name]}
