@@ -45,6 +45,7 @@ class BeLFusionConfig(Config):
     steps: PositiveInt = 5_000
     lr: float = Field(1e-4, gt=0)
     weight_decay: float = Field(5e-4, ge=0)
+    validate_every: int = Field(0, ge=0)  # steps, of both stages; then the best weights by validation are kept
 
     @model_validator(mode="after")
     def _has_a_loss(self) -> BeLFusionConfig:
@@ -66,7 +67,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "small": {
         "swap": 0.0, "vae_batch": 64, "vae_steps": 1500, "vae_lr": 3e-3,
-        "width": 256, "layers": 6, "draws": 4, "steps": 1500, "lr": 1e-3,
+        "width": 256, "layers": 6, "draws": 4, "steps": 1500, "lr": 1e-3, "validate_every": 150,
     },
     "smoke": {
         "window": 16, "code": 16, "decoder": 16, "vae_batch": 8, "vae_steps": 12, "vae_lr": 3e-3,

@@ -171,7 +171,8 @@ class BeLFusion:
         rate = self.config.vae_lr if first else self.config.lr
         adam = Optimiser("all", list(learns.parameters()), rate, weight_decay=self.config.weight_decay)
         return Stage(
-            name, module, windows, self._autoencoder_loss if first else self._diffusion_loss, (adam,), steps
+            name, module, windows, self._autoencoder_loss if first else self._diffusion_loss, (adam,), steps,
+            validate_every=self.config.validate_every, select="loss" if self.config.validate_every else None,
         )  # fmt: skip
 
     def _measure_motion(self, data: TrainData) -> None:

@@ -103,7 +103,7 @@ TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "levels": (3, 3, 3, 3, 3), "codes": 256, "block": 8, "dim": 64, "heads": 4, "layers": 1, "dropout": 0.0,
         "standardise": True, "emotion_weight": 25.0, "windows": 8, "blocks": 8, "steps": 1200, "emotion_steps": 60,
-        "lr": 5e-3, "warmup": 20, "cosine": True, "weight_decay": 0.01, "validate_every": 0,
+        "lr": 5e-3, "warmup": 20, "cosine": True, "weight_decay": 0.01, "validate_every": 100,
     },
     "smoke": {
         "levels": (5, 4, 4), "codes": 64, "block": 8, "dim": 16, "heads": 2, "layers": 1, "dropout": 0.0,
@@ -117,7 +117,7 @@ PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "rotary": True, "dim": 64, "heads": 4, "layers": 1, "dropout": 0.0, "context": 40, "patch": 8, "gate_gain": 10.0,
         "mask": 0.2, "hide": 0.25, "batch": 64, "contexts": 2, "steps": 1200, "lr": 4e-3, "warmup": 20, "cosine": True,
-        "weight_decay": 0.01, "validate_every": 0,
+        "weight_decay": 0.01, "validate_every": 100,
     },
     "smoke": {
         "dim": 16, "heads": 2, "layers": 1, "dropout": 0.0, "context": 32, "patch": 8, "top_k": 32, "batch": 4,

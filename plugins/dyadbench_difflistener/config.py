@@ -118,7 +118,7 @@ TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "small": {
         "dim": 64, "depth": 1, "window": 64, "batch": 32, "steps": 1800, "lr": 2e-3, "warmup": 20, "decay": 0.95, "reset": 0.05,
-        "drop_at": 0.8, "validate_every": 0,
+        "drop_at": 0.8, "validate_every": 180,
     },
     "smoke": {
         "codes": 32, "dim": 16, "depth": 1, "decay": 0.9, "reset": 0.05, "batch": 8, "steps": 12, "lr": 3e-3, "warmup": 2, "validate_every": 0,
@@ -127,12 +127,12 @@ TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
 
 _SMALL: dict[str, Any] = {
     "aux": 0.01, "fusion_layers": 1, "memory": "tokens", "sample_steps": 25, "guidance": 1.5, "dim": 64, "heads": 4, "layers": 3, "batch": 32,
-    "steps": 1000, "lr": 2e-3, "warmup": 40, "ema": 0.98, "drop_at": 0.75, "weight_decay": 0.01, "validate_every": 0,
+    "steps": 1000, "lr": 2e-3, "warmup": 40, "ema": 0.98, "drop_at": 0.75, "weight_decay": 0.01, "validate_every": 100,
 }  # fmt: skip
 
 _SMOKE: dict[str, Any] = {
     **_SMALL, "guidance": 1.0, "noise_steps": 20, "sample_steps": 4, "dim": 16, "heads": 2, "layers": 1, "batch": 4,
-    "steps": 12, "warmup": 2, "ema": 0.5, "overlap": 3,
+    "steps": 12, "warmup": 2, "ema": 0.5, "overlap": 3, "validate_every": 0,
 }  # fmt: skip
 
 PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {

@@ -93,7 +93,7 @@ TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
     "released": {"token_axis": "channel_slice", "scale": "released", "network": "released"},
     "small": {
         "book": "ema", "reset": 0.5, "dim": 64, "heads": 4, "layers": 1, "hidden": 128,
-        "steps": 400, "lr": 2e-3, "warmup": 50, "validate_every": 0,
+        "steps": 400, "lr": 2e-3, "warmup": 50, "validate_every": 40,
     },
     "smoke": {
         "codes": 32, "book": "ema", "dim": 16, "heads": 2, "layers": 1, "hidden": 16, "batch": 8,
@@ -109,7 +109,7 @@ PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {
     },
     "small": {
         "ahead": 0, "temperature": 1.0, "wide": 64, "dim": 64, "heads": 4, "layers": 2, "dropout": 0.0, "cold": 0.1,
-        "batch": 64, "steps": 1500, "lr": 3e-3, "warmup": 50, "weight_decay": 0.01, "validate_every": 0,
+        "batch": 64, "steps": 1500, "lr": 3e-3, "warmup": 50, "weight_decay": 0.01, "validate_every": 150,
     },
     "smoke": {
         "ahead": 0, "wide": 16, "dim": 16, "heads": 2, "cross_layers": 1, "layers": 1, "hidden": 16, "cold": 0.5, "batch": 8,

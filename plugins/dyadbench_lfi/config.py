@@ -70,7 +70,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "flow_steps": 6, "condition": 96, "hidden": 48, "face_hidden": 48, "voice_hidden": 48, "own_hidden": 24,
         "copies": False, "past_drop": 0.5, "frames": 56, "batch": 32, "steps": 1000, "lr": 1e-3, "decay_every": 280,
-        "betas": (0.9, 0.999), "validate_every": 0,
+        "betas": (0.9, 0.999), "validate_every": 100,
     },
     "smoke": {
         "flow_steps": 2, "condition": 16, "hidden": 8, "face_hidden": 8, "voice_hidden": 8, "own_hidden": 8, "copies": False,

@@ -74,7 +74,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "released": {"mask": "released", "noise": "released", "iterations": 5, "tolerance": 1e-3, "emotion": "raw"},
     "small": {
         "dim": 64, "layers": 2, "hidden": 128, "reactions": 5, "batch": 64, "epoch": 50, "steps": 1000, "lr": 1e-3,
-        "decay_at": 750,
+        "decay_at": 750, "validate_every": 100,
     },
     "smoke": {
         "dim": 16, "heads": 2, "layers": 1, "hidden": 16, "perceived": 8, "narrow": 8, "edges": 2, "reactions": 2,

@@ -152,6 +152,7 @@ class RegnnPredictor:
         yield Stage(
             "regnn", self.net, Windows(config.frames + self.lag, config.batch, self.needs.audio),
             lambda batch: self._loss(batch, pools), (adam,), config.steps, validate_every=config.validate_every,
+            select="loss" if config.validate_every else None,
         )  # fmt: skip
         self.net.eval()
 

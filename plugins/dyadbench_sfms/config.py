@@ -132,7 +132,7 @@ TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
     "small": {
         "keyframes": 10, "samples": 2, "dim": 64, "heads": 4, "layers": 1, "hidden": 192, "places": 16, "dropout": 0.0,
         "book": "ema", "reset": 0.5, "quantisation": 0.1, "batch": 24, "steps": 1000, "lr": 3e-3, "score_lr": 5e-4,
-        "warmup": 20, "validate_every": 0,
+        "warmup": 20, "validate_every": 100,
     },
     "smoke": {
         "levels": (5, 4, 4), "codes": 64, "samples": 2, "dim": 16, "heads": 2, "layers": 1, "hidden": 32, "places": 8,
@@ -145,7 +145,7 @@ PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "small": {
         "ahead": 1, "dim": 64, "heads": 4, "layers": 1, "hidden": 192, "dropout": 0.0, "gate_gain": 10.0, "hide": 0.2,
-        "temperature": 0.7, "batch": 48, "steps": 1000, "lr": 3e-3, "warmup": 20, "validate_every": 0,
+        "temperature": 0.7, "batch": 48, "steps": 1000, "lr": 3e-3, "warmup": 20, "validate_every": 100,
     },
     "smoke": {
         "ahead": 1, "dim": 16, "heads": 2, "layers": 1, "hidden": 32, "dropout": 0.0, "batch": 4, "steps": 12, "lr": 3e-3,

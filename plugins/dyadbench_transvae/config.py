@@ -55,7 +55,7 @@ class OnlineConfig(TransVAEConfig):
 
 
 _SMALL: dict[str, Any] = {
-    "dim": 64, "hidden": 128, "dropout": 0.0, "frames": 128, "batch": 16, "steps": 2000, "lr": 1e-3, "validate_every": 0,
+    "dim": 64, "hidden": 128, "dropout": 0.0, "frames": 128, "batch": 16, "steps": 2000, "lr": 1e-3, "validate_every": 200,
 }  # fmt: skip
 _SMOKE: dict[str, Any] = {
     "dim": 16, "heads": 2, "hidden": 16, "frames": 32, "steps": 12, "lr": 3e-3, "validate_every": 0,

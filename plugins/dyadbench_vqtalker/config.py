@@ -117,7 +117,7 @@ class ChunkedConfig(PredictorConfig):
 
 _SMALL: dict[str, Any] = {
     "latent": 96, "dim": 64, "heads": 4, "layers": 2, "emotion_weight": 3.0, "batch": 32, "frames": 32, "steps": 300,
-    "lr": 5e-3, "warmup": 20, "validate_every": 0,
+    "lr": 5e-3, "warmup": 20, "validate_every": 30,
 }  # fmt: skip
 _SMOKE: dict[str, Any] = {
     "latent": 24, "dim": 16, "heads": 2, "layers": 1, "batch": 4, "frames": 16, "steps": 12, "lr": 3e-3, "warmup": 2,
@@ -146,7 +146,7 @@ PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "small": {
         "convolutions": 2, "dim": 64, "heads": 4, "layers": 2, "dropout": 0.0, "drawn": 2, "temperature": 0.5,
-        "smooth": 300.0, "coarse": 0.4, "batch": 4, "steps": 800, "lr": 3e-3, "warmup": 20, "validate_every": 0,
+        "smooth": 300.0, "coarse": 0.4, "batch": 4, "steps": 800, "lr": 3e-3, "warmup": 20, "validate_every": 80,
     },
     "smoke": {
         "convolutions": 1, "dim": 16, "heads": 2, "layers": 1, "dropout": 0.0, "drawn": 1, "batch": 4, "frames": 64, "steps": 12,

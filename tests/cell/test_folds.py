@@ -127,6 +127,14 @@ def test_facts_of_folds_become_one() -> None:
     assert merge_facts([{"lookahead": 3}, {"lookahead": None}])["lookahead"] is None
 
 
+def test_curves_of_folds_are_thinned_and_costs_that_one_fold_did_not_count_are_left_out() -> None:
+    curve = {"steps": list(range(100)), "loss": [0.0] * 100, "metric": "nll"}
+    merged = merge_facts([{"fit_cpu_seconds": 1.0, "curves": {"a": curve}}, {}])
+    assert "fit_cpu_seconds" not in merged
+    assert list(merged["curves"]) == ["fold 0, a"]
+    assert len(merged["curves"]["fold 0, a"]["steps"]) == 20 and merged["curves"]["fold 0, a"]["metric"] == "nll"
+
+
 def test_folds_of_another_split_are_refused(dataset: VCDyadsDataset, tmp_path: Path) -> None:
     cell = _cell()
     cell = cell.model_copy(update={"setting": cell.setting.model_copy(update={"split": "val"})})

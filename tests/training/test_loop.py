@@ -10,8 +10,9 @@ import pytest
 import torch
 from tests.fixtures.components import SPECS, Corpus, Toy
 
-from dyadbench.api import Loss, WindowBatch
+from dyadbench.api import Loss, WindowBatch, Windows
 from dyadbench.training.loop import FitOptions, NonFiniteLoss, fit
+from dyadbench.training.windows import WindowSource
 
 
 def _fit(toy: Toy, folder: Path, **how: object) -> dict[str, torch.Tensor]:
@@ -115,3 +116,38 @@ def test_short_clips_are_padded_and_marked(tmp_path: Path) -> None:
     fit(toy, Corpus(frames=10), SPECS, FitOptions(folder=tmp_path, seed=0))
     assert toy.seen[0].valid[:, :10].all()
     assert not toy.seen[0].valid[:, 10:].any()
+
+
+def test_a_method_that_follows_the_face_gains_by_the_face_and_not_by_the_sound(tmp_path: Path) -> None:
+    toy = _toy(steps=60)
+    facts = fit(toy, Corpus(), SPECS, FitOptions(folder=tmp_path, seed=3, speaker_gain=True))["first"]
+    assert facts["speaker_gain"] > 0.3, "a stranger's face leads to another listener"
+    assert facts["speaker_gain.face"] == pytest.approx(facts["speaker_gain"], rel=0.2)
+    assert abs(facts["speaker_gain.sound"]) < 0.05 * facts["speaker_gain"], "the listener follows no sound here"
+
+
+class Deaf(Toy):
+    """Learns the mean listener and hears nobody."""
+
+    def loss(self, batch: WindowBatch) -> Loss:
+        error = self.map(torch.ones(4)) - batch.listener_motion
+        return Loss({"map": error.pow(2).mean(), "bias": self.bias.pow(2).mean()})
+
+
+def test_a_deaf_method_gains_nothing(tmp_path: Path) -> None:
+    facts = fit(Deaf(steps=3), Corpus(), SPECS, FitOptions(folder=tmp_path, seed=3, speaker_gain=True))["first"]
+    assert {facts[name] for name in facts if name.startswith("speaker_gain")} == {0.0}
+
+
+def test_a_stranger_is_of_another_session_and_comes_with_face_or_sound_alone() -> None:
+    source = WindowSource(Corpus(), "val", ("tone",), SPECS)
+    windows, cpu = Windows(16, 4, ("tone",)), torch.device("cpu")
+    own, face, both = (
+        list(source.sweep(windows, cpu, 8, stranger=stranger)) for stranger in ((), ("face",), ("face", "sound"))
+    )
+    motion = torch.cat([batch.speaker_motion for batch in own])
+    elsewhere = [2, 2, 4, 4, 0, 0]  # two clips per session
+    assert torch.equal(torch.cat([batch.speaker_motion for batch in face]), motion[elsewhere])
+    assert all(torch.equal(a.audio["tone"], b.audio["tone"]) for a, b in zip(own, face, strict=True))
+    assert not any(torch.equal(a.audio["tone"], b.audio["tone"]) for a, b in zip(own, both, strict=True))
+    assert all(torch.equal(a.listener_motion, b.listener_motion) for a, b in zip(own, both, strict=True))

@@ -57,10 +57,14 @@ STAYS = {
 }
 CLOCKED = {
     "fit_seconds",
+    "fit_cpu_seconds",
     "tokenizer_fit_seconds",
+    "tokenizer_fit_cpu_seconds",
     "generate_seconds",
+    "generate_cpu_seconds",
     "realtime_factor",
     "seconds",
+    "cpu_seconds",
 }  # how long, not what
 OURS = re.compile(r"(\.dyadbench-digest\.json|home/logs(/.*)?)$")  # stamps of files, and what was said
 CODES = {0, 1, 2, 3, 130}

@@ -136,10 +136,12 @@ def test_seconds_of_training_outlast_a_kill(tmp_path: Path) -> None:
     from dyadbench.training.processes import SOLO
 
     with Store(tmp_path).hold("fit", KEY) as stage:
-        stage.write("spent.json", Spent(seconds=1000.0))
+        stage.write("spent.json", Spent(seconds=1000.0, cpu_seconds=900.0))
         clock = _Clock(stage, SOLO)
         clock.keep()
-        assert 1000 <= Spent.model_validate_json((stage.folder / "spent.json").read_bytes()).seconds <= clock.seconds
+        kept = Spent.model_validate_json((stage.folder / "spent.json").read_bytes())
+        assert 1000 <= kept.seconds <= clock.spent.seconds
+        assert 900 <= kept.cpu_seconds <= clock.spent.cpu_seconds
 
 
 def test_a_record_says_what_chose_its_kernels(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,8 +18,13 @@ from dyadbench.matrix.keys import key_of
 from dyadbench.records.record import Score, SuiteScores
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import Folder
+from dyadbench.training.curves import thinned
 
-SUMMED = ("fit_seconds", "tokenizer_fit_seconds", "generate_seconds", "frames")  # of what a record says was measured
+SUMMED = (  # of what a record says was measured
+    "fit_seconds", "fit_cpu_seconds", "tokenizer_fit_seconds", "tokenizer_fit_cpu_seconds",
+    "generate_seconds", "generate_cpu_seconds", "frames",
+)  # fmt: skip
+FOLD_POINTS = 20  # of a curve of one fold: all together are as small as the curves of a cell without folds
 
 
 def run_of(cell: Cell, host: Host, runtime: Runtime, dataset: Dataset) -> CellRun:
@@ -104,19 +109,24 @@ class Joined:
 def merge_facts(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """What was measured in all folds as one: costs are summed, the look-ahead is the longest, the rest is the first fold's.
 
-    `validation` becomes a mapping of folds, for every fold chose its weights by itself.
+    `validation` and `curves` become mappings of folds, for every fold chose its weights by itself.
     """
     merged = dict(facts[0])
     for name in SUMMED:
-        if name in merged:
+        if all(name in each for each in facts):  # older fits in the store did not count processor seconds
             merged[name] = round(sum(each[name] for each in facts), 3)
+        else:
+            merged.pop(name, None)
     if "lookahead" in merged:  # None is the whole clip
         reaches = [each["lookahead"] for each in facts]
         merged["lookahead"] = None if None in reaches else max(reaches)
-    for name in ("validation", "tokenizer_validation"):
+    for name in ("validation", "tokenizer_validation", "curves", "tokenizer_curves"):
         if name in merged:
+            small = thinned if name.endswith("curves") else lambda value, _: value
             merged[name] = {
-                f"fold {fold}, {key}": v for fold, each in enumerate(facts) for key, v in each[name].items()
+                f"fold {fold}, {key}": small(v, FOLD_POINTS)
+                for fold, each in enumerate(facts)
+                for key, v in each.get(name, {}).items()
             }
     for name, numbers in (("readout", "rmse"), ("action_units", "thresholds")):
         if name in merged:

@@ -47,6 +47,7 @@ class Progress(BaseModel):
     spaces: tuple[str, ...] = ()  # of the arrays; all hold the first `done` clips
     done: NonNegativeInt = 0
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
     read_out: bool = False  # whether emotion was read from motion
     thresholds: tuple[float, ...] = ()  # of action units, where they are turned to 0 and 1
 
@@ -170,9 +171,10 @@ class Generation:
 
     def _batch(self, rows: range, arrays: dict[str, np.ndarray], progress: Progress) -> None:
         context = self._context(rows)
-        started = time.perf_counter()
+        started, used = time.perf_counter(), time.process_time()
         reaction = self._react(context, self.cell.setting.samples)
         progress.seconds += time.perf_counter() - started
+        progress.cpu_seconds += time.process_time() - used
         if "emotion" in arrays:
             whole = self._with_emotion(reaction)
             progress.read_out |= whole is not reaction
@@ -234,7 +236,7 @@ class Generation:
                     "numbers; let it draw from noise.stream(clip, sample) alone and look at no other clip"
                 )
 
-    def measure(self, seconds: float) -> dict[str, Any]:
+    def measure(self, progress: Progress) -> dict[str, Any]:
         """Speed, and the look-ahead as it is rather than as it is declared."""
         frames = sum(clip.frames for clip in self.split.clips) * self.cell.setting.samples
         context = self._context(range(1), LOOKAHEAD_FRAMES)
@@ -242,9 +244,10 @@ class Generation:
             lookahead = measure_lookahead(self.predictor, context, CellNoise(self.cell.seed), self.space.fps)
             emotion_read = reads_emotion(self.predictor, context, CellNoise(self.cell.seed))
         return {
-            "generate_seconds": round(seconds, 3),
+            "generate_seconds": round(progress.seconds, 3),
+            "generate_cpu_seconds": round(progress.cpu_seconds, 3),
             "frames": frames,
-            "realtime_factor": round(frames / self.space.fps / seconds, 1) if seconds > 0 else None,
+            "realtime_factor": round(frames / self.space.fps / progress.seconds, 1) if progress.seconds > 0 else None,
             "lookahead": lookahead,
             "declared_lookahead": self.predictor.needs.lookahead,
             "sees_truth": self.predictor.needs.truth,

@@ -167,7 +167,7 @@ class CellRun:
                 arrays = {space: mapped(stage.folder / f"{space}.npy") for space in progress.spaces}
             sampling.fill(stage, arrays, progress)
             if world.first:
-                facts = {**fitted, **sampling.measure(progress.seconds)}
+                facts = {**fitted, **sampling.measure(progress)}
                 if progress.read_out:
                     facts["readout"] = {"version": READOUT, "rmse": dict(self.readout.summary())}
                 if progress.thresholds:

@@ -106,16 +106,31 @@ class Measured(_Facts):
     realtime_factor: float | None = None
     frames: int | None = None  # that were generated
     generate_seconds: float | None = None
+    generate_cpu_seconds: float | None = None  # processor seconds: the same however busy the machine was
     fit_seconds: float | None = None
+    fit_cpu_seconds: float | None = None
     tokenizer_fit_seconds: float | None = None
+    tokenizer_fit_cpu_seconds: float | None = None
     parameters: int | None = None
     tokenizer_parameters: int | None = None
     validation: Mapping[str, Any] = {}
     tokenizer_validation: Mapping[str, Any] = {}
+    curves: Mapping[str, Any] = {}  # stage (and fold) -> steps, losses, validations (training/curves.py)
+    tokenizer_curves: Mapping[str, Any] = {}
     tokens: Mapping[str, Any] | None = None  # the tokenizer's grid
     readout: Readout | None = None
     action_units: BinaryUnits | None = None  # None: they were scored as emitted, or not at all
     reads_emotion: bool | None = None  # whether the speaker's emotion, beside face and voice, changes the reactions
+
+    @property
+    def speaker_gain(self) -> dict[str, float]:
+        """By how much the validation loss grows with a stranger's face and sound, face alone, sound alone; a mean over
+        folds. {} where nothing was trained, or in a record from before it was measured."""
+        stages = [values for values in self.validation.values() if isinstance(values, Mapping)]
+        found: dict[str, list[float]] = {}
+        for name, value in (item for stage in stages for item in stage.items() if item[0].startswith("speaker_gain")):
+            found.setdefault(name.removeprefix("speaker_gain").removeprefix(".") or "face and sound", []).append(value)
+        return {name: sum(values) / len(values) for name, values in found.items()}
 
 
 class Record(Config):

@@ -20,6 +20,7 @@ from dyadbench.matrix.cells import Part
 from dyadbench.progress import Report, silent
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import Folder, Store
+from dyadbench.training.curves import curve_of
 from dyadbench.training.processes import SOLO, World
 
 STATE = "state.safetensors"
@@ -55,38 +56,40 @@ class Fitter:
                 self.report(f"fit {part.name}", 0, 1)
                 with self.host.blame(kind, part.name, "fit"):
                     if world.first or isinstance(component, Trainable):
-                        self._learn(component, stage)
+                        self._learn(component, kind, stage)
                 world.wait()
                 if world.first:
                     return world.broadcast(_cost(stage) if world.first else {})
             _restore(component, stage.folder / STATE, self.setup.device)
             return world.broadcast(_cost(stage) if world.first else {})
 
-    def _learn(self, component: Trainable | Fittable, stage: Folder) -> None:
+    def _learn(self, component: Trainable | Fittable, kind: str, stage: Folder) -> None:
         """Trains the component, and stores its state and the cost."""
         clock = _Clock(stage, self.world)
         facts: dict[str, Any] = {}
         try:
             if isinstance(component, Trainable):
-                facts["validation"] = self._train(component, stage.folder, clock)
+                facts["validation"] = self._train(component, kind, stage.folder, clock)
+                facts["curves"] = {name: curve_of(stage.folder / name) for name in facts["validation"]}
             else:
                 component.fit(self.data())
         finally:
-            seconds = clock.seconds
+            spent = clock.spent
             clock.keep()
         if not self.world.first:
             return
         facts["parameters"] = _save(component, stage.folder / STATE)
-        facts["fit_seconds"] = round(seconds, 3)
+        facts["fit_seconds"], facts["fit_cpu_seconds"] = spent.seconds, spent.cpu_seconds
         stage.write_json("fit.json", facts)
         stage.finish()
 
-    def _train(self, component: Trainable, folder: Path, clock: _Clock) -> Mapping[str, Any]:
+    def _train(self, component: Trainable, kind: str, folder: Path, clock: _Clock) -> Mapping[str, Any]:
         from dyadbench.training.loop import FitOptions, fit
 
         how = FitOptions(
-            folder, self.setup.seed, self.setup.device, report=self.report, world=self.world, kept=clock.keep
-        )
+            folder, self.setup.seed, self.setup.device, report=self.report, world=self.world, kept=clock.keep,
+            speaker_gain=kind == "predictor",  # a tokenizer hears no speaker
+        )  # fmt: skip
         return fit(component, self.data(), self.setup.audio, how)
 
 
@@ -104,20 +107,26 @@ def learns(component: object) -> bool:
 
 
 class _Clock:
-    """Seconds of training, those before a kill included. They are saved with every checkpoint, as later steps run again."""
+    """Seconds of training, those before a kill included. They are saved with every checkpoint, as later steps run again.
+
+    Processor seconds tell what a fit costs whatever else the machine was doing; they are those of the first process.
+    """
 
     def __init__(self, stage: Folder, world: World):
-        self._stage, self._world, self._started = stage, world, time.perf_counter()
-        spent = stage.read("spent.json", Spent)
-        self._before = spent.seconds if spent else 0.0
+        self._stage, self._world = stage, world
+        self._started, self._used = time.perf_counter(), time.process_time()
+        self._before = stage.read("spent.json", Spent) or Spent(seconds=0.0)
 
     @property
-    def seconds(self) -> float:
-        return self._before + time.perf_counter() - self._started
+    def spent(self) -> Spent:
+        return Spent(
+            seconds=round(self._before.seconds + time.perf_counter() - self._started, 3),
+            cpu_seconds=round(self._before.cpu_seconds + time.process_time() - self._used, 3),
+        )
 
     def keep(self) -> None:
         if self._world.first:
-            self._stage.write("spent.json", Spent(seconds=self.seconds), sync=False)
+            self._stage.write("spent.json", self.spent, sync=False)
 
 
 def _save(component: Trainable | Fittable, path: Path) -> int:
@@ -145,6 +154,7 @@ class Spent(BaseModel):
     """spent.json."""
 
     seconds: NonNegativeFloat
+    cpu_seconds: NonNegativeFloat = 0.0
 
 
 class Fitted(BaseModel, extra="allow"):

@@ -56,6 +56,7 @@ class FitOptions:
     track: bool = False  # write TensorBoard files beside the JSONL log
     report: Report = silent  # of the stage and its loss, and of the steps
     world: World = SOLO
+    speaker_gain: bool = False  # measure at the end of each stage what the true speaker is worth
 
 
 def fit(
@@ -133,6 +134,9 @@ class StageRun:
             if state.step % self.how.checkpoint_every == 0:
                 self.files.save(state)
                 self.how.kept()
+        self._select()
+        if self.how.speaker_gain and self.validation is not None and self.validation.has_strangers:
+            metrics = {**metrics, **self.world.broadcast(self._speaker_gain(self.validation))}
         self._finish(metrics)
         return metrics
 
@@ -153,13 +157,16 @@ class StageRun:
         for name, value in values.items() if tracker is not None else ():
             tracker.add_scalar(f"{self.stage.name}/{name}", value, self.state.step)
 
-    def _finish(self, metrics: Mapping[str, float]) -> None:
-        """The best weights by validation where the stage selects, else the moving average, else the last ones."""
+    def _select(self) -> None:
+        """Loads the best weights by validation where the stage selects, else the moving average, else the last ones."""
         state = self.state
         weights = state.best.weights or state.average
         if weights is not None:
             state.module.load_state_dict(weights)
         state.module.eval()
+
+    def _finish(self, metrics: Mapping[str, float]) -> None:
+        state = self.state
         if self.world.size > 1:  # buffers that follow each process's own rows (batch norm, codebooks) differ
             state.module.load_state_dict(self.world.broadcast(weights_of(state.module)))
         self.files.finish(state, metrics)
@@ -282,11 +289,11 @@ class StageRun:
             module.load_state_dict(trained)
         return metrics
 
-    def _validation_means(self, windows: WindowSource) -> dict[str, float]:
+    def _validation_means(self, windows: WindowSource, stranger: Sequence[str] = ()) -> dict[str, float]:
         sums: dict[str, float] = {}
         count = 0
         with torch.no_grad():
-            for batch in windows.sweep(self.stage.windows, self.fabric.device, VALIDATION_BATCHES):
+            for batch in windows.sweep(self.stage.windows, self.fabric.device, VALIDATION_BATCHES, stranger=stranger):
                 torch.manual_seed(_seed_of(self.how.seed, self.stage.name + "/validate", count))
                 if self.stage.validate is not None:
                     values = self.stage.validate(batch)
@@ -297,6 +304,18 @@ class StageRun:
                     sums[name] = sums.get(name, 0.0) + _number(value)
                 count += 1
         return {name: value / count for name, value in sums.items()}
+
+    def _speaker_gain(self, windows: WindowSource) -> dict[str, float]:
+        """By how much the validation loss grows if the speaker is one of another session: 0 for a method that is deaf.
+
+        In the unit of the loss, which is nats a token for cross entropies. Also for the face and the sound alone.
+        """
+        true = self._validation_means(windows)
+        loss = self.stage.select or next(iter(true))
+        swaps: dict[str, tuple[str, ...]] = {"speaker_gain": ("face", "sound")}
+        if self.stage.windows.audio:
+            swaps |= {"speaker_gain.face": ("face",), "speaker_gain.sound": ("sound",)}
+        return {name: self._validation_means(windows, swap)[loss] - true[loss] for name, swap in swaps.items()}
 
     def _keep_best(self, metrics: Mapping[str, float]) -> None:
         state, select = self.state, self.stage.select

@@ -19,6 +19,7 @@ class _Tracks:
     """The tracks of one split in memory."""
 
     clips: list[str] = field(default_factory=list)
+    sessions: list[str] = field(default_factory=list)
     motion: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)  # speaker, listener (T, D)
     emotion: list[tuple[np.ndarray, np.ndarray] | None] = field(default_factory=list)
     audio: list[Mapping[str, np.ndarray]] = field(default_factory=list)
@@ -32,6 +33,7 @@ class WindowSource:
         self._tracks = _Tracks()
         for dyad in data.dyads(split, tuple(audio)):
             self._tracks.clips.append(dyad.clip.id)
+            self._tracks.sessions.append(dyad.clip.session)
             self._tracks.motion.append((dyad.speaker.motion, dyad.listener.motion))
             both = dyad.speaker.emotion is not None and dyad.listener.emotion is not None
             self._tracks.emotion.append((dyad.speaker.emotion, dyad.listener.emotion) if both else None)  # type: ignore[arg-type]
@@ -47,44 +49,77 @@ class WindowSource:
             [(int(row), self._start(int(row), windows.frames, rng)) for row in rows], windows, device, step, progress
         )
 
-    def sweep(self, windows: Windows, device: torch.device, limit: int) -> Iterator[WindowBatch]:
-        """Fixed validation windows: the middle one of each clip, in order, at most `limit` batches."""
-        places = []
-        for row, (speaker, _) in enumerate(self._tracks.motion):
-            places.append((row, max(0, (len(speaker) - windows.frames) // 2)))
+    def sweep(
+        self, windows: Windows, device: torch.device, limit: int, *, stranger: Sequence[str] = ()
+    ) -> Iterator[WindowBatch]:
+        """Fixed validation windows: the middle one of each clip, in order, at most `limit` batches.
+
+        `stranger` names what comes from a speaker of another session instead: "face" (motion and emotion), "sound".
+        """
+        places = [(row, self._middle(row, windows)) for row in range(len(self._tracks.clips))]
+        others = [(row, self._middle(row, windows)) for row in self._elsewhere()] if stranger else places
+        faces, voices = (others if what in stranger else places for what in ("face", "sound"))
         for first in range(0, min(len(places), limit * windows.batch), windows.batch):
-            yield self._batch(places[first : first + windows.batch], windows, device, -1, 1.0)
+            part = slice(first, first + windows.batch)
+            yield self._batch(places[part], windows, device, -1, 1.0, faces=faces[part], voices=voices[part])
+
+    @property
+    def has_strangers(self) -> bool:
+        """Whether there are two sessions, so that somebody of another conversation can be found."""
+        return len(set(self._tracks.sessions)) > 1
+
+    def _elsewhere(self) -> list[int]:
+        """For each clip the next one, around the end, of another session: no one hears the people of the own session."""
+        sessions, count = self._tracks.sessions, len(self._tracks.sessions)
+        return [
+            next(other for n in range(1, count) if sessions[other := (row + n) % count] != sessions[row])
+            for row in range(count)
+        ]
+
+    def _middle(self, row: int, windows: Windows) -> int:
+        return max(0, (len(self._tracks.motion[row][0]) - windows.frames) // 2)
 
     def _start(self, row: int, frames: int, rng: np.random.Generator) -> int:
         spare = len(self._tracks.motion[row][0]) - frames
         return int(rng.integers(spare + 1)) if spare > 0 else 0
 
     def _batch(
-        self, places: Sequence[tuple[int, int]], windows: Windows, device: torch.device, step: int, progress: float
+        self,
+        places: Sequence[tuple[int, int]],
+        windows: Windows,
+        device: torch.device,
+        step: int,
+        progress: float,
+        *,
+        faces: Sequence[tuple[int, int]] | None = None,
+        voices: Sequence[tuple[int, int]] | None = None,
     ) -> WindowBatch:
+        """The windows at `places` (clip, first frame); the speaker's face and voice may come from other places."""
         t = self._tracks
+        faces, voices = faces or places, voices or places
 
-        def stack(arrays: Sequence[np.ndarray], per_frame: int = 1) -> Tensor:
+        def stack(arrays: Sequence[np.ndarray], at: Sequence[tuple[int, int]], per_frame: int = 1) -> Tensor:
             size = windows.frames * per_frame
             out = np.zeros((len(arrays), size, arrays[0].shape[1]), np.float32)
-            for i, ((_, start), array) in enumerate(zip(places, arrays, strict=True)):
+            for i, ((_, start), array) in enumerate(zip(at, arrays, strict=True)):
                 part = array[start * per_frame : start * per_frame + size]
                 out[i, : len(part)] = part
             return torch.from_numpy(out).to(device)
 
         rows = [row for row, _ in places]
-        emotions = [t.emotion[row] for row in rows]
-        complete = [pair for pair in emotions if pair is not None]
-        all_have_emotion = len(complete) == len(emotions)
+        felt = [pair[1] for row in rows if (pair := t.emotion[row]) is not None]
+        shown = [pair[0] for row, _ in faces if (pair := t.emotion[row]) is not None]
+        all_have_emotion = len(felt) == len(shown) == len(rows)
         lengths = torch.tensor([len(t.motion[row][0]) - start for row, start in places])
         return WindowBatch(
             clips=tuple(t.clips[row] for row in rows),
-            speaker_motion=stack([t.motion[row][0] for row in rows]),
-            listener_motion=stack([t.motion[row][1] for row in rows]),
-            speaker_emotion=stack([pair[0] for pair in complete]) if all_have_emotion else None,
-            listener_emotion=stack([pair[1] for pair in complete]) if all_have_emotion else None,
+            speaker_motion=stack([t.motion[row][0] for row, _ in faces], faces),
+            listener_motion=stack([t.motion[row][1] for row in rows], places),
+            speaker_emotion=stack(shown, faces) if all_have_emotion else None,
+            listener_emotion=stack(felt, places) if all_have_emotion else None,
             audio={
-                name: stack([t.audio[row][name] for row in rows], spec.per_frame) for name, spec in self._specs.items()
+                name: stack([t.audio[row][name] for row, _ in voices], voices, spec.per_frame)
+                for name, spec in self._specs.items()
             },
             valid=(torch.arange(windows.frames)[None] < lengths[:, None]).to(device),
             step=step,
