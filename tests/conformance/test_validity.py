@@ -110,7 +110,13 @@ def test_a_sound_metric_passes(found: Corpus) -> None:
     sound = found.suites["toy"]["sound"]
     assert sound.passes is True and sound.why == ()
     readings = {(pair.better, pair.worse): pair.reading for pair in sound.pairs}
-    for pair in (("true", "fresh"), ("true", "mismatched"), ("fresh", "mismatched"), ("true", "same person")):
+    for pair in (
+        ("true", "fresh"),
+        ("true", "mismatched"),
+        ("fresh", "mismatched"),
+        ("true", "same person"),
+        ("fresh", "averaged mismatched"),
+    ):
         assert readings[pair] == "yes"
     assert readings[("mismatched", "shuffled")] == "blind", "neither has seen the speaker"
     assert {fall.kind: fall.reading for fall in sound.falls} == dict.fromkeys(DEGRADATIONS, "falls")
@@ -158,6 +164,12 @@ def test_conditions_are_what_their_names_say() -> None:
     assert np.array_equal(ladder["reversed"].motion, ladder["mismatched"].motion[:, :, ::-1])
     assert np.allclose(np.sort(ladder["shuffled"].motion, 2), np.sort(ladder["mismatched"].motion, 2))
     assert not np.ptp(ladder["constant"].motion, axis=2).any()
+    assert np.array_equal(ladder["averaged mismatched"].motion[:, 0], ladder["averaged mismatched"].motion[:, 1])
+    spread = {name: ladder[name].motion.var(2).mean() for name in ("mismatched", "averaged mismatched")}
+    assert spread["averaged mismatched"] == pytest.approx(spread["mismatched"] / 8, rel=0.2), "of eight people"
+    assert not np.array_equal(
+        KnownOrder(known.split, 2, 1).ladder()["mismatched"].motion, ladder["mismatched"].motion
+    ), "other people for another draw"
     assert np.allclose(ladder["noise"].motion.std((0, 1, 2)), truth.std((0, 1)), rtol=0.05)
     assert not np.isin([x.tobytes() for x in ladder["fresh"].motion[:, 0]], list(at)).any(), (
         "nobody whom the dataset holds"
@@ -201,8 +213,8 @@ def test_results_are_kept_and_shown(tmp_path: Path, found: Corpus) -> None:
     assert validity_json(back) == validity_json(found)
     assert set(failing([back], "toy")) == {"error", "deaf", "liveliest", "by place", "any constant"}
     page = validity_page([back])
-    assert "| `sound` (headline) | **yes** | ✓ | ✓ |" in page
-    assert "`error`: prefers constant to mismatched" in page
+    assert "| `sound` (headline) | **yes** | ✓ | ✓ ✓ (✗) |" in page
+    assert "`error`: prefers averaged mismatched to mismatched, prefers constant to mismatched" in page
     (tmp_path / "validity" / "bad.json").write_text("{}")
     with pytest.raises(DyadbenchError, match="no result of `dyadbench validity`"):
         load_validity(tmp_path)

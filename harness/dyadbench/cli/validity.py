@@ -58,7 +58,16 @@ def validity(
                 f"{benchmark} has clips of one session only; validity needs listeners of other sessions"
             )
         suites = {name: host.build("suite", name, {}) for name in (setting.suite, *setting.also)}
-        found = examine(split, suites, benchmark, samples=samples, threads=threads, report=report)
+        found = examine(
+            split,
+            suites,
+            benchmark,
+            samples=samples,
+            threads=threads,
+            data=dataset.digest,
+            binary_units=setting.action_units == "binary",
+            report=report,
+        )
     path = base / "leaderboards" / FOLDER / f"{slug(benchmark)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, validity_json(found))

@@ -18,7 +18,12 @@ from dyadbench.datasets.fresh import fresh_listener
 Floats = NDArray[np.float32]
 Change = Callable[[Floats, np.random.Generator], Floats]  # (T, C) of one clip -> (T, C)
 
-LADDER = ("true", "fresh", "same person", "mismatched", "reversed", "shuffled", "noise", "constant")
+LADDER = (
+    "true", "fresh", "averaged fresh", "same person", "mismatched", "averaged mismatched", "reversed", "shuffled", "noise",
+    "constant",
+)  # fmt: skip
+FIXED = ("true", "constant")  # the same whatever the seed
+AVERAGED = 8  # people of whom an average is made: what a regression approaches, and nobody's face
 DEGRADATIONS: Mapping[str, tuple[float, ...]] = {
     "delay": (0.2, 1.0, 3.0),  # seconds; the first frame is held meanwhile
     "noise": (0.25, 0.5, 1.0),  # deviations of the channel over all listeners
@@ -54,8 +59,10 @@ class KnownOrder:
         found: dict[str, Reactions | None] = {
             "true": self._taken(own),
             "fresh": self._fresh(),
+            "averaged fresh": self._averaged_fresh(),
             "same person": None,
             "mismatched": self._taken(others),
+            "averaged mismatched": self._averaged(),
             "reversed": self._taken(others, lambda x, rng: x[::-1]),
             "shuffled": self._taken(others, lambda x, rng: rng.permutation(x)),
             "noise": self._filled(noise=True),
@@ -85,14 +92,14 @@ class KnownOrder:
 
     # --- making them ------------------------------------------------------------------------------------
 
-    def _picks(self, among: Callable[[int], NDArray[np.int64]]) -> NDArray[np.int64] | None:
-        """(N, K) rows drawn from `among` each clip; None where a clip has none."""
-        rng, rows = np.random.default_rng(self.seed), []
+    def _picks(self, among: Callable[[int], NDArray[np.int64]], count: int = 0) -> NDArray[np.int64] | None:
+        """(N, `count`, or as many as samples) rows drawn from `among` each clip; None where a clip has none."""
+        rng, rows, count = np.random.default_rng(self.seed), [], count or self.samples
         for n in range(len(self.sessions)):
             pool = among(n)
             if not len(pool):
                 return None
-            rows.append(rng.choice(pool, self.samples, replace=len(pool) < self.samples))
+            rows.append(rng.choice(pool, count, replace=len(pool) < count))
         return np.array(rows)
 
     def _elsewhere(self, n: int) -> NDArray[np.int64]:
@@ -143,16 +150,32 @@ class KnownOrder:
         spread: Floats = np.concatenate(self.tracks[what] or []).std(0)
         return spread
 
-    def _fresh(self) -> Reactions | None:
-        """None where the dataset cannot draw people again."""
-        space = self.split.dataset.space
-        shape = (len(self.sessions), self.samples, self.split.frames)
+    def _averaged(self) -> Reactions:
+        """The mean of AVERAGED mismatched listeners, for all samples of a clip."""
+        picks = self._picks(lambda n: np.flatnonzero(self.sessions != self.sessions[n]), AVERAGED)
+        assert picks is not None
+        return self._mean(self._made(picks, lambda _: lambda x, rng: x))
+
+    def _averaged_fresh(self) -> Reactions | None:
+        """The mean of AVERAGED fresh listeners, none of whom is among the fresh ones of the ladder."""
+        people = self._fresh(first=self.samples, count=AVERAGED)
+        return people and self._mean(people)
+
+    def _mean(self, people: Reactions) -> Reactions:
+        mean = lambda x: np.repeat(x.mean(1, keepdims=True), self.samples, 1)  # noqa: E731  # used at once
+        return Reactions(mean(people.motion), None if people.emotion is None else mean(people.emotion))
+
+    def _fresh(self, first: int = 0, count: int = 0) -> Reactions | None:
+        """New people, `count` (or as many as samples) per clip; None where the dataset cannot draw people again."""
+        space, count = self.split.dataset.space, count or self.samples
+        shape = (len(self.sessions), count, self.split.frames)
         motion = np.zeros((*shape, space.dim), np.float32)
         emotion = np.zeros((*shape, 25), np.float32) if self.tracks["emotion"] is not None else None
+        start = self.seed * (self.samples + AVERAGED) + first
         for n, length in enumerate(self.split.lengths.tolist()):
-            for k in range(self.samples):
+            for k in range(count):
                 try:
-                    person = fresh_listener(self.split.dataset, self.split.name, n, k)
+                    person = fresh_listener(self.split.dataset, self.split.name, n, start + k)
                 except DyadbenchError:
                     return None
                 motion[n, k, :length] = person.motion[:length]

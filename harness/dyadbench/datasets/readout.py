@@ -141,7 +141,7 @@ def true_rates(data: TrainData) -> np.ndarray:
     return on / frames
 
 
-def fit_thresholds(values: Array, rates: Array) -> np.ndarray:
+def fit_thresholds(values: Array, rates: np.ndarray) -> np.ndarray:
     """(15,) thresholds with which `values` (F, 15) are on in shares as near to `rates` (15,) as they can come.
 
     Each lies half way between two values that occur, and within (0, 1): equal values are never parted.
