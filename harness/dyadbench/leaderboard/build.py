@@ -9,6 +9,7 @@ from dyadbench.api import DyadbenchError
 from dyadbench.leaderboard.published import load_published
 from dyadbench.leaderboard.sanity import SANITY, check_sanity
 from dyadbench.leaderboard.tables import Suites, Table, make_table
+from dyadbench.leaderboard.validity_page import failing_on, load_validity
 from dyadbench.records.comparable import by_benchmark, configured
 from dyadbench.records.record import Record
 
@@ -26,7 +27,7 @@ def make_tables(
 def tables_of(
     groups: Iterable[tuple[str, list[Record]]], leaderboards: Path, suites: Suites
 ) -> tuple[list[Table], list[str]]:
-    claims = load_published(leaderboards / "claims")
+    claims, corpora = load_published(leaderboards / "claims"), load_validity(leaderboards)
     tables, violations = [], []
     for benchmark, mine in groups:
         if len({record.dataset.simulated for record in mine}) > 1:
@@ -37,7 +38,8 @@ def tables_of(
                 violations.append(f"{benchmark}: suite {suite!r} is not installed")
                 continue
             fitting = [] if mine[0].dataset.simulated else [c for c in claims if c.fits(mine[0].dataset, suite)]
-            table = make_table(mine, suite, suites[suite], fitting)
+            failing = failing_on(corpora, {record.dataset.digest for record in mine}, suite)
+            table = make_table(mine, suite, suites[suite], fitting, failing)
             order = order or {
                 row.method: place for place, row in enumerate(table.rows)
             }  # the ranking suite comes first

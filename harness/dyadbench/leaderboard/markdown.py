@@ -114,6 +114,30 @@ def ablation_tables(table: Table) -> str:
     return "\n".join(parts)
 
 
+def rules_table(table: Table) -> str:
+    """The same records by other rules, where these put a method elsewhere or give it another skill."""
+    rows = [row for row in table.rows if row.rank is not None and row.mean_rank is not None]
+    if not rows:
+        return ""
+    more = any(row.declared for row in rows)
+    header = [
+        "method",
+        "rank by skill",
+        *(["skill with the columns that fail here"] if more else []),
+        "rank by mean rank over all columns",
+    ]
+    lines = [
+        [
+            escape(row.method),
+            f"{row.rank} ({skill_text(row.skill)})",
+            *([skill_text(row.declared)] if more else []),
+            str(row.mean_rank),
+        ]
+        for row in rows
+    ]
+    return "### The same records by other rules\n\n" + grid(header, lines)
+
+
 def _scale_note(table: Table) -> str:
     if not table.scales:
         return ""
@@ -141,7 +165,14 @@ def markdown_page(tables: Sequence[Table]) -> str:
     for table in tables:
         parts.append(f"## {table.suite}{'' if table.main else ' (not ranked by)'}\n")
         if table.scales:
-            parts += [HOW, markdown_table(table), _scale_note(table), ablation_tables(table), "### Values\n"]
+            parts += [
+                HOW,
+                markdown_table(table),
+                _scale_note(table),
+                ablation_tables(table),
+                rules_table(table),
+                "### Values\n",
+            ]
         parts.append(value_tables(table))
         for title, name, legend in embedded(table):
             parts.append(f"![{title}]({name})\n\n{title}: {escape(legend)}.\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -45,6 +46,7 @@ class Row(Config):
     against: Value | None = None  # of an ablation: its skill less that of its method, paired
     families: Mapping[str, Value] = {}  # distance to the band of real listeners
     pareto: bool = False  # no method is better in skill without being worse in diversity
+    declared: Value | None = None  # the skill over all columns that the suite declares, where some fail on these data
     mean_rank: int | None = None  # place by the mean rank over all columns, the rule before skill
     cells: Mapping[str, Value]
     seeds: tuple[int, ...]
@@ -162,10 +164,24 @@ def _readout_notes(rows: Sequence[Row]) -> list[str]:
 
 
 def make_table(
-    records: Sequence[Record], suite: str, columns: Sequence[Column], claims: Sequence[PublishedNumber] = ()
+    records: Sequence[Record],
+    suite: str,
+    columns: Sequence[Column],
+    claims: Sequence[PublishedNumber] = (),
+    failing: Mapping[str, Sequence[str]] | None = None,
 ) -> Table:
-    """The table of one benchmark (all `records` are its) under one suite."""
+    """The table of one benchmark (all `records` are its) under one suite.
+
+    `failing`: columns that fail on these data, with the reasons; they are no part of the headline.
+    """
     usable, notes = odd_ones_out(records, suite, columns)
+    declared = columns
+    left_out = [column.id for column in columns if column.headline and column.id in (failing or {})]
+    columns = [dataclasses.replace(c, headline=False) if c.id in left_out else c for c in columns]
+    notes += [
+        f"{c} is no part of the headline, because it fails on these data: {', '.join((failing or {})[c])} (validity.md)"
+        for c in left_out
+    ]
     groups = by_method(usable)
     first = (usable or list(records))[0]
     setting = first.benchmark_config
@@ -190,6 +206,8 @@ def make_table(
         if measured is not None:
             rows, scales = _with_skill(rows, boot, measured), measured.scales
             notes += measured.notes
+            if left_out:
+                rows = _with_declared(rows, boot, skills(boot, list(groups), declared))
         elif main and any(column.headline for column in columns):
             notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
         rows = _mark_best(_with_families(_with_mean_rank(rows, boot, columns), boot, columns), boot, columns)
@@ -241,6 +259,17 @@ def _with_skill(rows: Sequence[Row], boot: Bootstrap, measured: Skills) -> list[
             more["against"] = _value(point[i] - point[base], draws[:, i] - draws[:, base], boot)
         out.append(row.model_copy(update=more | {"rank": rank, "rank_low": low, "rank_high": high}))
     return out
+
+
+def _with_declared(rows: Sequence[Row], boot: Bootstrap, measured: Skills | None) -> list[Row]:
+    """The rows with the skill that they would have if no column failed: what the rule changes, from the same records."""
+    if measured is None:
+        return list(rows)
+    point, draws = measured.point.mean(-1), measured.draws.mean(-1)
+    return [
+        row.model_copy(update={"declared": _value(point[i], draws[:, i], boot)}) if np.isfinite(point[i]) else row
+        for i, row in enumerate(rows)
+    ]
 
 
 def _with_families(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column]) -> list[Row]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -130,14 +130,15 @@ measure of agreement frame by frame. Where one person's correlation with another
 ARROW = {"falls": "↘", "flat": "→", "rises": "↗"}
 
 
-def failing(corpora: Sequence[Corpus], suite: str) -> dict[str, list[str]]:
-    """Column -> where and why it fails, for every column of a suite that fails anywhere."""
-    out: dict[str, list[str]] = {}
-    for corpus in corpora:
-        for name, one in corpus.suites.get(suite, {}).items():
-            if one.passes is False:
-                out.setdefault(name, []).append(f"{corpus.benchmark}: {', '.join(one.why)}")
-    return out
+def failing_on(corpora: Sequence[Corpus], data: Collection[str], suite: str) -> dict[str, tuple[str, ...]]:
+    """Column -> why it fails, for every column of a suite that fails on data with one of these digests."""
+    return {
+        name: one.why
+        for corpus in corpora
+        if corpus.data in data
+        for name, one in corpus.suites.get(suite, {}).items()
+        if one.passes is False
+    }
 
 
 def validity_page(corpora: Sequence[Corpus]) -> str:
