@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.metrics import score_arrays
+from dyadbench import score_arrays
 
 CLIPS, SAMPLES, FRAMES = 6, 10, 120
 

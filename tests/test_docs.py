@@ -1,7 +1,9 @@
-"""Every command of the pages in docs/ runs, in its order."""
+"""Every command of the pages in docs/ runs, in its order, and so does the notebook."""
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import re
 import subprocess
@@ -40,3 +42,26 @@ def test_own_dyads_become_a_table(tmp_path: Path) -> None:
     table = (tmp_path / "leaderboards" / "openface.md").read_text()
     assert "ridge-matched" in table and "12 clips" in table
     assert (tmp_path / "leaderboards" / "site" / "index.html").exists()
+
+
+@pytest.mark.slow
+def test_every_cell_of_the_notebook_runs_and_its_last_lines_have_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.mkdtemp", lambda: str(tmp_path))
+    monkeypatch.delenv("DYADBENCH_HOME", raising=False)
+    notebook = json.loads((DOCS / "python.ipynb").read_text(encoding="utf-8"))
+    scope: dict[str, object] = {}
+    shown = []
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            *body, last = ast.parse("".join(cell["source"])).body
+            exec(compile(ast.Module(body, []), "notebook", "exec"), scope)
+            if isinstance(last, ast.Expr):
+                shown.append(eval(compile(ast.Expression(last.value), "notebook", "eval"), scope))
+            else:
+                exec(compile(ast.Module([last], []), "notebook", "exec"), scope)
+    exact, half, ridge, table, shapes = shown
+    assert half == pytest.approx(exact, abs=1e-3) and 0.5 < exact < 1
+    assert float(table.query("metric == 'FRCorr'").value.item()) == ridge
+    assert shapes == ((1, 2, 120, 58), (1, 2, 120, 25))

@@ -8,8 +8,11 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+from dyadbench.files.predictions import write_template
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -65,16 +68,31 @@ def test_every_command_runs_in_order(tmp_path: Path) -> None:
     assert "delayed-mime" in (tmp_path / "tryout" / "leaderboards" / "simdyad-clear-react-online.md").read_text()
 
 
-def test_the_python_in_the_readme_runs() -> None:
+@pytest.mark.slow
+def test_the_python_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the folder where the commands ran; what the reader is to have is made up."""
     import numpy as np
 
-    [block] = re.findall(r"```python\n(from dyadbench\.metrics.*?)```", README, re.DOTALL)
+    from dyadbench.python.arrays import plugins
+    from dyadbench.python.run import runtime_of
+    from dyadbench.python.score import open_target
+
+    monkeypatch.delenv("DYADBENCH_HOME", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tryout").mkdir()
     rng = np.random.default_rng(0)
+    _, runtime = runtime_of("tryout", None, None)
+    target = open_target(plugins(), "simdyad-clear-react-online", {"size": "tiny"}, runtime)
+    write_template(tmp_path / "predictions.safetensors", target.clips, target.shape, "emotion", 25.0)
     listener, speaker = rng.random((2, 3, 60, 25), np.float32)
-    scope = {
+    scope: dict[str, Any] = {
         "pred": rng.random((3, 2, 60, 25), np.float32),
         "listener": listener,
         "speaker": speaker,
         "matrix": np.eye(3),
+        "motion": rng.random((50, 58)),
     }
+    [block] = re.findall(r"```python\n(import dyadbench\n.*?)```", README, re.DOTALL)
     exec(block, scope)  # the README's own lines, checked into this repository
+    assert "FRCorr" in set(scope["table"].metric)
+    assert scope["reaction"].motion.shape == (1, 3, 50, 58)

@@ -13,6 +13,7 @@ from dyadbench.cli import standing as board
 from dyadbench.cli.score import score
 from dyadbench.cli.standing import standing
 from dyadbench.files.predictions import faults, read_predictions
+from dyadbench.python.score import Estimate
 
 from ..datasets.test_check_real import write
 
@@ -22,7 +23,7 @@ COLUMNS = (Column("A", "max"), Column("B", "match", target="B_target"), Column("
 def test_a_missing_file_is_said_before_any_data_is_made_or_read(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("dyadbench.cell.run.open_dataset", lambda *_: pytest.fail("data was opened first"))
+    monkeypatch.setattr("dyadbench.python.score.open_dataset", lambda *_: pytest.fail("data was opened first"))
     with pytest.raises(DyadbenchError, match="there is no file"):
         score(tmp_path / "none.npz", benchmark="simdyad-clear-react-online")
 
@@ -100,9 +101,12 @@ def test_places_and_references_come_from_records_of_the_same_data(
     monkeypatch.setattr(board, "records_below", lambda *_: [record(name) for name in values])
     monkeypatch.setattr(board, "usable_records", lambda records, *_: {r.method: [r] for r in records})
     monkeypatch.setattr(board, "method_values", lambda group, *_: np.array([[[values[group[0].method], 2.0, 3.0]]]))
-    mine = {"A": 0.5, "B": 3.5, "B_target": 3.0}
+    mine = {"A": Estimate(0.5, 0.4, 0.6), "B": Estimate(3.5), "B_target": Estimate(3.0)}
     header, rows, told = standing(tmp_path, "bench", "suite", COLUMNS, "d", mine)
-    assert header == ["metric", "", "yours", "target", "place", "oracle"]
-    assert rows == [["A", "↑", "0.5000", "", "2 of 3", "1.0000"], ["B", "→", "3.5000", "3.0000", "1 of 3", "2.0000"]]
+    assert header == ["metric", "", "yours", "95 %", "target", "place", "oracle"]
+    assert rows == [
+        ["A", "↑", "0.5000", "[0.4000, 0.6000]", "", "2 of 3", "1.0000"],
+        ["B", "→", "3.5000", "", "3.0000", "1 of 3", "2.0000"],
+    ]
     assert "among 2 methods" in told
     assert standing(tmp_path, "bench", "suite", COLUMNS, "other data", mine)[1][0][-1] == ""

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
+from dyadbench import score_arrays
 from dyadbench.api import DECA_56, FACEVERSE_58, Clip, Dyad, DyadbenchError, Setup, Track, WindowBatch
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.check import check
 from dyadbench.conformance.tiny_corpus import TinyCorpus
-from dyadbench.metrics import score_arrays
 from dyadbench.registry.host import Host
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench.training.windows import WindowSource

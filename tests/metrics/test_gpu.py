@@ -14,8 +14,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dyadbench import score_arrays
 from dyadbench.api import FACEVERSE_58, Evaluation
-from dyadbench.metrics import score_arrays
 from dyadbench.metrics.react import closed_form, frsyn, gpu, gpu_frdist, gpu_suites, reference
 from dyadbench.metrics.react import suites as react_suites
 from dyadbench.metrics.react.frdist import GROUPS, frdist

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dyadbench.metrics import score_arrays
+from dyadbench import score_arrays
 from dyadbench.metrics.react.frsyn import official_offset
 from dyadbench.metrics.react.suites import official_clip
 
@@ -89,7 +89,7 @@ def test_threads_give_the_same() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"pred": np.zeros((6, 60, 25))}, "pred has shape"),
+        ({"pred": np.zeros((60, 25))}, "pred has shape"),
         ({"speaker": np.zeros((6, 59, 25))}, "59 frames and pred 60"),
         ({"speaker": np.zeros((5, 60, 25))}, "5 clips and pred 6"),
         ({"listener": np.zeros((6, 60, 24))}, "listener has shape"),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dyadbench.metrics import score_arrays
+from dyadbench import score_arrays
 from dyadbench.metrics.react import closed_form as react
 from dyadbench.metrics.react import frsyn, reference
 from dyadbench.metrics.react.frdist import GROUPS, NOTHING, WEIGHTS, frdist

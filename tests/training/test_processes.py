@@ -27,8 +27,8 @@ import numpy as np, torch
 sys.path.insert(0, {root!r})
 from tests.training.test_processes import toy
 from tests.fixtures.components import SPECS, Corpus
-from dyadbench.metrics.arrays import score_arrays
-from dyadbench.metrics.torch_metrics import SuiteMetric
+from dyadbench.python.arrays import score_arrays
+from dyadbench.python.torch_metrics import SuiteMetric
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench.training.processes import join
 
@@ -39,7 +39,7 @@ fit(module, Corpus(), SPECS, FitOptions(folder=folder / "fit", seed=3, checkpoin
 rng = np.random.default_rng(0)
 pred, listener, speaker = rng.random((5, 2, 60, 25)), rng.random((5, 60, 25)), rng.random((5, 60, 25))
 references = dict(listener=listener, speaker=speaker, appropriate=np.eye(5, dtype=bool))
-metric = SuiteMetric("react2024", references)
+metric = SuiteMetric("react2024", **references)
 rows = [[0, 2, 4], [1, 3, 0]][world.rank]  # clip 0 comes twice, as a padded sampler has it
 metric.update(torch.from_numpy(pred[rows]), torch.tensor(rows))
 found = metric.compute()

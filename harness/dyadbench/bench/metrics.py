@@ -35,7 +35,7 @@ STARTED = """
 import time
 start = time.perf_counter()
 import numpy
-from dyadbench.metrics import score_arrays
+from dyadbench import score_arrays
 x = numpy.random.default_rng(0).random((2, 2, 60, 25), numpy.float32)
 score_arrays("react2024-official", pred=x, listener=x[:, 0], speaker=x[:, 1], appropriate=numpy.eye(2))
 print(time.perf_counter() - start)

@@ -13,6 +13,8 @@ import typer
 
 from dyadbench.api import DyadbenchError
 from dyadbench.errors import nearest
+from dyadbench.python.places import find_home as find_home
+from dyadbench.python.places import find_root as find_root
 
 Root = Annotated[
     Path | None,
@@ -40,25 +42,6 @@ Limit = Annotated[
     ),
 ]
 DEFAULT_THREADS = min(os.cpu_count() or 1, 8)
-
-
-def find_root(root: Path | None) -> Path:
-    """`root`, or the nearest folder upwards that has leaderboards/, or the current folder."""
-    if root is not None:
-        root = root.expanduser()
-        if not root.is_dir():
-            raise DyadbenchError(f"--root {root} is not a folder")
-        return root
-    here = Path.cwd()
-    return next((folder for folder in (here, *here.parents) if (folder / "leaderboards").is_dir()), here)
-
-
-def find_home(home: Path | None, root: Path) -> Path:
-    if home is not None:
-        return home.expanduser()
-    if os.environ.get("DYADBENCH_HOME"):
-        return Path(os.environ["DYADBENCH_HOME"]).expanduser()
-    return root / ".dyadbench"
 
 
 def data_folders(pairs: list[str] | None, datasets: Collection[str]) -> dict[str, Path]:

@@ -74,7 +74,7 @@ def _compiled() -> str | dict[str, str]:
     import numpy as np
 
     try:
-        from dyadbench.metrics import score_arrays
+        from dyadbench import score_arrays
         from dyadbench.metrics.compiled import KEPT
 
         clips = np.random.default_rng(0).random((2, 2, 60, 25), np.float32)

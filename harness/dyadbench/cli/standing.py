@@ -9,9 +9,10 @@ import numpy as np
 
 from dyadbench.api import Column
 from dyadbench.leaderboard.text import ARROWS, number
+from dyadbench.python.score import Estimate
 from dyadbench.records.comparable import method_values, records_below, usable_records
 
-Values = Mapping[str, float | None]
+Values = Mapping[str, Estimate]
 
 
 def standing(
@@ -28,15 +29,17 @@ def standing(
     means = {name: _means(method_values(group, suite, columns), columns) for name, group in groups.items()}
     references = sorted(name for name, group in groups.items() if group[0].calibration)
     methods = [name for name in means if name not in references]
-    header = ["metric", "", "yours", "target", "place", *references]
+    header = ["metric", "", "yours", "95 %", "target", "place", *references]
     rows = []
     for column in columns:
         if column.id == column.target:
             continue  # shown beside what it is the target of
-        value, target = mine.get(column.id), mine.get(column.target) if column.target else None
+        own = mine.get(column.id, Estimate(None))
+        value, target = own.value, mine.get(column.target, Estimate(None)).value if column.target else None
+        span = "" if own.low is None else f"[{number(own.low, column.digits)}, {number(own.high, column.digits)}]"
         place = _place(column, value, target, [means[name][column.id] for name in methods]) if column.ranked else ""
         others = [number(_none(means[name][column.id]), column.digits) for name in references]
-        rows.append([column.id, ARROWS[column.direction], number(value, column.digits),
+        rows.append([column.id, ARROWS[column.direction], number(value, column.digits), span,
                      number(target, column.digits) if column.target else "", place, *others])  # fmt: skip
     if not methods:
         also = "; reference rows are shown" if references else ""

@@ -260,10 +260,25 @@ def cached(path: Path, name: str, feature: Feature, frames: int, fps: float, fol
     shape = (frames * feature.spec.per_frame, feature.spec.dim)
     with contextlib.suppress(BadFile):  # none yet, or damaged: computed below
         return read_npy(kept, shape)
-    wave, rate = read_wav(path)
-    if len(wave) / rate * fps < frames - 1 - 1e-6:  # features hear silence in the one frame that may be missing
-        raise BadFile(f"{path} holds {len(wave) / rate:.1f} s of sound for {frames / fps:.1f} s of motion")
-    values = feature.compute(wave, rate, frames, fps)
+    values = _computed(path, feature, frames, fps)
     with contextlib.suppress(DyadbenchError):  # a read-only folder: computing again next time is only slower
         atomic_write(kept, npy_bytes(values), sync=False)
     return values
+
+
+def feature_of_wav(path: Path, name: str, frames: int, fps: float) -> np.ndarray:
+    """A feature of a wav file by name, (frames * per_frame, dim) for `frames` video frames at `fps`.
+
+    Sound may be up to one frame shorter than the video, and longer. Raises DyadbenchError for another name, BadFile for a
+    file that cannot be read or is too short.
+    """
+    if name not in FEATURES:
+        raise DyadbenchError(f"there is no audio feature {name!r}; there are {', '.join(FEATURES)}")
+    return _computed(path, FEATURES[name], frames, fps)
+
+
+def _computed(path: Path, feature: Feature, frames: int, fps: float) -> np.ndarray:
+    wave, rate = read_wav(path)
+    if len(wave) / rate * fps < frames - 1 - 1e-6:  # features hear silence in the one frame that may be missing
+        raise BadFile(f"{path} holds {len(wave) / rate:.1f} s of sound for {frames / fps:.1f} s of motion")
+    return feature.compute(wave, rate, frames, fps)

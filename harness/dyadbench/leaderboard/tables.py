@@ -97,6 +97,8 @@ def _reason(records: Sequence[Record], values: Floats, columns: Sequence[Column]
         return "calibration"
     if first.of:
         return f"an ablation of {first.of}"
+    if first.scored_from:
+        return "scored from a file of predictions, which nobody can make again from here"
     if len({str(r.method_config) for r in records}) > 1:
         return "its seeds were run with different configurations"
     for j, column in enumerate(columns):
@@ -122,6 +124,7 @@ def _facts(records: Sequence[Record]) -> dict[str, Any]:
     readout = measured[0].readout
     return {
         "lookahead": measured[0].lookahead,
+        "scored_from": records[0].scored_from,
         "trained": records[0].trained,
         "readout": readout and readout.model_dump(mode="json"),
         "sees_truth": measured[0].sees_truth,

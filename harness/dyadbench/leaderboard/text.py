@@ -45,6 +45,8 @@ def rank_text(row: Row) -> str:
 
 def lookahead_text(row: Row) -> str:
     reach = row.facts.get("lookahead", 0)
+    if row.facts.get("scored_from"):
+        return "unknown"
     return "whole clip" if reach is None else f"{reach}"
 
 

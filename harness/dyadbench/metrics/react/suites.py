@@ -33,7 +33,9 @@ class References:
     """The true listeners."""
 
     def __init__(self, data: Evaluation):
-        assert data.appropriate is not None and data.listener_emotion is not None
+        if data.appropriate is None:
+            raise ValueError("the REACT suites score against every appropriate listener: give the matrix `appropriate`")
+        assert data.listener_emotion is not None
         self.data = data
         self.listeners = Clips(data.listener_emotion, data.lengths)
 

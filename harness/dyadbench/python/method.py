@@ -1,0 +1,154 @@
+"""`load_method`: a trained method, to be sampled on any clip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import (
+    Array,
+    AudioSpec,
+    Context,
+    DyadbenchError,
+    Fittable,
+    MotionSpace,
+    Predictor,
+    Reaction,
+    Trainable,
+    Word,
+)
+from dyadbench.files.arrays import floats
+from dyadbench.matrix.cells import MethodSpec, make_cell
+from dyadbench.python.arrays import plugins
+from dyadbench.python.run import runtime_of
+
+
+@dataclass(frozen=True)
+class LoadedMethod:
+    """A method as a benchmark would sample it."""
+
+    name: str
+    space: MotionSpace  # what `motion` of `sample` is
+    audio: Mapping[str, AudioSpec]  # the features that the dataset has
+    normalisation: Mapping[str, Any]  # what the dataset did to motion; yours must be treated alike
+    predictor: Predictor
+    seed: int
+
+    def sample(
+        self,
+        motion: Any,
+        *,
+        emotion: Any = None,
+        audio: Mapping[str, Any] | str | Path | None = None,
+        words: Sequence[Word] | None = None,
+        k: int = 1,
+        clip: str = "clip",
+    ) -> Reaction:
+        """K reactions to one speaker: motion (1, K, T, D), emotion (1, K, T, 25), each None where the method gives none.
+
+        Args:
+            motion: (T, D), the speaker's, in `space` and with the dataset's `normalisation`.
+            emotion: (T, 25), the speaker's, where the method reads it.
+            audio: the speaker's features by name (T * per_frame, F), or a wav file, from which they are computed.
+            words: the speaker's, for methods that read them.
+            k: samples. clip: a name; another one gives other random numbers.
+
+        Raises DyadbenchError where the method needs what was not given, ValueError for wrong shapes.
+        """
+        from dyadbench.cell.noise import CellNoise
+        from dyadbench.cell.react import react
+
+        face = _frames(motion, "motion", self.space.dim)
+        needs = self.predictor.needs
+        context = Context(
+            clips=(clip,),
+            lengths=np.array([len(face)]),
+            speaker_motion=face[None] if needs.face else np.zeros_like(face[None]),
+            speaker_emotion=None if emotion is None else _frames(emotion, "emotion", 25, len(face))[None],
+            audio={name: self._feature(name, audio, len(face))[None] for name in needs.audio},
+            words=(tuple(words or ()),) if needs.words else None,
+        )
+        return react(self.predictor.sample, context, k, CellNoise(self.seed), self.space, self.name)
+
+    def _feature(self, name: str, audio: Mapping[str, Any] | str | Path | None, frames: int) -> Array:
+        spec = self.audio[name]
+        if isinstance(audio, str | Path):
+            from dyadbench.datasets.features import feature_of_wav
+
+            return feature_of_wav(Path(audio), name, frames, self.space.fps)
+        if audio is None or name not in audio:
+            raise DyadbenchError(f"{self.name} hears {name!r}: give audio={{{name!r}: features}} or audio=WAV_FILE")
+        return _frames(audio[name], f"audio {name}", spec.dim, frames * spec.per_frame)
+
+
+def load_method(
+    method: str,
+    benchmark: str,
+    *,
+    preset: str | None = None,
+    seed: int = 0,
+    settings: Mapping[str, Any] | None = None,
+    dataset: Mapping[str, Any] | None = None,
+    fold: int = 0,
+    train: bool = False,
+    data: Mapping[str, str | Path] | None = None,
+    root: str | Path | None = None,
+    home: str | Path | None = None,
+    device: str = "cpu",
+    threads: int = 1,
+) -> LoadedMethod:
+    """The method as it was trained on the benchmark's training split, from the store.
+
+    Args:
+        method, benchmark, preset, seed, settings, dataset, data, root, home, device, threads: as `run` takes them.
+        fold: of a cross-validated benchmark, whose folds have a fit each.
+        train: trains what the store does not have; otherwise DyadbenchError says what to run.
+    """
+    from dyadbench.cell.folds import run_of
+    from dyadbench.cell.run import CellRun, Source
+
+    host = plugins()
+    cell = make_cell(host, benchmark, MethodSpec(name=method, preset=preset, settings=settings or {}), seed, dataset)
+    _, runtime = runtime_of(root, home, data, device=device, threads=threads)
+    source = Source(host, cell.dataset, runtime)
+    parts = run_of(cell, host, source.runtime, source.dataset).parts
+    if not 0 <= fold < len(parts):
+        raise DyadbenchError(f"{benchmark} has {len(parts)} folds, of which {fold} is none")
+    part: CellRun = parts[fold]
+    if not train:
+        _demand_fitted(part)
+    predictor, _ = part.fit()
+    return LoadedMethod(method, part.dataset.space, part.dataset.audio, part.dataset.normalisation(), predictor, seed)
+
+
+def _demand_fitted(part: Any) -> None:
+    """Raises DyadbenchError where fitting would have to train. What does not learn needs no fit."""
+    cell, host, store = part.cell, part.host, part.runtime.store
+    more: dict[str, Any] = {}
+    for kind, key in (("tokenizer", part.tokenizer_key), ("predictor", part.fit_key)):
+        spec = getattr(cell, kind)
+        if spec is None:
+            continue
+        made = host.build(kind, spec.name, spec.config, part.setup, **more)
+        if isinstance(made, Trainable | Fittable) and not store.stage("fit", key).done:
+            preset = f" --preset {cell.preset}" if cell.preset else ""
+            raise DyadbenchError(
+                f"the store {store.root} has no fit of the {kind} {spec.name} with this configuration, data and seed; run "
+                f"`dyadbench run -b {cell.benchmark} -m {cell.method}{preset}` first, or pass train=True"
+            )
+        if kind == "tokenizer":
+            more = {"tokenizer": made}
+
+
+def _frames(value: Any, what: str, channels: int, frames: int | None = None) -> Array:
+    """(T, channels) float32, finite. Raises ValueError."""
+    array = floats(value, what).astype(np.float32, copy=False)
+    if array.ndim != 2 or array.shape[1] != channels or (frames is not None and len(array) != frames):
+        raise ValueError(f"{what} has shape {array.shape}; ({frames or 'frames'}, {channels}) is expected")
+    if not len(array) or not np.isfinite(array).all():
+        raise ValueError(f"{what} is empty or holds NaN or infinity")
+    return array

@@ -1,0 +1,222 @@
+"""`score`: predictions made elsewhere against a benchmark, each number with its interval."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dyadbench.api import BenchmarkConfig, Column, Dataset, DyadbenchError, Suite
+from dyadbench.cell.run import open_dataset
+from dyadbench.cell.runtime import Runtime
+from dyadbench.cell.score import demand_groups, evaluate, open_suites, scores_of
+from dyadbench.cell.split import Split
+from dyadbench.datasets.folds import PooledDataset
+from dyadbench.datasets.readout import UNITS, UNITS_VERSION
+from dyadbench.files.predictions import Predictions, Reordered, faults, read_predictions, refuse
+from dyadbench.leaderboard.stats import bootstrap, interval
+from dyadbench.matrix.cells import Part, evaluated
+from dyadbench.python.arrays import plugins
+from dyadbench.python.run import runtime_of
+from dyadbench.records import provenance
+from dyadbench.records.record import BinaryUnits, Measured, Record, RecordedData, RecordedSetting, SuiteScores
+from dyadbench.registry.host import Host
+
+PREDICTIONS = "predictions"  # the predictor's name in a record that was scored from a file
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A metric's value and its 95 % interval over sessions; None where it is undefined or cannot be said."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """What predictions of a benchmark are scored against."""
+
+    host: Host
+    runtime: Runtime
+    benchmark: str  # its name with what was changed in the data
+    setting: BenchmarkConfig
+    part: Part
+    dataset: Dataset
+    split: Split
+    suites: Mapping[str, Suite]
+    limit: int = 0
+
+    @property
+    def space(self) -> str:
+        return self.suites[self.setting.suite].space
+
+    @property
+    def clips(self) -> list[str]:
+        return [clip.id for clip in self.split.clips]
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(clips, samples, frames, channels) of predictions."""
+        channels = 25 if self.space == "emotion" else self.dataset.space.dim
+        return len(self.split.clips), self.setting.samples, self.split.frames, channels
+
+
+def open_target(host: Host, benchmark: str, overrides: Mapping[str, Any], runtime: Runtime, limit: int = 0) -> Target:
+    """The data and suites of a benchmark. Raises DyadbenchError where there is no such thing."""
+    name, setting, part = evaluated(host, benchmark, overrides)
+    dataset = open_dataset(host, part, runtime, limit)
+    suites = open_suites(host, (setting.suite, *setting.also))
+    demand_groups(suites, dataset.space)
+    emotion_only = suites[setting.suite].space == "emotion"
+    split = Split(PooledDataset(dataset) if setting.folds else dataset, setting.split, emotion_only=emotion_only)
+    return Target(host, runtime, name, setting, part, dataset, split, suites, limit)
+
+
+def score_predictions(target: Target, found: Predictions) -> dict[str, SuiteScores]:
+    """Every suite of the space that was predicted. Raises DyadbenchError with the first ten faults of the file."""
+    clips, space = target.clips, target.space
+    if target.limit:  # a file of all clips serves as well
+        wanted = set(clips)
+        kept = [row for row, clip in enumerate(found.clips) if clip in wanted]
+        arrays = {name: Reordered(array, kept) for name, array in found.arrays.items()}
+        found = dataclasses.replace(found, clips=tuple(found.clips[row] for row in kept), arrays=arrays)
+        _say(f"only {len(clips)} clips are scored (--limit {target.limit}); such numbers rank nowhere")
+    fps, samples, channels = target.dataset.space.fps, target.setting.samples, target.shape[3]
+    refuse(found.path, faults(found, clips, target.split.lengths, samples, space, channels, fps))
+    row = {clip: i for i, clip in enumerate(found.clips)}
+    ordered = Reordered(found.arrays[space], [row[clip] for clip in clips])
+    if not any(np.any(ordered[n]) for n in range(len(ordered))):
+        _say(f"every value of {found.path} is 0: is it the template as it was written?")
+    if raw := raw_units(target, found):
+        _say(f"{raw}; they are scored as they are")
+    both = (ordered if space == "motion" else None, ordered if space == "emotion" else None)
+    data = target.split.evaluation(*both, target.runtime.threads, "cpu")
+    scored = {}
+    for name, suite in target.suites.items():
+        if suite.space == space:
+            results = evaluate(target.host, name, suite, data, target.runtime.progress(name))
+            scored[name] = scores_of({column.id: column.version for column in suite.columns}, results)
+    return scored
+
+
+def estimates(scores: SuiteScores, columns: Sequence[Column], sessions: Sequence[str]) -> dict[str, Estimate]:
+    """Each column's value with the interval that the tables would give it."""
+    per_clip = [[np.nan if v is None else v for v in scores.per_clip[column.id]] for column in columns]
+    boot = bootstrap([np.array(per_clip, np.float64).T[None]], sessions)  # (1, N, C)
+    out = {}
+    for c, column in enumerate(columns):
+        value = scores.scores[column.id].value
+        known = value is not None and boot.informative and column.by_clip
+        span = interval(boot.draws[:, 0, c], within=column) if known else None
+        out[column.id] = Estimate(value, span.low if span else None, span.high if span else None)
+    return out
+
+
+def score(
+    predictions: str | Path | Mapping[str, Any],
+    benchmark: str,
+    *,
+    dataset: Mapping[str, Any] | None = None,
+    data: Mapping[str, str | Path] | None = None,
+    root: str | Path | None = None,
+    home: str | Path | None = None,
+    threads: int = 1,
+    limit: int = 0,
+) -> dict[str, dict[str, Estimate]]:
+    """Suite -> metric -> value and 95 % interval, of predictions that were made elsewhere.
+
+    Args:
+        predictions: a file (.safetensors or .npz), or {"clips": ids, "emotion" or "motion": (N, K, T, C)}.
+        benchmark: whose clips were predicted.
+        dataset, data, root, home, threads, limit: as `run` takes them.
+
+    Raises DyadbenchError with the first ten faults where the predictions do not fit the benchmark.
+    """
+    _, runtime = runtime_of(root, home, data, threads=threads)
+    target = open_target(plugins(), benchmark, dataset or {}, runtime, limit)
+    scored = score_predictions(target, _opened(predictions))
+    sessions = [clip.session for clip in target.split.clips]
+    return {name: estimates(found, target.suites[name].columns, sessions) for name, found in scored.items()}
+
+
+def _opened(predictions: str | Path | Mapping[str, Any]) -> Predictions:
+    if isinstance(predictions, str | Path):
+        return read_predictions(Path(predictions))
+    arrays = {name: np.asarray(value) for name, value in predictions.items() if name in ("emotion", "motion")}
+    return Predictions(Path("predictions"), tuple(predictions.get("clips", ())), predictions.get("fps"), arrays)
+
+
+def record_of(target: Target, name: str, found: Predictions, scores: Mapping[str, SuiteScores]) -> Record:
+    """The record of a predictions file: a row that nobody can run again, so it has intervals and no rank.
+
+    Raises DyadbenchError for action units that could not stand beside those of the other rows.
+    """
+    if raw := raw_units(target, found):
+        raise DyadbenchError(f"{raw}, or leave --as out")
+    binary = target.space == "emotion" and target.setting.action_units == "binary"
+    rule: dict[str, Any] = {"action_units": BinaryUnits(version=UNITS_VERSION, thresholds={})} if binary else {}
+    with found.path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    hidden = target.host.get("dataset", target.part.name).config.machine_paths
+    return Record(
+        key=digest,
+        benchmark=target.benchmark,
+        benchmark_config=RecordedSetting(**target.setting.model_dump(mode="json")),
+        method=name,
+        preset=None,
+        method_config={"predictor": {"name": PREDICTIONS, "version": 1, "config": {"sha256": digest}}},
+        plugin=("", ""),
+        entry_version=1,
+        calibration=False,
+        scored_from=found.path.name,
+        trained=False,
+        seed=0,
+        dataset=RecordedData(
+            name=target.part.name,
+            version=target.part.version,
+            digest=target.dataset.digest,
+            simulated=target.dataset.simulated,
+            normalisation=dict(target.dataset.normalisation()),
+            split=target.setting.split,
+            config={k: v for k, v in target.part.config.items() if k not in hidden},
+        ),
+        clips=target.clips,
+        sessions=[clip.session for clip in target.split.clips],
+        suites=dict(scores),
+        measured=Measured(lookahead=None, declared_lookahead=None, **rule),
+        provenance=provenance.snapshot("cpu", target.runtime.threads),
+    )
+
+
+def raw_units(target: Target, found: Predictions) -> str:
+    """What is to be said of action units that are not 0 and 1 where all other rows have them so; empty if they are.
+
+    A file has no reactions to training clips, so the rule of datasets/readout cannot be applied to it.
+    """
+    if target.space != "emotion" or target.setting.action_units != "binary":
+        return ""
+    emotion = found.arrays["emotion"]
+    if all(np.isin(emotion[n][..., :UNITS], (0, 1)).all() for n in range(len(emotion))):
+        return ""
+    return (
+        f"action units of {found.path} are not all 0 or 1; every row beside yours has them 0 or 1, above thresholds that give "
+        "each method the true rates on training clips, so turn yours to 0 and 1 likewise"
+    )
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def demand_free(path: Path, replace: bool) -> None:
+    """Raises DyadbenchError where another record lies in the place of a file's row."""
+    if path.exists() and not replace:
+        raise DyadbenchError(f"{path} holds a record already; choose another --as NAME, or give it up with --replace")

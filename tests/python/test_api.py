@@ -1,0 +1,121 @@
+"""The Python API does what the command does."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+import dyadbench
+from dyadbench import records
+from dyadbench.api import DyadbenchError
+from dyadbench.files.predictions import read_predictions
+
+BENCHMARK, TINY = "simdyad-clear-react-online", {"size": "tiny"}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which ridge and a smoke fit of dense-fsq have run."""
+    root = tmp_path_factory.mktemp("root")
+    made = dyadbench.run(BENCHMARK, ["ridge", "mismatched-listener"], dataset=TINY, root=root)
+    made += dyadbench.run(BENCHMARK, "dense-fsq", preset="smoke", dataset=TINY, root=root)
+    assert [record.method for record in made] == ["ridge", "mismatched-listener", "dense-fsq"]
+    return root
+
+
+def test_run_gives_the_records_that_it_writes(root: Path) -> None:
+    table = records.frame(root)
+    [ridge] = dyadbench.run(BENCHMARK, "ridge", dataset=TINY, root=root)  # from the store
+    value = table.query("method == 'ridge' and suite == 'react2024' and metric == 'FRCorr'").value.item()
+    assert value == ridge.suites["react2024"].scores["FRCorr"].value
+
+
+def test_a_wrong_request_and_a_failed_cell_are_errors(root: Path) -> None:
+    with pytest.raises(DyadbenchError, match="there is no method 'rigde'; did you mean ridge"):
+        dyadbench.run(BENCHMARK, "rigde", dataset=TINY, root=root)
+    with pytest.raises(DyadbenchError, match="holds the record of other data or of another configuration"):
+        dyadbench.run(BENCHMARK, ["ridge", "mime"], dataset={"size": "tiny", "seed": 1}, root=root)
+    assert "mime" in set(records.frame(root).method)  # the cells after it ran
+
+
+def test_a_trained_method_samples_a_clip_of_ones_own(root: Path, tmp_path: Path) -> None:
+    method = dyadbench.load_method("dense-fsq", BENCHMARK, preset="smoke", dataset=TINY, root=root)
+    rng = np.random.default_rng(0)
+    motion = rng.standard_normal((80, method.space.dim)).astype(np.float16)
+    soundfile.write(tmp_path / "voice.wav", rng.standard_normal(16000 * 4) * 0.1, 16000)
+    with pytest.raises(DyadbenchError, match="hears 'mfcc-78'"):
+        method.sample(motion)
+    reaction = method.sample(motion, audio=tmp_path / "voice.wav", k=3)
+    assert reaction.motion is not None and reaction.motion.shape == (1, 3, 80, 58)
+    again = method.sample(motion, audio=tmp_path / "voice.wav", k=3)
+    np.testing.assert_array_equal(reaction.motion, again.motion)
+    with pytest.raises(ValueError, match=r"motion has shape \(58,\); \(frames, 58\) is expected"):
+        method.sample(motion[0])
+
+
+def test_the_loaded_method_is_the_one_that_was_scored(root: Path) -> None:
+    """On a clip of the test split it gives what the store holds."""
+    from dyadbench.cell.run import Source
+    from dyadbench.cell.runtime import Runtime
+    from dyadbench.cell.split import Split
+    from dyadbench.matrix.cells import MethodSpec, make_cell
+    from dyadbench.python.arrays import plugins
+
+    method = dyadbench.load_method("ridge", BENCHMARK, dataset=TINY, root=root)
+    cell = make_cell(plugins(), BENCHMARK, MethodSpec(name="ridge"), 0, TINY)
+    split = Split(Source(plugins(), cell.dataset, Runtime(home=root / ".dyadbench")).dataset, "test")
+    context = split.context(range(1), method.predictor.needs, privileged=False)
+    emotion = None if context.speaker_emotion is None else context.speaker_emotion[0]
+    audio = {name: values[0] for name, values in context.audio.items()}
+    reaction = method.sample(context.speaker_motion[0], emotion=emotion, audio=audio, k=1, clip=context.clips[0])
+    stored = (root / ".dyadbench" / "store" / "generate").glob("*/*/emotion.npy")
+    [record] = dyadbench.run(BENCHMARK, "ridge", dataset=TINY, root=root)
+    kept = np.load(next(path for path in stored if path.parent.name == record.key))[0, 0, :, 15:]
+    assert reaction.emotion is not None
+    np.testing.assert_allclose(reaction.emotion[0, 0, :, 15:], kept, atol=1e-5)
+
+
+def test_what_was_never_trained_says_what_to_run(root: Path) -> None:
+    with pytest.raises(
+        DyadbenchError, match=r"no fit of the tokenizer frame-vq .*run `dyadbench run -b .* -m dense-vq --preset smoke`"
+    ):
+        dyadbench.load_method("dense-vq", BENCHMARK, preset="smoke", dataset=TINY, root=root)
+    assert dyadbench.load_method("mime", BENCHMARK, dataset=TINY, root=root).predictor.needs.lookahead == 0
+
+
+def test_predictions_have_intervals_and_may_be_a_row(root: Path) -> None:
+    file = root / "p.safetensors"
+    command = [sys.executable, "-m", "dyadbench", "score", str(file), "--benchmark", BENCHMARK, "--data-set", "size=tiny", "--root", str(root)]  # fmt: skip
+    subprocess.run([*command, "--template"], check=True, capture_output=True)
+    found = read_predictions(file)
+    values = found.arrays["emotion"].whole() + np.random.default_rng(0).random(found.arrays["emotion"].shape)
+    given = {"clips": found.clips, "emotion": (values > 0.5).astype(np.float32)}
+    scores = dyadbench.score(given, BENCHMARK, dataset=TINY, root=root)
+    mine = scores["react2024"]["FRCorr"]
+    assert (
+        mine.value is not None and mine.low is not None and mine.high is not None and mine.low < mine.value < mine.high
+    )
+    np.savez(root / "raw.npz", clips=np.array(found.clips), emotion=values.astype(np.float32))
+    raw = subprocess.run(
+        [*command[:4], str(root / "raw.npz"), *command[5:], "--as", "raw"], capture_output=True, text=True
+    )
+    assert raw.returncode == 2 and "not all 0 or 1" in raw.stderr
+    np.savez(file := root / "p.npz", clips=np.array(found.clips), emotion=given["emotion"])
+    command[4] = str(file)
+    done = subprocess.run([*command, "--as", "theirs"], check=True, capture_output=True, text=True)
+    assert "recorded as theirs" in done.stdout and "95 %" in done.stdout
+    again = subprocess.run([*command, "--as", "theirs"], capture_output=True, text=True)
+    assert again.returncode == 2 and "holds a record already" in again.stderr
+    subprocess.run(
+        [sys.executable, "-m", "dyadbench", "leaderboard", "--root", str(root)], check=True, capture_output=True
+    )
+    board = (root / "leaderboards" / f"{BENCHMARK}.md").read_text()
+    [row] = [line for line in board.splitlines() if line.startswith("|  | theirs *(scored from a file")]
+    assert f"{mine.value:.4f} [{mine.low:.4f}, {mine.high:.4f}]" in row
+    subprocess.run([sys.executable, "-m", "dyadbench", "report", "--root", str(root)], check=True, capture_output=True)
+    assert "theirs" in (root / "leaderboards" / "site" / "index.html").read_text()

@@ -1,0 +1,133 @@
+"""What a caller of `score_arrays` may hand in, whatever the suite, and what is refused in one sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from dyadbench import score_arrays
+from dyadbench.api import DECA_56, Evaluation, MotionSpace
+from dyadbench.metrics.dyad import DyadSuite
+from dyadbench.metrics.l2l.readings import score_l2l
+from dyadbench.metrics.l2l.suite import L2LSuite
+
+REACT = ("react2024-official", "react2024")
+KINDS: dict[str, Any] = {
+    "half": lambda x: x.astype(np.float16),
+    "other byte order": lambda x: x.astype(">f4"),
+    "other byte order, double": lambda x: x.astype(">f8"),
+    "long double": lambda x: x.astype(np.longdouble),
+    "bfloat16": lambda x: torch.from_numpy(x).bfloat16(),
+}
+
+
+def _plain(kind: str, value: Any) -> np.ndarray:
+    if kind == "bfloat16":
+        return value.float().numpy()
+    return value.astype(np.float64 if kind == "other byte order, double" else np.float32)
+
+
+def _case(suite: str) -> dict[str, Any]:
+    rng = np.random.default_rng(0)
+    if suite == "l2l":
+        return dict(zip(("pred", "listener", "speaker"), rng.random((3, 3, 70, 56), np.float32), strict=True))
+    listener, speaker = rng.random((2, 3, 60, 25), np.float32)
+    pred = rng.random((3, 2, 60, 25), np.float32)
+    return {"pred": pred, "listener": listener, "speaker": speaker, "appropriate": np.eye(3)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("suite", [*REACT, "l2l"])
+def test_every_number_type_scores_as_float32(suite: str, kind: str) -> None:
+    case = _case(suite)
+    names = ("pred", "listener", "speaker")
+    given = {**case, **{name: KINDS[kind](case[name]) for name in names}}
+    plain = {**case, **{name: _plain(kind, given[name]) for name in names}}
+    assert score_arrays(suite, **given) == pytest.approx(score_arrays(suite, **plain), rel=0, abs=0, nan_ok=True)
+
+
+@pytest.mark.parametrize("suite", [*REACT, "l2l"])
+@pytest.mark.parametrize("name", ["listener", "speaker"])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("place", [(1, 5, 5), (1,), (1, slice(-20, None))], ids=["a value", "a clip", "a tail"])
+def test_references_that_are_not_finite_are_refused_by_name(suite: str, name: str, value: float, place: tuple) -> None:  # type: ignore[type-arg]
+    case = _case(suite)
+    case[name] = case[name].copy()
+    case[name][place] = value
+    with pytest.raises(ValueError, match=f"{name} holds NaN or infinity in clip 1") as caught:
+        score_arrays(suite, **case)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suite", [*REACT, "l2l"])
+def test_arguments_are_spelt_alike_for_every_suite(suite: str) -> None:
+    case = _case(suite)
+    with pytest.raises(ValueError, match="'target' is called 'listener' here"):
+        score_arrays(suite, **case, target=case["listener"])
+    with pytest.raises(ValueError, match="'weights' is none of its arguments"):
+        score_arrays(suite, **case, weights=1)
+    with pytest.raises(ValueError, match="there is no suite 'react2042'"):
+        score_arrays("react2042", **case)
+    del case["speaker"]
+    with pytest.raises(TypeError, match="speaker"):
+        score_arrays(suite, **case)
+    if suite in REACT:
+        del case["appropriate"]
+        with pytest.raises(ValueError, match="give the matrix `appropriate`"):
+            score_arrays(suite, **case, speaker=case["listener"])
+
+
+def _evaluation(case: dict[str, Any], lengths: np.ndarray) -> Evaluation:
+    return Evaluation(
+        clips=("0", "1", "2"), lengths=lengths, space=DECA_56, predicted_motion=case["pred"], predicted_emotion=None,
+        listener_motion=case["listener"], speaker_motion=case["speaker"],
+    )  # fmt: skip
+
+
+def test_l2l_gives_the_columns_of_the_tables_for_samples_and_lengths() -> None:
+    rng = np.random.default_rng(2)
+    case = {
+        name: rng.random((3, *k, 70, 56), np.float32) for name, k in (("pred", (2,)), ("listener", ()), ("speaker", ()))
+    }
+    lengths = np.array([70, 50, 60])
+    found = score_arrays("l2l", **case, lengths=torch.from_numpy(lengths))
+    expected = L2LSuite().evaluate(_evaluation(case, lengths))
+    assert found == {column.id: expected[column.id].value for column in L2LSuite.columns}
+    padded = {
+        name: np.where((np.arange(70) < lengths[:, None])[(slice(None), *[None] * (x.ndim - 3))][..., None], x, np.nan)
+        for name, x in case.items()
+    }
+    assert score_arrays("l2l", **padded, lengths=lengths) == found
+
+
+def test_one_sample_needs_no_axis_of_its_own() -> None:
+    for suite in (*REACT, "l2l"):
+        case = _case(suite)
+        pred = case.pop("pred")
+        one = pred if suite == "l2l" else pred[:, 0]
+        assert score_arrays(suite, pred=one, **case) == pytest.approx(
+            score_arrays(suite, pred=one[:, None], **case), nan_ok=True
+        )
+
+
+def test_readings_of_learning2listen_are_means_over_the_samples() -> None:
+    case = _case("l2l")
+    pred = np.stack([case.pop("pred"), case["speaker"]], 1)
+    each = [score_l2l(pred[:, k], case["listener"], case["speaker"]) for k in range(2)]
+    found = score_arrays("l2l-readings", pred=pred, **case)
+    assert found == pytest.approx({name: (each[0][name] + each[1][name]) / 2 for name in each[0]}, nan_ok=True)
+
+
+def test_suites_of_ones_own_and_motion_of_ones_own() -> None:
+    rng = np.random.default_rng(3)
+    case = {name: rng.random((3, 40, 4), np.float32) for name in ("pred", "listener", "speaker")}
+    space = MotionSpace("mine-4", 30.0, tuple("abcd"), {"smile": (0, 2), "nod": (2, 4)})
+    found = score_arrays(DyadSuite(("smile", "nod")), **case, space=space)
+    assert found["CCC.smile"] is not None and found["L2.nod"] > 0
+    perfect = score_arrays(DyadSuite(("smile",)), **{**case, "pred": case["listener"]}, space=space)
+    assert perfect["CCC.smile"] == pytest.approx(1.0)
+    with pytest.raises(ValueError, match=r"4 channels.*space=MotionSpace"):
+        score_arrays("dyad-vc-dyads", **case)
