@@ -46,6 +46,7 @@ REQUIRED: Mapping[str, tuple[tuple[str, str], ...]] = {
 # Eight people who heard the speaker, averaged, agree with the true one better than any of them in every measure of agreement
 # frame by frame (a correlation of s becomes one of up to sqrt(s)): shown, and no fault of a metric.
 SHOWN = (("fresh", "averaged fresh"),)
+AS_IT_IS = "as it is"  # the first draw, with which its changed versions are compared
 DRAWN = 5  # independent draws of each condition that is drawn, as many as a verdict on a random method needs seeds
 Report = Callable[[str, int, int], None]
 Drawn = Mapping[str, Sequence[Mapping[str, Result]]]  # condition -> what each draw of it scored
@@ -125,7 +126,7 @@ def examine(
                 score(data_of, found, name)
                 if seed == 0 and name in ("true", "mismatched"):
                     for suite_name in suites:
-                        shifted[suite_name][f"{name}, as it is"] = found[suite_name][name][:1]
+                        shifted[suite_name][f"{name}, {AS_IT_IS}"] = found[suite_name][name][:1]
                     for what, change in BLIND.items():
                         score(change(data_of), shifted, f"{name}, {what}")
     for kind, amount in steps:
@@ -169,7 +170,7 @@ def _judged(
         answers = answers[len(asked) :]
         pairs = tuple(mine[pair] for pair in PAIRS if pair in mine)
         falls = tuple(_falling(scores, mine, kind, j) for kind in DEGRADATIONS)
-        shifts = {what: _shift(scores, changed, what, j) for what in BLIND}
+        shifts = {what: _shift(scores, changed, what, j) for what in (AS_IT_IS, *BLIND)}
         why = _faults(column, pairs, falls, shifts)
         out[column.id] = Validity(
             version=column.version, direction=column.direction, family=column.family, headline=column.headline,
@@ -209,7 +210,7 @@ def _falling(scores: _Scores, answers: Mapping[tuple[str, str], Pair], kind: str
 
 def _shift(scores: _Scores, changed: _Scores, what: str, j: int) -> Shift:
     """How far a mismatched listener's value moves, and whether the true one is still told from it."""
-    value, was = changed.value(f"mismatched, {what}", j), changed.value("mismatched, as it is", j)
+    value, was = changed.value(f"mismatched, {what}", j), changed.value(f"mismatched, {AS_IT_IS}", j)
     room = abs(was - scores.value("true", j))
     moved = float(abs(value - was) / room) if np.isfinite(value - was) and room > 0 else None
     return Shift(moved=moved, reading=_called([changed.gap(f"true, {what}", f"mismatched, {what}", j)])[0].reading)
@@ -234,8 +235,7 @@ def _faults(column: Column, pairs: Sequence[Pair], falls: Sequence[Falls], shift
     order, constant = shifts["order of clips"], shifts["a constant channel"]
     if order.moved is not None and order.moved > 1e-6:
         out.append("depends on the order of clips")
-    told = any((p.better, p.worse, p.reading) == ("true", "mismatched", "yes") for p in pairs)
-    if told and constant.reading != "yes":
+    if shifts[AS_IT_IS].reading == "yes" and constant.reading != "yes":  # both of one draw
         out.append("cannot tell true from mismatched once a channel is constant")
     return tuple(out)
 
