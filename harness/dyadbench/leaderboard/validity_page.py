@@ -124,8 +124,10 @@ above constant. Realism: mismatched above shuffled, noise and constant. A metric
 however little, or, if it is one of appropriateness, where degrading the truth improves it. **A metric that fails on a corpus is
 shown on the leaderboards of that corpus and is no part of their headline.**
 
-That the average of eight *fresh* listeners is preferred to one of them (the sign in brackets) is no fault: it is so in every
-measure of agreement frame by frame. Where one person's correlation with another is s, that of many, averaged, is up to sqrt(s).
+Two preferences are shown and are no fault. The average of eight *fresh* listeners is above one of them (the sign in brackets)
+in every measure of agreement frame by frame: where one person's correlation with another is s, that of many, averaged, is up
+to sqrt(s). And one mismatched listener against the average of eight (the first of three signs): neither has heard the speaker.
+What a preference for averages costs is judged by whether a fresh listener, who has, is above them.
 """
 ARROW = {"falls": "↘", "flat": "→", "rises": "↗"}
 

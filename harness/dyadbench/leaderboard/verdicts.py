@@ -3,13 +3,14 @@
 A claim is a sentence with its source and one or more parts; a part says which of two numbers is claimed to be larger.
 Verdicts are computed: the draws are the leaderboards' own (sessions, then seeds, draws of sessions shared by the methods),
 at least five seeds are needed of a method that is random, and over the whole board at most 5 % of the verdicts are
-expected to be false (Benjamini-Hochberg over all parts that could be tested).
+expected to be false (Benjamini-Hochberg over all parts that could be tested). Sides that were treated otherwise than the
+claim says decide nothing. A claim that names a second budget holds only where it holds at both.
 """
 
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ import numpy as np
 from pydantic import ValidationError, model_validator
 
 from dyadbench.api import Config, DyadbenchError
+from dyadbench.leaderboard.fairness import Trend, longer_names, trend, unequal
 from dyadbench.leaderboard.paired import on_shared_clips
 from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
 from dyadbench.leaderboard.stats import Floats, benjamini_hochberg, bootstrap, interval, p_value
@@ -29,11 +31,11 @@ Verdict = Literal[
     "reproduced", "contradicted", "mixed", "undecided", "not comparable", "untested", "untestable", "demonstrated"
 ]  # fmt: skip
 MEANING: dict[Verdict, str] = {
-    "reproduced": "every part holds: its 95 % interval excludes 0, with five seeds or more, and so it does among all parts of this page",
+    "reproduced": "every part holds, at every budget that was run: its 95 % interval excludes 0, with five seeds or more, and so it does among all parts of this page",
     "contradicted": "every part is the other way round, by the same standard",
     "mixed": "some part is reproduced and some other is contradicted",
     "undecided": "an interval holds both answers, there are fewer than five seeds, or not every part is decided",
-    "not comparable": "what was measured here is not what the paper compares, for the reason given; the numbers are shown and decide nothing",
+    "not comparable": "what was measured here is not what the paper compares, for the reason given, or the sides were treated otherwise; the numbers are shown and decide nothing",
     "untested": "no records yet",
     "untestable": "it cannot be tested here",
     "demonstrated": "a correction that a test of this project shows",
@@ -85,6 +87,10 @@ class Claim(Config):
     source: str
     matrix: str = ""  # what makes the records, relative to leaderboards/matrices
     part: tuple[Contrast, ...] = ()
+    varies: tuple[
+        str, ...
+    ] = ()  # settings in which the sides differ because the claim is about them: "tokenizer.codes"
+    longer: str = ""  # what the names of rows trained longer end with: the second budget
     untestable: str = ""  # why
     not_comparable: str = ""  # why the parts, which are still measured, decide nothing about the paper
     demonstration: str = ""  # of a correction: the test that shows it
@@ -119,6 +125,9 @@ class Evidence(Config):
     few: bool = False  # fewer than a verdict needs
     methods: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    unequal: tuple[str, ...] = ()  # in what the sides were treated otherwise, beside what the claim is about
+    longer: Evidence | None = None  # the same part at the second budget
+    trend: Trend = ""
 
 
 class Judged(Config):
@@ -148,9 +157,10 @@ def judge(statements: Sequence[Claim], records: Sequence[Record]) -> list[Judged
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in of_newest_data(records)[0]:
         groups.setdefault((record.benchmark, record.method), []).append(record)
-    parts = [find(part, groups) for statement in statements for part in statement.part]
-    share = iter(benjamini_hochberg([None if found.few else found.p for found in parts]))
-    decided = iter([_decided(found, q) for found, q in zip(parts, share, strict=True)])
+    parts = [_at_both_budgets(part, said, groups) for said in statements for part in said.part]
+    asked = [one for found in parts for one in (found, found.longer) if one is not None]
+    share = iter(benjamini_hochberg([None if one.few or one.unequal else one.p for one in asked]))
+    decided = iter([_decided_at_both(found, share) for found in parts])
     judged = []
     for statement in statements:
         findings = tuple(next(decided) for _ in statement.part)
@@ -158,11 +168,44 @@ def judge(statements: Sequence[Claim], records: Sequence[Record]) -> list[Judged
     return judged
 
 
+def rows_of(statements: Sequence[Claim]) -> set[tuple[str, str]]:
+    """(benchmark, method) of every row that a claim may stand on."""
+    return {
+        (part.benchmark, method + tail)
+        for said in statements
+        for part in said.part
+        for method, _ in part.sides
+        for tail in dict.fromkeys(("", said.longer))
+    }
+
+
+def _at_both_budgets(part: Contrast, said: Claim, groups: Mapping[tuple[str, str], Sequence[Record]]) -> Evidence:
+    first, drawn = find(part, groups, said.varies)
+    names = longer_names(first.methods, part.benchmark, said.longer, groups) if said.longer else {}
+    if first.missing or len(names) < len(first.methods) or all(name == row for name, row in names.items()):
+        return first
+    sides = {field: names[name] for field in ("less", "more", "closer", "than") if (name := getattr(part, field))}
+    longer, drawn_longer = find(part.model_copy(update=sides), groups, said.varies)
+    if drawn is None or drawn_longer is None:
+        return first.model_copy(update={"longer": longer})
+    return first.model_copy(update={"longer": longer, "trend": trend(drawn, drawn_longer)})
+
+
+def _decided_at_both(found: Evidence, share: Iterator[float | None]) -> Evidence:
+    """Decided at its budget, and where there is a second one, at both or not at all."""
+    first = _decided(found, next(share))
+    if found.longer is None:
+        return first
+    longer = _decided(found.longer, next(share))
+    verdict = first.verdict if first.verdict == longer.verdict else "undecided"
+    return first.model_copy(update={"longer": longer, "verdict": verdict})
+
+
 def _decided(found: Evidence, q: float | None) -> Evidence:
     """The evidence with its verdict, now that all other parts of the board are known."""
     if found.verdict == "untested" or found.difference is None or found.low is None or found.high is None:
         return found
-    verdict: Verdict = "undecided"
+    verdict: Verdict = "not comparable" if found.unequal else "undecided"
     if not found.few and q is not None and q <= FALSE_DISCOVERIES:
         verdict = "reproduced" if found.low > 0 else "contradicted" if found.high < 0 else "undecided"
     return found.model_copy(update={"verdict": verdict, "q": q})
@@ -188,17 +231,19 @@ def together(verdicts: Sequence[Verdict]) -> Verdict:
 # --- one part -----------------------------------------------------------------------------------------------
 
 
-def find(part: Contrast, groups: Mapping[tuple[str, str], Sequence[Record]]) -> Evidence:
-    """The bootstrap of one part, or why there is none."""
+def find(
+    part: Contrast, groups: Mapping[tuple[str, str], Sequence[Record]], varies: Sequence[str] = ()
+) -> tuple[Evidence, Floats | None]:
+    """The bootstrap of one part and its draws, or why there is none."""
     text, methods = describe(part), tuple(dict.fromkeys(method for method, _ in part.sides))
     found = {method: _usable(part, method, groups) for method in methods}
     missing = tuple(method for method, records in found.items() if not records)
     if missing:
-        return Evidence(text=text, verdict="untested", methods=methods, missing=missing)
+        return Evidence(text=text, verdict="untested", methods=methods, missing=missing), None
     setups = {(r.dataset.digest, tuple(r.clips)) for records in found.values() for r in records}
     versions = {str(sorted(_versions(part, r).items())) for records in found.values() for r in records}
     if len(setups) > 1 or len(versions) > 1:
-        return Evidence(text=f"{text} (measured on different data or by different versions)", verdict="untested", methods=methods, missing=methods)  # fmt: skip
+        return Evidence(text=f"{text} (measured on different data or by different versions)", verdict="untested", methods=methods, missing=methods), None  # fmt: skip
     columns = _columns(part)
     values = on_shared_clips([np.stack([_values(r, part.suite, columns) for r in found[m]]) for m in methods])
     first = found[methods[0]][0]
@@ -208,13 +253,17 @@ def find(part: Contrast, groups: Mapping[tuple[str, str], Sequence[Record]]) -> 
     span = interval(draws) if boot.informative and np.isfinite(point) else None
     sides = [_side(boot.point[None], columns, methods, side)[0] for side in part.sides]
     seeds = [len(records) for records in found.values() if not records[0].deterministic]
-    return Evidence(
+    treated = ("tokenizer",) if part.suite == TOKENS else ("predictor", "tokenizer")
+    sides_of = [records[0] for records in found.values()]
+    evidence = Evidence(
         text=text, verdict="undecided", methods=methods,
         less=_known(sides[0]), more=_known(sides[1]), difference=_known(point),
         low=span.low if span else None, high=span.high if span else None, p=p_value(draws) if span else None,
         seen=SEEN * (span.high - span.low) / 2 if span and min(seeds, default=2) > 1 else None,
         clips=len(first.clips), seeds=min(seeds, default=1), few=bool(seeds) and min(seeds) < SEEDS,
+        unequal=unequal(sides_of[0], sides_of[1], varies, treated) if len(sides_of) == 2 else (),
     )  # fmt: skip
+    return evidence, draws
 
 
 def describe(part: Contrast) -> str:

@@ -42,7 +42,29 @@ def evidence(finding: Evidence) -> str:
     )
     if finding.seen is not None and finding.more:
         text += f" A true difference of {_short(finding.seen)} ({abs(finding.seen / finding.more):.0%}) would have been found four times in five."
-    return text
+    elif finding.few:
+        text += " What difference could have been found, one seed does not tell." if finding.seeds == 1 else ""
+    if finding.unequal:
+        text += f" The sides were treated otherwise: {'; '.join(finding.unequal)}."
+    return text + _budgets(finding)
+
+
+def _budgets(finding: Evidence) -> str:
+    if finding.longer is None:
+        return " At one budget: nothing says what more training does."
+    longer = finding.longer
+    span = f" [{_short(longer.low)}, {_short(longer.high)}]" if longer.low is not None else ""
+    moves = {"grows": "the difference grows", "shrinks": "the difference shrinks", "level": "no trend can be told"}
+    return (
+        f" Trained longer ({', '.join(longer.methods)}): a difference of {_short(longer.difference)}{span}, {longer.verdict}; "
+        f"{moves.get(finding.trend, 'no trend can be told')}."
+    )
+
+
+def _two_budgets(board: Sequence[Judged]) -> str:
+    tested = [one for one in board if any(f.verdict != "untested" for f in one.findings)]
+    both = sum(all(f.longer is not None for f in one.findings) for one in tested)
+    return f"{both} of the {len(tested)} claims with records were tested at two training budgets."
 
 
 def claims_page(board: Sequence[Judged]) -> str:
@@ -53,7 +75,7 @@ def claims_page(board: Sequence[Judged]) -> str:
         f"are 95 % over sessions and seeds, a method that is random needs {SEEDS} seeds for a verdict, and at most 5 % of the "
         "verdicts of this page are expected to be false (Benjamini-Hochberg). Everything was measured on simulated data at small presets: a claim that "
         "fails here may hold on real data at full size, and one that holds here may fail there.\n",
-        f"{counted(board)}.\n",
+        f"{counted(board)}. {_two_budgets(board)}\n",
         "".join(f"- **{verdict}**: {meaning}\n" for verdict, meaning in MEANING.items()),
     ]
     for one in board:

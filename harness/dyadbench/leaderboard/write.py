@@ -14,7 +14,7 @@ from dyadbench.leaderboard.markdown import headline, index_page, markdown_page, 
 from dyadbench.leaderboard.published import PublishedNumber, load_published
 from dyadbench.leaderboard.tables import Suites, Table
 from dyadbench.leaderboard.validity_page import load_validity, validity_page
-from dyadbench.leaderboard.verdicts import Judged, judge, load_claims
+from dyadbench.leaderboard.verdicts import Judged, judge, load_claims, rows_of
 from dyadbench.records.comparable import by_benchmark
 from dyadbench.records.record import Record, slug
 
@@ -37,7 +37,7 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
             f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
         )
     statements = load_claims(leaderboards / "claims" / "checked")
-    wanted = {(p.benchmark, method) for s in statements for p in s.part for method, _ in p.sides}
+    wanted = rows_of(statements)
     judged: list[Record] = []
     tokenized: list[Record] = []  # less all else, so that one benchmark's records are held at a time
 

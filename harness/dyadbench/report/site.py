@@ -19,7 +19,7 @@ from dyadbench.leaderboard.build import make_tables
 from dyadbench.leaderboard.published import load_published
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import SIMULATED
-from dyadbench.leaderboard.verdicts import MEANING, Claim, Judged, judge, load_claims
+from dyadbench.leaderboard.verdicts import MEANING, Claim, Judged, judge, load_claims, rows_of
 from dyadbench.leaderboard.verdicts_page import command, counted, evidence
 from dyadbench.records.comparable import by_benchmark
 from dyadbench.records.excerpts import DRAWN, RANGE, Excerpts, gather
@@ -97,8 +97,8 @@ class Site:
         for record in records:
             methods.setdefault(record.method, []).append(record)
             self.links[pages.record_link(record)] = record_path(self.leaderboards, record)
-        wanted = {method for s in self._statements for p in s.part if p.benchmark == benchmark for method, _ in p.sides}
-        self.judged += [record for record in records if record.method in wanted]
+        wanted = rows_of(self._statements)
+        self.judged += [record for record in records if (benchmark, record.method) in wanted]
         excerpts = self.excerpts[benchmark] = gather(records, self.leaderboards, self.home)
         excerpts.missing |= {m: why for m, why in self.reasons.get(benchmark, {}).items() if m in excerpts.missing}
         tables = make_tables(self.leaderboards, self.suites, records)[0]

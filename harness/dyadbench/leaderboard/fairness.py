@@ -1,0 +1,61 @@
+"""Whether the two sides of a claim were treated alike, and whether more training changes what is found."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Literal
+
+from dyadbench.leaderboard.stats import Floats, interval
+from dyadbench.records.record import Record
+
+Trend = Literal[
+    "", "grows", "shrinks", "level"
+]  # of a difference from the first budget to the longer one; "": one budget
+PARTS = ("predictor", "tokenizer")
+UNJUDGED = frozenset({"validate_every"})  # settings that change no weights
+
+
+def unequal(one: Record, other: Record, varies: Collection[str], parts: Sequence[str] = PARTS) -> tuple[str, ...]:
+    """Settings in which two methods of one kind differ, beside those that the claim is about, as sentences.
+
+    Of one kind are components with the same settings, such as two presets of one tokenizer: there, all but the settings in
+    `varies` ("tokenizer.codes") must be equal, budgets, weights of losses and the replacement of dead codes among them.
+    Components of two kinds have each its own recipe, and nothing is found unequal.
+    """
+    found = []
+    for part in parts:
+        mine, theirs = (_config(record, part) for record in (one, other))
+        if mine.keys() != theirs.keys():
+            continue
+        found += [
+            f"{part}.{name} is {mine[name]} against {theirs[name]}"
+            for name in mine
+            if mine[name] != theirs[name] and name not in UNJUDGED and f"{part}.{name}" not in varies
+        ]
+    return tuple(found)
+
+
+def _config(record: Record, part: str) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = record.method_config.get(part, {}).get("config", {})
+    return found
+
+
+def longer_names(
+    methods: Sequence[str], benchmark: str, suffix: str, groups: Mapping[tuple[str, str], Sequence[Record]]
+) -> dict[str, str]:
+    """Each method's row that was trained longer (`name` + `suffix`); what takes no steps is its own. Without rows: left out."""
+    found = {}
+    for name in methods:
+        if (benchmark, name + suffix) in groups:
+            found[name] = name + suffix
+        elif (own := groups.get((benchmark, name))) and not any("steps" in _config(own[0], p) for p in PARTS):
+            found[name] = name
+    return found
+
+
+def trend(first: Floats, longer: Floats) -> Trend:
+    """How the difference changes, from paired draws of both budgets."""
+    span = interval(longer - first)
+    if span is None or span.low <= 0 <= span.high:
+        return "level"
+    return "grows" if span.low > 0 else "shrinks"
