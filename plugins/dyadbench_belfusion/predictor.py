@@ -9,9 +9,8 @@ B clips, K samples, N windows per clip, W frames per window, C channels of the s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -31,6 +30,7 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.component import NetComponent
 from dyadbench.nn.emotion import emotion_output
 from dyadbench.nn.inputs import CLIPS, moments
 from dyadbench.nn.losses import masked_mean
@@ -41,7 +41,7 @@ from dyadbench_belfusion.network import BeLFusionNet
 ACTIVE = 0.01  # a latent dimension is active if the variance of its mean over windows is larger (1509.00519)
 
 
-class BeLFusion:
+class BeLFusion(NetComponent[BeLFusionNet]):
     """api.Predictor and api.Trainable."""
 
     def __init__(self, config: BeLFusionConfig, setup: Setup):
@@ -49,12 +49,8 @@ class BeLFusion:
             raise DyadbenchError("belfusion: this dataset has no emotion; take stream=motion")
         self.config, self.setup = config, setup
         self.uses_emotion = setup.has_emotion and config.stream != "motion"
-        self.device = torch.device(setup.device)
         channels, motion = (25, setup.space.dim) if self.uses_emotion else (setup.space.dim, 0)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            self.net = BeLFusionNet(config, channels, motion)
-        self.net.to(self.device).eval()
+        self.build_net(lambda: BeLFusionNet(config, channels, motion), setup)
         self.needs = Needs(lookahead=0 if config.online else config.window - 1)
 
     # --- stage 1: the auto-encoder ----------------------------------------------------------------------
@@ -238,17 +234,6 @@ class BeLFusion:
             # One window late: a window reacts to the speaker's window before it.
             windows = torch.cat([self._nothing(windows[:, :1]), windows[:, :-1]], 1)
         return self.net.encode(windows)
-
-    # --- state ------------------------------------------------------------------------------------------
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)
 
 
 def hold_last(values: Tensor, valid: Tensor) -> Tensor:

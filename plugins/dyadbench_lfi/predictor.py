@@ -12,11 +12,10 @@ B clips, K samples, T frames, D motion channels, F audio features, H channels of
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dyadbench.api import (
     Array,
@@ -32,6 +31,7 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.inputs import CLIPS, audio_of, moments
 from dyadbench.nn.sampling import normals
 from dyadbench_lfi.config import FlowConfig
@@ -48,12 +48,11 @@ def derangement(n: int, generator: torch.Generator | None) -> Tensor:
     return out
 
 
-class FaceFlow:
+class FaceFlow(NetComponent[ListenerFlow]):
     """api.Predictor and api.Trainable in any motion space, with or without sound."""
 
     def __init__(self, config: FlowConfig, setup: Setup):
         self.config, self.setup = config, setup
-        self.device = torch.device(setup.device)
         self.audio = audio_of(config.audio, setup, prefer=("mfcc-78",), who="lfi")
         self.history, self.frames = self._span(config.history), self._span(config.frames)
         own = f"own-{self.audio}"
@@ -65,14 +64,14 @@ class FaceFlow:
         ):
             if feature:
                 self.streams[name] = Stream(setup.audio[feature].dim, self._span(past), hidden)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            self.net = ListenerFlow(
+        self.build_net(
+            lambda: ListenerFlow(
                 setup.space.dim, self.streams, own_past=self._span(config.own_past), flow_steps=config.flow_steps,
                 condition=config.condition, hidden=config.hidden, copies=config.copies,
                 true_logdet=config.logdet == "true",
-            )  # fmt: skip
-        self.net.to(self.device).eval()
+            ),
+            setup,
+        )  # fmt: skip
         self.needs = Needs(audio=tuple(filter(None, (self.audio, self.own_voice))), lookahead=0)
 
     def _span(self, frames: int) -> int:
@@ -207,8 +206,8 @@ class FaceFlow:
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
         """K reactions of exactly the context's frames. A frame depends on the speaker up to that frame only."""
         self.net.eval()
-        face = torch.from_numpy(np.ascontiguousarray(context.speaker_motion)).to(self.device)
-        audio = {name: torch.from_numpy(np.ascontiguousarray(v)).to(self.device) for name, v in context.audio.items()}
+        face = to_tensor(context.speaker_motion, self.device)
+        audio = {name: to_tensor(values, self.device) for name, values in context.audio.items()}
         latent = normals(
             noise, context.clips, k, context.frames, self.net.channels, purpose="flow", device=self.device
         )  # (B, K, T, D)
@@ -217,14 +216,3 @@ class FaceFlow:
         )
         motion = motion_standardised * self.net.get_buffer("own_scale") + self.net.get_buffer("own_mean")
         return Reaction(motion.view(latent.shape).cpu().numpy())
-
-    # --- state ------------------------------------------------------------------------------------------
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)

@@ -15,13 +15,11 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from itertools import islice
-from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from dyadbench.api import (
     Array,
@@ -38,17 +36,17 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.component import NetComponent
 from dyadbench.nn.emotion import emotion_output
-from dyadbench.nn.inputs import CLIPS, audio_of, moments
+from dyadbench.nn.inputs import CLIPS, audio_of, moments, video_of
 from dyadbench_regnn.config import RegnnConfig
 from dyadbench_regnn.network import Regnn
 from dyadbench_regnn.reactions import Reactions
 
-VIDEO = "video-features"  # by convention the name of features of the speaker's video frames; they are not sound
 FLOOR = 0.05  # lowest scale of an emotion channel: an action unit may be constant in all the clips that are measured
 
 
-class RegnnPredictor:
+class RegnnPredictor(NetComponent[Regnn]):
     """api.Predictor and api.Trainable. Its reactions are either emotion or motion."""
 
     def __init__(self, config: RegnnConfig, setup: Setup):
@@ -56,23 +54,13 @@ class RegnnPredictor:
             raise DyadbenchError(
                 "regnn generates the 25 channels of emotion, but this dataset has none; take regnn-motion"
             )
-        if config.video not in ("none", *setup.audio):
-            raise DyadbenchError(
-                f"regnn: there is no feature {config.video!r}; this dataset has {', '.join(setup.audio) or 'none'}"
-            )
         self.config, self.setup = config, setup
-        self.device = torch.device(setup.device)
-        self.video = None if config.video == "none" else config.video
-        sounds = {name: spec for name, spec in setup.audio.items() if name not in (VIDEO, self.video)}
-        sound_setup = replace(setup, audio=sounds)
-        self.sound = audio_of(config.audio, sound_setup, prefer=("mfcc-78", "mel-128"), who="regnn")
+        self.video = video_of(config.video, setup, who="regnn")
+        self.sound = audio_of(config.audio, setup, prefer=("mfcc-78", "mel-128"), who="regnn", besides=self.video)
         self.channels = 25 if config.channels == "emotion" else setup.space.dim
         width = setup.audio[self.video].dim if self.video else setup.space.dim + 25 * setup.has_emotion
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            sound = setup.audio[self.sound].dim if self.sound else 0
-            self.net = Regnn(config, seen=width, sound=sound, channels=self.channels)
-        self.net.to(self.device).eval()
+        sound = setup.audio[self.sound].dim if self.sound else 0
+        self.build_net(lambda: Regnn(config, seen=width, sound=sound, channels=self.channels), setup)
         # "present": a window and its speaker's window are the same frames. "past": the speaker's window lies just before.
         self.lag = config.frames if config.hears == "past" else 0
         self.needs = Needs(
@@ -256,14 +244,3 @@ class RegnnPredictor:
             total[:, start : start + size] += part
             count[start : start + size] += 1
         return (total / count)[:, :frames]
-
-    # --- state ------------------------------------------------------------------------------------------
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)

@@ -18,7 +18,6 @@ from torch import Tensor, nn
 from dyadbench.api import (
     AudioSpec,
     Context,
-    DyadbenchError,
     Loss,
     Needs,
     Noise,
@@ -31,37 +30,37 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
+from dyadbench.nn.component import NetComponent
 from dyadbench.nn.emotion import emotion_output
-from dyadbench.nn.inputs import CLIPS, audio_of, moments
+from dyadbench.nn.inputs import CLIPS, audio_of, moments, video_of
 from dyadbench.nn.losses import masked_mean
 from dyadbench.nn.sampling import normals
 from dyadbench_transvae.config import OnlineConfig, TransVAEConfig
 from dyadbench_transvae.network import OnlineTransVAE, Outcome, TransVAE
 
-VIDEO = "video-features"  # by convention the name of features computed from the speaker's video frames
 HEAD = ("rotation", "translation", "jaw")  # groups of channels that `head_weight` weighs
 # Squared distance per frame at which two reactions count as different. The release has 100 per crop of 256 frames.
 NEAR = 100.0 / 256
 
 
-class TransVAEPredictor:
+class TransVAEPredictor(NetComponent[TransVAE | OnlineTransVAE]):
     """api.Predictor and api.Trainable, offline or online by its configuration."""
 
     def __init__(self, config: TransVAEConfig, setup: Setup):
         self.config, self.setup = config, setup
         self.window = config.window if isinstance(config, OnlineConfig) else 0
         self.delay = config.delay if isinstance(config, OnlineConfig) else 0
-        self.device = torch.device(setup.device)
-        self.sound, self.video = self._features()
+        self.video = video_of(config.video, setup, who="trans-vae")
+        self.sound = audio_of(config.audio, setup, prefer=("mfcc-78",), who="trans-vae", besides=self.video)
         face = _width(setup.audio[self.video]) if self.video else setup.space.dim + 25 * setup.has_emotion
         sizes = {
             "face": face, "sound": _width(setup.audio[self.sound]) if self.sound else 0,
             "motion": setup.space.dim, "emotion": 25 * setup.has_emotion,
         }  # fmt: skip
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(setup.seed)
-            net = OnlineTransVAE(config, **sizes) if isinstance(config, OnlineConfig) else TransVAE(config, **sizes)
-        self.net = net.to(self.device).eval()
+        self.build_net(
+            lambda: OnlineTransVAE(config, **sizes) if isinstance(config, OnlineConfig) else TransVAE(config, **sizes),
+            setup,
+        )
         lookahead = max(0, self.window - 1 - self.delay) if self.window else None
         self.parts = self._parts()
         self.needs = Needs(audio=tuple(filter(None, (self.sound, self.video))), lookahead=lookahead)
@@ -73,21 +72,6 @@ class TransVAEPredictor:
         rest = [i for i in range(space.dim) if i not in head]
         parts = {"expression": (rest, 1.0), "head": (head, self.config.head_weight)}
         return {name: part for name, part in parts.items() if part[0]}
-
-    def _features(self) -> tuple[str | None, str | None]:
-        """Names of the sound and of the video features; None where the dataset or the configuration has none."""
-        video, audio = self.config.video, self.setup.audio
-        if video not in ("none", *audio):
-            raise DyadbenchError(
-                f"trans-vae: there is no feature {video!r}; this dataset has {', '.join(audio) or 'none'}"
-            )
-        sounds = {name: spec for name, spec in audio.items() if name not in (VIDEO, video)}
-        if self.config.audio == "auto" and not sounds:
-            sound = None
-        else:
-            prefer = ("mfcc-78", *sounds)
-            sound = audio_of(self.config.audio, self.setup, prefer=prefer, who="trans-vae")
-        return sound, None if video == "none" else video
 
     # --- training ---------------------------------------------------------------------------------------
 
@@ -221,17 +205,6 @@ class TransVAEPredictor:
             features = nn.functional.pad(features, (0, 0, self.delay, 0))[:, : -self.delay]
             exists = exists & nn.functional.pad(exists, (self.delay, 0))[:, : -self.delay]
         return features, exists
-
-    # --- state ------------------------------------------------------------------------------------------
-
-    def parameters(self) -> Iterator[nn.Parameter]:
-        return self.net.parameters()
-
-    def state_dict(self) -> Mapping[str, Any]:
-        return self.net.state_dict()
-
-    def load_state_dict(self, state: Mapping[str, Any]) -> Any:
-        return self.net.load_state_dict(state)
 
 
 def _width(spec: AudioSpec) -> int:

@@ -7,11 +7,11 @@ Read its modules in this order, and write `from dyadbench.api import ...` for al
 
 - `data`: a clip of two people, and the reader of a dataset;
 - `predict`: a predictor, its context, its reaction;
-- `tokens`: a tokenizer, and which tokens a predictor accepts;
+- `tokens`: a tokenizer and its tokens;
 - `train`: how either of them learns;
 - `scores`: a suite of metrics, and a benchmark;
 - `entries`: what a plugin's hooks return;
-- `base`: the error and the base class of configurations.
+- `base`: the error, the base class of configurations, and what a predictor on tokens declares there.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from dyadbench.api.base import (
+    AcceptedTokens,
     Config,
     DyadbenchError,
 )
@@ -26,6 +27,7 @@ from dyadbench.api.data import (
     DECA_56,
     EMOTION_CHANNELS,
     FACEVERSE_58,
+    VIDEO_FEATURES,
     AudioSpec,
     Clip,
     Dataset,
@@ -71,7 +73,6 @@ from dyadbench.api.scores import (
     TrackName,
 )
 from dyadbench.api.tokens import (
-    AcceptedTokens,
     OnTokens,
     OnTokensFactory,
     Tokenizer,
@@ -108,6 +109,7 @@ __all__ = [
     "DECA_56",
     "EMOTION_CHANNELS",
     "FACEVERSE_58",
+    "VIDEO_FEATURES",
     "AcceptedTokens",
     "Array",
     "AudioSpec",

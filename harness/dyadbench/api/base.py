@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict
@@ -10,8 +11,6 @@ from pydantic import BaseModel, ConfigDict
 if TYPE_CHECKING:  # annotations only: `dyadbench list` must wait for neither numpy nor torch
     import numpy as np
     from numpy.typing import NDArray
-
-    from dyadbench.api.tokens import AcceptedTokens
 
     Array = NDArray[np.float32]
     State = Mapping[str, NDArray[Any]]
@@ -28,6 +27,22 @@ else:
 
 class DyadbenchError(Exception):
     """The request was wrong: one sentence that says what, where and what to do next. Exit code 2."""
+
+
+@dataclass(frozen=True)
+class AcceptedTokens:
+    """What tokens a predictor can stand on: its configuration declares it (`Config.accepts`).
+
+    The default is any tokenizer with one codebook and evenly spaced tokens.
+    """
+
+    least: int = 1  # frames per token
+    most: int | None = None
+    sparse: bool = False  # also tokens with positions of their own (`TokenSpec.frames_per_token` is None)
+    grid: bool = False  # also several ids per place (`TokenSpec.groups` and `residual`)
+    window: int | None = None  # how many tokens are encoded together: a token and those that its look-ahead reaches
+    members: tuple[str, ...] = ()  # methods of the tokenizer that it calls, beyond `encode` and `decode`
+    such_as: tuple[str, ...] = ()  # tokenizers that fit, for the error
 
 
 class Config(BaseModel):

@@ -63,6 +63,9 @@ class AudioSpec:
     causal: bool = True
 
 
+VIDEO_FEATURES = "video-features"  # by convention the name of features of the speaker's video frames among `audio`
+
+
 @dataclass(frozen=True)
 class Word:
     text: str

@@ -1,4 +1,4 @@
-"""Tokenizers, the tokens they make, and which of them a predictor accepts."""
+"""Tokenizers and the tokens they make. Which of them a predictor accepts is part of its configuration (`base`)."""
 
 from __future__ import annotations
 
@@ -22,22 +22,6 @@ class TokenSpec:
     groups: int = 1
     residual: int = 1
     lookahead: int | None = 0  # frames after its own that a token's encoding depends on
-
-
-@dataclass(frozen=True)
-class AcceptedTokens:
-    """What tokens a predictor can stand on: its configuration declares it (`Config.accepts`).
-
-    The default is any tokenizer with one codebook and evenly spaced tokens.
-    """
-
-    least: int = 1  # frames per token
-    most: int | None = None
-    sparse: bool = False  # also tokens with positions of their own (`TokenSpec.frames_per_token` is None)
-    grid: bool = False  # also several ids per place (`TokenSpec.groups` and `residual`)
-    window: int | None = None  # how many tokens are encoded together: a token and those that its look-ahead reaches
-    members: tuple[str, ...] = ()  # methods of the tokenizer that it calls, beyond `encode` and `decode`
-    such_as: tuple[str, ...] = ()  # tokenizers that fit, for the error
 
 
 @dataclass(frozen=True)

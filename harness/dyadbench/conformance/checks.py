@@ -33,8 +33,6 @@ from dyadbench.matrix.cells import MethodSpec, method_parts
 from dyadbench.registry.host import Host
 from dyadbench.training.fit import learns
 
-REFUSED = "refuses this kind of dataset"
-
 
 def check_method(name: str, host: Host, *, preset: str | None = None) -> Report:
     """Builds, fits and samples `name` on made-up data; every promise of the contract is one line of the report."""
@@ -71,7 +69,7 @@ def check_factory(name: str, factory: Callable[[Setup], Predictor]) -> Report:
 
 def _worked_somewhere(report: Report) -> Report:
     """A component may refuse one kind of dataset, not every kind: nothing would have been checked."""
-    if all(item.what.endswith(REFUSED) for item in report.items):
+    if all(item.refusal for item in report.items):
         report.items.append(Item("works on some dataset", False, "every kind of dataset was refused"))
     return report
 
@@ -81,7 +79,7 @@ def _check_on(
 ) -> None:
     where = corpus.space.name
     if refusal := _refusal(build):
-        report.items.append(Item(f"{where}: {REFUSED}", True, refusal))
+        report.items.append(Item(f"{where}: refuses this kind of dataset", True, refusal, refusal=True))
         return
     built: list[Any] = []
     if not report.note(f"{where}: builds and fits", lambda: built.append(_fitted(build, corpus))):

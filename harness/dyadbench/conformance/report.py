@@ -18,6 +18,7 @@ class Item:
     what: str
     ok: bool
     detail: str = ""
+    refusal: bool = False  # the component said that this kind of dataset is not for it, so nothing was checked
 
 
 @dataclass

@@ -22,7 +22,7 @@ import numpy as np
 from dyadbench.api import DECA_56, AudioSpec, Clip, Dyad, DyadbenchError, Track
 from dyadbench.datasets.config import L2LDatasetConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
-from dyadbench.files.npy import BadFile, read_npy
+from dyadbench.files.npy import BadFile, BadShape, read_npy
 from dyadbench.files.walk import folders_in
 
 WINDOW = 64
@@ -128,10 +128,8 @@ class L2LDataset:
         path = part_file(self.root, self.config.person, half, part)
         try:
             array = read_npy(path, (None, WINDOW * MEL_ROWS, 128) if part == "speak_audio" else (None, WINDOW, None))
-        except BadFile as problem:
-            raise BadFile(
-                f"{problem}; {CUT}" if " has shape " in str(problem) and part != "speak_audio" else f"{problem}"
-            ) from None
+        except BadShape as problem:
+            raise problem if part == "speak_audio" else BadFile(f"{problem}; {CUT}") from None
         if part.endswith("faces") and array.shape[2] < self.space.dim:
             raise BadFile(f"{path} has {array.shape[2]} channels; at least {self.space.dim} are expected")
         if len(array) != (count := len(self.places(half))):

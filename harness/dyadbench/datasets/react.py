@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import EMOTION_CHANNELS, FACEVERSE_58, AudioSpec, Clip, Dyad, DyadbenchError, Track
+from dyadbench.api import EMOTION_CHANNELS, FACEVERSE_58, VIDEO_FEATURES, AudioSpec, Clip, Dyad, DyadbenchError, Track
 from dyadbench.datasets import neighbours
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.config import ReactConfig
@@ -24,7 +24,6 @@ from dyadbench.datasets.features import FEATURES, Feature, cached, sound_seconds
 from dyadbench.files.npy import BadFile, cells_of, read_npy, read_rows, read_text
 
 SPLITS = ("train", "val", "test")
-VIDEO_FEATURES = "video-features"  # among the features of sound: whatever is computed per frame is asked for by name
 # Emotion folders name people P1 and P2 in the released data; everything else keeps the recording's own names.
 PEOPLE = {
     "P1": ("Expert_video", "P25", "P41", "P45", "FC1"),

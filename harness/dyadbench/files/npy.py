@@ -26,6 +26,10 @@ class BadFile(DyadbenchError):
     """A data file is missing or not what its name says."""
 
 
+class BadShape(BadFile):
+    """An array is readable and has another shape than the reader asks for."""
+
+
 def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     """Shape and dtype at the start of a .npy stream. Raises ValueError for whatever is not one, OSError where it cannot be read."""
     try:
@@ -104,7 +108,7 @@ def read_npy(
         raise BadFile(f"{path} holds {dtype}, numbers {'or text ' if text else ''}are expected")
     if shape and (len(found) != len(shape) or any(w is not None and w != f for w, f in zip(shape, found, strict=True))):
         wanted = tuple("any" if n is None else n for n in shape)
-        raise BadFile(f"{path} has shape {found}; {wanted} is expected")
+        raise BadShape(f"{path} has shape {found}; {wanted} is expected")
     try:
         array: np.ndarray = np.load(path, allow_pickle=False, mmap_mode="r" if mmap else None)
     except (OSError, ValueError) as error:  # an empty file cannot be mapped; another may have changed meanwhile

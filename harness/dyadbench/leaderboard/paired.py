@@ -48,13 +48,12 @@ def compare(
     records: Sequence[Record], a: str, b: str, suite: str, columns: Sequence[Column], extremes: int = 5
 ) -> Comparison:
     """Paired differences a - b on the clips that both define; DyadbenchError names the methods there are."""
-    usable, notes = odd_ones_out(records, suite, columns) if records else ([], [])
+    usable, left_out = odd_ones_out(records, suite, columns) if records else ([], [])
     groups = by_method(usable)
     for name in (a, b):
         if name not in groups:
-            left_out = [note for note in notes if note.startswith(f"{name}, seed ")]
-            why = left_out[0] if left_out else f"there is no record of {name!r} here; {nearest(name, groups)}"
-            raise DyadbenchError(why)
+            reasons = [str(each) for each in left_out if each.record.method == name]
+            raise DyadbenchError([*reasons, f"there is no record of {name!r} here; {nearest(name, groups)}"][0])
     values = on_shared_clips([method_values(groups[name], suite, columns) for name in (a, b)])
     first = groups[a][0]
     boot = bootstrap(values, first.sessions, names=(a, b))

@@ -177,7 +177,8 @@ def make_table(
 
     `failing`: columns that fail on these data, with the reasons; they are no part of the headline.
     """
-    usable, notes = odd_ones_out(records, suite, columns)
+    usable, odd = odd_ones_out(records, suite, columns)
+    notes = [str(each) for each in odd]
     declared = columns
     left_out = [column.id for column in columns if column.headline and column.id in (failing or {})]
     columns = [dataclasses.replace(c, headline=False) if c.id in left_out else c for c in columns]

@@ -83,7 +83,7 @@ def corpora(records: Sequence[Record]) -> list[Corpus]:
         usual, *others = sorted(named[name], key=len, reverse=True)
         boards = {record.benchmark for record in usual}
         old = of_newest_data([record for record in scored if record.benchmark in boards])[1]
-        notes = [*old, *(f"{r.method}, seed {r.seed} was measured on other data and is left out; run it again" for group in others for r in group)]  # fmt: skip
+        notes = [*map(str, old), *(f"{r.method}, seed {r.seed} was measured on other data and is left out; run it again" for group in others for r in group)]  # fmt: skip
         found.append(_corpus(name, usual, notes))
     return found
 

@@ -7,23 +7,38 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dyadbench.api import DyadbenchError, Setup, TrainData
+from dyadbench.api import VIDEO_FEATURES, DyadbenchError, Setup, TrainData
 
 CLIPS = 64  # training clips on which the inputs' mean and spread are measured
 
 
-def audio_of(wish: str, setup: Setup, *, prefer: Sequence[str], who: str) -> str | None:
-    """Resolves the setting `wish` on this dataset: a feature's name, "auto" (the first of `prefer`, else any) or "none".
+def audio_of(wish: str, setup: Setup, *, prefer: Sequence[str], who: str, besides: str | None = None) -> str | None:
+    """Resolves the setting `wish` on this dataset: a feature's name, "none", or "auto" (the first of `prefer`, else the first).
 
-    Returns None for no sound. Raises DyadbenchError, which names `who`, for a feature that the dataset does not have.
+    Returns None for no sound. "auto" never takes features of the video, nor `besides`, which the predictor uses already.
+    Raises DyadbenchError, which names `who`, for a feature that the dataset does not have.
     """
-    if wish == "none" or (wish == "auto" and not setup.audio):
+    sounds = [name for name in setup.audio if name not in (VIDEO_FEATURES, besides)]
+    if wish == "none" or not setup.audio:
         return None
     if wish == "auto":
-        return next((name for name in prefer if name in setup.audio), next(iter(setup.audio)))
+        return next((name for name in (*prefer, *sounds) if name in sounds), None)
     if wish not in setup.audio:
-        offered = ", ".join(setup.audio) or "no sound"
-        raise DyadbenchError(f"{who}: there is no audio feature {wish!r}; this dataset has {offered}")
+        raise DyadbenchError(f"{who}: there is no audio feature {wish!r}; this dataset has {', '.join(setup.audio)}")
+    return wish
+
+
+def video_of(wish: str, setup: Setup, *, who: str) -> str | None:
+    """Resolves the setting `wish` on this dataset: the name of a feature of the video's frames, or "none".
+
+    Raises DyadbenchError, which names `who`, for a feature that the dataset does not have.
+    """
+    if wish == "none":
+        return None
+    if wish not in setup.audio:
+        raise DyadbenchError(
+            f"{who}: there is no feature {wish!r}; this dataset has {', '.join(setup.audio) or 'none'}"
+        )
     return wish
 
 

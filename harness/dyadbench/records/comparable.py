@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -74,30 +75,47 @@ def configured(records: Sequence[Record]) -> list[str]:
     return list(main | dict.fromkeys(suite for setting in settings for suite in setting.also))
 
 
-def of_newest_data(records: Sequence[Record]) -> tuple[list[Record], list[str]]:
+@dataclass(frozen=True)
+class LeftOut:
+    """A record that no table shows beside the others, and why."""
+
+    record: Record
+    why: str  # goes on from the method and seed
+
+    def __str__(self) -> str:
+        return f"{self.record.method}, seed {self.record.seed} {self.why}"
+
+
+def of_newest_data(records: Sequence[Record]) -> tuple[list[Record], list[LeftOut]]:
     """Records on the newest version of each dataset that any of them was measured on, and of the newest rule for action
-    units among those; and a sentence for each other."""
+    units among those; and the others."""
     newest: dict[str, int] = {}
     for record in records:
         name = record.dataset.name
         newest[name] = max(newest.get(name, 1), record.data_version)
     kept = [record for record in records if record.data_version == newest[record.dataset.name]]
-    notes = [
-        f"{r.method}, seed {r.seed} was measured on version {r.data_version} of {r.dataset.name}, which is now at version "
-        f"{newest[r.dataset.name]}, and is left out; run it again"
+    left_out = [
+        LeftOut(
+            r,
+            f"was measured on version {r.data_version} of {r.dataset.name}, which is now at version "
+            f"{newest[r.dataset.name]}, and is left out; run it again",
+        )
         for r in records
         if r.data_version < newest[r.dataset.name]
     ]
     rules: dict[str, int] = {}
     for record in kept:
         rules[record.benchmark] = max(rules.get(record.benchmark, 0), _units_rule(record))
-    notes += [
-        f"{r.method}, seed {r.seed} was scored with action units by version {_units_rule(r)} of the rule (0: as emitted), which "
-        f"is now at version {rules[r.benchmark]}, and is left out; run it again"
+    left_out += [
+        LeftOut(
+            r,
+            f"was scored with action units by version {_units_rule(r)} of the rule (0: as emitted), which "
+            f"is now at version {rules[r.benchmark]}, and is left out; run it again",
+        )
         for r in kept
         if _units_rule(r) < rules[r.benchmark]
     ]
-    return [r for r in kept if _units_rule(r) == rules[r.benchmark]], notes
+    return [r for r in kept if _units_rule(r) == rules[r.benchmark]], left_out
 
 
 def _units_rule(record: Record) -> int:
@@ -105,21 +123,24 @@ def _units_rule(record: Record) -> int:
     return rule.version if rule else 0
 
 
-def odd_ones_out(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> tuple[list[Record], list[str]]:
-    """Records that can stand in one table, and a sentence for each that cannot."""
+def odd_ones_out(
+    records: Sequence[Record], suite: str, columns: Sequence[Column]
+) -> tuple[list[Record], list[LeftOut]]:
+    """Records that can stand in one table, and those that cannot."""
     usable: list[Record] = []
-    notes: list[str] = []
-    notes += [
-        f"{record.method}, seed {record.seed} was measured on {record.limit} clips per split alone and is left out; "
-        "run it again without --limit"
+    left_out = [
+        LeftOut(
+            record,
+            f"was measured on {record.limit} clips per split alone and is left out; run it again without --limit",
+        )
         for record in records
         if record.limit
     ]
     records = [record for record in records if not record.limit]
     if not records:
-        return usable, notes
+        return usable, left_out
     records, old = of_newest_data(records)
-    notes += old
+    left_out += old
     digests: dict[tuple[str, tuple[str, ...]], int] = {}
     for record in records:
         key = (record.dataset.digest, tuple(record.clips))
@@ -127,19 +148,18 @@ def odd_ones_out(records: Sequence[Record], suite: str, columns: Sequence[Column
     usual = max(digests, key=lambda key: (digests[key], key))
     versions = {column.id: column.version for column in columns}
     for record in records:
-        name = f"{record.method}, seed {record.seed}"
         if (record.dataset.digest, tuple(record.clips)) != usual:
-            notes.append(
-                f"{name} was measured on other data (digest {record.dataset.digest[:12]}) and is left out; run it again"
-            )
+            why = f"was measured on other data (digest {record.dataset.digest[:12]}) and is left out; run it again"
+            left_out.append(LeftOut(record, why))
         elif suite not in record.suites:
             if suite in configured([record]):  # else it was measured before the benchmark had the suite
-                notes.append(f"{name} has no scores of suite {suite}; run it again")
+                left_out.append(LeftOut(record, f"has no scores of suite {suite}; run it again"))
         elif dict(record.suites[suite].versions) != versions:
-            notes.append(f"{name} was scored by other versions of {suite} and is left out; run it again to re-score it")
+            why = f"was scored by other versions of {suite} and is left out; run it again to re-score it"
+            left_out.append(LeftOut(record, why))
         else:
             usable.append(record)
-    return usable, notes
+    return usable, left_out
 
 
 def usable_records(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> dict[str, list[Record]]:
