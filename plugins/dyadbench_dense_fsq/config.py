@@ -55,7 +55,8 @@ class LFQConfig(TokenizerConfig):
 class PredictorConfig(Config):
     """`crossmodal-ar`. Defaults are the released values (86.1 M parameters in mode "released")."""
 
-    sampling: ClassVar[frozenset[str]] = frozenset({"cache", "temperature", "top_k", "top_p"})
+    sampling: ClassVar[frozenset[str]] = frozenset({"cache", "guidance", "temperature", "top_k", "top_p"})
+    added: ClassVar[frozenset[str]] = frozenset({"guidance", "null"})
 
     mode: Literal["fixed", "released"] = "fixed"
     attention: Literal["window", "block-causal"] = "window"
@@ -76,6 +77,8 @@ class PredictorConfig(Config):
     hide: float = Field(
         0.0, ge=0, le=1
     )  # share of training rows without the listener's past, which must follow the speaker
+    null: float = Field(0.0, ge=0, lt=1)  # share of training rows without the speaker, which guidance needs
+    guidance: float = Field(1.0, ge=0)  # on the speaker, in sampling; 1: none (nn/guidance.py)
     batch: PositiveInt = 16
     contexts: PositiveInt = 1  # block-causal: a training window's length; most positions should see a whole context
     steps: PositiveInt = 9_200
@@ -93,6 +96,8 @@ class PredictorConfig(Config):
     def _fits(self) -> PredictorConfig:
         if self.context % self.patch:
             raise ValueError(f"context {self.context} is not a multiple of patch {self.patch}")
+        if self.guidance != 1 and self.attention != "window":
+            raise ValueError('guidance is for attention "window"')
         if self.mode == "released" and (self.attention != "window" or self.rotary):
             raise ValueError('mode "released" has attention "window" with absolute positions only')
         return self

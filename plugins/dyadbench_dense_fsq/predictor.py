@@ -13,6 +13,7 @@ B clips, K samples, R = B * K rows, n positions (one token per frame), D motion 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 import torch.nn.functional as F
@@ -33,6 +34,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, decoded_reaction, face_and_sound, ids_of
+from dyadbench.nn.guidance import guided_step, without_speaker
 from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.sampling import Step, autoregress, uniforms
 from dyadbench.nn.schedules import ramp
@@ -89,7 +91,7 @@ class CrossModalAR(NetComponent[CrossModalNet]):
             Speaker(
                 face=F.pad(batch.speaker_motion, (0, 0, patch, 0))[:, :n],
                 sound=None if sound is None else F.pad(sound, (0, 0, patch * rate, 0))[:, : n * rate],
-                null=(torch.arange(n, device=ids.device) < patch)[None],
+                null=self._unheard(batch, (torch.arange(n, device=ids.device) < patch)[None]),
             )
         )
         past = self._hidden(F.pad(ids + SPECIALS, (patch, 0))[:, :n], batch)
@@ -116,10 +118,15 @@ class CrossModalAR(NetComponent[CrossModalNet]):
         face = batch.speaker_motion.gather(1, frame[..., None].expand(-1, -1, batch.speaker_motion.shape[2]))
         past = self._hidden(torch.where(null, 0, ids.gather(1, frame) + SPECIALS), batch)
         mask = key_mask(visible)
-        speaker = self.net.speaker(Speaker(face, sound, null), mask)
+        speaker = self.net.speaker(Speaker(face, sound, self._unheard(batch, null)), mask)
         logits = self.net.listener(past, speaker, mask, mask, last=patch)
         target = end[:, None] + torch.arange(patch, device=device)
         return logits, ids.gather(1, target), batch.valid.gather(1, target)
+
+    def _unheard(self, batch: WindowBatch, null: Tensor) -> Tensor:
+        """Frames without a speaker (B, n): those before the conversation, and all frames of a share `null` of the rows."""
+        rows = without_speaker(batch, self.config.null)
+        return null if rows is None else null | rows[:, None]
 
     def _hidden(self, past: Tensor, batch: WindowBatch) -> Tensor:
         """The listener's past (B, n) ids. A share `hide` of the rows gets "nothing yet" and must follow the speaker."""
@@ -177,15 +184,17 @@ class CrossModalAR(NetComponent[CrossModalNet]):
         """The paper's loop: each patch recomputes the last window. All samples of a clip share the speaker's part."""
         config, rate = self.config, self.net.per_frame
 
-        def step(first: int, history: Tensor) -> Tensor:
+        def step(first: int, history: Tensor, *, deaf: bool = False) -> Tensor:
             stop = first + config.patch
             start = max(0, stop - config.context)
             sound = None if speaker.sound is None else speaker.sound[:, start * rate : stop * rate]
             null = None if speaker.null is None else speaker.null[:, start:stop]
+            if deaf:
+                null = torch.ones_like(speaker.face[:, start:stop, 0], dtype=torch.bool)
             fused = self.net.speaker(Speaker(speaker.face[:, start:stop], sound, null))
             return self.net.listener(self._stream(history, start), self.net.memory(fused), last=config.patch)
 
-        return step
+        return step if config.guidance == 1 else guided_step(step, partial(step, deaf=True), config.guidance)
 
     def _uncached(self, speaker: Speaker) -> Step:
         """Block-causal without a cache: each patch recomputes the listener from the clip's start."""

@@ -34,7 +34,8 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, ids_of, to_tensor
-from dyadbench.nn.diffusion import Denoise, DiscreteDiffusion, guided
+from dyadbench.nn.diffusion import Denoise, DiscreteDiffusion
+from dyadbench.nn.guidance import guided
 from dyadbench.nn.inputs import CLIPS, audio_of, moments
 from dyadbench.nn.sampling import uniforms
 from dyadbench_difflistener.blocks import Block, cut, plan, training_layout, visible_frames

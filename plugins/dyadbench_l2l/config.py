@@ -46,7 +46,8 @@ class TokenizerConfig(Config):
 class PredictorConfig(Config):
     """`patch-ar`. Defaults are the paper's values; the learning rate is our own, as the release's peaks at 2.2e-6."""
 
-    sampling: ClassVar[frozenset[str]] = frozenset({"temperature", "top_p"})
+    sampling: ClassVar[frozenset[str]] = frozenset({"guidance", "temperature", "top_p"})
+    added: ClassVar[frozenset[str]] = frozenset({"guidance", "null"})
 
     audio: str = "auto"  # a feature's name, "auto" (mel-128, else mfcc-78, else the first) or "none"
     audio_slice: Literal["fixed", "released"] = (
@@ -69,6 +70,8 @@ class PredictorConfig(Config):
     hidden: PositiveInt = 128
     dropout: float = Field(0.1, ge=0, lt=1)
     cold: float = Field(4 / 21, ge=0, le=1)  # share of training rows whose history is cut short
+    null: float = Field(0.0, ge=0, lt=1)  # share of training rows without the speaker, which guidance needs
+    guidance: float = Field(1.0, ge=0)  # on the speaker, in sampling; 1: none (nn/guidance.py)
     horizon: PositiveInt = 4  # tokens predicted and scored in training; sampling uses the first
     batch: PositiveInt = 32
     steps: PositiveInt = 100_000

@@ -39,6 +39,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, face_and_sound, ids_of
+from dyadbench.nn.guidance import guided_step, without_speaker
 from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.sampling import autoregress, uniforms
 from dyadbench_l2l.config import PredictorConfig
@@ -94,7 +95,10 @@ class PatchAR(NetComponent[PatchPredictor]):
         past = torch.where(torch.arange(config.past, 0, -1, device=past.device) > history, self.net.codes, past)
         frame = torch.arange(self.reach, device=past.device)
         sound = batch.audio[self.audio][:, : self.reach * self.per_frame] if self.audio else None
-        speaker = self.net.speaker(batch.speaker_motion[:, : self.reach], sound, frame < now - history * patch)
+        null = frame < now - history * patch
+        if (unheard := without_speaker(batch, config.null)) is not None:
+            null = null | unheard[:, None]
+        speaker = self.net.speaker(batch.speaker_motion[:, : self.reach], sound, null)
         entropy = F.cross_entropy(self.net(past, speaker).transpose(1, 2), target, reduction="none")
         return entropy, batch.valid[:, now:].unflatten(1, (-1, patch)).all(2)[:, : config.horizon]
 
@@ -131,9 +135,14 @@ class PatchAR(NetComponent[PatchPredictor]):
         tokens = -(-frames // self.patch)
         speaker = self._speaker(context, tokens).repeat_interleave(k, 0)  # (R, N, past + 1, dim)
 
-        def step(first: int, history: Tensor) -> Tensor:
+        def hearing(first: int, history: Tensor) -> Tensor:
             return self.net(self._past(history), speaker[:, first])[:, :1]
 
+        def deaf(first: int, history: Tensor) -> Tensor:
+            return self.net(self._past(history), nobody)[:, :1]
+
+        nobody = self._nobody().expand(len(speaker), -1, -1)
+        step = hearing if config.guidance == 1 else guided_step(hearing, deaf, config.guidance)
         uniform = uniforms(noise, context.clips, k, tokens, "tokens", self.device)
         ids = autoregress(step, uniform, patch=1, temperature=config.temperature, top_p=config.top_p)
         motion = self._decode(ids.cpu().numpy(), frames)
@@ -159,6 +168,12 @@ class PatchAR(NetComponent[PatchPredictor]):
             window = face[:, frame.clamp(0, face.shape[1] - 1)].flatten(0, 1)
             out.append(self.net.speaker(window, voice, null.flatten(0, 1)).unflatten(0, (len(face), -1)))
         return torch.cat(out, 1)
+
+    def _nobody(self) -> Tensor:
+        """What a token sees where there is no speaker: (1, past + 1, dim)."""
+        face = self.net.face_mean.expand(1, self.reach, -1)
+        sound = self.net.sound_mean.expand(1, self.reach * self.per_frame, -1) if self.audio else None
+        return self.net.speaker(face, sound, torch.ones(1, self.reach, dtype=torch.bool, device=self.device))
 
     def _past(self, history: Tensor) -> Tensor:
         """The last tokens of a history (R, i), padded with the id of a hidden token: (R, past)."""

@@ -82,7 +82,8 @@ class VQConfig(TokenizerConfig):
 class PredictorConfig(Config):
     """`keyframe-ar`. The paper gives the 40 + 8 frames and the width; the other defaults are this project's."""
 
-    sampling: ClassVar[frozenset[str]] = frozenset({"spacing", "decode", "temperature", "top_k"})
+    sampling: ClassVar[frozenset[str]] = frozenset({"spacing", "decode", "guidance", "temperature", "top_k"})
+    added: ClassVar[frozenset[str]] = frozenset({"guidance", "null"})
 
     past: PositiveInt = 40  # frames of history
     patch: PositiveInt = 8  # frames generated at once
@@ -98,6 +99,8 @@ class PredictorConfig(Config):
     hide: float = Field(
         0.0, ge=0, le=1
     )  # share of training rows without the listener's past, which must follow the speaker
+    null: float = Field(0.0, ge=0, lt=1)  # share of training rows without the speaker, which guidance needs
+    guidance: float = Field(1.0, ge=0)  # on the speaker, in sampling; 1: none (nn/guidance.py)
     spacing: Literal["independent", "even"] = "even"  # how keyframes are drawn from their probabilities
     decode: Literal["rolling", "windows"] = "rolling"  # windows: side by side like the tokenizer's, which looks ahead
     temperature: float = Field(1.0, gt=0)  # of the codes

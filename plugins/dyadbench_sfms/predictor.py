@@ -38,6 +38,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, to_tensor
+from dyadbench.nn.guidance import guided, without_speaker
 from dyadbench.nn.inputs import CLIPS, audio_of, moments
 from dyadbench.nn.sampling import draw, uniforms
 from dyadbench.nn.schedules import ramp
@@ -131,8 +132,9 @@ class KeyframeAR(NetComponent[KeyframeNet]):
         # The speaker's window is as long as the past and ends `ahead` frames into the patch (in eq. 11, at its end).
         window = slice(config.ahead, config.ahead + past)
         face = batch.speaker_motion.gather(1, index[..., None].expand_as(batch.speaker_motion))
-        face = torch.where(early, net.face_mean, face)[:, window]
-        memory = net.memory(net.speaker(face, self._sound(batch, index[:, window], early[:, window])))
+        unheard = early if (rows := without_speaker(batch, config.null)) is None else early | rows[:, None, None]
+        face = torch.where(unheard, net.face_mean, face)[:, window]
+        memory = net.memory(net.speaker(face, self._sound(batch, index[:, window], unheard[:, window])))
         valid = batch.valid.gather(1, index)[:, past:]
         return net(history, memory), classes[:, past:], valid
 
@@ -240,10 +242,14 @@ class KeyframeAR(NetComponent[KeyframeNet]):
         face, sound = self._speaker(context, padded)
         draws = [uniforms(noise, context.clips, k, padded, what, self.device) for what in ("codes", "keys")]
         phase = draws[1][:, 0]  # (R,) where `evenly` starts
+        nobody = self._nobody(face, sound) if self.config.guidance != 1 else None
         classes = self.net.opening.expand(rows, -1)  # (R, P), grows by a patch per round
         for first in range(0, padded, self.config.patch):
-            logits = self.net(classes[:, first:], self._memory(face, sound, first))  # (R, n, 1 + codes)
-            logits = self.net.calibrated(logits)
+            memory = self._memory(face, sound, first)
+            logits = self.net.calibrated(self.net(classes[:, first:], memory))  # (R, n, 1 + codes)
+            if nobody is not None:
+                free = self.net.calibrated(self.net(classes[:, first:], nobody))
+                logits = guided(logits, free, self.config.guidance)
             uniforms_here = [x[:, first : first + self.config.patch] for x in draws]
             new, phase = self._draw_patch(logits, classes[:, first + self.config.patch :], uniforms_here, phase)
             classes = torch.cat([classes, new], 1)
@@ -271,6 +277,11 @@ class KeyframeAR(NetComponent[KeyframeNet]):
         start, stop, rate = first + self.config.ahead, first + self.config.ahead + self.config.past, self.net.per_frame
         voice = None if sound is None else sound[:, start * rate : stop * rate]
         return self.net.memory(self.net.speaker(face[:, start:stop], voice))
+
+    def _nobody(self, face: Tensor, sound: Tensor | None) -> Memory:
+        """What a patch sees where there is no speaker."""
+        silence = None if sound is None else self.net.sound_mean.expand_as(sound)
+        return self._memory(self.net.face_mean.expand_as(face), silence, 0)
 
     def _draw_patch(
         self, logits: Tensor, before: Tensor, uniform: list[Tensor], phase: Tensor

@@ -70,7 +70,8 @@ class VQConfig(GRVQConfig):
 class PredictorConfig(Config):
     """`coarse-to-fine`. Depth and arg max are the paper's; the width is not stated there."""
 
-    sampling: ClassVar[frozenset[str]] = frozenset({"drawn", "smooth", "temperature", "top_k"})
+    sampling: ClassVar[frozenset[str]] = frozenset({"drawn", "guidance", "smooth", "temperature", "top_k"})
+    added: ClassVar[frozenset[str]] = frozenset({"guidance", "null"})
 
     chunk: int = Field(0, ge=0)  # frames per chunk; 0: the predictor sees the whole clip
     ahead: int = Field(0, ge=0)  # with chunks: speaker frames seen after a chunk's first
@@ -87,6 +88,8 @@ class PredictorConfig(Config):
     temperature: float = Field(1.0, gt=0)  # of the sampled layers
     top_k: PositiveInt = 625
     smooth: float = Field(0.0, ge=0)  # frames over which the random numbers of neighbouring frames are correlated
+    null: float = Field(0.0, ge=0, lt=1)  # share of training rows without the speaker, which guidance needs
+    guidance: float = Field(1.0, ge=0)  # on the speaker, in sampling; 1: none (nn/guidance.py)
     coarse: float = Field(0.0, ge=0, le=1)  # extra share of training rows for the first layer
     batch: PositiveInt = 16
     frames: PositiveInt = 750  # per window

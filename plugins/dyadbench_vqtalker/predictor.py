@@ -43,6 +43,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, face_and_sound
+from dyadbench.nn.guidance import guided, without_speaker
 from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.sampling import draw, uniforms
 from dyadbench.nn.schedules import ramp
@@ -118,6 +119,8 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
             coarser = self.grid.dequantise(ids, layer)
         valid = _where_needed(batch.valid)
         speaker = self.net.speaker(batch.speaker_motion, batch.audio[self.audio] if self.audio else None, valid)
+        if (unheard := without_speaker(batch, self.config.null)) is not None:
+            speaker = speaker.masked_fill(unheard[:, None, None], 0)
         logits = self.net.logits(self.net(speaker, coarser, layer, valid))
         target = ids.gather(3, layer.view(-1, 1, 1, 1).expand(-1, *ids.shape[1:3], 1))[..., 0]
         return F.cross_entropy(logits.flatten(0, 2), target.flatten(), reduction="none").view(target.shape)
@@ -157,15 +160,17 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
         identical = True  # until a layer is sampled, all samples of a clip are equal, so one pass serves them
         for layer in range(self.net.residual):
             copies = 1 if identical else k
-            hidden = self.net(
-                speaker.repeat_interleave(copies, 0),
+            heard = speaker.repeat_interleave(copies, 0)
+            common = (
                 self.grid.dequantise(ids),
                 torch.full((len(ids),), layer, device=self.device),
                 None if valid is None else valid.repeat_interleave(copies, 0),
             )
+            hidden = self.net(heard, *common)
+            free = None if self.config.guidance == 1 else self.net(torch.zeros_like(heard), *common)
             random = layer < self.config.drawn
             uniform = self._uniforms(noise, context.clips, k, frames, layer) if random else None
-            codes = self._choose(hidden, uniform)
+            codes = self._choose(hidden, free, uniform)
             if len(codes) > len(ids):
                 ids = ids.repeat_interleave(k, 0)
             identical &= not random
@@ -192,14 +197,18 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
         flat = uniforms(noise, clips, k, frames * self.net.groups, f"layer{layer}", self.device)
         return smooth_uniforms(flat.view(len(flat), frames, self.net.groups), self.config.smooth)
 
-    def _choose(self, hidden: Tensor, uniform: Tensor | None) -> Tensor:
+    def _choose(self, hidden: Tensor, free: Tensor | None, uniform: Tensor | None) -> Tensor:
         """hidden (B, T, dim), uniform (R, T, G) or None for the likeliest -> codes (R or B, T, G).
+
+        `free` is what the trunk gives without the speaker, where guidance asks for it.
 
         Works row by row, because the logits of a whole batch (B, T, G, V) may not fit into memory.
         """
         codes = []
         for row, states in enumerate(hidden):
             logits = self.net.logits(states)
+            if free is not None:
+                logits = guided(logits, self.net.logits(free[row]), self.config.guidance)
             if uniform is None:
                 codes.append(logits.argmax(-1))
                 continue

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
-from dyadbench.api import DyadbenchError
+from dyadbench.api import Config, DyadbenchError
 from dyadbench.cli.common import data_folders
 from dyadbench.matrix.cells import MethodSpec, cells_of, make_cell, method_parts, read_matrix
 from dyadbench.matrix.settings import nest, parse_settings
@@ -142,3 +143,14 @@ def test_data_folders_are_those_of_the_datasets_that_are_read(tmp_path: Path, mo
     ):
         with pytest.raises(DyadbenchError, match=message):
             data_folders(pairs, ["react2024", "l2l"])
+
+
+def test_an_option_that_came_later_changes_no_key_until_it_is_used() -> None:
+    class Later(Config):
+        added: ClassVar[frozenset[str]] = frozenset({"guidance"})
+        dim: int = 4
+        guidance: float = 1.0
+
+    assert Later().model_dump(mode="json") == {"dim": 4}
+    assert Later(guidance=2.0).model_dump(mode="json") == {"dim": 4, "guidance": 2.0}
+    assert Later.model_validate({"dim": 4}) == Later()

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from dyadbench.nn.diffusion import DiscreteDiffusion, guided, nucleus, strided_steps
+from dyadbench.nn.diffusion import DiscreteDiffusion, nucleus, strided_steps
+from dyadbench.nn.guidance import guided
 from dyadbench.nn.sampling import restrict
 
 SCHEDULES = ["paper", "code"]

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 if TYPE_CHECKING:  # annotations only: `dyadbench list` must wait for neither numpy nor torch
     import numpy as np
@@ -51,13 +51,24 @@ class Config(BaseModel):
     A predictor's `sampling` names the fields that only `sample` reads: what was trained serves all their values.
     A dataset's `adjustable` names the fields that may be set under a benchmark's own name, because they add to the data
     without changing what is evaluated, or because the digest tells such data apart. Its `machine_paths` names those that may
-    hold a path of this machine, which no record keeps.
+    hold a path of this machine, which no record keeps. `added` names options that came after records existed and whose
+    default is what was done before: at its default such an option is written nowhere, so that keys and records stay valid.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     sampling: ClassVar[frozenset[str]] = frozenset()
     adjustable: ClassVar[frozenset[str]] = frozenset()
     machine_paths: ClassVar[frozenset[str]] = frozenset()
+    added: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _as_given(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        fields = type(self).model_fields
+        return {
+            name: value
+            for name, value in inner(self).items()
+            if name not in self.added or getattr(self, name) != fields[name].default
+        }
 
     @property
     def accepts(self) -> AcceptedTokens | None:

@@ -35,7 +35,7 @@ def fit_keys(cell: Cell, host: Host, digest: str, fold: int | None = None) -> Fi
     only = host.get("predictor", cell.predictor.name).config.sampling
     config = method["predictor"]["config"]
     method["predictor"]["config"] = {name: value for name, value in config.items() if name not in only}
-    drawn = {"sampling": {name: config[name] for name in sorted(only)}} if only else {}
+    drawn = {"sampling": {name: config[name] for name in sorted(only & config.keys())}} if only else {}
     tokenizer = ""
     if cell.tokenizer is not None:  # shared by every predictor that stands on it
         tokenizer = key_of("fit", method={"tokenizer": cell.tokenizer.model_dump(mode="json")}, **source)

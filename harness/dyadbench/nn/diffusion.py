@@ -226,11 +226,6 @@ def nucleus(log_p: Tensor, uniform: Tensor, share: float) -> Tensor:
     return ids
 
 
-def guided(conditional: Tensor, free: Tensor, scale: float) -> Tensor:
-    """Classifier-free guidance (2205.16007): log-probabilities pushed away from those without condition; 1 is none."""
-    return torch.log_softmax(free + scale * (conditional - free), -1)
-
-
 def _tokens(value: Tensor) -> Tensor:
     return value[:, None] if value.dim() else value
 
