@@ -18,6 +18,7 @@ class FitKeys:
     predictor: str
     tokenizer: str  # "" where there is none
     sampling: dict[str, Any]
+    made_of: dict[str, dict[str, Any]]  # "predictor" and "tokenizer" -> what its key is the hash of
 
 
 def source_of(cell: Cell, digest: str, fold: int | None = None) -> dict[str, Any]:
@@ -36,7 +37,8 @@ def fit_keys(cell: Cell, host: Host, digest: str, fold: int | None = None) -> Fi
     config = method["predictor"]["config"]
     method["predictor"]["config"] = {name: value for name, value in config.items() if name not in only}
     drawn = {"sampling": {name: config[name] for name in sorted(only & config.keys())}} if only else {}
-    tokenizer = ""
+    made_of = {"predictor": {"method": method, **source}}
     if cell.tokenizer is not None:  # shared by every predictor that stands on it
-        tokenizer = key_of("fit", method={"tokenizer": cell.tokenizer.model_dump(mode="json")}, **source)
-    return FitKeys(key_of("fit", method=method, **source), tokenizer, drawn)
+        made_of["tokenizer"] = {"method": {"tokenizer": cell.tokenizer.model_dump(mode="json")}, **source}
+    keys = {kind: key_of("fit", **parts) for kind, parts in made_of.items()}
+    return FitKeys(keys["predictor"], keys.get("tokenizer", ""), drawn, made_of)

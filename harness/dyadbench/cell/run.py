@@ -29,7 +29,7 @@ from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import Scoring, demand_groups, open_suites
 from dyadbench.cell.split import Split, demand_dataset
 from dyadbench.datasets.digest import data_stamps
-from dyadbench.datasets.limit import LimitedDataset
+from dyadbench.datasets.limit import LimitedDataset, scored_part
 from dyadbench.datasets.readout import UNITS, UNITS_VERSION, EmotionReadout, kept_readout
 from dyadbench.datasets.readout import VERSION as READOUT
 from dyadbench.files.atomic import damaged
@@ -86,14 +86,17 @@ class CellRun:
 
     def __post_init__(self) -> None:
         setting = self.cell.setting
+        self.dataset = scored_part(self.dataset, setting.split, setting.clips)
         self.split = Split(self.dataset, setting.split)
         keys = fit_keys(self.cell, self.host, self.dataset.digest, self.fold)
         self.fit_key, self.tokenizer_key, sampling = keys.predictor, keys.tokenizer, keys.sampling
+        self.made_of = keys.made_of
         source = source_of(self.cell, self.dataset.digest, self.fold)
         self.readout_key = key_of("readout", version=READOUT, **source)
         self.generate_key = key_of(
             "generate", fit=self.fit_key, split=setting.split, samples=setting.samples, readout=READOUT,
-            **({"action_units": UNITS_VERSION} if self.binary_units else {}), **sampling,
+            **({"action_units": UNITS_VERSION} if self.binary_units else {}),
+            **({"clips": setting.clips} if setting.clips else {}), **sampling,
         )  # fmt: skip
         self.setup = Setup(
             space=self.dataset.space,
@@ -284,7 +287,9 @@ class CellRun:
 
     @property
     def _scoring(self) -> Scoring:
-        return Scoring(self.host, self.runtime, self.split, self.generate_key, self.tokenizer_key)
+        return Scoring(
+            self.host, self.runtime, self.split, self.generate_key, self.tokenizer_key, self.cell.setting.clips
+        )
 
     def tokens(self, part: Part) -> tuple[SuiteScores, dict[str, Any]]:
         """What the cell's tokenizer alone keeps of the split, and its grid."""

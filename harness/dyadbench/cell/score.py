@@ -120,6 +120,7 @@ class Scoring:
     split: Split
     generate_key: str
     tokenizer_key: str
+    clips: int = 0  # that the benchmark scores; 0: all
 
     def suite(self, name: str, suite: Suite, data: Evaluation) -> SuiteScores:
         """One suite's scores, from the store where the same versions were computed before."""
@@ -138,7 +139,13 @@ class Scoring:
     def tokens(self, name: str, fitted: Callable[[], Tokenizer]) -> tuple[SuiteScores, dict[str, Any]]:
         """What the tokenizer `name` alone keeps of the split, and its grid: once for all predictors that stand on it."""
         space = self.split.dataset.space
-        key = key_of("tokens", tokenizer=self.tokenizer_key, split=self.split.name, versions=token_metrics.VERSIONS)
+        key = key_of(
+            "tokens",
+            tokenizer=self.tokenizer_key,
+            split=self.split.name,
+            versions=token_metrics.VERSIONS,
+            **({"clips": self.clips} if self.clips else {}),
+        )
         with self.runtime.store.hold(
             "tokens", key, plugin=self.host.plugin_of(self.host.get("tokenizer", name))
         ) as kept:

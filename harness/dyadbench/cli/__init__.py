@@ -27,6 +27,7 @@ from dyadbench.cli import (
     run,
     score,
     validity,
+    weights,
 )
 from dyadbench.cli.output import Output
 
@@ -65,6 +66,7 @@ app.command("validity")(validity.validity)
 app.command("realism")(realism.realism)
 app.command("report")(report.report)
 app.add_typer(bench.app, name="bench")
+app.add_typer(weights.app, name="weights")
 app.command("doctor")(doctor.doctor)
 
 

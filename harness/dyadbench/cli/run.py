@@ -47,6 +47,7 @@ def run(
     setting: Annotated[list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help="With --method: override.")] = None,
     data_setting: Annotated[list[str] | None, typer.Option("--data-set", metavar="FIELD=VALUE", help="Override the dataset's configuration.")] = None,
     raw_units: Annotated[bool, typer.Option("--raw-action-units", help="Score action units as methods emit them, not as 0 and 1.")] = False,
+    clips: Annotated[int, typer.Option("--clips", min=0, metavar="N", help="Score only N clips of the split, as a benchmark of another name; training sees all.")] = 0,
     root: Root = None,
     home: Home = None,
     data: Data = None,
@@ -72,6 +73,8 @@ def run(
     wanted = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [])
     if raw_units:
         wanted = wanted.model_copy(update={"action_units": "raw"})
+    if clips:
+        wanted = wanted.model_copy(update={"clips": clips})
     if slots is not None and on is not Engines.local:
         raise DyadbenchError("--slots is of --on local; leave it out, or add --on local")
     cells = cells_of(host, wanted, limit)

@@ -1,10 +1,11 @@
-"""A part of a dataset, for a first try: some clips of every split. Whatever is measured on it ranks nowhere."""
+"""A part of a dataset. Of some clips of every split, for a first try, whatever is measured ranks nowhere; a benchmark of some
+clips of the split that is scored is one of its own."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -27,7 +28,7 @@ class LimitedDataset:
     def simulated(self) -> bool:
         return self._dataset.simulated
 
-    @cached_property
+    @property
     def digest(self) -> str:
         return hashlib.sha256(f"{self._dataset.digest}, {self._limit} clips per split".encode()).hexdigest()
 
@@ -36,6 +37,7 @@ class LimitedDataset:
 
     @lru_cache(maxsize=8)  # noqa: B019  # a dataset lives as long as the run
     def _rows(self, split: str) -> list[int]:
+        """Which clips of the whole are left."""
         count = len(self._dataset.clips(split))
         chosen = min(self._limit, count)
         return [int((i + 0.5) * count / chosen) for i in range(chosen)]
@@ -65,3 +67,25 @@ class LimitedDataset:
         """Who listens in each clip, where the dataset knows."""
         listeners = getattr(self._dataset, "listeners", None)
         return [listeners(split)[row] for row in self._rows(split)] if listeners else None
+
+
+class FewerClips(LimitedDataset):
+    """At most `count` clips of the split that is scored. The other splits, and so all that is learnt, are the whole's."""
+
+    def __init__(self, dataset: Dataset, split: str, count: int):
+        super().__init__(dataset, count)
+        self._split = split
+
+    @property
+    def digest(self) -> str:
+        """Of the whole, since what is learnt is the same; keys of reactions hold the number of clips beside it."""
+        return self._dataset.digest
+
+    @lru_cache(maxsize=8)  # noqa: B019  # as above
+    def _rows(self, split: str) -> list[int]:
+        return super()._rows(split) if split == self._split else list(range(len(self._dataset.clips(split))))
+
+
+def scored_part(dataset: Dataset, split: str, clips: int) -> Dataset:
+    """The dataset with the clips that a benchmark scores; 0: all."""
+    return FewerClips(dataset, split, clips) if clips else dataset

@@ -59,6 +59,7 @@ class Matrix(Config):
     method: tuple[MethodSpec, ...] = Field(min_length=1)
     datasets: Mapping[str, Mapping[str, Any]] = {}  # dataset_config overrides by benchmark name
     action_units: Literal["binary", "raw"] = "binary"  # "raw" makes benchmarks of other names
+    clips: int = Field(default=0, ge=0)  # of the split that is scored, 0 for all; others make benchmarks of other names
     slurm: SlurmOptions = SlurmOptions()
 
 
@@ -198,11 +199,16 @@ def make_cell(
     dataset_overrides: Mapping[str, Any] | None = None,
     limit: int = 0,
     action_units: Literal["binary", "raw"] = "binary",
+    clips: int = 0,
 ) -> Cell:
     """One cell with everything resolved; raises DyadbenchError naming the first thing that does not exist."""
     name, setting, dataset = evaluated(host, benchmark, dataset_overrides or {})
     if action_units == "raw" and setting.action_units != "raw":
         name, setting = f"{name}+action_units-raw", setting.model_copy(update={"action_units": "raw"})
+    if clips and clips != setting.clips:
+        if setting.folds:
+            raise DyadbenchError(f"{name} is cross-validated and scores every clip; leave `clips` out")
+        name, setting = f"{name}+clips-{clips}", setting.model_copy(update={"clips": clips})
     for suite in (setting.suite, *setting.also):
         host.get("suite", suite)
     predictor, tokenizer = method_parts(host, spec)
@@ -256,7 +262,9 @@ def cells_of(host: Host, matrix: Matrix, limit: int = 0) -> list[Cell]:
                 f"[datasets.{name}] is of no benchmark of this matrix; {nearest(name, matrix.benchmarks)}"
             )
     return [
-        make_cell(host, benchmark, method, seed, matrix.datasets.get(benchmark), limit, matrix.action_units)
+        make_cell(
+            host, benchmark, method, seed, matrix.datasets.get(benchmark), limit, matrix.action_units, matrix.clips
+        )
         for benchmark in matrix.benchmarks
         for method in matrix.method
         for seed in (matrix.seeds if method.seeds is None else method.seeds)

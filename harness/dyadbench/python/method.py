@@ -14,11 +14,9 @@ from dyadbench.api import (
     AudioSpec,
     Context,
     DyadbenchError,
-    Fittable,
     MotionSpace,
     Predictor,
     Reaction,
-    Trainable,
     Word,
 )
 from dyadbench.files.arrays import floats
@@ -110,6 +108,7 @@ def load_method(
     """
     from dyadbench.cell.folds import run_of
     from dyadbench.cell.run import CellRun, Source
+    from dyadbench.cell.weights import learnt_parts
 
     host = plugins()
     cell = make_cell(host, benchmark, MethodSpec(name=method, preset=preset, settings=settings or {}), seed, dataset)
@@ -119,29 +118,15 @@ def load_method(
     if not 0 <= fold < len(parts):
         raise DyadbenchError(f"{benchmark} has {len(parts)} folds, of which {fold} is none")
     part: CellRun = parts[fold]
-    if not train:
-        _demand_fitted(part)
+    missing = [] if train else [each for each in learnt_parts(part) if not each.stage.done]
+    if missing:
+        preset_words = f" --preset {cell.preset}" if cell.preset else ""
+        raise DyadbenchError(
+            f"the store {runtime.store.root} has no fit of the {missing[0].kind} {missing[0].name} with this configuration, "
+            f"data and seed; run `dyadbench run -b {cell.benchmark} -m {cell.method}{preset_words}` first, or pass train=True"
+        )
     predictor, _ = part.fit()
     return LoadedMethod(method, part.dataset.space, part.dataset.audio, part.dataset.normalisation(), predictor, seed)
-
-
-def _demand_fitted(part: Any) -> None:
-    """Raises DyadbenchError where fitting would have to train. What does not learn needs no fit."""
-    cell, host, store = part.cell, part.host, part.runtime.store
-    more: dict[str, Any] = {}
-    for kind, key in (("tokenizer", part.tokenizer_key), ("predictor", part.fit_key)):
-        spec = getattr(cell, kind)
-        if spec is None:
-            continue
-        made = host.build(kind, spec.name, spec.config, part.setup, **more)
-        if isinstance(made, Trainable | Fittable) and not store.stage("fit", key).done:
-            preset = f" --preset {cell.preset}" if cell.preset else ""
-            raise DyadbenchError(
-                f"the store {store.root} has no fit of the {kind} {spec.name} with this configuration, data and seed; run "
-                f"`dyadbench run -b {cell.benchmark} -m {cell.method}{preset}` first, or pass train=True"
-            )
-        if kind == "tokenizer":
-            more = {"tokenizer": made}
 
 
 def _frames(value: Any, what: str, channels: int, frames: int | None = None) -> Array:

@@ -18,6 +18,7 @@ from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import demand_groups, evaluate, open_suites, scores_of
 from dyadbench.cell.split import Split
 from dyadbench.datasets.folds import PooledDataset
+from dyadbench.datasets.limit import scored_part
 from dyadbench.datasets.readout import UNITS, UNITS_VERSION
 from dyadbench.files.predictions import Predictions, Reordered, faults, read_predictions, refuse
 from dyadbench.leaderboard.stats import bootstrap, interval
@@ -76,7 +77,8 @@ def open_target(host: Host, benchmark: str, overrides: Mapping[str, Any], runtim
     suites = open_suites(host, (setting.suite, *setting.also))
     demand_groups(suites, dataset.space)
     emotion_only = suites[setting.suite].space == "emotion"
-    split = Split(PooledDataset(dataset) if setting.folds else dataset, setting.split, emotion_only=emotion_only)
+    whole = PooledDataset(dataset) if setting.folds else scored_part(dataset, setting.split, setting.clips)
+    split = Split(whole, setting.split, emotion_only=emotion_only)
     return Target(host, runtime, name, setting, part, dataset, split, suites, limit)
 
 

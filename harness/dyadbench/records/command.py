@@ -28,6 +28,8 @@ def command_of(record: Record, host: Host) -> str:
         setting = host.get("benchmark", official).config
         usual = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config)).config
         changed = {name: value for name, value in record.dataset.config.items() if usual.get(name) != value}
+        if record.benchmark_config.clips and not setting.clips:
+            words += ["--clips", str(record.benchmark_config.clips)]
         for name, value in sorted(changed.items()):
             words += ["--data-set", f"{name}={value if isinstance(value, str) else canonical(value)}"]
     return shlex.join(words)

@@ -68,6 +68,7 @@ class RecordedSetting(_Facts):
     allowed_lookahead: int = 0
     folds: int = 0
     action_units: str = "binary"
+    clips: int = 0
 
 
 class RecordedData(_Facts):
