@@ -51,6 +51,7 @@ def limit(minutes: float | None, what: str) -> Iterator[None]:
             f"{what} took longer than --timeout {minutes:g} (minutes) and was stopped; a longer limit goes on from here"
         )
 
+    # An interval timer that rings again: a plugin may catch the first exception, for example in a bare `except`.
     before = signal.signal(signal.SIGALRM, stop)
     signal.setitimer(signal.ITIMER_REAL, minutes * 60, AGAIN_SECONDS)
     try:

@@ -139,6 +139,7 @@ class Maker:
             if not self._learnt(record):
                 return None, f"its trained weights are not in this store; {again}"
             run = self._run(record)
+            # The same key, or the faces shown would not be those that were scored.
             if run.generate_key != record.key:
                 return None, f"this installation would not give its record; {again}"
             predictors = {part.fold: part.fit()[0] for part in run.parts}
@@ -201,6 +202,7 @@ def telling_windows(dataset: Dataset, split: str, sessions: Sequence[str]) -> li
     rows = sorted({round(place) for place in np.linspace(0, len(sessions) - 1, CONSIDERED)})
     windows = [(row, *each) for row in rows for each in _activity(dataset, split, row)]
     active, reacts = (np.array([window[i] for window in windows]) for i in (2, 3))
+    # A product: a window in which nobody speaks or nobody moves shows nothing, however lively the other side.
     worth = active / max(active.mean(), 1e-12) * reacts / max(reacts.mean(), 1e-12)
     chosen: dict[str, tuple[int, float]] = {}
     for place in np.argsort(-worth, kind="stable"):

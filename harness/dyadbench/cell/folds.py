@@ -47,6 +47,7 @@ class FoldedCellRun(CellRun):
             CellRun(cell, self.host, self.runtime, FoldedDataset(opened, fold, folds), fold) for fold in range(folds)
         ]
         self.tokenizer_key = ""  # every fold has its own
+        # The reactions of all folds have no folder of their own: their key names those of the folds.
         self.generate_key = key_of("generate", folds=[part.generate_key for part in self._folds])
 
     @property
@@ -117,6 +118,7 @@ def merge_facts(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
             merged[name] = round(sum(each[name] for each in facts), 3)
         else:
             merged.pop(name, None)
+    # A promise about the method holds only if it holds in every fold.
     if "lookahead" in merged:  # None is the whole clip
         reaches = [each["lookahead"] for each in facts]
         merged["lookahead"] = None if None in reaches else max(reaches)

@@ -156,6 +156,8 @@ class Generation:
     def fill(self, stage: Folder, arrays: dict[str, np.ndarray], progress: Progress) -> None:
         """Round by round, a batch for each process, so that what is done is one number whoever goes on from it."""
         world, total, size = self.runtime.world, len(self.split.clips), self.runtime.batch
+        # Rounds, and not a share of the clips for each process: a single count then says what is finished, whatever number of
+        # processes a later run has.
         for first in range(progress.done, total, size * world.size):
             if world.first:
                 self.runtime.report("generate", first, total)
@@ -188,10 +190,12 @@ class Generation:
                     f"{self.cell.predictor.name} returns no {space}, which suite {self.cell.setting.suite!r} of "
                     f"{self.cell.benchmark} scores"
                 )
+            # A run that was killed here may have left part of this batch.
             array[rows.start : rows.stop] = 0
             for i, row in enumerate(rows):
                 length = self.split.clips[row].frames
                 array[row, :, :length] = values[i, :, :length]
+            # Before the count is saved: it must never promise rows that are only in memory.
             array.flush()  # type: ignore[attr-defined]  # a memory map
 
     def _context(self, rows: range, frames: int | None = None, split: Split | None = None) -> Context:
@@ -220,6 +224,7 @@ class Generation:
         """
         rows, name = range(min(REPEATED_CLIPS, len(self.split.clips))), self.cell.predictor.name
         context = self._context(rows, LOOKAHEAD_FRAMES)
+        # Twice the same question first: a predictor with a generator of its own answers differently.
         first, second = (self._react(context, REPEATED_SAMPLES) for _ in range(2))
         on_cpu = self.runtime.device == "cpu"
         if largest_gap(first, second) > (0 if on_cpu else REPEATED):
@@ -229,6 +234,7 @@ class Generation:
             )
         for row in rows if on_cpu and len(rows) > 1 else ():
             frames = int(context.lengths[row])
+            # Then each clip alone: a generator that is seeded per call passes the first test and fails this one.
             alone = self._react(self._context(range(row, row + 1), LOOKAHEAD_FRAMES), REPEATED_SAMPLES)
             if largest_gap(row_of(first, row, frames), row_of(alone, 0, frames)) > FLOAT_ORDER:
                 raise PluginError(

@@ -31,10 +31,12 @@ def source_of(cell: Cell, digest: str, fold: int | None = None) -> dict[str, Any
 
 def fit_keys(cell: Cell, host: Host, digest: str, fold: int | None = None) -> FitKeys:
     """The keys of what `cell` learns on a dataset with this digest, in one fold where it is cross-validated."""
+    # Neither device, threads nor number of processes: they may change no number, so they are in no key.
     source = {**source_of(cell, digest, fold), "seed": cell.seed}
     method = cell.identity()
     only = host.get("predictor", cell.predictor.name).config.sampling
     config = method["predictor"]["config"]
+    # Without what only sampling reads: another temperature uses the same weights.
     method["predictor"]["config"] = {name: value for name, value in config.items() if name not in only}
     drawn = {"sampling": {name: config[name] for name in sorted(only & config.keys())}} if only else {}
     made_of = {"predictor": {"method": method, **source}}

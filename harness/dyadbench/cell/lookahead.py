@@ -51,6 +51,7 @@ def measure_lookahead(predictor: Predictor, context: Context, noise: Noise, fps:
 
     The speaker is disturbed after frame t for several t; the first output frame that moves tells the reach.
     """
+    # Always the same disturbance: a measurement that changes between runs could not be recorded.
     rng, frames = np.random.default_rng(0), context.frames
     base = predictor.sample(context, 1, noise)
     reaches, seen_from_start = [0], False
@@ -58,7 +59,9 @@ def measure_lookahead(predictor: Predictor, context: Context, noise: Noise, fps:
         t = int(share * (frames - 1))
         moved = first_difference(base, predictor.sample(perturb_after(context, t, rng, fps), 1, noise))
         if moved is not None:
+            # Frames up to t are untouched, so the first frame that can have moved it is t + 1.
             reaches.append(t + 1 - moved)
+            # Frame 0 moves by what happens after the middle: it depends on the whole clip, however long that is.
             seen_from_start |= moved == 0 and t > frames // 2
     return None if seen_from_start else max(reaches)
 
@@ -76,6 +79,7 @@ def first_difference(a: Reaction, b: Reaction) -> int | None:
     firsts = []
     for one, two in ((a.motion, b.motion), (a.emotion, b.emotion)):
         if one is not None and two is not None:
+            # A tolerance, because sums over a longer padded input may be taken in another order.
             moved = np.abs(one - two).max(axis=(0, 1, 3)) > 1e-6 * (1 + np.abs(one).max())
             if moved.any():
                 firsts.append(int(moved.argmax()))

@@ -16,5 +16,7 @@ class CellNoise:
 
     def stream(self, clip: str, sample: int, purpose: str = "") -> np.random.Generator:
         """The same four values always give the same stream; any other gives an independent one."""
+        # A zero byte between the parts: ("a1", "1") and ("a", "11") must not be the same name. Philox takes any 128 bits as a key,
+        # and its streams for different keys are independent, so a hash may choose them.
         name = "\x00".join((str(self.seed), clip, str(sample), purpose)).encode()
         return np.random.Generator(np.random.Philox(key=int.from_bytes(hashlib.sha256(name).digest()[:16], "big")))

@@ -30,6 +30,7 @@ def react(sample: Sample, context: Context, k: int, noise: Noise, space: MotionS
     in another order, and a number must not depend on the batch size. Raises PluginError where the predictor `name` gives
     anything but what is due.
     """
+    # See the docstring: one row takes another path through BLAS (gemv instead of gemm).
     alone = len(context.clips) == 1
     given = sample(_twice(context) if alone else context, k, noise)
     if not isinstance(given, Reaction):
@@ -59,6 +60,7 @@ def _checked(values: Any, what: str, due: tuple[int, ...], context: Context, nam
             f"{name} returned {what} of shape {shapes[0]} where (clips, samples, frames, channels) is {shapes[1]}"
         )
     # A copy, in which what lies after a clip's end says nothing.
+    # Finite is asked only of frames that exist: a method may leave anything in the padding.
     cut = np.array(values[: len(context.clips)], np.float32)
     for row, (clip, length) in enumerate(zip(context.clips, context.lengths, strict=True)):
         cut[row, :, length:] = 0

@@ -89,6 +89,8 @@ class CellRun:
         self.dataset = scored_part(self.dataset, setting.split, setting.clips)
         self.split = Split(self.dataset, setting.split)
         keys = fit_keys(self.cell, self.host, self.dataset.digest, self.fold)
+        # Three keys, each of all that can change what lies below it: learnt weights, the tokenizer's, the reactions. A change that
+        # only sampling reads gives new reactions from old weights.
         self.fit_key, self.tokenizer_key, sampling = keys.predictor, keys.tokenizer, keys.sampling
         self.made_of = keys.made_of
         source = source_of(self.cell, self.dataset.digest, self.fold)
@@ -154,6 +156,7 @@ class CellRun:
             facts = {} if kept is None else kept.model_dump()
             if world.broadcast(stage.done and bool(facts) and self._sampled(stage, progress)):
                 return stage, world.broadcast(facts)
+            # Finished before, but without an array that a new suite needs: it is opened again and filled.
             if world.first:
                 stage.reopen()
             predictor, fitted = self.fit()
@@ -211,6 +214,7 @@ class CellRun:
     def evaluation(self) -> Evaluation:
         """What a suite sees."""
         motion, emotion = self.reactions("motion"), self.reactions("emotion")
+        # Only the first process scores.
         threads = self.runtime.threads * self.runtime.world.size  # the others have nothing to do meanwhile
         return self.split.evaluation(motion, emotion, threads, self.runtime.device)
 

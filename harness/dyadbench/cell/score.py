@@ -152,6 +152,7 @@ class Scoring:
             found = kept.read("tokens.json", TokenScores)
             if kept.done and found is not None:
                 return found.scores, found.facts
+            # Only now: where the scores are in the store, no tokenizer is built or restored.
             tokenizer = fitted()
             self.runtime.report(f"score {name}", 0, 1)
             motion, emotion = self.split.listeners()

@@ -54,6 +54,7 @@ class Split:
     def training_means(self) -> tuple[np.ndarray, np.ndarray | None]:
         """The mean frame of the training split's listeners: motion (D,), and emotion (25,) where the dataset has it."""
         motion, emotion, frames = np.zeros(self.dataset.space.dim), np.zeros(25), 0
+        # In float64: a float32 sum over hours of frames loses the last digits of a mean.
         for dyad in self.training().dyads("train"):
             frames += len(dyad.listener.motion)
             motion += dyad.listener.motion.sum(0, dtype=np.float64)
@@ -111,6 +112,7 @@ class Split:
         if missing:
             known = ", ".join(self.dataset.audio) or "none"
             raise DyadbenchError(f"the predictor needs audio feature {missing[0]!r}; this dataset has {known}")
+        # Padded to the longest clip of these rows, not of the split: short clips stay cheap.
         lengths = np.minimum(self.lengths[rows.start : rows.stop], frames or self.frames)
         end = int(lengths.max())
         tracks = self._tracks
@@ -169,6 +171,7 @@ class Split:
 
 def _cut(values: np.ndarray, lengths: np.ndarray, *, keep: bool) -> np.ndarray:
     """A copy the predictor may not reach back through, zero after each clip's end (everywhere if not kept)."""
+    # Zeros instead of None for a face that is not needed: shapes stay the same for every predictor.
     cut = np.array(values) if keep else np.zeros_like(values)
     for i, length in enumerate(lengths):
         cut[i, length:] = 0

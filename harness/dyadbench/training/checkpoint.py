@@ -74,6 +74,7 @@ class StageFiles:
             tensors |= _under(f"optim.{name}.", _moments(optimiser))
         best = state.best
         facts = {"step": state.step, "best": best.value, "best_step": best.step, "stale": best.stale}
+        # One file, replaced as a whole: weights and moments of different steps can never be mixed by a kill.
         atomic_write(self.folder / "checkpoint.safetensors", save_tensors(tensors, {"facts": json.dumps(facts)}))
 
     def resume(self, state: TrainState) -> None:
@@ -107,6 +108,7 @@ class StageFiles:
         """Drops the lines after the checkpoint, because those steps run again. A kill may have truncated the last line."""
         path = self.folder / "metrics.jsonl"
         if path.exists():
+            # A line is whole if its brace is closed; JSON of a cut one would not parse.
             lines = [line for line in path.read_text().splitlines() if line.endswith("}")]
             atomic_write(path, "".join(f"{line}\n" for line in lines if json.loads(line)["step"] <= step))
 

@@ -60,6 +60,7 @@ class Fitter:
                 world.wait()
                 if world.first:
                     return world.broadcast(_cost(stage) if world.first else {})
+            # The first process holds what it has just trained. The others, and whoever finds the fit finished, read it.
             _restore(component, stage.folder / STATE, self.setup.device)
             return world.broadcast(_cost(stage) if world.first else {})
 
@@ -67,6 +68,7 @@ class Fitter:
         """Trains the component, and stores its state and the cost."""
         clock = _Clock(stage, self.world)
         facts: dict[str, Any] = {}
+        # finally: the seconds of a training that is interrupted count as well.
         try:
             if isinstance(component, Trainable):
                 facts["validation"] = self._train(component, kind, stage.folder, clock)

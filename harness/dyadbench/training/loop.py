@@ -77,6 +77,7 @@ def fit(
     outcome: dict[str, dict[str, float]] = {}
     for stage in component.stages(data):
         demand_stage(stage, outcome)
+        # -1, which is no step: what a stage draws before its first step is its own, too.
         torch.manual_seed(_seed_of(how.seed, stage.name, -1))
         validation = source("val", stage.windows.audio) if data.clips("val") else None
         outcome[stage.name] = StageRun(stage, source("train", stage.windows.audio), validation, how, fabric).run()
@@ -131,6 +132,7 @@ class StageRun:
                 self._log({f"val/{name}": value for name, value in metrics.items()}, tracker)
                 if stage.patience is not None and state.best.stale >= stage.patience:
                     break
+            # After validation, so that a run that goes on from here has the best weights so far, too.
             if state.step % self.how.checkpoint_every == 0:
                 self.files.save(state)
                 self.how.kept()
@@ -178,6 +180,7 @@ class StageRun:
     def _train_step(self) -> dict[str, float]:
         """One step of every optimiser on one batch (or on `accumulate` batches); returns the losses."""
         stage, state = self.stage, self.state
+        # Set anew at every step from the step number alone, so that no scheduler's state needs to be saved.
         for spec in stage.optimisers:
             for group in state.optimisers[spec.name].param_groups:
                 group["lr"] = spec.lr * spec.schedule(state.step)
@@ -203,6 +206,7 @@ class StageRun:
         """Batch `number` of this stage, and torch's generator set for it."""
         seed = _seed_of(self.how.seed, self.stage.name, number)
         torch.manual_seed(seed + self.world.rank)  # + rank: the rows of two processes must not share a dropout mask
+        # numpy's own generator for the windows: torch's differs between devices.
         rng = np.random.Generator(np.random.Philox(seed))
         progress = self.state.step / self.stage.steps
         batch = self.source.draw(self.stage.windows, rng, self.fabric.device, self.state.step, progress)
@@ -241,6 +245,7 @@ class StageRun:
         for name, value in self.state.module.state_dict().items():
             mean = average[name]
             if value.is_floating_point():
+                # average = decay * average + (1 - decay) * weights
                 mean.lerp_(value.detach().to(mean.device), 1 - decay)
             else:  # counters have no average
                 mean.copy_(value)
@@ -255,6 +260,7 @@ class StageRun:
             return grads
         used = torch.tensor([float(grad is not None) for grad in grads], device=self.fabric.device)
         used = self.fabric.all_reduce(used, reduce_op="sum")  # type: ignore[assignment]
+        # One flat message: a collective per parameter would cost its latency hundreds of times per step.
         dense = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)]
         flat = self.fabric.all_reduce(torch.cat([grad.flatten() for grad in dense]), reduce_op="mean")
         assert isinstance(flat, Tensor)
@@ -325,6 +331,7 @@ class StageRun:
             raise DyadbenchError(
                 f"stage {self.stage.name!r} selects by {select!r}, but its validation gives {', '.join(metrics)}"
             )
+        # Strictly better: of equal validations the earlier weights stay.
         if metrics[select] < state.best.value:
             state.best = Best(metrics[select], state.step, 0, weights_of(state.module))
         else:

@@ -47,6 +47,8 @@ class World:
         """The stage, claimed by the first process for all. A process that fails is not waited for: its launcher ends
         the others."""
         if self.first:
+            # Two barriers. The first keeps the others out until the stage is held, and any older holder is gone; the second
+            # keeps it held until the last of them has read what it needs.
             with store.hold(name, key, plugin=plugin) as stage:
                 self.wait()
                 yield stage
@@ -64,6 +66,7 @@ def join(device: str, processes: int) -> World:
     """This process's place among `processes`. Raises DyadbenchError where the others were not started."""
     if processes == 1:
         return SOLO
+    # The launcher's word on how many it started: waiting for a process that nobody started would never end.
     started = os.environ.get("WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else "SLURM_STEP_NUM_TASKS")
     if started != str(processes):
         raise DyadbenchError(

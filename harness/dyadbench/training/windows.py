@@ -44,6 +44,7 @@ class WindowSource:
     def draw(
         self, windows: Windows, rng: np.random.Generator, device: torch.device, step: int, progress: float
     ) -> WindowBatch:
+        # With replacement: the batch then follows from the generator alone, and no epoch's order has to be stored.
         rows = rng.integers(len(self._tracks.clips), size=windows.batch)
         return self._batch(
             [(int(row), self._start(int(row), windows.frames, rng)) for row in rows], windows, device, step, progress
@@ -100,15 +101,17 @@ class WindowSource:
 
         def stack(arrays: Sequence[np.ndarray], at: Sequence[tuple[int, int]], per_frame: int = 1) -> Tensor:
             size = windows.frames * per_frame
+            # Zeros after a clip's end; `valid` says where that is, so that a loss can leave it out.
             out = np.zeros((len(arrays), size, arrays[0].shape[1]), np.float32)
             for i, ((_, start), array) in enumerate(zip(at, arrays, strict=True)):
                 part = array[start * per_frame : start * per_frame + size]
                 out[i, : len(part)] = part
-            return torch.from_numpy(out).to(device)
+            return torch.from_numpy(out).to(device)  # (B, T * per_frame, C)
 
         rows = [row for row, _ in places]
         felt = [pair[1] for row in rows if (pair := t.emotion[row]) is not None]
         shown = [pair[0] for row, _ in faces if (pair := t.emotion[row]) is not None]
+        # All rows or none: a batch of which half has emotion would need a mask in every loss.
         all_have_emotion = len(felt) == len(shown) == len(rows)
         lengths = torch.tensor([len(t.motion[row][0]) - start for row, start in places])
         return WindowBatch(
@@ -132,6 +135,7 @@ def rows_of_rank(batch: WindowBatch, rank: int, world: int, seed: int) -> Window
     """This process's rows of a batch that all processes drew. `seed` starts the random numbers that losses draw for all rows."""
     if world == 1:
         return batch
+    # Every size-th row, not a block: rows that a loss treats by their position spread evenly over processes.
     rows = ("speaker_motion", "listener_motion", "speaker_emotion", "listener_emotion", "valid", "clips", "starts")
     mine: dict[str, Any] = {
         name: None if (value := getattr(batch, name)) is None else value[rank::world] for name in rows

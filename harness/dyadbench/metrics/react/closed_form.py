@@ -22,6 +22,8 @@ def _centred(x: Any) -> Any:
     count, frames, channels = x.shape
     out = np.empty((channels, count, frames))
     mean, variance = np.empty((count, channels)), np.empty((count, channels))
+    # Two passes per sequence, the mean and then the variance about it: one pass (sum of squares less squared mean) would
+    # lose every digit of a channel that moves little around a large value.
     width = 8 * channels  # eight frames a step, for the processor's wide registers
     origin, sums = np.empty(width), np.empty(width)
     for n in range(count):
@@ -50,6 +52,7 @@ def _centred(x: Any) -> Any:
         for c in range(channels):
             row, centre = out[c, n], origin[c]
             for t in range(frames):
+                # Channels first, so that the product in `ccc` reads contiguous time.
                 row[t] = x[n, t, c] - centre
     return out, mean, variance
 
@@ -77,6 +80,7 @@ def frcorr(pred: np.ndarray, listeners: Sequence[np.ndarray] | np.ndarray, *, co
     """
     if not corrected:
         return float(ccc(pred, np.asarray(listeners))[0].mean(2).max(1).sum())  # (K, J, C) -> (K, J) -> (K,)
+    # One call of `ccc` per common length: within it all listeners are one array.
     best = np.full(len(pred), -np.inf)
     for frames in {min(pred.shape[1], len(listener)) for listener in listeners}:
         alike = [listener[:frames] for listener in listeners if min(pred.shape[1], len(listener)) == frames]
@@ -119,9 +123,12 @@ def ccc(pred: np.ndarray, listeners: np.ndarray) -> tuple[np.ndarray, np.ndarray
     A channel that is constant on either side gives 0, also where both are the same constant; the second result says
     where both are constant.
     """
-    (x, mx, vx), (y, my, vy) = (_centred(np.ascontiguousarray(side)) for side in (pred, listeners))
+    (x, mx, vx), (y, my, vy) = (
+        _centred(np.ascontiguousarray(side)) for side in (pred, listeners)
+    )  # x (C, K, T), mx (K, C)
     # One product for all pairs and channels: (C, K, T) @ (C, T, J)
-    cov = np.matmul(x, y.transpose(0, 2, 1)).transpose(1, 2, 0) / x.shape[2]
+    cov = np.matmul(x, y.transpose(0, 2, 1)).transpose(1, 2, 0) / x.shape[2]  # (K, J, C)
+    # CCC = 2 cov / (v_x + v_y + (m_x - m_y)^2); EPSILON is the official code's and keeps 0 / 0 away.
     found = 2 * cov / (vx[:, None] + vy[None] + (mx[:, None] - my[None]) ** 2 + EPSILON)
     return found, (vx == 0)[:, None] & (vy == 0)[None]
 
@@ -184,6 +191,9 @@ def _over_samples(flat: Any) -> Any:
     block = 1024
     total = np.empty(block)
     square = 0.0
+    # Block by block, so that the running sums stay in the first-level cache while every sample is read once. By
+    # sum_{a,b} |p_a - p_b|^2 = 2 K sum_k |d_k|^2 - 2 |sum_k d_k|^2 no pair of samples is ever formed; d is the difference from
+    # the first sample, which keeps a large common offset out of the squares.
     for start in range(0, size, block):
         stop = min(start + block, size)
         origin, sums = flat[0, start:stop], total[: stop - start]
@@ -211,6 +221,7 @@ def moments(pred: np.ndarray) -> tuple[float, float]:
     pred = np.ascontiguousarray(pred)
     variances, apart = _over_time(pred), _over_samples(pred.reshape(count, -1))
     pairs = max(count - 1, 1) * frames * channels
+    # Equal samples can round to a tiny negative number; a mean of squares is never below 0.
     spread = 2 * float(np.maximum(apart, 0.0)) / pairs
     return spread, float(variances / (count * channels)) if frames > 1 else float("nan")
 

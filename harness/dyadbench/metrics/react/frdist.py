@@ -90,6 +90,7 @@ class Search:
         self.n, self.packed, self.strips = n, packed, -(-n // STRIP)
         self.rows = [np.empty(self.strips * STRIP * (c + 1), np.float32) for c in CHANNELS]
         self.scratch = np.empty(scratch_size(longest), np.float32)
+        # (J, group, strip, column): what float32 leaves behind for the float64 corridor.
         self.keep = np.empty((count, 3, self.strips, longest), np.float32)
         self.rows64 = np.empty(self.strips * STRIP * max(CHANNELS))
         self.columns64 = np.empty(max(CHANNELS) * (longest + 2 * (LANES - 1)))
@@ -102,7 +103,9 @@ class Search:
         self.low = [[0.0] * 3 for _ in range(count)]  # bounds of the groups' DTW
         self.high = [[math.inf] * 3 for _ in range(count)]
         norms = [*self.largest, *(norm for row in self.packed.norms for norm in row)]
+        # `not <=` and not `>`: a NaN takes the float64 path, too.
         plain = not max(norms) <= LARGEST
+        # Candidates come with the lowest bound first: once a bound exceeds the answer, so do all later ones.
         for lower, j in [(0.0, j) for j in range(count)] if plain else self.candidates():
             if lower <= answer:
                 answer = min(answer, self.exact(j, answer))
@@ -117,6 +120,8 @@ class Search:
     def bound32(self, j: int, g: int, room: float) -> None:
         """Bounds one group's DTW to listener j by float32; both bounds infinite where it must exceed `room`."""
         slack, rate = self.error(j, g)
+        # `room` is a bound of the exact distance; squared, times rate, plus slack it bounds the float32 cost (3. above, solved
+        # for the cost). 3e38: the largest finite float32 stands for "no bound".
         bound = np.float32(min((room * room * rate + slack) * (1 + 1e-6), 3e38))
         y, m, kept = self.packed.columns[j][g], self.packed.frames[j], self.keep[j, g]
         cost = dtw(strips(True)[g], CHANNELS[g] + 1, self.rows[g], y, self.n, m, 0, bound, kept[:0], kept, self.scratch)
@@ -130,6 +135,7 @@ class Search:
             pack64(self.x, *GROUPS[g], True, self.rows64)
             pack64(self.packed.values[j, :m], *GROUPS[g], False, self.columns64)
             lower[g] = 0.0
+            # What this group may cost at most, if the other groups cost at least their lower bounds.
             room = max(0.0, (limit - _weighted(lower)) / WEIGHTS[g]) * (1 + 1e-9)
             bound = min(room, self.high[j][g]) ** 2 * (1 + 1e-9)
             rest = self._remaining(j, g) if self.high[j][g] < math.inf else NOTHING
@@ -143,6 +149,7 @@ class Search:
     def _remaining(self, j: int, g: int) -> np.ndarray:
         """(strips - 1, m): a lower bound of what a path costs from each column of the row after each strip."""
         slack, rate = self.error(j, g)
+        # float32 ran backwards in time, so its first strip is the last one here, and columns are reversed as well.
         backwards = self.keep[j, g, : self.strips - 1, : self.packed.frames[j]]
         return np.ascontiguousarray(backwards[::-1, ::-1], np.float64) / rate - slack
 
@@ -166,8 +173,10 @@ class Search:
                     return
             best = min(best, _weighted(self.high[j]))
 
+        # The listener nearest along the diagonal first, to the end: its upper bound then cuts most others short.
         advance(order[0], CHEAPEST_FIRST)
         others = order[1:]
+        # Valence and arousal are two channels of 25, so their bound is cheap, and it weighs most: it goes first for all.
         for j in others:
             advance(j, CHEAPEST_FIRST[:1])
         for j in sorted(others, key=totals.__getitem__):

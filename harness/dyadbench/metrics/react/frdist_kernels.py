@@ -104,7 +104,9 @@ def _steps(typing: Any, channels: Any, dot: Any, x: Any, y: Any, above: Any, bel
 
         b.position_at_end(loop)
         step = b.phi(start.type)
+        # Phis: these vectors stay in registers from step to step.
         kept = [b.phi(e.vector) for _ in before]  # each lane's last row, then the row above each lane
+        # Columns are stored backwards: lane l reads column step - l, so consecutive lanes read consecutive addresses.
         base = b.sub(b.sub(width, const(LANES)), step)
         offsets = [b.add(base, b.mul(width, const(c))) for c in range(channels + dot)]
         head = b.load(b.gep(above, [b.add(step, const(LANES + 1))]))
@@ -116,11 +118,13 @@ def _steps(typing: Any, channels: Any, dot: Any, x: Any, y: Any, above: Any, bel
             tops.append(up)
             cost = _costs(e, x, y, [b.add(o, const(v * lanes)) for o in offsets], v * lanes, dot, const)
             for r in range(ROWS):
+                # min(up, min(left, diagonal)) + cost, in this order: it is the reference's, and so are the bits.
                 left = e.load(work, const(r * LANES + v * lanes))
                 up = b.fadd(e.least(up, e.least(left, diagonal)), cost[r])
                 e.store(up, work, const(r * LANES + v * lanes))
                 diagonal = left
             fresh.append(up)
+        # The strip's last row is its lower boundary, from which the next strip starts.
         last = b.load(b.gep(work, [cell]))
         b.store(last, b.gep(below, [b.sub(b.add(step, const(LANES + 1)), lane)]))
         following = b.add(step, const(1))
@@ -227,6 +231,7 @@ def dtw(address: Any, depth: Any, x: Any, y: Any, n: Any, m: Any, short: Any, bo
     above, below, tail = scratch[:size], scratch[size : 2 * size], scratch[2 * size : 3 * size]
     work = scratch[3 * size : 3 * size + WORK]
     width, count = m + 2 * (LANES - 1), (n + STRIP - 1) // STRIP
+    # Boundary rows have room for LANES + 1 columns before the first: lanes that have not started yet read infinity there.
     above[:] = np.inf
     above[LANES] = 0  # the virtual corner
     low, high = 0, 0
@@ -239,6 +244,7 @@ def dtw(address: Any, depth: Any, x: Any, y: Any, n: Any, m: Any, short: Any, bo
             tail[m - 1] = rest[p, m - 1]
             for j in range(m - 2, -1, -1):
                 tail[j] = min(tail[j + 1], rest[p, j])
+        # Nothing lies left of the first live column; only lane 0 has a diagonal neighbour, in the row above.
         work[:] = np.inf
         work[STRIP + LANES] = above[origin + low - 1]
         below[: origin + low] = np.inf
@@ -248,10 +254,12 @@ def dtw(address: Any, depth: Any, x: Any, y: Any, n: Any, m: Any, short: Any, bo
             strip_x = x[p * length : (p + 1) * length]
             run_strip(address, strip_x, y, above, below, work, width, row * LANES + lane, lane, s, stop)
             s = stop
+            # Beyond `high` nothing enters from above, so costs only grow: once all in work exceed the bound, the rest is dead.
             if s > high + LANES and s < end:
                 future = tail[s - LANES] if guided else 0.0
                 if _least(work) + future > bound:
                     break
+        # Columns that were not reached keep an old strip's values: they must read as dead.
         below[origin + max(0, s - lane) : origin + m] = np.inf
         if len(keep) > 0:
             for j in range(m):  # numba compiles two seconds longer for slices that might not fit
@@ -261,6 +269,7 @@ def dtw(address: Any, depth: Any, x: Any, y: Any, n: Any, m: Any, short: Any, bo
         low, high = _live(below[origin - 1 : origin + m], rest[p] if guided else below, guided, bound)
         if high < low:
             return np.inf
+        # The lower boundary becomes the next strip's upper one; the arrays are exchanged, not copied.
         above, below = below, above
     return np.float64(below[origin + m - 1])
 
@@ -280,6 +289,7 @@ def pack_rows32(x: Any, first: Any, stop: Any, out: Any) -> Any:
     out[: strips * depth * STRIP] = 0
     for i in range(frames):
         t = frames - 1 - i
+        # The short strip comes first: time runs backwards here, so strip boundaries are then the rows of the float64 pass's.
         place = i if i < short else i - short + STRIP
         strip, within = place // STRIP, place % STRIP
         spot = strip * depth * STRIP + (within % ROWS) * LANES + within // ROWS

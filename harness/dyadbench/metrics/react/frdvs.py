@@ -26,10 +26,12 @@ def frdvs(clips: Sequence[np.ndarray]) -> float:
 def spread_of(count: int, read: Callable[[int], np.ndarray]) -> tuple[float, np.ndarray]:
     """FRDvs of clips read one at a time and its pseudo-values; they are read twice and cut to the shortest one."""
     shortest = min(read(i).shape[1] for i in range(count))
+    # A clip is read when it is needed and not kept: a test set does not fit into memory.
     cut = lambda i: np.ascontiguousarray(read(i)[:, :shortest])  # noqa: E731  # a name for one expression
     origin = cut(0)  # (K, T, C)
     total = np.zeros(origin.shape)
 
+    # Four clips per call: `total` is then read once for the four, and memory traffic is what this costs.
     def each(work: Callable[[list[np.ndarray], np.ndarray, np.ndarray], list[float]]) -> np.ndarray:
         fours = [range(i, min(i + 4, count)) for i in range(0, count, 4)]
         return np.array([value for four in fours for value in work([cut(i) for i in four], origin, total)])
@@ -47,11 +49,13 @@ def spread(squares: np.ndarray, cross: Callable[[], np.ndarray], norm: float, si
     n = len(squares)
     if n < 2:
         return float("nan"), np.full(n, np.nan)
+    # sum_{n,m} |d_n - d_m|^2 = 2 N sum_n |d_n|^2 - 2 |sum_n d_n|^2: pairs in closed form.
     total = 2 * n * sum(squares.tolist()) - 2 * norm
     value = (total if np.isnan(total) else max(0.0, total)) / (n * (n - 1) * size)
     if n < 3 or np.isnan(value):
         return value, np.full(n, value)
     distance = n * squares + squares.sum() - 2 * cross()  # sum over m of ||p_i - p_m||^2
+    # FRDvs of the other n - 1 clips: all ordered pairs less the 2 (n - 1) that clip i takes part in.
     without = (value * n * (n - 1) - 2 * distance / size) / ((n - 1) * (n - 2))
     pseudo = n * value - (n - 1) * without
     return value, pseudo - pseudo.mean() + value

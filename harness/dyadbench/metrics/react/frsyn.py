@@ -62,6 +62,7 @@ def _runs(x: Any) -> Any:
     frames, channels = x.shape
     out = np.empty((2, channels), np.int64)
     for c in range(channels):
+        # A window is constant exactly if it lies within the first or the last run, as every window touches one end.
         n = 1
         while n < frames and x[n, c] == x[0, c]:
             n += 1
@@ -103,6 +104,7 @@ def standard(x: Any) -> Any:
 @njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})
 def _products(head: Any, tails: Any, frames: Any, lag: Any, out: Any) -> None:
     """out[i]: the sum of head[lag + i + t] tails[t] for i of 0..3 while lag + i + t < frames; float32."""
+    # Four neighbouring lags share one pass over `tails`: each value is loaded once for four products.
     n = frames - lag - 3
     a, b, c, d = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
     window = head[lag:]
@@ -112,6 +114,7 @@ def _products(head: Any, tails: Any, frames: Any, lag: Any, out: Any) -> None:
         b += window[t + 1] * y
         c += window[t + 2] * y
         d += window[t + 3] * y
+    # The shared loop ends where the shortest of the four windows does; the others have up to three products more.
     out[0] = a + window[n] * tails[n] + window[n + 1] * tails[n + 1] + window[n + 2] * tails[n + 2]
     out[1] = b + window[n + 1] * tails[n] + window[n + 2] * tails[n + 1]
     out[2] = c + window[n + 2] * tails[n]
@@ -143,6 +146,7 @@ def _lagged(x: Any, y: Any, out: Any, doubt: Any) -> None:
     for c in range(channels):
         sums_x, sums_y = _sums(x[c]), _sums(y[c])
         bound = unit * np.sqrt(sums_x[1] * sums_y[1])
+        # Negative lags are positive ones with the roles exchanged.
         for side in range(2):  # 0: lags >= 0 (x loses its head), 1: lags < 0 (y does)
             u, v = (x[c], y[c]) if side == 0 else (y[c], x[c])
             for lag in range(0, LAG + 1, 4):
@@ -153,11 +157,14 @@ def _lagged(x: Any, y: Any, out: Any, doubt: Any) -> None:
             for lag in range(LAG + 1):
                 each = 1.0 / (frames - lag)
                 if lag > 0 or side == 0:
+                    # (n v_x)(n v_y), with n v = sum of squares less squared sum over n.
                     spread = (qu - su * su * each) * (qv - sv * sv * each)
                     place = LAG + lag if side == 0 else LAG - lag
                     scale = 1.0 / np.sqrt(spread) if spread > 0 else np.inf
                     out[place, c] = (products[lag] - su * sv * each) * scale if spread > 0 else 0.0
                     doubt[place, c] = bound * scale
+                # One lag further, the window loses its first frame on one side and its last on the other: moments are updated, not
+                # summed again.
                 p, q = np.float64(u[lag]), np.float64(v[frames - 1 - lag])
                 su -= p
                 qu -= p * p
@@ -222,6 +229,7 @@ def lag_correlations(
         undefined = lag_undefined(pred, speaker)
     out = np.full(undefined.shape, np.nan)
     doubt = np.zeros(undefined.shape)
+    # The fast path computes lags in fours and so goes beyond LAG; shorter clips are few and cheap.
     if len(pred) >= LAG + 4:
         _lagged(standard(pred), standard(speaker) if heard is None else heard, out, doubt)
     else:
@@ -237,6 +245,7 @@ def lag_correlations(
 def _mean_curve(curve: Any, doubt: Any) -> Any:
     """Over the channels that are defined at every lag: which they are, the mean curve (99,), the mean doubt (99,)."""
     lags, channels = curve.shape
+    # A channel that lacks some lags would pull the mean at the others: it counts everywhere or nowhere.
     whole = np.ones(channels, np.bool_)
     for i in range(lags):
         for c in range(channels):
@@ -278,6 +287,7 @@ def official_offset(pred: np.ndarray, speaker: np.ndarray, heard: np.ndarray | N
         bad = undefined.any(1) if broken is None else undefined.any(1) | broken
         return abs(LAG - int(bad.argmax()))
     _, mean, doubt = _mean_curve(*lag_correlations(x, y, heard, undefined))
+    # Three sieves, each dearer and finer than the one before: float32 with its bound, float64, the official arithmetic.
     places = _close(mean, doubt + OFFICIAL)
     if len(places) > 1:
         places = places[_close(np.array([_finer(x, y, place - LAG) for place in places]), np.array(OFFICIAL))]
@@ -313,6 +323,7 @@ def strongest(pred: np.ndarray, speaker: np.ndarray, heard: np.ndarray | None = 
 
     places = _close(mean, doubt)
     if len(places) > 1:
+        # Rounded to 12 digits, so that equal correlations (a periodic signal) tie on every machine; the first lag then wins.
         exact = [_exact(pred[:, whole], speaker[:, whole], int(place) - LAG).mean() for place in places]
         places = places[np.argmax(np.round(exact, 12))][None]
     return float(int(places[0]) - LAG), float(mean[int(places[0])])

@@ -61,6 +61,7 @@ def frcorr(pred: Tensor, listeners: Tensor, pairs: np.ndarray, common: np.ndarra
     """
     n, k, _, channels = pred.shape
     best = torch.full((n, k), -torch.inf, dtype=torch.float64, device=pred.device)
+    # Pairs of one common length at a time, so that no sum over time needs a mask.
     for frames in np.unique(common).tolist():
         clips, near = (torch.from_numpy(v).to(pred.device) for v in table(pairs[common == frames]))
         step = max(1, VALUES // ((k + near.shape[1]) * channels * frames))
@@ -75,7 +76,7 @@ def frcorr(pred: Tensor, listeners: Tensor, pairs: np.ndarray, common: np.ndarra
 def _concordance(pred: Tensor, listeners: Tensor, *, corrected: bool) -> Tensor:
     """(n, K, J) channel means of the CCC of (n, K, T, C) with (n, J, T, C); see `react.ccc`."""
     (x, mx, vx), (y, my, vy) = _centred(pred), _centred(listeners)
-    cov = torch.einsum("nktc,njtc->nkjc", x, y) / x.shape[2]
+    cov = torch.einsum("nktc,njtc->nkjc", x, y) / x.shape[2]  # (n, K, J, C)
     (mx, vx), (my, vy) = ((v[:, :, None] for v in (mx, vx)), (v[:, None] for v in (my, vy)))
     found = 2 * cov / (vx + vy + (mx - my) ** 2 + EPSILON)  # (n, K, J, C)
     if not corrected:
@@ -134,10 +135,12 @@ def _lagged(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         return v.sum(1, keepdim=True) - torch.cat([first.flip(1), torch.zeros_like(v[:, :1]), second], 1)
 
     x, y = standard(x), standard(y)
+    # Padded by at least LAG zeros, so that the circular correlation does not wrap around into the lags that are read.
     size = 1 << (frames + LAG).bit_length()
     circular = torch.fft.irfft(torch.fft.rfft(x, size, 1) * torch.fft.rfft(y, size, 1).conj(), size, 1)
     products = torch.cat([circular[:, -LAG:], circular[:, : LAG + 1]], 1)
     count = frames - torch.arange(-LAG, LAG + 1, device=x.device).abs()[:, None]
+    # A lag > 0 drops the head of x and the tail of y, a lag < 0 the reverse.
     sx, sy = windows(x, False), windows(y, True)
     vx, vy = windows(x.square(), False) - sx**2 / count, windows(y.square(), True) - sy**2 / count
     known = (vx > 0) & (vy > 0)
@@ -151,6 +154,7 @@ Offset = Callable[[np.ndarray, np.ndarray], float]
 
 def _decided(mean: Tensor, doubt: Tensor, x: Tensor, y: Tensor, on_cpu: Offset) -> Tensor:
     """(B,) |lag| of the maximum of each (99,) curve known to within `doubt`; `on_cpu` where there are several."""
+    # All lags whose interval reaches the highest lower end: one of them holds the maximum.
     close = mean + doubt >= (mean - doubt).amax(1, keepdim=True)
     found = (LAG - mean.argmax(1)).abs().double()
     several = torch.nonzero(close.sum(1) != 1)[:, 0]

@@ -55,8 +55,10 @@ def _diagonals(rows: Tensor, columns: Tensor, n: Tensor, m: Tensor) -> Tensor:
     answers, found = set(ends.tolist()), rows.new_empty(count)
     before, last, here = rows.new_full((3, count, height + 1), torch.inf)  # place i + 1 of a diagonal is row i
     before[:, 0] = 0  # the corner above the first cell
+    # Anti-diagonal d holds the cells (i, d - i), which depend on the two diagonals before and not on each other.
     for d in range(height + width - 1):
         low, high = max(0, d - width + 1), min(height, d + 1)
+        # Columns are reversed, so the cells of a diagonal are two aligned slices.
         offset = width - 1 - d
         squares = (rows[:, :, low:high] - columns[:, :, low + offset : high + offset]).square_()
         cost = squares[0]
@@ -104,6 +106,7 @@ def nearest(x: Tensor, y: Tensor, x_frames: Tensor, y_frames: Tensor, x_of: Tens
         lower += weight * ((cost - slack).clamp(min=0) / rate).sqrt() * (1 - 1e-9)
         upper += weight * ((cost + slack) * rate).sqrt() * (1 + 1e-9)
     lower, upper = lower.masked_fill(unbounded, 0.0), upper.masked_fill(unbounded, torch.inf)
+    # The least upper bound of each x; a pair whose lower bound exceeds it cannot be the nearest.
     best = upper.new_full((len(x),), torch.inf).scatter_reduce_(0, x_of, upper, "amin")
     left = torch.nonzero(lower <= best[x_of])[:, 0]
     x_of, y_of = x_of[left], y_of[left]
