@@ -11,6 +11,7 @@ from dyadbench.api import (
     DatasetEntry,
     MethodEntry,
     PredictorEntry,
+    RendererEntry,
     SuiteEntry,
     TokenizerEntry,
 )
@@ -52,4 +53,10 @@ def dyadbench_suites() -> Iterable[SuiteEntry]:
 @hookspec
 def dyadbench_benchmarks() -> Iterable[BenchmarkEntry]:
     """Benchmarks; each holds an api.BenchmarkConfig."""
+    return ()
+
+
+@hookspec
+def dyadbench_renderers() -> Iterable[RendererEntry]:
+    """Renderers of motion; each loads as `load(config)` to an api.Renderer."""
     return ()

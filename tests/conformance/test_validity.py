@@ -249,6 +249,7 @@ def test_committed_validity_is_of_the_versions_that_head_the_boards() -> None:
     for entry in host.entries("suite"):
         headline = {c.id: c for c in host.build("suite", entry.name, {}).columns if c.headline}
         for corpus in corpora:
+            assert corpus.data, f"{corpus.benchmark}: run dyadbench validity again"
             for name, one in corpus.suites.get(entry.name, {}).items():
                 if name in headline:
                     seen += 1

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tests.fixtures.vc_dyads import write_vc_dyads
 from torchmetrics.image.fid import FrechetInceptionDistance
 from typer.testing import CliRunner
 
 from dyadbench.api import DyadbenchError
+from dyadbench.cell.render import listener_motions
 from dyadbench.cli import app
+from dyadbench.datasets.folds import PooledDataset
 from dyadbench.metrics.frames import frrea
+from dyadbench.registry.host import Host
 
 
 class Tiny(torch.nn.Module):
@@ -90,3 +96,69 @@ def test_the_verb_prints_it_and_says_what_is_wrong(tmp_path: Path, weights: Path
             frrea(*arguments)
     with pytest.raises(DyadbenchError, match="needs two at least"):
         frrea(as_arrays(tmp_path / "one", clips(1, 1, frames=3, count=1)), real, weights)
+
+
+# --- a renderer of a plugin ---------------------------------------------------------------------------------
+
+DISC = """
+import numpy as np
+from dyadbench.api import RendererEntry
+from dyadbench.hookspecs import hookimpl
+@hookimpl
+def dyadbench_renderers():
+    return [RendererEntry("disc", 1, "discs:Disc"), RendererEntry("flat", 1, "discs:Flat")]
+class Disc:
+    def __init__(self, config): pass
+    def render(self, motion, space):
+        y, x = np.mgrid[:32, :32] - 16
+        size = 6 + 6 / (1 + np.exp(-motion[:, :1, None]))
+        level = 90 + 60 * np.tanh(motion[:, 1:4].mean(1))[:, None, None]
+        return np.repeat(((x**2 + y**2 < size**2) * level).astype(np.uint8)[..., None], 3, -1)
+class Flat(Disc):
+    def render(self, motion, space):
+        return super().render(motion, space)[..., 0]
+"""
+
+
+@pytest.fixture
+def disc(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
+    """Two renderers of a plugin: one draws discs whose size and brightness are the motion's, the other forgets colour."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "discs.py").write_text(DISC)
+    info = tmp_path / "discs-0.1.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: discs\nVersion: 0.1\n")
+    (info / "entry_points.txt").write_text("[dyadbench]\ndiscs = discs\n")
+    importlib.invalidate_caches()
+    return Host()
+
+
+def test_a_plugins_renderer_makes_the_frames_of_predicted_motion(tmp_path: Path, weights: Path, disc: Host) -> None:
+    data = write_vc_dyads(tmp_path / "clone", dyads=tuple(f"s{n}" for n in range(1, 20, 2)), frames=950)
+    config = disc.get("benchmark", "vc-dyads").config
+    dataset = PooledDataset(disc.build("dataset", "vc-dyads", {}, root=data))
+    truth = list(listener_motions(dataset, config.split))
+    longest = max(len(motion) for motion in truth)
+    wrong = np.zeros((len(truth), config.samples, longest, dataset.space.dim), np.float32)
+    for n, motion in enumerate(truth):
+        wrong[n, :, : len(motion)] = motion + np.linspace(0.5, 1.5, config.samples)[:, None, None]
+    clips = np.array([clip.id for clip in dataset.clips(config.split)])
+    np.savez(tmp_path / "p.npz", clips=clips, motion=wrong, fps=np.array(dataset.space.fps))
+    words = ["realism", str(tmp_path / "p.npz"), "--weights", str(weights), "-b", "vc-dyads", "--data", str(data)]
+    words += ["--home", str(tmp_path / "home"), "--json", "--every", "20", "--renderer"]
+    told = CliRunner().invoke(app, [*words, "disc"])
+    assert told.exit_code == 0, told.output
+
+    draw = disc.build("renderer", "disc", {}).render
+    by_hand = FrechetInceptionDistance(feature=Tiny())
+    for motions, real in ((truth, True), ([wrong[n, k, : len(m)] for n, m in enumerate(truth) for k in range(config.samples)], False)):  # fmt: skip
+        pictures = np.concatenate([draw(motion[::20], dataset.space) for motion in motions])
+        by_hand.update(torch.from_numpy(pictures).permute(0, 3, 1, 2), real=real)
+    found = json.loads(told.output)
+    assert found["FRRea"] == pytest.approx(float(by_hand.compute()), rel=1e-3) and found["FRRea"] > 0
+    assert found["frames"] == config.samples * found["reference"]
+
+    flat = CliRunner().invoke(app, [*words, "flat"])
+    assert "renderer 'flat' of discs 0.1 failed during render" in str(flat.exception)
+    none = CliRunner().invoke(app, [*words, "no-such"])
+    assert "there is no renderer 'no-such'; there are: disc, flat" in str(none.exception)

@@ -51,6 +51,10 @@ class SuiteEntry(ComponentEntry):
     """`load` names a `SuiteFactory`."""
 
 
+class RendererEntry(ComponentEntry):
+    """`load` names a `RendererFactory`."""
+
+
 @dataclass(frozen=True)
 class MethodEntry(Entry):
     """A predictor, and the tokenizer that it stands on if it has one, under one name. Their presets are the method's."""

@@ -103,6 +103,19 @@ class SuiteFactory(Protocol):
     def __call__(self, config: Any) -> Suite: ...
 
 
+class Renderer(Protocol):
+    """Makes pictures of motion, which FRRea compares (`dyadbench realism --renderer NAME`)."""
+
+    def render(self, motion: NDArray[np.float32], space: MotionSpace) -> NDArray[np.uint8]:
+        """(T, D) coefficients -> (T, H, W, 3) bytes. The frames need not follow each other: each is a picture of its own."""
+
+
+class RendererFactory(Protocol):
+    """What a `RendererEntry` loads."""
+
+    def __call__(self, config: Any) -> Renderer: ...
+
+
 class BenchmarkConfig(Config):
     """dataset x split x track x K x suite: the thing a leaderboard is about."""
 

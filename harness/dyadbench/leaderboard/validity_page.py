@@ -127,7 +127,8 @@ shown on the leaderboards of that corpus and is no part of their headline.**
 Two preferences are shown and are no fault. The average of eight *fresh* listeners is above one of them (the sign in brackets)
 in every measure of agreement frame by frame: where one person's correlation with another is s, that of many, averaged, is up
 to sqrt(s). And one mismatched listener against the average of eight (the first of three signs): neither has heard the speaker.
-What a preference for averages costs is judged by whether a fresh listener, who has, is above them.
+What a preference for averages costs is judged by whether a fresh listener, who has, is above them. [Five surprising
+rows](../docs/validity.md) are explained.
 """
 ARROW = {"falls": "↘", "flat": "→", "rises": "↗"}
 

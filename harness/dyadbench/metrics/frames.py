@@ -1,14 +1,15 @@
 """FRRea, realism of rendered faces: the Frechet inception distance of the REACT challenges, with your own weights.
 
 The challenge renders predictions, takes every 30th frame and compares them with the real listeners' by FID (Heusel et al.
-2017; REACT 2023, Song et al., arXiv 2306.06583, section 4). dyadbench renders nothing and ships no weights: it reads
-frames that you rendered and a feature extractor that you have. torchmetrics computes the distance. Version 1.
+2017; REACT 2023, Song et al., arXiv 2306.06583, section 4). dyadbench ships neither renderer nor weights: it reads frames
+that you rendered, or asks the renderer of a plugin (`cell/render`), and a feature extractor that you have. torchmetrics
+computes the distance. Version 1.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,18 +33,27 @@ def frrea(
     that takes bytes (B, 3, H, W) and returns features (B, F), or the state of torch-fidelity's Inception where that is
     installed. Raises DyadbenchError for what cannot be read and for fewer than two frames.
     """
+    sides = (frames_of(frames, every), frames_of(reference, every))
+    return frrea_of(*sides, weights, batch=batch, names=(str(frames), str(reference)))
+
+
+def frrea_of(
+    frames: Iterable[np.ndarray], reference: Iterable[np.ndarray], weights: Path, *, batch: int = 32,
+    names: tuple[str, str] = ("the predictions", "the reference"),
+) -> tuple[float, int, int]:  # fmt: skip
+    """As `frrea`, of pictures (H, W, 3) of bytes that are given one by one: every one of them is compared."""
     import torch
 
     metric = _metric(weights)
     counts = []
-    for folder, real in ((reference, True), (frames, False)):
+    for pictures, name, real in ((reference, names[1], True), (frames, names[0], False)):
         count = 0
-        for some in _batches(folder, every, batch):
+        for some in _batches(pictures, batch):
             with torch.no_grad():
                 metric.update(some, real=real)
             count += len(some)
         if count < 2:
-            raise DyadbenchError(f"{folder} has {count} frames to compare; a distribution needs two at least (every {every}th counts)")  # fmt: skip
+            raise DyadbenchError(f"{name} has {count} frames to compare; a distribution needs two at least (every {EVERY}th counts unless --every says otherwise)")  # fmt: skip
         counts.append(count)
     return float(metric.compute()), counts[1], counts[0]
 
@@ -73,12 +83,12 @@ def _natural(path: Path) -> list[Any]:
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
 
 
-def _batches(folder: Path, every: int, batch: int) -> Iterator[torch.Tensor]:
-    """Bytes (B, 3, H, W): every so many frames of each clip; a batch holds pictures of one size."""
+def _batches(pictures: Iterable[np.ndarray], batch: int) -> Iterator[torch.Tensor]:
+    """Bytes (B, 3, H, W); a batch holds pictures of one size."""
     import torch
 
     waiting: list[np.ndarray] = []
-    for picture in _frames(folder, every):
+    for picture in pictures:
         if waiting and (len(waiting) == batch or waiting[0].shape != picture.shape):
             yield torch.from_numpy(np.stack(waiting)).permute(0, 3, 1, 2).contiguous()
             waiting = []
@@ -87,10 +97,14 @@ def _batches(folder: Path, every: int, batch: int) -> Iterator[torch.Tensor]:
         yield torch.from_numpy(np.stack(waiting)).permute(0, 3, 1, 2).contiguous()
 
 
-def _frames(folder: Path, every: int) -> Iterator[np.ndarray]:
-    """(H, W, 3) bytes of every so many frames, clip by clip."""
+def frames_of(folder: Path, every: int) -> Iterator[np.ndarray]:
+    """(H, W, 3) bytes of every so many frames, clip by clip. Raises DyadbenchError where there is no such folder."""
     if not folder.is_dir():
         raise DyadbenchError(f"there is no folder of frames {folder}")
+    return _frames(folder, every)
+
+
+def _frames(folder: Path, every: int) -> Iterator[np.ndarray]:
     clips = [
         folder,
         *sorted((p for p in folder.rglob("*") if p.is_dir()), key=lambda p: [_natural(Path(x)) for x in p.parts]),

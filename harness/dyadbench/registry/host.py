@@ -35,7 +35,7 @@ from dyadbench.registry.guard import unchanged_process
 from dyadbench.registry.load import GROUP, OWN_DISTRIBUTION, Plugin, Problem, Rejected, load_plugin, origin_of
 from dyadbench.registry.tokens import demand_tokens
 
-ComponentKind = Literal["dataset", "tokenizer", "predictor", "suite"]
+ComponentKind = Literal["dataset", "tokenizer", "predictor", "suite", "renderer"]
 
 
 class Host:

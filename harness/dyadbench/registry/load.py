@@ -26,6 +26,7 @@ from dyadbench.api import (
     Entry,
     MethodEntry,
     PredictorEntry,
+    RendererEntry,
     SuiteEntry,
     TokenizerEntry,
 )
@@ -39,6 +40,7 @@ KINDS: Mapping[str, type[Entry]] = {  # kind -> what its hook returns
     "method": MethodEntry,
     "suite": SuiteEntry,
     "benchmark": BenchmarkEntry,
+    "renderer": RendererEntry,
 }
 OWN_DISTRIBUTION = "dyadbench"
 HEAVY = ("torch", "transformers", "scipy", "numba", "pandas", "sklearn", "matplotlib", "cv2", "librosa")
