@@ -11,7 +11,8 @@ import torch
 from tests.fixtures.components import SPECS, Corpus, Toy
 
 from dyadbench.api import Loss, WindowBatch, Windows
-from dyadbench.training.loop import FitOptions, NonFiniteLoss, fit
+from dyadbench.training.demand import NonFiniteLoss
+from dyadbench.training.loop import FitOptions, fit
 from dyadbench.training.windows import WindowSource
 
 

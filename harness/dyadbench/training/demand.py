@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from dyadbench.api import DyadbenchError, Loss, Stage
+from dyadbench.api import DyadbenchError, Loss, Stage, WindowBatch
+
+
+class NonFiniteLoss(DyadbenchError):
+    """A loss became NaN or infinite; the last good checkpoint is kept."""
 
 
 def demand_stage(stage: Any, before: Collection[str]) -> None:
@@ -46,3 +51,13 @@ def demand_loss(loss: Any, stage: Stage) -> None:
         if not isinstance(value, Tensor) or value.ndim:
             kind = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
             raise DyadbenchError(f"loss {name!r} of stage {stage.name!r} is {kind}; it must be a tensor without axes")
+
+
+def demand_finite(loss: Loss, stage: Stage, batch: WindowBatch) -> None:
+    """Raises NonFiniteLoss, which names the step and the clips."""
+    for name, value in loss.total.items():
+        if not torch.isfinite(value):
+            raise NonFiniteLoss(
+                f"stage {stage.name!r}, step {batch.step}: loss {name!r} is {float(value.detach())} on clips "
+                f"{', '.join(batch.clips[:8])}; the last checkpoint is kept; lower the learning rate or look at these clips"
+            )

@@ -1,6 +1,6 @@
 """The fit loop, one for all methods, on Lightning Fabric: devices, precision, several processes.
 
-Read `fit`, then `StageRun.run`, then `_train_step`.
+Read `fit`, then `StageRun.run`, then `_train_step`, then `gradients.accumulate`.
 
 **Resuming.** All random numbers of step n follow from (seed, stage, n): the windows, the dropout masks, the noise.
 A killed run therefore continues from its last checkpoint and ends with the same weights; no generator's state is saved.
@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +26,18 @@ import numpy as np
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
-from torch import Tensor, nn
+from torch import nn
 
-from dyadbench.api import AudioSpec, DyadbenchError, Loss, Stage, Trainable, TrainData, WindowBatch
+from dyadbench.api import AudioSpec, DyadbenchError, Stage, Trainable, TrainData, WindowBatch
 from dyadbench.progress import Report, silent
 from dyadbench.training.checkpoint import Best, StageFiles, TrainState, weights_of
-from dyadbench.training.demand import demand_loss, demand_stage
+from dyadbench.training.demand import demand_finite, demand_loss, demand_stage
+from dyadbench.training.gradients import Gradients, accumulate, averaged, move_average, trained_by
 from dyadbench.training.processes import SOLO, World
+from dyadbench.training.validation import Validation, number
 from dyadbench.training.windows import WindowSource, rows_of_rank
 
-VALIDATION_BATCHES = 8
 LOG_EVERY = 20  # steps
-Gradients = list[Tensor | None]  # None where the loss does not depend on the parameter
-
-
-class NonFiniteLoss(DyadbenchError):
-    """A loss became NaN or infinite; the last good checkpoint is kept."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +94,9 @@ class StageRun:
             raise DyadbenchError(
                 f"stage {stage.name!r} has batches of {stage.windows.batch} rows, too few for {self.world.size} processes"
             )
-        self.source, self.validation = source, validation
+        self.source = source
+        seed_of = partial(_seed_of, how.seed, stage.name + "/validate")
+        self.validation = Validation(stage, validation, fabric.device, seed_of) if validation else None
         module: nn.Module = stage.module.to(fabric.device)
         if self.world.size > 1:  # a plugin may have initialised each process's module differently
             module.load_state_dict(self.world.broadcast(weights_of(module)))
@@ -137,8 +136,8 @@ class StageRun:
                 self.files.save(state)
                 self.how.kept()
         self._select()
-        if self.how.speaker_gain and self.validation is not None and self.validation.has_strangers:
-            metrics = {**metrics, **self.world.broadcast(self._speaker_gain(self.validation))}
+        if self.how.speaker_gain and self.validation is not None and self.validation.windows.has_strangers:
+            metrics = {**metrics, **self.world.broadcast(self.validation.speaker_gain())}
         self._finish(metrics)
         return metrics
 
@@ -192,12 +191,12 @@ class StageRun:
             with self.fabric.autocast():
                 loss = stage.loss(batch)
             demand_loss(loss, stage)
-            self._demand_finite(loss, batch)
+            demand_finite(loss, stage, batch)
             # A process may hold one row more than another. Its gradient is a mean over its own rows, so it is weighted
             # by their share: the mean over processes is then the mean over all rows.
-            self._accumulate(loss, grads, weight=len(batch.clips) * self.world.size / stage.windows.batch)
+            accumulate(loss, stage, grads, weight=len(batch.clips) * self.world.size / stage.windows.batch)
             for name, value in [*loss.total.items(), *loss.log.items()]:
-                losses[name] = losses.get(name, 0.0) + _number(value) / stage.accumulate
+                losses[name] = losses.get(name, 0.0) + number(value) / stage.accumulate
         self._apply(grads)
         losses["loss"] = sum(losses[spec.name] for spec in stage.optimisers)
         return losses
@@ -212,70 +211,19 @@ class StageRun:
         batch = self.source.draw(self.stage.windows, rng, self.fabric.device, self.state.step, progress)
         return rows_of_rank(batch, self.world.rank, self.world.size, seed)
 
-    def _accumulate(self, loss: Loss, grads: dict[str, Gradients], weight: float) -> None:
-        """Adds the gradient of each optimiser's own loss, and of no other loss, to `grads`.
-
-        `torch.autograd.grad` and not `.backward()`: two optimisers may share parameters on the way (SFMS's scorer feeds
-        the tokenizer), and `.backward()` of one loss would leave its gradient in the other's parameters. It also lets a
-        loss use any part of a module in any order, which DDP's hooks do not.
-        """
-        specs = self.stage.optimisers
-        for i, spec in enumerate(specs):
-            parameters = [p for p in spec.parameters if p.requires_grad]
-            scaled = loss.total[spec.name] * (weight / self.stage.accumulate)
-            gradients = torch.autograd.grad(scaled, parameters, retain_graph=i + 1 < len(specs), allow_unused=True)
-            total = grads.setdefault(spec.name, [None] * len(parameters))
-            for j, grad in enumerate(gradients):
-                if grad is not None:
-                    total[j] = grad if total[j] is None else total[j] + grad  # type: ignore[operator]
-
     def _apply(self, grads: Mapping[str, Gradients]) -> None:
+        """One step of every optimiser, and of the moving average after them."""
         for spec in self.stage.optimisers:
-            parameters = [p for p in spec.parameters if p.requires_grad]
-            for parameter, grad in zip(parameters, self._averaged(parameters, grads[spec.name]), strict=True):
+            parameters = trained_by(spec)
+            for parameter, grad in zip(parameters, averaged(parameters, grads[spec.name], self.fabric), strict=True):
                 parameter.grad = grad
+            # The average over processes is clipped, not each process's own gradient: the norm is then that of one process.
             if self.stage.clip_norm:
                 nn.utils.clip_grad_norm_(parameters, self.stage.clip_norm)
             self.state.optimisers[spec.name].step()
             self.state.optimisers[spec.name].zero_grad(set_to_none=True)
         if self.state.average is not None and self.stage.ema:
-            self._move_average(self.state.average, self.stage.ema)
-
-    def _move_average(self, average: dict[str, Tensor], decay: float) -> None:
-        for name, value in self.state.module.state_dict().items():
-            mean = average[name]
-            if value.is_floating_point():
-                # average = decay * average + (1 - decay) * weights
-                mean.lerp_(value.detach().to(mean.device), 1 - decay)
-            else:  # counters have no average
-                mean.copy_(value)
-
-    def _averaged(self, parameters: Sequence[Tensor], grads: Gradients) -> Gradients:
-        """The mean over processes, in one message per optimiser.
-
-        A parameter may be used in one process's rows and unused in another's (a layer that is dropped at random), so the
-        processes first agree on which parameters have a gradient anywhere.
-        """
-        if self.world.size == 1:
-            return grads
-        used = torch.tensor([float(grad is not None) for grad in grads], device=self.fabric.device)
-        used = self.fabric.all_reduce(used, reduce_op="sum")  # type: ignore[assignment]
-        # One flat message: a collective per parameter would cost its latency hundreds of times per step.
-        dense = [torch.zeros_like(p) if g is None else g for p, g in zip(parameters, grads, strict=True)]
-        flat = self.fabric.all_reduce(torch.cat([grad.flatten() for grad in dense]), reduce_op="mean")
-        assert isinstance(flat, Tensor)
-        parts = flat.split([grad.numel() for grad in dense])
-        return [
-            part.view_as(grad) if count else None for part, grad, count in zip(parts, dense, used.tolist(), strict=True)
-        ]
-
-    def _demand_finite(self, loss: Loss, batch: WindowBatch) -> None:
-        for name, value in loss.total.items():
-            if not torch.isfinite(value):
-                raise NonFiniteLoss(
-                    f"stage {self.stage.name!r}, step {self.state.step}: loss {name!r} is {_number(value)} on clips "
-                    f"{', '.join(batch.clips[:8])}; the last checkpoint is kept; lower the learning rate or look at these clips"
-                )
+            move_average(self.state.average, self.state.module, self.stage.ema)
 
     # --- validation -------------------------------------------------------------------------------------
 
@@ -289,39 +237,11 @@ class StageRun:
         if average is not None:
             module.load_state_dict(average)
         module.eval()
-        metrics = self.world.broadcast(self._validation_means(self.validation))
+        metrics = self.world.broadcast(self.validation.means())
         self._keep_best(metrics)
         if trained is not None:
             module.load_state_dict(trained)
         return metrics
-
-    def _validation_means(self, windows: WindowSource, stranger: Sequence[str] = ()) -> dict[str, float]:
-        sums: dict[str, float] = {}
-        count = 0
-        with torch.no_grad():
-            for batch in windows.sweep(self.stage.windows, self.fabric.device, VALIDATION_BATCHES, stranger=stranger):
-                torch.manual_seed(_seed_of(self.how.seed, self.stage.name + "/validate", count))
-                if self.stage.validate is not None:
-                    values = self.stage.validate(batch)
-                else:
-                    loss = self.stage.loss(batch)
-                    values = {"loss": sum(_number(v) for v in loss.total.values()), **loss.log}
-                for name, value in values.items():
-                    sums[name] = sums.get(name, 0.0) + _number(value)
-                count += 1
-        return {name: value / count for name, value in sums.items()}
-
-    def _speaker_gain(self, windows: WindowSource) -> dict[str, float]:
-        """By how much the validation loss grows if the speaker is one of another session: 0 for a method that is deaf.
-
-        In the unit of the loss, which is nats a token for cross entropies. Also for the face and the sound alone.
-        """
-        true = self._validation_means(windows)
-        loss = self.stage.select or next(iter(true))
-        swaps: dict[str, tuple[str, ...]] = {"speaker_gain": ("face", "sound")}
-        if self.stage.windows.audio:
-            swaps |= {"speaker_gain.face": ("face",), "speaker_gain.sound": ("sound",)}
-        return {name: self._validation_means(windows, swap)[loss] - true[loss] for name, swap in swaps.items()}
 
     def _keep_best(self, metrics: Mapping[str, float]) -> None:
         state, select = self.state, self.stage.select
@@ -341,10 +261,6 @@ class StageRun:
 def _seed_of(seed: int, stage: str, step: int) -> int:
     """63 bits from a hash of (seed, stage, step), so that the streams of neighbouring steps are unrelated."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{stage}/{step}".encode()).digest()[:8], "big") >> 1
-
-
-def _number(value: Any) -> float:
-    return float(value.detach() if isinstance(value, Tensor) else value)
 
 
 def _fabric_of_one(how: FitOptions) -> Fabric:

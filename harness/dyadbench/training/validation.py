@@ -1,0 +1,60 @@
+"""Validation of one stage over fixed windows, and what the true speaker is worth there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from dyadbench.api import Stage
+from dyadbench.training.windows import WindowSource
+
+BATCHES = 8  # at most; a validation must not cost more than the training between two of them
+
+
+@dataclass(frozen=True)
+class Validation:
+    """The validation windows of one stage. `seed_of` gives the seed of each batch: a loss may draw masks or noise."""
+
+    stage: Stage
+    windows: WindowSource
+    device: torch.device
+    seed_of: Callable[[int], int]
+
+    def means(self, stranger: Sequence[str] = ()) -> dict[str, float]:
+        """The mean of each metric over batches; `stranger` as in `WindowSource.sweep`."""
+        sums: dict[str, float] = {}
+        count = 0
+        with torch.no_grad():
+            for batch in self.windows.sweep(self.stage.windows, self.device, BATCHES, stranger=stranger):
+                # The same draws at every validation: their values differ by the weights alone.
+                torch.manual_seed(self.seed_of(count))
+                if self.stage.validate is not None:
+                    values = self.stage.validate(batch)
+                else:
+                    loss = self.stage.loss(batch)
+                    values = {"loss": sum(number(v) for v in loss.total.values()), **loss.log}
+                for name, value in values.items():
+                    sums[name] = sums.get(name, 0.0) + number(value)
+                count += 1
+        return {name: value / count for name, value in sums.items()}
+
+    def speaker_gain(self) -> dict[str, float]:
+        """By how much the validation loss grows if the speaker is one of another session: 0 for a method that is deaf.
+
+        In the unit of the loss, which is nats per token for cross entropies. Also for the face and the sound alone.
+        """
+        true = self.means()
+        loss = self.stage.select or next(iter(true))
+        swaps: dict[str, tuple[str, ...]] = {"speaker_gain": ("face", "sound")}
+        if self.stage.windows.audio:
+            swaps |= {"speaker_gain.face": ("face",), "speaker_gain.sound": ("sound",)}
+        return {name: self.means(swap)[loss] - true[loss] for name, swap in swaps.items()}
+
+
+def number(value: Any) -> float:
+    """A metric as a number, whether it is a tensor or one already."""
+    return float(value.detach() if isinstance(value, Tensor) else value)
