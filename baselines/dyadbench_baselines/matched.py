@@ -10,12 +10,34 @@ which changes neither its correlation with a listener nor what it knows.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 
 from dyadbench.api import Array, Context, Needs, Noise, Reaction, Setup, State, Track, TrainData
 from dyadbench_baselines.config import RidgeMatchedConfig
 
 SILENT = 1e-8  # a deviation below this is rounding, and nothing is multiplied up from it
+
+
+@dataclass(frozen=True)
+class _Past:
+    """What later inputs need of a speaker."""
+
+    frames: Array  # (longest delay, C), the newest last; before the clip its first frame
+    total: np.ndarray  # (C,) float64, the sum of all frames
+    count: int
+
+    @classmethod
+    def before(cls, speaker: Array, reach: int) -> _Past:
+        """Of a clip that begins with `speaker` (T, C)."""
+        return cls(np.repeat(speaker[:1], reach, 0), np.zeros(speaker.shape[1]), 0)
+
+    def after(self, speaker: Array) -> _Past:
+        """Once `speaker` (T, C) was heard, too."""
+        joined = np.concatenate([self.frames, speaker])
+        return _Past(joined[len(speaker) :], self.total + speaker.sum(0, dtype=np.float64), self.count + len(speaker))
 
 
 class RidgeMatched:
@@ -34,12 +56,14 @@ class RidgeMatched:
         self.mean = self.scale = np.zeros(1)  # (F,)
         self.centre = np.zeros(1)  # (C,) mean training listener
 
-    def inputs(self, speaker: Array) -> np.ndarray:
-        """(T, C) -> (T, (lags + 1) C)."""
-        now = np.arange(len(speaker))
-        delayed = [speaker[np.maximum(now - delay, 0)] for delay in self.delays]
-        running = np.cumsum(speaker, 0, dtype=np.float64) / (now + 1)[:, None]
-        return np.concatenate([*delayed, running], 1, dtype=np.float64)
+    def inputs(self, speaker: Array, past: _Past | None = None) -> np.ndarray:
+        """(T, C) after `past`, or from a clip's start -> (T, (lags + 1) C)."""
+        past = past or _Past.before(speaker, self.delays[-1])
+        reach, now = len(past.frames), np.arange(len(speaker))
+        joined = np.concatenate([past.frames, speaker])
+        delayed = [joined[reach + now - delay] for delay in self.delays]
+        sums = np.cumsum(np.concatenate([past.total[None], speaker]), 0, dtype=np.float64)[1:]
+        return np.concatenate([*delayed, sums / (past.count + now + 1)[:, None]], 1, dtype=np.float64)
 
     def fit(self, data: TrainData) -> None:
         """One pass that sums moments: the size of the training data does not matter to memory."""
@@ -69,17 +93,36 @@ class RidgeMatched:
         self.weights, self.mean = state["weights"], state["mean"]
         self.scale, self.centre = state["scale"], state["centre"]
 
+    def start(self, clips: Sequence[str], k: int, noise: Noise) -> _MatchedStream:
+        return _MatchedStream(self, len(clips), k)
+
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
-        dim = self.setup.space.dim
-        out = np.zeros((len(context.clips), context.frames, len(self.centre)), np.float32)
-        for row, length in enumerate(context.lengths):
-            emotion = None if context.speaker_emotion is None else context.speaker_emotion[row, :length]
-            x = self.inputs(_channels(Track(context.speaker_motion[row, :length], emotion)))
-            out[row, :length] = self.centre + (x - self.mean) / self.scale @ self.weights
-        copies = np.repeat(out[:, None], k, axis=1)  # (B, K, T, C)
-        if not self.setup.has_emotion:
+        return self.start(context.clips, k, noise).step(context)
+
+
+class _MatchedStream:
+    """Conversations under way (api.Stream)."""
+
+    def __init__(self, ridge: RidgeMatched, clips: int, k: int):
+        self.ridge, self.k = ridge, k
+        self.past: list[_Past | None] = [None] * clips
+
+    def step(self, heard: Context) -> Reaction:
+        ridge, dim = self.ridge, self.ridge.setup.space.dim
+        out = np.zeros((len(self.past), heard.frames, len(ridge.centre)), np.float32)
+        for row, past in enumerate(self.past):
+            emotion = None if heard.speaker_emotion is None else heard.speaker_emotion[row]
+            speaker = _channels(Track(heard.speaker_motion[row], emotion))
+            past = past or _Past.before(speaker, ridge.delays[-1])
+            out[row] = ridge.centre + (ridge.inputs(speaker, past) - ridge.mean) / ridge.scale @ ridge.weights
+            self.past[row] = past.after(speaker)
+        copies = np.repeat(out[:, None], self.k, axis=1)  # (B, K, n, C)
+        if not ridge.setup.has_emotion:
             return Reaction(copies)
         return Reaction(copies[..., :dim], np.clip(copies[..., dim:], [0.0] * 15 + [-1.0] * 2 + [0.0] * 8, 1.0))
+
+    def finish(self) -> None:
+        """Every frame was given when its speaker frame was heard."""
 
 
 def _channels(track: Track) -> Array:

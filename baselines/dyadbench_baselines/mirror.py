@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dyadbench.api import Array, Context, Needs, Noise, Reaction, Setup
 from dyadbench_baselines.config import LagConfig
 
 
-def _copies(values: Array, k: int) -> Array:
-    return np.repeat(values[:, None], k, axis=1)
+class _Echo:
+    """The speakers K times, `lag` frames late; until the first echo their first frame (api.Stream)."""
+
+    def __init__(self, lag: int, k: int):
+        self.lag, self.k = lag, k
+        self.late: dict[str, Array] = {}  # the last `lag` frames, (B, lag, C), that are still to be copied
+
+    def step(self, heard: Context) -> Reaction:
+        emotion = None if heard.speaker_emotion is None else self._later("emotion", heard.speaker_emotion)
+        return Reaction(self._later("motion", heard.speaker_motion), emotion)
+
+    def finish(self) -> None:
+        """Every frame was given when its speaker frame was heard."""
+
+    def _later(self, space: str, values: Array) -> Array:
+        """(B, n, C) -> (B, K, n, C)."""
+        late = self.late.get(space, np.repeat(values[:, :1], self.lag, axis=1))
+        joined = np.concatenate([late, values], axis=1)
+        self.late[space] = joined[:, values.shape[1] :]
+        return np.repeat(joined[:, None, : values.shape[1]], self.k, axis=1)
 
 
 class Mime:
@@ -21,13 +41,11 @@ class Mime:
     def __init__(self, config: LagConfig, setup: Setup):
         self.lag = round(config.seconds * setup.space.fps) if self.lagged else 0
 
-    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
-        def later(values: Array) -> Array:
-            start = np.repeat(values[:, :1], min(self.lag, values.shape[1]), axis=1)  # still until the first echo
-            return np.concatenate([start, values[:, : values.shape[1] - start.shape[1]]], axis=1)
+    def start(self, clips: Sequence[str], k: int, noise: Noise) -> _Echo:
+        return _Echo(self.lag, k)
 
-        emotion = None if context.speaker_emotion is None else _copies(later(context.speaker_emotion), k)
-        return Reaction(_copies(later(context.speaker_motion), k), emotion)
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        return self.start(context.clips, k, noise).step(context)
 
 
 class LaggedMime(Mime):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dyadbench.api import Array, Context, Dyad, Needs, Noise, Reaction, Setup, State, TrainData
@@ -31,29 +33,38 @@ class Ridge:
 
     # --- features ---------------------------------------------------------------------------------------
 
-    def _taps(self, values: Array) -> np.ndarray:
-        """(T, F) -> (T, taps F): causal means over stretches of the past; before the clip counts as its first frame."""
-        reach = int(self.edges[-1]) + 1
-        padded = np.concatenate([np.repeat(values[:1], reach, 0), values]).astype(np.float64)
+    @property
+    def reach(self) -> int:
+        """How many earlier frames the features of a frame may depend on."""
+        return int(self.edges[-1]) + 1
+
+    def taps(self, values: Array, past: Array | None = None) -> np.ndarray:
+        """(T, F) after `past` (reach, F) -> (T, taps F): causal means over stretches of the past.
+
+        Without `past` the clip begins here; before it counts as its first frame.
+        """
+        padded = np.concatenate(
+            [np.repeat(values[:1], self.reach, 0) if past is None else past, values], dtype=np.float64
+        )
         total = np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(padded, 0)])
-        now = np.arange(len(values)) + reach + 1  # total[now] sums everything up to the current frame
+        now = np.arange(len(values)) + self.reach + 1  # total[now] sums everything up to the current frame
         stretches = []
         for newest, oldest in zip(self.edges[:-1], np.maximum(self.edges[1:], self.edges[:-1] + 1), strict=True):
             stretches.append((total[now - newest] - total[now - oldest]) / (oldest - newest))
         return np.concatenate(stretches, 1)
 
-    def features(self, motion: Array, emotion: Array | None, audio: Array | None) -> np.ndarray:
-        """(T, F) of one speaker; the voice is averaged to one row per frame."""
+    def frames_of(self, motion: Array, emotion: Array | None, audio: Array | None) -> Array:
+        """(T, F) of one speaker, frame by frame; the voice is averaged to one row per frame."""
         parts = [motion] if emotion is None else [motion, emotion]
         if audio is not None:
             rate = len(audio) // len(motion)
             parts.append(audio[: rate * len(motion)].reshape(len(motion), rate, -1).mean(1))
         length = min(len(part) for part in parts)
-        return self._taps(np.concatenate([part[:length] for part in parts], 1))
+        return np.concatenate([part[:length] for part in parts], 1)
 
     def _of(self, dyad: Dyad) -> tuple[np.ndarray, np.ndarray]:
         sound = dyad.speaker.audio[self.needs.audio[0]] if self.needs.audio else None
-        inputs = self.features(dyad.speaker.motion, dyad.speaker.emotion, sound)
+        inputs = self.taps(self.frames_of(dyad.speaker.motion, dyad.speaker.emotion, sound))
         listener = dyad.listener
         target = listener.motion if listener.emotion is None else np.concatenate(
             [listener.motion[: len(inputs)], listener.emotion[: len(inputs)]], 1
@@ -74,9 +85,10 @@ class Ridge:
         if self.sampled:
             frames = min(len(inputs) for inputs, _ in pairs)
             step = max(1, len(pairs) // RESIDUALS)
-            self.residuals = np.stack([(t - self._apply(i))[:frames] for i, t in pairs[::step]]).astype(np.float32)
+            self.residuals = np.stack([(t - self.apply(i))[:frames] for i, t in pairs[::step]]).astype(np.float32)
 
-    def _apply(self, inputs: np.ndarray) -> np.ndarray:
+    def apply(self, inputs: np.ndarray) -> np.ndarray:
+        """(T, taps F) -> (T, C)."""
         return (inputs - self.mean) / self.scale @ self.weights[:-1] + self.weights[-1]
 
     def state_dict(self) -> State:
@@ -93,29 +105,48 @@ class Ridge:
     # --- sample -----------------------------------------------------------------------------------------
 
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
-        dim, frames = self.setup.space.dim, context.frames
-        out = np.zeros((len(context.clips), k, frames, self.weights.shape[1]), np.float32)
-        for row, clip in enumerate(context.clips):
-            length = int(context.lengths[row])
-            sound = context.audio[self.needs.audio[0]][row] if self.needs.audio else None
-            emotion = None if context.speaker_emotion is None else context.speaker_emotion[row, :length]
-            rate = 0 if sound is None else len(sound) // frames
-            fitted = self._apply(
-                self.features(
-                    context.speaker_motion[row, :length], emotion, None if sound is None else sound[: length * rate]
-                )
-            )
-            for sample in range(k):
-                out[row, sample, :length] = fitted + self._residual(noise, clip, sample, length)
-        if self.setup.has_emotion:
-            out[..., dim:] = np.clip(out[..., dim:], [0.0] * 15 + [-1.0] * 2 + [0.0] * 8, 1.0)
-        return Reaction(out[..., :dim], out[..., dim:] if self.setup.has_emotion else None)
+        return self.start(context.clips, k, noise).step(context)
 
-    def _residual(self, noise: Noise, clip: str, sample: int, length: int) -> np.ndarray | float:
+    def start(self, clips: Sequence[str], k: int, noise: Noise) -> _RidgeStream:
+        return _RidgeStream(self, [[self._residual(noise, clip, sample) for sample in range(k)] for clip in clips])
+
+    def _residual(self, noise: Noise, clip: str, sample: int) -> np.ndarray:
+        """(P, C), repeated over the clip."""
         if not self.sampled:
-            return 0.0
-        picked = self.residuals[noise.stream(clip, sample).integers(len(self.residuals))]
-        return picked[np.arange(length) % len(picked)]
+            return np.zeros((1, self.weights.shape[1]), np.float32)
+        picked: np.ndarray = self.residuals[noise.stream(clip, sample).integers(len(self.residuals))]
+        return picked
+
+
+class _RidgeStream:
+    """Conversations under way (api.Stream): what each needs of the past is its last `reach` frames."""
+
+    def __init__(self, ridge: Ridge, residuals: list[list[np.ndarray]]):
+        self.ridge, self.residuals = ridge, residuals  # clip -> sample -> (P, C)
+        self.past: list[Array | None] = [None] * len(residuals)
+        self.heard = 0
+
+    def step(self, heard: Context) -> Reaction:
+        ridge, frames = self.ridge, heard.frames
+        setup, names = ridge.setup, ridge.needs.audio
+        out = np.zeros((len(self.past), len(self.residuals[0]), frames, ridge.weights.shape[1]), np.float32)
+        at = self.heard + np.arange(frames)
+        for row, past in enumerate(self.past):
+            emotion = None if heard.speaker_emotion is None else heard.speaker_emotion[row]
+            new = ridge.frames_of(heard.speaker_motion[row], emotion, heard.audio[names[0]][row] if names else None)
+            fitted = ridge.apply(ridge.taps(new, past))
+            past = np.repeat(new[:1], ridge.reach, 0) if past is None else past
+            self.past[row] = np.concatenate([past, new])[-ridge.reach :]
+            for sample, residual in enumerate(self.residuals[row]):
+                out[row, sample] = fitted + residual[at % len(residual)]
+        self.heard += frames
+        dim = setup.space.dim
+        if setup.has_emotion:
+            out[..., dim:] = np.clip(out[..., dim:], [0.0] * 15 + [-1.0] * 2 + [0.0] * 8, 1.0)
+        return Reaction(out[..., :dim], out[..., dim:] if setup.has_emotion else None)
+
+    def finish(self) -> None:
+        """Every frame was given when its speaker frame was heard."""
 
 
 class RidgeSampled(Ridge):

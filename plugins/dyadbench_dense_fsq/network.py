@@ -9,6 +9,7 @@ B clips, K samples, n positions, C channels. Ids in the stream are codes + 2: 0 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -196,18 +197,38 @@ class CrossModalNet(nn.Module):
     def listener_step(self, ids: Tensor, speaker: Memory, caches: list[KVCache], offset: int) -> Tensor:
         """The next patch of a block-causal stream: ids (B * K, patch) at `offset` -> logits (B * K, patch, V).
 
-        Equal to the last patch of `listener` over the whole stream so far. Nothing needs a mask: the caches and the
-        slice of the speaker hold exactly what this patch may see.
+        `speaker` holds the last `context` positions up to the patch's end. Equal to the last patch of `listener` over the
+        whole stream so far. Nothing needs a mask: the caches and the memory hold exactly what this patch may see.
         """
-        stop = offset + ids.shape[1]
-        start = max(0, stop - self.config.context)
         x = self.token_in(ids)
         for block, cache in zip(self.listener_blocks, caches, strict=False):
             x = block(x, cache=cache, offset=offset)
-        for block, (k, v), cache in zip(self.answer, speaker, caches[self.config.layers :], strict=True):
-            x = block(x, (k[:, :, start:stop], v[:, :, start:stop]), cache=cache, offset=offset)
+        for block, memory, cache in zip(self.answer, speaker, caches[self.config.layers :], strict=True):
+            x = block(x, memory, cache=cache, offset=offset)
         out: Tensor = self.head(self.norm(x))
         return out
+
+    def speaker_caches(self) -> list[KVCache]:
+        """One cache per attention over the speaker, those of the listener's answer last; as long as the context."""
+        return [KVCache(self.config.context) for _ in range(6 * self.config.layers)]
+
+    def speaker_step(self, speaker: Speaker, caches: Sequence[KVCache], offset: int) -> Memory:
+        """The next patch of a block-causal speaker, at `offset` -> what `listener_step` attends to.
+
+        Equal to the last `context` positions of `memory(speaker(...))` over the whole stream so far.
+        """
+        face, sound = self._face(speaker), self._sound(speaker)
+        rest = iter(caches)
+        for block in self.sound_blocks:
+            sound = block(sound, cache=next(rest), offset=offset)
+        for block in self.face_blocks:
+            face = block(face, cache=next(rest), offset=offset)
+        for block in self.fuse:
+            heard = next(rest).append(*block.memory(sound, offset))  # type: ignore[operator]
+            face = block(face, heard, cache=next(rest), offset=offset)
+        for block in self.speaker_blocks:
+            face = block(face, cache=next(rest), offset=offset)
+        return [cache.append(*block.memory(face, offset)) for block, cache in zip(self.answer, rest, strict=True)]  # type: ignore[operator]
 
 
 def key_mask(seen: Tensor | None) -> Tensor | None:

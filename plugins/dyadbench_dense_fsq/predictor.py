@@ -12,7 +12,7 @@ B clips, K samples, R = B * K rows, n positions (one token per frame), D motion 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import torch
@@ -40,6 +40,7 @@ from dyadbench.nn.sampling import Step, autoregress, uniforms
 from dyadbench.nn.schedules import ramp
 from dyadbench_dense_fsq.config import PredictorConfig
 from dyadbench_dense_fsq.network import SPECIALS, CrossModalNet, Speaker, key_mask
+from dyadbench_dense_fsq.stream import PatchStream
 
 
 def block_lookahead(patch: int, block: int) -> int:
@@ -167,6 +168,10 @@ class CrossModalAR(NetComponent[CrossModalNet]):
         )  # fmt: skip
         return decoded_reaction(self.tokenizer, ids, len(context.clips), k, frames)
 
+    def start(self, clips: Sequence[str], k: int, noise: Noise) -> PatchStream:
+        """Reactions while the speaker speaks, a patch at a time."""
+        return PatchStream(self, clips, k, noise)
+
     def _speaker(self, context: Context, padded: int) -> Speaker:
         """The whole clip with one empty patch before it: (B, patch + padded, ...)."""
         patch, rate, more = self.config.patch, self.net.per_frame, padded - context.frames
@@ -211,7 +216,10 @@ class CrossModalAR(NetComponent[CrossModalNet]):
         memory, caches = self.net.memory(self.net.speaker(speaker)), self.net.caches()
 
         def step(first: int, history: Tensor) -> Tensor:
-            return self.net.listener_step(self._stream(history, first), memory, caches, first)
+            stop = first + self.config.patch
+            seen = slice(max(0, stop - self.config.context), stop)
+            known = [(k[:, :, seen], v[:, :, seen]) for k, v in memory]
+            return self.net.listener_step(self._stream(history, first), known, caches, first)
 
         return step
 

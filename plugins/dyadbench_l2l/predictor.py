@@ -13,7 +13,7 @@ B clips, K samples, R = B * K rows, N tokens, D motion channels; windows have `b
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -44,6 +44,7 @@ from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.sampling import autoregress, uniforms
 from dyadbench_l2l.config import PredictorConfig
 from dyadbench_l2l.network import PatchPredictor
+from dyadbench_l2l.stream import TokenStream
 from dyadbench_l2l.tokenizer import noam
 
 CHUNK = 512  # speaker windows per pass through the network, to limit memory
@@ -148,26 +149,32 @@ class PatchAR(NetComponent[PatchPredictor]):
         motion = self._decode(ids.cpu().numpy(), frames)
         return Reaction(motion.reshape(len(context.clips), k, frames, -1))
 
+    def start(self, clips: Sequence[str], k: int, noise: Noise) -> TokenStream:
+        """Reactions while the speaker speaks, a token at a time."""
+        return TokenStream(self, clips, k, noise)
+
     def _speaker(self, context: Context, tokens: int) -> Tensor:
         """The encoded speaker of each token: (B, N, past + 1, dim), computed once for all samples of a clip."""
-        rate, before = self.per_frame, self.reach - self.config.ahead
         face, sound = face_and_sound(context, self.audio, self.device)
         lengths = torch.from_numpy(np.asarray(context.lengths)).to(self.device)[:, None, None]
-        out = []
-        for part in torch.arange(tokens, device=self.device).split(max(1, CHUNK // len(face))):
-            start = part * self.patch - before  # (n,) the first frame of each window
-            frame = start[:, None] + torch.arange(self.reach, device=self.device)  # (n, reach)
-            null = (frame < 0) | (frame >= lengths)  # (B, n, reach)
-            voice = None
-            if sound is not None:
-                top = start if self.config.audio_slice == "released" else start * rate
-                row = torch.where(start < 0, start * rate, top)[:, None] + torch.arange(
-                    self.reach * rate, device=self.device
-                )
-                voice = sound[:, row.clamp(0, sound.shape[1] - 1)].flatten(0, 1)
-            window = face[:, frame.clamp(0, face.shape[1] - 1)].flatten(0, 1)
-            out.append(self.net.speaker(window, voice, null.flatten(0, 1)).unflatten(0, (len(face), -1)))
-        return torch.cat(out, 1)
+        parts = torch.arange(tokens, device=self.device).split(max(1, CHUNK // len(face)))
+        return torch.cat([self._windows(face, sound, part, lengths) for part in parts], 1)
+
+    def _windows(self, face: Tensor, sound: Tensor | None, tokens: Tensor, lengths: Tensor, base: int = 0) -> Tensor:
+        """The encoded speaker of the tokens (n,), of a face that begins with frame `base`: (B, n, past + 1, dim)."""
+        rate = self.per_frame
+        start = tokens * self.patch - (self.reach - self.config.ahead)  # (n,) the first frame of each window
+        frame = start[:, None] + torch.arange(self.reach, device=self.device)  # (n, reach)
+        null = (frame < 0) | (frame >= lengths)  # (B, n, reach)
+        voice = None
+        if sound is not None:
+            top = start if self.config.audio_slice == "released" else start * rate
+            row = torch.where(start < 0, start * rate, top)[:, None] + torch.arange(
+                self.reach * rate, device=self.device
+            )
+            voice = sound[:, (row - base * rate).clamp(0, sound.shape[1] - 1)].flatten(0, 1)
+        window = face[:, (frame - base).clamp(0, face.shape[1] - 1)].flatten(0, 1)
+        return self.net.speaker(window, voice, null.flatten(0, 1)).unflatten(0, (len(face), -1))
 
     def _nobody(self) -> Tensor:
         """What a token sees where there is no speaker: (1, past + 1, dim)."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dyadbench.api import AudioSpec
-from dyadbench.nn.attention import Block
+from dyadbench.nn.attention import Block, KVCache
 from dyadbench.nn.grfsq import GRFSQ, GRVQ, Grid
 from dyadbench_vqtalker.config import GridConfig, PredictorConfig
 
@@ -114,14 +114,19 @@ class CoarseToFineNet(nn.Module):
 
         valid (B, T): frames that exist, or None for all. A convolution reads zeros for the others, as outside the clip.
         """
-        x = self.face((face - self.face_mean) / self.face_scale)
-        if self.sound is not None and sound is not None:
-            rows = ((sound - self.sound_mean) / self.sound_scale).unflatten(1, (-1, self.per_frame)).flatten(2)
-            x = x + self.sound(rows)
+        x = self.embedded(face, sound)
         x = nn.functional.pad(x, (0, 0, self.delay, 0))[:, : len(face[0])]
         for convolution in self.convolutions:
             visible = x if valid is None or self.chunk else x * valid[..., None]
             x = x + self._around(nn.functional.gelu(visible), convolution)
+        return x
+
+    def embedded(self, face: Tensor, sound: Tensor | None) -> Tensor:
+        """The speaker frame by frame: (B, T, dim)."""
+        x: Tensor = self.face((face - self.face_mean) / self.face_scale)
+        if self.sound is not None and sound is not None:
+            rows = ((sound - self.sound_mean) / self.sound_scale).unflatten(1, (-1, self.per_frame)).flatten(2)
+            x = x + self.sound(rows)
         return x
 
     def _around(self, x: Tensor, convolution: nn.Module) -> Tensor:
@@ -143,6 +148,30 @@ class CoarseToFineNet(nn.Module):
             mask = valid[:, None, None]
         for block in self.blocks:
             x = block(x, mask)
+        out: Tensor = self.norm(x)
+        return out
+
+    def heard_step(self, x: Tensor, tails: list[Tensor]) -> Tensor:
+        """The next chunk of embedded, delayed frames (B, chunk, dim), after what the convolutions keep in `tails`.
+
+        Equal to the last chunk of `speaker` over the whole stream so far.
+        """
+        for place, convolution in enumerate(self.convolutions):
+            joined = torch.cat([tails[place], nn.functional.gelu(x)], 1)
+            tails[place] = joined[:, x.shape[1] :]
+            x = x + convolution(joined.transpose(1, 2)).transpose(1, 2)
+        return x
+
+    def tails(self, rows: int) -> list[Tensor]:
+        """What `heard_step` keeps before a clip's start: zeros (B, span, dim) for each convolution."""
+        spans = [(self.taps - 1) * int(c.dilation[0]) for c in self.convolutions]  # type: ignore[index,union-attr]
+        return [self.face.weight.new_zeros(rows, span, self.face.out_features) for span in spans]
+
+    def step(self, speaker: Tensor, coarser: Tensor, layer: int, caches: list[KVCache], offset: int) -> Tensor:
+        """`forward` for the next chunk alone, at frame `offset`; `caches`, one per block, hold the earlier ones."""
+        x = speaker + self.coarser(coarser) + self.indicator[layer]
+        for block, cache in zip(self.blocks, caches, strict=True):
+            x = block(x, cache=cache, offset=offset)
         out: Tensor = self.norm(x)
         return out
 

@@ -36,13 +36,13 @@ def dyadbench_tokenizers() -> list[TokenizerEntry]:
 
 @hookimpl
 def dyadbench_predictors() -> list[PredictorEntry]:
-    def row(name: str, config: type[Config], summary: str) -> PredictorEntry:
+    def row(name: str, config: type[Config], summary: str, version: int = 1) -> PredictorEntry:
         where = "dyadbench_vqtalker.predictor:CoarseToFine"
-        return PredictorEntry(name, 1, where, config, summary, CITE, presets=PREDICTOR_PRESETS)
+        return PredictorEntry(name, version, where, config, summary, CITE, presets=PREDICTOR_PRESETS)
 
     return [
         row("coarse-to-fine", PredictorConfig, "predicts residual layers one after another, each for the whole clip at once"),
-        row("coarse-to-fine-chunked", ChunkedConfig, "coarse-to-fine, but a chunk sees the speaker only up to its first frame"),
+        row("coarse-to-fine-chunked", ChunkedConfig, "coarse-to-fine, but a chunk sees the speaker only up to its first frame", 2),
         PredictorEntry(
             "reconstruction", 1, "dyadbench_vqtalker.reconstruction:Reconstruction", calibration=True,
             summary="the true listener, encoded and decoded by the tokenizer",

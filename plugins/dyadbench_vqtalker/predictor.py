@@ -22,8 +22,6 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy.signal import lfilter
-from scipy.special import ndtr, ndtri
 from torch import Tensor
 
 from dyadbench.api import (
@@ -49,6 +47,8 @@ from dyadbench.nn.sampling import draw, uniforms
 from dyadbench.nn.schedules import ramp
 from dyadbench_vqtalker.config import PredictorConfig
 from dyadbench_vqtalker.network import CoarseToFineNet
+from dyadbench_vqtalker.smooth import smooth_uniforms
+from dyadbench_vqtalker.stream import ChunkStream
 
 
 @runtime_checkable
@@ -64,21 +64,6 @@ def reach(chunk: int, ahead: int, block: int) -> int:
     """How many later speaker frames a decoded frame depends on: its block may end in a later chunk."""
     starts = range(0, chunk * block, block)
     return max(ahead, *((start + block - 1) // chunk * chunk + ahead - start for start in starts))
-
-
-def smooth_uniforms(uniform: Tensor, frames: float) -> Tensor:
-    """Uniforms (R, T, G), independent over T, to uniforms whose neighbours are correlated over `frames` frames.
-
-    Uniforms become normal scores, which a first-order autoregression of unit variance smooths, x_t = a x_(t-1) +
-    sqrt(1 - a^2) e_t with a = exp(-1 / frames); they become uniform again after it. A number depends on earlier ones only.
-    """
-    if frames <= 0:
-        return uniform
-    keep = float(np.exp(-1 / frames))
-    score = ndtri(uniform.cpu().numpy().clip(1e-12, 1 - 1e-12))
-    score[:, 1:] *= np.sqrt(1 - keep**2)
-    mixed = np.asarray(lfilter([1.0], [1.0, -keep], score, axis=1))
-    return torch.from_numpy(ndtr(mixed)).to(uniform)
 
 
 class CoarseToFine(NetComponent[CoarseToFineNet]):
@@ -153,9 +138,10 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
         """K reactions of exactly the context's frames, in one pass per residual layer for the whole batch."""
         self.net.eval()
-        clips, frames = len(context.clips), context.frames
+        clips, end = len(context.clips), context.frames
+        frames = end + -end % (self.config.chunk or 1)  # a chunk is reacted to before anybody knows that it is the last
         valid = self._valid(context)
-        speaker = self._speaker(context, valid)
+        speaker = self._speaker(context, valid, frames - end)
         ids = torch.zeros(clips, frames, self.net.groups, 0, dtype=torch.long, device=self.device)
         identical = True  # until a layer is sampled, all samples of a clip are equal, so one pass serves them
         for layer in range(self.net.residual):
@@ -164,29 +150,40 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
             common = (
                 self.grid.dequantise(ids),
                 torch.full((len(ids),), layer, device=self.device),
-                None if valid is None else valid.repeat_interleave(copies, 0),
+                None if valid is None or self.config.chunk else valid.repeat_interleave(copies, 0),
             )
             hidden = self.net(heard, *common)
             free = None if self.config.guidance == 1 else self.net(torch.zeros_like(heard), *common)
             random = layer < self.config.drawn
             uniform = self._uniforms(noise, context.clips, k, frames, layer) if random else None
-            codes = self._choose(hidden, free, uniform)
+            codes = self.choose(hidden, free, uniform)
             if len(codes) > len(ids):
                 ids = ids.repeat_interleave(k, 0)
             identical &= not random
             ids = torch.cat([ids, codes[..., None]], 3)
-        motion, emotion = self.tokenizer.decode(Tokens(ids.cpu().numpy(), frames=frames), frames)
+        return self.decoded(ids, clips, k, end)
+
+    def start(self, clips: Sequence[str], k: int, noise: Noise) -> ChunkStream:
+        """Reactions while the speaker speaks, a chunk at a time."""
+        return ChunkStream(self, clips, k, noise)
+
+    def decoded(self, ids: Tensor, clips: int, k: int, frames: int) -> Reaction:
+        """ids (R or B, N, G, R) -> the first `frames` frames; where all samples are equal, B rows serve them."""
+        motion, emotion = self.tokenizer.decode(Tokens(ids.cpu().numpy(), frames=ids.shape[1]), ids.shape[1])
 
         def shaped(values: np.ndarray) -> np.ndarray:
-            grouped = values.reshape(clips, -1, *values.shape[1:])
+            grouped = values.reshape(clips, -1, *values.shape[1:])[:, :, :frames]
             return grouped if grouped.shape[1] == k else np.repeat(grouped, k, 1)
 
         return Reaction(shaped(motion), None if emotion is None else shaped(emotion))
 
-    def _speaker(self, context: Context, valid: Tensor | None = None) -> Tensor:
-        """The speakers as the input of the trunk: (B, T, dim)."""
+    def _speaker(self, context: Context, valid: Tensor | None = None, more: int = 0) -> Tensor:
+        """The speakers as the input of the trunk, with `more` empty frames after them: (B, T + more, dim)."""
         face, sound = face_and_sound(context, self.audio, self.device)
-        return self.net.speaker(face, sound, valid)
+        if more:
+            face = F.pad(face, (0, 0, 0, more))
+            sound = None if sound is None else F.pad(sound, (0, 0, 0, more * self.net.per_frame))
+        return self.net.speaker(face, sound, None if self.config.chunk else valid)
 
     def _valid(self, context: Context) -> Tensor | None:
         frames = torch.arange(context.frames)
@@ -197,7 +194,7 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
         flat = uniforms(noise, clips, k, frames * self.net.groups, f"layer{layer}", self.device)
         return smooth_uniforms(flat.view(len(flat), frames, self.net.groups), self.config.smooth)
 
-    def _choose(self, hidden: Tensor, free: Tensor | None, uniform: Tensor | None) -> Tensor:
+    def choose(self, hidden: Tensor, free: Tensor | None, uniform: Tensor | None) -> Tensor:
         """hidden (B, T, dim), uniform (R, T, G) or None for the likeliest -> codes (R or B, T, G).
 
         `free` is what the trunk gives without the speaker, where guidance asks for it.

@@ -32,8 +32,9 @@ from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_vqtalker.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, ChunkedConfig, GridConfig, PredictorConfig
-from dyadbench_vqtalker.predictor import CoarseToFine, reach, smooth_uniforms
+from dyadbench_vqtalker.predictor import CoarseToFine, reach
 from dyadbench_vqtalker.reconstruction import Reconstruction
+from dyadbench_vqtalker.smooth import smooth_uniforms
 from dyadbench_vqtalker.tokenizer import GridTokenizer
 
 SETUP = Setup(FACEVERSE_58, {"mfcc-78": AudioSpec(78), "mel-128": AudioSpec(128, 4)}, True, seed=0)

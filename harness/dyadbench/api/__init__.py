@@ -59,6 +59,8 @@ from dyadbench.api.predict import (
     PredictorFactory,
     Reaction,
     Setup,
+    Stream,
+    Streaming,
     Truth,
 )
 from dyadbench.api.scores import (
@@ -157,6 +159,8 @@ __all__ = [
     "Stage",
     "State",
     "Stateful",
+    "Stream",
+    "Streaming",
     "Suite",
     "SuiteEntry",
     "SuiteFactory",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -103,6 +103,29 @@ class Predictor(Protocol):
     needs: Needs
 
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction: ...
+
+
+class Stream(Protocol):
+    """Conversations under way, one per clip, that `Streaming.start` began. It returns None where no frame is due."""
+
+    def step(self, heard: Context) -> Reaction | None:
+        """The listener frames that the new speaker frames complete, each once and in order: (B, K, m, D), m from 1.
+
+        `heard` holds the new frames alone, as many for every clip. Frame t is given once frame t + needs.lookahead is heard.
+        """
+
+    def finish(self) -> Reaction | None:
+        """The speaker has ended: the frames that are still due. More may come than were heard; they are cut."""
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """Optional: a predictor that reacts while the speaker speaks. All its steps together are what `sample` gives at once."""
+
+    needs: Needs
+
+    def start(self, clips: Sequence[str], k: int, noise: Noise) -> Stream:
+        """DyadbenchError where this configuration cannot stream."""
 
 
 @runtime_checkable

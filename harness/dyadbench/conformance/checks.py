@@ -20,6 +20,7 @@ from dyadbench.api import (
     Predictor,
     Reaction,
     Setup,
+    Streaming,
     Trainable,
 )  # fmt: skip
 from dyadbench.cell.generate import FLOAT_ORDER
@@ -27,6 +28,7 @@ from dyadbench.cell.lookahead import first_difference, measure_lookahead
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.react import demand_predictor, largest_gap, react, row_of
 from dyadbench.conformance.report import Item, Report
+from dyadbench.conformance.stream import check_stream
 from dyadbench.conformance.tiny_corpus import OWN_SPACE, TinyCorpus
 from dyadbench.errors import PluginError
 from dyadbench.matrix.cells import MethodSpec, method_parts
@@ -106,6 +108,8 @@ def _check_on(
     report.note(f"{where}: state survives saving", lambda: _state_kept(predictor, build, corpus, sampled))
     report.note(f"{where}: samples", lambda: _diversity(sampled([0], 64)))
     report.note(f"{where}: look-ahead", lambda: _lookahead(predictor, corpus, noise))
+    if isinstance(predictor, Streaming):
+        report.note(f"{where}: streams what it samples", lambda: check_stream(predictor, corpus, noise))
 
 
 def _refusal(build: Callable[[], tuple[Any, Any]]) -> str | None:

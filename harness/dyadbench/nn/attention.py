@@ -194,9 +194,9 @@ class GatedBlock(nn.Module):
         self.mlp = FeedForward(dim, hidden or 4 * dim, dropout=dropout, bias=bias)
         self.alpha, self.gain = nn.Parameter(torch.zeros(())), gain
 
-    def memory(self, other: Tensor) -> tuple[Tensor, Tensor]:
-        """The other modality's keys and values, computed once for all samples and steps."""
-        return self.cross.keys(self.norm3(other))
+    def memory(self, other: Tensor, offset: int = 0) -> tuple[Tensor, Tensor]:
+        """The other modality's keys and values, computed once for all samples and steps; offset: its first position."""
+        return self.cross.keys(self.norm3(other), offset)
 
     def forward(
         self,

@@ -25,6 +25,20 @@ def uniforms(
     return torch.from_numpy(np.stack(rows)).to(device)
 
 
+class UniformStreams:
+    """The rows of `uniforms`, a few numbers at a time: what streams draw from."""
+
+    def __init__(
+        self, noise: Noise, clips: Sequence[str], k: int, purpose: str = "", device: torch.device | str = "cpu"
+    ):
+        self.device = device
+        self.rows = [noise.stream(clip, sample, purpose) for clip in clips for sample in range(k)]
+
+    def next(self, n: int) -> Tensor:
+        """(len(clips) * k, n) float64 in [0, 1): the numbers after those that were taken before."""
+        return torch.from_numpy(np.stack([row.random(n) for row in self.rows])).to(self.device)
+
+
 def normals(
     noise: Noise, clips: Sequence[str], k: int, *shape: int, purpose: str = "", device: torch.device | str = "cpu"
 ) -> Tensor:

@@ -1,0 +1,110 @@
+"""How long a streaming predictor makes a listener's next frame wait, on one core."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from pydantic import BaseModel
+
+from dyadbench.api import Context, DyadbenchError, Noise, Reaction, Streaming
+
+WARM = 64  # steps of a first conversation that nobody times: caches of the processor and of libraries fill
+
+
+class Latency(BaseModel, frozen=True):
+    """Of one conversation, K = 1, one new speaker frame a step, one core. Milliseconds are the clock's."""
+
+    first_frame_ms: float  # from the speaker's first frame to the listener's: frames to wait for, and the computation
+    first_frame_after: int  # speaker frames that must be heard before the listener's first frame comes
+    step_p50_ms: float
+    step_p99_ms: float
+    budget_ms: float  # one frame
+    frames: int
+
+    @property
+    def realtime(self) -> bool:
+        """Whether 99 of 100 steps fit into a frame."""
+        return self.step_p99_ms <= self.budget_ms
+
+
+def cut_frames(context: Context, first: int, stop: int) -> Context:
+    """The speakers from frame `first` to `stop` alone."""
+    rates = {name: a.shape[1] // context.frames for name, a in context.audio.items()}
+    emotion = context.speaker_emotion
+    return dataclasses.replace(
+        context,
+        lengths=np.full(len(context.clips), stop - first),
+        speaker_motion=context.speaker_motion[:, first:stop],
+        speaker_emotion=None if emotion is None else emotion[:, first:stop],
+        audio={name: a[:, first * rates[name] : stop * rates[name]] for name, a in context.audio.items()},
+    )
+
+
+def joined(parts: Sequence[Reaction], frames: int) -> Reaction | None:
+    """What the steps gave, one after another, cut to `frames`; None where they gave nothing."""
+    if not parts:
+        return None
+    motion = [part.motion for part in parts if part.motion is not None]
+    emotion = [part.emotion for part in parts if part.emotion is not None]
+    return Reaction(
+        np.concatenate(motion, 2)[:, :, :frames] if motion else None,  # (B, K, T, D)
+        np.concatenate(emotion, 2)[:, :, :frames] if emotion else None,
+    )
+
+
+def measure_latency(predictor: Streaming, context: Context, noise: Noise, fps: float) -> Latency | None:
+    """Streams the one clip of `context` frame by frame. None where this configuration does not stream.
+
+    Raises DyadbenchError where the stream gave nothing.
+    """
+    try:
+        predictor.start(context.clips, 1, noise)
+    except DyadbenchError:
+        return None
+    with _one_core():
+        _steps(predictor, context, noise, min(WARM, context.frames))
+        spent, first = _steps(predictor, context, noise, context.frames)
+    if first is None:
+        raise DyadbenchError(f"the stream gave no frame in {context.frames} steps")
+    ordered = np.sort(spent) * 1e3
+    return Latency(
+        first_frame_ms=round((first + 1) / fps * 1e3 + float(spent[first]) * 1e3, 3),
+        first_frame_after=first + 1,
+        step_p50_ms=round(float(np.median(ordered)), 3),
+        step_p99_ms=round(float(ordered[math.ceil(0.99 * len(ordered)) - 1]), 3),
+        budget_ms=round(1e3 / fps, 3),
+        frames=context.frames,
+    )
+
+
+def _steps(predictor: Streaming, context: Context, noise: Noise, frames: int) -> tuple[np.ndarray, int | None]:
+    """Seconds of each step, and the step that gave the first listener frame."""
+    stream, spent, first = predictor.start(context.clips, 1, noise), np.zeros(frames), None
+    for at in range(frames):
+        new = cut_frames(context, at, at + 1)
+        started = time.perf_counter()
+        given = stream.step(new)
+        spent[at] = time.perf_counter() - started
+        if first is None and given is not None:
+            first = at
+    return spent, first
+
+
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """One thread of torch; the linear algebra of numpy has one in every run."""
+    torch = sys.modules.get("torch")
+    threads = torch.get_num_threads() if torch else 0
+    if torch:
+        torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        if torch:
+            torch.set_num_threads(threads)
