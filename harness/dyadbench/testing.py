@@ -30,6 +30,6 @@ def dyadbench_check() -> Callable[..., Any]:
 def tiny_context() -> Any:
     """A Context of two speakers, 96 frames, faceverse-58 with emotion and mfcc-78."""
     from dyadbench.api import Needs
-    from dyadbench.conformance.tiny_corpus import TinyCorpus
+    from dyadbench.datasets.tiny_corpus import TinyCorpus
 
     return TinyCorpus().context([0, 1], Needs(audio=("mfcc-78",)), 96)

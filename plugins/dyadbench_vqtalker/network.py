@@ -164,7 +164,7 @@ class CoarseToFineNet(nn.Module):
 
     def tails(self, rows: int) -> list[Tensor]:
         """What `heard_step` keeps before a clip's start: zeros (B, span, dim) for each convolution."""
-        spans = [(self.taps - 1) * int(c.dilation[0]) for c in self.convolutions]  # type: ignore[index,union-attr]
+        spans = [(self.taps - 1) * int(c.dilation[0]) for c in self.convolutions]  # type: ignore[index]
         return [self.face.weight.new_zeros(rows, span, self.face.out_features) for span in spans]
 
     def step(self, speaker: Tensor, coarser: Tensor, layer: int, caches: list[KVCache], offset: int) -> Tensor:

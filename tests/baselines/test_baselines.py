@@ -8,7 +8,7 @@ import pytest
 from dyadbench.api import FACEVERSE_58, DyadbenchError, Setup
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.check import check
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.registry.host import Host
 
 HOST = Host()

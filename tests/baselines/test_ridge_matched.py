@@ -7,7 +7,7 @@ import pytest
 
 from dyadbench.api import FACEVERSE_58, MotionSpace, Needs, Setup
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench_baselines.config import RidgeMatchedConfig
 from dyadbench_baselines.matched import RidgeMatched
 

@@ -9,7 +9,7 @@ import pytest
 
 from dyadbench.api import Dyad, DyadbenchError
 from dyadbench.cell.draw import draw_clips
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 
 
 class Painter:

@@ -16,7 +16,7 @@ from dyadbench.cell.react import largest_gap, react, row_of
 from dyadbench.cell.runtime import demand_device
 from dyadbench.cell.score import demand_columns
 from dyadbench.cell.split import demand_dataset
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.errors import PluginError
 
 CORPUS = TinyCorpus()

@@ -11,7 +11,7 @@ from tests.fixtures.corpora import ToyDataset
 from dyadbench.api import BenchmarkConfig, Setup
 from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.matrix.cells import Cell, MethodSpec, Part, PartSpec, method_parts, resolve_part
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, layers_shown, score_tokenizer
 from dyadbench.records.record import load_record, record_path, save_record

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 
 from dyadbench.api import Dyad, DyadbenchError
-from dyadbench.conformance.tiny_corpus import TinyCorpus
 from dyadbench.datasets.readout import (
     LOW,
     UNITS,
@@ -20,6 +19,7 @@ from dyadbench.datasets.readout import (
     true_rates,
     with_binary_units,
 )
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.store.folders import Store
 
 FRAMES = 2500

@@ -28,7 +28,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.nn.component import ids_of
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_dense_fsq.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
@@ -254,7 +254,9 @@ def test_cached_generation_equals_uncached() -> None:
         memory, caches = cached.net.memory(fused), cached.net.caches()
         whole = cached.net.listener(ids, fused[:, :72].repeat_interleave(2, 0))
         for at in range(0, 72, 8):
-            part = cached.net.listener_step(ids[:, at : at + 8], memory, caches, at)
+            seen = slice(max(0, at + 8 - cached.config.context), at + 8)
+            known = [(k[:, :, seen], v[:, :, seen]) for k, v in memory]
+            part = cached.net.listener_step(ids[:, at : at + 8], known, caches, at)
             assert torch.allclose(part, whole[:, at : at + 8], atol=1e-3)
 
 

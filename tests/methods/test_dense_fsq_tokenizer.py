@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from dyadbench.api import DECA_56, FACEVERSE_58, DyadbenchError, MotionSpace, Setup, Tokenizer, Tokens, Trainable
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.nn.losses import blendshape_loss, groups_of
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_dense_fsq.config import TOKENIZER_PRESETS, TokenizerConfig

@@ -28,7 +28,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.cell.lookahead import measure_lookahead, perturb_after
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_difflistener import predictor as module
 from dyadbench_difflistener.blocks import Block, cut, plan, training_layout, visible_frames

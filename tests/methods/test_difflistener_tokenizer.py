@@ -23,7 +23,7 @@ from dyadbench.api import (
     Trainable,
     WindowBatch,
 )  # fmt: skip
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_difflistener.config import TOKENIZER_PRESETS, TokenizerConfig
 from dyadbench_difflistener.tokenizer import ConvTokenizer, ConvVQ, ramp

@@ -30,7 +30,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.cell.lookahead import measure_lookahead, perturb_after
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.nn.component import ids_of
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_l2l.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig

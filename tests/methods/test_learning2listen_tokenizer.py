@@ -19,7 +19,7 @@ from dyadbench.api import (
     Trainable,
     WindowBatch,
 )  # fmt: skip
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_l2l.config import TOKENIZER_PRESETS, TokenizerConfig
 from dyadbench_l2l.network import LearntBook, WindowVQ

@@ -16,7 +16,7 @@ from dyadbench.api import FACEVERSE_58, AudioSpec, Clip, Dyad, DyadbenchError, S
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.check import check
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.registry.host import Host
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_regnn.config import PRESETS, MotionConfig, OnlineConfig, RegnnConfig

@@ -30,7 +30,7 @@ from dyadbench.api import (
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.check import check
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.registry.host import Host
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_dense_fsq.config import TOKENIZER_PRESETS as FRAME_PRESETS

@@ -28,7 +28,7 @@ from dyadbench.api import (
     Trainable,
     WindowBatch,
 )  # fmt: skip
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.metrics.tokens import score_tokenizer
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_sfms.config import TOKENIZER_PRESETS, TokenizerConfig, VQConfig

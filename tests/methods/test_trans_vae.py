@@ -16,7 +16,7 @@ from dyadbench.api import DECA_56, FACEVERSE_58, AudioSpec, Context, DyadbenchEr
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.check import check
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.nn.attention import Attention, sinusoid
 from dyadbench.registry.host import Host
 from dyadbench.training.loop import FitOptions, fit

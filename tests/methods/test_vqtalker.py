@@ -29,7 +29,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_vqtalker.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, ChunkedConfig, GridConfig, PredictorConfig
 from dyadbench_vqtalker.predictor import CoarseToFine, reach

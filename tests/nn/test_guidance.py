@@ -12,7 +12,7 @@ from dyadbench.api import FACEVERSE_58, Setup
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.checks import learn
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.matrix.cells import MethodSpec, method_parts
 from dyadbench.nn.guidance import guided, guided_step, without_speaker
 from dyadbench.registry.host import Host

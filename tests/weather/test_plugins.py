@@ -20,7 +20,7 @@ from dyadbench.api import Clip, Dyad, DyadbenchError, Result, Track
 from dyadbench.cell.score import demand_whole
 from dyadbench.cell.split import Split
 from dyadbench.conformance.checks import check_factory
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.errors import PluginError
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.records.record import load_record

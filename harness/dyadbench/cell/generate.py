@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, NonNegativeInt
 
-from dyadbench.api import Context, DyadbenchError, MotionSpace, Noise, Predictor, Reaction
+from dyadbench.api import Context, DyadbenchError, MotionSpace, Noise, Predictor, Reaction, Streaming
+from dyadbench.cell.latency import measure_latency
 from dyadbench.cell.lookahead import measure_lookahead, reads_emotion
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.react import largest_gap, react, row_of
@@ -258,4 +259,17 @@ class Generation:
             "declared_lookahead": self.predictor.needs.lookahead,
             "sees_truth": self.predictor.needs.truth,
             **({} if emotion_read is None else {"reads_emotion": emotion_read}),
+            **self._latency(context),
         }
+
+    def _latency(self, context: Context) -> dict[str, Any]:
+        """What a robot would wait for, on a CPU, where the track is online and the predictor streams."""
+        if (
+            not isinstance(self.predictor, Streaming)
+            or self.cell.setting.track != "online"
+            or self.runtime.device != "cpu"
+        ):
+            return {}
+        with self.host.blame("predictor", self.cell.predictor.name, "stream"):
+            latency = measure_latency(self.predictor, context, CellNoise(self.cell.seed), self.space.fps)
+        return {"latency": latency.model_dump()} if latency else {}

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from dyadbench.api import Context, DyadbenchError, Noise, Reaction, Streaming
 
 WARM = 64  # steps of a first conversation that nobody times: caches of the processor and of libraries fill
+TIMES = 3  # the same conversation; a step's time is the least, so that it is the method's and not another program's
 
 
 class Latency(BaseModel, frozen=True):
@@ -69,7 +70,8 @@ def measure_latency(predictor: Streaming, context: Context, noise: Noise, fps: f
         return None
     with _one_core():
         _steps(predictor, context, noise, min(WARM, context.frames))
-        spent, first = _steps(predictor, context, noise, context.frames)
+        runs = [_steps(predictor, context, noise, context.frames) for _ in range(TIMES)]
+    spent, first = np.min([times for times, _ in runs], axis=0), runs[0][1]
     if first is None:
         raise DyadbenchError(f"the stream gave no frame in {context.frames} steps")
     ordered = np.sort(spent) * 1e3

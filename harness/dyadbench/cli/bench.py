@@ -1,4 +1,4 @@
-"""`dyadbench bench`: how fast the metrics are here, against what they replace."""
+"""`dyadbench bench`: how fast the metrics are here, against what they replace; and how fast methods react."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ import typer
 
 from dyadbench.cli.common import Json, print_json, print_table, set_threads
 
-app = typer.Typer(help="Time the metrics on this machine.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Time metrics, tables and streaming methods on this machine.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.callback()
 def bench() -> None:
-    """Time the metrics on this machine."""
+    """Time metrics, tables and streaming methods on this machine."""
 
 
 @app.command("metrics")
@@ -82,6 +84,39 @@ def tables(
             for cost in costs
         ],
     )
+
+
+@app.command("latency")
+def latency(
+    method: Annotated[list[str] | None, typer.Argument(help="Methods or predictors; all that stream, if none.")] = None,
+    preset: Annotated[str, typer.Option(help="Of the methods that have it.")] = "small",
+    setting: Annotated[list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help="Override.")] = None,
+    frames: Annotated[int, typer.Option(min=100, help="Of the conversation.")] = 750,
+    json: Json = False,
+) -> None:
+    """Streams one made-up conversation through each method on one core, K = 1: does every frame come in time?
+
+    The first frame's delay holds the speaker frames to wait for; p50 and p99 are of steps of one speaker frame.
+    """
+    set_threads(1)
+    from dyadbench.bench.latency import latency_rows
+    from dyadbench.cell.latency import Latency
+    from dyadbench.matrix.settings import parse_settings
+    from dyadbench.registry.host import Host
+
+    def times(of: Latency | None) -> list[str]:
+        if of is None:
+            return [""] * 4
+        return [f"{of.first_frame_ms:.1f}", str(of.first_frame_after), f"{of.step_p50_ms:.2f}", f"{of.step_p99_ms:.2f}"]
+
+    rows = list(latency_rows(Host(), method or [], preset, parse_settings(setting or []), frames))
+    if json:
+        print_json([{**row.model_dump(mode="json"), "verdict": row.verdict} for row in rows])
+        return
+    print_table(
+        ["method", "preset", "first frame ms", "after frames", "p50 ms", "p99 ms", "in time for"],
+        [[row.method, row.preset, *times(row.latency), row.verdict] for row in rows],
+    )  # fmt: skip
 
 
 def _text(value: float | None, digits: str) -> str:

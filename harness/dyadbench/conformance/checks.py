@@ -29,7 +29,7 @@ from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.react import demand_predictor, largest_gap, react, row_of
 from dyadbench.conformance.report import Item, Report
 from dyadbench.conformance.stream import check_stream
-from dyadbench.conformance.tiny_corpus import OWN_SPACE, TinyCorpus
+from dyadbench.datasets.tiny_corpus import OWN_SPACE, TinyCorpus
 from dyadbench.errors import PluginError
 from dyadbench.matrix.cells import MethodSpec, method_parts
 from dyadbench.registry.host import Host

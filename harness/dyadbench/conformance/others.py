@@ -12,7 +12,7 @@ from dyadbench.cell.score import demand_columns, evaluate
 from dyadbench.cell.split import Split, demand_dataset
 from dyadbench.conformance.checks import learn
 from dyadbench.conformance.report import Report
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.matrix.cells import PartSpec, resolve_part
 from dyadbench.registry.host import Host
 

@@ -16,6 +16,8 @@ from dyadbench.leaderboard.text import (
     escape,
     family_text,
     grid,
+    latency_head,
+    latency_text,
     method_text,
     number,
     rank_text,
@@ -52,15 +54,17 @@ def markdown_table(table: Table) -> str:
     families = [
         name for name in ("diversity", "synchrony", "realism") if any(name in row.families for row in table.rows)
     ]
-    families = families[: WIDTH - 4 - len(shown)]
-    header = ["rank", "method", "skill", *(_head(by_id[name]) for name in shown), *families, "seeds"]
+    wait = latency_head(table)
+    families = families[: WIDTH - 4 - len(shown) - bool(wait)]
+    header = ["rank", "method", "skill", *(_head(by_id[name]) for name in shown), *families, *wait, "seeds"]
     rows = []
     for row in table.rows:
         if row.kind not in ("method", "reference") or row.skill is None:
             continue
         values = [_marked(row, name, by_id[name]["digits"]) for name in shown]
         beside = [family_text(row.families.get(name)) for name in families]
-        rows.append([rank_text(row), _name(row), skill_text(row.skill), *values, *beside, str(len(row.seeds))])
+        late = [latency_text(row)] if wait else []
+        rows.append([rank_text(row), _name(row), skill_text(row.skill), *values, *beside, *late, str(len(row.seeds))])
     return grid(header, rows) if rows else ""
 
 

@@ -122,7 +122,9 @@ def _facts(records: Sequence[Record]) -> dict[str, Any]:
     speeds = [m.realtime_factor for m in measured if m.realtime_factor]
     parameters = (measured[0].parameters or 0) + (measured[0].tokenizer_parameters or 0)
     readout = measured[0].readout
+    waits = [m.latency for m in measured if m.latency]
     return {
+        **({"latency": {name: float(np.median([w[name] for w in waits])) for name in waits[0]}} if waits else {}),
         "lookahead": measured[0].lookahead,
         "scored_from": records[0].scored_from,
         "trained": records[0].trained,
@@ -148,6 +150,16 @@ def _emotion_notes(rows: Sequence[Row]) -> list[str]:
     if readers := [row.method for row in rows if row.facts["reads_emotion"]]:
         notes.append(f"read the speaker's emotion beside face and voice, as every method may: {', '.join(readers)}")
     return [*notes, *_readout_notes(rows)]
+
+
+def _latency_notes(rows: Sequence[Row]) -> list[str]:
+    waits = [row.facts["latency"] for row in rows if "latency" in row.facts]
+    if not waits:
+        return []
+    return [
+        f"p99: of 100 steps of one speaker frame, one takes longer (K = 1, one core of the machine of the record); a frame has "
+        f"{waits[0]['budget_ms']:g} ms. Methods without it do not stream"
+    ]
 
 
 def _readout_notes(rows: Sequence[Row]) -> list[str]:
@@ -215,7 +227,7 @@ def make_table(
         elif main and any(column.headline for column in columns):
             notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
         rows = _mark_best(_with_families(_with_mean_rank(rows, boot, columns), boot, columns), boot, columns)
-    notes += _emotion_notes(rows) if main else _readout_notes(rows)
+    notes += [*_emotion_notes(rows), *_latency_notes(rows)] if main else _readout_notes(rows)
     rows.sort(key=lambda r: (r.skill is None, -(r.skill.value or 0) if r.skill else 0, r.calibration, r.method))
     return Table(
         benchmark=first.benchmark, suite=suite, main=main, simulated=first.dataset.simulated,

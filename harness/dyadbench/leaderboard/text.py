@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dyadbench.errors import one_line
-from dyadbench.leaderboard.tables import Row, Value
+from dyadbench.leaderboard.tables import Row, Table, Value
 
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}
 SIMULATED = "**Simulated data.** These numbers test the harness; they say nothing about real listeners."
@@ -48,6 +48,21 @@ def lookahead_text(row: Row) -> str:
     if row.facts.get("scored_from"):
         return "unknown"
     return "whole clip" if reach is None else f"{reach}"
+
+
+def latency_head(table: Table) -> list[str]:
+    """The heading of how long steps take, where a row of an online track streams."""
+    waits = [row.facts["latency"] for row in table.rows if "latency" in row.facts]
+    return [f"p99 ms of {waits[0]['budget_ms']:.0f}"] if waits else []
+
+
+def latency_text(row: Row) -> str:
+    """Milliseconds of a slow step, and whether they fit into a frame."""
+    wait = row.facts.get("latency")
+    if not wait:
+        return ""
+    late = "" if wait["step_p99_ms"] <= wait["budget_ms"] else " (late)"
+    return f"{wait['step_p99_ms']:.1f}{late}"
 
 
 def escape(text: str) -> str:

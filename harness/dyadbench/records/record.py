@@ -121,6 +121,7 @@ class Measured(_Facts):
     tokens: Mapping[str, Any] | None = None  # the tokenizer's grid
     readout: Readout | None = None
     action_units: BinaryUnits | None = None  # None: they were scored as emitted, or not at all
+    latency: Mapping[str, float] | None = None  # of a stream on an online track (cell/latency.py)
     reads_emotion: bool | None = None  # whether the speaker's emotion, beside face and voice, changes the reactions
 
     @property

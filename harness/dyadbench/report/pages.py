@@ -9,7 +9,7 @@ from typing import Any
 
 from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.tables import Row, Table, Value
-from dyadbench.leaderboard.text import ARROWS, lookahead_text, number, rank_text
+from dyadbench.leaderboard.text import ARROWS, latency_head, latency_text, lookahead_text, number, rank_text
 from dyadbench.records.record import Record, slug
 
 BETTER = {"max": "more is better", "min": "less is better", "match": "closest to its target is better"}
@@ -55,7 +55,7 @@ def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[st
     return {
         "suite": table.suite, "main": table.main, "columns": columns, "rows": rows, "notes": table.notes,
         "targets": {name: number(value, _digits(table, name)) for name, value in targets.items()},
-        "printed_columns": shown, "published": published_view(table.claims, [c["id"] for c in table.columns]),
+        "printed_columns": shown, "latency": latency_head(table), "published": published_view(table.claims, [c["id"] for c in table.columns]),
     }  # fmt: skip
 
 
@@ -116,6 +116,7 @@ def row_view(row: Row, cells: list[dict[str, Any]], records: Sequence[Record]) -
         "cells": cells, "seeds": len(row.seeds), "trained": learning(records),
         "parameters": parameters, "parameters_text": f"{parameters:,}".replace(",", " ") if parameters else "",
         "lookahead": lookahead_text(row), "lookahead_sort": 1e9 if row.facts.get("lookahead") is None else row.facts["lookahead"],
+        "latency": latency_text(row), "latency_sort": row.facts.get("latency", {}).get("step_p99_ms", 1e9),
         "speed": speed, "speed_text": f"{speed:,}".replace(",", " ") if speed else "",
         "learning": LEARNING[learning(records)], "preset": row.facts.get("preset") or "", "plugin": row.facts.get("plugin", ""),
         "records": [(record.seed, record_link(record)) for record in records],

@@ -1,0 +1,87 @@
+"""Timing predictors that stream: how long the listener's next frame takes, on one core, one sample at a time.
+
+Networks are not trained: weights change no time. What is fitted in closed form is fitted on a few made-up clips.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dyadbench.api import Config, DyadbenchError, Fittable, Predictor, Setup, Streaming, Trainable
+from dyadbench.cell.latency import Latency, measure_latency
+from dyadbench.cell.noise import CellNoise
+from dyadbench.datasets.tiny_corpus import TinyCorpus
+from dyadbench.errors import PluginError
+from dyadbench.matrix.cells import MethodSpec, method_parts
+from dyadbench.registry.host import Host
+
+SLOW, FAST = 1e3 / 25, 1e3 / 30  # milliseconds of a frame
+
+
+class Timed(Config):
+    """One method. `latency` None: it does not stream, for the `reason` given."""
+
+    method: str
+    preset: str
+    latency: Latency | None = None
+    reason: str = ""
+
+    @property
+    def verdict(self) -> str:
+        """Whether 99 of 100 steps fit into a frame of 30 or of 25 pictures a second."""
+        if self.latency is None:
+            return self.reason
+        p99 = self.latency.step_p99_ms
+        return "30 fps" if p99 <= FAST else "25 fps" if p99 <= SLOW else "too slow"
+
+
+def latency_rows(
+    host: Host, names: Sequence[str], preset: str, settings: Mapping[str, Any], frames: int
+) -> Iterator[Timed]:
+    """The methods `names` over one made-up clip of FaceVerse, emotion and sound; all that stream where no name is given."""
+    corpus = TinyCorpus(frames=frames)
+    for name in names or streaming(host):
+        predictor, used = _built(host, name, preset, settings, corpus)
+        row = Timed(method=name, preset=used)
+        if not isinstance(predictor, Streaming):
+            yield row.model_copy(update={"reason": "does not stream: it has no start(clips, k, noise)"})
+            continue
+        context = corpus.context([0], predictor.needs, frames)
+        try:
+            predictor.start(context.clips, 1, CellNoise(0))
+        except DyadbenchError as refusal:
+            yield row.model_copy(update={"reason": f"does not stream in this configuration: {refusal}"})
+            continue
+        latency = measure_latency(predictor, context, CellNoise(0), corpus.space.fps)
+        yield row.model_copy(update={"latency": latency})
+
+
+def streaming(host: Host) -> list[str]:
+    """Every method and predictor that can be built here and streams."""
+    names = dict.fromkeys([entry.name for kind in ("method", "predictor") for entry in host.entries(kind)])
+    found = []
+    for name in names:
+        try:
+            predictor, _ = _built(host, name, "smoke", {}, TinyCorpus(frames=32, clips=2))
+            if isinstance(predictor, Streaming):
+                predictor.start(("clip",), 1, CellNoise(0))
+                found.append(name)
+        except (DyadbenchError, PluginError):
+            continue
+    return found
+
+
+def _built(
+    host: Host, name: str, preset: str, settings: Mapping[str, Any], corpus: TinyCorpus
+) -> tuple[Predictor, str]:
+    part, under = method_parts(host, MethodSpec(name=name, settings=settings), default_preset=preset)
+    setup = Setup(corpus.space, corpus.audio, corpus.emotion, seed=0)
+    more: dict[str, Any] = {}
+    if under is not None:
+        more["tokenizer"] = host.build("tokenizer", under.name, under.config, setup)
+    predictor: Predictor = host.build("predictor", part.name, part.config, setup, **more)
+    if isinstance(predictor, Fittable) and not isinstance(predictor, Trainable):
+        predictor.fit(corpus)
+    presets = {**host.get("predictor", part.name).presets}
+    return predictor, preset if preset in presets else ""
