@@ -11,7 +11,8 @@ from dyadbench import score_arrays
 from dyadbench.metrics.react import closed_form as react
 from dyadbench.metrics.react import frsyn, reference
 from dyadbench.metrics.react.frdist import GROUPS, NOTHING, WEIGHTS, frdist
-from dyadbench.metrics.react.frdist_kernels import CHANNELS, LANES, STRIP, dtw, pack64, scratch_size, strips
+from dyadbench.metrics.react.frdist_kernels import CHANNELS, LANES, STRIP, dtw, scratch_size, strips
+from dyadbench.metrics.react.frdist_packing import pack64
 
 QUICK = settings(max_examples=25, deadline=None)
 seeds = st.integers(0, 2**31)

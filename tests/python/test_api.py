@@ -60,8 +60,8 @@ def test_a_trained_method_samples_a_clip_of_ones_own(root: Path, tmp_path: Path)
 
 def test_the_loaded_method_is_the_one_that_was_scored(root: Path) -> None:
     """On a clip of the test split it gives what the store holds."""
-    from dyadbench.cell.run import Source
     from dyadbench.cell.runtime import Runtime
+    from dyadbench.cell.source import Source
     from dyadbench.cell.split import Split
     from dyadbench.matrix.cells import MethodSpec, make_cell
     from dyadbench.python.arrays import plugins

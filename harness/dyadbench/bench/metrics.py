@@ -24,7 +24,7 @@ from dyadbench.bench.memory import PeakMemory
 from dyadbench.leaderboard.stats import bootstrap
 from dyadbench.metrics.l2l import shannon
 from dyadbench.metrics.react import closed_form as react
-from dyadbench.metrics.react import frsyn, reference
+from dyadbench.metrics.react import frsyn, frsyn_kernels, reference
 from dyadbench.metrics.react.frdist import frdist
 from dyadbench.metrics.react.frdvs import spread_of
 from dyadbench.metrics.react.suites import ReactOfficialSuite
@@ -186,7 +186,7 @@ def metric_rows(clips: int) -> Iterator[Row]:
 
 def offsets(pred: np.ndarray, speaker: np.ndarray) -> list[int]:
     """The official lag of each prediction of one clip: pred (K, T, 25), speaker (T, 25)."""
-    heard = frsyn.standard(speaker)
+    heard = frsyn_kernels.standard(speaker)
     return [frsyn.official_offset(x, speaker, heard) for x in pred]
 
 

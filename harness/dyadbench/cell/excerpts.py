@@ -19,8 +19,9 @@ from dyadbench.cell.faces import FaceMap, face_map
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.keys import fit_keys
 from dyadbench.cell.noise import CellNoise
-from dyadbench.cell.run import CellRun, open_dataset
+from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime
+from dyadbench.cell.source import open_dataset
 from dyadbench.matrix.cells import Cell, Part, PartSpec, resolve_config, resolve_part
 from dyadbench.records.command import command_of
 from dyadbench.records.excerpts import (

@@ -48,8 +48,8 @@ def _rendered(
 ) -> tuple[float, int, int]:  # fmt: skip
     """FRRea of a file of motion, rendered by a plugin, against frames or the true listeners, rendered likewise."""
     from dyadbench.cell.render import listener_motions, predicted_motions, rendered
-    from dyadbench.cell.run import open_dataset
     from dyadbench.cell.runtime import Runtime
+    from dyadbench.cell.source import open_dataset
     from dyadbench.datasets.folds import PooledDataset
     from dyadbench.files.predictions import read_predictions
     from dyadbench.matrix.cells import evaluated

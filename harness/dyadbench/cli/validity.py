@@ -30,8 +30,8 @@ def validity(
     threads: Threads = DEFAULT_THREADS,
 ) -> None:  # fmt: skip
     """Gives every metric reactions whose order is known, and writes what it says to leaderboards/validity/."""
-    from dyadbench.cell.run import open_dataset
     from dyadbench.cell.runtime import Runtime
+    from dyadbench.cell.source import open_dataset
     from dyadbench.cell.split import Split
     from dyadbench.conformance.validity import examine
     from dyadbench.datasets.folds import PooledDataset

@@ -25,8 +25,8 @@ def export(
 ) -> None:  # fmt: skip
     """Writes a file for each component that the methods of MATRIX learnt, from the store. Trains nothing."""
     from dyadbench.cell.folds import run_of
-    from dyadbench.cell.run import Source
     from dyadbench.cell.runtime import Runtime
+    from dyadbench.cell.source import Source
     from dyadbench.cell.weights import export as write
     from dyadbench.matrix.cells import cells_of, read_matrix
     from dyadbench.registry.host import Host

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from dyadbench.api import Dataset
 from dyadbench.cell.folds import run_of
-from dyadbench.cell.run import open_dataset
 from dyadbench.cell.runtime import Runtime
+from dyadbench.cell.source import open_dataset
 from dyadbench.engines.follow import Show, follow
 from dyadbench.engines.job import Order
 from dyadbench.engines.submission import Engine, Ticket

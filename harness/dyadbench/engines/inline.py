@@ -7,8 +7,8 @@ from pathlib import Path
 
 from dyadbench.cell.deadline import limit
 from dyadbench.cell.folds import run_of
-from dyadbench.cell.run import Source
 from dyadbench.cell.runtime import Runtime
+from dyadbench.cell.source import Source
 from dyadbench.engines.at_work import at_work
 from dyadbench.errors import Interrupted, PluginError, one_line
 from dyadbench.matrix.cells import Cell

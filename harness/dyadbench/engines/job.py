@@ -21,8 +21,9 @@ from typing import Any
 from dyadbench.api import Config, DyadbenchError
 from dyadbench.cell.deadline import limit
 from dyadbench.cell.folds import run_of
-from dyadbench.cell.run import CellRun, Source
+from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime, demand_device
+from dyadbench.cell.source import Source
 from dyadbench.matrix.cells import Cell
 from dyadbench.progress import silent
 from dyadbench.records.record import Record, load_record, record_path, save_record

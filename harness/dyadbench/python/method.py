@@ -107,7 +107,8 @@ def load_method(
         train: trains what the store does not have; otherwise DyadbenchError says what to run.
     """
     from dyadbench.cell.folds import run_of
-    from dyadbench.cell.run import CellRun, Source
+    from dyadbench.cell.run import CellRun
+    from dyadbench.cell.source import Source
     from dyadbench.cell.weights import learnt_parts
 
     host = plugins()

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import BenchmarkConfig, Column, Dataset, DyadbenchError, Suite
-from dyadbench.cell.run import open_dataset
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import demand_groups, evaluate, open_suites, scores_of
+from dyadbench.cell.source import open_dataset
 from dyadbench.cell.split import Split
 from dyadbench.datasets.folds import PooledDataset
 from dyadbench.datasets.limit import scored_part

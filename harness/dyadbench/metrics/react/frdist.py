@@ -38,12 +38,10 @@ from dyadbench.metrics.react.frdist_kernels import (
     LANES,
     STRIP,
     dtw,
-    pack64,
-    pack_columns32,
-    pack_rows32,
     scratch_size,
     strips,
 )
+from dyadbench.metrics.react.frdist_packing import pack64, pack_columns32, pack_rows32
 
 GROUPS = ((0, 15), (15, 17), (17, 25))  # action units; valence and arousal; expressions
 WEIGHTS = (1 / 15, 1.0, 1 / 8)

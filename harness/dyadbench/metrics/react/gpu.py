@@ -22,7 +22,8 @@ from torch import Tensor
 
 from dyadbench.metrics.react import frsyn
 from dyadbench.metrics.react.closed_form import EPSILON
-from dyadbench.metrics.react.frsyn import LAG, OFFICIAL
+from dyadbench.metrics.react.frsyn import OFFICIAL
+from dyadbench.metrics.react.frsyn_kernels import LAG
 
 VALUES = 2**26  # of one float64 array
 ROUNDED = 1e-11  # `frsyn.best_lag` compares means rounded to 12 digits: closer ones than this are its to decide
@@ -103,7 +104,7 @@ def diversity(x: Tensor, count: Tensor | int) -> Tensor:
 
 
 def _undefined(x: Tensor, y: Tensor) -> Tensor:
-    """(B, 99, C): `frsyn.lag_undefined` of (B, T, C) pairs."""
+    """(B, 99, C): `frsyn_kernels.lag_undefined` of (B, T, C) pairs."""
     frames = x.shape[1]
 
     def run(v: Tensor) -> Tensor:  # (B, 1, C): how many equal values a channel begins with

@@ -21,7 +21,7 @@ import numpy as np
 from dyadbench.api import Column, Config, Evaluation, Progress, Result
 from dyadbench.metrics.clips import Clips
 from dyadbench.metrics.react import closed_form as react
-from dyadbench.metrics.react import frsyn
+from dyadbench.metrics.react import frsyn, frsyn_kernels
 from dyadbench.metrics.react.frdist import frdist
 from dyadbench.metrics.react.frdvs import spread_of
 
@@ -188,7 +188,7 @@ class ReactSuite:
         def work(n: int) -> ClipScores:
             pred, speaker = read(n), Clips(data.speaker_emotion, data.lengths)[n]
             refs = [references.listener(j) for j in references.of(n)]
-            first, heard = distinct(pred), frsyn.standard(speaker)
+            first, heard = distinct(pred), frsyn_kernels.standard(speaker)
             own = [frsyn.best_lag(pred[k], speaker, heard) if first[k] == k else 0.0 for k in range(len(pred))]
             lags = np.array(own)[first]
             diversity, variance = react.moments(pred)

@@ -1,0 +1,42 @@
+"""The dataset of a cell, and whether its folder still holds what was opened."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from dyadbench.api import Dataset, DyadbenchError
+from dyadbench.cell.runtime import Runtime
+from dyadbench.cell.split import demand_dataset
+from dyadbench.datasets.digest import data_stamps
+from dyadbench.datasets.limit import LimitedDataset
+from dyadbench.matrix.cells import Part
+from dyadbench.registry.host import Host
+
+
+def open_dataset(host: Host, part: Part, runtime: Runtime, limit: int = 0) -> Dataset:
+    """The dataset of a cell, from the folder the runtime knows for it; of every split `limit` clips, 0 for all."""
+    dataset: Dataset = host.build("dataset", part.name, part.config, root=runtime.folder_of(part.name))
+    demand_dataset(dataset)
+    return LimitedDataset(dataset, limit) if limit else dataset
+
+
+class Source:
+    """A dataset, and whether its folder still holds what was opened."""
+
+    def __init__(self, host: Host, part: Part, runtime: Runtime, limit: int = 0):
+        self._again = lambda: open_dataset(host, part, runtime, limit)
+        self._folder = runtime.folder_of(part.name)
+        self._stamps = data_stamps(self._folder)  # before anything is read
+        self.dataset = self._again()
+        self.runtime = dataclasses.replace(runtime, unchanged=self.unchanged)
+
+    def unchanged(self) -> None:
+        """Raises DyadbenchError where a file is no longer what it was. Simulated corpora are never written to."""
+        if self.dataset.simulated or (now := data_stamps(self._folder)) == self._stamps:
+            return
+        if self._again().digest != self.dataset.digest:
+            raise DyadbenchError(
+                f"the data in {self._folder} changed during the run, so nothing was kept of the stage that read them; "
+                "run again once they stay as they are"
+            )
+        self._stamps = now
