@@ -1,4 +1,4 @@
-"""What was found wrong in published numbers, each shown in a few lines (leaderboards/claims/checked/5-corrections.toml)."""
+"""What was found wrong in published numbers, each shown in a few lines (leaderboards/claims/checked/wrong-in-print.toml)."""
 
 from __future__ import annotations
 

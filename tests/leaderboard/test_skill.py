@@ -10,7 +10,7 @@ import pytest
 from tests.fixtures.records import COLUMNS, FLOOR, floor, record
 
 from dyadbench.leaderboard.skill import pareto, places
-from dyadbench.leaderboard.stats import benjamini_hochberg
+from dyadbench.leaderboard.stats import benjamini_hochberg, ranks
 from dyadbench.leaderboard.tables import Row, make_table
 from dyadbench.records.record import Record
 
@@ -53,7 +53,12 @@ def test_adding_or_deleting_any_row_moves_no_other() -> None:
         assert list(left) == [name for name in whole if name != gone], f"without {gone} the order is another"
         for name, row in left.items():
             if whole[name].kind == "method" or row.kind == "reference":
-                assert (row.skill, row.skills) == (whole[name].skill, whole[name].skills), f"{gone} moved {name}"
+                was = whole[name]
+                assert (row.skill, row.skills) == (was.skill, was.skills), f"{gone} moved {name}"
+                assert (row.families, row.reason) == (was.families, was.reason), f"{gone} moved {name}"
+                assert {c: (v.value, v.low, v.high) for c, v in row.cells.items()} == {
+                    c: (v.value, v.low, v.high) for c, v in was.cells.items()
+                }, f"{gone} moved {name}"
         places = [(row.rank, name) for name, row in left.items() if row.rank is not None]
         assert [place for place, _ in places] == list(range(1, len(places) + 1))
 
@@ -100,6 +105,35 @@ def test_a_method_that_is_defined_on_its_easy_clips_has_no_rank() -> None:
     assert found["picky"].rank is None
     assert found["picky"].reason == "FRCorr is undefined on 35 of 40 clips"
     assert found["fair"].rank == 1
+
+
+def _without(one: Record, column: str, clips: range) -> Record:
+    """The record with no value of `column` on some clips, its mean over the others."""
+    data = one.model_dump()
+    values = [None if n in clips else v for n, v in enumerate(data["suites"]["react2024"]["per_clip"][column])]
+    known = [v for v in values if v is not None]
+    data["suites"]["react2024"]["per_clip"][column] = values
+    data["suites"]["react2024"]["scores"][column] = {"value": sum(known) / len(known), "undefined": len(clips)}
+    return Record.model_validate(data)
+
+
+def test_clips_on_which_nobody_has_a_value_are_held_against_nobody() -> None:
+    still = range(8)  # a fifth: there the true listener does not move
+    every = [_without(one, "FRCorr", still) for one in (record("a", 0.1), record("b", 0.4), floor())]
+    found = rows(every)
+    assert (found["a"].rank, found["b"].rank) == (1, 2)
+    picky = _without(record("picky", 0.05), "FRCorr", range(11))
+    found = rows([*every, picky])
+    assert found["picky"].rank is None and found["picky"].reason == "FRCorr is undefined on 3 of 40 clips"
+    assert found["a"].rank == 1
+
+
+def test_undefined_is_never_best_nor_first() -> None:
+    assert ranks(np.array([[np.nan], [1.0], [2.0]]))[:, 0].tolist() == [3, 1, 2]
+    easy = _without(record("easy", 0.1), "FRVar", range(5, 40))  # its best clips, of a column that heads nothing
+    found = rows([easy, record("whole", 0.12), floor()])
+    assert not found["easy"].cells["FRVar"].best and found["whole"].cells["FRVar"].best
+    assert found["easy"].cells["FRCorr"].best, "there it is defined everywhere"
 
 
 def test_places_share_where_differences_are_not_certain() -> None:

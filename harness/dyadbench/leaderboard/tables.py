@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dyadbench.api import Column, Config
 from dyadbench.leaderboard.published import PublishedNumber
-from dyadbench.leaderboard.skill import ROLES, Scale, Skills, band_distance, pareto, places, skills
+from dyadbench.leaderboard.skill import NULL, ROLES, Scale, Skills, band_distance, pareto, places, skills
 from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval, losses, overall
 from dyadbench.records.comparable import by_method, method_values, odd_ones_out
 from dyadbench.records.record import Record, RecordedSetting
@@ -90,8 +91,21 @@ def _role(records: Sequence[Record]) -> str:
     return ROLES.get(first.method) or ROLES.get(predictor.get("name", ""), "")
 
 
-def _reason(records: Sequence[Record], values: Floats, columns: Sequence[Column], setting: RecordedSetting) -> str:
-    """Why a method is not ranked; empty if it is. values: (S, N, C)."""
+def _own_gaps(values: Mapping[str, Floats]) -> Floats:
+    """(M, C) on how many clips each row has no value though the floor has one; without a floor, on how many it has none.
+
+    A listener who does not move for a whole clip leaves some metrics undefined for everybody: that is nobody's fault.
+    values: (S, N, C) of each row.
+    """
+    none = {name: np.isnan(value).any(0) for name, value in values.items()}  # (N, C)
+    defined = ~none[NULL] if NULL in none else True
+    return np.stack([(gap & defined).sum(0) for gap in none.values()]).astype(np.float64)
+
+
+def _reason(
+    records: Sequence[Record], gaps: Floats, columns: Sequence[Column], setting: RecordedSetting, clips: int
+) -> str:
+    """Why a method is not ranked; empty if it is. gaps: (C,) of `_own_gaps`."""
     first = records[0]
     if first.calibration:
         return "calibration"
@@ -102,9 +116,8 @@ def _reason(records: Sequence[Record], values: Floats, columns: Sequence[Column]
     if len({str(r.method_config) for r in records}) > 1:
         return "its seeds were run with different configurations"
     for j, column in enumerate(columns):
-        missing = int(np.isnan(values[:, :, j]).any(0).sum())
-        if column.headline and missing > UNDEFINED * values.shape[1]:
-            return f"{column.id} is undefined on {missing} of {values.shape[1]} clips"
+        if column.headline and gaps[j] > UNDEFINED * clips:
+            return f"{column.id} is undefined on {int(gaps[j])} of {clips} clips"
     reach = [record.measured.lookahead for record in records]
     if setting.track == "online":
         known = [frames for frames in reach if frames is not None]
@@ -207,12 +220,13 @@ def make_table(
     if groups:
         values = {name: method_values(group, suite, columns) for name, group in groups.items()}
         boot = bootstrap(list(values.values()), first.sessions, names=list(groups))
+        gaps = _own_gaps(values)
         if not boot.informative:
             notes.append("all clips are of one session, so no interval can be given")
         rows = [
             Row(
                 method=name, kind=_kind(group), role=_role(group), of=group[0].of,
-                calibration=group[0].calibration, reason=_reason(group, values[name], columns, setting),
+                calibration=group[0].calibration, reason=_reason(group, gaps[i], columns, setting, len(first.clips)),
                 cells={c.id: _cell(boot, i, j, group, suite, c) for j, c in enumerate(columns)},
                 seeds=tuple(r.seed for r in group), facts=_facts(group),
             )
@@ -226,7 +240,8 @@ def make_table(
                 rows = _with_declared(rows, boot, skills(boot, list(groups), declared))
         elif main and any(column.headline for column in columns):
             notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
-        rows = _mark_best(_with_families(_with_mean_rank(rows, boot, columns), boot, columns), boot, columns)
+        whole = gaps <= UNDEFINED * len(first.clips)
+        rows = _mark_best(_with_families(_with_mean_rank(rows, boot, columns), boot, columns), boot, columns, whole)
     notes += [*_emotion_notes(rows), *_latency_notes(rows)] if main else _readout_notes(rows)
     rows.sort(key=lambda r: (r.skill is None, -(r.skill.value or 0) if r.skill else 0, r.calibration, r.method))
     return Table(
@@ -321,19 +336,22 @@ def _with_mean_rank(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Colu
     return [row.model_copy(update={"mean_rank": int(order[i])}) if i in order else row for i, row in enumerate(rows)]
 
 
-def _mark_best(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column]) -> list[Row]:
-    """In every ranked column, the ranked methods that cannot be told from the best one."""
+def _mark_best(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column], whole: NDArray[np.bool_]) -> list[Row]:
+    """In every ranked column, the ranked methods that cannot be told from the best one, of those with a value on (nearly)
+    every clip: whole (M, C)."""
     methods = [i for i, row in enumerate(rows) if row.rank is not None]
     shown = [column.id for column in columns if column.ranked]
     best: set[tuple[int, str]] = set()
     if methods and shown and boot.informative:
         point, draws = losses(boot.point[methods], columns), losses(boot.draws[:, methods], columns)
+        ranked = [j for j, column in enumerate(columns) if column.ranked]
+        point = np.where(whole[methods][:, ranked], point, np.nan)
         for c, name in enumerate(shown):
             if not np.isfinite(point[:, c]).any():
                 continue
             first = int(np.nanargmin(point[:, c]))
             for m in range(len(methods)):
-                span = interval(draws[:, m, c] - draws[:, first, c])
+                span = interval(draws[:, m, c] - draws[:, first, c]) if np.isfinite(point[m, c]) else None
                 if m == first or (span is not None and span.low <= 0):
                     best.add((methods[m], name))
     return [
