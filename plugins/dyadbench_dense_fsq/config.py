@@ -56,7 +56,7 @@ class PredictorConfig(Config):
     """`crossmodal-ar`. Defaults are the released values (86.1 M parameters in mode "released")."""
 
     sampling: ClassVar[frozenset[str]] = frozenset({"cache", "guidance", "temperature", "top_k", "top_p"})
-    added: ClassVar[frozenset[str]] = frozenset({"guidance", "null"})
+    added: ClassVar[frozenset[str]] = frozenset({"gate_start", "guidance", "null"})
 
     mode: Literal["fixed", "released"] = "fixed"
     attention: Literal["window", "block-causal"] = "window"
@@ -70,6 +70,7 @@ class PredictorConfig(Config):
     context: PositiveInt = 256  # frames of history
     patch: PositiveInt = 32  # frames generated at once
     gate_gain: float = Field(1.0, gt=0)  # factor on the gates, so that a short training can open them
+    gate_start: float = 0.0  # where the gates begin; at 0, the paper's, a weak speaker never opens them
     temperature: float = Field(1.0, gt=0)
     top_k: PositiveInt = 512
     top_p: float = Field(1.0, gt=0, le=1)

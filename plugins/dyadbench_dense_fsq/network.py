@@ -69,7 +69,7 @@ class CrossModalNet(nn.Module):
             for _ in range(4)
         )
         gated: dict[str, Any] = {
-            "dropout": config.dropout, "rotary": rotary, "cross_rotary": rotary, "gain": config.gate_gain,
+            "dropout": config.dropout, "rotary": rotary, "cross_rotary": rotary, "gain": config.gate_gain, "start": config.gate_start,
             "own_norm": not self.released,
         }  # fmt: skip
         self.fuse, self.answer = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -79,3 +80,27 @@ def test_rows_without_a_speaker_are_drawn_in_training_alone() -> None:
     rows.step = -1
     assert without_speaker(rows, 0.25) is None
     assert without_speaker(rows, 0.0) is None
+
+
+def test_a_gate_that_begins_open_hears_the_speaker_before_anything_is_learnt() -> None:
+    """At 0, Dense-FSQ's start, an untrained network gives the same to every speaker, and so no gradient to open it."""
+    corpus = TinyCorpus()
+    setup = Setup(corpus.space, corpus.audio, True, seed=0)
+
+    def reaction(gate: float, clip: int) -> np.ndarray:
+        predictor, tokenizer = method_parts(
+            HOST, MethodSpec(name="dense-fsq", preset="smoke", settings={"predictor.gate_start": gate})
+        )
+        assert tokenizer is not None
+        codec = HOST.build("tokenizer", tokenizer.name, tokenizer.config, setup)
+        model = HOST.build("predictor", predictor.name, predictor.config, setup, tokenizer=codec)
+        with torch.no_grad():
+            for values in model.net.state_dict().values():
+                if values.is_floating_point() and values.dim() == 2:
+                    values.mul_(30)  # so that a small difference moves a code
+        context = corpus.context([clip], model.needs, 64)
+        named = dataclasses.replace(context, clips=("same noise",))
+        return np.asarray(model.sample(named, 4, CellNoise(0)).motion)
+
+    assert np.array_equal(reaction(0.0, 0), reaction(0.0, 1))
+    assert not np.array_equal(reaction(0.5, 0), reaction(0.5, 1))

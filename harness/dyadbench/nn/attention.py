@@ -169,7 +169,9 @@ class GatedBlock(nn.Module):
 
     alpha starts at 0, so the block begins as a plain one and only alpha learns at the first step; an alpha that
     stays at 0 means that the other modality is ignored. `cross_rotary` is for a modality on the same clock; `gain`
-    multiplies alpha, so that a short training can open the gate (Adam moves alpha by about lr per step). The
+    multiplies alpha, so that a short training can open the gate (Adam moves alpha by about lr per step). A modality that
+    explains little never opens it: while alpha is 0 the cross-attention has no gradient, and untrained it is no help, so
+    alpha has none either. `start` begins with an open gate. The
     queries of the cross-attention have their own norm, or share that of the self-attention (`own_norm` False).
     """
 
@@ -184,6 +186,7 @@ class GatedBlock(nn.Module):
         rotary: bool = False,
         cross_rotary: bool = False,
         gain: float = 1.0,
+        start: float = 0.0,
         own_norm: bool = True,
     ):
         super().__init__()
@@ -192,7 +195,7 @@ class GatedBlock(nn.Module):
         self.attention = Attention(dim, heads, dropout=dropout, bias=bias, rotary=rotary)
         self.cross = Attention(dim, heads, dropout=dropout, bias=bias, rotary=cross_rotary)
         self.mlp = FeedForward(dim, hidden or 4 * dim, dropout=dropout, bias=bias)
-        self.alpha, self.gain = nn.Parameter(torch.zeros(())), gain
+        self.alpha, self.gain = nn.Parameter(torch.full((), start)), gain
 
     def memory(self, other: Tensor, offset: int = 0) -> tuple[Tensor, Tensor]:
         """The other modality's keys and values, computed once for all samples and steps; offset: its first position."""
