@@ -10,7 +10,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 from tests.fixtures.openface import write_csv
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -65,3 +67,38 @@ def test_every_cell_of_the_notebook_runs_and_its_last_lines_have_values(
     assert half == pytest.approx(exact, abs=1e-3) and 0.5 < exact < 1
     assert float(table.query("metric == 'FRCorr'").value.item()) == ridge
     assert shapes == ((1, 2, 120, 58), (1, 2, 120, 25))
+
+
+@pytest.mark.slow
+def test_a_dataset_of_npz_and_wav_becomes_a_table(tmp_path: Path) -> None:
+    """The plugin, its package and the commands are the page's own."""
+    page = (DOCS / "own-dataset.md").read_text(encoding="utf-8")
+    [plugin] = re.findall(r"<!-- plugin:begin -->\n```python\n(.*?)```", page, re.DOTALL)
+    [package] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "arkit_dyads.py").write_text(plugin)
+    (tmp_path / "pyproject.toml").write_text(package)
+    (tmp_path / "leaderboards").mkdir()
+    rng = np.random.default_rng(0)
+    for split, pairs in (("train", 3), ("val", 1), ("test", 3)):
+        for n in range(pairs):
+            folder = tmp_path / "mydyads" / split
+            folder.mkdir(parents=True, exist_ok=True)
+            steps = {person: rng.standard_normal((150, 52)).cumsum(0) * 0.01 for person in "ab"}
+            np.savez(folder / f"pair{n}.npz", **steps)
+            for person in "ab":
+                soundfile.write(folder / f"pair{n}-{person}.wav", rng.standard_normal(16000 * 5) * 0.05, 16000)
+    site = tmp_path / "site"
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(site), "DYADBENCH_HOME": str(tmp_path / "home")}
+    for command in _commands("own-dataset.md"):
+        if command == "pip install .":
+            command = f"{sys.executable} -m pip install -q --no-deps --no-build-isolation --target {site} ."
+        done = subprocess.run(
+            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        if "data check" in command:
+            assert "6 clips, 3 sessions" in done.stdout
+    table = (tmp_path / "leaderboards" / "arkit-dyads.md").read_text()
+    assert "## dyad\\[eyes,jaw,mouth,brows\\]" in table or "## dyad[eyes,jaw,mouth,brows]" in table
+    assert "ridge" in table and "CCC.brows" in table

@@ -72,10 +72,10 @@ def _timed(benchmark: Any, call: Any) -> Any:
 
 
 @pytest.mark.parametrize("mode", ["offline", "online"])
-def test_reactions(benchmark: Any, mode: str) -> None:
+def test_reactions(sampling_bench: Any, mode: str) -> None:
     predictor = _predictor() if mode == "offline" else _online()
-    reaction = _timed(benchmark, lambda: predictor.sample(_context(), K, CellNoise(0)))
-    assert reaction.motion.shape == (1, K, FRAMES, 58)
+    spent = sampling_bench(predictor, k=K, frames=FRAMES, device=DEVICE, rounds=3)
+    assert spent.reaction.motion.shape == (1, K, FRAMES, 58)
 
 
 @pytest.mark.parametrize("loop", ["shared", "keys", "recomputed"])

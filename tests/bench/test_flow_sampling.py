@@ -15,8 +15,8 @@ import numpy as np
 import pytest
 import torch
 
-from dyadbench.api import FACEVERSE_58, AudioSpec, Context, Setup
-from dyadbench.cell.noise import CellNoise
+from dyadbench.api import FACEVERSE_58, AudioSpec, Context, Needs, Setup
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench_lfi.config import PRESETS as LFI
 from dyadbench_lfi.config import FlowConfig
 from dyadbench_lfi.predictor import FaceFlow
@@ -34,39 +34,30 @@ def setup() -> Setup:
     return Setup(FACEVERSE_58, {"mfcc-78": AudioSpec(78)}, True, seed=0, device=DEVICE)
 
 
-def _context(clips: int = 1, frames: int = FRAMES) -> Context:
-    rng = np.random.default_rng(0)
-    motion, sound, emotion = (
-        np.repeat(rng.standard_normal((1, frames, n)).astype(np.float32), clips, 0) for n in (58, 78, 25)
-    )
+def _equal_speakers(clips: int) -> Context:
+    """One speaker, as often as asked for."""
+    one = TinyCorpus(frames=FRAMES, clips=1).context([0], Needs(audio=("mfcc-78",)), FRAMES)
+    again = lambda values: np.repeat(values, clips, 0)  # noqa: E731  # a name for one expression
     names = tuple(f"clip{i}" for i in range(clips))
-    return Context(names, np.full(clips, frames), motion, emotion, {"mfcc-78": sound})
-
-
-def _timed(benchmark: Any, call: Any) -> Any:
-    found = benchmark.pedantic(call, rounds=1)  # reactions come back on the CPU, so a GPU has finished
-    seconds = benchmark.stats.stats.mean
-    benchmark.extra_info.update(ms_per_frame=1e3 * seconds / FRAMES, realtime_factor=K * FRAMES / 25 / seconds)
-    return found
+    sound = {name: again(values) for name, values in one.audio.items()}
+    return Context(names, again(one.lengths), again(one.speaker_motion), again(one.speaker_emotion), sound)
 
 
 @pytest.mark.parametrize("mode", ["shared", "apart"])
-def test_frames_one_after_another(benchmark: Any, setup: Setup, mode: str) -> None:
+def test_frames_one_after_another(sampling_bench: Any, setup: Setup, mode: str) -> None:
     predictor = FaceFlow(FlowConfig(**LFI[SIZE]), setup)
-    predictor.sample(_context(frames=10), 1, CellNoise(0))
     clips, k = (1, K) if mode == "shared" else (K, 1)
-    reaction = _timed(benchmark, lambda: predictor.sample(_context(clips), k, CellNoise(0)))
-    assert reaction.motion.shape == (clips, k, FRAMES, 58)
+    spent = sampling_bench(predictor, k=k, frames=FRAMES, context=_equal_speakers(clips), device=DEVICE)
+    assert spent.reaction.motion.shape == (clips, k, FRAMES, 58)
 
 
 @pytest.mark.parametrize("iterations", [5, 50])
-def test_windows_through_the_inverted_motor(benchmark: Any, setup: Setup, iterations: int) -> None:
+def test_windows_through_the_inverted_motor(benchmark: Any, sampling_bench: Any, setup: Setup, iterations: int) -> None:
     predictor = RegnnPredictor(RegnnConfig(**{**REGNN[SIZE], "iterations": iterations, "tolerance": 1e-3}), setup)
-    predictor.sample(_context(frames=50), 1, CellNoise(0))
     calls: list[int] = []
     for layer in predictor.net.motor.layers:
         layer.pairs.register_forward_hook(lambda module, given, out: calls.append(1))
-    reaction = _timed(benchmark, lambda: predictor.sample(_context(), K, CellNoise(0)))
-    assert reaction.emotion.shape == (1, K, FRAMES, 25)
-    assert len(calls) <= iterations * predictor.config.motor_layers
+    spent = sampling_bench(predictor, k=K, frames=FRAMES, device=DEVICE)
+    assert spent.reaction.emotion.shape == (1, K, FRAMES, 25)
+    assert len(calls) <= 3 * iterations * predictor.config.motor_layers  # two calls for the first frame
     benchmark.extra_info.update(iterations=len(calls))

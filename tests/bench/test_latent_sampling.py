@@ -16,7 +16,6 @@ import torch
 from torch import Tensor
 
 from dyadbench.api import FACEVERSE_58, AudioSpec, Context, Setup
-from dyadbench.cell.noise import CellNoise
 from dyadbench_belfusion.config import PRESETS as BELFUSION
 from dyadbench_belfusion.config import BeLFusionConfig
 from dyadbench_belfusion.config import OnlineConfig as BeLFusionOnline
@@ -58,11 +57,10 @@ def _timed(benchmark: Any, call: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", ["belfusion", "belfusion-online", "trans-vae", "trans-vae-online"])
-def test_reactions(benchmark: Any, name: str) -> None:
+def test_reactions(sampling_bench: Any, name: str) -> None:
     """Everything that `sample` does."""
-    predictor = _predictor(name)
-    reaction = _timed(benchmark, lambda: predictor.sample(_context(), K, CellNoise(0)))
-    assert reaction.motion.shape == (1, K, FRAMES, 58)
+    spent = sampling_bench(_predictor(name), k=K, frames=FRAMES, device=DEVICE, rounds=2)
+    assert spent.reaction.motion.shape == (1, K, FRAMES, 58)
 
 
 @pytest.mark.parametrize("condition", ["shared", "repeated"])

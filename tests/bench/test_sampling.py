@@ -69,12 +69,10 @@ def _timed(benchmark: Any, call: Any) -> Any:
     ],
     ids=["released", "window", "cached", "uncached"],
 )
-def test_reactions(benchmark: Any, tokenizer: FrameTokenizer, config: dict[str, object]) -> None:
+def test_reactions(sampling_bench: Any, tokenizer: FrameTokenizer, config: dict[str, object]) -> None:
     """Everything that `sample` does: speaker, listener, drawing, decoding."""
-    predictor = _predictor(tokenizer, **config)
-    predictor.sample(_context(40), 1, CellNoise(0))
-    reaction = _timed(benchmark, lambda: predictor.sample(_context(), K, CellNoise(0)))
-    assert reaction.motion.shape == (1, K, FRAMES, 58)
+    spent = sampling_bench(_predictor(tokenizer, **config), k=K, frames=FRAMES, device=DEVICE)
+    assert spent.reaction.motion.shape == (1, K, FRAMES, 58)
 
 
 @pytest.mark.parametrize("loop", ["cached", "uncached", "recompute"])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import scipy.linalg
 
-from dyadbench.api import Evaluation, MotionSpace
+from dyadbench.api import DyadbenchError, Evaluation, MotionSpace
 from dyadbench.metrics.dyad import DyadSuite
 
 SPACE = MotionSpace("made-up", 20.0, ("a", "b", "c"), {"two": (0, 2), "one": (2, 3)})
@@ -170,3 +170,25 @@ def test_groups_that_were_not_read_are_undefined_only_where_that_is_allowed() ->
     assert found["CCC.jaw"].value is None and found["CCC.jaw"].undefined == len(LENGTHS)
     with pytest.raises(ValueError, match="no group 'jaw'"):
         DyadSuite(("jaw",), all_groups=False).evaluate(_evaluation())
+
+
+def test_a_benchmark_says_which_groups_and_metrics_are_scored() -> None:
+    from dyadbench.registry.host import Host
+
+    host = Host()
+    suite = host.build("suite", "dyad[smile, gaze;CCC,variation]", {})
+    ids = [column.id for column in suite.columns]
+    assert ids == [
+        "CCC.smile",
+        "variation.smile",
+        "CCC.gaze",
+        "variation.gaze",
+        "CCC",
+        "variation.smile_target",
+        "variation.gaze_target",
+    ]
+    assert suite.groups == ("smile", "gaze")
+    with pytest.raises(Exception, match="no metric 'XYZ'; there are CCC, L2"):
+        host.build("suite", "dyad[smile;XYZ]", {})
+    with pytest.raises(DyadbenchError, match="did you mean dyad"):
+        host.get("suite", "dyadd[smile]")

@@ -14,15 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import BenchmarkConfig, Dataset, Dyad, DyadbenchError, Voiced
+from dyadbench.api import Dataset, Dyad, DyadbenchError, Voiced
 from dyadbench.cell.faces import FaceMap, face_map
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.keys import fit_keys
 from dyadbench.cell.noise import CellNoise
+from dyadbench.cell.recorded import cell_of
 from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.source import open_dataset
-from dyadbench.matrix.cells import Cell, Part, PartSpec, resolve_config, resolve_part
 from dyadbench.records.command import command_of
 from dyadbench.records.excerpts import (
     ClipExcerpt,
@@ -83,23 +83,8 @@ class Maker:
         self.host, self.runtime = host, runtime
         self._open: dict[str, Dataset] = {}
 
-    def _cell(self, record: Record) -> Cell:
-        """The cell a record was measured on, as far as a record says."""
-        setting = BenchmarkConfig.model_validate(record.benchmark_config.model_dump())
-        parts = {kind: self._part(kind, Part.model_validate(part)) for kind, part in record.method_config.items()}
-        return Cell(
-            benchmark=record.benchmark, benchmark_version=1, setting=setting, method=record.method, seed=record.seed,
-            dataset=resolve_part(self.host, "dataset", PartSpec(name=record.dataset.name, config=record.dataset.config)),
-            predictor=parts["predictor"], tokenizer=parts.get("tokenizer"),
-        )  # fmt: skip
-
-    def _part(self, kind: str, part: Part) -> Part:
-        """The part as this installation would run it: fields that came later have their defaults."""
-        entry = self.host.get(kind, part.name)
-        return Part(name=entry.name, version=entry.version, config=resolve_config(kind, entry, part.config))
-
     def _run(self, record: Record) -> CellRun:
-        cell = self._cell(record)
+        cell = cell_of(record, self.host)
         name = cell.dataset.model_dump_json()
         if name not in self._open:
             self._open[name] = open_dataset(self.host, cell.dataset, self.runtime)
@@ -167,7 +152,7 @@ class Maker:
 
     def _learnt(self, record: Record) -> bool:
         """Whether all that was learnt for a record is in the store, so that `fit` restores and does not train."""
-        cell, wanted = self._cell(record), []
+        cell, wanted = cell_of(record, self.host), []
         for fold in range(cell.setting.folds) if cell.setting.folds else [None]:
             keys = fit_keys(cell, self.host, record.dataset.digest, fold)
             wanted += [keys.predictor] * record.trained

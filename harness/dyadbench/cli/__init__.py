@@ -27,6 +27,7 @@ from dyadbench.cli import (
     run,
     score,
     validity,
+    verify,
     weights,
 )
 from dyadbench.cli.output import Output
@@ -61,6 +62,7 @@ app.add_typer(data.app, name="data")
 app.command("run")(run.run)
 app.command("score")(score.score)
 app.command("compare")(compare.compare)
+app.command("verify")(verify.verify)
 app.command("leaderboard")(leaderboard.leaderboard)
 app.command("validity")(validity.validity)
 app.command("realism")(realism.realism)

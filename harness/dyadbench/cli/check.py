@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import Json, print_json
 from dyadbench.registry.host import Host
+
+if TYPE_CHECKING:
+    from dyadbench.conformance.report import Report
 
 
 def check(
@@ -23,7 +26,11 @@ def check(
 
     if data is not None and not data.expanduser().is_dir():
         raise DyadbenchError(f"--data {data} is not a folder")
-    report = conform(name, Host(), preset=preset, root=data.expanduser() if data else None)
+    show(conform(name, Host(), preset=preset, root=data.expanduser() if data else None), json)
+
+
+def show(report: Report, json: bool) -> None:
+    """One line per promise; exit 1 where one is broken."""
     if json:
         print_json(report.as_dict())
     else:

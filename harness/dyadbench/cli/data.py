@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -21,7 +21,7 @@ app = typer.Typer(
 @app.command("check")
 def check(
     name: Annotated[
-        str, typer.Argument(help="react2024, react2023, l2l, lm-listener, vc-dyads, openface or dualtalk.")
+        str, typer.Argument(help="react2024, react2023, l2l, lm-listener, vc-dyads, openface, dualtalk, or a plugin's.")
     ],
     path: Annotated[Path, typer.Argument(help="The folder as it was downloaded.")],
     fix: Annotated[bool, typer.Option("--fix", help="Build what can be rebuilt (the neighbour matrices).")] = False,
@@ -36,9 +36,11 @@ def check(
     json: Json = False,
 ) -> None:
     """Reports what is there, missing or malformed, what can be rebuilt, and what that means. Exit 1 on errors."""
-    from dyadbench.datasets.check.run import check_dataset
+    from dyadbench.datasets.check.run import CHECKED, check_dataset
     from dyadbench.matrix.settings import parse_settings
 
+    if name not in CHECKED and check_plugin(name, path.expanduser(), parse_settings(setting or []), json):
+        return
     report = check_dataset(name, path, fix=fix, limit=limit, settings=parse_settings(setting or []))
     if json:
         print_json(report.model_dump(mode="json"))
@@ -133,3 +135,18 @@ def simulate(
     with bar(f"simdyad {preset} {size}") as progress:
         write(folder, config, progress)
     typer.echo(f"wrote simulated data to {folder}; look at it with: dyadbench data check {layout} {folder}")
+
+
+def check_plugin(name: str, path: Path, settings: dict[str, Any], json: bool) -> bool:
+    """Tries the contract on a folder of a dataset that a plugin brings; False where there is no such dataset."""
+    from dyadbench.cli.check import show
+    from dyadbench.conformance.others import check_dataset
+    from dyadbench.registry.host import Host
+
+    host = Host()
+    if name not in {entry.name for entry in host.entries("dataset")} - {"simdyad"}:
+        return False
+    if not path.is_dir():
+        raise DyadbenchError(f"{path} is not a folder")
+    show(check_dataset(name, host, path, settings=settings), json)
+    return True

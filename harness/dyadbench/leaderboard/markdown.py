@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from dyadbench.leaderboard import skill_chart
 from dyadbench.leaderboard.over_time import embedded
 from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.skill import NULL
@@ -171,6 +172,7 @@ def markdown_page(tables: Sequence[Table]) -> str:
         if table.scales:
             parts += [
                 HOW,
+                _skill_picture(table, ""),
                 markdown_table(table),
                 _scale_note(table),
                 ablation_tables(table),
@@ -282,6 +284,13 @@ def published_page(claims: Sequence[PublishedNumber]) -> str:
     return "\n".join(parts)
 
 
+def _skill_picture(table: Table, folder: str) -> str:
+    if not skill_chart.drawn(table):
+        return ""
+    name = f"{folder}{skill_chart.picture_name(table)}"
+    return f"![The skill of methods and references, with 95 % intervals]({name})\n\n"
+
+
 def headline(tables: Sequence[Table]) -> str:
     """The table of the README: real people first, then the corrected REACT suite, then whatever is there."""
     found = sorted((table for table in tables if table.main), key=lambda t: (t.simulated, t.suite != "react2024"))
@@ -290,4 +299,5 @@ def headline(tables: Sequence[Table]) -> str:
     main = found[0]
     title = escape(main.benchmark) + (" (simulated data)" if main.simulated else "")
     first = f"First: {leaders(main)}.\n\n" if main.scales else ""
-    return f"\n**{title}**\n\n{first}{markdown_table(main) or value_tables(main)}\n{_scale_note(main)}\n"
+    shown = _skill_picture(main, "leaderboards/")
+    return f"\n**{title}**\n\n{first}{shown}{markdown_table(main) or value_tables(main)}\n{_scale_note(main)}\n"

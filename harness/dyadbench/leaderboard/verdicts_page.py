@@ -64,7 +64,20 @@ def _budgets(finding: Evidence) -> str:
 def _two_budgets(board: Sequence[Judged]) -> str:
     tested = [one for one in board if any(f.verdict != "untested" for f in one.findings)]
     both = sum(all(f.longer is not None for f in one.findings) for one in tested)
+    if not tested:
+        return "No claim has records yet."
     return f"{both} of the {len(tested)} claims with records were tested at two training budgets."
+
+
+def summary(board: Sequence[Judged]) -> str:
+    """One row per claim, those with an answer first; each leads to its section."""
+    order = list(MEANING)
+    rows = sorted(enumerate(board, 1), key=lambda row: (order.index(row[1].verdict), row[0]))
+    lines = [
+        f"| {one.verdict} | [{escape(one.statement.says)}](#claim-{number}) | {escape(one.statement.source.split(',')[0])} |"
+        for number, one in rows
+    ]
+    return "\n".join(["| verdict | claim | source |", "|---|---|---|", *lines]) + "\n"
 
 
 def claims_page(board: Sequence[Judged]) -> str:
@@ -78,9 +91,10 @@ def claims_page(board: Sequence[Judged]) -> str:
         f"{counted(board)}. {_two_budgets(board)}\n",
         "".join(f"- **{verdict}**: {meaning}\n" for verdict, meaning in MEANING.items()),
     ]
-    for one in board:
+    parts.append(summary(board))
+    for number, one in enumerate(board, 1):
         said = one.statement
-        parts.append(f"## {escape(said.says)}\n")
+        parts.append(f'<a id="claim-{number}"></a>\n\n## {escape(said.says)}\n')
         lines = [f"- **{one.verdict}**", f"- source: {escape(said.source)}"]
         if said.matrix:
             lines.append(f"- tested by: `{command(one)}`")

@@ -79,6 +79,7 @@ def generated_files(
     records: Sequence[Record] = (),
 ) -> dict[Path, str]:
     """Path -> text of every file that is made from records and claims."""
+    from dyadbench.leaderboard import skill_chart
     from dyadbench.leaderboard.over_time import pictures
     from dyadbench.leaderboard.tokenizers import tokenizer_files
     from dyadbench.leaderboard.verdicts_page import claims_page
@@ -90,7 +91,8 @@ def generated_files(
         files[folder / f"{slug(benchmark)}.md"] = markdown_page(mine)
         files[folder / f"{slug(benchmark)}.csv"] = csv_text(mine)
         files[folder / f"{slug(benchmark)}.json"] = json_text(mine)
-        files |= {folder / name: text for table in mine for name, text in pictures(table).items()}
+        drawn = [made for table in mine for made in (pictures(table), skill_chart.picture(table))]
+        files |= {folder / name: text for made in drawn for name, text in made.items()}
     tokenizers = tokenizer_files(records)
     files |= {folder / name: text for name, text in tokenizers.items()}
     corpora = load_validity(folder)

@@ -17,6 +17,13 @@ class L2LSuiteConfig(Config):
     cache: Path | None = None
 
 
+class DyadSuiteConfig(Config):
+    """Which groups of channels of the motion space are scored, and by which metrics (none named: all)."""
+
+    groups: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+
+
 class DualTalkSuiteConfig(Config):
     """Whose k-means finds the clusters of the Shannon index, and its seed."""
 

@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyadbench.api import Column, Config, Evaluation, Progress, Result
+from dyadbench.metrics.config import DyadSuiteConfig
 from dyadbench.metrics.l2l.clips import Floats, as_array, variation
 from dyadbench.metrics.l2l.frechet import frechet_distance, leave_one_out, pooled
 from dyadbench.metrics.react import closed_form, frsyn
@@ -152,9 +153,18 @@ class DyadSuite:
 
     space: Literal["emotion", "motion"] = "motion"
 
-    def __init__(self, groups: Sequence[str], *, all_groups: bool = True) -> None:
-        """`all_groups`: a space that lacks one is refused; otherwise what is said of that group is undefined."""
-        self.groups, self.columns, self.all_groups = tuple(groups), columns_of(groups), all_groups
+    def __init__(self, groups: Sequence[str], *, metrics: Sequence[str] = (), all_groups: bool = True) -> None:
+        """`metrics`: by the names before the dot (CCC, L2, ...), all if none is named; CCC over all channels is always there.
+        `all_groups`: a space that lacks one is refused; otherwise what is said of that group is undefined.
+
+        Raises ValueError for a metric that there is not.
+        """
+        self.groups, self.all_groups = tuple(groups), all_groups
+        every = columns_of(groups)
+        known = dict.fromkeys(_metric(column.id) for column in columns_of(("any",)))
+        if strange := [name for name in metrics if name not in known]:
+            raise ValueError(f"there is no metric {strange[0]!r}; there are {', '.join(known)}")
+        self.columns = tuple(c for c in every if not metrics or c.id == "CCC" or _metric(c.id) in metrics)
 
     def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]:
         """data.predicted_motion (N, K, T, D). Raises ValueError for a missing group, wrong shapes and NaN."""
@@ -240,6 +250,15 @@ def _correlation(pred: Floats, target: Floats) -> float:
     size = np.sqrt((p**2).sum(1) * (t**2).sum(0))  # (K, D)
     still = np.ptp(pred[..., moving], axis=1) == 0
     return float(np.where(still, 0, (p * t).sum(1) / np.where(still, 1, size)).mean())
+
+
+def _metric(column: str) -> str:
+    return column.partition(".")[0]
+
+
+def of_groups(config: DyadSuiteConfig) -> DyadSuite:
+    """For any motion space; a benchmark says which groups: "dyad[smile,gaze]"."""
+    return DyadSuite(config.groups, metrics=config.metrics)
 
 
 def vc_dyads(config: Config | None = None) -> DyadSuite:

@@ -67,7 +67,7 @@ def dyadbench_datasets() -> list[DatasetEntry]:
 
 @hookimpl
 def dyadbench_suites() -> list[SuiteEntry]:
-    from dyadbench.metrics.config import DualTalkSuiteConfig, L2LSuiteConfig
+    from dyadbench.metrics.config import DualTalkSuiteConfig, DyadSuiteConfig, L2LSuiteConfig
 
     react = "dyadbench.metrics.react.suites"
     return [
@@ -84,6 +84,13 @@ def dyadbench_suites() -> list[SuiteEntry]:
             "dyadbench.metrics.l2l.suite:L2LSuite",
             L2LSuiteConfig,
             summary="Learning2Listen's metrics, expression and rotation",
+        ),
+        SuiteEntry(
+            "dyad",
+            1,
+            "dyadbench.metrics.dyad:of_groups",
+            DyadSuiteConfig,
+            summary="the same for any motion space: dyad[GROUP,...] or dyad[GROUP,...;METRIC,...]",
         ),
         *(
             SuiteEntry(

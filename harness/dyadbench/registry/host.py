@@ -116,6 +116,8 @@ class Host:
     def get(self, kind: str, name: str) -> Any: ...
     def get(self, kind: str, name: str) -> Any:
         """The entry, or DyadbenchError with the nearest names and whatever went wrong while loading plugins."""
+        if kind == "suite":
+            name = configured_suite(name)[0]
         if clash := self._clashes.get((kind, name)):
             raise DyadbenchError(clash)
         found = self._found.get((kind, name))
@@ -155,6 +157,8 @@ class Host:
         entry = self.get(kind, name)
         try:
             values = config.model_dump() if isinstance(config, Config) else dict(config)
+            if kind == "suite":
+                values |= configured_suite(name)[1]
             made = entry.config.model_validate(values)
         except ValidationError as error:
             raise DyadbenchError(f"configuration of {kind} {name!r}: {first_fault(error, entry.config)}") from None
@@ -174,12 +178,17 @@ class Host:
         return (kind, name) if (kind, name) in at_work or not at_work else at_work[0]
 
     def suites(self) -> dict[str, Suite]:
-        """Every suite that can be built, by name. One that cannot costs only itself; it is said on stderr."""
+        """Every suite that can be built, by name; those that benchmarks configure are among them.
+
+        One that cannot costs only itself; it is said on stderr.
+        """
         built: dict[str, Suite] = {}
-        for entry in self.entries("suite"):
+        settings = [entry.config for entry in self.entries("benchmark")]
+        asked = {name: None for setting in settings for name in (setting.suite, *setting.also) if name.endswith("]")}
+        for suite in [*(entry.name for entry in self.entries("suite")), *asked]:
             try:
-                built[entry.name] = self.build("suite", entry.name, {})
-            except PluginError as error:
+                built[suite] = self.build("suite", suite, {})
+            except DyadbenchError as error:
                 print(f"dyadbench: {error}; its tables are left out", file=sys.stderr)
         return built
 
@@ -221,6 +230,19 @@ class Host:
                 f"dyadbench: {kind} {name!r} of {distribution} {version} changed {what}; it was put back",
                 file=sys.stderr,
             )
+
+
+def configured_suite(name: str) -> tuple[str, dict[str, tuple[str, ...]]]:
+    """The suite that a benchmark names, and how: "dyad[smile,gaze]" by groups, "dyad[smile,gaze;CCC,L2]" by metrics too.
+
+    The whole name stands in records and tables, so that what was scored otherwise is another suite.
+    """
+    base, bracket, rest = name.partition("[")
+    if not bracket or not rest.endswith("]"):
+        return name, {}
+    groups, _, metrics = rest.removesuffix("]").partition(";")
+    given = {"groups": groups, "metrics": metrics}
+    return base, {what: tuple(part.strip() for part in text.split(",")) for what, text in given.items() if text.strip()}
 
 
 def _modules(error: BaseException) -> list[str]:

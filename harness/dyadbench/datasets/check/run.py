@@ -18,6 +18,8 @@ from dyadbench.datasets.digest import MARK, SUMS
 from dyadbench.errors import first_fault
 from dyadbench.files.walk import files_below, ours
 
+CHECKED = ("react2024", "react2023", "l2l", "lm-listener", "vc-dyads", "openface", "dualtalk")  # by their own rules
+
 
 def check_dataset(
     name: str, root: Path, *, fix: bool = False, limit: int = 0, settings: Mapping[str, Any] | None = None

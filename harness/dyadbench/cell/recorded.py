@@ -1,0 +1,28 @@
+"""From a record back to the cell that it was measured on."""
+
+from __future__ import annotations
+
+from dyadbench.api import BenchmarkConfig
+from dyadbench.matrix.cells import Cell, Part, PartSpec, resolve_config, resolve_part
+from dyadbench.records.record import Record
+from dyadbench.registry.host import ComponentKind, Host
+
+
+def cell_of(record: Record, host: Host) -> Cell:
+    """The cell, as far as a record says, as this installation would run it: fields that came later have their defaults.
+
+    Raises DyadbenchError where a part of it is not installed.
+    """
+    setting = BenchmarkConfig.model_validate(record.benchmark_config.model_dump())
+    predictor = _part(host, "predictor", Part.model_validate(record.method_config["predictor"]))
+    given = record.method_config.get("tokenizer")
+    return Cell(
+        benchmark=record.benchmark, benchmark_version=1, setting=setting, method=record.method, seed=record.seed,
+        dataset=resolve_part(host, "dataset", PartSpec(name=record.dataset.name, config=record.dataset.config)),
+        predictor=predictor, tokenizer=None if given is None else _part(host, "tokenizer", Part.model_validate(given)),
+    )  # fmt: skip
+
+
+def _part(host: Host, kind: ComponentKind, part: Part) -> Part:
+    entry = host.get(kind, part.name)
+    return Part(name=entry.name, version=entry.version, config=resolve_config(kind, entry, part.config))

@@ -1,0 +1,42 @@
+"""The skill of every row as a picture: methods with their intervals, from the floor (0) towards the ceiling (1)."""
+
+from __future__ import annotations
+
+from dyadbench.leaderboard.tables import Row, Table
+from dyadbench.records.record import slug
+
+MOST = 14  # rows that are drawn
+AT_ONE = ("truth", "ceiling")  # would shrink the others to a line
+
+
+def picture_name(table: Table) -> str:
+    return f"{slug(table.benchmark)}-skill.svg"
+
+
+def drawn(table: Table) -> list[Row]:
+    """Methods and references, the best first; ablations and the rows at the ceiling are left out."""
+    known = [row for row in table.rows if row.skill is not None and row.skill.value is not None]
+    return [row for row in known if row.kind != "ablation" and row.role not in AT_ONE][:MOST]
+
+
+def picture(table: Table) -> dict[str, str]:
+    """File name -> SVG text; none where the table has no skill."""
+    from dyadbench.leaderboard.charts import Bar, as_file, bars
+
+    rows = drawn(table)
+    if not table.main or not rows:
+        return {}
+    made = [
+        Bar(_label(row), row.skill.value, row.skill.low, row.skill.high, strong=row.rank is not None)
+        for row in rows if row.skill is not None and row.skill.value is not None
+    ]  # fmt: skip
+    title = f"Skill on {table.benchmark}: methods in blue, references in grey"
+    return {
+        picture_name(table): as_file(
+            bars(made, title, "skill: 0 is a real listener of another conversation, 1 the ceiling")
+        )
+    }
+
+
+def _label(row: Row) -> str:
+    return f"{row.method} ({row.role})" if row.role else row.method

@@ -1,0 +1,132 @@
+"""`dyadbench verify` passes an honest record and finds forged ones."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.torch import load_file, save_file
+
+import dyadbench
+from dyadbench.cell.verify import difference, independent, sample_of
+
+BENCHMARK = "simdyad-clear-react-online"
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("root")
+    dyadbench.run(BENCHMARK, "ridge", dataset={"size": "tiny"}, root=root)
+    dyadbench.run(BENCHMARK, "dense-fsq", preset="smoke", dataset={"size": "tiny"}, root=root)
+    return root
+
+
+def _record(root: Path, method: str) -> Path:
+    return root / "leaderboards" / "records" / BENCHMARK / method / "seed0.json"
+
+
+def _verify(root: Path, record: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "dyadbench", "verify", str(record), "--root", str(root), "--threads", "1", *words]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def _forged(root: Path, method: str, change: Callable[[dict[str, Any]], Any]) -> Path:
+    data = json.loads(_record(root, method).read_text())
+    change(data)
+    path = root / f"forged-{method}.json"
+    path.write_text(json.dumps(data))
+    return path
+
+
+def test_an_honest_record_holds_on_all_clips_and_on_a_sample(root: Path) -> None:
+    for method in ("ridge", "dense-fsq"):
+        done = _verify(root, _record(root, method))
+        assert done.returncode == 0 and "32 of 32 clips" in done.stdout, done.stdout + done.stderr
+    done = _verify(root, _record(root, "dense-fsq"), "--clips", "8", "--json")
+    found = json.loads(done.stdout)
+    assert done.returncode == 0 and found["holds"] and 8 <= found["clips"] < 32 and found["columns"] > 10, done.stdout
+    assert not list((root / ".dyadbench").glob("verify-*"))  # nothing is left
+
+
+def _raise_a_clip(data: dict[str, Any]) -> None:
+    """One clip's FRCorr, and the mean with it."""
+    scores = data["suites"]["react2024"]
+    values = scores["per_clip"]["FRCorr"]
+    values[5] += 0.01
+    scores["scores"]["FRCorr"]["value"] = float(np.mean(values))
+
+
+def test_a_value_per_clip_that_was_changed_is_found_by_name(root: Path) -> None:
+    path = _forged(root, "ridge", _raise_a_clip)
+    done = _verify(root, path)
+    assert done.returncode == 3
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("react2024 ")]
+    assert "FRCorr" in line and "1 of 32" in line and json.loads(path.read_text())["clips"][5] in line
+
+
+def test_a_value_alone_that_was_changed_is_no_record(root: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["suites"]["react2024"]["scores"]["FRCorr"]["value"] = 0.9
+
+    done = _verify(root, _forged(root, "ridge", change))
+    assert done.returncode == 2 and "FRCorr: its value is 0.9" in done.stderr
+
+
+def test_weights_of_another_fit_are_found_and_training_anew_clears_it(root: Path) -> None:
+    state = next(
+        path
+        for path in (root / ".dyadbench" / "store" / "fit").glob("*/*/state.safetensors")
+        if "matrix" not in path.name and _is_predictor(path)
+    )
+    kept = state.read_bytes()
+    try:
+        save_file(
+            {name: value + 0.05 if value.is_floating_point() else value for name, value in load_file(state).items()},
+            state,
+        )
+        done = _verify(root, _record(root, "dense-fsq"), "--clips", "8")
+        assert done.returncode == 3 and "does not hold" in done.stdout
+        done = _verify(root, _record(root, "dense-fsq"), "--train")
+        assert done.returncode == 0 and "trained anew" in done.stdout, done.stdout
+    finally:
+        state.write_bytes(kept)
+
+
+def _is_predictor(state: Path) -> bool:
+    return bool(list(state.parent.glob("predictor*"))) or any("listener" in name for name in load_file(state))
+
+
+def test_another_version_or_configuration_is_refused(root: Path) -> None:
+    def version(data: dict[str, Any]) -> None:
+        data["method_config"]["predictor"]["version"] = 99
+
+    def config(data: dict[str, Any]) -> None:
+        data["method_config"]["predictor"]["config"]["alpha"] = 123.0
+
+    assert "made by version 99 of ridge" in _verify(root, _forged(root, "ridge", version)).stderr
+    assert _verify(root, _forged(root, "ridge", config)).returncode == 2
+
+
+def test_a_sample_holds_all_listeners_of_its_clips() -> None:
+    appropriate = np.kron(np.eye(6, dtype=bool), np.ones((4, 4), bool))
+    groups = sample_of(appropriate, 7)
+    assert [len(group) for group in groups] == [4, 4]
+    assert len(sample_of(np.ones((5, 5), bool), 2)[0]) == 5
+
+
+def test_columns_that_hang_together_are_left_out_of_a_sample() -> None:
+    values = {"alone": [1.0, 2.0, None], "together": [1.0, 2.0, 3.0]}
+    assert list(independent(values, {"alone": [1.0, None], "together": [1.5, 3.0]}, [0, 2])) == ["alone"]
+
+
+def test_the_tolerance_is_a_share_of_the_spread() -> None:
+    recorded = [0.0, 1.0, 2.0, 3.0]
+    assert difference("s", "c", recorded, [0.0005, 1.0, 2.0, 3.0], range(4), "abcd", 1e-3).beyond == 0
+    found = difference("s", "c", recorded, [0.0, None, 2.01], [0, 1, 2], "abcd", 1e-3)
+    assert (found.beyond, found.worst, found.recorded, found.measured) == (2, "b", 1.0, None)

@@ -1,0 +1,54 @@
+"""What GitHub shows of the project is true."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def test_the_citation_names_this_version_and_licence() -> None:
+    cff = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert (cff["version"], cff["license"]) == (PROJECT["version"], PROJECT["license"])
+    assert {"cff-version", "message", "title", "authors"} <= cff.keys()
+
+
+def test_the_badges_say_what_pyproject_says() -> None:
+    versions = [line.rpartition(" ")[2] for line in PROJECT["classifiers"] if re.search(r"Python :: 3\.", line)]
+    assert f"[![Python {versions[0]} to {versions[-1]}]" in README
+    assert f"[![{PROJECT['license']}]" in README
+
+
+def test_the_readme_says_what_it_is_and_shows_real_people_before_how_to_run_it() -> None:
+    picture, table, run = (README.index(text) for text in ("-skill.svg)", "<!-- headline:begin -->", "make demo"))
+    assert README.index("dyadic facial reaction generation") < table < picture < run
+
+
+def test_links_of_the_pages_lead_to_files() -> None:
+    for page in (*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / "leaderboards").glob("*.md")):
+        for target in re.findall(r"\]\(([^)#\s]+)", page.read_text(encoding="utf-8")):
+            if "://" not in target:
+                assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_no_generated_table_has_more_than_eight_columns() -> None:
+    for page in (ROOT / "README.md", *(ROOT / "leaderboards").glob("*.md")):
+        widths = [
+            line.count("|") - line.count("\\|") - 1 for line in page.read_text().splitlines() if line.startswith("|---")
+        ]
+        assert max(widths, default=0) <= 8, page.name
+
+
+def test_the_workflow_publishes_what_the_command_builds() -> None:
+    flow = yaml.safe_load((ROOT / ".github" / "workflows" / "site.yml").read_text())
+    steps = flow["jobs"]["site"]["steps"]
+    ran = "\n".join(step.get("run", "") for step in steps)
+    assert re.findall(r"dyadbench ([a-z]+)", ran) == ["leaderboard", "report"]
+    assert "gh release upload" in ran and any("deploy-pages" in step.get("uses", "") for step in steps)
+    assert any(step.get("with", {}).get("path") == "leaderboards/site" for step in steps)
