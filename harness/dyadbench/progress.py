@@ -1,4 +1,4 @@
-"""Progress for people: a bar on a terminal, now and then a line elsewhere."""
+"""Progress for people: bars on a terminal, now and then a line elsewhere."""
 
 from __future__ import annotations
 
@@ -12,21 +12,53 @@ from dyadbench.api import Progress
 
 QUIET_SECONDS = 20.0  # between two lines where there is no terminal
 Report = Callable[[str, int, int], None]  # (what is at work, done, total)
+_displays: list[Any] = []  # the one on the terminal: everything that is at work has its bar there
 
 
 def silent(stage: str, done: int, total: int) -> None:
     """A `Report` that shows nothing."""
 
 
-def _rich_progress() -> Any:
+def named(report: Report, name: str) -> Report:
+    """`report`, whose stages are of the cell `name`."""
+    return lambda stage, done, total: report(f"{name}: {stage}", done, total)
+
+
+def bars() -> Any:
+    """A rich Progress on stderr with counts and the time left.
+
+    What is printed meanwhile appears above the bars, where it goes to the same terminal; stdout that goes into a file or
+    pipe is left alone.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
 
     return RichProgress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
+        console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty(),
+        speed_estimate_period=float("inf"),  # steps may take minutes
     )  # fmt: skip
+
+
+def add_cells(shown: Any, total: int) -> Any:
+    """The overall bar of a run of so many cells in a `bars()`."""
+    task = shown.add_task("cells", total=total)
+    shown.advance(task, 1e-9)  # the clock of the time left starts now, and not with the first cell that is done
+    return task
+
+
+@contextmanager
+def _display() -> Iterator[Any]:
+    if _displays:
+        yield _displays[0]
+        return
+    with bars() as shown:
+        _displays.append(shown)
+        try:
+            yield shown
+        finally:
+            _displays.clear()
 
 
 @contextmanager
@@ -42,13 +74,33 @@ def stages(title: str) -> Iterator[Report]:
     if not sys.stderr.isatty():
         yield _plain(title)
         return
-    with _rich_progress() as shown:
-        task = shown.add_task(title, total=None)
+    with _display() as shown:
+        at = title or "start"
+        task = shown.add_task(at, total=None)
 
         def report(stage: str, done: int, total: int) -> None:
-            shown.update(task, description=f"{title} {stage}".strip(), completed=done, total=total)
+            nonlocal at
+            name = f"{title} {stage}".strip()
+            if name != at:  # another stage has its own pace
+                at = name
+                shown.reset(task, description=name, completed=done, total=total)
+            shown.update(task, completed=done, total=total)
 
-        yield report
+        try:
+            yield report
+        finally:
+            shown.remove_task(task)
+
+
+@contextmanager
+def cells(total: int) -> Iterator[Callable[[], None]]:
+    """Yields a function to call after every cell: one bar for a whole run, above those of what is at work."""
+    if not sys.stderr.isatty():
+        yield lambda: None  # every cell prints its result, numbered
+        return
+    with _display() as shown:
+        task = add_cells(shown, total)
+        yield lambda: shown.advance(task)
 
 
 def _plain(title: str) -> Any:
@@ -57,6 +109,6 @@ def _plain(title: str) -> Any:
     def report(stage: str, done: int, total: int) -> None:
         if time.monotonic() - last[0] >= QUIET_SECONDS:
             last[0] = time.monotonic()
-            print(f"{title} {stage}: {done}/{total}", file=sys.stderr, flush=True)
+            print(f"{title} {stage}: {done}/{total}".lstrip(), file=sys.stderr, flush=True)
 
     return report

@@ -281,7 +281,7 @@ def _sentence(ending: Ending, fault: Fault, base: Path) -> str:
         return f"a traceback: {lines[-1][:300]}"
     if ending.code not in CODES:
         return f"ended with {ending.code}"
-    if ending.code and not said and not ending.out.rstrip().endswith("not clean"):
+    if ending.code and not said and ": not clean: " not in " ".join(ending.out.split()):  # a check's report says it
         return f"ended with {ending.code} and without a word"
     if ending.code == 0 and any(line.startswith("dyadbench: ") for line in lines):
         return f"said {said[0][:200]!r} and ended with 0"

@@ -143,6 +143,7 @@ def _seeds(text: str) -> tuple[int, ...]:
 def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, replace: bool, json: bool) -> int:
     from dyadbench.engines.at_work import ended_without_a_word
     from dyadbench.engines.inline import run_cells
+    from dyadbench.progress import cells as counted
     from dyadbench.progress import stages
     from dyadbench.records.record import record_path, save_record
 
@@ -153,13 +154,14 @@ def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, replace: bo
             file=sys.stderr, flush=True,
         )  # fmt: skip
     tally = Tally(base, runtime.home, len(cells), json)
-    with stages("") as report:
+    with counted(len(cells)) as advance, stages("") as report:
         protected = None if replace else base / "leaderboards"
         for cell, outcome in run_cells(cells, host, dataclasses.replace(runtime, report=report), protected):
             if not isinstance(outcome, Exception):
                 _warn_of_other_version(cell, outcome, host)
                 save_record(outcome, record_path(base / "leaderboards", outcome))
             tally.take(cell, outcome)
+            advance()
     if runtime.draw and not json:
         print(f"pictures are in {runtime.home / 'pictures'}")
     return tally.finish()

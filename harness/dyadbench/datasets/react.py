@@ -20,7 +20,7 @@ from dyadbench.datasets import neighbours
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.config import ReactConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
-from dyadbench.datasets.features import FEATURES, Feature, cached, sound_seconds, wav2vec2
+from dyadbench.datasets.features import FEATURES, Feature, cached, read_wav, sound_seconds, wav2vec2
 from dyadbench.files.npy import BadFile, cells_of, read_npy, read_rows, read_text
 
 SPLITS = ("train", "val", "test")
@@ -203,10 +203,7 @@ class ReactDataset:
         path = audio_file(self.root, split, self._pairs_cached(split)[index][0])
         if not path.exists():
             return None
-        import soundfile
-
-        samples, rate = soundfile.read(str(path), always_2d=True)
-        return samples.mean(1), int(rate)
+        return read_wav(path)
 
     def _video_width(self) -> int:
         """Features per frame, as the first clip has them."""

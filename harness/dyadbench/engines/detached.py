@@ -16,7 +16,7 @@ from dyadbench.engines.follow import Show, follow
 from dyadbench.engines.job import Order
 from dyadbench.engines.submission import Engine, Ticket
 from dyadbench.matrix.cells import Cell
-from dyadbench.progress import QUIET_SECONDS
+from dyadbench.progress import QUIET_SECONDS, add_cells, bars
 from dyadbench.records.record import Record
 from dyadbench.records.replace import demand_replaceable
 from dyadbench.registry.host import Host
@@ -61,25 +61,31 @@ def run_on(
     for item in made:
         if isinstance(item, tuple):
             yield item
-    with _display() as show:
-        yield from follow([item for item in made if isinstance(item, Ticket)], engine, show)
+    tickets = [item for item in made if isinstance(item, Ticket)]
+    with _display(len(tickets)) as show:
+        yield from follow(tickets, engine, show)
 
 
 @contextmanager
-def _display() -> Iterator[Show]:
+def _display(cells: int) -> Iterator[Show]:
     if not sys.stderr.isatty():
         yield _plain()
         return
-    from rich.console import Console, Group
+    from rich.console import Group
     from rich.live import Live
     from rich.text import Text
 
-    with Live(console=Console(stderr=True), transient=True) as live:
+    overall = bars()
+    task = add_cells(overall, cells)
+    with Live(console=overall.console, transient=True, redirect_stdout=sys.stdout.isatty()) as live:
 
         def show(rows: list[tuple[str, str, str]], done: int, total: int) -> None:
             lines = [Text(": ".join(filter(None, row)), no_wrap=True, overflow="ellipsis") for row in rows[:SHOWN]]
-            more = f", {len(rows) - SHOWN} more under way" if len(rows) > SHOWN else ""
-            live.update(Group(*lines, Text(f"{done} of {total} cells done{more}")))
+            if len(rows) > SHOWN:
+                lines.append(Text(f"{len(rows) - SHOWN} more under way"))
+            if done > overall.tasks[0].completed:
+                overall.update(task, completed=done)
+            live.update(Group(*lines, overall))
 
         yield show
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from dyadbench.cell.deadline import limit
@@ -12,6 +13,7 @@ from dyadbench.cell.source import Source
 from dyadbench.engines.at_work import at_work
 from dyadbench.errors import Interrupted, PluginError, one_line
 from dyadbench.matrix.cells import Cell
+from dyadbench.progress import named
 from dyadbench.records.record import Record
 from dyadbench.records.replace import demand_replaceable
 from dyadbench.registry.host import Host
@@ -33,7 +35,8 @@ def run_cells(
         try:
             if name not in opened:
                 opened[name] = Source(host, cell.dataset, runtime, cell.limit)
-            run = run_of(cell, host, opened[name].runtime, opened[name].dataset)
+            shown = replace(opened[name].runtime, report=named(runtime.report, cell.name))
+            run = run_of(cell, host, shown, opened[name].dataset)
             if protected is not None:
                 demand_replaceable(protected, cell, run.dataset.digest, host)
             with (

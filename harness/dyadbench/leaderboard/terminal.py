@@ -51,7 +51,10 @@ def show_cell(place: str, name: str, scores: Mapping[str, float | None], seconds
     from rich.text import Text
 
     line = Text.assemble((place, "dim"), " ", one_line(name), ": ", (shown, "bold"), (f" ({seconds:.0f} s)", "dim"))
-    Console(highlight=False, soft_wrap=True).print(line)
+    console = Console(highlight=False, soft_wrap=True)
+    with console.capture() as text:
+        console.print(line)
+    print(text.get(), end="", flush=True)  # a bar that is shown has taken sys.stdout, and puts this above itself
 
 
 # --- what is shown ------------------------------------------------------------------------------------------
