@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar, Literal
+
 from pydantic import Field
 
 from dyadbench.api import Config
@@ -50,3 +52,29 @@ class RidgeMatchedConfig(Config):
     penalty: float = Field(
         default=1e5, gt=0
     )  # on standardised inputs, beside the sum of squares over all training frames
+
+
+class TcnConfig(Config):
+    sampling: ClassVar[frozenset[str]] = frozenset({"spread"})
+
+    # What makes a regression move as much as a listener: residuals of one listener per sample, or a factor per channel.
+    spread: Literal["sampled", "matched", "none"] = "sampled"
+    audio: str = "auto"  # a feature's name, "auto" (mfcc-78, else the first) or "none"
+    width: int = Field(32, ge=1)
+    layers: int = Field(7, ge=1)  # with dilations 1, 2, 4, ...: 7 of kernel 3 see 255 frames, 8.5 s at 30 per second
+    kernel: int = Field(3, ge=2)
+    dropout: float = Field(0.3, ge=0, lt=1)
+    seconds: float = Field(30.0, gt=0)  # of a training window and of a stored residual
+    residuals: int = Field(100, ge=1)  # clips whose residuals are stored
+    batch: int = Field(8, ge=1)
+    steps: int = Field(300, ge=1)
+    warmup: int = Field(20, ge=0)
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.1, ge=0)
+    validate_every: int = Field(20, ge=0)
+
+
+TCN_PRESETS: dict[str, dict[str, Any]] = {
+    "small": {},
+    "smoke": {"width": 8, "layers": 2, "seconds": 2.0, "residuals": 4, "batch": 4, "steps": 6, "validate_every": 3},
+}

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
 from dyadbench.api import Config, PredictorEntry
 from dyadbench.hookspecs import hookimpl
 from dyadbench_baselines.config import (
+    TCN_PRESETS,
     LagConfig,
     MeanConfig,
     MismatchedConfig,
@@ -14,6 +19,7 @@ from dyadbench_baselines.config import (
     RandomConfig,
     RidgeConfig,
     RidgeMatchedConfig,
+    TcnConfig,
 )  # fmt: skip
 
 # Nothing in them is random: another seed gives the same reactions.
@@ -35,7 +41,13 @@ FIXED = (
 @hookimpl
 def dyadbench_predictors() -> list[PredictorEntry]:
     def row(
-        name: str, where: str, summary: str, config: type[Config] = NoConfig, *, calibration: bool = False
+        name: str,
+        where: str,
+        summary: str,
+        config: type[Config] = NoConfig,
+        *,
+        calibration: bool = False,
+        presets: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
     ) -> PredictorEntry:
         return PredictorEntry(
             name,
@@ -45,6 +57,7 @@ def dyadbench_predictors() -> list[PredictorEntry]:
             summary,
             calibration=calibration,
             deterministic=name in FIXED,
+            presets=presets,
         )
 
     return [
@@ -65,4 +78,5 @@ def dyadbench_predictors() -> list[PredictorEntry]:
         row("ridge", "ridge:Ridge", "linear regression on the last 3 s of the speaker's face and voice", RidgeConfig),
         row("ridge-sampled", "ridge:RidgeSampled", "ridge plus residuals of training listeners, one per sample", RidgeConfig),
         row("ridge-matched", "matched:RidgeMatched", "linear regression with the variance of training listeners", RidgeMatchedConfig),
+        row("tcn", "tcn:Tcn", "a causal convolution network that regresses the listener, plus residuals, one per sample", TcnConfig, presets=TCN_PRESETS),
     ]  # fmt: skip

@@ -60,3 +60,29 @@ def test_what_can_be_built_is_checked() -> None:
     report = check_factory("still", Still)
     assert report.ok
     assert not any(item.refusal for item in report.items)
+
+
+class Deaf(Still):
+    """Moves at random, whoever speaks."""
+
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        shape = k, context.frames, self.channels
+        drawn = [noise.stream(clip, 0).standard_normal(shape) for clip in context.clips]
+        return Reaction(np.array(drawn, np.float32))
+
+
+class Copy(Still):
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        return Reaction(np.repeat(context.speaker_motion[:, None], k, 1))
+
+
+@pytest.mark.parametrize("method, deaf", [(Still, True), (Deaf, True), (Copy, False)])
+def test_a_method_that_ignores_the_speaker_is_told_so(method: type[Still], deaf: bool) -> None:
+    said = next(item for item in check_factory("each", method).items if item.what.endswith("speaker"))
+    assert said.ok, "a reference may ignore the speaker"
+    assert (said.detail == "this method ignores the speaker") is deaf
+
+
+def test_a_network_that_hears_says_so_after_a_few_steps() -> None:
+    said = [item.detail for item in check("tcn", Host()).items if item.what.endswith("speaker")]
+    assert said == ["another speaker, another reaction"] * 3
