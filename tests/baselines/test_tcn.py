@@ -11,7 +11,7 @@ import pytest
 from dyadbench.api import MotionSpace, Needs, Setup
 from dyadbench.cell.keys import fit_keys
 from dyadbench.cell.noise import CellNoise
-from dyadbench.conformance.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.matrix.cells import MethodSpec, make_cell
 from dyadbench.registry.host import Host
 from dyadbench.training.loop import FitOptions, fit
