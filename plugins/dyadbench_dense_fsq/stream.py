@@ -56,7 +56,7 @@ class PatchStream:
         return decoded_reaction(self.model.tokenizer, ids, self.clips, self.k, ids.shape[1])
 
     def finish(self) -> None:
-        """A patch is given when its first frame is heard, so nothing is due."""
+        """A patch is given when its first frame arrives, so there is nothing to return."""
 
     def _hear(self, heard: Context) -> None:
         face, sound = face_and_sound(heard, self.model.audio, self.model.device)

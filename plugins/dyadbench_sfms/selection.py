@@ -54,7 +54,7 @@ def log_probability(scores: Tensor, noisy: Tensor, k: Tensor, valid: Tensor) -> 
     """Of drawing the k highest of `noisy`, one after another and without replacement, from softmax(scores): (...).
 
     sum_j s_j - log sum exp(s) over what is left (eq. 5, corrected). An order of the set and not the set, whose sum over
-    k! orders nobody can form; an estimator that is unbiased over orders is so over sets. scores, valid: (..., T).
+    the k! orders are too many to form; an estimator that is unbiased over orders is so over sets. scores, valid: (..., T).
     """
     order = noisy.masked_fill(~valid, -torch.inf).argsort(dim=-1, descending=True, stable=True)
     ordered = scores.masked_fill(~valid, -1e9).gather(-1, order)  # -inf would give NaN gradients

@@ -12,7 +12,7 @@ class DelayConfig(Config):
 
 
 class DelayedMime:
-    needs = Needs(lookahead=0)  # measured on every run, so it had better be true
+    needs = Needs(lookahead=0)  # measured on every run
 
     def __init__(self, config: DelayConfig, setup: Setup):
         self.low, self.high = (round(s * setup.space.fps) for s in (config.shortest, config.longest))

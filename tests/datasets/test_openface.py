@@ -204,7 +204,7 @@ def test_the_check_tells_every_fault_of_the_eight(dirty: Path) -> None:
     assert any("repeated/left.csv: 2 rows repeat a frame" in line for line in told)
     assert any("slow/left.csv: resampled from 25 to 30" in line for line in told)
     assert any("fast/left.csv: resampled from 60 to 30" in line for line in told)
-    assert any("failed/left.csv: 30 pictures a second, 97 % of the frames are good" in line for line in told)
+    assert any("failed/left.csv: 30 frames per second, 97 % of the frames are good" in line for line in told)
     assert sum("no window of 30 s" in line for line in told) == 8, "they last 8 s, and 30 s is the default"
 
 

@@ -377,6 +377,6 @@ def test_folders_that_are_none(tmp_path: Path, unreadable: str) -> None:
 def test_a_fifo_among_the_data_is_not_waited_for(own_react: Path) -> None:
     _motion(own_react).unlink()
     os.mkfifo(_motion(own_react))
-    with pytest.raises(DyadbenchError, match=r"1\.npy is not a readable \.npy file: it is no regular file"):
+    with pytest.raises(DyadbenchError, match=r"1\.npy is not a readable \.npy file: it is not a regular file"):
         ReactDataset(ReactConfig(frames=FRAMES), own_react).dyad("val", 0)
     assert not check_dataset("react2024", own_react).ok

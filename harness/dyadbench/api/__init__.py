@@ -102,7 +102,7 @@ if TYPE_CHECKING:
     from dyadbench.api.base import Array, State
 else:
 
-    def __getattr__(name: str) -> Any:  # the array types need numpy, which nobody waits for who does not ask for them
+    def __getattr__(name: str) -> Any:  # the array types need numpy, so they are made on request
         if name in ("Array", "State"):
             from dyadbench.api import base
 

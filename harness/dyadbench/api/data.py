@@ -56,7 +56,7 @@ DECA_56 = MotionSpace(
 
 @dataclass(frozen=True)
 class AudioSpec:
-    """One kind of audio feature: `per_frame` feature rows for each video frame, `dim` values a row."""
+    """One kind of audio feature: `per_frame` feature rows for each video frame, `dim` values per row."""
 
     dim: int
     per_frame: int = 1
@@ -129,9 +129,9 @@ class Dataset(Protocol):
 
 @runtime_checkable
 class DrawsListeners(Protocol):
-    """A dataset that can also draw a listener whom it does not hold: another person who hears the same speaker.
+    """A dataset that can also generate a new listener: another person who hears the same speaker.
 
-    Only a simulation can; of recorded people there are as many as were recorded.
+    Only a simulation can do this.
     """
 
     def fresh(self, split: str, index: int, draw: int) -> Track:

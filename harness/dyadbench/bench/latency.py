@@ -29,7 +29,7 @@ class Timed(Config):
 
     @property
     def verdict(self) -> str:
-        """Whether 99 of 100 steps fit into a frame of 30 or of 25 pictures a second."""
+        """Whether 99 of 100 steps fit into a frame of 30 or of 25 frames per second."""
         if self.latency is None:
             return self.reason
         p99 = self.latency.step_p99_ms

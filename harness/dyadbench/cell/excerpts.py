@@ -46,7 +46,7 @@ POINTS = 60  # of a training curve
 
 
 def make_excerpts(records: Sequence[Record], leaderboards: Path, runtime: Runtime, host: Host) -> dict[str, str]:
-    """Makes the excerpts of one benchmark that are not kept yet; returns method -> why there is none of it."""
+    """Makes the missing excerpts of one benchmark. Returns method -> why no excerpt could be made."""
     first = records[0]
     folder = excerpt_folder(first, leaderboards, runtime.home)
     maker = Maker(host, runtime)

@@ -21,13 +21,13 @@ UNITS = {  # action unit -> (drawn parameter, weight)
     "AU12": ("smile", 0.9), "AU15": ("sadness", 0.9), "AU23": ("press", 0.5), "AU24": ("press", 0.5),
     "AU25": ("jaw", 0.25), "AU26": ("jaw", 0.5), "AU45": ("blink", 0.9),
 }  # fmt: skip
-INTENSITY = 5.0  # of an action unit at its fullest, where it is no presence
+INTENSITY = 5.0  # largest value of an action unit that is an intensity (and not 0 or 1)
 GAZE = 0.5  # radians to the side that draw the eyes at the end of their way
 
 
 @dataclass(frozen=True)
 class FaceMap:
-    """How one dataset's channels move the face. `inverse` (D', P) maps expression; None where nobody knows what it means."""
+    """How one dataset's channels move the face. `inverse` (D', P) maps expression; None where the channels have no known meaning."""
 
     groups: dict[str, tuple[int, int]]
     inverse: NDArray[np.float64] | None

@@ -119,7 +119,7 @@ class Generation:
         paths = {space: stage.folder / f"{space}.npy" for space in progress.spaces}
         if not all(_fits(path, self._shape(space)) for space, path in paths.items()):
             progress.done = 0
-            progress.save(stage)  # before a new array is there: who comes next must not take its zeros for reactions
+            progress.save(stage)  # before a new array exists: a later run must not take its zeros for reactions
             for space, path in paths.items():
                 _make(path, self._shape(space))
         return {space: mapped(path) for space, path in paths.items()}
@@ -155,7 +155,7 @@ class Generation:
         return dataclasses.replace(reaction, emotion=self.readout()(reaction.motion))
 
     def fill(self, stage: Folder, arrays: dict[str, np.ndarray], progress: Progress) -> None:
-        """Round by round, a batch for each process, so that what is done is one number whoever goes on from it."""
+        """Samples in rounds of one batch per process. Progress is a single count of clips."""
         world, total, size = self.runtime.world, len(self.split.clips), self.runtime.batch
         # Rounds, and not a share of the clips for each process: a single count then says what is finished, whatever number of
         # processes a later run has.
@@ -218,10 +218,10 @@ class Generation:
         return self.host.get("predictor", self.cell.predictor.name).calibration
 
     def demand_repeatable(self) -> None:
-        """Asks twice for the same reactions, and for each alone: what differs is no function of the cell.
+        """Asks twice for the same reactions, and then for each clip alone. If they differ, the cell does not determine them.
 
         On a CPU the answers must be equal to the bit. On a GPU parallel sums have no fixed order, so they may differ by
-        REPEATED; there a clip alone is not compared with its batch, where one token that falls otherwise changes the rest.
+        REPEATED; there a clip alone is not compared with its batch, where one token that is sampled differently changes the rest.
         """
         rows, name = range(min(REPEATED_CLIPS, len(self.split.clips))), self.cell.predictor.name
         context = self._context(rows, LOOKAHEAD_FRAMES)
@@ -244,7 +244,7 @@ class Generation:
                 )
 
     def measure(self, progress: Progress) -> dict[str, Any]:
-        """Speed, and the look-ahead as it is rather than as it is declared."""
+        """Speed, and the measured look-ahead beside the declared one."""
         frames = sum(clip.frames for clip in self.split.clips) * self.cell.setting.samples
         context = self._context(range(1), LOOKAHEAD_FRAMES)
         with self.host.blame("predictor", self.cell.predictor.name, "look-ahead"):

@@ -13,7 +13,7 @@ from dyadbench.registry.host import Host
 
 @dataclass(frozen=True)
 class FitKeys:
-    """What a cell learns goes by these; `sampling` is what only sampling reads, which trains nothing again."""
+    """Store keys of the trained parts. `sampling`: settings that only affect sampling; changing them does not retrain."""
 
     predictor: str
     tokenizer: str  # "" where there is none

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from dyadbench.api import Context, DyadbenchError, Noise, Reaction, Streaming
 
-WARM = 64  # steps of a first conversation that nobody times: caches of the processor and of libraries fill
+WARM = 64  # steps of a first conversation that is not timed, in which caches of the processor and of libraries fill
 TIMES = 3  # the same conversation; a step's time is the least, so that it is the method's and not another program's
 
 

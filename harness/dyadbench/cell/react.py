@@ -16,7 +16,7 @@ Sample = Callable[[Context, int, Noise], Any]  # Predictor.sample, or something 
 
 
 def demand_predictor(predictor: Any, name: str) -> None:
-    """Raises PluginError where what was built is no api.Predictor."""
+    """Raises PluginError if the object is not an api.Predictor."""
     if not isinstance(getattr(predictor, "needs", None), Needs):
         raise PluginError(f"{name} does not say what it needs; give it an attribute needs = Needs(...)")
     if not callable(getattr(predictor, "sample", None)):
@@ -27,8 +27,8 @@ def react(sample: Sample, context: Context, k: int, noise: Noise, space: MotionS
     """The reactions of a batch as float32 arrays (B, k, T, C), zero after each clip's end.
 
     A clip is never alone in its batch: matrix products of one row take another path through the linear algebra and add up
-    in another order, and a number must not depend on the batch size. Raises PluginError where the predictor `name` gives
-    anything but what is due.
+    in another order, and a number must not depend on the batch size. Raises PluginError where the predictor `name` returns
+    anything else.
     """
     # See the docstring: one row takes another path through BLAS (gemv instead of gemm).
     alone = len(context.clips) == 1
@@ -52,14 +52,14 @@ def _checked(values: Any, what: str, due: tuple[int, ...], context: Context, nam
     if values.dtype.kind not in "fiub":
         raise PluginError(f"{name} returned {what} of {values.dtype} where numbers are due")
     if values.shape != due:
-        # Said for the clips that were asked for, without the company of a single one.
+        # The message counts the clips that were asked for; a single clip was doubled above.
         shapes = [
             (len(context.clips), *shape[1:]) if shape[:1] == due[:1] else shape for shape in (tuple(values.shape), due)
         ]
         raise PluginError(
             f"{name} returned {what} of shape {shapes[0]} where (clips, samples, frames, channels) is {shapes[1]}"
         )
-    # A copy, in which what lies after a clip's end says nothing.
+    # A copy: the predictor may still hold the array that it returned.
     # Finite is asked only of frames that exist: a method may leave anything in the padding.
     cut = np.array(values[: len(context.clips)], np.float32)
     for row, (clip, length) in enumerate(zip(context.clips, context.lengths, strict=True)):

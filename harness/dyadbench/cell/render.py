@@ -16,7 +16,7 @@ from dyadbench.registry.host import Host
 def rendered(
     host: Host, name: str, renderer: Renderer, motions: Iterable[np.ndarray], space: MotionSpace, every: int
 ) -> Iterator[np.ndarray]:
-    """(H, W, 3) bytes of every so many frames of each (T, D), one after another. Raises PluginError for anything else."""
+    """(H, W, 3) bytes of every n-th frame of each (T, D), one after another. Raises PluginError for anything else."""
     for motion in motions:
         asked = np.ascontiguousarray(motion[::every])
         with host.blame("renderer", name, "render"):

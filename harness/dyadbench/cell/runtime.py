@@ -42,7 +42,7 @@ class Runtime:
     draw: int = 0  # clips of each cell to draw, where its method has pictures
     report: Report = silent
     world: World = SOLO
-    unchanged: Callable[[], None] = lambda: None  # raises where the data are no longer what was opened
+    unchanged: Callable[[], None] = lambda: None  # raises DyadbenchError if the data changed since they were opened
     timeout: float | None = None  # minutes a cell may take
 
     @property

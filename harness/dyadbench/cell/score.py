@@ -1,4 +1,4 @@
-"""Scoring one cell: its suites on the reactions, its tokenizer alone, each kept in the store; and the checks of what comes in."""
+"""Scores one cell: its suites on the reactions, and its tokenizer by itself. Results are stored; what a suite returns is checked."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def demand_columns(suite: Suite) -> None:
 
 
 def evaluate(host: Host, name: str, suite: Suite, data: Evaluation, progress: Progress | None) -> Mapping[str, Result]:
-    """What the suite makes of the reactions, checked. Raises PluginError."""
+    """The results of the suite, checked. Raises PluginError."""
     with host.blame("suite", name, "score"):
         results = suite.evaluate(data, progress)
     demand_whole(name, suite, results, len(data.clips))
@@ -137,7 +137,7 @@ class Scoring:
             return scores
 
     def tokens(self, name: str, fitted: Callable[[], Tokenizer]) -> tuple[SuiteScores, dict[str, Any]]:
-        """What the tokenizer `name` alone keeps of the split, and its grid: once for all predictors that stand on it."""
+        """The scores of the tokenizer `name` by itself on the split, and its grid; computed once for all predictors on it."""
         space = self.split.dataset.space
         key = key_of(
             "tokens",

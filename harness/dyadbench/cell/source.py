@@ -31,7 +31,7 @@ class Source:
         self.runtime = dataclasses.replace(runtime, unchanged=self.unchanged)
 
     def unchanged(self) -> None:
-        """Raises DyadbenchError where a file is no longer what it was. Simulated corpora are never written to."""
+        """Raises DyadbenchError if a file changed. Simulated corpora are never written to."""
         if self.dataset.simulated or (now := data_stamps(self._folder)) == self._stamps:
             return
         if self._again().digest != self.dataset.digest:

@@ -28,8 +28,8 @@ def demand_dataset(dataset: Any) -> None:
 class Split:
     """A split with its tracks padded to the longest clip and kept once read.
 
-    `emotion_only` reads no motion where the dataset can do without (`emotion(split, index)`): whoever has the emotion files
-    alone can score emotion.
+    `emotion_only` reads no motion where the dataset offers `emotion(split, index)`: emotion can then be scored from the
+    emotion files alone.
     """
 
     def __init__(self, dataset: Dataset, name: str, *, emotion_only: bool = False):

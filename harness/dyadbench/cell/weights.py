@@ -149,7 +149,7 @@ def install(path: Path, store: Store, host: Host) -> bool:
     """Puts a file of weights into the store under its key; False where the store has that fit already.
 
     Raises DyadbenchError for a file that does not match its key, and for a component that is not installed in the version
-    that was fitted: nobody would ever ask for it.
+    that was fitted: no key would ever lead to it.
     """
     label, tensors = read_label(path)
     part = label.part

@@ -1,4 +1,4 @@
-"""The command `dyadbench`: one module a verb, each thin over the package."""
+"""The command `dyadbench`: one thin module per verb."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from dyadbench.cli.output import Output
 
 
 class Verbs(typer.core.TyperGroup):
-    """The verbs; an end of file inside one is a fault with a name, where typer would print only "Aborted!"."""
+    """The verbs. An EOFError inside one is reported by name, where typer would print only "Aborted!"."""
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -110,7 +110,7 @@ def main() -> None:
     except Interrupted:
         print("dyadbench: stopped; run the same command again to go on from here", file=sys.stderr)
         raise SystemExit(130) from None
-    except OSError as error:  # of a disk, where nobody knew more about it
+    except OSError as error:  # of a disk; no code below could say more about it
         print(f"dyadbench: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         raise SystemExit(2) from None
     except SystemExit as end:

@@ -62,7 +62,7 @@ def tables(
     clips: Annotated[int, typer.Option(min=2, help="Of each benchmark.")] = 1614,
     json: Json = False,
 ) -> None:
-    """Times the tables and a comparison on so many generated records, which are thrown away again."""
+    """Times the tables and a comparison on this many generated records, which are deleted afterwards."""
     import tempfile
     from pathlib import Path
 

@@ -21,7 +21,7 @@ def check(
     data: Annotated[Path | None, typer.Option("--data", metavar="FOLDER", help="Of a dataset: where it lies.")] = None,
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Tries it on made-up data (a dataset: on its folder) and asserts the contract; prints a method's measured look-ahead."""
+    """Checks that a plugin keeps the contract, on made-up data (for a dataset: on its folder). Prints a method's measured look-ahead."""
     from dyadbench.conformance.check import check as conform
 
     if data is not None and not data.expanduser().is_dir():

@@ -1,4 +1,4 @@
-"""What several verbs share: where things are, and how results are printed."""
+"""Shared by several verbs: finding folders, and printing results."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ DEFAULT_THREADS = min(os.cpu_count() or 1, 8)
 def data_folders(pairs: list[str] | None, datasets: Collection[str]) -> dict[str, Path]:
     """`["react2024=/d"]` -> {"react2024": Path("/d")}, for the `datasets` that are read; a bare path belongs to the only one.
 
-    Raises DyadbenchError for a name that is not read here, a name that is given twice, and a folder that is not there.
+    Raises DyadbenchError for a name that is not read here, a name that is given twice, and a folder that does not exist.
     """
     folders: dict[str, Path] = {}
     for pair in pairs or []:
@@ -89,10 +89,10 @@ def print_table(header: list[str], rows: list[list[Any]]) -> None:
 
 
 def set_threads(threads: int) -> None:
-    """One place that sets every thread pool; torch is told only where it is loaded.
+    """Sets the size of every thread pool, torch's only if torch is loaded.
 
-    Metrics run one clip a thread, so the linear algebra inside stays on one: two pools on the same cores wait for each
-    other.
+    Metrics run one clip per thread, so the linear algebra inside uses one thread: two pools on the same cores would wait
+    for each other.
     """
     import sys
 

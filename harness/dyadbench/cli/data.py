@@ -35,7 +35,7 @@ def check(
     everything: Annotated[bool, typer.Option("--all", help="Print every finding by itself.")] = False,
     json: Json = False,
 ) -> None:
-    """Reports what is there, missing or malformed, what can be rebuilt, and what that means. Exit 1 on errors."""
+    """Reports which files exist, are missing or malformed, what can be rebuilt, and what that means for scores. Exit 1 on errors."""
     from dyadbench.datasets.check.run import CHECKED, check_dataset
     from dyadbench.matrix.settings import parse_settings
 
@@ -118,7 +118,7 @@ def simulate(
     seed: Annotated[int, typer.Option(min=0)] = 0,
     link: Annotated[float, typer.Option(min=0, max=1, help="Strength of every speaker-to-listener influence.")] = 1.0,
 ) -> None:
-    """Writes the simulated corpus simdyad in the on-disk layout of a real dataset. What was cut short goes on."""
+    """Writes the simulated corpus simdyad in the on-disk layout of a real dataset. An interrupted run resumes."""
     from dyadbench.datasets.simdyad import SimConfig, write
     from dyadbench.datasets.simdyad.layouts import may_write
     from dyadbench.errors import first_fault

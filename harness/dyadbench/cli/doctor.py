@@ -1,4 +1,4 @@
-"""`dyadbench doctor`: what was loaded, what went wrong, and what it means."""
+"""`dyadbench doctor`: which plugins were loaded, their problems, and what these mean."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from dyadbench.registry.load import GROUP
 
 
 def doctor(json: Json = False) -> None:
-    """Shows plugins, what went wrong while loading them, package versions and the machine. Exit 1 on problems."""
+    """Shows plugins and their problems, package versions and the machine. Exit 1 on problems."""
     host = Host()
     problems: list[dict[str, Any]] = [
         {"plugin": p.plugin, "distribution": p.distribution, "version": p.version, "stage": p.stage, "detail": p.detail}
@@ -70,7 +70,7 @@ def doctor(json: Json = False) -> None:
 
 
 def _compiled() -> str | dict[str, str]:
-    """Scores two small clips: where the compiled metrics are kept, or what goes wrong with them."""
+    """Scores two small clips and returns where the compiled metrics are cached, or why they fail."""
     import numpy as np
 
     try:

@@ -12,7 +12,7 @@ from dyadbench.cli.common import Json, Root, find_root, print_json
 
 def leaderboard(
     benchmark: Annotated[str | None, typer.Option("-b", "--benchmark", help="Show only this benchmark, all its suites.")] = None,
-    top: Annotated[int | None, typer.Option(min=1, help="Show only so many ranked methods, and the references.")] = None,
+    top: Annotated[int | None, typer.Option(min=1, help="Show only this many ranked methods, and the references.")] = None,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 3 if a table or a sanity inequality is off.")] = False,
     root: Root = None,
     json: Json = False,

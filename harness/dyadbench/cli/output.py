@@ -1,4 +1,4 @@
-"""What is printed must not decide what is measured: a full disk or a closed pipe costs the words, not the cells."""
+"""Keeps output from ending a run: on a full disk or a closed pipe the text is lost, and the cells go on."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, TextIO
 
 
 class _Patient(io.FileIO):
-    """A descriptor to print to. The first error is kept, and what cannot be written is dropped."""
+    """A descriptor to print to. It keeps the first error and drops what cannot be written."""
 
     lost: OSError | None = None
 
@@ -33,7 +33,7 @@ def _patient(stream: Any) -> tuple[TextIO, _Patient]:
 
 
 class Output:
-    """Both streams of this process, from now on patient."""
+    """Both output streams of this process. Errors of writing are kept and not raised."""
 
     def __init__(self) -> None:
         for descriptor in (0, 1, 2):  # a closed one would become the next file that is opened, and be printed into
@@ -52,7 +52,7 @@ class Output:
             sys.stderr, _ = _patient(sys.stderr)
 
     def lost(self) -> str:
-        """Why not everything was printed; "" where it was, or where its reader has gone, as after `| head`."""
+        """Why output is missing; "" if none is, or if the reader has closed the pipe, as `| head` does."""
         sys.stdout.flush()
         error = self._raw.lost if self._raw else None
         return "" if error is None or error.errno == errno.EPIPE else str(error.strerror)

@@ -18,7 +18,7 @@ def realism(
     reference: Annotated[Path | None, typer.Option(help="The real listeners' frames, laid out alike. With --renderer they may be left out: the true listeners are rendered.")] = None,
     renderer: Annotated[str | None, typer.Option(help="A plugin's renderer, which makes the pictures (`dyadbench list renderers`).")] = None,
     benchmark: Annotated[str | None, typer.Option("-b", "--benchmark", help="With --renderer: whose clips were predicted.")] = None,
-    every: Annotated[int, typer.Option(min=1, help="Compare every so many frames of a clip; the challenge: 30.")] = 30,
+    every: Annotated[int, typer.Option(min=1, help="Compare every N-th frame of a clip. The challenge uses 30.")] = 30,
     batch: Annotated[int, typer.Option(min=1, help="Pictures at once. Never changes a number.")] = 32,
     root: Root = None,
     home: Home = None,

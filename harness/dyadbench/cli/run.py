@@ -64,7 +64,7 @@ def run(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which cells there are, and with --on slurm what would be sent.")] = False,
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Fits, samples and scores every cell, and writes one record each. What is done is reused; a kill loses little."""
+    """Fits, samples and scores every cell, and writes one record per cell. Finished work is reused and interrupted runs resume."""
     from dyadbench.matrix.cells import cells_of
     from dyadbench.registry.host import Host
 
@@ -113,7 +113,7 @@ def _request(
     matrix: Path | None, benchmark: list[str] | None, method: list[str] | None, preset: str | None,
     seeds: str | None, setting: list[str] | None, data_setting: list[str],
 ) -> Any:  # fmt: skip
-    """The matrix that the options ask for; what would change nothing is refused."""
+    """The matrix that the options ask for. Options without an effect are refused."""
     from dyadbench.matrix.cells import Matrix, MethodSpec, read_matrix
     from dyadbench.matrix.settings import merge, nest, parse_settings
 
@@ -201,7 +201,7 @@ def _run_away(
 
 
 class Tally:
-    """Outcomes as they are shown: a line each and a sum, or JSON at the end."""
+    """Shows outcomes: one line per cell and a sum, or JSON at the end."""
 
     def __init__(self, base: Path, home: Path, total: int, json: bool):
         self.base, self.home, self.total, self.json = base, home, total, json
@@ -242,7 +242,7 @@ class Tally:
 
 
 def _warn_of_other_version(cell: Any, record: Any, host: Any) -> None:
-    """Reactions are reused for as long as an entry's version stands; whether that is right only its author can say."""
+    """Reactions are reused while the version of an entry stays the same. Only its author can know whether that is right."""
     now = host.plugin_of(host.get("predictor", cell.predictor.name))
     if record.plugin != now:
         print(

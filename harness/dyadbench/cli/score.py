@@ -132,7 +132,7 @@ def _write_template(file: Path, target: Target) -> None:
 def _score_benchmark(
     found: Predictions, target: Target, leaderboards: Path, name: str | None, replace: bool, json: bool
 ) -> None:
-    """Scores, prints, and where the row has a name, records."""
+    """Scores and prints; also writes a record if the row has a name."""
     import dataclasses
 
     from dyadbench.progress import stages

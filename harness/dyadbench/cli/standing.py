@@ -1,4 +1,4 @@
-"""Where scores of a file would stand: the same metrics of the methods and reference rows that have records."""
+"""Compares the scores of a file with the recorded methods and reference rows, metric by metric."""
 
 from __future__ import annotations
 

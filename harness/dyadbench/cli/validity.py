@@ -1,4 +1,4 @@
-"""`dyadbench validity`: which metrics order what everybody knows, on a benchmark's data."""
+"""`dyadbench validity`: which metrics order reactions whose order is known, on a benchmark's data."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from dyadbench.cli.common import (
 
 def validity(
     benchmark: Annotated[str, typer.Option("-b", "--benchmark", help="Whose data and suites.")],
-    clips: Annotated[int, typer.Option(min=8, help="At most so many clips, spread over the split.")] = 72,
+    clips: Annotated[int, typer.Option(min=8, help="At most this many clips, spread over the split.")] = 72,
     samples: Annotated[int, typer.Option(min=2, help="Reactions per clip where they are random.")] = 2,
     root: Root = None,
     home: Home = None,
     data: Data = None,
     threads: Threads = DEFAULT_THREADS,
 ) -> None:  # fmt: skip
-    """Gives every metric reactions whose order is known, and writes what it says to leaderboards/validity/."""
+    """Scores reactions whose order is known with every metric, and writes the result to leaderboards/validity/."""
     from dyadbench.cell.runtime import Runtime
     from dyadbench.cell.source import open_dataset
     from dyadbench.cell.split import Split

@@ -1,4 +1,4 @@
-"""`dyadbench weights`: fits out of the store into files, and back."""
+"""`dyadbench weights`: copies trained weights from the store into files, and back."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def export(
     home: Home = None,
     data: Data = None,
 ) -> None:  # fmt: skip
-    """Writes a file for each component that the methods of MATRIX learnt, from the store. Trains nothing."""
+    """Writes the trained weights of MATRIX's methods from the store, one file per component. Trains nothing."""
     from dyadbench.cell.folds import run_of
     from dyadbench.cell.runtime import Runtime
     from dyadbench.cell.source import Source
@@ -57,7 +57,7 @@ def install(
     root: Root = None,
     home: Home = None,
 ) -> None:  # fmt: skip
-    """Puts every file of the folder into the store, each under its key; one that does not match its key is refused."""
+    """Copies every file of the folder into the store, under its key. A file that does not match its key is refused."""
     from dyadbench.cell.runtime import Runtime
     from dyadbench.cell.weights import SUFFIX
     from dyadbench.cell.weights import install as put

@@ -17,7 +17,7 @@ KINDS = ("method", "predictor", "tokenizer", "suite", "dataset")
 def check(name: str, host: Host, *, preset: str | None = None, root: Path | None = None) -> Report:
     """Checks the method, predictor, tokenizer or suite of that name; with `root`, the dataset that lies there.
 
-    Raises DyadbenchError where nothing has the name, or where an option has no meaning for what has it.
+    Raises DyadbenchError if nothing has this name, or if an option does not apply to it.
     """
     names = {kind: [entry.name for entry in host.entries(kind)] for kind in KINDS}
     kinds = [kind for kind in KINDS if name in names[kind]]

@@ -72,7 +72,7 @@ def check_factory(name: str, factory: Callable[[Setup], Predictor]) -> Report:
 
 
 def _worked_somewhere(report: Report) -> Report:
-    """A component may refuse one kind of dataset, not every kind: nothing would have been checked."""
+    """Adds a failure if every kind of dataset was refused: nothing would have been checked."""
     if all(item.refusal for item in report.items):
         report.items.append(Item("works on some dataset", False, "every kind of dataset was refused"))
     return report
@@ -116,7 +116,7 @@ def _check_on(
 
 
 def _refusal(build: Callable[[], tuple[Any, Any]]) -> str | None:
-    """Why this kind of dataset is not one for the component, in its own words: a method of emotion needs emotion."""
+    """The component's reason for refusing this kind of dataset, or None. A method of emotion needs emotion, for example."""
     try:
         build()
     except PluginError:
@@ -166,7 +166,7 @@ def _equal(a: Reaction, b: Reaction, otherwise: str) -> None:
 
 
 def _alone_and_together(sampled: Callable[..., Reaction], rows: Sequence[int]) -> str:
-    """Every clip alone against the batch: a generator that is seeded per call gives its first clip the same in both."""
+    """Compares every clip alone with the batch. The first clip is not enough: a generator seeded per call gives it the same in both."""
     together, gaps = sampled(rows, 64), []
     for place, row in enumerate(rows):
         gaps.append(largest_gap(row_of(together, place, 64), sampled([row], 64)))

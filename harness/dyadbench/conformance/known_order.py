@@ -1,4 +1,4 @@
-"""Reactions whose order everybody knows: from the true listener down to noise, and the truth degraded step by step.
+"""Reactions whose order is known: from the true listener down to noise, and the truth degraded step by step.
 
 All are made from the listeners of one split, the same way for motion and for emotion, and by a fixed seed.
 """
@@ -23,7 +23,7 @@ LADDER = (
     "constant",
 )  # fmt: skip
 FIXED = ("true", "constant")  # the same whatever the seed
-AVERAGED = 8  # people of whom an average is made: what a regression approaches, and nobody's face
+AVERAGED = 8  # people of whom an average is made: a regression approaches it, and no person moves like it
 DEGRADATIONS: Mapping[str, tuple[float, ...]] = {
     "delay": (0.2, 1.0, 3.0),  # seconds; the first frame is held meanwhile
     "noise": (0.25, 0.5, 1.0),  # deviations of the channel over all listeners
@@ -42,7 +42,7 @@ class Reactions:
 
 
 class KnownOrder:
-    """Makes the conditions over one split. `samples` of each where they are random."""
+    """Makes the conditions over one split, with `samples` samples of each random one."""
 
     def __init__(self, split: Split, samples: int, seed: int = 0):
         self.split, self.samples, self.seed = split, samples, seed
@@ -103,7 +103,7 @@ class KnownOrder:
         return np.array(rows)
 
     def _elsewhere(self, n: int) -> NDArray[np.int64]:
-        """Other clips of the same listener that are no reaction to the same speaker."""
+        """Other clips of the same listener that do not react to the same speaker."""
         alike = np.array([person is not None and person == self.people[n] for person in self.people])
         return np.flatnonzero(alike & ~self.split.appropriate[n])
 

@@ -1,4 +1,4 @@
-"""What `dyadbench check` found: one line for each promise of the contract."""
+"""The result of `dyadbench check`: one line per promise of the contract."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Does a metric order what everybody knows? Every column of every suite on one split, with paired intervals.
+"""Does a metric order reactions whose order is known? Every column of every suite on one split, with paired intervals.
 
 Asked of each column: is the true listener better than a mismatched one, a fresh one better than a mismatched one, a
 mismatched one better than shuffled frames, noise and a constant face; does it get worse as the truth is degraded; is it

@@ -20,7 +20,7 @@ class ReactConfig(Config):
     normalise: Normalise = "zero-centre"  # what all public code does: subtract mean_face.npy, do not scale
     frames: PositiveInt = 750  # rows of an emotion file; motion has one more, which is cut
     mirrored_train: bool = True  # both role assignments of every training pair, as for val and test
-    audio: bool = True  # false where there are no recordings: methods that listen then run without, if they can
+    audio: bool = True  # false without recordings: methods that use sound then run without it, if they can
     wav2vec2: str | None = None  # folder or hub id of a wav2vec 2.0 model; adds the feature "wav2vec2"
     video_features: str | None = None  # folder of a split with (frames, features) npy files; adds "video-features"
 
@@ -60,7 +60,9 @@ class OpenFaceConfig(Config):
     gap: float = Field(default=0.5, gt=0)  # seconds; across longer gaps nothing is interpolated
     good: float = Field(default=0.8, ge=0, le=1)  # least share of a window's frames that were measured, for both people
     confidence: float = Field(default=0.8, ge=0, le=1)  # of a row that counts
-    rate: float | None = Field(default=None, gt=0)  # pictures a second of all files, where their timestamps do not tell
+    rate: float | None = Field(
+        default=None, gt=0
+    )  # frames per second of all files, for files whose timestamps do not say
     groups: tuple[Literal["au", "blink", "rotation", "translation", "gaze"], ...] = Field(
         default=("au", "blink", "rotation", "translation", "gaze"), min_length=1
     )

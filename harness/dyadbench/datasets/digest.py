@@ -39,7 +39,7 @@ def simulated_digest(root: Path) -> str | None:
 def folder_digest(root: Path) -> str:
     """sha256 over every data file below `root`; contents are hashed once for each (path, size, disk, inode, times of change).
 
-    The time of the inode's change is among them because, unlike the file's date, nobody can set it: neither a copy
+    The time of the inode's change is among them because, unlike the file's date, it cannot be set: neither a copy
     that keeps dates nor a cache that came with the data passes for the file that was hashed.
     """
     kept_path = root / ".dyadbench-digest.json"

@@ -1,4 +1,4 @@
-"""DualTalk (Peng et al., CVPR 2025): conversations filmed from both sides, FLAME coefficients at 25 frames a second.
+"""DualTalk (Peng et al., CVPR 2025): conversations filmed from both sides, FLAME coefficients at 25 frames per second.
 
     data/{train,test,ood}/<clip>_speaker{1,2}.npz    exp (T, 50), pose (T, 6): 3 of head rotation, 3 of the jaw
     data/{train,test,ood}/<clip>_speaker{1,2}.wav    that person's voice, 16 kHz

@@ -26,7 +26,7 @@ from dyadbench.files.npy import BadFile, npy_bytes, read_npy
 VERSION = 2  # of everything below; part of the cache's file names
 FLOOR = 1e-10
 KALDI_FLOOR = float(np.finfo(np.float32).eps)  # of the mel energies and of the energy
-RATES = (1000, 400_000)  # samples a second that are read: a damaged header must not decide how much is computed
+RATES = (1000, 400_000)  # samples per second; a damaged header must not decide how much is computed
 MAX_SAMPLES = 1 << 28  # of one file, 1.5 hours at 48 kHz
 MAX_BYTES = MAX_SAMPLES * 4
 MAX_CHUNKS = 10_000  # of a RIFF file before its sound

@@ -1,4 +1,4 @@
-"""Learning2Listen as released: per person, 64-frame windows of DECA coefficients and mel audio, 30 frames a second.
+"""Learning2Listen as released: per person, 64-frame windows of DECA coefficients and mel audio, 30 frames per second.
 
 `data/<person>/{train,test}/p{0,1}_{list_faces,speak_faces,speak_audio,speak_files}_clean_deca.npy`; the listener is
 p0, except for Fallon (p1), and the speaker the other. Faces are (N, 64, 184), of which the first 56 are expression,
@@ -69,7 +69,7 @@ def bilateral(motion: np.ndarray, size: int = 5, colour: float = 20.0, space: fl
 def read_places(path: Path) -> list[tuple[str, int]]:
     """(video, first frame) of every window of a speak_files array; text, bytes and numbers are read.
 
-    Raises BadFile for another shape and for a frame that is no whole number.
+    Raises BadFile for another shape, and for a frame that is not a whole number.
     """
     try:
         array = read_npy(path, (None, WINDOW, 3), finite=False, mmap=True, text=True)

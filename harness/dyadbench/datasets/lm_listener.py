@@ -1,4 +1,4 @@
-"""LM-Listener as released: per person, segment files of EMOCA coefficients with words, 30 frames a second.
+"""LM-Listener as released: per person, segment files of EMOCA coefficients with words, 30 frames per second.
 
 `dataset/<person>/segments_{train,val,test}.pth` hold a list of dictionaries; p0 is the listener, p1 the speaker.
 The files are torch pickles and are opened by `torch_file`: whatever needs code to be run is refused.

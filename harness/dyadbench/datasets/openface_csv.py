@@ -1,4 +1,4 @@
-"""One csv file of OpenFace 2 (`FeatureExtraction`), and what is made of it: one person's motion at a fixed frame rate.
+"""Reads one csv file of OpenFace 2 (`FeatureExtraction`) as one person's motion at a fixed frame rate.
 
 Baltrusaitis et al., "OpenFace 2.0", FG 2018. Real files are dirty, and this is what happens to them:
 
@@ -27,7 +27,7 @@ from dyadbench.files.npy import BadFile, read_text
 
 VERSION = 1  # of what `resample` gives; raised whenever the same file and settings may give other numbers
 MAX_BYTES = 2 << 30  # of a file: some six hours with all of OpenFace's 700 columns
-RATES = (5.0, 240.0)  # pictures a second that a camera may have
+RATES = (5.0, 240.0)  # frames per second that a camera may have
 UNITS = (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26)
 GROUPS: Mapping[str, tuple[str, ...]] = {  # group -> columns; AU45 is the blink and stands alone
     "au": tuple(f"AU{unit:02d}_r" for unit in UNITS),
@@ -56,7 +56,7 @@ class Person:
 def read_person(
     path: Path, groups: Sequence[str], *, face: int | None = None, confidence: float = 0.8, rate: float | None = None
 ) -> Person:
-    """One person of a file. `rate` replaces the file's timestamps by frame numbers at so many pictures a second.
+    """One person of a file. `rate` replaces the file's timestamps by frame numbers at this many frames per second.
 
     Raises BadFile for a missing column, a cell that is no number, a face that is not there, time that goes back,
     an impossible rate, and a person without a row that counts.
@@ -129,7 +129,7 @@ def _face(path: Path, faces: np.ndarray, counts: np.ndarray, face: int | None) -
 
 
 def _times(path: Path, rows: np.ndarray, rate: float | None) -> tuple[np.ndarray, float]:
-    """Seconds of every row, and pictures a second by frame numbers and the clock."""
+    """Seconds of every row, and the frames per second by frame numbers and by the clock."""
     frames, times = rows[:, 0], rows[:, 1]
     if rate is not None:
         return (frames - 1) / rate, rate

@@ -1,4 +1,4 @@
-"""REACT 2023 and 2024 as released: csv of pairs, 3DMM npy, emotion csv, wav; 25 frames a second.
+"""REACT 2023 and 2024 as released: csv of pairs, 3DMM npy, emotion csv, wav; 25 frames per second.
 
 Clips come as all (speaker -> listener), then all (listener -> speaker). The crop is pinned to frame 0, where the
 public loaders draw one at random even for testing.

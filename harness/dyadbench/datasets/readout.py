@@ -26,7 +26,7 @@ from dyadbench.store.folders import Store
 VERSION = 1
 FEATURES, PENALTY = 512, 1e-3
 STRIDE = 5  # every how many frames a row is taken
-CLIPS = 600  # at most so many clips of a split are looked at
+CLIPS = 600  # clips of a split that are read, at most
 UNITS_VERSION = 1  # of the rule for action units
 UNITS = 15  # the first channels of emotion
 CALIBRATION_CLIPS, CALIBRATION_SAMPLES = (

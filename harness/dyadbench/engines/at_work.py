@@ -1,4 +1,4 @@
-"""A mark of the cell that this process is at, so that the next run can say where an earlier one ended without a word.
+"""Marks the cell that this process is running, so that the next run can name a cell in which an earlier run died.
 
 A plugin that calls `os._exit` or crashes in compiled code ends an inline run at once, and nothing can be said then. The
 mark stays behind. The next run in the same home reads it, names the cell, and takes it away.
@@ -19,7 +19,7 @@ FOLDER = "at-work"
 
 @contextmanager
 def at_work(home: Path, cell: str) -> Iterator[None]:
-    """Marks `cell` as begun by this process; every ending that Python sees takes the mark away."""
+    """Marks `cell` as started by this process. Every ending that Python sees removes the mark."""
     path = home / FOLDER / f"{os.getpid()}.json"
     with suppress(OSError):  # a mark is not worth a failure: the store says what is wrong with the disk
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +32,7 @@ def at_work(home: Path, cell: str) -> Iterator[None]:
 
 
 def ended_without_a_word(home: Path) -> list[str]:
-    """The cells that earlier runs were at when they ended; their marks go."""
+    """The cells in which earlier runs died. Removes their marks."""
     cells = []
     for path in sorted((home / FOLDER).glob("*.json")):
         try:

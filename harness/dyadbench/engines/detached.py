@@ -1,4 +1,4 @@
-"""A matrix on an engine: from cells to outcomes, with one live line a cell."""
+"""Runs a matrix on an engine: from cells to outcomes, with one live line per cell."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def tickets_of(
     *,
     replace: bool = False,
 ) -> Iterator[Ticket | tuple[Cell, Exception]]:
-    """What is to be sent, cell by cell; a cell whose data cannot be opened comes with the reason."""
+    """One ticket per cell to be sent. A cell whose data cannot be opened comes with the error."""
     opened: dict[str, Dataset] = {}
     for cell in cells:
         try:
@@ -57,7 +57,7 @@ def tickets_of(
 def run_on(
     engine: Engine, made: Sequence[Ticket | tuple[Cell, Exception]]
 ) -> Iterator[tuple[Cell, Record | Exception]]:
-    """Runs every ticket on the engine, and yields what could not be one as it is."""
+    """Runs every ticket on the engine. Cells without a ticket are yielded with their error."""
     for item in made:
         if isinstance(item, tuple):
             yield item
@@ -91,7 +91,7 @@ def _display(cells: int) -> Iterator[Show]:
 
 
 def _plain() -> Show:
-    """Without a terminal: a line when a cell changes its state, and now and then how far it is."""
+    """Without a terminal: one line whenever a cell changes its state, and its progress from time to time."""
     states: dict[str, str] = {}
     said: dict[str, float] = {}
 

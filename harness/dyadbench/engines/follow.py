@@ -1,4 +1,4 @@
-"""The waiting side of an engine: sends cells, follows their jobs, sends again what was cut short.
+"""The waiting side of an engine: sends cells, follows their jobs, and resends jobs that were cut short.
 
 Nothing here is needed for a job to finish, so a run may be killed at any time; the next one reads from the store what was
 sent and follows it further.
@@ -69,7 +69,7 @@ def follow(tickets: Sequence[Ticket], engine: Engine, show: Show) -> Iterator[tu
 
 
 def _send(ticket: Ticket, engine: Engine) -> Record | Exception | Sent:
-    """Sends the cell, unless its job is under way, whoever sent it, or the cell is over already."""
+    """Sends the cell, unless it is finished or its job is running. Another run may have sent that job."""
     try:
         with ticket.run.runtime.store.hold("submit", ticket.run.key) as stage:
             if (record := ticket.record()) is not None:
@@ -89,7 +89,7 @@ def _send(ticket: Ticket, engine: Engine) -> Record | Exception | Sent:
 
 
 def _look(ticket: Ticket, engine: Engine, state: JobState | None) -> Record | Exception | None:
-    """The outcome of a cell, None while it is under way. A job that ended early is sent again."""
+    """The outcome of a cell, or None while it is running. A job that ended early is sent again."""
     if state is not None:
         return _overdue(ticket, engine, state)
     status = ticket.status()

@@ -3,7 +3,7 @@
     python -m dyadbench.engines.job CELL_JSON ORDER_JSON
 
 or the same under torchrun, or as the tasks of a Slurm job, where the order says so many processes. Whoever started it may
-be gone by the end. What it is at, and how it ended, is in `status.json` of the cell's folder in the store.
+be gone by the end. `status.json` in the cell's folder of the store says what it is doing and how it ended.
 """
 
 from __future__ import annotations
@@ -37,9 +37,9 @@ STATUS_SECONDS = 1.0  # at most one write in so much time
 
 
 class Order(Config):
-    """Where and with what a cell runs; nothing in it may change a number."""
+    """Where and with what a cell runs. Nothing in it may change a number."""
 
-    key: str  # of the cell, as whoever sent it computed it
+    key: str  # of the cell, as the sender computed it
     home: Path
     leaderboards: Path
     data: Mapping[str, Path] = {}
@@ -51,7 +51,7 @@ class Order(Config):
 
 
 class Status:
-    """The job's own word on how it stands, in a file that anyone may read at any time."""
+    """The state of the job, in a file that other processes read while it runs."""
 
     def __init__(self, stage: Folder):
         self._stage, self._written = stage, 0.0
@@ -75,7 +75,7 @@ class Status:
         self._write(state="done")
 
     def fail(self, error: Exception) -> None:
-        """The first process to fail is the one to hear: when it ends, the others lose their connection to it."""
+        """The first process that fails has the cause: when it ends, the others lose their connection to it."""
         kept = self._stage.read_json(STATUS)
         if kept.get("state") != "failed":
             self._write(
@@ -88,14 +88,14 @@ class Status:
 
 
 def existing_record(run: CellRun, leaderboards: Path) -> Record | None:
-    """The record on disk, where it is what this cell gives."""
+    """The record on disk, if it is the one that this cell would write."""
     path = record_path(leaderboards, run.cell)
     if not path.exists():
         return None
     try:
         record = load_record(path)
     except DyadbenchError:
-        return None  # cut short or of another program: measured again
+        return None  # cut short, or written by another program: it is measured again
     if not run.gives(record):
         return None
     if record.of != run.cell.of:  # said again in the matrix: nothing has to be measured for it
@@ -105,7 +105,7 @@ def existing_record(run: CellRun, leaderboards: Path) -> Record | None:
 
 
 def run_job(cell_json: str, order_json: str) -> None:
-    """Runs the cell, unless its record is there. What went wrong is raised, and is in the status for those who wait."""
+    """Runs the cell, unless its record exists. An error is raised and also written into the status, for the run that waits."""
     if cell_json.startswith("@"):  # a file, for what is too long for a command line
         cell_json = Path(cell_json[1:]).read_text(encoding="utf-8")
     cell, order = Cell.model_validate(json.loads(cell_json)), Order.model_validate_json(order_json)

@@ -1,7 +1,7 @@
-"""`--on local`: every cell a process of this machine, on devices from a pool of slots.
+"""`--on local`: every cell is a process on this machine, on a device from a pool of slots.
 
-A slot is a device index. Who has it is written down beside the others, so that two runs, or a run that was killed and
-started again, never give one device to two cells.
+A slot is a device index. Its holder is written to a file, so that two runs, or a run that was killed and restarted, never
+give one device to two cells.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""`--on slurm`: every cell a Slurm job, sent through submitit; a cell on n devices is a job of n tasks on one node.
+"""`--on slurm`: every cell is a Slurm job, sent through submitit. A cell on n devices is a job of n tasks on one node.
 
-A job that comes to its time limit, or is preempted, is told so, puts itself back into the queue and goes on from its last
+A job gets a signal before its time limit or when it is preempted; it requeues itself and resumes from its last
 checkpoint. States are asked of `squeue` and `scontrol`, which every site has, not of accounting, which some have not.
 """
 

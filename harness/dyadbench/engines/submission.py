@@ -1,4 +1,4 @@
-"""One cell on its way through an engine: what was sent, where it is, and whether the record has come."""
+"""One cell on an engine: its order, its job, and whether its record exists."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ JOB = "job.json"
 
 
 class Phase(Enum):
-    """Where a job is, while it is under way."""
+    """The phase of a job that is not over."""
 
     waiting = 1
     running = 2
@@ -25,7 +25,7 @@ class Phase(Enum):
 
 @dataclass(frozen=True)
 class JobState:
-    """How an engine finds a job: its phase, and what there is to say of it ("on slot 0")."""
+    """The state of a job, as its engine sees it: its phase, and a detail for people ("on slot 0")."""
 
     phase: Phase
     detail: str = ""
@@ -36,13 +36,13 @@ class JobState:
 
 @dataclass
 class Ticket:
-    """A cell, its order, and the folder in which its job is written down so that any later run finds it."""
+    """A cell, its order, and the folder that holds its job's description, where any later run can read it."""
 
     run: CellRun
     order: Order
     sent: int = 0  # how often this run has sent it
     seen: float | None = None  # monotonic seconds when it was first seen to run
-    shown: str = ""  # its state, for whoever follows it
+    shown: str = ""  # its state, for the run that follows it
     progress: str = ""  # how far the job says it is
     job: dict[str, Any] = field(default_factory=dict)
 
@@ -71,7 +71,7 @@ class Ticket:
 
 
 class Engine(Protocol):
-    """Something that runs jobs. A job is a small JSON object in which the engine finds it again."""
+    """Something that runs jobs. A job is a small JSON object by which the engine identifies it."""
 
     name: str
     pace: float  # seconds between two looks at its jobs
@@ -79,13 +79,13 @@ class Engine(Protocol):
     most: int  # jobs at once
 
     def submit(self, ticket: Ticket) -> dict[str, Any] | None:
-        """Starts the cell; None where there is no room now. Raises DyadbenchError where it never can."""
+        """Starts the cell and returns its job, or None if there is no room now. Raises DyadbenchError if there never can be."""
 
     def states(self, tickets: list[Ticket]) -> dict[str, JobState]:
-        """By cell key; a job that is over, or was never there, is left out."""
+        """States by cell key. Jobs that are over or unknown are left out."""
 
     def ending(self, ticket: Ticket) -> str:
-        """How a job ended that is over without a record, as far as the engine knows."""
+        """Why a job ended without a record, as far as the engine knows."""
 
     def stop(self, ticket: Ticket) -> None:
         """Ends the job."""

@@ -1,4 +1,4 @@
-"""The one door through which arrays of numbers enter: whatever type they have, what goes on is float32 or float64.
+"""Turns arrays of any number type into float32 or float64. All arrays from outside pass through here.
 
 numba and torch know fewer number types than people's files hold: half precision (autocast gives it), bfloat16, the other
 byte order, long double. They are converted here, to the values of `.astype(float32)`; float64 stays float64.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 def floats(value: Any, name: str = "the array") -> NDArray[Any]:
     """float32 or float64 in this machine's byte order, of a numpy array, a tensor on any device, or nested lists.
 
-    float64 of either byte order stays float64; every other number becomes float32. What already is one of the two is
+    float64 of either byte order stays float64; every other number becomes float32. Arrays of these types are
     not copied. Raises ValueError for text, objects, complex numbers and lists of unequal length.
     """
     if hasattr(value, "detach"):  # a torch tensor, without importing torch
@@ -33,7 +33,7 @@ def native(array: NDArray[Any], name: str = "the array") -> NDArray[Any]:
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":  # ml_dtypes calls itself of kind V
         raise ValueError(f"{name} holds {array.dtype}; numbers are expected")
     kind = np.float64 if array.dtype.kind == "f" and array.dtype.itemsize == 8 else np.float32
-    with np.errstate(over="ignore"):  # beyond float32 is infinite, which whoever demands finite numbers refuses
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite, which `demand_finite` refuses
         return array.astype(kind, copy=False)
 
 

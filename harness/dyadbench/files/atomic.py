@@ -1,4 +1,4 @@
-"""Writes that are whole or not there, and the sentence where the disk refuses.
+"""Atomic writes, and one error message for disks that refuse them.
 
 What is synced, and why. A killed process loses nothing that it wrote, so a kill needs no sync. A machine that loses its
 power keeps what was synced, and may keep a later rename of a file without the file's bytes. So a file is synced where
@@ -22,28 +22,28 @@ from uuid import uuid4
 from dyadbench.api import DyadbenchError
 
 STALE_SECONDS = 3600.0  # no write takes so long: who began it was killed
-# What the machine does to a write, whoever asked for it; never the fault of a plugin.
+# Failures of the machine during a write; a plugin is never at fault.
 WEATHER = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 
 
 def cannot_write(path: Path | str, error: OSError) -> DyadbenchError:
-    """The one sentence about a write that failed."""
+    """The error for a write that failed."""
     return DyadbenchError(f"cannot write {path}: {error.strerror}; free space or fix the permission, then run again")
 
 
 def cannot_read(path: Path | str, error: OSError) -> DyadbenchError:
-    """The one sentence about a read that failed."""
+    """The error for a read that failed."""
     return DyadbenchError(f"cannot read {path}: {error.strerror}; fix the disk or the permission, then run again")
 
 
 def damaged(path: Path, error: Exception | str) -> DyadbenchError:
-    """The one sentence about a finished file that cannot be read: rotten, or cut short by something else than a kill."""
+    """The error for a finished file that cannot be read. Kills cannot truncate such a file, so the disk or a person did."""
     why = " ".join(f"{error}".split())[:200] or type(error).__name__
     return DyadbenchError(f"{path} is damaged ({why}); delete {path.parent} and run again to rebuild it")
 
 
 def clear_stale(folder: Path, pattern: str) -> None:
-    """Removes what writers left in `folder` under temporary names and never finished; nobody holds it, so by age."""
+    """Removes temporary files that killed writers left in `folder`. They have no lock, so their age decides."""
     with contextlib.suppress(OSError):
         for scratch in folder.glob(pattern):
             if scratch.stat().st_mtime < time.time() - STALE_SECONDS:
@@ -57,7 +57,7 @@ def _clear_once(folder: Path) -> None:
 
 @contextmanager
 def replacing(path: Path, *, sync: bool = True) -> Iterator[Path]:
-    """A temporary neighbour to write to, which takes the place of `path` when the block ends well: all or nothing.
+    """Yields a temporary path beside `path` to write to. It replaces `path` when the block ends without an error.
 
     `sync`: the bytes are on the disk before the name is. Raises DyadbenchError where it cannot be written.
     """
@@ -85,7 +85,7 @@ def atomic_write(path: Path, data: bytes | str, *, sync: bool = True) -> None:
 
 
 def read_whole(path: Path) -> bytes | None:
-    """The file's bytes, None where there is none. Raises DyadbenchError where there is one that cannot be read."""
+    """The file's bytes, or None if there is no file. Raises DyadbenchError if it cannot be read."""
     try:
         return path.read_bytes()
     except (FileNotFoundError, NotADirectoryError):
@@ -95,7 +95,7 @@ def read_whole(path: Path) -> bytes | None:
 
 
 def reserve(path: Path, name: Path | None = None) -> None:
-    """Gives every byte of a sparse file its place on the disk: a full disk is a sentence now and not a SIGBUS later."""
+    """Allocates every byte of a sparse file on the disk, so that a full disk is an error message now and not a SIGBUS later."""
     if not hasattr(os, "posix_fallocate"):  # macOS
         return
     with path.open("r+b") as file:

@@ -1,4 +1,4 @@
-"""The one way arrays and tables are read from data folders: no pickle, no surprise, the file named in every error."""
+"""Reads arrays and tables from data folders. It never unpickles, and every error names the file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class BadShape(BadFile):
 
 
 def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
-    """Shape and dtype at the start of a .npy stream. Raises ValueError for whatever is not one, OSError where it cannot be read."""
+    """Shape and dtype at the start of a .npy stream. Raises ValueError for anything else, OSError if it cannot be read."""
     try:
         version = np.lib.format.read_magic(file)
         field = file.read(2 if version == (1, 0) else 4)
@@ -76,10 +76,10 @@ def read_header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
 
 
 def _regular(path: Path) -> int:
-    """The file's size. Raises OSError, also for what is no file and might be waited for without end."""
+    """The file's size. Raises OSError, also for pipes and devices, on which a read might wait forever."""
     facts = path.stat()
     if not stat.S_ISREG(facts.st_mode):
-        raise OSError("it is no regular file")
+        raise OSError("it is not a regular file")
     return facts.st_size
 
 
@@ -99,7 +99,7 @@ def read_text(path: Path, missing: str = "", *, most: int = MAX_TEXT) -> str:
 def read_npy(
     path: Path, shape: Sequence[int | None] = (), *, finite: bool = True, mmap: bool = False, text: bool = False
 ) -> np.ndarray:
-    """A numeric array as stored (`mmap`: left on disk). `shape` holds wanted sizes, None for any; () checks nothing.
+    """A numeric array as stored (`mmap`: left on disk). `shape` holds the expected sizes, None for any; () checks nothing.
 
     `text`: text and bytes are read, too. Raises BadFile.
     """
@@ -122,7 +122,7 @@ def read_npy(
 
 
 def npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Name -> shape of every array of an .npz file, from its headers alone. BadFile where one is not what it declares."""
+    """Name -> shape of every array of an .npz file, from its headers alone. Raises BadFile if an array is not what its header declares."""
     try:
         _regular(path)
         with zipfile.ZipFile(path) as archive:
@@ -174,7 +174,7 @@ def cells_of(line: str) -> list[str]:
 
 
 def read_rows(path: Path, columns: Sequence[str]) -> np.ndarray:
-    """(rows, len(columns)) float32 of the named columns of a csv file, in the order asked for, wherever they stand.
+    """(rows, len(columns)) float32 of the named columns of a csv file, in the order of `columns`.
 
     Names are compared without blanks, quotes, capitals and the zero of AU01; further columns are skipped; BOM, CRLF and
     quoted numbers are fine. Raises BadFile where there is no header, a column is missing or there twice, or a row is bad.

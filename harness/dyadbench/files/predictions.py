@@ -76,7 +76,7 @@ class LazyTensor:
 
 
 def read_predictions(path: Path) -> Predictions:
-    """Opens a predictions file. Never unpickles; a file that is not what it says is one sentence."""
+    """Opens a predictions file. It never unpickles. Raises DyadbenchError for a file that does not hold what it declares."""
     if not path.is_file():
         raise DyadbenchError(
             f"there is no file {path}; `dyadbench score --template FILE --benchmark NAME` writes an example"
@@ -140,7 +140,7 @@ def _check_size(path: Path, unpacked: int) -> None:
 
 
 def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> None:
-    """A plain name, and a declared shape that fits the bytes that are there, before anything is allocated."""
+    """Checks, before anything is allocated, that the name is plain and that the declared shape fits the number of bytes."""
     name = member.filename
     if not name.endswith(".npy") or not name.removesuffix(".npy").isidentifier():
         raise DyadbenchError(f"{path}: member {name[:80]!r} is not the name of an array; nothing of it was read")
@@ -207,7 +207,7 @@ def _value_faults(found: Predictions, array: Any, space: str, lengths: Mapping[s
 
 
 def refuse(path: Path, wrong: Sequence[str]) -> None:
-    """Raises with the first ten faults, or returns where there are none."""
+    """Raises DyadbenchError with the first ten faults, if there are any."""
     if wrong:
         more = f"\n  ... and {len(wrong) - FAULTS_SHOWN} more" if len(wrong) > FAULTS_SHOWN else ""
         listed = "".join(f"\n  {i}. {fault}" for i, fault in enumerate(wrong[:FAULTS_SHOWN], 1))

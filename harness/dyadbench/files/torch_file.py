@@ -21,13 +21,13 @@ class Kind:
 
     def __init__(self, name: str, align: bool = False, copy: bool = False):
         if name not in NUMBERS:
-            raise ValueError(f"{name} is no plain type of numbers")
+            raise ValueError(f"{name} is not a plain number type")
         self.dtype = np.dtype(name)
 
     def __setstate__(self, state: Any) -> None:
         order = state[1]  # state[0] is a version, the rest of a plain type is empty
         if order not in ("<", ">", "|", "="):
-            raise ValueError(f"{order} is no order of bytes")
+            raise ValueError(f"{order} is not a byte order")
         self.dtype = self.dtype.newbyteorder(order)
 
     def read(self, data: Any) -> np.ndarray:
@@ -45,7 +45,7 @@ class Stored:
         _, shape, kind, fortran, data = state
         values = kind.read(data)
         if any(type(n) is not int or n < 0 for n in shape) or math.prod(shape) != len(values):
-            raise ValueError(f"{len(values)} numbers are no array of shape {shape}")
+            raise ValueError(f"{len(values)} numbers do not make an array of shape {shape}")
         self.values = values.reshape(shape, order="F" if fortran else "C")
 
     @property

@@ -1,4 +1,4 @@
-"""The one way a user's folder is walked: links are followed, circles are not, and what other programs leave is skipped."""
+"""Walks a user's folder: links are followed, circles are not, and files of other programs are skipped."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def files_below(root: Path) -> Iterator[Path]:
 
 
 def folders_in(root: Path) -> list[str]:
-    """The names of the folders directly in `root`, sorted: the people of a release, say. Empty where `root` is none."""
+    """The names of the folders directly in `root`, sorted: for example the people of a release. Empty if `root` is not a folder."""
     return sorted(entry.name for entry in _entries(root) if (root / entry.name).is_dir()) if root.is_dir() else []
 
 
 def other_case(path: Path) -> Path | None:
-    """What is there instead of `path` when only capital and small letters differ; None where nothing is.
+    """A path that differs from `path` in capital and small letters only, or None.
 
-    A release unpacked on Windows or macOS may have been renamed without anybody's notice.
+    A release unpacked on Windows or macOS may have been renamed unnoticed.
     """
     place = Path(path.anchor)
     for step in path.parts[1:] if path.anchor else path.parts:
@@ -65,7 +65,7 @@ def _entries(folder: Path) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(folder) as entries:
             return [entry for entry in entries if ours(entry.name)]
-    except OSError:  # no permission, or gone meanwhile: whoever needs a file of it says so by name
+    except OSError:  # no permission, or deleted meanwhile: the reader that needs a file of it names the file
         return []
 
 

@@ -213,7 +213,7 @@ def bars(rows: Sequence[Bar], title: str, x_label: str) -> Markup:
 
 
 def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x_label: str, y_label: str) -> Markup:  # fmt: skip
-    """One line a series, numbered at its end as in the legend beside it; dashes tell them apart without colour."""
+    """One line per series, numbered at its end as in the legend beside it; dashes tell them apart without colour."""
     axes = _Axes(
         [x for xs, _ in series.values() for x in xs], [y for _, ys in series.values() for y in ys], zero_y=False
     )

@@ -26,7 +26,7 @@ ROLES = {  # what a reference row is there for
     "mean": "mean", "mean-sequence": "mean", "median": "mean", "random": "noise", "random-2025": "noise",
 }  # fmt: skip
 FALSE_DISCOVERIES = 0.05  # of the differences between two methods of a board
-LEAST = 1e-3  # of what real listeners have: less is no movement, and its logarithm no number
+LEAST = 1e-3  # of what real listeners have; below it a row counts as motionless, as the logarithm would run away
 
 
 class Scale(Config):
@@ -49,7 +49,7 @@ class Skills:
 
 
 def skills(boot: Bootstrap, names: Sequence[str], columns: Sequence[Column]) -> Skills | None:
-    """The skills of all rows; None where the suite declares no headline, or there is no row to be the null."""
+    """The skills of all rows; None where the suite declares no headline, or no row marks a skill of 0."""
     chosen = [(j, column) for j, column in enumerate(columns) if column.headline]
     if not chosen or NULL not in names:
         return None

@@ -97,7 +97,7 @@ def method_text(row: Row) -> str:
 
 
 def skill_text(cell: Value | None) -> str:
-    """Two digits: what a third would show is no difference that anybody sees."""
+    """Two digits: a third would suggest a precision that no interval supports."""
     if cell is None or cell.value is None:
         return ""
     ends = [f"{value + 0.0:.2f}" for value in (cell.value, cell.low, cell.high) if value is not None]

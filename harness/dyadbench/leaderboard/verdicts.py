@@ -137,7 +137,7 @@ class Judged(Config):
 
 
 def load_claims(folder: Path) -> list[Claim]:
-    """All entries below `folder`, file by file; one id twice or a file that is no board is one sentence."""
+    """All entries below `folder`, file by file; raises DyadbenchError for an id that occurs twice and for a file that is not a claim file."""
     found: list[Claim] = []
     for path in sorted(folder.glob("*.toml")):
         try:

@@ -100,7 +100,7 @@ class Cell(Config):
         return canonical(self.model_dump(mode="json"))
 
     def identity(self) -> dict[str, Any]:
-        """The method's share of every key."""
+        """The part of every key that describes the method."""
         parts = {"predictor": self.predictor.model_dump(mode="json")}
         if self.tokenizer:
             parts["tokenizer"] = self.tokenizer.model_dump(mode="json")
@@ -228,8 +228,8 @@ def make_cell(
 
 
 def evaluated(host: Host, benchmark: str, overrides: Mapping[str, Any]) -> tuple[str, BenchmarkConfig, Part]:
-    """The benchmark as it will be evaluated. Data that are read otherwise than it says make another benchmark, whose name
-    says how: its numbers must not stand beside those of the official one."""
+    """The benchmark as it will be evaluated. Data that are read with other settings make another benchmark, whose name says how:
+    its numbers must not stand beside those of the official one."""
     setting = host.get("benchmark", benchmark).config
     entry = host.get("dataset", setting.dataset)
     official = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config))

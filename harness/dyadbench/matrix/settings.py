@@ -1,4 +1,4 @@
-"""Settings as the command line and matrix files give them, and the one place where each finds its part or is refused."""
+"""Settings from the command line and from matrix files. Each is assigned to its part here, or refused."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class SlurmOptions(Config):
 
     partition: str | None = None
     time: Annotated[int, BeforeValidator(_minutes), Field(ge=1)] = 240  # minutes; a longer cell is requeued and goes on
-    gpus: int = Field(default=0, ge=0)  # each device of the cell gets so many
+    gpus: int = Field(default=0, ge=0)  # for each device of the cell
     cpus: int = Field(default=1, ge=1)  # each device of the cell
     memory: str | None = Field(default=None, pattern=r"^\d+[KMGT]?$")  # of the node, as Slurm writes it: "16G"
     account: str | None = None

@@ -49,7 +49,7 @@ def _nothing() -> None:
 
 
 def _temporary() -> str | None:
-    """A folder for this user alone: what is kept there is code that will run."""
+    """A folder that only this user can write to, because it holds code that will run."""
     folder = Path(tempfile.gettempdir()) / f"dyadbench-compiled-{os.getuid() if hasattr(os, 'getuid') else 'user'}"
     try:
         folder.mkdir(mode=0o700, exist_ok=True)

@@ -30,7 +30,7 @@ class KnowsListeners(Protocol):
     """A dataset that can tell who listens in which clip."""
 
     def listeners(self, split: str) -> Sequence[str] | None:
-        """A name per clip of `clips(split)`: the same name is the same person. None where nobody knows."""
+        """A name per clip of `clips(split)`: the same name is the same person. None where the dataset does not say."""
 
 
 def couplings(dataset: Dataset, *, sample_covariance: bool = False) -> Mapping[str, np.ndarray]:
@@ -83,7 +83,7 @@ def _own(speakers: Sequence[np.ndarray], listeners: Sequence[np.ndarray], late: 
 
 
 def _pseudo_pairs(speakers: Sequence[np.ndarray], listeners: Sequence[np.ndarray], pairs: np.ndarray) -> np.ndarray:
-    """(D,): Pearson correlation of each listener with every speaker of another session, whom nobody put together."""
+    """(D,): Pearson correlation of each listener with every speaker of another session (pseudo pairs)."""
     total: Any = 0.0
     for n, listener in enumerate(listeners):
         others = [speakers[int(j)] for j in np.flatnonzero(pairs[n])]

@@ -16,9 +16,9 @@ What is corrected, and ranked instead:
 - the script hands SID its arguments in the wrong order: clusters of the prediction, histogram of the truth. That is
   `SID-official`; `SID` has the clusters of the truth and the histogram of the prediction, and `SID_target` that of the truth;
 - STS grows with the length of a clip, and its 0.1 is no frame's time. `velocity` is the root mean square of dy - dx per second;
-- diversity draws its pairs from a generator that nobody seeds. Here a clip's pairs depend on its id alone, and are the
+- diversity draws its pairs from a generator without a seed. Here a clip's pairs depend on its id alone, and are the
   same for truth and prediction;
-- a prediction that stands still correlates with nothing, which is 0 and not undefined, so that it is no way out of RPCC;
+- a prediction that stands still correlates with nothing, which is 0 and not undefined, so that standing still does not avoid RPCC;
 - variance and diversity are matched to those of the truth, since noise maximises them.
 
 The script's k-means is scikit-learn's; `fit = "sklearn"` uses it, the default is this package's own. Both are seeded.

@@ -16,7 +16,7 @@ noise, and a copy of the speaker, would win if more were better.
 
 A channel that is constant on both sides is no evidence for CCC and is left out; constant on one side it counts 0. A
 constant true listener says nothing about PCC; a constant prediction correlates with nothing (0), as it does in `sync`.
-Pooled distances, and diversity, are no means over clips: their values per clip are jackknife pseudo-values. Frechet
+Pooled distances and diversity are not means over clips, so their values per clip are jackknife pseudo-values. Frechet
 distances are pooled because within a clip of real people they prefer noise to another real listener.
 """
 

@@ -98,7 +98,7 @@ def _batches(pictures: Iterable[np.ndarray], batch: int) -> Iterator[torch.Tenso
 
 
 def frames_of(folder: Path, every: int) -> Iterator[np.ndarray]:
-    """(H, W, 3) bytes of every so many frames, clip by clip. Raises DyadbenchError where there is no such folder."""
+    """(H, W, 3) bytes of every n-th frame, clip by clip. Raises DyadbenchError where there is no such folder."""
     if not folder.is_dir():
         raise DyadbenchError(f"there is no folder of frames {folder}")
     return _frames(folder, every)

@@ -27,7 +27,7 @@ from dyadbench.metrics.resample import clip_mean
 from dyadbench.metrics.tokens import jitter
 
 Floats = NDArray[np.float64]
-SECONDS, BINS = 5, 6  # of the first thirty seconds; what comes later is in no bin
+SECONDS, BINS = 5, 6  # of the first thirty seconds; later frames are in no bin
 KINDS = ("best", "mean")
 NAMES = tuple(f"{SECONDS * b}-{SECONDS * (b + 1)}s" for b in range(BINS))
 
@@ -54,7 +54,7 @@ def bin_starts(fps: float) -> NDArray[np.int64]:
 def squared_errors(pred: Floats, listener: Floats, starts: NDArray[np.int64]) -> tuple[Floats, NDArray[np.int64]]:
     """Squared error summed over channels, by bin, and how many frames were compared: pred (K, T, C), listener (T', C).
 
-    -> (K, BINS + 1), (BINS + 1,); the last place is for what comes after the bins.
+    -> (K, BINS + 1), (BINS + 1,); the last place is for frames after the bins.
     """
     frames = min(pred.shape[1], len(listener))
     error = ((pred[:, :frames] - listener[:frames]) ** 2).sum(2)  # (K, T)

@@ -1,7 +1,7 @@
 """Realism of motion: do generated listeners move as people do, whatever they react to?
 
 - `FMD` (Frechet motion distance): Frechet distance of windows of motion, pooled over clips and samples, in the space of
-  the leading principal components of the true listeners' windows. A window is one second at 12.5 frames a second: the
+  the leading principal components of the true listeners' windows. A window is one second at 12.5 frames per second: the
   positions of all channels and their velocities, every channel in units of its deviation over the true listeners (of
   position, and of velocity, so that both weigh alike). Windows overlap by half. The components, 32 at most, are those of
   the true listeners of the split that is scored, as the centroids of Learning2Listen's Shannon index are: one space for

@@ -56,7 +56,7 @@ def run(
         root: the folder with leaderboards/, where the records are written; home: store and caches. Defaults as on the
             command line.
         device, threads, batch: never change a number.
-        limit: only so many clips of every split; such numbers rank nowhere.
+        limit: clips of every split that are used; such numbers are never ranked.
         replace: lets a record of other data or of another configuration be replaced.
 
     What is in the store is reused; an interrupted run goes on where it stopped. A record's numbers are

@@ -49,7 +49,7 @@ def _records_in(leaderboards: Path, place: Path) -> list[Record]:
 
 
 def _files(place: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:
-    """The record files below a folder, links followed. Hidden files (._seed0.json of a Mac, say) are nobody's records."""
+    """The record files below a folder, links followed. Hidden files, such as a Mac's ._seed0.json, are not records."""
     if place.name.startswith("."):
         return
     if not place.is_dir():

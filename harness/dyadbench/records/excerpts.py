@@ -2,7 +2,7 @@
 
 There is one file per benchmark for the people (speaker, true listeners, voice) and one per method for its reactions and
 training curves. Excerpts of simulated data lie in leaderboards/excerpts and are committed; those of real people stay
-below --home. `cell/excerpts.py` makes them; whoever shows them reads them here.
+below --home. `cell/excerpts.py` makes them; `report` reads them here.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from dyadbench.api import Config, DyadbenchError
 from dyadbench.files.atomic import atomic_write
 from dyadbench.records.record import Record, slug
 
-# What is drawn of a face, in the order of its arrays; head rotations in radians, the rest 0 at rest and about 1 at full.
+# The parameters of a drawn face, in the order of its arrays; head rotations in radians, the rest 0 at rest and about 1 at full.
 DRAWN = (
     "pitch", "yaw", "roll", "smile", "cheek", "brow", "frown", "jaw", "round", "press", "lid", "sadness", "blink", "gaze",
 )  # fmt: skip

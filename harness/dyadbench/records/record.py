@@ -151,7 +151,7 @@ class Record(Config):
     of: str = ""  # the method that this is an ablation of; it is shown with that one and never ranked
     deterministic: bool = False  # the seed changes nothing
     scored_from: str = (
-        ""  # the name of a predictions file that was scored; nobody can run the method again, so it has no rank
+        ""  # the name of the predictions file that was scored; the method cannot be run again, so it has no rank
     )
     trained: bool
     seed: int

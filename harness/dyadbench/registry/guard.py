@@ -1,4 +1,4 @@
-"""What a plugin may leave changed after a call: nothing of the process that others rely on.
+"""Keeps plugins from changing the process for those that run after them.
 
 `unchanged_process` notes the state of this process, runs the plugin's code, and puts back what differs afterwards: the
 working directory, signal handlers, torch's default number type and gradient mode, numpy's reaction to floating-point
@@ -22,14 +22,14 @@ FORKED = 70  # exit code of a child that came back from a plugin (EX_SOFTWARE)
 
 @contextmanager
 def unchanged_process() -> Iterator[list[str]]:
-    """Yields a list that holds, after the block, what had to be put back (in words). Raises nothing of its own."""
+    """Yields a list; after the block it holds descriptions of what had to be put back. Raises nothing of its own."""
     before = _state()
     changes: list[str] = []
     try:
         yield changes
     finally:
         if os.getpid() != before["process"]:
-            # Only the parent goes on. No cleanup: what is open belongs to the parent as well.
+            # Only the parent continues. No cleanup: open files belong to the parent as well.
             os._exit(FORKED)
         changes += _put_back(before)
 
@@ -50,7 +50,7 @@ def _working_directory() -> str | None:
     try:
         return os.getcwd()  # noqa: PTH109  # a path object would resolve links
     except OSError:
-        return None  # somebody deleted it
+        return None  # it was deleted
 
 
 def _put_back(before: dict[str, Any]) -> list[str]:

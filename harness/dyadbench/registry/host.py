@@ -1,7 +1,7 @@
-"""Finds plugins, keeps the list of what went wrong, and looks names up.
+"""Finds plugins, keeps a list of their problems, and looks names up.
 
-Each plugin is taken through import -> register -> pending check -> hooks -> validation on its own. Whatever fails
-becomes a Problem and costs only that plugin. (pluggy's own entry-point loader stops at the first broken plugin and
+Each plugin is taken through import -> register -> pending check -> hooks -> validation on its own. A failure
+becomes a Problem, and only that plugin is missing. (pluggy's own entry-point loader stops at the first broken plugin and
 drops duplicate names without a word, which is why it is not used.)
 """
 
@@ -49,7 +49,7 @@ class Host:
         self._warned: set[tuple[str, str]] = set()
         disabled = {name for name in os.environ.get("DYADBENCH_DISABLE", "").split(",") if name}
         points = importlib.metadata.entry_points(group=GROUP)
-        # Ours first, so that a stranger cannot take a built-in's name; then by name, so that order is not chance.
+        # Ours first, so that another plugin cannot take a built-in name; then by name, so that the order is always the same.
         for point in sorted(points, key=lambda p: (origin_of(p)[0] != OWN_DISTRIBUTION, p.name, p.value)):
             if point.name in disabled:
                 self._note(
@@ -115,7 +115,7 @@ class Host:
     @overload
     def get(self, kind: str, name: str) -> Any: ...
     def get(self, kind: str, name: str) -> Any:
-        """The entry, or DyadbenchError with the nearest names and whatever went wrong while loading plugins."""
+        """The entry. Raises DyadbenchError with the nearest names and the problems of plugins."""
         if kind == "suite":
             name = configured_suite(name)[0]
         if clash := self._clashes.get((kind, name)):
@@ -169,7 +169,7 @@ class Host:
             return factory(made, *args, **more)
 
     def _author(self, kind: str, name: str, error: BaseException) -> tuple[str, str]:
-        """Whose code raised: a dataset that breaks while a predictor reads it is not the predictor's fault."""
+        """Whose code raised. A dataset may fail while a predictor reads it, which is not the predictor's fault."""
         entries: dict[str, list[tuple[str, str]]] = {}
         for (other, label), (entry, _) in self._found.items():
             if isinstance(entry, ComponentEntry):
@@ -178,9 +178,9 @@ class Host:
         return (kind, name) if (kind, name) in at_work or not at_work else at_work[0]
 
     def suites(self) -> dict[str, Suite]:
-        """Every suite that can be built, by name; those that benchmarks configure are among them.
+        """Every suite that can be built, by name, those that benchmarks configure included.
 
-        One that cannot costs only itself; it is said on stderr.
+        One that cannot be built is left out with a line on stderr.
         """
         built: dict[str, Suite] = {}
         settings = [entry.config for entry in self.entries("benchmark")]
@@ -194,10 +194,9 @@ class Host:
 
     @contextmanager
     def blame(self, kind: str, name: str, stage: str) -> Iterator[None]:
-        """Whatever a plugin raises inside becomes one PluginError that names it; clear sentences pass as they are.
+        """Turns what a plugin raises inside into one PluginError that names the plugin. DyadbenchErrors pass unchanged.
 
-        What it prints goes to stderr: stdout is for results, which programs read. What it leaves changed of the process
-        is put back.
+        What it prints goes to stderr, because programs read results from stdout. Changes to the process are put back.
         """
         changes: list[str] = []
         try:
@@ -205,7 +204,9 @@ class Host:
                 yield
         except (DyadbenchError, Interrupted):
             raise
-        except BaseException as error:  # KeyboardInterrupt, GeneratorExit and its own kinds, too: it costs one cell
+        except (
+            BaseException
+        ) as error:  # also KeyboardInterrupt, GeneratorExit and kinds of its own: only one cell fails
             if isinstance(error, OSError):
                 from dyadbench.files.atomic import WEATHER, cannot_write
 
@@ -221,7 +222,7 @@ class Host:
             self._warn_of(changes, kind, name)
 
     def _warn_of(self, changes: list[str], kind: str, name: str) -> None:
-        """Says once for each plugin what it left changed; it was put back."""
+        """Warns once per plugin of the changes that were put back."""
         if changes and (kind, name) not in self._warned:
             self._warned.add((kind, name))
             distribution, version = self.plugin_of(self.get(kind, name))

@@ -1,6 +1,6 @@
-"""Takes one plugin through import -> register -> hooks -> validation, and says what went wrong on the way.
+"""Loads one plugin: import -> register -> hooks -> validation.
 
-Whatever fails becomes a Problem and costs only that plugin; an entry that is not what it should be costs only itself.
+A failure becomes a Problem, and only that plugin is missing. Of a malformed entry only the entry is missing.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Plugin:
     version: str
     entries: Mapping[str, tuple[Entry, ...]]  # kind -> entries
     seconds: float = 0.0  # that its import took
-    heavy: tuple[str, ...] = ()  # of HEAVY, what its import brought in: everybody's `dyadbench list` waits for it
+    heavy: tuple[str, ...] = ()  # modules of HEAVY that its import loaded: every `dyadbench list` waits for them
 
 
 class Rejected(Exception):
@@ -83,7 +83,7 @@ def origin_of(point: importlib.metadata.EntryPoint) -> tuple[str, str]:
 
 
 def load_plugin(point: importlib.metadata.EntryPoint) -> tuple[Plugin, list[str]]:
-    """Takes one plugin through every stage; raises Rejected at the first that fails. Bad entries cost only themselves."""
+    """The plugin, and a sentence per malformed entry. Raises Rejected at the first stage that fails."""
     before, started = set(sys.modules), time.perf_counter()
     try:
         with contextlib.redirect_stdout(sys.stderr):  # of results, which programs read
@@ -104,7 +104,7 @@ def load_plugin(point: importlib.metadata.EntryPoint) -> tuple[Plugin, list[str]
 
 
 def _check_names(module: Any) -> None:
-    """A function named like a hook that is none would otherwise be ignored without a word."""
+    """Raises Rejected for a misspelt hook and for one without @hookimpl: pluggy would ignore both silently."""
     known = [name for name in vars(hookspecs) if name.startswith("dyadbench_")]
     for name in vars(module):
         if name.startswith("dyadbench_") and callable(getattr(module, name)):
@@ -116,7 +116,7 @@ def _check_names(module: Any) -> None:
 
 
 def _call(manager: pluggy.PluginManager, kind: str, faults: list[str]) -> tuple[Entry, ...]:
-    """The entries of one kind that are what they should be; a sentence for each other goes into `faults`."""
+    """The well-formed entries of one kind. `faults` gets a sentence for each of the others."""
     hook = f"dyadbench_{kind}s"
     try:
         with contextlib.redirect_stdout(sys.stderr):
@@ -137,7 +137,7 @@ def _call(manager: pluggy.PluginManager, kind: str, faults: list[str]) -> tuple[
 
 
 def _fault(hook: str, kind: str, entry: Any) -> str | None:
-    """What is wrong with an entry; None where it is what its hook asks for."""
+    """What is wrong with an entry, or None."""
     if type(entry) is not KINDS[kind]:
         return f"{hook} returned a {type(entry).__name__}; it must return {KINDS[kind].__name__} objects"
     fault = None

@@ -51,7 +51,7 @@ class Folder:
 
     key: str
     folder: Path
-    vouch: Callable[[], None] = _nothing  # raises where what the stage was made from is no longer the same
+    vouch: Callable[[], None] = _nothing  # raises if what the stage was made from has changed
 
     @property
     def done(self) -> bool:

@@ -1,4 +1,4 @@
-"""Who works on a folder: a claim that other machines can read, and that outlives nobody.
+"""Who works on a folder: a claim that other machines can read, and that ends with its holder.
 
 A kernel lock is enough between processes of one machine, and goes when its holder does. Many shared file systems do not
 carry it to other machines, so a claim file beside it names the holder: machine, process and batch job. A claim is stale

@@ -60,7 +60,7 @@ class Fitter:
                 world.wait()
                 if world.first:
                     return world.broadcast(_cost(stage) if world.first else {})
-            # The first process holds what it has just trained. The others, and whoever finds the fit finished, read it.
+            # The first process holds what it has just trained. The others, and later runs, read it.
             _restore(component, stage.folder / STATE, self.setup.device)
             return world.broadcast(_cost(stage) if world.first else {})
 

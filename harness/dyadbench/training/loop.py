@@ -74,7 +74,7 @@ def fit(
     outcome: dict[str, dict[str, float]] = {}
     for stage in component.stages(data):
         demand_stage(stage, outcome)
-        # -1, which is no step: what a stage draws before its first step is its own, too.
+        # Step -1: the random numbers that a stage draws before its first step.
         torch.manual_seed(_seed_of(how.seed, stage.name, -1))
         validation = source("val", stage.windows.audio) if data.clips("val") else None
         outcome[stage.name] = StageRun(stage, source("train", stage.windows.audio), validation, how, fabric).run()

@@ -66,7 +66,7 @@ def join(device: str, processes: int) -> World:
     """This process's place among `processes`. Raises DyadbenchError where the others were not started."""
     if processes == 1:
         return SOLO
-    # The launcher's word on how many it started: waiting for a process that nobody started would never end.
+    # How many the launcher started: waiting for a process that was not started would never end.
     started = os.environ.get("WORLD_SIZE" if "TORCHELASTIC_RUN_ID" in os.environ else "SLURM_STEP_NUM_TASKS")
     if started != str(processes):
         raise DyadbenchError(

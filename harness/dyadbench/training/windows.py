@@ -70,7 +70,7 @@ class WindowSource:
         return len(set(self._tracks.sessions)) > 1
 
     def _elsewhere(self) -> list[int]:
-        """For each clip the next one, around the end, of another session: no one hears the people of the own session."""
+        """For each clip the next one, around the end, of another session, so that nobody gets a speaker of the own session."""
         sessions, count = self._tracks.sessions, len(self._tracks.sessions)
         return [
             next(other for n in range(1, count) if sessions[other := (row + n) % count] != sessions[row])

@@ -21,7 +21,7 @@ class Contents:
         self._twice: dict[tuple[str, str], list[str]] = defaultdict(list)
 
     def add(self, kind: str, split: str, name: str, values: np.ndarray) -> None:
-        """A clip's values; constant ones, which any two clips may share, are nobody's mark."""
+        """A clip's values; constant ones are left out, since any two clips may share them."""
         if values.size == 0 or (values == values[:1]).all():
             return
         digest = hashlib.sha256(np.ascontiguousarray(values, np.float32).data).hexdigest()

@@ -82,7 +82,7 @@ def guarded(findings: Iterable[Finding], where: str) -> Iterator[Finding]:
         yield error(
             str(problem), where, "this step could not go on; what it would have found is not below", weight=PART
         )
-    except Exception as problem:  # a folder can be wrong in ways that nobody thought of
+    except Exception as problem:  # a folder can be wrong in unforeseen ways
         what = f"the check broke ({type(problem).__name__}: {' '.join(str(problem).split())[:120]})"
         yield error(what, where, "this step could not go on; what it would have found is not below",
                     "report it with what is special about the folder", PART)  # fmt: skip

@@ -51,7 +51,7 @@ def _pair(data: OpenFaceDataset, row: Row, people: dict[str, Person]) -> Iterato
     config = data.config
     for side, person in people.items():
         name, good = row.files[side].relative_to(data.root).as_posix(), person.good.mean()
-        yield note(f"{person.rate:.4g} pictures a second, {100 * good:.0f} % of the frames are good", name)
+        yield note(f"{person.rate:.4g} frames per second, {100 * good:.0f} % of the frames are good", name)
         if good < config.good:
             yield Finding(
                 level="warn", what=f"only {100 * good:.0f} % of the frames have a face", where=name,
@@ -65,7 +65,9 @@ def _pair(data: OpenFaceDataset, row: Row, people: dict[str, Person]) -> Iterato
         if person.repeated:
             yield note(f"{person.repeated} rows repeat a frame", name, "the first row of a frame is taken")
         if abs(person.rate - config.fps) > 0.01 * config.fps:
-            yield note(f"resampled from {person.rate:.4g} to {config.fps:g} a second", name, "by linear interpolation")
+            yield note(
+                f"resampled from {person.rate:.4g} to {config.fps:g} frames per second", name, "by linear interpolation"
+            )
         if side in row.audio:
             wave, rate = read_wav(row.audio[side])
             if abs(len(wave) / rate - person.times[-1]) > APART:

@@ -27,7 +27,7 @@ def react(root: Path, name: str) -> Finding | None:
         return error(f"this looks like {other[0]}", root, "REACT has data/*.csv and train, val and test",
                      f"dyadbench data check {other[1]} {root}" if other[1] else "", FOLDER)  # fmt: skip
     if any((root / split / kind).is_dir() for split in ("train", "val", "test") for kind in ("Emotion", "3D_FV_files")):
-        return error("data/train.csv, data/val.csv and data/test.csv are missing", root, "nobody knows which clips belong together",
+        return error("data/train.csv, data/val.csv and data/test.csv are missing", root, "it cannot be known which clips belong together",
                      "restore them from the release (they come with the baseline's code)", FOLDER)  # fmt: skip
     return error("nothing of REACT is here: no data/*.csv, no train, val or test", root, "there is nothing to read",
                  "unpack the release here", FOLDER)  # fmt: skip

@@ -58,7 +58,7 @@ def _entries(found: np.ndarray, built: np.ndarray | None, name: str) -> Iterator
     if mimes := neighbours.own_speaker(found):
         yield warn(
             f"{len(mimes)} of {len(found)} rows mark the speaker's own clip as an appropriate reaction, the first is {mimes[0]}",
-            name, "whoever copies the speaker scores as perfect there", "compare it with the release's", PART,
+            name, "a copy of the speaker scores as perfect there", "compare it with the release's", PART,
         )  # fmt: skip
     if built is not None and not np.array_equal(found, built):
         yield error(f"it differs from {neighbours.GLOBAL_NAME}", name, "another rule made it, or rows are shifted",

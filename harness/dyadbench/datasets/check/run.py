@@ -24,7 +24,7 @@ CHECKED = ("react2024", "react2023", "l2l", "lm-listener", "vc-dyads", "openface
 def check_dataset(
     name: str, root: Path, *, fix: bool = False, limit: int = 0, settings: Mapping[str, Any] | None = None
 ) -> CheckReport:
-    """Checks `root` as dataset `name`; with `fix`, builds what can be rebuilt; with `limit`, reads so many recordings.
+    """Checks `root` as dataset `name`; with `fix`, builds what can be rebuilt; with `limit`, reads at most that many recordings.
 
     `settings` are those that a run would have; only openface, which looks as they say, takes some. Raises DyadbenchError
     for unknown names and settings.

@@ -64,4 +64,4 @@ def _content(recording: Recording, values: np.ndarray) -> Iterator[Finding]:
         if values[..., channel].max(initial=0) > 5:
             yield error(f"{label} above 5", name, "an OpenFace intensity is from 0 to 5", AGAIN)
     if not np.isin(values[..., 3], (0, 1, 2, 3)).all():
-        yield error("a gaze code that is not 0, 1, 2 or 3", name, "nobody knows where that is", AGAIN)
+        yield error("a gaze code that is not 0, 1, 2 or 3", name, "the place of the speaker is not known", AGAIN)

@@ -37,7 +37,7 @@ BANDS: Mapping[str, tuple[float, float, float]] = {
     "gaze at partner while listening": (0.58, 0.82, 0.70),
     "gaze at partner while speaking": (0.40, 0.64, 0.52),
 }
-# quantity -> (lowest, highest, measured on real people as far as it was; "" where nobody has)
+# quantity -> (lowest, highest, source of the measurement on real people; "" where there is none)
 FACES: Mapping[str, tuple[float, float, str]] = {
     "white noise in DECA expression": (0.01, 0.05, "0.034"),
     "white noise in DECA rotation": (0.003, 0.015, "0.003-0.011"),
@@ -65,7 +65,7 @@ FACES: Mapping[str, tuple[float, float, str]] = {
 }
 BETWEEN = (0.035, 0.07, "0.052")  # variance of emotion between clips, `hard`
 # Share of variance that listeners of one speaker have in common, less the same with the link cut: what the speaker explains.
-# Nobody has measured it on real people; a linear predictor explains 2 to 4 % of four channels of vc-dyads.
+# It was never measured on real people; a linear predictor explains 2 to 4 % of four channels of vc-dyads.
 EXPLAINED: Mapping[str, Mapping[str, tuple[float, float]]] = {
     "clear": {
         "expression": (0.18, 0.40),

@@ -202,7 +202,7 @@ def _write_appropriate(folder: Path, config: SimConfig, paths: list[str], groups
 def write_l2l(folder: Path, config: SimConfig, progress: Progress) -> None:
     """data/simulated/{train,test}/...: consecutive 64-frame windows; the listener is p0 and the second person of a dyad.
 
-    A video is a script: its dyads are takes that lie apart in its frames, so whoever splits or resamples by video keeps
+    A video is a script: its dyads are takes that lie apart in its frames, so a split or a resampling by video keeps
     together what shares a speaker's words and voice. Learning2Listen has no validation folder, so the contexts of train
     and val share one. The listener only listens.
     """

@@ -23,7 +23,7 @@ IN_FACE = {"punch", "sad", "question", "laugh"}
 # mood and the mutual gaze of the conversation.
 SLOW = ("pitch", "yaw", "lively", "mood", "gaze")
 SLOW_HZ = {"pitch": 0.5, "yaw": 0.35, "lively": 0.2, "mood": 0.05, "gaze": 0.3}  # corner of each curve's spectrum
-SLOW_RATE = 10.0  # values a second
+SLOW_RATE = 10.0  # values per second
 LEAD = 4.0  # seconds of each curve before the clip
 OFFSET_QUANTILES = ((0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0), (-1.4, -0.75, -0.07, 0.30, 1.00, 2.62, 4.5))  # (M)
 

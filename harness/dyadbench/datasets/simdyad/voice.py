@@ -9,7 +9,7 @@ from dyadbench.datasets.simdyad.script import IN_VOICE, Event, Script
 from dyadbench.datasets.simdyad.words import BACKCHANNEL, SYLLABLE
 
 RATE = 44100
-CONTROL = 200  # values of pitch and loudness a second
+CONTROL = 200  # values of pitch and loudness per second
 FORMANTS = ((620.0, 90.0), (1350.0, 110.0), (2550.0, 160.0))  # Hz, bandwidth
 # Pitch factor over the end of a phrase: a cue is a low-pitch region of at least 0.11 s (Ward & Tsukahara 2000).
 PITCH = {"cue": 0.72, "punch": 1.25, "news": 1.4, "question": 1.5, "laugh": 1.3}
@@ -21,7 +21,7 @@ REACH = 0.35  # seconds before the event that its prosody lasts
 def contours(
     rng: np.random.Generator, script: Script, backchannels: list[Event], pitch: float, seconds: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(pitch Hz, loudness 0..) at CONTROL values a second."""
+    """(pitch Hz, loudness 0..) at CONTROL values per second."""
     count = int(seconds * CONTROL)
     time = np.arange(count) / CONTROL
     spans = (

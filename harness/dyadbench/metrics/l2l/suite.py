@@ -9,7 +9,7 @@ Where the literature leaves a metric open (see l2l for all readings) these were 
 - variation: variance over time, mean over channels and clips; matched, since noise maximises it.
 - SI: entropy in nats of the histogram over all frames, k-means centroids of the ground truth (15 and 9); matched.
 - RPCC: per clip, flattened over frames and channels. A prediction without any variation correlates with nothing (0);
-  only a constant speaker or target leaves it undefined, so that standing still is no way out.
+  only a constant speaker or target leaves it undefined, so that a method cannot avoid the metric by standing still.
 
 The headline is FD.expression alone, the one column of appropriateness that orders simulated listeners as everybody knows
 (leaderboards/validity.md): L2 prefers a constant face to a real one, P-FD shuffled frames, RPCC noise and a constant face,

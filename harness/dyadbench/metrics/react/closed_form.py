@@ -65,7 +65,7 @@ def frcorr(pred: np.ndarray, listeners: Sequence[np.ndarray] | np.ndarray, *, co
     with moments over time, ddof 0. Source: REACT 2024, metric/FRC.py. Without unit; more is better; -K to K.
 
     `corrected` takes the mean over samples instead of the sum (-1 to 1), compares listeners of another length over the
-    frames that both have, and leaves out channels that are constant on both sides, which are no evidence; constant on
+    frames that both have, and leaves out channels that are constant on both sides, because they show nothing; constant on
     one side only is a failure to follow and counts 0 in both. It is NaN where nothing is left.
 
     Args:

@@ -30,7 +30,7 @@ ROUNDED = 1e-11  # `frsyn.best_lag` compares means rounded to 12 digits: closer 
 
 
 def alike(frames: np.ndarray, values: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(frames, which) of things of equal length, as many at a time as memory allows at `values` numbers a frame each."""
+    """(frames, which) of things of equal length, as many at a time as memory allows at `values` numbers per frame."""
     for length in np.unique(frames):
         chosen = np.flatnonzero(frames == length)
         step = max(1, VALUES // (values * int(length)))
