@@ -89,7 +89,8 @@ class Clip:
 
     id: str
     session: str
-    frames: int
+    frames: int  # of the speaker, and of what is generated
+    listener_frames: int | None = None  # None: as many
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,10 @@ class Dataset(Protocol):
         """The `index`-th dyad of `clips(split)`; only the audio features named are read."""
 
     def appropriate(self, split: str) -> NDArray[np.bool_]:
-        """(N, N): [n, j] is true where the listener of clip j is an appropriate reaction to the speaker of n."""
+        """(N, N): [n, j] is true where the listener of clip j is an appropriate reaction to the speaker of n.
+
+        With `MoreListeners` (N, N + M): those who are the listener of no clip come last.
+        """
 
     def normalisation(self) -> Mapping[str, Any]:
         """What was done to motion: kind ("zero-centre", "standardise", "none"), statistics, their split."""
@@ -137,6 +141,22 @@ class DrawsListeners(Protocol):
     def fresh(self, split: str, index: int, draw: int) -> Track:
         """A new listener for the `index`-th dyad of `clips(split)`, in the dataset's normalisation. Each `draw`, from 0,
         is another person; the same one is the same again."""
+
+
+@runtime_checkable
+class MoreListeners(Protocol):
+    """Optional: a dataset with listeners that suit a clip and are the listener of none."""
+
+    def more_listeners(self, split: str) -> Sequence[Track]:
+        """M tracks, each of its own length."""
+
+
+@runtime_checkable
+class Aligns(Protocol):
+    """Optional: a dataset with a length aligner of its own, which its official metric turns listeners to a clip's length with."""
+
+    def align(self, emotion: Array, frames: int) -> Array:
+        """(T_j, 25) -> (frames, 25)."""
 
 
 @runtime_checkable

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dyadbench.api.base import Array
     from dyadbench.api.data import MotionSpace
 
 Direction = Literal["max", "min", "match"]
@@ -67,6 +68,16 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Ragged:
+    """Emotion of speakers and listeners of different length. In `Evaluation`, `lengths` are the frames that both have."""
+
+    speaker_lengths: NDArray[np.int64]  # (N,), and of what was generated
+    listeners: Sequence[Array]  # R of (T_j, 25), whole: the clips' own, then more that may be appropriate
+    appropriate: NDArray[np.bool_]  # (N, R)
+    align: Callable[[Array, int], Array] | None = None  # the dataset's own (api.Aligns)
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Everything a suite may look at, clips in dataset order, padded after `lengths`."""
 
@@ -80,6 +91,7 @@ class Evaluation:
     listener_emotion: Any = None  # (N, T, 25)
     speaker_emotion: Any = None  # (N, T, 25)
     appropriate: NDArray[np.bool_] | None = None  # (N, N)
+    ragged: Ragged | None = None
     threads: int = 1
     device: str = "cpu"
     memo: dict[str, Any] = field(default_factory=dict)  # what several suites would otherwise compute twice

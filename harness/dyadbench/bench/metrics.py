@@ -81,7 +81,7 @@ def made_up_case(clips: int, neighbours: int = NEIGHBOURS) -> Case:
     return Case(pred, pool, made_up(rng, clips), rows)
 
 
-def _peak(call: Callable[[], Any]) -> tuple[Any, float, float | None]:
+def peak_of(call: Callable[[], Any]) -> tuple[Any, float, float | None]:
     """Result, seconds, and how many MB of memory the call needed on top. A short call is timed again: the median of five."""
     with PeakMemory() as peak:
         found, seconds = _timed(call)
@@ -98,7 +98,7 @@ def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
 def _row(metric: str, ours: Callable[[], Any], theirs: tuple[Any, float] | None, *, scale: float = 1.0,
          part: Callable[[Any], Any] | None = None, against: str = "plain loops", detail: str = "") -> Row:  # fmt: skip
     """`theirs` is a result and its seconds, which `scale` brings to our size; `part` picks what both computed."""
-    found, seconds, peak = _peak(ours)
+    found, seconds, peak = peak_of(ours)
     if theirs is None:
         return Row(metric=metric, ratio=None, difference=None, seconds=seconds, peak_mb=peak, detail=detail)
     wanted, spent = theirs
@@ -219,7 +219,7 @@ def _suite(case: Case) -> Row:
         _pairs(case.pred[0, 0], case.listener[case.rows[0]])[1] * pairs,
         _timed(lambda: _published_moments(case.pred))[1] / clips,
     ]
-    found, seconds, peak = _peak(lambda: ReactOfficialSuite().evaluate(data))
+    found, seconds, peak = peak_of(lambda: ReactOfficialSuite().evaluate(data))
     assert found["FRCorr"].value is not None
     return Row(metric="react2024-official, whole suite", ratio=sum(parts) * clips / seconds, difference=None, seconds=seconds,
                peak_mb=peak, against="all of the above", detail=f"{clips} clips, one thread")  # fmt: skip

@@ -9,7 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Context, Dataset, Dyad, DyadbenchError, Evaluation, MotionSpace, Needs, Truth
+from dyadbench.api import (
+    Aligns,
+    Context,
+    Dataset,
+    Dyad,
+    DyadbenchError,
+    Evaluation,
+    MoreListeners,
+    MotionSpace,
+    Needs,
+    Ragged,
+    Track,
+    Truth,
+)
 from dyadbench.datasets.fresh import fresh_listener
 from dyadbench.datasets.train_data import TrainSplits
 
@@ -42,6 +55,9 @@ class Split:
         if twice := [name for name, count in ids.items() if count > 1]:
             raise DyadbenchError(f"split {name!r} of the dataset lists clip {twice[0]} twice; it would count double")
         self.lengths = np.array([clip.frames for clip in self.clips], np.int64)
+        listener = [clip.frames if clip.listener_frames is None else clip.listener_frames for clip in self.clips]
+        self.listener_lengths = np.array(listener, np.int64)
+        self.common = np.minimum(self.lengths, self.listener_lengths)  # frames that speaker and listener both have
         self.frames = int(self.lengths.max())
 
     def training(self) -> TrainSplits:
@@ -49,7 +65,19 @@ class Split:
 
     @cached_property
     def appropriate(self) -> np.ndarray:
-        return self.dataset.appropriate(self.name)  # (N, N)
+        return self.dataset.appropriate(self.name)[:, : len(self.clips)]  # (N, N)
+
+    @property
+    def ragged(self) -> bool:
+        """Whether a speaker and a listener differ in length, or listeners of no clip are appropriate."""
+        return isinstance(self.dataset, MoreListeners) or bool((self.lengths != self.listener_lengths).any())
+
+    @cached_property
+    def whole_listeners(self) -> list[Track]:
+        """Every listener at its own length: the clips' own, then those of no clip."""
+        own = [self.dataset.dyad(self.name, index).listener for index in range(len(self.clips))]
+        more = self.dataset.more_listeners(self.name) if isinstance(self.dataset, MoreListeners) else ()
+        return [*own, *more]
 
     def training_means(self) -> tuple[np.ndarray, np.ndarray | None]:
         """The mean frame of the training split's listeners: motion (D,), and emotion (25,) where the dataset has it."""
@@ -82,21 +110,20 @@ class Split:
                 for kind, values in zip(("motion", "emotion"), of, strict=True):
                     array = tracks[f"{role}_{kind}"]
                     if array is not None:
-                        array[index, : self.clips[index].frames] = self._checked(
-                            index, f"{role}'s {kind}", values, array
-                        )
+                        frames = int((self.lengths if role == "speaker" else self.listener_lengths)[index])
+                        checked = self._checked(index, f"{role}'s {kind}", values, (frames, array.shape[2]))
+                        array[index, :frames] = checked[: self.frames]
         return tracks
 
     def listeners(self) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         """Motion (T, D) and emotion (T, 25) of every listener, without padding; no emotion where the dataset has none."""
         motion, emotion = self._tracks["listener_motion"], self._tracks["listener_emotion"]
         assert motion is not None
-        cut = [motion[row, :length] for row, length in enumerate(self.lengths)]
-        return cut, None if emotion is None else [emotion[row, :length] for row, length in enumerate(self.lengths)]
+        cut = [motion[row, :length] for row, length in enumerate(self.common)]
+        return cut, None if emotion is None else [emotion[row, :length] for row, length in enumerate(self.common)]
 
-    def _checked(self, index: int, what: str, values: Any, among: np.ndarray) -> np.ndarray:
+    def _checked(self, index: int, what: str, values: Any, wanted: tuple[int, int]) -> np.ndarray:
         """(frames, C) as the dataset declared it; DyadbenchError where it does not keep its word."""
-        wanted = (self.clips[index].frames, among.shape[2])
         if getattr(values, "shape", None) != wanted:
             found = "nothing" if values is None else f"shape {getattr(values, 'shape', 'none')}"
             raise DyadbenchError(f"clip {self.clips[index].id}: the {what} has {found}; {wanted} was declared")
@@ -141,8 +168,22 @@ class Split:
             batch[i, : len(values)] = values
         return batch
 
+    def _ragged(self) -> Ragged:
+        """What a suite needs to compare listeners at their own lengths."""
+        if self.read_emotion:
+            listeners = [self.read_emotion(self.name, index)[1] for index in range(len(self.clips))]
+        else:
+            listeners = [track.emotion for track in self.whole_listeners]
+        align = self.dataset.align if isinstance(self.dataset, Aligns) else None
+        return Ragged(self.lengths, listeners, self.dataset.appropriate(self.name), align)
+
     def _truth(self, rows: range, end: int) -> Truth:
-        """Every appropriate reaction of each clip, its own listener first."""
+        """Every appropriate reaction of each clip, its own listener first.
+
+        Where a listener's recording ends before the speaker's, its last frame is held.
+        """
+        if self.ragged:
+            return self._held_truth(rows, end)
         tracks, motion, emotion = self._tracks, [], []
         for row in rows:
             others = [j for j in np.flatnonzero(self.appropriate[row]) if j != row]
@@ -153,16 +194,30 @@ class Split:
             emotion.append(None if felt is None else felt[chosen, :end])
         return Truth(motion=tuple(motion), emotion=tuple(emotion))
 
+    def _held_truth(self, rows: range, end: int) -> Truth:
+        motion: list[np.ndarray] = []
+        emotion: list[np.ndarray | None] = []
+        wide = self.dataset.appropriate(self.name)
+        at = np.arange(end)
+        for row in rows:
+            others = [int(j) for j in np.flatnonzero(wide[row]) if j != row]
+            chosen = [self.whole_listeners[j] for j in (row, *others)]
+            motion.append(np.stack([t.motion[np.minimum(at, len(t.motion) - 1)] for t in chosen]))  # (A, T, D)
+            felt = [t.emotion[np.minimum(at, len(t.emotion) - 1)] for t in chosen if t.emotion is not None]
+            emotion.append(np.stack(felt) if felt else None)
+        return Truth(motion=tuple(motion), emotion=tuple(emotion))
+
     def evaluation(self, motion: Any, emotion: Any, threads: int, device: str) -> Evaluation:
         """What a suite may look at. `motion` and `emotion` are (N, K, T, C) array-likes or None."""
         tracks: dict[str, Any] = dict(self._tracks)
         return Evaluation(
             clips=tuple(clip.id for clip in self.clips),
-            lengths=self.lengths,
+            lengths=self.common,
             space=self.dataset.space,
             predicted_motion=motion,
             predicted_emotion=emotion,
             appropriate=self.appropriate,
+            ragged=self._ragged() if self.ragged and self.dataset.has_emotion else None,
             threads=threads,
             device=device,
             **tracks,

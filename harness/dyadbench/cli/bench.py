@@ -21,13 +21,14 @@ def bench() -> None:
 @app.command("metrics")
 def metrics(
     clips: Annotated[int, typer.Option(min=2, help="Clips of 10 samples, 750 frames, 15 neighbours.")] = 8,
-    only: Annotated[str, typer.Option(help="all, react, density, l2l or start.")] = "all",
+    only: Annotated[str, typer.Option(help="all, react, density, l2l, long or start.")] = "all",
     json: Json = False,
 ) -> None:
     """Times every metric on one thread against tslearn and plain loops in the same run: ratio, difference, memory."""
     set_threads(1)
     from dyadbench.api import DyadbenchError
     from dyadbench.bench import metrics as timing
+    from dyadbench.bench.long_clips import long_rows
     from dyadbench.progress import stages
 
     parts: dict[str, Any] = {
@@ -35,6 +36,7 @@ def metrics(
         "react": lambda: timing.metric_rows(clips),
         "density": timing.density_rows,
         "l2l": timing.l2l_rows,
+        "long": long_rows,
     }
     if only != "all" and only not in parts:
         raise DyadbenchError(f"--only takes all, {', '.join(parts)}, not {only!r}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import DECA_56, FACEVERSE_58, Evaluation, Setup, Suite, Tokenizer, Tokens
+from dyadbench.api import DECA_56, FACEVERSE_58, Evaluation, MoreListeners, Setup, Suite, Tokenizer, Tokens
 from dyadbench.cell.score import demand_columns, evaluate
 from dyadbench.cell.split import Split, demand_dataset
 from dyadbench.conformance.checks import learn
@@ -156,10 +156,9 @@ def _read(dataset: Any, split: str) -> str:
         return "no clips"
     opened = Split(dataset, split)
     opened.listeners()
-    due = (len(opened.clips),) * 2
-    assert np.shape(opened.appropriate) == due, (
-        f"appropriate has shape {np.shape(opened.appropriate)} where {due} is due"
-    )
+    more = len(dataset.more_listeners(split)) if isinstance(dataset, MoreListeners) else 0
+    due, found = (len(opened.clips), len(opened.clips) + more), np.shape(dataset.appropriate(split))
+    assert found == due, f"appropriate has shape {found} where {due} is due"
     for index, clip in enumerate(opened.clips):
         speaker = dataset.dyad(split, index, tuple(dataset.audio)).speaker
         for feature, spec in dataset.audio.items():

@@ -251,12 +251,12 @@ def _reordered(data: Evaluation) -> Evaluation:
     appropriate = None if data.appropriate is None else data.appropriate[np.ix_(order, order)]
     clips = tuple(data.clips[n] for n in order)
     return dataclasses.replace(
-        data, clips=clips, lengths=data.lengths[order], appropriate=appropriate, memo={}, **moved
+        data, clips=clips, lengths=data.lengths[order], appropriate=appropriate, ragged=None, memo={}, **moved
     )
 
 
 def _shortened(data: Evaluation) -> Evaluation:
-    return dataclasses.replace(data, lengths=np.maximum(2, data.lengths // 2), memo={})
+    return dataclasses.replace(data, lengths=np.maximum(2, data.lengths // 2), ragged=None, memo={})
 
 
 def _with_constant(data: Evaluation) -> Evaluation:
@@ -274,7 +274,7 @@ def _with_constant(data: Evaluation) -> Evaluation:
         channel = stop - 1 if what == "motion" else value.shape[-1] - 1
         out[name] = np.array(value)
         out[name][..., channel] = np.asarray(getattr(data, f"listener_{what}"))[..., channel].mean()
-    return dataclasses.replace(data, memo={}, **out)
+    return dataclasses.replace(data, ragged=None, memo={}, **out)
 
 
 ARRAYS = ("predicted_motion", "predicted_emotion", "listener_motion", "speaker_motion", "listener_emotion", "speaker_emotion")  # fmt: skip

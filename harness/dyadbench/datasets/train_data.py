@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dyadbench.api import Clip, Dataset, Dyad
+from dyadbench.api import Clip, Dataset, Dyad, Track
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,11 +20,31 @@ class TrainSplits:
         self._dataset = dataset
 
     def clips(self, split: str) -> Sequence[Clip]:
-        return self._dataset.clips(split)
+        """Of the frames that speaker and listener both have: what is learnt from a pair is what both do at a time."""
+        return [
+            clip
+            if clip.listener_frames is None
+            else replace(clip, frames=min(clip.frames, clip.listener_frames), listener_frames=None)
+            for clip in self._dataset.clips(split)
+        ]
 
     def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
-        for index in range(len(self._dataset.clips(split))):
-            yield self._dataset.dyad(split, index, audio)
+        for index, clip in enumerate(self.clips(split)):
+            dyad = self._dataset.dyad(split, index, audio)
+            whole = dyad.clip.listener_frames is None
+            yield dyad if whole else Dyad(clip, *(cut(t, clip.frames) for t in (dyad.speaker, dyad.listener)))
 
     def appropriate(self, split: str) -> NDArray[np.bool_]:
-        return self._dataset.appropriate(split)
+        """(N, N): among the listeners of clips."""
+        return self._dataset.appropriate(split)[:, : len(self._dataset.clips(split))]
+
+
+def cut(track: Track, frames: int) -> Track:
+    """The first frames of a track, with as much of its sound."""
+    rates = {name: len(values) // len(track.motion) for name, values in track.audio.items()}
+    return replace(
+        track,
+        motion=track.motion[:frames],
+        emotion=None if track.emotion is None else track.emotion[:frames],
+        audio={name: values[: frames * rates[name]] for name, values in track.audio.items()},
+    )

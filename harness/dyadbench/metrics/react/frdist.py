@@ -47,6 +47,9 @@ GROUPS = ((0, 15), (15, 17), (17, 25))  # action units; valence and arousal; exp
 WEIGHTS = (1 / 15, 1.0, 1 / 8)
 CHEAPEST_FIRST = (1, 2, 0)
 UNIT = 2.0**-24  # of float32
+KEPT = (
+    64 << 20
+)  # bytes of `Search.keep` at most; longer clips are aligned without, in memory that grows with length alone
 LARGEST = 1e30  # squared norms above this leave float32 to float64
 NOTHING = np.empty((0, 0))
 
@@ -89,7 +92,9 @@ class Search:
         self.rows = [np.empty(self.strips * STRIP * (c + 1), np.float32) for c in CHANNELS]
         self.scratch = np.empty(scratch_size(longest), np.float32)
         # (J, group, strip, column): what float32 leaves behind for the float64 corridor.
-        self.keep = np.empty((count, 3, self.strips, longest), np.float32)
+        # Without it the corridor is wide: as exact, and slower.
+        kept = self.strips if 12 * count * self.strips * longest <= KEPT else 0
+        self.keep = np.empty((count, 3, kept, longest), np.float32)
         self.rows64 = np.empty(self.strips * STRIP * max(CHANNELS))
         self.columns64 = np.empty(max(CHANNELS) * (longest + 2 * (LANES - 1)))
         self.scratch64 = np.empty(scratch_size(longest))
@@ -146,6 +151,8 @@ class Search:
 
     def _remaining(self, j: int, g: int) -> np.ndarray:
         """(strips - 1, m): a lower bound of what a path costs from each column of the row after each strip."""
+        if not self.keep.shape[2]:
+            return NOTHING
         slack, rate = self.error(j, g)
         # float32 ran backwards in time, so its first strip is the last one here, and columns are reversed as well.
         backwards = self.keep[j, g, : self.strips - 1, : self.packed.frames[j]]
@@ -218,17 +225,38 @@ def frdist(pred: np.ndarray, listeners: Sequence[np.ndarray]) -> np.ndarray:
 
 def _unclean(x: np.ndarray, listeners: Sequence[np.ndarray]) -> float:
     cast = [y.astype(np.float32) for y in listeners]
-    found = [_weighted([_trimmed(x[:, a:b], y[:, a:b]) for a, b in GROUPS]) for y in cast]
+    found = [_weighted([_trimmed(x[:, a:b], y[:, a:b], g) for g, (a, b) in enumerate(GROUPS)]) for y in cast]
     return float(np.min(found))  # one NaN among them is enough
 
 
-def _trimmed(x: np.ndarray, y: np.ndarray) -> float:
-    from dyadbench.metrics.react import reference
+def group_dtw(x: np.ndarray, y: np.ndarray, g: int) -> float:
+    """Exact DTW of one group's channels, (n, C) and (m, C), to the bit of the float64 recursion; memory O(n + m)."""
+    (n, channels), m = x.shape, len(y)
+    count = -(-n // STRIP)
+    rows, columns = np.empty(count * STRIP * channels), np.empty(channels * (m + 2 * (LANES - 1)))
+    pack64(np.ascontiguousarray(x, np.float32), 0, channels, True, rows)
+    pack64(np.ascontiguousarray(y, np.float32), 0, channels, False, columns)
+    cost = dtw(
+        strips(False)[g],
+        channels,
+        rows,
+        columns,
+        n,
+        m,
+        count - 1,
+        math.inf,
+        NOTHING,
+        NOTHING,
+        np.empty(scratch_size(m)),
+    )
+    return math.sqrt(cost)
 
+
+def _trimmed(x: np.ndarray, y: np.ndarray, g: int) -> float:
     kept = []
     for sequence in (x, y):
         rows = np.flatnonzero(~np.isnan(sequence).all(1))
         kept.append(sequence[: rows[-1] + 1] if len(rows) else sequence[:0])
     if not all(map(len, kept)) or any(np.isnan(k).any() for k in kept):
         return math.nan
-    return math.inf if any(np.isinf(k).any() for k in kept) else reference.dtw(*kept)
+    return math.inf if any(np.isinf(k).any() for k in kept) else group_dtw(kept[0], kept[1], g)

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
-from dyadbench.api import Column, Config, Evaluation, Progress, Result
+from dyadbench.api import Column, Config, DyadbenchError, Evaluation, Progress, Result
 from dyadbench.metrics.clips import Clips
 from dyadbench.metrics.react import closed_form as react
 from dyadbench.metrics.react import frsyn, frsyn_kernels
@@ -37,16 +37,18 @@ class References:
             raise ValueError("the REACT suites score against every appropriate listener: give the matrix `appropriate`")
         assert data.listener_emotion is not None
         self.data = data
-        self.listeners = Clips(data.listener_emotion, data.lengths)
+        self.listeners: Any = data.ragged.listeners if data.ragged else Clips(data.listener_emotion, data.lengths)
+        self.appropriate: Any = data.ragged.appropriate if data.ragged else data.appropriate
 
     def of(self, clip: int) -> list[int]:
-        return [int(j) for j in np.flatnonzero(self.data.appropriate[clip])]  # type: ignore[index]
+        return [int(j) for j in np.flatnonzero(self.appropriate[clip])]
 
     def listener(self, j: int) -> np.ndarray:
-        return self.listeners[j]
+        found: np.ndarray = self.listeners[j]
+        return found
 
 
-def _over_clips(count: int, threads: int, work: Callable[[int], T], progress: Progress | None = None) -> list[T]:
+def over_clips(count: int, threads: int, work: Callable[[int], T], progress: Progress | None = None) -> list[T]:
     """`work` on every clip, on `threads` threads (the kernels release the interpreter)."""
     found: list[T] = []
     with ThreadPoolExecutor(max_workers=threads) as pool:
@@ -59,7 +61,7 @@ def _over_clips(count: int, threads: int, work: Callable[[int], T], progress: Pr
 
 def _on_gpu(data: Evaluation) -> bool:
     """Whether `gpu_suites` does the work; imported where it does, for it takes torch along."""
-    return data.device.startswith("cuda")
+    return data.device.startswith("cuda") and data.ragged is None
 
 
 def distinct(pred: np.ndarray) -> np.ndarray:
@@ -90,11 +92,11 @@ def frdist_of(data: Evaluation, references: References, progress: Progress | Non
             out[own] = frdist(pred[own], [references.listener(j) for j in references.of(n)])
             return out[first]
 
-        data.memo["frdist"] = np.stack(_over_clips(len(data.clips), data.threads, work, progress))
+        data.memo["frdist"] = np.stack(over_clips(len(data.clips), data.threads, work, progress))
     return np.asarray(data.memo["frdist"])
 
 
-def _result(values: Sequence[float], undefined: int = 0) -> Result:
+def mean_result(values: Sequence[float], undefined: int = 0) -> Result:
     """The mean over the clips that have a value; the others are counted."""
     per_clip = np.asarray(values, np.float64)
     missing = int(np.isnan(per_clip).sum())
@@ -137,6 +139,11 @@ class ReactOfficialSuite:
         pass
 
     def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]:
+        if data.ragged:
+            raise DyadbenchError(
+                "react2024-official compares clips of one length, and speakers and listeners of this dataset differ in length; "
+                "score it with react2025 or react2026"
+            )
         references, read = References(data), _sub(data)
         distances = frdist_of(data, references, progress)
 
@@ -151,7 +158,7 @@ class ReactOfficialSuite:
             found = {**gpu_suites.official(data), "FRDist": distances.sum(1)}
             value, found["FRDvs"] = gpu_suites.spread(data, target=False)
         else:
-            scores = _over_clips(len(data.clips), data.threads, work)
+            scores = over_clips(len(data.clips), data.threads, work)
             found = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
             value, found["FRDvs"] = spread_of(len(data.clips), read)
         means = {name: float(values.mean()) for name, values in found.items()} | {"FRDvs": value}
@@ -210,11 +217,11 @@ class ReactSuite:
             found = {**gpu_suites.corrected(data), "FRDist": distances.mean(1)}
             spreads = [gpu_suites.spread(data, target=target) for target in (False, True)]
         else:
-            scores = _over_clips(len(data.clips), data.threads, work)
+            scores = over_clips(len(data.clips), data.threads, work)
             found = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
             spreads = [spread_of(len(data.clips), of) for of in (read, lambda n: references.listener(n)[None])]
-        results = {name: _result(values) for name, values in found.items() if name != "no lag"}
-        results["FRSyn"] = _result(found["FRSyn"], int(found["no lag"].sum()))
+        results = {name: mean_result(values) for name, values in found.items() if name != "no lag"}
+        results["FRSyn"] = mean_result(found["FRSyn"], int(found["no lag"].sum()))
         for name, (value, pseudo) in zip(("FRDvs", "FRDvs_target"), spreads, strict=True):
             results[name] = Result(None if np.isnan(value) else value, pseudo)
         return {column.id: results[column.id] for column in self.columns}
