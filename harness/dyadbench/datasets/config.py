@@ -25,6 +25,32 @@ class ReactConfig(Config):
     video_features: str | None = None  # folder of a split with (frames, features) npy files; adds "video-features"
 
 
+class MarsConfig(Config):
+    """MARS: REACT 2025 and 2026."""
+
+    adjustable = frozenset({"aligner", "eeg"})
+    machine_paths = frozenset({"aligner"})
+    normalise: Normalise = "zero-centre"
+    bidirectional: bool = True  # every listener as a speaker, too
+    frames: int = Field(default=0, ge=0)  # of each clip at most; 0: all
+    audio: bool = True  # false where there are no recordings
+    eeg: bool = False  # adds the speaker's EEG as the feature "eeg"
+    aligner: str | None = None  # TorchScript file of the challenge's length aligner (datasets/mars_aligner)
+
+
+class SeamlessConfig(Config):
+    """Seamless Interaction: pairs of vendor V00, cut into runs of valid frames."""
+
+    adjustable = frozenset({"audio"})
+    label: Literal["improvised", "naturalistic", "both"] = "both"
+    least: float = Field(default=10.0, gt=0)  # seconds of a run that is kept
+    window: float = Field(default=30.0, gt=0)  # seconds of a clip at most
+    listening: float = Field(
+        default=0.5, ge=0, le=1
+    )  # least share of the speech in a clip that is the partner's; 0: all clips
+    audio: bool = True  # false where there are no recordings
+
+
 class L2LDatasetConfig(Config):
     """Learning2Listen, one person at a time."""
 

@@ -276,6 +276,11 @@ def flame(config: Config | None = None) -> DyadSuite:
     return DyadSuite(("expression", "rotation", "jaw"))
 
 
+def seamless(config: Config | None = None) -> DyadSuite:
+    """For seamless-fau."""
+    return DyadSuite(("expression", "rotation"))
+
+
 def faceverse(config: Config | None = None) -> DyadSuite:
     """For faceverse-58."""
     return DyadSuite(("expression", "rotation", "translation"))

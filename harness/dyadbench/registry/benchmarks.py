@@ -48,6 +48,22 @@ ALL: dict[str, tuple[BenchmarkConfig, str]] = {
     },
     "react2023-val": (_react("react2023", "val", "online"), "REACT 2023 validation split, online track"),
     **{
+        f"react{year}-{split}{tail}": (
+            BenchmarkConfig(
+                dataset="mars",
+                split=split,
+                track=track,
+                samples=10,
+                suite="react2024",
+                also=(f"react{year}", "over-time-emotion"),
+            ),
+            f"REACT {year} (MARS) {split} split, {track} track; its own numbers beside the corrected ones",
+        )
+        for year in (2025, 2026)
+        for split in ("val", "test")
+        for track, tail in TRACKS
+    },
+    **{
         f"l2l-{person}": (_l2l("l2l", person=person), f"Learning2Listen, {person}, test windows")
         for person in L2L_PEOPLE
     },
@@ -70,6 +86,14 @@ ALL: dict[str, tuple[BenchmarkConfig, str]] = {
     "openface-test": (
         BenchmarkConfig(dataset="openface", suite="dyad-openface", **DYAD),
         "your own OpenFace dyads, train, val and test as dyads.csv has them",
+    ),
+    "seamless-dev": (
+        BenchmarkConfig(dataset="seamless", split="val", track="offline", suite="dyad-seamless", **DYAD),
+        "Seamless Interaction, the dev split, both people",
+    ),
+    "seamless-test": (
+        BenchmarkConfig(dataset="seamless", track="offline", suite="dyad-seamless", **DYAD),
+        "Seamless Interaction, the test split, both people",
     ),
     **{
         f"dualtalk-{split}": (

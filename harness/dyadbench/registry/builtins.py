@@ -13,8 +13,10 @@ def dyadbench_datasets() -> list[DatasetEntry]:
         DualTalkConfig,
         L2LDatasetConfig,
         LMConfig,
+        MarsConfig,
         OpenFaceConfig,
         ReactConfig,
+        SeamlessConfig,
         VCDyadsConfig,
     )
     from dyadbench.datasets.simdyad.config import SimConfig
@@ -25,6 +27,21 @@ def dyadbench_datasets() -> list[DatasetEntry]:
         ),
         DatasetEntry(
             "react2023", 2, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2023: NoXI, UDIVA and RECOLA"
+        ),
+        DatasetEntry(
+            "mars",
+            1,
+            "dyadbench.datasets.mars:MarsDataset",
+            MarsConfig,
+            "MARS: REACT 2025 and 2026, clips of any length",
+        ),
+        DatasetEntry(
+            "seamless",
+            1,
+            "dyadbench.datasets.seamless:SeamlessDataset",
+            SeamlessConfig,
+            "Seamless Interaction, both people",
+            cite="Agrawal et al., Seamless Interaction, 2025",
         ),
         DatasetEntry(
             "l2l", 1, "dyadbench.datasets.l2l:L2LDataset", L2LDatasetConfig, "Learning2Listen: six people, DECA, mel"
@@ -77,6 +94,19 @@ def dyadbench_suites() -> list[SuiteEntry]:
             f"{react}:ReactOfficialSuite",
             summary="the challenge's numbers, convention for convention",
         ),
+        *(
+            SuiteEntry(
+                f"react{year}{tail}",
+                1,
+                f"dyadbench.metrics.react.mars_suites:react{year}{where}",
+                summary=f"the numbers of REACT {year}, {how}",
+            )
+            for year in (2025, 2026)
+            for tail, where, how in (
+                ("", "", "references aligned by interpolation: not the official scale"),
+                ("-official-aligner", "_official", "references aligned by the challenge's own network"),
+            )
+        ),
         SuiteEntry("react2024", 1, f"{react}:ReactSuite", summary="the corrected REACT metrics, which are ranked"),
         SuiteEntry(
             "l2l",
@@ -104,6 +134,7 @@ def dyadbench_suites() -> list[SuiteEntry]:
                 ("openface", "openface", "action units, blink, head, gaze"),
                 ("flame", "flame", "expression, rotation, jaw"),
                 ("faceverse", "faceverse", "expression, rotation, translation"),
+                ("seamless", "seamless", "expression and rotation of Seamless Interaction"),
             )
         ),
         SuiteEntry(

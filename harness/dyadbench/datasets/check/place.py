@@ -40,7 +40,7 @@ def _other(root: Path) -> tuple[str, str] | None:
     if any((root / "dataset").glob("*/segments_*.pth")):
         return "LM-Listener", "lm-listener"
     if any((root / split / "facial-attributes").is_dir() for split in ("train", "val", "test")):
-        return "MARS (REACT 2025), which is not read yet", ""
+        return "MARS (REACT 2025 and 2026)", "mars"
     if (root / "dyads.csv").exists():
         return "recordings listed in dyads.csv", "openface"
     return None

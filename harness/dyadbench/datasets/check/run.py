@@ -29,7 +29,7 @@ def check_dataset(
     `settings` are those that a run would have; only openface, which looks as they say, takes some. Raises DyadbenchError
     for unknown names and settings.
     """
-    from dyadbench.datasets.check import dualtalk, openface, vc_dyads
+    from dyadbench.datasets.check import dualtalk, mars, openface, seamless, vc_dyads
     from dyadbench.datasets.check import l2l as check_l2l
     from dyadbench.datasets.check import react as check_react
 
@@ -41,6 +41,8 @@ def check_dataset(
         "vc-dyads": vc_dyads.check,
         "openface": openface.check,
         "dualtalk": dualtalk.check,
+        "mars": mars.check,
+        "seamless": seamless.check,
     }
     if name not in checkers:
         raise DyadbenchError(f"there is no dataset {name!r} to check; there are {', '.join(checkers)}")

@@ -208,7 +208,7 @@ class ReactSuite:
                 "no lag": float(np.isnan(lags).sum()),
                 "FRDiv_target": _set_diversity(refs),
                 "FRVar_target": react.moments(references.listener(n)[None])[1],
-                "FRSyn_target": frsyn.best_lag(references.listener(n), speaker),
+                "FRSyn_target": frsyn.best_lag(references.listener(n)[: len(speaker)], speaker),
             }
 
         if _on_gpu(data):
