@@ -9,7 +9,12 @@ BIN := .venv/bin
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: demo test lint types clean
+# The reference of what a plugin author imports, as pages in build-api.
+API := dyadbench.api dyadbench.hookspecs dyadbench.testing dyadbench.records dyadbench.python.run \
+	dyadbench.python.method dyadbench.python.score dyadbench.python.arrays dyadbench.python.torch_metrics \
+	dyadbench.datasets.digest dyadbench.datasets.features dyadbench.metrics.dyad
+
+.PHONY: demo test lint types api clean
 
 demo: .venv/installed
 	mkdir -p demo
@@ -24,6 +29,9 @@ lint: .venv/tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
+
+api: .venv/tests
+	$(BIN)/pdoc -t docs/pdoc -o build-api $(API) '!dyadbench.records.'
 
 types: .venv/tests
 	$(BIN)/mypy
@@ -42,4 +50,4 @@ types: .venv/tests
 	touch $@
 
 clean:
-	rm -rf .venv .dyadbench
+	rm -rf .venv .dyadbench build-api

@@ -1,9 +1,10 @@
-"""Every command of the README runs, in its order, in a scratch root; what it quotes is what there is."""
+"""Every command of the README and CONTRIBUTING runs, in its order, in a clone; what they quote is what there is."""
 
 from __future__ import annotations
 
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -16,8 +17,11 @@ from dyadbench.files.predictions import write_template
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"```console\n(.*?)```", README, re.DOTALL)
-COMMANDS = [line[2:] for block in BLOCKS for line in block.splitlines() if line.startswith("$ ")]
+PAGES = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```console\n(.*?)```", PAGES, re.DOTALL)
+COMMANDS = [
+    line[2:].partition("  #")[0].rstrip() for block in BLOCKS for line in block.splitlines() if line.startswith("$ ")
+]
 MAKE = {"make demo", "make test"}  # what .ci/run and this very test are; their targets are checked below
 
 
@@ -37,20 +41,27 @@ def test_the_plugin_shown_is_the_one_in_the_template() -> None:
     assert len(code) < 40
 
 
+def _clone(place: Path) -> None:
+    """What git tracks here, as it lies in this working tree, as a repository of its own."""
+    names = subprocess.run(["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, check=True).stdout
+    for name in names.decode().split("\0"):
+        if name and (ROOT / name).is_file():
+            (place / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, place / name)
+    for words in (["init", "-q"], ["add", "-A"], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "all"]):
+        subprocess.run(["git", *words], cwd=place, check=True, capture_output=True)
+
+
 @pytest.mark.slow
-def test_every_command_runs_in_order(tmp_path: Path) -> None:
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="without git nothing can be cloned")
+def test_every_command_runs_in_order_in_a_clone_and_leaves_it_clean(tmp_path: Path) -> None:
     """`pip install` goes into a folder of its own, so that this environment stays as it is."""
-    (tmp_path / "leaderboards").mkdir()
-    shutil.copytree(ROOT / "plugins" / "template", tmp_path / "plugins" / "template")
-    site = tmp_path / "site"
+    clone, site = tmp_path / "clone", tmp_path / "site"
+    clone.mkdir()
+    _clone(clone)
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {
-        **os.environ,
-        "PATH": path,
-        "PYTHONPATH": str(site),
-        "DYADBENCH_HOME": str(tmp_path / "home"),
-        "COLUMNS": "200",
-    }
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(site), "COLUMNS": "200"}
+    environment.pop("DYADBENCH_HOME", None)
     ran = 0
     for command in COMMANDS:
         if command in MAKE:
@@ -59,13 +70,19 @@ def test_every_command_runs_in_order(tmp_path: Path) -> None:
             command = (
                 f"{sys.executable} -m pip install -q --no-deps --no-build-isolation --target {site} ./plugins/template"
             )
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
         done = subprocess.run(
-            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+            command, shell=True, cwd=clone, env=environment, capture_output=True, text=True, timeout=600
         )
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        spent = sum(getattr(after, name) - getattr(before, name) for name in ("ru_utime", "ru_stime"))
+        print(f"{spent:6.1f} s of processor  {command}")
         ran += 1
     assert ran == len(COMMANDS) - len(MAKE)
-    assert "delayed-mime" in (tmp_path / "tryout" / "leaderboards" / "simdyad-clear-react-online.md").read_text()
+    assert "delayed-mime" in (clone / "tryout" / "leaderboards" / "simdyad-clear-react-online.md").read_text()
+    status = subprocess.run(["git", "status", "--porcelain"], cwd=clone, capture_output=True, text=True, check=True)
+    assert status.stdout == ""
 
 
 @pytest.mark.slow
