@@ -1,5 +1,5 @@
 # Two commands on a machine that has only Python >= 3.11 and make:
-#   make demo   the built-in corpus, every method, the ranked tables, the report
+#   make demo   the built-in corpus, methods with shipped weights and one trained here, the tables, the report
 #   make test   the whole test suite
 # Torch comes with CUDA (several GB) unless TORCH_INDEX names an index of builds for CPUs; pytorch.org gives its address:
 #   make demo TORCH_INDEX=...
@@ -18,7 +18,9 @@ API := dyadbench.api dyadbench.hookspecs dyadbench.testing dyadbench.records dya
 
 demo: .venv/installed
 	mkdir -p demo
-	$(BIN)/dyadbench run leaderboards/matrices/demo.toml --root demo --home .dyadbench --batch 48
+	$(BIN)/dyadbench weights install leaderboards/weights --root demo --home .dyadbench
+	$(BIN)/dyadbench run leaderboards/matrices/demo.toml --root demo --home .dyadbench --batch 24 --on local --slots 2 --threads 1
+	if [ -d vc-dyads ]; then $(BIN)/dyadbench run leaderboards/matrices/real.toml --data vc-dyads=vc-dyads --root demo --home .dyadbench; fi
 	$(BIN)/dyadbench leaderboard --root demo
 	$(BIN)/dyadbench report --root demo --home .dyadbench
 
