@@ -36,7 +36,7 @@ from dyadbench.matrix.keys import key_of
 from dyadbench.metrics import tokens as token_metrics
 from dyadbench.records import provenance
 from dyadbench.records.record import Measured, Record, RecordedData, RecordedSetting, SuiteScores
-from dyadbench.registry.host import Host
+from dyadbench.registry.host import ComponentKind, Host
 from dyadbench.store.folders import MAKER, Folder, Maker
 from dyadbench.training.fit import Fitter
 from dyadbench.training.processes import SOLO, World
@@ -86,6 +86,11 @@ class CellRun:
         """Which part reacts to a clip of the whole, and its row there."""
         return self, row
 
+    def sources(self, *kinds: ComponentKind) -> dict[str, str]:
+        """Whose code is at work in a stage of this cell, and the hash of each."""
+        parts = {kind: getattr(self.cell, kind) for kind in kinds}
+        return self.host.sources_of({kind: part.name for kind, part in parts.items() if part is not None})
+
     # --- fit --------------------------------------------------------------------------------------------
 
     def fit(self) -> tuple[Predictor, dict[str, Any]]:
@@ -101,13 +106,16 @@ class CellRun:
             "predictor", cell.predictor.name, cell.predictor.config, self.setup, **more
         )
         demand_predictor(predictor, cell.predictor.name)
-        facts |= self._fitter(self.runtime.world).fit(predictor, cell.predictor, "predictor", self.fit_key)
+        facts |= self._fitter(self.runtime.world).fit(
+            predictor, cell.predictor, "predictor", self.fit_key, self.sources("predictor", "tokenizer", "dataset")
+        )
         return predictor, facts
 
     def fit_tokenizer(self, part: Part, world: World) -> tuple[Tokenizer, dict[str, Any]]:
         """The cell's tokenizer, trained or restored, and what the fit cost."""
         tokenizer: Tokenizer = self.host.build("tokenizer", part.name, part.config, self.setup)
-        return tokenizer, self._fitter(world).fit(tokenizer, part, "tokenizer", self.tokenizer_key)
+        sources = self.sources("tokenizer", "dataset")
+        return tokenizer, self._fitter(world).fit(tokenizer, part, "tokenizer", self.tokenizer_key, sources)
 
     def _fitter(self, world: World) -> Fitter:
         runtime = self.runtime
@@ -118,7 +126,8 @@ class CellRun:
     def generate(self, spaces: Sequence[str]) -> tuple[Folder, dict[str, Any]]:
         """The reactions of every clip, written batch by batch; a partial stage goes on where it stopped."""
         world = self.runtime.world
-        with world.hold(self.runtime.store, "generate", self.generate_key, plugin=self._plugin) as stage:
+        sources = self.sources("predictor", "tokenizer", "dataset")
+        with world.hold(self.runtime.store, "generate", self.generate_key, self._plugin, sources) as stage:
             progress = world.broadcast(Progress.of(stage).with_spaces(spaces))
             kept = stage.read("facts.json", Sampled)
             facts = {} if kept is None else kept.model_dump()
@@ -216,7 +225,7 @@ class CellRun:
         """The record of this cell; everything already in the store is reused."""
         stage, facts = self.generate(self.spaces)
         data = self.evaluation()
-        scored = {name: self._scoring.suite(name, suite, data) for name, suite in self.suites.items()}
+        scored = {name: self.scoring.suite(name, suite, data) for name, suite in self.suites.items()}
         if self.cell.tokenizer is not None:
             scored["tokens"], facts["tokens"] = self.tokens(self.cell.tokenizer)
         if self.runtime.draw:
@@ -258,7 +267,7 @@ class CellRun:
         )
 
     @property
-    def _scoring(self) -> Scoring:
+    def scoring(self) -> Scoring:
         return Scoring(
             self.host, self.runtime, self.split, self.generate_key, self.tokenizer_key, self.cell.setting.clips
         )
@@ -266,7 +275,7 @@ class CellRun:
     def tokens(self, part: Part) -> tuple[SuiteScores, dict[str, Any]]:
         """What the cell's tokenizer alone keeps of the split, and its grid."""
         # The other processes are done by now: only the first one scores, so it restores the tokenizer by itself.
-        return self._scoring.tokens(part.name, lambda: self.fit_tokenizer(part, SOLO)[0])
+        return self.scoring.tokens(part.name, lambda: self.fit_tokenizer(part, SOLO)[0])
 
     def _dataset_config(self) -> dict[str, Any]:
         """The whole resolved configuration, but for folders of this machine."""

@@ -122,11 +122,24 @@ class Scoring:
     tokenizer_key: str
     clips: int = 0  # that the benchmark scores; 0: all
 
+    def key(self, name: str, suite: Suite) -> str:
+        """Of one suite's scores in the store."""
+        versions = {column.id: column.version for column in suite.columns}
+        return key_of("score", generate=self.generate_key, suite=name, versions=versions)
+
+    @property
+    def tokens_key(self) -> str:
+        return key_of(
+            "tokens", tokenizer=self.tokenizer_key, split=self.split.name, versions=token_metrics.VERSIONS,
+            **({"clips": self.clips} if self.clips else {}),
+        )  # fmt: skip
+
     def suite(self, name: str, suite: Suite, data: Evaluation) -> SuiteScores:
         """One suite's scores, from the store where the same versions were computed before."""
         versions = {column.id: column.version for column in suite.columns}
-        key = key_of("score", generate=self.generate_key, suite=name, versions=versions)
-        with self.runtime.store.hold("score", key, plugin=self.host.plugin_of(self.host.get("suite", name))) as kept:
+        plugin = self.host.plugin_of(self.host.get("suite", name))
+        sources = self.host.sources_of({"suite": name})
+        with self.runtime.store.hold("score", self.key(name, suite), plugin=plugin, sources=sources) as kept:
             found = kept.read("scores.json", SuiteScores)
             if kept.done and found is not None and found.versions == versions:
                 return found
@@ -139,16 +152,9 @@ class Scoring:
     def tokens(self, name: str, fitted: Callable[[], Tokenizer]) -> tuple[SuiteScores, dict[str, Any]]:
         """The scores of the tokenizer `name` by itself on the split, and its grid; computed once for all predictors on it."""
         space = self.split.dataset.space
-        key = key_of(
-            "tokens",
-            tokenizer=self.tokenizer_key,
-            split=self.split.name,
-            versions=token_metrics.VERSIONS,
-            **({"clips": self.clips} if self.clips else {}),
-        )
-        with self.runtime.store.hold(
-            "tokens", key, plugin=self.host.plugin_of(self.host.get("tokenizer", name))
-        ) as kept:
+        plugin = self.host.plugin_of(self.host.get("tokenizer", name))
+        sources = self.host.sources_of({"tokenizer": name})
+        with self.runtime.store.hold("tokens", self.tokens_key, plugin=plugin, sources=sources) as kept:
             found = kept.read("tokens.json", TokenScores)
             if kept.done and found is not None:
                 return found.scores, found.facts

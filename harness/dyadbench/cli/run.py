@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import sys
-import time
-import traceback
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -29,6 +26,8 @@ from dyadbench.cli.common import (
     print_json,
     set_threads,
 )  # fmt: skip
+from dyadbench.cli.costs import costs
+from dyadbench.cli.tally import Tally
 from dyadbench.errors import Interrupted
 
 
@@ -44,7 +43,8 @@ def run(
     method: Annotated[list[str] | None, typer.Option("-m", "--method", help="With --benchmark; repeatable.")] = None,
     preset: Annotated[str | None, typer.Option(help="paper, small or smoke; with --method.")] = None,
     seeds: Annotated[str | None, typer.Option(help="With --method: seeds, separated by commas. Default: 0.")] = None,
-    setting: Annotated[list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help="With --method: override.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help="With --method: override; `dyadbench show METHOD` lists its fields.")] = None,
+    label: Annotated[str | None, typer.Option("--as", metavar="NAME", help="With one --method: the row's name, for a second configuration of a method.")] = None,
     data_setting: Annotated[list[str] | None, typer.Option("--data-set", metavar="FIELD=VALUE", help="Override the dataset's configuration.")] = None,
     raw_units: Annotated[bool, typer.Option("--raw-action-units", help="Score action units as methods emit them, not as 0 and 1.")] = False,
     clips: Annotated[int, typer.Option("--clips", min=0, metavar="N", help="Score only N clips of the split, as a benchmark of another name; training sees all.")] = 0,
@@ -61,16 +61,20 @@ def run(
     draw: Annotated[int, typer.Option(min=0, metavar="N", help="Also draw N clips of each cell, where its method has pictures of its own.")] = 0,
     limit: Limit = 0,
     replace: Annotated[bool, typer.Option("--replace", help="Let a record of other data or another configuration be replaced.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Throw away what the store has of these cells first: fits, reactions and scores are made again.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say which cells there are, and with --on slurm what would be sent.")] = False,
     json: Json = False,
 ) -> None:  # fmt: skip
-    """Fits, samples and scores every cell, and writes one record per cell. Finished work is reused and interrupted runs resume."""
+    """Fits, samples and scores cells, one record each.
+
+    What is done already is reused, and a run that was stopped goes on where it was.
+    """
     from dyadbench.matrix.cells import cells_of
     from dyadbench.registry.host import Host
 
     set_threads(threads)
     host = Host()
-    wanted = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [])
+    wanted = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [], label)
     if raw_units:
         wanted = wanted.model_copy(update={"action_units": "raw"})
     if clips:
@@ -86,6 +90,9 @@ def run(
         else:
             typer.echo("\n".join(cell.name for cell in cells))
         return
+    if not json:
+        for line in costs(host, wanted.method):
+            print(line, file=sys.stderr, flush=True)
     from dyadbench.cell.runtime import Runtime, demand_device
 
     if on is Engines.slurm:
@@ -103,27 +110,43 @@ def run(
     )
     shares = {spec.name: devices or spec.devices for spec in wanted.method}
     if on is Engines.inline and max(shares.values()) == 1:
-        raise typer.Exit(_run_here(cells, host, base, runtime, replace, json))
+        raise typer.Exit(_run_here(cells, host, base, runtime, replace, fresh, json))
     if draw:
         raise DyadbenchError("--draw needs cells that run here one by one; leave --on and --devices out")
-    raise typer.Exit(_run_away(cells, host, base, runtime, shares, wanted.slurm, on, slots, dry_run, replace, json))
+    raise typer.Exit(
+        _run_away(cells, host, base, runtime, shares, wanted.slurm, on, slots, dry_run, replace, fresh, json)
+    )
 
 
 def _request(
     matrix: Path | None, benchmark: list[str] | None, method: list[str] | None, preset: str | None,
-    seeds: str | None, setting: list[str] | None, data_setting: list[str],
+    seeds: str | None, setting: list[str] | None, data_setting: list[str], label: str | None,
 ) -> Any:  # fmt: skip
     """The matrix that the options ask for. Options without an effect are refused."""
     from dyadbench.matrix.cells import Matrix, MethodSpec, read_matrix
     from dyadbench.matrix.settings import merge, nest, parse_settings
 
     if matrix is not None:
-        given = {"--benchmark": benchmark, "--method": method, "--preset": preset, "--seeds": seeds, "-s": setting}
+        given = {
+            "--benchmark": benchmark,
+            "--method": method,
+            "--preset": preset,
+            "--seeds": seeds,
+            "-s": setting,
+            "--as": label,
+        }
         if unused := [name for name, value in given.items() if value]:
             raise DyadbenchError(f"a matrix file says this itself: leave {unused[0]} out, or write it into {matrix}")
         wanted = read_matrix(matrix)
     elif benchmark and method:
-        specs = tuple(MethodSpec(name=m, preset=preset, settings=parse_settings(setting or [])) for m in method)
+        if label is not None and len(method) > 1:
+            raise DyadbenchError(f"--as names one row, and {len(method)} methods are given; give one --method")
+        specs = tuple(
+            MethodSpec(
+                name=label or m, method=m if label else "", preset=preset, settings=parse_settings(setting or [])
+            )
+            for m in method
+        )
         wanted = Matrix(benchmarks=tuple(benchmark), seeds=_seeds(seeds or "0"), method=specs)
     else:
         raise DyadbenchError("nothing to run: give a matrix file, or --benchmark NAME --method NAME")
@@ -140,7 +163,7 @@ def _seeds(text: str) -> tuple[int, ...]:
         raise DyadbenchError(f"--seeds takes whole numbers separated by commas, not {text!r}") from None
 
 
-def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, replace: bool, json: bool) -> int:
+def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, replace: bool, fresh: bool, json: bool) -> int:
     from dyadbench.engines.at_work import ended_without_a_word
     from dyadbench.engines.inline import run_cells
     from dyadbench.progress import cells as counted
@@ -153,10 +176,12 @@ def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, replace: bo
             "or the system killed it; `--on local` runs each cell in a process of its own",
             file=sys.stderr, flush=True,
         )  # fmt: skip
-    tally = Tally(base, runtime.home, len(cells), json)
+    tally = Tally(host, base, runtime.home, len(cells), json)
     with counted(len(cells)) as advance, stages("") as report:
         protected = None if replace else base / "leaderboards"
-        for cell, outcome in run_cells(cells, host, dataclasses.replace(runtime, report=report), protected):
+        for cell, outcome in run_cells(
+            cells, host, dataclasses.replace(runtime, report=report), protected, fresh=fresh
+        ):
             if not isinstance(outcome, Exception):
                 _warn_of_other_version(cell, outcome, host)
                 save_record(outcome, record_path(base / "leaderboards", outcome))
@@ -169,7 +194,7 @@ def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, replace: bo
 
 def _run_away(
     cells: list[Any], host: Any, base: Path, runtime: Any, devices: dict[str, int],
-    resources: Any, on: Engines, slots: int | None, dry_run: bool, replace: bool, json: bool,
+    resources: Any, on: Engines, slots: int | None, dry_run: bool, replace: bool, fresh: bool, json: bool,
 ) -> int:  # fmt: skip
     from dyadbench.engines.detached import run_on, tickets_of
     from dyadbench.engines.local import LocalEngine, slots_of
@@ -184,12 +209,14 @@ def _run_away(
         most = max(devices.values())
         pool = slots_of(runtime.device, runtime.threads, slots if on is Engines.local else most, most)
         engine = LocalEngine(runtime.store, runtime.device, pool)
-    made = list(tickets_of(cells, host, runtime, base / "leaderboards", devices, replace=replace))
+    made = list(
+        tickets_of(cells, host, runtime, base / "leaderboards", devices, replace=replace, fresh=fresh and not dry_run)
+    )
     if dry_run:
         assert isinstance(engine, SlurmEngine)
         typer.echo(preview(engine, [item for item in made if not isinstance(item, tuple)]))
         return 0
-    tally = Tally(base, runtime.home, len(cells), json)
+    tally = Tally(host, base, runtime.home, len(cells), json)
     try:
         for cell, outcome in run_on(engine, made):
             tally.take(cell, outcome)
@@ -198,47 +225,6 @@ def _run_away(
             print("dyadbench: the jobs go on without this run; the same command follows them again", file=sys.stderr)
         raise
     return tally.finish()
-
-
-class Tally:
-    """Shows outcomes: one line per cell and a sum, or JSON at the end."""
-
-    def __init__(self, base: Path, home: Path, total: int, json: bool):
-        self.base, self.home, self.total, self.json = base, home, total, json
-        self.outcomes: list[dict[str, Any]] = []
-        self.failed = 0
-        self.limited = False
-        self.started = time.monotonic()
-
-    def take(self, cell: Any, outcome: Any) -> None:
-        from dyadbench.leaderboard.terminal import show_cell
-        from dyadbench.records.record import record_path
-
-        self.limited |= bool(cell.limit)
-        if isinstance(outcome, Exception):
-            self.failed += 1
-            _show_failure(cell, outcome, self.home)
-            self.outcomes.append({"cell": cell.name, "error": str(outcome)})
-            return
-        path = record_path(self.base / "leaderboards", outcome)
-        scores = {
-            suite: {name: score.value for name, score in found.scores.items()}
-            for suite, found in outcome.suites.items()
-        }
-        self.outcomes.append({"cell": cell.name, "record": str(path), "key": outcome.key, "scores": scores})
-        if not self.json:
-            place = f"[{len(self.outcomes)}/{self.total}]"
-            show_cell(place, cell.name, scores[cell.setting.suite], time.monotonic() - self.started)
-
-    def finish(self) -> int:
-        if self.json:
-            print_json(self.outcomes)
-        else:
-            done = self.total - self.failed
-            place = self.base / "leaderboards" / ("limited" if self.limited else "records")
-            rank = "; measured on a part of the data (--limit), they rank nowhere" if self.limited else ""
-            print(f"{done} of {self.total} cells recorded in {place}{rank}")
-        return 1 if self.failed else 0
 
 
 def _warn_of_other_version(cell: Any, record: Any, host: Any) -> None:
@@ -250,17 +236,3 @@ def _warn_of_other_version(cell: Any, record: Any, host: Any) -> None:
             f"{record.entry_version} of {cell.predictor.name!r} did not change; if its numbers did, raise Entry.version",
             file=sys.stderr, flush=True,
         )  # fmt: skip
-
-
-def _show_failure(cell: Any, error: BaseException, home: Path) -> None:
-    """One sentence on the terminal; the traceback goes to the cell's log, where one can be written."""
-    from dyadbench.records.record import slug
-
-    text = str(error) if isinstance(error, DyadbenchError) else f"{type(error).__name__}: {error}"
-    if not isinstance(error, DyadbenchError) or error.__cause__ is not None:
-        log = home / "logs" / f"{slug(cell.name.replace(' / ', '--').replace(' ', ''))}.log"
-        with contextlib.suppress(OSError):
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="replace")
-            text += f" (traceback in {log})"
-    print(f"FAILED {cell.name}: {text}", file=sys.stderr, flush=True)

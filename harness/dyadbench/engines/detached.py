@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dyadbench.api import Dataset
+from dyadbench.cell.again import forget, warn_of_other_code
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.source import open_dataset
@@ -17,7 +18,7 @@ from dyadbench.engines.job import Order
 from dyadbench.engines.submission import Engine, Ticket
 from dyadbench.matrix.cells import Cell
 from dyadbench.progress import QUIET_SECONDS, add_cells, bars
-from dyadbench.records.record import Record
+from dyadbench.records.record import Record, record_path
 from dyadbench.records.replace import demand_replaceable
 from dyadbench.registry.host import Host
 
@@ -32,9 +33,15 @@ def tickets_of(
     devices: Mapping[str, int],
     *,
     replace: bool = False,
+    fresh: bool = False,
 ) -> Iterator[Ticket | tuple[Cell, Exception]]:
-    """One ticket per cell to be sent. A cell whose data cannot be opened comes with the error."""
+    """What is to be sent, cell by cell; a cell whose data cannot be opened comes with the reason.
+
+    `fresh` throws away what the store has of the cells, and their records: a job whose record is there does nothing.
+    """
     opened: dict[str, Dataset] = {}
+    forgotten: set[str] = set()
+    said: set[str] = set()
     for cell in cells:
         try:
             name = cell.dataset.model_dump_json()
@@ -43,6 +50,10 @@ def tickets_of(
             run = run_of(cell, host, runtime, opened[name])
             if not replace:
                 demand_replaceable(leaderboards, cell, run.dataset.digest, host)
+            if fresh:
+                forget(run, forgotten)
+                record_path(leaderboards, cell).unlink(missing_ok=True)
+            warn_of_other_code(run, said)
             order = Order(
                 key=run.key, home=runtime.home.resolve(), leaderboards=leaderboards.resolve(),
                 data={name: path.resolve() for name, path in runtime.data.items()}, device=runtime.device,

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from dyadbench.cell.again import forget, warn_of_other_code
 from dyadbench.cell.deadline import limit
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.runtime import Runtime
@@ -21,14 +22,17 @@ from dyadbench.store.folders import Busy
 
 
 def run_cells(
-    cells: Sequence[Cell], host: Host, runtime: Runtime, protected: Path | None = None
+    cells: Sequence[Cell], host: Host, runtime: Runtime, protected: Path | None = None, *, fresh: bool = False
 ) -> Iterator[tuple[Cell, Record | Exception]]:
     """Runs cells one after another, sharing open datasets; a cell that fails is yielded with its exception.
 
     A cell that another run computes comes last: by then it is usually done, and nothing is computed twice. In the
-    leaderboards `protected` no record of other data or of another configuration may be replaced.
+    leaderboards `protected` no record of other data or of another configuration may be replaced. `fresh` throws away what
+    the store has of the cells first.
     """
     opened: dict[str, Source] = {}
+    forgotten: set[str] = set()
+    said: set[str] = set()
 
     def attempt(cell: Cell, wait: float) -> Record | Exception:
         name = cell.dataset.model_dump_json()
@@ -44,6 +48,9 @@ def run_cells(
                 limit(runtime.timeout, cell.name),
                 at_work(runtime.home, cell.name),
             ):
+                if fresh:
+                    forget(run, forgotten)
+                warn_of_other_code(run, said)
                 return run.run()
         except Interrupted:
             raise

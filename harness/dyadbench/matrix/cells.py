@@ -39,7 +39,8 @@ class PartSpec(Config):
 class MethodSpec(Config):
     """One [[method]] of a matrix: a registered method by name, or a tokenizer and a predictor put together."""
 
-    name: str
+    name: str  # of the row
+    method: str = ""  # the registered method, where `name` is a name of your own for one of its configurations
     of: str = ""  # an ablation names its method: it is shown with that one and never ranked
     preset: str | None = None
     seeds: tuple[int, ...] | None = Field(
@@ -141,17 +142,28 @@ def resolve_config(kind: str, entry: ComponentEntry, values: Mapping[str, Any]) 
 
 def _parts_of(host: Host, spec: MethodSpec) -> dict[str, PartSpec]:
     """What a method stands for: its predictor, and its tokenizer if it has one."""
+    if spec.method and (spec.predictor or spec.tokenizer):
+        raise DyadbenchError(f"method {spec.name!r} names a method and its parts; leave one of them out")
+    if spec.method and spec.method != spec.name and _is_method(host, spec.name):
+        raise DyadbenchError(
+            f"{spec.name!r} is a method itself; give this configuration of {spec.method!r} another name"
+        )
     if spec.predictor is not None:
         tokenizer = {"tokenizer": PartSpec.of(spec.tokenizer)} if spec.tokenizer else {}
         return {"predictor": PartSpec.of(spec.predictor), **tokenizer}
     if spec.tokenizer is not None:
         raise DyadbenchError(f"method {spec.name!r} names a tokenizer but no predictor; add predictor = {{name = ...}}")
-    if spec.name in {entry.name for entry in host.entries("method")}:
-        entry = host.get("method", spec.name)
+    registered = spec.method or spec.name
+    if registered in {entry.name for entry in host.entries("method")}:
+        entry = host.get("method", registered)
         tokenizer = {"tokenizer": PartSpec(name=entry.tokenizer)} if entry.tokenizer else {}
         return {"predictor": PartSpec(name=entry.predictor), **tokenizer}
-    _demand_method(host, spec.name)
-    return {"predictor": PartSpec(name=spec.name)}
+    _demand_method(host, registered)
+    return {"predictor": PartSpec(name=registered)}
+
+
+def _is_method(host: Host, name: str) -> bool:
+    return any(entry.name == name for kind in ("method", "predictor") for entry in host.entries(kind))
 
 
 def _demand_method(host: Host, name: str) -> None:

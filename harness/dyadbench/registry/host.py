@@ -33,6 +33,7 @@ from dyadbench.api import (
 from dyadbench.errors import Interrupted, PluginError, first_fault, one_line, place_of
 from dyadbench.registry.guard import unchanged_process
 from dyadbench.registry.load import GROUP, OWN_DISTRIBUTION, Plugin, Problem, Rejected, load_plugin, origin_of
+from dyadbench.registry.sources import source_hash
 from dyadbench.registry.tokens import demand_tokens
 
 ComponentKind = Literal["dataset", "tokenizer", "predictor", "suite", "renderer"]
@@ -47,6 +48,7 @@ class Host:
         self._found: dict[tuple[str, str], tuple[Entry, Plugin]] = {}
         self._clashes: dict[tuple[str, str], str] = {}
         self._warned: set[tuple[str, str]] = set()
+        self._hashes: dict[str, str] = {}  # module -> hash of the code it belongs to
         disabled = {name for name in os.environ.get("DYADBENCH_DISABLE", "").split(",") if name}
         points = importlib.metadata.entry_points(group=GROUP)
         # Ours first, so that another plugin cannot take a built-in name; then by name, so that the order is always the same.
@@ -137,6 +139,20 @@ class Host:
             if held is entry:
                 return plugin.distribution, plugin.version
         raise KeyError(entry.name)
+
+    def sources_of(self, components: Mapping[ComponentKind, str]) -> dict[str, str]:
+        """The hash of the code of each component (kind -> name), as "predictor NAME" -> hash; without those of dyadbench
+        itself."""
+        found = {}
+        for kind, name in components.items():
+            entry, _ = self._found.get((kind, name), (None, None))
+            if not isinstance(entry, ComponentEntry):
+                continue  # a dataset that is handed in and not registered
+            module = entry.load.partition(":")[0]
+            if module not in self._hashes:
+                self._hashes[module] = source_hash(module)
+            found[f"{kind} {name}"] = self._hashes[module]
+        return {label: value for label, value in found.items() if value}
 
     # --- building ---------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib.metadata
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,6 +43,7 @@ class Maker(BaseModel):
 
     dyadbench: str
     plugin: tuple[str, str]  # distribution, version
+    sources: dict[str, str] = {}  # whose code was at work, as "predictor NAME" -> its hash (registry/sources.py)
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,13 @@ class Folder:
             if item.name not in (LOCK, CLAIM):
                 shutil.rmtree(item) if item.is_dir() else item.unlink(missing_ok=True)
 
-    def settle(self, plugin: Sequence[str]) -> None:
+    def settle(self, plugin: Sequence[str], sources: Mapping[str, str]) -> None:
         """What a killed holder left half written goes. So does a partial stage that another program began, or nobody
         knows who: going on with it would give what neither of the two gives."""
         for scratch in self.folder.rglob(".*.tmp"):
             scratch.unlink(missing_ok=True)
-        mine = Maker(dyadbench=importlib.metadata.version("dyadbench"), plugin=(plugin[0], plugin[1]))
+        version = importlib.metadata.version("dyadbench")
+        mine = Maker(dyadbench=version, plugin=(plugin[0], plugin[1]), sources=dict(sources))
         if not self.done and self.read(MAKER, Maker) != mine:
             self.clear()
             self.write(MAKER, mine, sync=False)
@@ -131,10 +133,18 @@ class Store:
             )
 
     @contextmanager
-    def hold(self, name: str, key: str, wait: float = -1, plugin: Sequence[str] = ()) -> Iterator[Folder]:
+    def hold(
+        self,
+        name: str,
+        key: str,
+        wait: float = -1,
+        plugin: Sequence[str] = (),
+        sources: Mapping[str, str] | None = None,
+    ) -> Iterator[Folder]:
         """The stage, held by this process alone. Another holder is waited for (`wait` seconds; -1: for ever).
 
-        `plugin` (distribution, version), where one is at work in it, settles what an earlier one began. Raises DyadbenchError where the store cannot be used.
+        `plugin` (distribution, version) and the hashes of its code, where one is at work in it, settle what an earlier
+        one began. Raises DyadbenchError where the store cannot be used.
         """
         stage = self.stage(name, key)
         try:
@@ -143,7 +153,7 @@ class Store:
             with hold(stage.folder, wait):
                 clear_stale(stage.folder, ".*.tmp")
                 if plugin:
-                    stage.settle(plugin)
+                    stage.settle(plugin, sources or {})
                 yield stage
         except Timeout:
             holder = read_holder(stage.folder / CLAIM) or "another run"

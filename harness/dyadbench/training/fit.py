@@ -37,8 +37,10 @@ class Fitter:
     report: Report = silent
     world: World = SOLO
 
-    def fit(self, component: Any, part: Part, kind: str, key: str) -> dict[str, Any]:
+    def fit(self, component: Any, part: Part, kind: str, key: str, sources: Mapping[str, str]) -> dict[str, Any]:
         """Trains `component`, or restores it where the store has it under `key`, and returns what the fit cost.
+
+        `sources` are the hashes of the code that is at work in it (`Host.sources_of`).
 
         A component that does not learn gives {}. An interrupted training continues from its last checkpoint. Several
         processes train a Trainable together; a Fittable is fitted by the first process alone. Raises PluginError where
@@ -51,7 +53,8 @@ class Fitter:
             torch.set_num_threads(
                 self.setup.threads
             )  # before the plugin is called, which may change nothing of the process
-        with world.hold(self.store, "fit", key, plugin=self.host.plugin_of(self.host.get(kind, part.name))) as stage:
+        plugin = self.host.plugin_of(self.host.get(kind, part.name))
+        with world.hold(self.store, "fit", key, plugin=plugin, sources=sources) as stage:
             if not world.broadcast(stage.done):
                 self.report(f"fit {part.name}", 0, 1)
                 with self.host.blame(kind, part.name, "fit"):

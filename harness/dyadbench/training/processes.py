@@ -7,7 +7,7 @@ writes; the others take its decisions by broadcast. A single process is a world 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,13 +43,15 @@ class World:
             self.fabric.barrier()
 
     @contextmanager
-    def hold(self, store: Store, name: str, key: str, plugin: Sequence[str] = ()) -> Iterator[Folder]:
+    def hold(
+        self, store: Store, name: str, key: str, plugin: Sequence[str] = (), sources: Mapping[str, str] | None = None
+    ) -> Iterator[Folder]:
         """The stage, claimed by the first process for all. A process that fails is not waited for: its launcher ends
         the others."""
         if self.first:
             # Two barriers. The first keeps the others out until the stage is held, and any older holder is gone; the second
             # keeps it held until the last of them has read what it needs.
-            with store.hold(name, key, plugin=plugin) as stage:
+            with store.hold(name, key, plugin=plugin, sources=sources) as stage:
                 self.wait()
                 yield stage
                 self.wait()

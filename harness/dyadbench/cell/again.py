@@ -1,0 +1,56 @@
+"""What the store has of a cell: whether other code made it, and how to throw it away (`--fresh`)."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+
+from dyadbench.cell.run import CellRun
+from dyadbench.store.folders import MAKER, Maker
+
+
+def stages_of(run: CellRun) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """(name, key, hashes of the code) of every stage that plugins are at work in, in the order in which they run."""
+    for part in run.parts:
+        if part.cell.tokenizer is not None:
+            yield "fit", part.tokenizer_key, part.sources("tokenizer", "dataset")
+        whole = part.sources("predictor", "tokenizer", "dataset")
+        yield "fit", part.fit_key, whole
+        yield "generate", part.generate_key, whole
+        if part.cell.tokenizer is not None:
+            yield "tokens", part.scoring.tokens_key, part.sources("tokenizer")
+    for name, suite in run.suites.items():
+        yield "score", run.scoring.key(name, suite), run.host.sources_of({"suite": name})
+
+
+def warn_of_other_code(run: CellRun, said: set[str]) -> None:
+    """Says on stderr, once per component, that what is reused was made by other code at the same version.
+
+    Keys hold versions and not code: a comment must not cost a training. Whether numbers changed only the author can say.
+    `said` holds what was said before.
+    """
+    for name, key, now in stages_of(run):
+        stage = run.runtime.store.stage(name, key)
+        maker = stage.read(MAKER, Maker) if stage.done else None
+        for component, code in now.items():
+            if maker is None or maker.sources.get(component, code) == code or component in said:
+                continue
+            said.add(component)
+            kind, _, label = component.partition(" ")
+            print(
+                f"dyadbench: the code of {kind} {label!r} has changed, and {run.cell.name} uses results that the code of before "
+                f"made, because its version is still {run.host.get(kind, label).version}; raise the version of its entry, or "
+                "add --fresh to make them again",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+
+
+def forget(run: CellRun, done: set[str]) -> None:
+    """Throws away what the store has of this cell, but for the keys in `done`, which this run has thrown away already:
+    a tokenizer that several cells share is trained once. Raises DyadbenchError where another run is at work in a stage."""
+    for name, key, _ in stages_of(run):
+        if key not in done and (run.runtime.store.stage(name, key).folder / MAKER).exists():
+            with run.runtime.store.hold(name, key, wait=0) as stage:
+                stage.reopen()
+                stage.clear()
+        done.add(key)

@@ -1,0 +1,34 @@
+"""What training is ahead, said before it begins: which preset of each method runs, and with how many steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import cast
+
+from dyadbench.api import ComponentEntry
+from dyadbench.matrix.cells import MethodSpec, method_parts
+from dyadbench.registry.host import ComponentKind, Host
+
+
+def costs(host: Host, specs: Sequence[MethodSpec]) -> Iterator[str]:
+    """A sentence for each method that trains by gradient: its preset, its steps, and what smaller presets there are."""
+    for spec in specs:
+        parts = dict(zip(("predictor", "tokenizer"), method_parts(host, spec), strict=True))
+        trained = {kind: part for kind, part in parts.items() if part is not None and "steps" in part.config}
+        if not trained:
+            continue
+        entries = {kind: host.get(cast(ComponentKind, kind), part.name) for kind, part in trained.items()}
+        names = dict.fromkeys(name for entry in entries.values() for name in entry.presets)
+        parts_first = list(reversed(trained))  # the tokenizer is trained first
+        mine = " + ".join(f"{trained[kind].config['steps']:,} steps of {trained[kind].name}" for kind in parts_first)
+        others = [
+            f"{name} {' + '.join(_steps(entries[kind], name) for kind in parts_first)}"
+            for name in names
+            if name != spec.preset
+        ]
+        chosen = f"preset {spec.preset}" if spec.preset else "no preset, its full configuration"
+        yield f"{spec.name}: {chosen}, {mine}" + (f"; other presets: {', '.join(others)}" if others else "")
+
+
+def _steps(entry: ComponentEntry, preset: str) -> str:
+    return f"{entry.presets.get(preset, {}).get('steps', entry.config.model_fields['steps'].default):,}"
