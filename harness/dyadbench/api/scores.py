@@ -44,6 +44,7 @@ class Column:
     low: float | None = None  # the least and the largest value there can be; intervals stay within
     high: float | None = None
     by_clip: bool = True  # False: a count over all clips, of which their resampling says nothing
+    formula: str = ""  # "module:function" whose docstring gives it; "": that of the suite's module does
 
     def __post_init__(self) -> None:
         if self.direction not in get_args(Direction):

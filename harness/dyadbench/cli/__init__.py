@@ -26,6 +26,7 @@ from dyadbench.cli import (
     report,
     run,
     score,
+    show,
     validity,
     verify,
     weights,
@@ -57,6 +58,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("list")(listing.list_)
+app.command("show")(show.show)
 app.command("check")(check.check)
 app.add_typer(data.app, name="data")
 app.command("run")(run.run)

@@ -33,7 +33,7 @@ from dyadbench.conformance.report import Item, Report
 from dyadbench.conformance.stream import check_stream
 from dyadbench.datasets.tiny_corpus import OWN_SPACE, TinyCorpus
 from dyadbench.errors import PluginError
-from dyadbench.matrix.cells import MethodSpec, method_parts
+from dyadbench.matrix.cells import MethodSpec, Part, method_parts
 from dyadbench.registry.host import Host
 from dyadbench.training.fit import learns
 
@@ -49,18 +49,25 @@ def check_method(name: str, host: Host, *, preset: str | None = None) -> Report:
         predictor_part, tokenizer_part = method_parts(
             host, MethodSpec(name=name, preset=preset), default_preset="smoke"
         )
-        setup = Setup(corpus.space, corpus.audio, corpus.emotion, seed=0)
-
-        def build(
-            setup: Setup = setup, predictor_part: Any = predictor_part, tokenizer_part: Any = tokenizer_part
-        ) -> tuple[Any, Any]:
-            tokenizer = tokenizer_part and host.build("tokenizer", tokenizer_part.name, tokenizer_part.config, setup)
-            more = {"tokenizer": tokenizer} if tokenizer is not None else {}
-            return host.build("predictor", predictor_part.name, predictor_part.config, setup, **more), tokenizer
-
+        build = partial(_built, host, predictor_part, tokenizer_part, corpus)
         privileged = host.get("predictor", predictor_part.name).calibration
         _check_on(report, corpus, build, privileged=privileged)
     return _worked_somewhere(report)
+
+
+def _built(host: Host, predictor: Part, tokenizer: Part | None, corpus: TinyCorpus) -> tuple[Any, Any]:
+    """(predictor, tokenizer or None), untrained."""
+    setup = Setup(corpus.space, corpus.audio, corpus.emotion, seed=0)
+    if tokenizer is None:
+        return host.build("predictor", predictor.name, predictor.config, setup), None
+    stand = host.build("tokenizer", tokenizer.name, tokenizer.config, setup)
+    return host.build("predictor", predictor.name, predictor.config, setup, tokenizer=stand), stand
+
+
+def built_on_made_up_data(name: str, host: Host) -> Any:
+    """The predictor of a method as it is before training, in its smallest preset."""
+    parts = method_parts(host, MethodSpec(name=name), default_preset="smoke")
+    return _built(host, *parts, TinyCorpus())[0]
 
 
 def check_factory(name: str, factory: Callable[[Setup], Predictor]) -> Report:

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_serializer
 from dyadbench.api import BenchmarkConfig, ComponentEntry, Config, DyadbenchError
 from dyadbench.errors import first_fault, nearest
 from dyadbench.matrix.keys import canonical
-from dyadbench.matrix.settings import merge, nest, settings_by_part
+from dyadbench.matrix.settings import combinations, merge, nest, row_name, settings_by_part
 from dyadbench.matrix.slurm import SlurmOptions
 from dyadbench.registry.host import ComponentKind, Host
 
@@ -50,6 +50,24 @@ class MethodSpec(Config):
     predictor: Mapping[str, Any] | None = None
     devices: int = Field(default=1, ge=1)  # GPUs, or processes on CPUs, that one cell trains and samples on
     settings: Mapping[str, Any] = {}  # dotted overrides: {"predictor.layers": 4}
+    grid: Mapping[str, Any] = {}  # a list of values per setting; every combination is a row of its own
+
+    def rows(self) -> list[MethodSpec]:
+        """This method, or one for each combination of its grid."""
+        if not self.grid:
+            return [self]
+        registered = self.method or ("" if self.predictor else self.name)
+        return [
+            self.model_copy(
+                update={
+                    "name": row_name(self.name, chosen),
+                    "method": registered,
+                    "grid": {},
+                    "settings": {**self.settings, **chosen},
+                }
+            )
+            for chosen in combinations(self.grid)
+        ]
 
 
 class Matrix(Config):
@@ -111,7 +129,8 @@ class Cell(Config):
 def read_matrix(path: Path) -> Matrix:
     """Reads a TOML matrix; every mistake in it becomes one sentence that names the file and the field."""
     try:
-        return Matrix.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        matrix = Matrix.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        return matrix.model_copy(update={"method": tuple(row for spec in matrix.method for row in spec.rows())})
     except FileNotFoundError:
         raise DyadbenchError(
             f"there is no matrix file {path}; `dyadbench list` names the benchmarks and methods"
@@ -137,7 +156,13 @@ def resolve_config(kind: str, entry: ComponentEntry, values: Mapping[str, Any]) 
     try:
         return entry.config.model_validate(values).model_dump(mode="json")
     except ValidationError as error:
-        raise DyadbenchError(f"configuration of {kind} {entry.name!r}: {first_fault(error, entry.config)}") from None
+        several = any(
+            isinstance(fault["input"], list) and fault["type"] != "extra_forbidden" for fault in error.errors()
+        )
+        advice = "; a list of values to try goes into [method.grid]" if several else ""
+        raise DyadbenchError(
+            f"configuration of {kind} {entry.name!r}: {first_fault(error, entry.config)}{advice}"
+        ) from None
 
 
 def _parts_of(host: Host, spec: MethodSpec) -> dict[str, PartSpec]:
@@ -191,7 +216,9 @@ def method_parts(host: Host, spec: MethodSpec, *, default_preset: str | None = N
     entries = {kind: host.get(cast(ComponentKind, kind), part.name) for kind, part in parts.items()}
     if spec.preset is not None:
         _demand_preset(spec.name, spec.preset, entries)
-    settings = settings_by_part(spec.name, spec.settings, {kind: entry.config for kind, entry in entries.items()})
+    settings = settings_by_part(
+        spec.method or spec.name, spec.settings, {kind: entry.config for kind, entry in entries.items()}
+    )
     made = {}
     for kind, part in parts.items():
         preset = part.preset

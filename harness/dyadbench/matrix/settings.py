@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import tomllib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,7 +62,21 @@ def _instead(name: str, field: str, configs: Mapping[str, type[Config]], bare: b
     if not names:
         return "nothing about it can be set"
     same = [each for each in names if each.rpartition(".")[2] == field]
-    return f"did you mean {' or '.join(same)}?" if same else nearest(name, names)
+    instead = f"did you mean {' or '.join(same)}?" if same else nearest(name, names)
+    return f"{instead} `dyadbench show` explains each"
+
+
+def combinations(grid: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """{"a": [1, 2], "b": [3]} -> [{"a": 1, "b": 3}, {"a": 2, "b": 3}]. Raises DyadbenchError for what is no list of values."""
+    for name, values in grid.items():
+        if not isinstance(values, list | tuple) or not values:
+            raise DyadbenchError(f"[method.grid] {name} = {values!r} must be a list of the values to try")
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
+
+
+def row_name(name: str, settings: Mapping[str, Any]) -> str:
+    """`ridge` with {"taps": 4} -> `ridge+taps-4`, as benchmarks of changed data are named."""
+    return "+".join([name, *(f"{field}-{json.dumps(value).strip(chr(34))}" for field, value in settings.items())])
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:

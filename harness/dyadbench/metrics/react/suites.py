@@ -25,6 +25,7 @@ from dyadbench.metrics.react import frsyn, frsyn_kernels
 from dyadbench.metrics.react.frdist import frdist
 from dyadbench.metrics.react.frdvs import spread_of
 
+HERE = "dyadbench.metrics.react"
 ClipScores = dict[str, float]
 T = TypeVar("T")
 
@@ -127,12 +128,12 @@ class ReactOfficialSuite:
 
     space = "emotion"
     columns = (
-        Column("FRCorr", "max", digits=4, family="appropriateness", summary="sum over samples of the best mean CCC with an appropriate listener; a constant channel counts 0"),
-        Column("FRDist", "min", digits=2, family="appropriateness", low=0.0, summary="sum over samples of the nearest appropriate listener's weighted DTW distance"),
-        Column("FRDiv", "max", ranked=False, digits=4, family="diversity", low=0.0, summary="mean squared difference between samples (S-MSE)"),
-        Column("FRVar", "max", ranked=False, digits=4, family="diversity", low=0.0, summary="unbiased variance over time"),
-        Column("FRDvs", "max", ranked=False, digits=4, family="diversity", low=0.0, summary="mean squared difference between clips"),
-        Column("FRSyn", "min", ranked=False, unit="frames", digits=2, family="synchrony", low=0.0, high=49.0, summary="lag of the first sample; 49 wherever a channel is constant"),
+        Column("FRCorr", "max", formula=f"{HERE}.closed_form:frcorr", digits=4, family="appropriateness", summary="sum over samples of the best mean CCC with an appropriate listener; a constant channel counts 0"),
+        Column("FRDist", "min", formula=f"{HERE}.frdist:frdist", digits=2, family="appropriateness", low=0.0, summary="sum over samples of the nearest appropriate listener's weighted DTW distance"),
+        Column("FRDiv", "max", formula=f"{HERE}.closed_form:frdiv", ranked=False, digits=4, family="diversity", low=0.0, summary="mean squared difference between samples (S-MSE)"),
+        Column("FRVar", "max", formula=f"{HERE}.closed_form:frvar", ranked=False, digits=4, family="diversity", low=0.0, summary="unbiased variance over time"),
+        Column("FRDvs", "max", formula=f"{HERE}.frdvs:frdvs", ranked=False, digits=4, family="diversity", low=0.0, summary="mean squared difference between clips"),
+        Column("FRSyn", "min", formula=f"{HERE}.frsyn:frsyn", ranked=False, unit="frames", digits=2, family="synchrony", low=0.0, high=49.0, summary="lag of the first sample; 49 wherever a channel is constant"),
     )  # fmt: skip
 
     def __init__(self, config: Config | None = None):
@@ -173,12 +174,12 @@ class ReactSuite:
 
     space = "emotion"
     columns = (
-        Column("FRCorr", "max", digits=4, family="appropriateness", headline=True, perfect=1.0, low=-1.0, high=1.0, summary="mean CCC with the best appropriate listener, in [-1, 1]; channels constant on both sides are left out"),
-        Column("FRDist", "min", digits=3, family="appropriateness", headline=True, perfect=0.0, low=0.0, summary="weighted DTW distance to the nearest appropriate listener, mean over samples"),
-        Column("FRDiv", "match", digits=4, family="diversity", low=0.0, target="FRDiv_target", summary="mean squared difference between samples"),
-        Column("FRVar", "match", digits=4, family="diversity", low=0.0, target="FRVar_target", summary="unbiased variance over time"),
-        Column("FRDvs", "match", digits=4, family="diversity", low=0.0, target="FRDvs_target", summary="mean squared difference between clips"),
-        Column("FRSyn", "match", unit="frames", digits=2, family="synchrony", low=0.0, high=49.0, target="FRSyn_target", summary="lag of the strongest correlation with the speaker, all samples"),
+        Column("FRCorr", "max", formula=f"{HERE}.closed_form:frcorr", digits=4, family="appropriateness", headline=True, perfect=1.0, low=-1.0, high=1.0, summary="mean CCC with the best appropriate listener, in [-1, 1]; channels constant on both sides are left out"),
+        Column("FRDist", "min", formula=f"{HERE}.frdist:frdist", digits=3, family="appropriateness", headline=True, perfect=0.0, low=0.0, summary="weighted DTW distance to the nearest appropriate listener, mean over samples"),
+        Column("FRDiv", "match", formula=f"{HERE}.closed_form:frdiv", digits=4, family="diversity", low=0.0, target="FRDiv_target", summary="mean squared difference between samples"),
+        Column("FRVar", "match", formula=f"{HERE}.closed_form:frvar", digits=4, family="diversity", low=0.0, target="FRVar_target", summary="unbiased variance over time"),
+        Column("FRDvs", "match", formula=f"{HERE}.frdvs:frdvs", digits=4, family="diversity", low=0.0, target="FRDvs_target", summary="mean squared difference between clips"),
+        Column("FRSyn", "match", formula=f"{HERE}.frsyn:frsyn", unit="frames", digits=2, family="synchrony", low=0.0, high=49.0, target="FRSyn_target", summary="lag of the strongest correlation with the speaker, all samples"),
         Column("FRDiv_target", "match", ranked=False, digits=4, target="FRDiv_target", summary="of the appropriate listeners"),
         Column("FRVar_target", "match", ranked=False, digits=4, target="FRVar_target", summary="of the true listeners"),
         Column("FRDvs_target", "match", ranked=False, digits=4, target="FRDvs_target", summary="of the true listeners"),

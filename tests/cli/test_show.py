@@ -1,0 +1,80 @@
+"""`dyadbench show`: every entry can be shown, and says what its author wrote in the source."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from pydantic import Field as PydanticField
+from typer.testing import CliRunner
+
+from dyadbench.api import Config, DyadbenchError
+from dyadbench.cli import app
+from dyadbench.registry.fields import fields_of
+from dyadbench.registry.host import Host
+from dyadbench.registry.load import KINDS
+
+HOST = Host()
+
+
+def _shown(*words: str) -> str:
+    done = CliRunner().invoke(app, ["show", *words], env={"COLUMNS": "80"}, catch_exceptions=False)
+    assert done.exit_code == 0
+    return done.output
+
+
+class Base(Config):
+    shortest: float = 0.3  # seconds
+
+
+class Own(Base):
+    way: int = PydanticField(2, gt=0, le=9, description="which way")
+    long: tuple[int, ...] = (
+        1,
+        2,
+    )  # of many
+    told: str | None = None
+    """Said below."""
+
+
+def test_fields_have_the_type_bounds_default_and_comment_of_the_source() -> None:
+    fields = {each.name: each for each in fields_of(Own, {"small": {"way": 3}, "same": {"way": 2}})}
+    assert [(f.type, f.default, f.meaning) for f in fields.values()] == [
+        ("float", 0.3, "seconds"),
+        ("int, > 0, <= 9", 2, "which way"),
+        ("tuple[int, ...]", (1, 2), "of many"),
+        ("str | none", None, "Said below."),
+    ]
+    assert fields["way"].presets == {"small": 3}
+
+
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("ridge", ["ridge (predictor, version", "ridge.py (Ridge)", "-s FIELD=VALUE", "taps: int, >= 1 = 8", "declared look-ahead: 0 frames"]),
+        ("dense-fsq", ["tokenizer: frame-fsq", "-s predictor.FIELD=VALUE", "steps: int, > 0 = 9200 (small 1200, smoke 12)"]),
+        ("simdyad-clear-react-online", ["may see nothing of the speaker's future", "FRCorr: more is better", "mismatched-listener"]),
+        ("react2024-test-offline", ["the speaker's whole clip", "dataset: react2024"]),
+        ("react2024", ["react2024 (dataset,", "--data-set FIELD=VALUE", "react2024 (suite,"]),
+        ("react2024/FRCorr", ["more is better", "CCC_c = 2 cov", "simdyad-clear-react-online: passes", "range: from -1.0 to 1.0"]),
+        ("CCC.smile", ["concordance", "vc-dyads: "]),
+    ],
+)  # fmt: skip
+def test_what_is_shown(name: str, parts: list[str]) -> None:
+    text = _shown(name)
+    assert all(part in " ".join(text.split()) for part in parts), text
+
+
+def test_every_entry_can_be_shown_and_fits_the_terminal() -> None:
+    for kind in KINDS:
+        for entry in HOST.entries(kind):
+            if kind in ("method", "predictor"):
+                continue  # these are built, which takes longer; two are above
+            facts = json.loads(_shown(entry.name, "--json"))
+            assert any(each["kind"] == kind and each["plugin"] for each in facts)
+    assert all(len(line) <= 80 for line in _shown("sparse-fsq").splitlines())
+
+
+def test_a_name_that_is_not_there_gets_the_nearest() -> None:
+    with pytest.raises(DyadbenchError, match=r"nothing is called 'FRCor'; did you mean FRCorr"):
+        CliRunner().invoke(app, ["show", "FRCor"], catch_exceptions=False)

@@ -1,0 +1,58 @@
+"""Grids, names of one's own for a configuration, and the matrix that the documentation shows."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from dyadbench.api import DyadbenchError
+from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of, make_cell, read_matrix
+from dyadbench.registry.host import Host
+
+HOST = Host()
+DOCS = Path(__file__).parents[2] / "docs" / "matrices.md"
+ON = "simdyad-clear-react-online"
+
+
+def _matrix(tmp_path: Path, text: str) -> Matrix:
+    path = tmp_path / "m.toml"
+    path.write_text(f'benchmarks = ["{ON}"]\n{text}')
+    return read_matrix(path)
+
+
+def test_the_documented_matrix_is_one_and_gives_the_rows_that_it_says(tmp_path: Path) -> None:
+    [text] = re.findall(r"```toml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
+    path = tmp_path / "documented.toml"
+    path.write_text(text)
+    cells = cells_of(HOST, read_matrix(path))
+    rows = list(dict.fromkeys(cell.method for cell in cells))
+    grid = [f"ridge+taps-{taps}+penalty-{penalty}" for taps in (4, 8) for penalty in (1.0, 10.0)]
+    assert rows == ["dense-fsq", "ridge-short", *grid, "my-pair"]
+    assert len(cells) == 3 * len(rows) - 2
+    by_row = {cell.method: cell for cell in cells}
+    assert by_row[grid[1]].predictor.config["penalty"] == 10.0 and by_row[grid[1]].predictor.name == "ridge"
+    assert by_row["ridge-short"].of == "ridge" and by_row["ridge-short"].predictor.config["seconds"] == 1.0
+
+
+def test_a_row_of_ones_own_name_is_another_row_of_the_same_method() -> None:
+    plain = make_cell(HOST, ON, MethodSpec(name="ridge"), 0)
+    named = make_cell(HOST, ON, MethodSpec(name="mine", method="ridge"), 0)
+    assert named.method == "mine" and named.identity() == plain.identity()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('[[method]]\nname = "ridge"\nsettings = { taps = [4, 8] }', r"a list of values to try goes into \[method.grid\]"),
+        ('[[method]]\nname = "ridge"\n[method.grid]\ntaps = 4', "taps = 4 must be a list of the values to try"),
+        ('[[method]]\nname = "ridge"\n[method.grid]\ntabs = [4]', "ridge has no setting 'tabs'; did you mean taps"),
+        ('[[method]]\nname = "mime"\nmethod = "ridge"', "'mime' is a method itself"),
+        ('[[method]]\nname = "x"\nmethod = "rigde"', "there is no method 'rigde'; did you mean ridge"),
+        ('[[method]]\nname = "x"\nmethod = "ridge"\npredictor = { name = "ridge" }', "leave one of them out"),
+    ],
+)  # fmt: skip
+def test_a_wrong_grid_or_name_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(DyadbenchError, match=message):
+        cells_of(HOST, _matrix(tmp_path, text))
