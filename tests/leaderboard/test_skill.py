@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from tests.fixtures.records import COLUMNS, FLOOR, floor, record
 
+from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.skill import pareto, places
 from dyadbench.leaderboard.stats import benjamini_hochberg, ranks
-from dyadbench.leaderboard.tables import Row, make_table
+from dyadbench.leaderboard.tables import make_table
 from dyadbench.records.record import Record
 
 METHODS = [record(f"m{i}", level, seed) for i, level in enumerate((0.1, 0.3, 0.31, 0.6)) for seed in (0, 1)]

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 
-from dyadbench.leaderboard.tables import Row, Table, Value
+from dyadbench.leaderboard.rows import Row, Value
+from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.terminal import rich_tables, show_cell, show_table
 
 NAMES = ("first [bold]", "second\x1b[31m", "oracle")

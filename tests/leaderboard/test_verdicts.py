@@ -150,10 +150,11 @@ def test_a_claim_with_two_budgets_holds_at_both_and_says_the_trend(b_longer: flo
     assert judged.verdict == expected
     page = claims_page([judged])
     assert "Trained longer (a-x4, b-x4)" in page and moves in page
-    assert "1 of the 1 claims with records were tested at two training budgets" in page
+    assert "1 of the 1 claims on trained methods with records were tested at two training budgets" in page
     [once] = judge([said], first)
     assert once.findings[0].longer is None and once.findings[0].trend == ""
     assert "At one budget: nothing says what more training does." in claims_page([once])
+    assert "0 of the 1 claims" in claims_page([once])
 
 
 def test_what_takes_no_steps_is_its_own_row_at_the_second_budget() -> None:
@@ -163,6 +164,17 @@ def test_what_takes_no_steps_is_its_own_row_at_the_second_budget() -> None:
     longer = judge([said], closed)[0].findings[0].longer
     assert longer is not None and longer.methods == ("a-x4", "b")
     assert rows_of([said]) == {("toy", name + tail) for name in "ab" for tail in ("", "-x4")}
+
+
+def test_what_is_measured_on_people_and_what_is_not_trained_is_said() -> None:
+    part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
+    said = Claim(id="a", says="x", source="y", matrix="m.toml", part=part)
+    real = [
+        r.model_copy(update={"dataset": r.dataset.model_copy(update={"simulated": False})}) for r in (BETTER, WORSE)
+    ]
+    page = claims_page(judge([said], real))
+    assert ". Real people: " in page and "Neither side is trained by steps." in page
+    assert ". Real people: " not in claims_page(judge([said], [BETTER, WORSE]))
 
 
 def test_many_parts_are_judged_more_strictly_than_one() -> None:

@@ -8,7 +8,8 @@ import json
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from dyadbench.leaderboard.tables import Row, Table, Value
+from dyadbench.leaderboard.rows import Row, Value
+from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import csv_safe
 
 COLUMNS = ["benchmark", "suite", "simulated", "method", "kind", "of", "rank", "rank_low", "rank_high", "reason", "metric",

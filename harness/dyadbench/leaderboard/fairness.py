@@ -40,6 +40,11 @@ def _config(record: Record, part: str) -> Mapping[str, Any]:
     return found
 
 
+def takes_steps(record: Record) -> bool:
+    """Whether a method is trained by gradient: a closed form, a copy and a reference have no budget."""
+    return any("steps" in _config(record, part) for part in PARTS)
+
+
 def longer_names(
     methods: Sequence[str], benchmark: str, suffix: str, groups: Mapping[tuple[str, str], Sequence[Record]]
 ) -> dict[str, str]:
@@ -48,7 +53,7 @@ def longer_names(
     for name in methods:
         if (benchmark, name + suffix) in groups:
             found[name] = name + suffix
-        elif (own := groups.get((benchmark, name))) and not any("steps" in _config(own[0], p) for p in PARTS):
+        elif (own := groups.get((benchmark, name))) and not takes_steps(own[0]):
             found[name] = name
     return found
 

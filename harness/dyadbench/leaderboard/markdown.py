@@ -8,8 +8,9 @@ from typing import Any
 from dyadbench.leaderboard import skill_chart
 from dyadbench.leaderboard.over_time import embedded
 from dyadbench.leaderboard.published import PublishedNumber
+from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.skill import NULL
-from dyadbench.leaderboard.tables import Row, Table
+from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
     ARROWS,
     SIMULATED,

@@ -4,54 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from dyadbench.api import Column, Config
 from dyadbench.leaderboard.published import PublishedNumber
-from dyadbench.leaderboard.skill import NULL, ROLES, Scale, Skills, band_distance, pareto, places, skills
+from dyadbench.leaderboard.rows import (
+    UNDEFINED,
+    Row,
+    Value,
+    emotion_notes,
+    facts_of,
+    kind_of,
+    latency_notes,
+    own_gaps,
+    readout_notes,
+    reason_of,
+    role_of,
+)
+from dyadbench.leaderboard.skill import Scale, Skills, band_distance, pareto, places, skills
 from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval, losses, overall
 from dyadbench.records.comparable import by_method, method_values, odd_ones_out
-from dyadbench.records.record import Record, RecordedSetting
+from dyadbench.records.record import Record
 
 Suites = Mapping[str, Sequence[Column]]
-Kind = Literal["method", "ablation", "reference", "reconstruction"]
 FAMILIES = ("diversity", "synchrony", "realism")  # beside appropriateness, which the headline is made of
-UNDEFINED = 0.05  # share of clips without a value in a headline column beyond which a row has no rank
-
-
-class Value(Config):
-    """One number of a table."""
-
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    undefined: int = 0
-    best: bool = False  # not distinguishable from the best of the ranked rows
-
-
-class Row(Config):
-    method: str
-    kind: Kind = "method"
-    role: str = ""  # of a reference: floor, ceiling, truth, readout, copy, mean or noise
-    of: str = ""  # of an ablation: its method
-    calibration: bool = False
-    rank: int | None = None
-    rank_low: int | None = None
-    rank_high: int | None = None
-    reason: str = ""  # why it is not ranked
-    skill: Value | None = None  # the headline: mean over `skills`
-    skills: Mapping[str, Value] = {}
-    against: Value | None = None  # of an ablation: its skill less that of its method, paired
-    families: Mapping[str, Value] = {}  # distance to the band of real listeners
-    pareto: bool = False  # no method is better in skill without being worse in diversity
-    declared: Value | None = None  # the skill over all columns that the suite declares, where some fail on these data
-    mean_rank: int | None = None  # place by the mean rank over all columns, the rule before skill
-    cells: Mapping[str, Value]
-    seeds: tuple[int, ...]
-    facts: Mapping[str, Any] = {}  # look-ahead, trained, parameters, speed, plugin
 
 
 class Table(Config):
@@ -70,122 +49,6 @@ class Table(Config):
     rows: tuple[Row, ...]
     claims: tuple[PublishedNumber, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-# --- what a row is, and whether it is ranked ----------------------------------------------------------------
-
-
-def _kind(records: Sequence[Record]) -> Kind:
-    first = records[0]
-    if not first.calibration:
-        return "ablation" if first.of else "method"
-    return "reconstruction" if "tokenizer" in first.method_config else "reference"
-
-
-def _role(records: Sequence[Record]) -> str:
-    """Of a reference: by its name, else by its predictor's, which a matrix may run under another name."""
-    first = records[0]
-    if not first.calibration:
-        return ""
-    predictor = first.method_config.get("predictor") or {}
-    return ROLES.get(first.method) or ROLES.get(predictor.get("name", ""), "")
-
-
-def _own_gaps(values: Mapping[str, Floats]) -> Floats:
-    """(M, C) on how many clips each row has no value though the floor has one; without a floor, on how many it has none.
-
-    A listener who does not move for a whole clip leaves some metrics undefined for everybody: that is nobody's fault.
-    values: (S, N, C) of each row.
-    """
-    none = {name: np.isnan(value).any(0) for name, value in values.items()}  # (N, C)
-    defined = ~none[NULL] if NULL in none else True
-    return np.stack([(gap & defined).sum(0) for gap in none.values()]).astype(np.float64)
-
-
-def _reason(
-    records: Sequence[Record], gaps: Floats, columns: Sequence[Column], setting: RecordedSetting, clips: int
-) -> str:
-    """Why a method is not ranked; empty if it is. gaps: (C,) of `_own_gaps`."""
-    first = records[0]
-    if first.calibration:
-        return "calibration"
-    if first.of:
-        return f"an ablation of {first.of}"
-    if first.scored_from:
-        return "scored from a file of predictions, which nobody can make again from here"
-    if len({str(r.method_config) for r in records}) > 1:
-        return "its seeds were run with different configurations"
-    for j, column in enumerate(columns):
-        if column.headline and gaps[j] > UNDEFINED * clips:
-            return f"{column.id} is undefined on {int(gaps[j])} of {clips} clips"
-    reach = [record.measured.lookahead for record in records]
-    if setting.track == "online":
-        known = [frames for frames in reach if frames is not None]
-        if len(known) < len(reach):
-            return "it looks ahead over the whole clip; the online track allows no such thing"
-        if max(known) > setting.allowed_lookahead:
-            return f"it looks {max(known)} frames ahead; {setting.allowed_lookahead} are allowed"
-    if len(records) == 1 and not first.deterministic:
-        return "one seed of a method that is random; run more seeds"
-    return ""
-
-
-def _facts(records: Sequence[Record]) -> dict[str, Any]:
-    measured = [record.measured for record in records]
-    speeds = [m.realtime_factor for m in measured if m.realtime_factor]
-    parameters = (measured[0].parameters or 0) + (measured[0].tokenizer_parameters or 0)
-    readout = measured[0].readout
-    waits = [m.latency for m in measured if m.latency]
-    return {
-        **({"latency": {name: float(np.median([w[name] for w in waits])) for name in waits[0]}} if waits else {}),
-        "lookahead": measured[0].lookahead,
-        "scored_from": records[0].scored_from,
-        "trained": records[0].trained,
-        "readout": readout and readout.model_dump(mode="json"),
-        "sees_truth": measured[0].sees_truth,
-        "reads_emotion": measured[0].reads_emotion,
-        "action_units": measured[0].action_units and measured[0].action_units.version,
-        "parameters": parameters or None,
-        "realtime_factor": round(float(np.median(speeds))) if speeds else None,
-        "preset": records[0].preset,
-        "plugin": " ".join(records[0].plugin),
-    }
-
-
-def _emotion_notes(rows: Sequence[Row]) -> list[str]:
-    """What was done to the emotion that is scored, and who was given more to work with."""
-    notes = []
-    if rules := {row.facts["action_units"] for row in rows} - {None}:
-        notes.append(
-            f"action units are 0 or 1 in every row: above a threshold that gives each method, on training clips, the rates of "
-            f"true listeners (rule version {max(rules)})"
-        )
-    if readers := [row.method for row in rows if row.facts["reads_emotion"]]:
-        notes.append(f"read the speaker's emotion beside face and voice, as every method may: {', '.join(readers)}")
-    return [*notes, *_readout_notes(rows)]
-
-
-def _latency_notes(rows: Sequence[Row]) -> list[str]:
-    waits = [row.facts["latency"] for row in rows if "latency" in row.facts]
-    if not waits:
-        return []
-    return [
-        f"p99: of 100 steps of one speaker frame, one takes longer (K = 1, one core of the machine of the record); a frame has "
-        f"{waits[0]['budget_ms']:g} ms. Methods without it do not stream"
-    ]
-
-
-def _readout_notes(rows: Sequence[Row]) -> list[str]:
-    """What emotion that is read out from motion is worth."""
-    found = {row.method: row.facts["readout"] for row in rows if row.facts["readout"]}
-    if not found:
-        return []
-    readout = next(iter(found.values()))
-    errors = ", ".join(f"{name} {value:.3f}" for name, value in readout["rmse"].items())
-    return [
-        f"{', '.join(found)}: motion only; emotion is the dataset's readout from motion, version {readout['version']}, "
-        f"whose root mean square error on the validation split is {errors}"
-    ]
 
 
 # --- a table ------------------------------------------------------------------------------------------------
@@ -220,15 +83,15 @@ def make_table(
     if groups:
         values = {name: method_values(group, suite, columns) for name, group in groups.items()}
         boot = bootstrap(list(values.values()), first.sessions, names=list(groups))
-        gaps = _own_gaps(values)
+        gaps = own_gaps(values)
         if not boot.informative:
             notes.append("all clips are of one session, so no interval can be given")
         rows = [
             Row(
-                method=name, kind=_kind(group), role=_role(group), of=group[0].of,
-                calibration=group[0].calibration, reason=_reason(group, gaps[i], columns, setting, len(first.clips)),
+                method=name, kind=kind_of(group), role=role_of(group), of=group[0].of,
+                calibration=group[0].calibration, reason=reason_of(group, gaps[i], columns, setting, len(first.clips)),
                 cells={c.id: _cell(boot, i, j, group, suite, c) for j, c in enumerate(columns)},
-                seeds=tuple(r.seed for r in group), facts=_facts(group),
+                seeds=tuple(r.seed for r in group), facts=facts_of(group),
             )
             for i, (name, group) in enumerate(groups.items())
         ]  # fmt: skip
@@ -242,7 +105,7 @@ def make_table(
             notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
         whole = gaps <= UNDEFINED * len(first.clips)
         rows = _mark_best(_with_families(_with_mean_rank(rows, boot, columns), boot, columns), boot, columns, whole)
-    notes += [*_emotion_notes(rows), *_latency_notes(rows)] if main else _readout_notes(rows)
+    notes += [*emotion_notes(rows), *latency_notes(rows)] if main else readout_notes(rows)
     rows.sort(key=lambda r: (r.skill is None, -(r.skill.value or 0) if r.skill else 0, r.calibration, r.method))
     return Table(
         benchmark=first.benchmark, suite=suite, main=main, simulated=first.dataset.simulated,

@@ -10,7 +10,8 @@ import typer
 
 from dyadbench.errors import one_line
 from dyadbench.leaderboard.paired import Comparison
-from dyadbench.leaderboard.tables import Row, Table, Value
+from dyadbench.leaderboard.rows import Row, Value
+from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
     ARROWS,
     family_text,

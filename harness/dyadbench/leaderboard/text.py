@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dyadbench.errors import one_line
-from dyadbench.leaderboard.tables import Row, Table, Value
+from dyadbench.leaderboard.rows import Row, Value
+from dyadbench.leaderboard.tables import Table
 
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}
 SIMULATED = "**Simulated data.** These numbers test the harness; they say nothing about real listeners."

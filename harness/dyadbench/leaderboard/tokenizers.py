@@ -13,8 +13,8 @@ import numpy as np
 from markupsafe import Markup
 
 from dyadbench.leaderboard.charts import Point, as_file, scatter
+from dyadbench.leaderboard.rows import Value
 from dyadbench.leaderboard.stats import Floats, bootstrap, interval
-from dyadbench.leaderboard.tables import Value
 from dyadbench.leaderboard.text import SIMULATED, cell_text, escape, grid, number
 from dyadbench.matrix.keys import canonical
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, column_of, layers_shown, version_of

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import ValidationError, model_validator
 
 from dyadbench.api import Config, DyadbenchError
-from dyadbench.leaderboard.fairness import Trend, longer_names, trend, unequal
+from dyadbench.leaderboard.fairness import Trend, longer_names, takes_steps, trend, unequal
 from dyadbench.leaderboard.paired import on_shared_clips
 from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
 from dyadbench.leaderboard.stats import Floats, benjamini_hochberg, bootstrap, interval, p_value
@@ -126,6 +126,8 @@ class Evidence(Config):
     methods: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unequal: tuple[str, ...] = ()  # in what the sides were treated otherwise, beside what the claim is about
+    simulated: bool = True  # False: real people
+    stepless: bool = False  # neither side takes training steps, so there is no budget
     longer: Evidence | None = None  # the same part at the second budget
     trend: Trend = ""
 
@@ -261,6 +263,7 @@ def find(
         low=span.low if span else None, high=span.high if span else None, p=p_value(draws) if span else None,
         seen=SEEN * (span.high - span.low) / 2 if span and min(seeds, default=2) > 1 else None,
         clips=len(first.clips), seeds=min(seeds, default=1), few=bool(seeds) and min(seeds) < SEEDS,
+        simulated=first.dataset.simulated, stepless=not any(map(takes_steps, sides_of)),
         unequal=unequal(sides_of[0], sides_of[1], varies, treated) if len(sides_of) == 2 else (),
     )  # fmt: skip
     return evidence, draws

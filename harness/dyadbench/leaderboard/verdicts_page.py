@@ -36,7 +36,7 @@ def evidence(finding: Evidence) -> str:
     side = "as claimed" if finding.difference > 0 else "the other way round"
     span = f" [{_short(finding.low)}, {_short(finding.high)}]" if finding.low is not None else ", without an interval"
     seeds = f"{finding.seeds} seed{'s' if finding.seeds != 1 else ''}"
-    text = (
+    text = ("" if finding.simulated else "Real people: ") + (
         f"{_short(finding.less)} against {_short(finding.more)}: a difference of {_short(finding.difference)}{span}, {side}, "
         f"over {finding.clips} clips and {seeds}."
     )
@@ -50,6 +50,8 @@ def evidence(finding: Evidence) -> str:
 
 
 def _budgets(finding: Evidence) -> str:
+    if finding.stepless:
+        return " Neither side is trained by steps."
     if finding.longer is None:
         return " At one budget: nothing says what more training does."
     longer = finding.longer
@@ -62,11 +64,11 @@ def _budgets(finding: Evidence) -> str:
 
 
 def _two_budgets(board: Sequence[Judged]) -> str:
-    tested = [one for one in board if any(f.verdict != "untested" for f in one.findings)]
-    both = sum(all(f.longer is not None for f in one.findings) for one in tested)
+    tested = [one for one in board if any(f.verdict != "untested" and not f.stepless for f in one.findings)]
     if not tested:
-        return "No claim has records yet."
-    return f"{both} of the {len(tested)} claims with records were tested at two training budgets."
+        return "No claim on a method that is trained by steps has records yet."
+    both = sum(all(f.longer is not None for f in one.findings) for one in tested)
+    return f"{both} of the {len(tested)} claims on trained methods with records were tested at two training budgets."
 
 
 def summary(board: Sequence[Judged]) -> str:
@@ -86,8 +88,8 @@ def claims_page(board: Sequence[Judged]) -> str:
         "# Claims, checked\n",
         "Made by `dyadbench leaderboard` from `claims/checked/` and `records/`; do not edit. Differences are paired, intervals "
         f"are 95 % over sessions and seeds, a method that is random needs {SEEDS} seeds for a verdict, and at most 5 % of the "
-        "verdicts of this page are expected to be false (Benjamini-Hochberg). Everything was measured on simulated data at small presets: a claim that "
-        "fails here may hold on real data at full size, and one that holds here may fail there.\n",
+        "verdicts of this page are expected to be false (Benjamini-Hochberg). Where a part does not say *real people*, it was measured on simulated data at "
+        "small presets: a claim that fails here may hold on real data at full size, and one that holds here may fail there.\n",
         f"{counted(board)}. {_two_budgets(board)}\n",
         "".join(f"- **{verdict}**: {meaning}\n" for verdict, meaning in MEANING.items()),
     ]

@@ -9,7 +9,8 @@ import numpy as np
 
 from dyadbench.leaderboard import over_time as errors_over_time
 from dyadbench.leaderboard.charts import Bar, Point, bars, histogram, lines, plain, scatter
-from dyadbench.leaderboard.tables import Row, Table
+from dyadbench.leaderboard.rows import Row
+from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.tokenizers import corpora, drawing
 from dyadbench.records.excerpts import MethodExcerpt
 from dyadbench.records.record import Record

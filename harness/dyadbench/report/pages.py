@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dyadbench.leaderboard.published import PublishedNumber
-from dyadbench.leaderboard.tables import Row, Table, Value
+from dyadbench.leaderboard.rows import Row, Value
+from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import ARROWS, latency_head, latency_text, lookahead_text, number, rank_text
 from dyadbench.records.record import Record, slug
 
