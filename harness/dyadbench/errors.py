@@ -52,8 +52,8 @@ def place_of(error: BaseException) -> str:
         error = error.__cause__
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not any(part in frame.filename for part in LIBRARIES)]
-    found = (own or frames)[-1:]
-    return f"{Path(found[0].filename).name}, line {found[0].lineno}" if found else "an unknown place"
+    last = (own or frames)[-1:]
+    return f"{Path(last[0].filename).name}, line {last[0].lineno}" if last else "an unknown place"
 
 
 def first_fault(error: ValidationError, model: type[BaseModel] | None = None) -> str:

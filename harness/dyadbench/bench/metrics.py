@@ -113,13 +113,13 @@ def versions() -> dict[str, str]:
     import importlib.metadata
     import platform
 
-    found = {"python": platform.python_version(), "machine": platform.machine()}
+    versions_by_name = {"python": platform.python_version(), "machine": platform.machine()}
     for name in ("numpy", "numba", "scipy", "tslearn", "scikit-learn"):
         try:
-            found[name] = importlib.metadata.version(name)
+            versions_by_name[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
-            found[name] = "missing"
-    return found
+            versions_by_name[name] = "missing"
+    return versions_by_name
 
 
 def _pairs(x: np.ndarray, listeners: np.ndarray) -> tuple[np.ndarray, float, str]:
@@ -136,8 +136,8 @@ def _pairs(x: np.ndarray, listeners: np.ndarray) -> tuple[np.ndarray, float, str
 
         name = "tslearn"
         distance(x, listeners[0])  # compiled
-    found, seconds = _timed(lambda: np.array([distance(x, y) for y in listeners]))
-    return found, seconds / len(listeners), name
+    distances, seconds = _timed(lambda: np.array([distance(x, y) for y in listeners]))
+    return distances, seconds / len(listeners), name
 
 
 def _frdist(case: Case, pairs: int) -> Row:
@@ -219,8 +219,8 @@ def _suite(case: Case) -> Row:
         _pairs(case.pred[0, 0], case.listener[case.rows[0]])[1] * pairs,
         _timed(lambda: _published_moments(case.pred))[1] / clips,
     ]
-    found, seconds, peak = peak_of(lambda: ReactOfficialSuite().evaluate(data))
-    assert found["FRCorr"].value is not None
+    results, seconds, peak = peak_of(lambda: ReactOfficialSuite().evaluate(data))
+    assert results["FRCorr"].value is not None
     return Row(metric="react2024-official, whole suite", ratio=sum(parts) * clips / seconds, difference=None, seconds=seconds,
                peak_mb=peak, against="all of the above", detail=f"{clips} clips, one thread")  # fmt: skip
 

@@ -74,13 +74,13 @@ def made_up_record(
     )  # fmt: skip
 
 
-def _costs(step: str, work: Callable[[], Any], detail: Callable[[Any], str] = lambda found: "") -> Cost:
+def _costs(step: str, work: Callable[[], Any], detail: Callable[[Any], str] = lambda outcome: "") -> Cost:
     started, worked = time.perf_counter(), time.process_time()
     with PeakMemory() as peak:
-        found = work()
+        outcome = work()
     return Cost(
         step=step, seconds=time.perf_counter() - started, cpu_seconds=time.process_time() - worked,
-        peak_mb=peak.extra_mb, detail=detail(found),
+        peak_mb=peak.extra_mb, detail=detail(outcome),
     )  # fmt: skip
 
 

@@ -231,13 +231,13 @@ def _person(label: str, faces: FaceMap, track: Any, frames: range) -> Person:
 
 def _voice(dataset: Dataset, split: str, row: int, frames: range) -> str | None:
     """The speaker's voice over `frames` at telephone quality, where the dataset can give it."""
-    found = dataset.voice(split, row) if isinstance(dataset, Voiced) else None
-    if found is None:
+    sound = dataset.voice(split, row) if isinstance(dataset, Voiced) else None
+    if sound is None:
         return None
     import soundfile
     from scipy.signal import resample_poly
 
-    samples, rate = found
+    samples, rate = sound
     start, stop = (round(place / dataset.space.fps * rate) for place in (frames.start, frames.stop))
     common = int(np.gcd(rate, RATE))
     low = resample_poly(samples[start:stop].astype(np.float64), RATE // common, rate // common)

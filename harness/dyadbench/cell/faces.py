@@ -77,16 +77,16 @@ def _generator_inverse(outputs: int, seed: int, gain: float) -> NDArray[np.float
 
 def _named(space: MotionSpace) -> NDArray[np.float64] | None:
     """(D + 1, P) for a space with action units among its channels; None for one without."""
-    found = np.zeros((space.dim + 1, len(DRAWN)))
+    weights = np.zeros((space.dim + 1, len(DRAWN)))
     for place, channel in enumerate(space.channels):
         unit = re.fullmatch(r"AU0*(\d+)(_r)?", channel)
         if unit and (drawn := UNITS.get(f"AU{unit[1]}")):
-            found[place, DRAWN.index(drawn[0])] = drawn[1] / INTENSITY
+            weights[place, DRAWN.index(drawn[0])] = drawn[1] / INTENSITY
         elif channel == "gaze_angle_x":
-            found[place, DRAWN.index("gaze")] = 1 / GAZE
+            weights[place, DRAWN.index("gaze")] = 1 / GAZE
         elif channel == "gaze":  # 1 at the partner: straight ahead; 0 elsewhere: to the side
-            found[[place, -1], DRAWN.index("gaze")] = -0.8, 0.8
-    return found if found[:-1].any() else None
+            weights[[place, -1], DRAWN.index("gaze")] = -0.8, 0.8
+    return weights if weights[:-1].any() else None
 
 
 def face_map(dataset: Dataset) -> FaceMap:

@@ -79,10 +79,10 @@ class Sampled(BaseModel, extra="allow"):
 
 def _fits(path: Path, shape: tuple[int, ...]) -> bool:
     try:
-        found, dtype = read_header(path)
+        actual, dtype = read_header(path)
     except BadFile:
         return False
-    return found == shape and dtype == np.float32
+    return actual == shape and dtype == np.float32
 
 
 def _make(path: Path, shape: tuple[int, ...]) -> None:

@@ -17,15 +17,15 @@ DEVICE = re.compile(r"cpu|cuda(?::(\d+))?")
 
 def demand_device(device: str) -> None:
     """Raises DyadbenchError where this machine has no such device, before anything is computed for it."""
-    found = DEVICE.fullmatch(device)
-    if found is None:
+    match = DEVICE.fullmatch(device)
+    if match is None:
         raise DyadbenchError(f"--device {device!r} is none of cpu, cuda and cuda:N")
     if device == "cpu":
         return
     import torch
 
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if int(found[1] or 0) >= count:
+    if int(match[1] or 0) >= count:
         has = f"{count} GPUs, cuda:0 to cuda:{count - 1}" if count else f"no GPU that torch {torch.__version__} can use"
         raise DyadbenchError(f"--device {device}: this machine has {has}; leave it out to run on the CPU")
 

@@ -47,8 +47,8 @@ def folder_digest(root: Path) -> str:
     whole, fresh, now = hashlib.sha256(), dict[str, str](), time.time()
     for path, facts in _data_files(root):
         name, stamp = path.relative_to(root).as_posix(), _stamp(facts)
-        found = str(kept.get(name, ""))
-        content = found.removeprefix(stamp) if found.startswith(stamp) else _hash(path)
+        entry = str(kept.get(name, ""))
+        content = entry.removeprefix(stamp) if entry.startswith(stamp) else _hash(path)
         if facts.st_ctime < now - SETTLED:  # not of a clock that was set back either
             fresh[name] = stamp + content
         whole.update(f"{name}\0{facts.st_size}\0{content}\n".encode())

@@ -59,10 +59,10 @@ def fetch(source: Source, folder: Path) -> str:
             ["-C", str(clone), "-c", "core.autocrlf=false", "checkout", "--quiet", "--detach", source.commit],
             f"{source.url} has no commit {source.commit}",
         )
-        found = source.measure(clone)
-        if found != source.digest:
+        measured = source.measure(clone)
+        if measured != source.digest:
             raise DyadbenchError(
-                f"the data of {source.url} have the digest {found}, and {source.digest} is expected; they were not kept, "
+                f"the data of {source.url} have the digest {measured}, and {source.digest} is expected; they were not kept, "
                 "because scores of them could not be compared with published ones"
             )
         licence = (clone / source.licence_file).read_text(encoding="utf-8", errors="replace")

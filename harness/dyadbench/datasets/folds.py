@@ -109,13 +109,13 @@ class PooledDataset:
     def appropriate(self, split: str) -> np.ndarray:
         """(N, N): what the dataset says within its own splits; nothing is known across them."""
         places = self._places(split)
-        found = np.zeros((len(places), len(places)), bool)
+        matrix = np.zeros((len(places), len(places)), bool)
         for own in OWN_SPLITS:
             rows = [n for n, place in enumerate(places) if place.split == own]
             if rows:
                 at = [places[n].index for n in rows]
-                found[np.ix_(rows, rows)] = self.dataset.appropriate(own)[np.ix_(at, at)]
-        return found
+                matrix[np.ix_(rows, rows)] = self.dataset.appropriate(own)[np.ix_(at, at)]
+        return matrix
 
 
 class FoldedDataset(PooledDataset):

@@ -33,7 +33,7 @@ def segment_file(root: Path, person: str, split: str) -> Path:
 def read_segments(path: Path) -> list[dict[str, Any]]:
     """The segments of a file; BadFile where it is missing, needs code to be run, or lacks a field."""
     try:
-        found = load_plain(path)
+        content = load_plain(path)
     except FileNotFoundError:
         raise BadFile(f"{path} is missing") from None
     except Exception as error:  # torch raises several kinds for damaged and for hostile files
@@ -41,9 +41,9 @@ def read_segments(path: Path) -> list[dict[str, Any]]:
             f"{path} was refused: it is damaged, or holds more than plain arrays and text and would run code when opened "
             f"({type(error).__name__})"
         ) from None
-    if not isinstance(found, list) or not found:
+    if not isinstance(content, list) or not content:
         raise BadFile(f"{path} does not hold a list of segments")
-    for i, segment in enumerate(found):
+    for i, segment in enumerate(content):
         missing = [
             name
             for name in ("fname", "split_start_frame", "p0_exp", "p0_pose", "p1_exp", "p1_pose")
@@ -51,7 +51,7 @@ def read_segments(path: Path) -> list[dict[str, Any]]:
         ]
         if missing:
             raise BadFile(f"{path}, segment {i} has no {missing[0]}")
-    return found
+    return content
 
 
 def _motion(path: Path, index: int, segment: Mapping[str, Any], side: str) -> np.ndarray:
@@ -85,8 +85,8 @@ def _start(path: Path, index: int, segment: Mapping[str, Any]) -> int:
     try:
         return int(segment["split_start_frame"])
     except (ValueError, TypeError, OverflowError):
-        found = repr(segment["split_start_frame"])[:40]
-        raise BadFile(f"{path}, segment {index}: split_start_frame is {found}, a number is expected") from None
+        text = repr(segment["split_start_frame"])[:40]
+        raise BadFile(f"{path}, segment {index}: split_start_frame is {text}, a number is expected") from None
 
 
 def _words(path: Path, index: int, segment: Mapping[str, Any]) -> tuple[Word, ...]:
@@ -138,7 +138,7 @@ class LMListenerDataset:
     def _dyads(self, split: str) -> list[Dyad]:
         if split not in SPLITS:
             raise DyadbenchError(f"there is no split {split!r}; LM-Listener has {', '.join(SPLITS)}")
-        path, found, frames = segment_file(self.root, self.config.person, split), [], self.config.frames
+        path, windows, frames = segment_file(self.root, self.config.person, split), [], self.config.frames
         for i, segment in enumerate(read_segments(path)):
             sides = [self._scaled(_motion(path, i, segment, side)[:frames]) for side in ("p0", "p1")]
             length = min(map(len, sides))
@@ -146,8 +146,10 @@ class LMListenerDataset:
                 raise BadFile(f"{path}, segment {i} has no frames")
             name = f"{segment['fname']}/{_start(path, i, segment)}"
             clip = Clip(name, str(segment["fname"]), length)
-            found.append(Dyad(clip, Track(sides[1][:length], words=_words(path, i, segment)), Track(sides[0][:length])))
-        return found
+            windows.append(
+                Dyad(clip, Track(sides[1][:length], words=_words(path, i, segment)), Track(sides[0][:length]))
+            )
+        return windows
 
     def _scaled(self, motion: np.ndarray) -> np.ndarray:
         if not self.config.standardise:

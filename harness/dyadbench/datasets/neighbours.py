@@ -89,5 +89,5 @@ def find_matrix(root: Path, split: str) -> Path | None:
 def locate(root: Path, name: str) -> Path:
     """Where a file about neighbours is, of the places releases put them; where it should be if it is in none."""
     places = ("tool", "", "data") if name == INDEX_NAME else ("", "data")
-    found = [root / place / name for place in places]
-    return next((path for path in found if path.exists()), found[0])
+    paths = [root / place / name for place in places]
+    return next((path for path in paths if path.exists()), paths[0])

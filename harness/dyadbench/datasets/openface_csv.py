@@ -89,9 +89,9 @@ def read_person(
     rows, counts = rows[first], counts[first]
     if not counts.any():
         raise BadFile(f"{path} has no frame with success 1 and a confidence of at least {confidence:g}")
-    times, found = _times(path, rows, rate)
+    times, file_rate = _times(path, rows, rate)
     values = _values(rows[:, 4:], counts, wanted, groups)
-    return Person(times, counts, values, found, tuple(np.unique(faces).tolist()), repeated)
+    return Person(times, counts, values, file_rate, tuple(np.unique(faces).tolist()), repeated)
 
 
 def _header(path: Path) -> tuple[dict[str, int], str]:
@@ -135,13 +135,13 @@ def _times(path: Path, rows: np.ndarray, rate: float | None) -> tuple[np.ndarray
         return (frames - 1) / rate, rate
     if back := np.flatnonzero(np.diff(times) <= 0).tolist():
         raise BadFile(f"{path}: the timestamp of frame {frames[back[0] + 1]:g} is not later than the one before")
-    found = (frames[-1] - frames[0]) / (times[-1] - times[0]) if len(rows) > 1 else float("nan")
-    if not RATES[0] <= found <= RATES[1]:
+    clock_rate = (frames[-1] - frames[0]) / (times[-1] - times[0]) if len(rows) > 1 else float("nan")
+    if not RATES[0] <= clock_rate <= RATES[1]:
         raise BadFile(
-            f"{path} has timestamps of {found:g} pictures a second, which is no camera's rate (OpenFace writes 1000 for a "
+            f"{path} has timestamps of {clock_rate:g} pictures a second, which is no camera's rate (OpenFace writes 1000 for a "
             "folder of pictures); say the true rate with rate=30"
         )
-    return times, float(found)
+    return times, float(clock_rate)
 
 
 def _values(cells: np.ndarray, counts: np.ndarray, wanted: Sequence[str], groups: Sequence[str]) -> np.ndarray:

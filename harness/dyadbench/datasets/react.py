@@ -139,15 +139,15 @@ class ReactDataset:
 
     @lru_cache(maxsize=8)  # noqa: B019  # a dataset lives as long as the run
     def clips(self, split: str) -> Sequence[Clip]:
-        found = []
+        listed = []
         for speaker, listener in self._pairs(split):
             site, chat = speaker.split("/")[:2]
-            found.append(Clip(f"{speaker}>{listener.split('/')[-2]}", f"{site}/{chat}", self.config.frames))
-        names = [clip.id for clip in found]
+            listed.append(Clip(f"{speaker}>{listener.split('/')[-2]}", f"{site}/{chat}", self.config.frames))
+        names = [clip.id for clip in listed]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise BadFile(f"{self.root / 'data' / f'{split}.csv'} lists {twice} twice")
-        return found
+        return listed
 
     def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
         speaker, listener = self._pairs_cached(split)[index]
@@ -249,14 +249,14 @@ class ReactDataset:
             raise BadFile(
                 f"row {empty[0]} of {self._matrix_name(split)} has no appropriate reaction ({len(empty)} such rows)"
             )
-        found = (matrix == 1)[:count, :count]
-        if mimes := neighbours.own_speaker(found):
+        own = (matrix == 1)[:count, :count]
+        if mimes := neighbours.own_speaker(own):
             print(
                 f"dyadbench: WARNING: {self._matrix_name(split)} marks the speaker's own clip as an appropriate reaction "
                 f"in {len(mimes)} of {count} rows (the first is {mimes[0]}): a copy of the speaker would score as perfect there",
                 file=sys.stderr, flush=True,
             )  # fmt: skip
-        return found
+        return own
 
     def _matrix_name(self, split: str) -> Path:
         return neighbours.find_matrix(self.root, split) or neighbours.locate(self.root, neighbours.GLOBAL_NAME)

@@ -50,13 +50,13 @@ class EmotionReadout:
     def __call__(self, motion: Array) -> np.ndarray:
         """(..., D) coefficients, rotations in radians -> (..., 25) emotion, float32."""
         flat = np.asarray(motion, np.float32).reshape(-1, motion.shape[-1])
-        found = np.empty((len(flat), len(LOW)), np.float32)
+        values = np.empty((len(flat), len(LOW)), np.float32)
         for start in range(0, len(flat), 65536):
-            found[start : start + 65536] = self._lift(flat[start : start + 65536]) @ self.weights
-        found = np.clip(found, LOW, 1.0)
-        faces = found[:, 17:]
+            values[start : start + 65536] = self._lift(flat[start : start + 65536]) @ self.weights
+        values = np.clip(values, LOW, 1.0)
+        faces = values[:, 17:]
         faces /= np.maximum(faces.sum(1, keepdims=True), 1e-6)
-        return found.reshape(*motion.shape[:-1], len(LOW))
+        return values.reshape(*motion.shape[:-1], len(LOW))
 
     def _lift(self, motion: np.ndarray) -> np.ndarray:
         return _lift((motion - self.mean) / self.scale, self.inner)
@@ -146,14 +146,14 @@ def fit_thresholds(values: Array, rates: np.ndarray) -> np.ndarray:
 
     Each lies half way between two values that occur, and within (0, 1): equal values are never parted.
     """
-    found = np.empty(UNITS)
+    thresholds = np.empty(UNITS)
     for unit in range(UNITS):
         levels, counts = np.unique(np.asarray(values[:, unit], np.float64), return_counts=True)  # rising
         # Thresholds below all levels, between two, above all; and the share of values above each.
         cuts = np.concatenate([[levels[0] - EDGE], (levels[1:] + levels[:-1]) / 2, [levels[-1] + EDGE]])
         above = np.concatenate([[counts.sum()], counts.sum() - np.cumsum(counts)]) / counts.sum()
-        found[unit] = cuts[np.abs(above - rates[unit]).argmin()]
-    return np.clip(found, EDGE, 1 - EDGE)
+        thresholds[unit] = cuts[np.abs(above - rates[unit]).argmin()]
+    return np.clip(thresholds, EDGE, 1 - EDGE)
 
 
 def with_binary_units(emotion: Array, thresholds: Sequence[float] | np.ndarray) -> np.ndarray:

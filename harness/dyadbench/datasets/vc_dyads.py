@@ -48,8 +48,8 @@ class Recording:
     def files(self) -> dict[str, Path]:
         """Measure -> file below the repository's root."""
         name = f"{self.resolution}_{self.dyad}_0.csv"
-        found = {measure: FOLDER / measure / self.resolution / name for measure in ("au06_r", "au12_r", "body_motion")}
-        return {**found, "gaze": FOLDER / "gaze" / self.resolution / f"{self.dyad}_0ms_{self.resolution}.csv"}
+        paths = {measure: FOLDER / measure / self.resolution / name for measure in ("au06_r", "au12_r", "body_motion")}
+        return {**paths, "gaze": FOLDER / "gaze" / self.resolution / f"{self.dyad}_0ms_{self.resolution}.csv"}
 
 
 def recordings(root: Path) -> list[Recording]:

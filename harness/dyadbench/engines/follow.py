@@ -123,9 +123,9 @@ def _overdue(ticket: Ticket, engine: Engine, state: JobState) -> Exception | Non
 
 def _last_line(ticket: Ticket) -> str:
     logs = [ticket.log, *(ticket.stage.folder / "slurm").glob("*_log.err")]
-    found = [path for path in logs if path.exists() and path.stat().st_size]
-    if not found:
+    written = [path for path in logs if path.exists() and path.stat().st_size]
+    if not written:
         return "it left no log"
-    newest = max(found, key=lambda path: path.stat().st_mtime)
+    newest = max(written, key=lambda path: path.stat().st_mtime)
     lines = newest.read_text(errors="replace").strip().splitlines()
     return f"its log ends with {lines[-1]!r} ({newest})" if lines else f"its log is {newest}"

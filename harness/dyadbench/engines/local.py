@@ -42,8 +42,8 @@ def visible_gpus() -> list[str]:
 def slots_of(device: str, threads: int, wanted: int | None, most: int) -> list[str]:
     """The device indices of the pool: GPUs, or as many CPU processes as the cores allow (`most`: of one cell)."""
     if device.startswith("cuda"):
-        found = [device.partition(":")[2]] if ":" in device else visible_gpus()
-        return found[: wanted or None]
+        devices = [device.partition(":")[2]] if ":" in device else visible_gpus()
+        return devices[: wanted or None]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return [str(index) for index in range(wanted or max(most, cores // threads))]
 

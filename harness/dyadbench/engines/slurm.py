@@ -56,7 +56,7 @@ class SlurmEngine:
     def parameters(self, ticket: Ticket) -> dict[str, Any]:
         """As submitit names them."""
         r, n = self._resources, ticket.order.processes
-        found: dict[str, Any] = {
+        options: dict[str, Any] = {
             "job_name": slug(f"{ticket.cell.method}-s{ticket.cell.seed}-{ticket.run.key[:8]}"),
             "nodes": 1, "ntasks_per_node": n, "cpus_per_task": r.cpus, "time": r.time, "signal_delay_s": r.warn,
             "srun_args": ["--kill-on-bad-exit=1"],  # a process that fails must not leave the others waiting for it
@@ -64,7 +64,7 @@ class SlurmEngine:
         more = {"partition": r.partition, "mem": r.memory, "account": r.account, "qos": r.qos, "constraint": r.constraint,
                 "gpus_per_node": n * r.gpus or None, "setup": list(r.setup) or None,
                 "additional_parameters": dict(r.options) or None}  # fmt: skip
-        return found | {name: value for name, value in more.items() if value is not None}
+        return options | {name: value for name, value in more.items() if value is not None}
 
     def executor(self, ticket: Ticket) -> Any:
         import submitit
@@ -98,20 +98,20 @@ class SlurmEngine:
         return {row[0]: row[1:] for row in rows if len(row) == 5} if asked.returncode == 0 else None
 
     def states(self, tickets: list[Ticket]) -> dict[str, JobState]:
-        queue, found = self._queue(), dict[str, JobState]()
+        queue, answer = self._queue(), dict[str, JobState]()
         for ticket in tickets:
             job = ticket.job.get("job", "")
             if queue is None:
-                found[ticket.run.key] = JobState(Phase.waiting, f"for Slurm, which does not answer about job {job}")
+                answer[ticket.run.key] = JobState(Phase.waiting, f"for Slurm, which does not answer about job {job}")
             elif job in queue:
                 state, left, reason, nodes = queue[job]
                 if state == "RUNNING":
-                    found[ticket.run.key] = JobState(
+                    answer[ticket.run.key] = JobState(
                         Phase.running, f"on {nodes} as job {job}, which may run {left} more"
                     )
                 else:
-                    found[ticket.run.key] = JobState(Phase.waiting, f"as job {job}, {state.lower()} ({reason})")
-        return found
+                    answer[ticket.run.key] = JobState(Phase.waiting, f"as job {job}, {state.lower()} ({reason})")
+        return answer
 
     def ending(self, ticket: Ticket) -> str:
         facts = job_facts(ticket.job.get("job", "")) or {}

@@ -103,18 +103,20 @@ def read_npy(
 
     `text`: text and bytes are read, too. Raises BadFile.
     """
-    found, dtype = read_header(path)
+    actual, dtype = read_header(path)
     if dtype.kind not in ("fiubUS" if text else "fiub"):
         raise BadFile(f"{path} holds {dtype}, numbers {'or text ' if text else ''}are expected")
-    if shape and (len(found) != len(shape) or any(w is not None and w != f for w, f in zip(shape, found, strict=True))):
+    if shape and (
+        len(actual) != len(shape) or any(w is not None and w != f for w, f in zip(shape, actual, strict=True))
+    ):
         wanted = tuple("any" if n is None else n for n in shape)
-        raise BadShape(f"{path} has shape {found}; {wanted} is expected")
+        raise BadShape(f"{path} has shape {actual}; {wanted} is expected")
     try:
         array: np.ndarray = np.load(path, allow_pickle=False, mmap_mode="r" if mmap else None)
     except (OSError, ValueError) as error:  # an empty file cannot be mapped; another may have changed meanwhile
         raise BadFile(f"{path} is not a readable .npy file: {error}") from None
     except MemoryError:
-        raise BadFile(f"{path} holds {declared_bytes(found, dtype)} bytes, more than there is memory for") from None
+        raise BadFile(f"{path} holds {declared_bytes(actual, dtype)} bytes, more than there is memory for") from None
     if finite and not mmap and dtype.kind == "f" and not np.isfinite(array).all():
         place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise BadFile(f"{path} holds NaN or infinity at {place}")
@@ -201,8 +203,8 @@ def read_rows(path: Path, columns: Sequence[str]) -> np.ndarray:
         whole = False
     if not whole or not np.isfinite(flat).all():
         raise BadFile(f"{path}, {_first_bad_row(lines, len(header))}")
-    found = flat.reshape(-1, len(columns))
-    return found if places == list(range(len(columns))) else np.ascontiguousarray(found[:, places])
+    table = flat.reshape(-1, len(columns))
+    return table if places == list(range(len(columns))) else np.ascontiguousarray(table[:, places])
 
 
 def _places(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[int]:

@@ -26,7 +26,7 @@ def files_below(root: Path) -> Iterator[Path]:
     """
     visited = 0
     open_folders: list[tuple[Path, frozenset[tuple[int, int]]]] = [(root, frozenset([_identity(root)]))]
-    found: list[Path] = []
+    paths: list[Path] = []
     while open_folders:
         folder, above = open_folders.pop()
         if (visited := visited + 1) > MAX_FOLDERS:
@@ -34,10 +34,10 @@ def files_below(root: Path) -> Iterator[Path]:
         for entry in _entries(folder):
             path = folder / entry.name
             if path.is_file():  # False for a link to itself, where the entry's own method raises
-                found.append(path)
+                paths.append(path)
             elif path.is_dir() and (identity := _identity(path)) not in above:
                 open_folders.append((path, above | {identity}))
-    return iter(sorted(found))
+    return iter(sorted(paths))
 
 
 def folders_in(root: Path) -> list[str]:

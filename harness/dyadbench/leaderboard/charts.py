@@ -167,7 +167,7 @@ def scatter(
 def _label_places(points: Sequence[tuple[float, float]], shown: Sequence[int]) -> list[tuple[float, float]]:
     """Where the number of each of the points `shown` stands: the first of some places round it that nothing else takes."""
     taken: list[tuple[float, float]] = list(points)
-    found = []
+    places = []
     for x, y in [points[n] for n in shown]:
         around = [(x + r * math.cos(a), y + r * math.sin(a)) for r in (13, 20, 28) for a in np.linspace(-0.8, 5.5, 9)]
 
@@ -177,8 +177,8 @@ def _label_places(points: Sequence[tuple[float, float]], shown: Sequence[int]) -
 
         place = next((spot for spot in around if free(spot)), around[0])
         taken.append(place)
-        found.append((place[0], place[1] + 4))
-    return found
+        places.append((place[0], place[1] + 4))
+    return places
 
 
 def bars(rows: Sequence[Bar], title: str, x_label: str) -> Markup:

@@ -35,7 +35,7 @@ SLACK = 1e-6  # of rounding in committed values
 
 def check_sanity(table: Table, rules: Sequence[Sanity]) -> list[str]:
     """Sentences for every inequality that does not hold."""
-    found = []
+    broken = []
     directions = {column["id"]: column["direction"] for column in table.columns}
     for rule in rules:
         row = next((row for row in table.rows if row.method == rule.better), None)
@@ -44,15 +44,15 @@ def check_sanity(table: Table, rules: Sequence[Sanity]) -> list[str]:
         value = row.cells[rule.column].value
         where = f"{table.benchmark}, {table.suite}, {rule.column}"
         if value is None:
-            found.append(f"{where}: {rule.better} has no value")
+            broken.append(f"{where}: {rule.better} has no value")
             continue
         if rule.exactly is not None and abs(value - rule.exactly) > SLACK:
-            found.append(f"{where}: {rule.better} is {value:.6g}, it must be {rule.exactly:g}")
+            broken.append(f"{where}: {rule.better} is {value:.6g}, it must be {rule.exactly:g}")
         sign = -1 if directions[rule.column] == "max" else 1
         for other in table.rows:
             if other.facts["sees_truth"]:
                 continue  # another oracle may be better by a constant channel more or less
             theirs = other.cells[rule.column].value
             if theirs is not None and sign * theirs < sign * value - SLACK:
-                found.append(f"{where}: {other.method} ({theirs:.6g}) is better than {rule.better} ({value:.6g})")
-    return found
+                broken.append(f"{where}: {other.method} ({theirs:.6g}) is better than {rule.better} ({value:.6g})")
+    return broken

@@ -15,11 +15,11 @@ TIME = re.compile(r"(?:(\d+)-)?(\d+):(\d\d)(?::(\d\d))?")
 
 def _minutes(value: object) -> object:
     """60, "1:00:00" or "1-00:00:00" (days) -> minutes; other text is left for the validator to refuse."""
-    found = TIME.fullmatch(value) if isinstance(value, str) else None
-    if not found:
+    match = TIME.fullmatch(value) if isinstance(value, str) else None
+    if not match:
         return value
-    days, first, second, third = (int(part or 0) for part in found.groups())
-    if found[4] is None and found[1] is None:
+    days, first, second, third = (int(part or 0) for part in match.groups())
+    if match[4] is None and match[1] is None:
         return first + (second > 0)  # MM:SS, as Slurm reads it
     return days * 1440 + first * 60 + second + (third > 0)
 

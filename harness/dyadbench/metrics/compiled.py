@@ -39,8 +39,8 @@ def _place() -> str | None:
         if fallback and (folder := fallback()):
             setattr(numba.config, "CACHE_DIR", folder)  # noqa: B010  # numba makes its settings while it is imported
         with contextlib.suppress(RuntimeError):  # "no locator available"
-            found: Any = numba.njit(cache=True)(_nothing)
-            return str(found.stats.cache_path)
+            compiled: Any = numba.njit(cache=True)(_nothing)
+            return str(compiled.stats.cache_path)
     return None
 
 

@@ -89,8 +89,8 @@ def _pseudo_pairs(speakers: Sequence[np.ndarray], listeners: Sequence[np.ndarray
         others = [speakers[int(j)] for j in np.flatnonzero(pairs[n])]
         for frames in {len(other) for other in others}:
             total += _correlations(np.stack([other for other in others if len(other) == frames]), listener).sum(0)
-    found: np.ndarray = total / pairs.sum()
-    return found
+    mean: np.ndarray = total / pairs.sum()
+    return mean
 
 
 def _correlations(speakers: np.ndarray, listener: np.ndarray) -> np.ndarray:
@@ -100,8 +100,8 @@ def _correlations(speakers: np.ndarray, listener: np.ndarray) -> np.ndarray:
     x, y = x - x.mean(-2, keepdims=True), y - y.mean(-2, keepdims=True)
     size = np.sqrt((x**2).sum(1) * (y**2).sum(0))  # (J, D)
     constant = size < 1e-12
-    found: np.ndarray = np.where(constant, 0.0, np.einsum("jtd,td->jd", x, y) / np.where(constant, 1.0, size))
-    return found
+    r: np.ndarray = np.where(constant, 0.0, np.einsum("jtd,td->jd", x, y) / np.where(constant, 1.0, size))
+    return r
 
 
 def _others(listeners: Sequence[np.ndarray], pairs: np.ndarray, sample: bool) -> np.ndarray:
@@ -112,12 +112,12 @@ def _others(listeners: Sequence[np.ndarray], pairs: np.ndarray, sample: bool) ->
         for frames in {len(other) for other in others}:
             alike = np.stack([other for other in others if len(other) == frames])
             total += _ccc(listeners[n][None], alike, sample).sum((0, 1))
-    found: np.ndarray = total / pairs.sum()
-    return found
+    mean: np.ndarray = total / pairs.sum()
+    return mean
 
 
 def _ccc(pred: np.ndarray, true: np.ndarray, sample: bool) -> np.ndarray:
     """(K, J, D) of (K, T, D) with (J, T, D), over the frames that both have."""
     frames = min(pred.shape[1], true.shape[1])
-    found = ccc(np.ascontiguousarray(pred[:, :frames]), np.ascontiguousarray(true[:, :frames]))[0]
-    return found * frames / (frames - 1) if sample and frames > 1 else found
+    values = ccc(np.ascontiguousarray(pred[:, :frames]), np.ascontiguousarray(true[:, :frames]))[0]
+    return values * frames / (frames - 1) if sample and frames > 1 else values

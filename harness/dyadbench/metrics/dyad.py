@@ -97,16 +97,16 @@ class _Group:
         """One clip: pred (K, T, D), target and speaker (T, D); `first` as `distinct` gives it."""
         p, t, s = (side.astype(np.float64) for side in (pred, target, speaker))
         diversity, _ = closed_form.moments(p)
-        found = {
+        scores = {
             "PCC": _correlation(p, t),
             "L2": float(np.linalg.norm(p - t, axis=-1).mean()),
             "variation": float(variation(p).mean()),
             "variation_target": float(variation(t)),
             "samples": diversity,
         }
-        found["sync"], found["lag"] = self._synchrony(pred, speaker, first)
-        found["sync_target"], found["lag_target"] = self._synchrony(target[None], speaker, np.zeros(1, np.int64))
-        for name, value in found.items():
+        scores["sync"], scores["lag"] = self._synchrony(pred, speaker, first)
+        scores["sync_target"], scores["lag_target"] = self._synchrony(target[None], speaker, np.zeros(1, np.int64))
+        for name, value in scores.items():
             self.values.setdefault(name, []).append(value)
         sums, products = zip(*(self._moments(x, s) for x in (p, t[None])), strict=True)
         self.sums.append(np.stack(sums))
@@ -130,11 +130,11 @@ class _Group:
         return flat.sum(0) / len(x), flat.T @ flat / len(x)
 
     def results(self, frames: NDArray[np.int64]) -> dict[str, Result]:
-        found = {name: clip_mean(np.array(values)) for name, values in self.values.items()}
+        by_name = {name: clip_mean(np.array(values)) for name, values in self.values.items()}
         size = len(self.origin) // 2
-        found["FD-pooled"] = self._frechet(frames, slice(size, 2 * size))
-        found["P-FD-pooled"] = self._frechet(frames, slice(0, 2 * size))
-        return found
+        by_name["FD-pooled"] = self._frechet(frames, slice(size, 2 * size))
+        by_name["P-FD-pooled"] = self._frechet(frames, slice(0, 2 * size))
+        return by_name
 
     def _frechet(self, frames: NDArray[np.int64], at: slice) -> Result:
         sums, products = np.stack(self.sums)[..., at], np.stack(self.products)[..., at, at]
@@ -192,13 +192,13 @@ class DyadSuite:
                 group.add(pred[..., group.at], target[..., group.at], speaker[..., group.at], first)
             if progress:
                 progress(n + 1, len(lengths))
-        found = {name: clip_mean(np.array(values)) for name, values in concordance.items()}
+        by_name = {name: clip_mean(np.array(values)) for name, values in concordance.items()}
         for name, group in groups.items():
             for metric, result in (group.results(lengths) | self._diversity(data, group.at)).items():
                 head, _, suffix = metric.partition("_")
-                found[f"{head}.{name}" + (f"_{suffix}" if suffix else "")] = result
+                by_name[f"{head}.{name}" + (f"_{suffix}" if suffix else "")] = result
         nothing = Result(None, np.full(len(lengths), np.nan), len(lengths))
-        return {column.id: found.get(column.id, nothing) for column in self.columns}
+        return {column.id: by_name.get(column.id, nothing) for column in self.columns}
 
     def _clip(self, data: Evaluation, n: int, frames: int) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
         """Prediction (K, T, D), listener and speaker (T, D) of one clip, checked."""

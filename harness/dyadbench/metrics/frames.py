@@ -118,14 +118,14 @@ def _frames(folder: Path, every: int) -> Iterator[np.ndarray]:
 
 def _array(path: Path) -> np.ndarray:
     try:
-        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise DyadbenchError(f"{path} cannot be read: {error}") from None
-    if found.ndim != 4 or found.shape[-1] != 3 or found.dtype != np.uint8:
+    if array.ndim != 4 or array.shape[-1] != 3 or array.dtype != np.uint8:
         raise DyadbenchError(
-            f"{path} holds {found.dtype} {found.shape}; bytes of shape (frames, height, width, 3) are needed"
+            f"{path} holds {array.dtype} {array.shape}; bytes of shape (frames, height, width, 3) are needed"
         )
-    return np.asarray(found)
+    return np.asarray(array)
 
 
 def _picture(path: Path) -> np.ndarray:

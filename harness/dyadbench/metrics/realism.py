@@ -128,11 +128,11 @@ class RealismSuite:
             counts.append([[_histogram(side[..., slice(*groups[g])], o, bins) for (g, o), bins in edges.items()] for side in (pred, truth[n][None])])  # fmt: skip
             if progress:
                 progress(n + 1, len(lengths))
-        found = {"FMD": _frechet(moments)}
+        scores = {"FMD": _frechet(moments)}
         table = np.array(counts)  # (N, 2, groups * orders, bins)
         for name, order in ORDERS.items():
-            found[f"HD.{name}"] = _hellinger(table[:, :, [i for i, (_, o) in enumerate(edges) if o == order]])
-        return found
+            scores[f"HD.{name}"] = _hellinger(table[:, :, [i for i, (_, o) in enumerate(edges) if o == order]])
+        return scores
 
 
 def _moments(motion: Floats, space: Space) -> tuple[int, Floats, Floats]:

@@ -238,40 +238,40 @@ def score_tokenizer(
     to compare with (default: of these clips). Clips are encoded one by one, whole. A tokenizer of several residual
     layers also gives motion-rmse.layers1, emotion-rmse.layers1, ... unless it refuses to decode a prefix (ValueError).
     """
-    found = _Coded()
+    coded = _Coded()
     for n, x in enumerate(motion):
-        _encode(tokenizer, np.asarray(x, np.float32)[None], None if emotion is None else emotion[n], space.fps, found)
-    masks = found.keyframes.values()
+        _encode(tokenizer, np.asarray(x, np.float32)[None], None if emotion is None else emotion[n], space.fps, coded)
+    masks = coded.keyframes.values()
     if any(len(each) > 1 for each in masks) and all(len(set(each)) == 1 for each in masks):
-        found.columns["position-bits-per-second"] = [0.0] * len(found.ids)  # the places follow from the length
+        coded.columns["position-bits-per-second"] = [0.0] * len(coded.ids)  # the places follow from the length
     if emotion is not None:
         constant = np.concatenate([as_array(x) for x in emotion]).mean(0) if emotion_mean is None else emotion_mean
-        found.columns["constant-emotion-rmse"] = [_rmse(as_array(constant), x) for x in emotion]
+        coded.columns["constant-emotion-rmse"] = [_rmse(as_array(constant), x) for x in emotion]
     scores = dict(
-        evaluate_tokens(motion, found.decoded, found.ids, tokenizer.tokens, space.fps, mean=mean, channels=space.groups)
+        evaluate_tokens(motion, coded.decoded, coded.ids, tokenizer.tokens, space.fps, mean=mean, channels=space.groups)
     )
-    undefined = [float("nan")] * len(found.ids)
+    undefined = [float("nan")] * len(coded.ids)
     for column in FURTHER:
-        found.columns.setdefault(column.id, undefined)
-    return scores | {name: clip_mean(np.array(values)) for name, values in found.columns.items()}
+        coded.columns.setdefault(column.id, undefined)
+    return scores | {name: clip_mean(np.array(values)) for name, values in coded.columns.items()}
 
 
-def _encode(tokenizer: Tokenizer, x: NDArray[np.float32], felt: Any, fps: float, found: _Coded) -> None:
+def _encode(tokenizer: Tokenizer, x: NDArray[np.float32], felt: Any, fps: float, coded: _Coded) -> None:
     """One clip: x (1, T, D), felt (T, 25) or None."""
     tokens, frames = tokenizer.encode(x), x.shape[1]
     ids = tokens.ids[0]
-    found.add("position-bits-per-second", 0.0)
+    coded.add("position-bits-per-second", 0.0)
     if tokens.keyframes is not None:
-        found.keyframes.setdefault(frames, []).append(tokens.keyframes[0].tobytes())
+        coded.keyframes.setdefault(frames, []).append(tokens.keyframes[0].tobytes())
         counts = tokens.keyframes[0].reshape(frames, -1).sum(0)  # one, or one a group with keyframes of its own
         ids = ids[: counts.max()]
         bits = sum(position_bits(frames, int(n)) for n in counts)
-        found.columns["position-bits-per-second"][-1] = bits / frames * fps
-    found.ids.append(ids)
+        coded.columns["position-bits-per-second"][-1] = bits / frames * fps
+    coded.ids.append(ids)
     motion, emotion = tokenizer.decode(tokens, frames)
-    found.decoded.append(motion[0])
+    coded.decoded.append(motion[0])
     if felt is not None and emotion is not None:
-        found.add("emotion-rmse", _rmse(emotion[0], felt))
+        coded.add("emotion-rmse", _rmse(emotion[0], felt))
     residual = tokenizer.tokens.residual
     for layers in layers_shown(residual) if tokens.ids.ndim == 4 and residual > 1 else ():
         try:
@@ -279,9 +279,9 @@ def _encode(tokenizer: Tokenizer, x: NDArray[np.float32], felt: Any, fps: float,
             motion, emotion = tokenizer.decode(part, frames)
         except ValueError:
             return  # it decodes whole grids only
-        found.add(f"motion-rmse.layers{layers}", _rmse(motion[0], x[0]))
+        coded.add(f"motion-rmse.layers{layers}", _rmse(motion[0], x[0]))
         if felt is not None and emotion is not None:
-            found.add(f"emotion-rmse.layers{layers}", _rmse(emotion[0], felt))
+            coded.add(f"emotion-rmse.layers{layers}", _rmse(emotion[0], felt))
 
 
 def _rmse(decoded: Any, truth: Any) -> float:

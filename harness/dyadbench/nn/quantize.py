@@ -180,11 +180,11 @@ class VQ(nn.Module):
                 with torch.no_grad():
                     self._initialise(rows)
             ids = self.nearest(rows)
-            found = self.book[ids].view_as(z)
+            entries = self.book[ids].view_as(z)
             if self.training:
                 self._learn(rows, ids)
-            aux = self.commitment * F.mse_loss(z.float(), found)
-            return z + (found - z).detach(), ids.view(z.shape[:-1]), aux
+            aux = self.commitment * F.mse_loss(z.float(), entries)
+            return z + (entries - z).detach(), ids.view(z.shape[:-1]), aux
 
     def decode(self, ids: Tensor) -> Tensor:
         """ids (...) -> (..., dim). Raises ValueError for an id outside the book."""
@@ -203,9 +203,9 @@ class LearntBook(nn.Module):
     def forward(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """z (..., dim) -> quantised with z's gradient, ids (...), loss."""
         ids = (self.book.square().sum(1) - 2 * z.detach() @ self.book.T).argmin(-1)
-        found = self.book[ids]
-        aux = F.mse_loss(found, z.detach()) + self.commitment * F.mse_loss(z, found.detach())
-        return z + (found - z).detach(), ids, aux
+        entries = self.book[ids]
+        aux = F.mse_loss(entries, z.detach()) + self.commitment * F.mse_loss(z, entries.detach())
+        return z + (entries - z).detach(), ids, aux
 
     def decode(self, ids: Tensor) -> Tensor:
         """ids (...) -> (..., dim). Raises ValueError for an id outside the book."""

@@ -35,7 +35,7 @@ def _records_in(leaderboards: Path, place: Path) -> list[Record]:
     Raises DyadbenchError where a record does not lie where its content belongs: a copy, a renamed seed or a moved folder
     would count as one more measurement.
     """
-    found = []
+    records = []
     for path in _files(place):
         record = load_record(path)
         proper = record_path(leaderboards, record)
@@ -44,8 +44,8 @@ def _records_in(leaderboards: Path, place: Path) -> list[Record]:
                 f"{path} holds the record of {record.benchmark}, {record.method}, seed {record.seed}, which belongs to "
                 f"{proper}; " + ("delete the copy" if proper.exists() else "move it there")
             )
-        found.append(record)
-    return sorted(found, key=lambda r: (r.method, r.seed))
+        records.append(record)
+    return sorted(records, key=lambda r: (r.method, r.seed))
 
 
 def _files(place: Path, above: tuple[Path, ...] = ()) -> Iterator[Path]:

@@ -54,13 +54,13 @@ def project_commit() -> str | None:
 
 @cache
 def packages(extra: tuple[str, ...] = ()) -> dict[str, str]:
-    found = {}
+    versions = {}
     for name in (*PACKAGES, *extra):
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 @cache

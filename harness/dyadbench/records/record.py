@@ -129,10 +129,10 @@ class Measured(_Facts):
         """By how much the validation loss grows with a stranger's face and sound, face alone, sound alone; a mean over
         folds. {} where nothing was trained, or in a record from before it was measured."""
         stages = [values for values in self.validation.values() if isinstance(values, Mapping)]
-        found: dict[str, list[float]] = {}
+        gains: dict[str, list[float]] = {}
         for name, value in (item for stage in stages for item in stage.items() if item[0].startswith("speaker_gain")):
-            found.setdefault(name.removeprefix("speaker_gain").removeprefix(".") or "face and sound", []).append(value)
-        return {name: sum(values) / len(values) for name, values in found.items()}
+            gains.setdefault(name.removeprefix("speaker_gain").removeprefix(".") or "face and sound", []).append(value)
+        return {name: sum(values) / len(values) for name, values in gains.items()}
 
 
 class Record(Config):

@@ -122,9 +122,9 @@ class Host:
             name = configured_suite(name)[0]
         if clash := self._clashes.get((kind, name)):
             raise DyadbenchError(clash)
-        found = self._found.get((kind, name))
-        if found is not None:
-            return found[0]
+        held = self._found.get((kind, name))
+        if held is not None:
+            return held[0]
         known = [entry.name for entry in self.entries(kind)]
         near = difflib.get_close_matches(name, known, n=3)
         hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(known) or 'none'}"

@@ -67,8 +67,8 @@ def _tokens(records: Sequence[Record], name: str) -> float | None:
 
 def rate_distortion(records: Records) -> dict[str, Any] | None:
     """Reconstruction error against bits a second for every tokenizer; residual layers of one tokenizer are joined."""
-    found = corpora([record for group in records.values() for record in group])
-    drawn = drawing(found[0], "motion-rmse") if found else None
+    corpora_of_all = corpora([record for group in records.values() for record in group])
+    drawn = drawing(corpora_of_all[0], "motion-rmse") if corpora_of_all else None
     if drawn is None:
         return None
     picture, points = drawn
@@ -131,7 +131,7 @@ def ablations(table: Table) -> list[dict[str, Any]]:
     column = column if column in {c["id"] for c in table.columns} else next((c["id"] for c in table.columns if c["ranked"]), None)  # fmt: skip
     if column is None:
         return []
-    found: list[dict[str, Any]] = []
+    families: list[dict[str, Any]] = []
     names = [row.method for row in table.rows if not row.calibration]
     for base in sorted(names):
         family = sorted(
@@ -143,17 +143,17 @@ def ablations(table: Table) -> list[dict[str, Any]]:
             continue
         shown = [Bar(r.method, r.cells[column].value or 0.0, r.cells[column].low, r.cells[column].high, r.method == base) for r in family]  # fmt: skip
         rows = [[b.label, b.value, b.low, b.high] for b in shown]
-        found.append(figure(
-            f"ablation-{len(found)}", f"Variants of {base}", f"{column} with 95 % intervals; the first row is {base} itself.",
+        families.append(figure(
+            f"ablation-{len(families)}", f"Variants of {base}", f"{column} with 95 % intervals; the first row is {base} itself.",
             bars(shown, f"Variants of {base}", column), ["variant", column, "low", "high"], rows,
         ))  # fmt: skip
-    return found
+    return families
 
 
 def benchmark_figures(table: Table, records: Records) -> list[dict[str, Any]]:
     """All pictures there is data for, in order."""
-    found = [appropriate_and_diverse(table), rate_distortion(records), codebooks(records), over_time(records)]
-    return [one for one in [*found, *ablations(table)] if one is not None]
+    figures = [appropriate_and_diverse(table), rate_distortion(records), codebooks(records), over_time(records)]
+    return [one for one in [*figures, *ablations(table)] if one is not None]
 
 
 # --- method pages -------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ def distribution(record_group: Sequence[Record], suite: str, column: Mapping[str
 
 def curves(excerpt: MethodExcerpt | None) -> list[dict[str, Any]]:
     """Training loss of every stage that was kept."""
-    found: list[dict[str, Any]] = []
+    series: list[dict[str, Any]] = []
     for name, curve in (excerpt.curves if excerpt else {}).items():
         pairs = [(float(s), float(v)) for s, v in zip(curve["step"], curve["loss"], strict=True) if s is not None and v is not None]  # fmt: skip
         if len(pairs) < 2:
@@ -187,13 +187,13 @@ def curves(excerpt: MethodExcerpt | None) -> list[dict[str, Any]]:
         steps, losses = [p[0] for p in pairs], [p[1] for p in pairs]
         picture = lines({"loss": (steps, losses)}, f"Training loss, {name}", "step", "loss")
         ends = [pairs[round(i * (len(pairs) - 1) / 4)] for i in range(5)]
-        found.append(figure(f"curve-{len(found)}", f"Training: {name}", "Loss of the first seed.", picture, ["step", "loss"], [[int(s), v] for s, v in ends]))  # fmt: skip
-    return found
+        series.append(figure(f"curve-{len(series)}", f"Training: {name}", "Loss of the first seed.", picture, ["step", "loss"], [[int(s), v] for s, v in ends]))  # fmt: skip
+    return series
 
 
 def group_errors(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, float]]]]:
     """Errors of channel groups: columns named after a group, and what reconstruction kept of each."""
-    found: list[tuple[str, list[tuple[str, float]]]] = []
+    rows_of_errors: list[tuple[str, list[tuple[str, float]]]] = []
     for suite in records[0].suites:
         groups: dict[str, list[tuple[str, float]]] = {}
         for name in records[0].suites[suite].scores:
@@ -201,10 +201,10 @@ def group_errors(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, f
             values = [r.suites[suite].scores[name].value for r in records if suite in r.suites]
             if dot and tail in ("expression", "rotation", "translation", "jaw") and None not in values:
                 groups.setdefault(head, []).append((tail, float(np.mean([v for v in values if v is not None]))))
-        found += [(f"{suite} {head}", values) for head, values in groups.items()]
+        rows_of_errors += [(f"{suite} {head}", values) for head, values in groups.items()]
     for column in ("motion-rmse", "reconstruction"):
         details = [r.suites["tokens"].scores[column].detail for r in records if "tokens" in r.suites and column in r.suites["tokens"].scores]  # fmt: skip
         if details and details[0]:
             means = [(name, float(np.mean([d[name] for d in details]))) for name in details[0]]
-            found.append((f"tokenizer {column}", means))
-    return found
+            rows_of_errors.append((f"tokenizer {column}", means))
+    return rows_of_errors

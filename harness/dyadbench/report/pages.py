@@ -66,13 +66,13 @@ def _digits(table: Table, name: str) -> int:
 
 def _targets(table: Table) -> dict[str, float]:
     """Column -> the value to match, the same for every row."""
-    found = {}
+    values = {}
     for column in table.columns:
         if column["direction"] == "match" and column["target"] != column["id"] and table.rows:
             cell = table.rows[0].cells.get(column["target"])
             if cell is not None and cell.value is not None:
-                found[column["id"]] = cell.value
-    return found
+                values[column["id"]] = cell.value
+    return values
 
 
 def _scale(table: Table, column: str, target: float | None) -> tuple[float, float] | None:
@@ -140,10 +140,10 @@ def learning(records: Sequence[Record]) -> str:
 
 def _printed(table: Table) -> dict[str, dict[str, list[PublishedNumber]]]:
     """Plain method name -> column -> what was printed for it."""
-    found: dict[str, dict[str, list[PublishedNumber]]] = {}
+    numbers: dict[str, dict[str, list[PublishedNumber]]] = {}
     for claim in table.claims:
-        found.setdefault(plain_name(claim.method), {}).setdefault(claim.column, []).append(claim)
-    return found
+        numbers.setdefault(plain_name(claim.method), {}).setdefault(claim.column, []).append(claim)
+    return numbers
 
 
 def published_view(claims: Sequence[PublishedNumber], order: Sequence[str]) -> dict[str, Any] | None:

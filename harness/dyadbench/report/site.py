@@ -122,15 +122,15 @@ class Site:
 
     def _player(self, benchmark: str, table: Table) -> dict[str, Any]:
         """What the face player plays, and sentences for what it cannot."""
-        found = self.excerpts[benchmark]
-        view: dict[str, Any] = {"missing": found.missing, "data": None}
-        if found.people is not None:
+        excerpts = self.excerpts[benchmark]
+        view: dict[str, Any] = {"missing": excerpts.missing, "data": None}
+        if excerpts.people is not None:
             view["data"] = {
-                "drawn": DRAWN, "range": RANGE.tolist(), **found.people.model_dump(mode="json", exclude={"digest"}),
-                "methods": {name: dict(kept.reactions) for name, kept in found.methods.items()},
-                "static": [name for name, kept in found.methods.items() if kept.static],
+                "drawn": DRAWN, "range": RANGE.tolist(), **excerpts.people.model_dump(mode="json", exclude={"digest"}),
+                "methods": {name: dict(kept.reactions) for name, kept in excerpts.methods.items()},
+                "static": [name for name, kept in excerpts.methods.items() if kept.static],
                 "ranked": [
-                    row.method for row in table.rows if row.method in found.methods
+                    row.method for row in table.rows if row.method in excerpts.methods
                 ],
             }  # fmt: skip
         return view
@@ -229,10 +229,10 @@ def _write(path: Path, data: bytes) -> None:
 def _listed(path: Path) -> list[str]:
     """The names in pages.json; none where it is damaged, and old pages then stay."""
     try:
-        found = json.loads(read_whole(path) or b"[]")
+        listed = json.loads(read_whole(path) or b"[]")
     except ValueError:
         return []
-    return [name for name in found if isinstance(name, str)] if isinstance(found, list) else []
+    return [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
 
 
 def build_site(

@@ -81,10 +81,10 @@ class Folder:
     def read_json(self, name: str) -> dict[str, Any]:
         """The file's JSON object, empty where it is missing or is something else."""
         try:
-            found = json.loads(read_whole(self.folder / name) or b"{}")
+            content = json.loads(read_whole(self.folder / name) or b"{}")
         except (ValueError, RecursionError):
             return {}
-        return found if isinstance(found, dict) else {}
+        return content if isinstance(content, dict) else {}
 
     def write_json(self, name: str, value: Any, *, sync: bool = True) -> None:
         atomic_write(self.folder / name, json.dumps(value, sort_keys=True, allow_nan=False), sync=sync)
@@ -125,10 +125,10 @@ class Store:
         if data is None:
             atomic_write(mark, FORMAT + "\n")
             return
-        found = data.decode(errors="replace").strip()
-        if found != FORMAT:
+        text = data.decode(errors="replace").strip()
+        if text != FORMAT:
             raise DyadbenchError(
-                f"the store {self.root} has the format {found[:40]!r}, this program reads {FORMAT!r}; "
+                f"the store {self.root} has the format {text[:40]!r}, this program reads {FORMAT!r}; "
                 "update dyadbench, or choose another store with --home"
             )
 

@@ -32,11 +32,11 @@ def matrix(root: Path, split: str, speakers: list[str], fix: bool) -> Iterator[F
         yield _missing(root, name, built, fix)
         return
     try:
-        found = read_npy(path, (size, size))
+        stored = read_npy(path, (size, size))
     except BadFile as problem:
         yield error(str(problem), name, f"{size} clips are scored, so rows and clips would not match", REBUILD, PART)
         return
-    yield from _entries(found, built, name)
+    yield from _entries(stored, built, name)
 
 
 def _missing(root: Path, name: str, built: np.ndarray | None, fix: bool) -> Finding:

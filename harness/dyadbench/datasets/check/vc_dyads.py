@@ -19,23 +19,23 @@ DYADS = 20  # of the published data
 
 def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
     """Every recording's four measures: there, two columns of numbers, equally long; and whether all is as published."""
-    found = recordings(root)
-    if not found:
+    names = recordings(root)
+    if not names:
         yield error(
             f"no recordings below {FOLDER.as_posix()}", FOLDER, "there is nothing to read",
             "give the folder of the clone itself, the one that holds data/",
         )  # fmt: skip
         return
     whole = True
-    for recording in found[: limit or None]:
+    for recording in names[: limit or None]:
         try:
             yield from _content(recording, read_recording(root, recording, "code"))
         except BadFile as problem:
             whole = False
             yield error(str(problem), _name(recording), "its windows cannot be read", AGAIN)
-    dyads = dict.fromkeys(recording.dyad for recording in found)
+    dyads = dict.fromkeys(recording.dyad for recording in names)
     for dyad in dyads:
-        missing = [name for name in RESOLUTIONS if Recording(dyad, name) not in found]
+        missing = [name for name in RESOLUTIONS if Recording(dyad, name) not in names]
         if missing:
             yield Finding(
                 level="warn", what=f"no recording at {', '.join(missing)}", where=dyad,
@@ -48,7 +48,7 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
             level="warn", what=f"{len(dyads)} dyads whose contents are not those published ({DYADS} dyads)",
             meaning="scores cannot be compared with committed records", remedy=AGAIN,
         )  # fmt: skip
-    yield Finding(level="ok", what=f"{len(dyads)} dyads, {len(found)} recordings")
+    yield Finding(level="ok", what=f"{len(dyads)} dyads, {len(names)} recordings")
 
 
 def _name(recording: Recording) -> str:

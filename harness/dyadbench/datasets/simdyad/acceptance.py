@@ -205,7 +205,7 @@ def _everybody(takes: list[list[SimDyad]]) -> list[tuple[SimDyad, int]]:
 
 def measure_faces(config: SimConfig, contexts: int = 24) -> dict[str, float]:
     """Every quantity of FACES, and the variance of emotion between clips."""
-    found: dict[str, float] = {}
+    measures: dict[str, float] = {}
     deca = [_stored(config, d, who, "deca") for d, who in _everybody(_takes(config, contexts, 30.0))]
     people = _everybody(_takes(config, contexts, FPS))
     verse = [_stored(config, d, who, "faceverse") for d, who in people]
@@ -213,39 +213,39 @@ def measure_faces(config: SimConfig, contexts: int = 24) -> dict[str, float]:
         ("DECA expression", deca, slice(50)), ("DECA rotation", deca, slice(50, 53)), ("DECA jaw", deca, slice(53, 56)),
         ("FaceVerse expression", verse, slice(52)), ("FaceVerse rotation", verse, slice(52, 55)),
     ):  # fmt: skip
-        found[f"white noise in {name}"] = float(np.mean([m.noise_share(clip[:, channels]) for clip in clips]))
+        measures[f"white noise in {name}"] = float(np.mean([m.noise_share(clip[:, channels]) for clip in clips]))
     for name, channels in (("expression", slice(50)), ("rotation", slice(50, 53))):
         values = [m.autocorrelation(clip[:, channels], 6) for clip in deca]
-        found[f"autocorrelation of {name} at 0.2 s"] = float(np.mean(values))
-    found["effective rank of expression in 30 s"] = float(np.mean([m.effective_rank(clip[:, :50]) for clip in deca]))
+        measures[f"autocorrelation of {name} at 0.2 s"] = float(np.mean(values))
+    measures["effective rank of expression in 30 s"] = float(np.mean([m.effective_rank(clip[:, :50]) for clip in deca]))
     pieces = [clip[i : i + 75, :52] for clip in verse for i in range(0, len(clip) - 74, 75)]
     for share in (0.90, 0.99):
         counts = [m.components(piece, share) for piece in pieces]
-        found[f"components for {share:.0%} of expression in 3 s".replace("%", " %")] = float(np.mean(counts))
+        measures[f"components for {share:.0%} of expression in 3 s".replace("%", " %")] = float(np.mean(counts))
     centred = np.concatenate([clip[:, :50] - clip[:, :50].mean(0) for clip in deca])
-    found["first component of expression, all clips"] = m.largest_component(centred)
+    measures["first component of expression, all clips"] = m.largest_component(centred)
     together = np.concatenate(verse)
-    found["variance of rotation"] = float(together[:, 52:55].var(0).mean())
-    found["variance of translation"] = float(together[:, 55:].var(0).mean())
-    return found | _emotions(np.stack([to_emotion(d.people[who].face, FPS) for d, who in people]))
+    measures["variance of rotation"] = float(together[:, 52:55].var(0).mean())
+    measures["variance of translation"] = float(together[:, 55:].var(0).mean())
+    return measures | _emotions(np.stack([to_emotion(d.people[who].face, FPS) for d, who in people]))
 
 
 def _emotions(clips: np.ndarray) -> dict[str, float]:
     """Rates and durations of action units, and variances, of (clips, T, 25)."""
     minutes = clips.shape[0] * clips.shape[1] / FPS / 60
-    found = {}
+    measures = {}
     for name in ("AU12", "AU25", "AU4"):
         on = clips[:, :, EMOTION_CHANNELS.index(name)] > 0.5
         lengths = np.concatenate([m.bouts(clip, FPS) for clip in on])
-        found[f"{name} share of time"] = float(on.mean())
-        found[f"{name} a minute"] = len(lengths) / minutes
-        found[f"{name} median s"], found[f"{name} mean s"] = float(np.median(lengths)), float(lengths.mean())
-        found[f"clips in which {name} never changes"] = float(np.mean(on.all(1) | ~on.any(1)))
+        measures[f"{name} share of time"] = float(on.mean())
+        measures[f"{name} a minute"] = len(lengths) / minutes
+        measures[f"{name} median s"], measures[f"{name} mean s"] = float(np.median(lengths)), float(lengths.mean())
+        measures[f"clips in which {name} never changes"] = float(np.mean(on.all(1) | ~on.any(1)))
     within = clips.var(1, ddof=1).mean()
-    found["constant emotion channels"] = float((np.ptp(clips, axis=1) == 0).mean())
-    found["variance of emotion within clips"] = float(within)
-    found["variance of emotion between clips"] = float(clips.reshape(-1, 25).var(0).mean() - within)
-    return found
+    measures["constant emotion channels"] = float((np.ptp(clips, axis=1) == 0).mean())
+    measures["variance of emotion within clips"] = float(within)
+    measures["variance of emotion between clips"] = float(clips.reshape(-1, 25).var(0).mean() - within)
+    return measures
 
 
 def explained(config: SimConfig, contexts: int = 24) -> dict[str, float]:
@@ -261,7 +261,7 @@ def _common(config: SimConfig, contexts: int) -> dict[str, float]:
         "translation": slice(55, 58),
         "action units": slice(58, 73),
     }
-    found: dict[str, list[float]] = {name: [] for name in groups}
+    by_group: dict[str, list[float]] = {name: [] for name in groups}
     for takes in _takes(config, contexts, FPS):
         for who in (0, 1):
             people = [
@@ -269,8 +269,8 @@ def _common(config: SimConfig, contexts: int) -> dict[str, float]:
                 for d in takes
             ]
             for name, channels in groups.items():
-                found[name].append(m.common_share([person[:, channels] for person in people]))
-    return {name: float(np.mean(values)) for name, values in found.items()}
+                by_group[name].append(m.common_share([person[:, channels] for person in people]))
+    return {name: float(np.mean(values)) for name, values in by_group.items()}
 
 
 def couplings(config: SimConfig, contexts: int = 150) -> dict[str, float]:
@@ -281,9 +281,9 @@ def couplings(config: SimConfig, contexts: int = 150) -> dict[str, float]:
         for speaker, listener in ((people[0], people[1]), (people[1], people[0])):
             copies = np.concatenate([speaker, m.late(speaker[0], 30)[None]])  # (2, T, 4): at once, 1 s late
             rows.append(ccc(copies, listener)[0][:, 0])
-    found = np.mean(rows, 0)  # (2, 4)
+    means = np.mean(rows, 0)  # (2, 4)
     lags = ("at once", "1 s late")
-    return {f"{name} {lag}": float(found[i, n]) for i, lag in enumerate(lags) for n, name in enumerate(DYADIC)}
+    return {f"{name} {lag}": float(means[i, n]) for i, lag in enumerate(lags) for n, name in enumerate(DYADIC)}
 
 
 DYADIC = ("AU06", "AU12", "movement", "gaze")

@@ -64,7 +64,7 @@ def react(rng: np.random.Generator, style: Style, partner: Script, seconds: floa
 
     So rates and shapes are the same at every link, and only the dependence on the partner goes.
     """
-    found: list[Event] = []
+    events_made: list[Event] = []
     for event in partner.events:
         if rng.random() >= style.response[event.kind]:
             continue
@@ -72,10 +72,12 @@ def react(rng: np.random.Generator, style: Style, partner: Script, seconds: floa
         if rng.random() >= link:
             time = float(rng.uniform(-2.0, seconds))
         for kind, amplitude in REACTIONS[event.kind]:
-            found.append(Event(kind, time, amplitude * event.strength * style.amplitude))
+            events_made.append(Event(kind, time, amplitude * event.strength * style.amplitude))
         if event.kind == "cue" and rng.random() < VERBAL:
-            found.append(Event("verbal", time, 1.0))
+            events_made.append(Event("verbal", time, 1.0))
     for kind, rate in SPONTANEOUS.items():
         for time in rng.uniform(-2.0, seconds, rng.poisson(rate * (seconds + 2) / 60)):
-            found.append(Event(kind, float(time), float(np.clip(rng.normal(0.8, 0.2), 0.2, 1.4)) * style.amplitude))
-    return sorted(found, key=lambda event: event.time)
+            events_made.append(
+                Event(kind, float(time), float(np.clip(rng.normal(0.8, 0.2), 0.2, 1.4)) * style.amplitude)
+            )
+    return sorted(events_made, key=lambda event: event.time)

@@ -66,29 +66,29 @@ def _turns(rng: np.random.Generator, seconds: float) -> list[list[tuple[float, f
 
 def _ipus(rng: np.random.Generator, turns: list[tuple[float, float]]) -> list[tuple[float, float]]:
     """Stretches of speech within turns, pauses of at least 0.2 s between."""
-    found = []
+    units = []
     for start, end in turns:
         time = start
         while time < end:
             length = float(np.clip(rng.lognormal(0.362, 0.863), 0.15, 12.0))  # (M) IPU length
             stop = min(time + length, end)
             if stop - time > 0.12:
-                found.append((time, stop))
+                units.append((time, stop))
             time = stop + 0.2 + float(rng.exponential(0.35))
-    return found
+    return units
 
 
 def _events(rng: np.random.Generator, ipus: list[tuple[float, float]]) -> list[Event]:
     """At most one typed event at the end of each phrase."""
     edges = np.cumsum(SHARES)
-    found = []
+    made_events = []
     for start, end in ipus:
         if end - start < 0.5:
             continue
         place = int(np.searchsorted(edges, rng.random()))
         if place < len(KINDS):
-            found.append(Event(KINDS[place], end - TAIL, float(np.clip(rng.normal(1.0, 0.15), 0.5, 1.5))))
-    return found
+            made_events.append(Event(KINDS[place], end - TAIL, float(np.clip(rng.normal(1.0, 0.15), 0.5, 1.5))))
+    return made_events
 
 
 def _monologue(rng: np.random.Generator, seconds: float) -> list[tuple[float, float]]:

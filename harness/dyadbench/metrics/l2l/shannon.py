@@ -45,12 +45,12 @@ def assign(frames: ArrayLike, centroids: ArrayLike) -> NDArray[np.int64]:
             score += offset32
             slack = 2 * unit * (offset.max() + reach * max(block.max(), -block.min())) + tiny
             near = score <= score.min(0) + np.float32(slack)
-            found = near.argmax(0)  # faster than argmin along a strided axis
+            nearest = near.argmax(0)  # faster than argmin along a strided axis
             if np.count_nonzero(near) != len(block):
                 doubtful = np.flatnonzero(near.sum(0) != 1)
                 score64 = twice @ x[start + doubtful].astype(np.float64).T + offset
-                found[doubtful] = (score64 == score64.min(0)).argmax(0)
-            labels[start : start + BLOCK] = found
+                nearest[doubtful] = (score64 == score64.min(0)).argmax(0)
+            labels[start : start + BLOCK] = nearest
     return labels
 
 
@@ -127,12 +127,12 @@ def centroids_for(frames: NDArray[Any], k: int, *, seed: int = 0, cache: Path | 
     key = f"kmeans{KMEANS_VERSION}-k{k}-s{seed}-{truth_hash(frames)[:32]}"
     if key not in _memory:
         path = cache / f"{key}.npz" if cache else None
-        found = _read(path, (k, frames.shape[1])) if path else None
-        if found is None:
-            found = kmeans(frames, k, seed=seed)
+        centroids = _read(path, (k, frames.shape[1])) if path else None
+        if centroids is None:
+            centroids = kmeans(frames, k, seed=seed)
             if path:
-                _write(path, found)
-        _memory[key] = found
+                _write(path, centroids)
+        _memory[key] = centroids
     return _memory[key]
 
 
@@ -140,10 +140,10 @@ def _read(path: Path, shape: tuple[int, int]) -> Floats | None:
     """Centroids from a file; None where there is none, or one cut short, which is then written again."""
     try:
         with np.load(path, allow_pickle=False) as archive:
-            found = np.asarray(archive["centroids"], np.float64)
+            centroids = np.asarray(archive["centroids"], np.float64)
     except (OSError, ValueError, KeyError, EOFError, BadZipFile):
         return None
-    return found if found.shape == shape and bool(np.isfinite(found).all()) else None
+    return centroids if centroids.shape == shape and bool(np.isfinite(centroids).all()) else None
 
 
 def _write(path: Path, centroids: Floats) -> None:

@@ -171,10 +171,10 @@ class L2LSuite:
                 group.add(p, t, s)
             if progress:
                 progress(n + 1, len(lengths))
-        found: dict[str, Result] = {}
+        results: dict[str, Result] = {}
         for name, group in groups.items():
-            found |= group.results(name, lengths)
-        return {column.id: found[column.id] for column in self.columns}
+            results |= group.results(name, lengths)
+        return {column.id: results[column.id] for column in self.columns}
 
     def _group(self, name: str, data: Evaluation, target: list[NDArray[np.float32]]) -> _Group:
         if name not in data.space.groups:

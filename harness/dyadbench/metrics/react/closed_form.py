@@ -42,13 +42,13 @@ def _centred(x: Any) -> Any:
                     for i in range(len(part)):
                         sums[i] += part[i] - origin[i]
             for c in range(channels):
-                found = sums[c::channels].sum() / frames
+                moment = sums[c::channels].sum() / frames
                 if squared:
-                    variance[n, c] = found
+                    variance[n, c] = moment
                 else:
-                    mean[n, c] = origin[c] + found
+                    mean[n, c] = origin[c] + moment
                     for i in range(c, width, channels):  # a slice would compile two seconds longer
-                        origin[i] += found
+                        origin[i] += moment
         for c in range(channels):
             row, centre = out[c, n], origin[c]
             for t in range(frames):
@@ -129,8 +129,8 @@ def ccc(pred: np.ndarray, listeners: np.ndarray) -> tuple[np.ndarray, np.ndarray
     # One product for all pairs and channels: (C, K, T) @ (C, T, J)
     cov = np.matmul(x, y.transpose(0, 2, 1)).transpose(1, 2, 0) / x.shape[2]  # (K, J, C)
     # CCC = 2 cov / (v_x + v_y + (m_x - m_y)^2); EPSILON is the official code's and keeps 0 / 0 away.
-    found = 2 * cov / (vx[:, None] + vy[None] + (mx[:, None] - my[None]) ** 2 + EPSILON)
-    return found, (vx == 0)[:, None] & (vy == 0)[None]
+    concordance = 2 * cov / (vx[:, None] + vy[None] + (mx[:, None] - my[None]) ** 2 + EPSILON)
+    return concordance, (vx == 0)[:, None] & (vy == 0)[None]
 
 
 @njit(nogil=True, fastmath={"contract", "reassoc", "nsz"})

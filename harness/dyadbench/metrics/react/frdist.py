@@ -133,7 +133,7 @@ class Search:
 
     def exact(self, j: int, limit: float) -> float:
         """d(x, y_j) in float64, or inf where it must exceed `limit`."""
-        m, found, lower = self.packed.frames[j], [0.0] * 3, list(self.low[j])
+        m, roots, lower = self.packed.frames[j], [0.0] * 3, list(self.low[j])
         for g in CHEAPEST_FIRST:
             pack64(self.x, *GROUPS[g], True, self.rows64)
             pack64(self.packed.values[j, :m], *GROUPS[g], False, self.columns64)
@@ -146,8 +146,8 @@ class Search:
                        NOTHING, self.scratch64)  # fmt: skip
             if not cost < math.inf:
                 return math.inf
-            found[g] = lower[g] = math.sqrt(cost)
-        return _weighted(found)
+            roots[g] = lower[g] = math.sqrt(cost)
+        return _weighted(roots)
 
     def _remaining(self, j: int, g: int) -> np.ndarray:
         """(strips - 1, m): a lower bound of what a path costs from each column of the row after each strip."""
@@ -225,8 +225,8 @@ def frdist(pred: np.ndarray, listeners: Sequence[np.ndarray]) -> np.ndarray:
 
 def _unclean(x: np.ndarray, listeners: Sequence[np.ndarray]) -> float:
     cast = [y.astype(np.float32) for y in listeners]
-    found = [_weighted([_trimmed(x[:, a:b], y[:, a:b], g) for g, (a, b) in enumerate(GROUPS)]) for y in cast]
-    return float(np.min(found))  # one NaN among them is enough
+    distances = [_weighted([_trimmed(x[:, a:b], y[:, a:b], g) for g, (a, b) in enumerate(GROUPS)]) for y in cast]
+    return float(np.min(distances))  # one NaN among them is enough
 
 
 def group_dtw(x: np.ndarray, y: np.ndarray, g: int) -> float:

@@ -92,11 +92,11 @@ def lag_correlations(
 def _broken_lags(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """(99,) lags whose windows hold a value that is not finite."""
     a, b = (~np.isfinite(v).all(1) for v in (x, y))
-    found = []
+    broken = []
     for lag in range(-LAG, LAG + 1):
         n = len(a) - abs(lag)
-        found.append(a[max(lag, 0) :][:n].any() or b[max(-lag, 0) :][:n].any())
-    return np.array(found)
+        broken.append(a[max(lag, 0) :][:n].any() or b[max(-lag, 0) :][:n].any())
+    return np.array(broken)
 
 
 def _close(curve: np.ndarray, doubt: np.ndarray) -> np.ndarray:

@@ -79,11 +79,11 @@ def _concordance(pred: Tensor, listeners: Tensor, *, corrected: bool) -> Tensor:
     (x, mx, vx), (y, my, vy) = _centred(pred), _centred(listeners)
     cov = torch.einsum("nktc,njtc->nkjc", x, y) / x.shape[2]  # (n, K, J, C)
     (mx, vx), (my, vy) = ((v[:, :, None] for v in (mx, vx)), (v[:, None] for v in (my, vy)))
-    found = 2 * cov / (vx + vy + (mx - my) ** 2 + EPSILON)  # (n, K, J, C)
+    ccc = 2 * cov / (vx + vy + (mx - my) ** 2 + EPSILON)  # (n, K, J, C)
     if not corrected:
-        return found.mean(3)
+        return ccc.mean(3)
     silent = (vx == 0) & (vy == 0)
-    mean = found.masked_fill(silent, 0.0).sum(3) / (~silent).sum(3)
+    mean = ccc.masked_fill(silent, 0.0).sum(3) / (~silent).sum(3)
     return mean.masked_fill(mean.isnan(), -torch.inf)
 
 
@@ -99,8 +99,8 @@ def diversity(x: Tensor, count: Tensor | int) -> Tensor:
     d = x.double() - x[:, :1].double()
     each = torch.as_tensor(count, device=x.device)
     total = (d.square().sum(1) - d.sum(1).square() / each.view(-1, 1, 1)).sum((1, 2)).clamp(min=0)
-    found = 2 * total / ((each - 1).clamp(min=1) * x.shape[2] * x.shape[3])
-    return torch.where(each == 1, 0.0, found)  # one sample is apart from nothing, also where it holds NaN
+    value = 2 * total / ((each - 1).clamp(min=1) * x.shape[2] * x.shape[3])
+    return torch.where(each == 1, 0.0, value)  # one sample is apart from nothing, also where it holds NaN
 
 
 def _undefined(x: Tensor, y: Tensor) -> Tensor:
@@ -157,10 +157,10 @@ def _decided(mean: Tensor, doubt: Tensor, x: Tensor, y: Tensor, on_cpu: Offset) 
     """(B,) |lag| of the maximum of each (99,) curve known to within `doubt`; `on_cpu` where there are several."""
     # All lags whose interval reaches the highest lower end: one of them holds the maximum.
     close = mean + doubt >= (mean - doubt).amax(1, keepdim=True)
-    found = (LAG - mean.argmax(1)).abs().double()
+    offsets = (LAG - mean.argmax(1)).abs().double()
     several = torch.nonzero(close.sum(1) != 1)[:, 0]
-    found[several] = _each(x[several], y[several], on_cpu)
-    return found
+    offsets[several] = _each(x[several], y[several], on_cpu)
+    return offsets
 
 
 def _each(x: Tensor, y: Tensor, on_cpu: Offset) -> Tensor:
@@ -174,17 +174,17 @@ def official_offsets(x: Tensor, y: Tensor) -> Tensor:
         return _each(x, y, frsyn.official_offset)
     x, y = x.float(), y.float()
     bad = _undefined(x, y).any(2)
-    found = (LAG - bad.int().argmax(1)).abs().double()
+    offsets = (LAG - bad.int().argmax(1)).abs().double()
     whole = x.isfinite().all(2).all(1) & y.isfinite().all(2).all(1)
-    found[~whole] = _each(x[~whole], y[~whole], frsyn.official_offset)
+    offsets[~whole] = _each(x[~whole], y[~whole], frsyn.official_offset)
     left = torch.nonzero(whole & ~bad.any(1))[:, 0]
     if not len(left):
-        return found
+        return offsets
     x, y = x[left], y[left]
     curve, doubt = _lagged(x, y)
     # OFFICIAL more: near-ties are decided by the official arithmetic, whose mean is float32
-    found[left] = _decided(curve.mean(2), doubt.mean(2) + OFFICIAL, x, y, frsyn.official_offset)
-    return found
+    offsets[left] = _decided(curve.mean(2), doubt.mean(2) + OFFICIAL, x, y, frsyn.official_offset)
+    return offsets
 
 
 def best_lags(x: Tensor, y: Tensor) -> Tensor:
@@ -196,6 +196,6 @@ def best_lags(x: Tensor, y: Tensor) -> Tensor:
     count = whole.sum(2)
     left = torch.nonzero(count[:, 0])[:, 0]
     mean, margin = ((v.masked_fill(~whole, 0.0).sum(2) / count)[left] for v in (curve, doubt))
-    found = x.new_full((len(x),), torch.nan, dtype=torch.float64)
-    found[left] = _decided(mean, margin + ROUNDED, x[left], y[left], frsyn.best_lag)
-    return found
+    offsets = x.new_full((len(x),), torch.nan, dtype=torch.float64)
+    offsets[left] = _decided(mean, margin + ROUNDED, x[left], y[left], frsyn.best_lag)
+    return offsets

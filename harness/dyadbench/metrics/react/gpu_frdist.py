@@ -52,7 +52,7 @@ def _diagonals(rows: Tensor, columns: Tensor, n: Tensor, m: Tensor) -> Tensor:
     channels, count, height = rows.shape
     width = columns.shape[2]
     ends = n + m - 2
-    answers, found = set(ends.tolist()), rows.new_empty(count)
+    answers, costs = set(ends.tolist()), rows.new_empty(count)
     before, last, here = rows.new_full((3, count, height + 1), torch.inf)  # place i + 1 of a diagonal is row i
     before[:, 0] = 0  # the corner above the first cell
     # Anti-diagonal d holds the cells (i, d - i), which depend on the two diagonals before and not on each other.
@@ -72,9 +72,9 @@ def _diagonals(rows: Tensor, columns: Tensor, n: Tensor, m: Tensor) -> Tensor:
         here[:, low] = torch.inf  # the next two diagonals look one place beyond this one's ends
         here[:, high + 1 : high + 2] = torch.inf
         if d in answers:
-            found = torch.where(ends == d, here.gather(1, n[:, None])[:, 0], found)
+            costs = torch.where(ends == d, here.gather(1, n[:, None])[:, 0], costs)
         before, last, here = last, here, before
-    return found
+    return costs
 
 
 def dtw(x: Tensor, y: Tensor, x_frames: Tensor, y_frames: Tensor, x_of: Tensor, y_of: Tensor,
@@ -112,6 +112,6 @@ def nearest(x: Tensor, y: Tensor, x_frames: Tensor, y_frames: Tensor, x_of: Tens
     x_of, y_of = x_of[left], y_of[left]
     costs = [dtw(x, y, x_frames, y_frames, x_of, y_of, group, torch.float64) for group in GROUPS]
     parts = [np.sqrt(cost.cpu().numpy()) for cost in costs]  # numpy's root is rounded correctly, torch's not always
-    found = np.full(len(x), np.inf)
-    np.minimum.at(found, x_of.cpu().numpy(), WEIGHTS[0] * parts[0] + WEIGHTS[1] * parts[1] + WEIGHTS[2] * parts[2])
-    return found
+    distances = np.full(len(x), np.inf)
+    np.minimum.at(distances, x_of.cpu().numpy(), WEIGHTS[0] * parts[0] + WEIGHTS[1] * parts[1] + WEIGHTS[2] * parts[2])
+    return distances

@@ -91,13 +91,13 @@ def dtw(x: Tensor, y: Tensor, x_frames: Tensor, y_frames: Tensor, x_of: Tensor, 
         blocks = len(a) // LANES
         most = [frames[of].view(blocks, LANES).amax(1) for frames, of in ((x_frames, a), (y_frames, b))]
         scratch = torch.empty(blocks * y.shape[1] * LANES, dtype=dtype, device=x.device)
-        found = torch.empty(len(a), dtype=dtype, device=x.device)
+        costs = torch.empty(len(a), dtype=dtype, device=x.device)
         # In float64 every product is rounded: the bits of the reference
         options: dict[str, Any] = {"num_warps": 1, "num_stages": 1, "enable_fp_fusion": dtype is torch.float32}
         with torch.cuda.device_of(x):
             _dtw[(blocks,)](
-                x, y, a, b, x_frames, y_frames, *most, scratch, found, x.stride(0), y.stride(0), y.shape[1],
+                x, y, a, b, x_frames, y_frames, *most, scratch, costs, x.stride(0), y.stride(0), y.shape[1],
                 FIRST=start, CHANNELS=stop - start, ROWS=rows, WIDTH=x.shape[2], LANES=LANES, **options,
             )  # fmt: skip
-        out[first : first + count] = found[:count]
+        out[first : first + count] = costs[:count]
     return out

@@ -84,19 +84,19 @@ class Loaded:
 def loaded(data: Evaluation) -> Loaded:
     if "gpu" not in data.memo:
         data.memo["gpu"] = Loaded(data)
-    found = data.memo["gpu"]
-    assert isinstance(found, Loaded)
-    return found
+    tensors = data.memo["gpu"]
+    assert isinstance(tensors, Loaded)
+    return tensors
 
 
 def frdist(data: Evaluation, progress: Progress | None) -> np.ndarray:
     """(N, K): `frdist` of every clip."""
-    found, known = [], loaded(data)
+    chunks, known = [], loaded(data)
     for chunk in known.chunks():
-        found.append(_distances(chunk, known))
+        chunks.append(_distances(chunk, known))
         if progress:
             progress(chunk.rows.stop, known.count)
-    return np.concatenate(found)
+    return np.concatenate(chunks)
 
 
 def _distances(chunk: Chunk, known: Loaded) -> np.ndarray:
@@ -113,12 +113,12 @@ def _distances(chunk: Chunk, known: Loaded) -> np.ndarray:
     x_frames = torch.from_numpy(np.repeat(chunk.frames, k)).to(device)
     y_frames = torch.from_numpy(known.frames[: len(y)]).to(device)
     x, y = (torch.where(sound[:, None, None], v, 0.0) for v, sound in ((x, sound_x), (y, sound_y)))
-    found = gpu_frdist.nearest(x, y, x_frames, y_frames, x_of[keep], y_of[keep]).reshape(n, k)
+    distances = gpu_frdist.nearest(x, y, x_frames, y_frames, x_of[keep], y_of[keep]).reshape(n, k)
     for i, j in np.argwhere(bad.cpu().numpy().reshape(n, k)):  # NaN and infinity: as frdist has it
         pred = chunk.pred[i, j, : chunk.frames[i]].cpu().numpy()
         near = [known.listeners[m, : known.frames[m]].cpu().numpy() for m in chunk.pairs[chunk.pairs[:, 0] == i, 1]]
-        found[i, j] = frdist_of_clip(pred[None], near)[0]
-    return found
+        distances[i, j] = frdist_of_clip(pred[None], near)[0]
+    return distances
 
 
 def _by_length(work: Callable[..., Tensor], frames: np.ndarray, values: int, *clips: Tensor) -> np.ndarray:
@@ -143,8 +143,8 @@ def _common(chunk: Chunk, known: Loaded) -> np.ndarray:
 def _lags(work: Callable[..., Tensor], x: Tensor, chunk: Chunk) -> np.ndarray:
     """(n, K) `work` on every sample (n, K, T, C) and its clip's speaker."""
     k = x.shape[1]
-    found = [_by_length(work, chunk.frames, 4 * x.shape[3], x[:, i], chunk.speaker) for i in range(k)]
-    return np.stack(found, 1)
+    offsets = [_by_length(work, chunk.frames, 4 * x.shape[3], x[:, i], chunk.speaker) for i in range(k)]
+    return np.stack(offsets, 1)
 
 
 def official(data: Evaluation) -> dict[str, np.ndarray]:

@@ -39,13 +39,13 @@ def distance(x: np.ndarray, y: np.ndarray) -> float:
 
 def concordance(y: np.ndarray, x: np.ndarray) -> float:
     """Mean over channels of the CCC of two (T, C) sequences; the correlation of a constant channel counts 0."""
-    found = []
+    values = []
     for c in range(x.shape[1]):
         with np.errstate(invalid="ignore", divide="ignore"):
             r = np.nan_to_num(np.corrcoef(y[:, c], x[:, c])[0, 1])
         mx, my, vx, vy = x[:, c].mean(), y[:, c].mean(), x[:, c].var(), y[:, c].var()
-        found.append(2 * r * x[:, c].std() * y[:, c].std() / (vx + vy + (mx - my) ** 2 + 1e-8))
-    return float(np.mean(found))
+        values.append(2 * r * x[:, c].std() * y[:, c].std() / (vx + vy + (mx - my) ** 2 + 1e-8))
+    return float(np.mean(values))
 
 
 def frcorr(pred: np.ndarray, listener: np.ndarray, rows: Rows) -> float:

@@ -156,15 +156,17 @@ class ReactOfficialSuite:
         if _on_gpu(data):
             from dyadbench.metrics.react import gpu_suites
 
-            found = {**gpu_suites.official(data), "FRDist": distances.sum(1)}
-            value, found["FRDvs"] = gpu_suites.spread(data, target=False)
+            per_clip = {**gpu_suites.official(data), "FRDist": distances.sum(1)}
+            value, per_clip["FRDvs"] = gpu_suites.spread(data, target=False)
         else:
             scores = over_clips(len(data.clips), data.threads, work)
-            found = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
-            value, found["FRDvs"] = spread_of(len(data.clips), read)
-        means = {name: float(values.mean()) for name, values in found.items()} | {"FRDvs": value}
+            per_clip = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
+            value, per_clip["FRDvs"] = spread_of(len(data.clips), read)
+        means = {name: float(values.mean()) for name, values in per_clip.items()} | {"FRDvs": value}
         return {
-            c.id: Result(None if np.isnan(means[c.id]) else means[c.id], found[c.id], int(np.isnan(found[c.id]).sum()))
+            c.id: Result(
+                None if np.isnan(means[c.id]) else means[c.id], per_clip[c.id], int(np.isnan(per_clip[c.id]).sum())
+            )
             for c in self.columns
         }
 
@@ -215,14 +217,14 @@ class ReactSuite:
         if _on_gpu(data):
             from dyadbench.metrics.react import gpu_suites
 
-            found = {**gpu_suites.corrected(data), "FRDist": distances.mean(1)}
+            per_clip = {**gpu_suites.corrected(data), "FRDist": distances.mean(1)}
             spreads = [gpu_suites.spread(data, target=target) for target in (False, True)]
         else:
             scores = over_clips(len(data.clips), data.threads, work)
-            found = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
+            per_clip = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
             spreads = [spread_of(len(data.clips), of) for of in (read, lambda n: references.listener(n)[None])]
-        results = {name: mean_result(values) for name, values in found.items() if name != "no lag"}
-        results["FRSyn"] = mean_result(found["FRSyn"], int(found["no lag"].sum()))
+        results = {name: mean_result(values) for name, values in per_clip.items() if name != "no lag"}
+        results["FRSyn"] = mean_result(per_clip["FRSyn"], int(per_clip["no lag"].sum()))
         for name, (value, pseudo) in zip(("FRDvs", "FRDvs_target"), spreads, strict=True):
             results[name] = Result(None if np.isnan(value) else value, pseudo)
         return {column.id: results[column.id] for column in self.columns}
