@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dyadbench.leaderboard.tables import Row, Table
+from dyadbench.leaderboard.rows import Row
+from dyadbench.leaderboard.tables import Table
 from dyadbench.records.record import slug
 
 MOST = 14  # rows that are drawn
