@@ -78,3 +78,19 @@ def test_a_terminal_gets_colour(monkeypatch: pytest.MonkeyPatch) -> None:
     show_cell("[1/2]", "toy", {"a": 1.0}, 3)
     assert "\x1b[2m" in out.getvalue()
     assert "a 1.0000" in out.getvalue()
+
+
+def test_what_is_left_out_is_said_below_and_eight_columns_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    wide = table(9)
+    unranked = wide.rows[1].model_copy(update={"rank": None, "reason": "it looks ahead"})
+    changed = wide.model_copy(
+        update={"rows": (wide.rows[0], unranked), "left_out": ("third, seed 0 is of other data",)}
+    )
+    show_table(changed, values=False)
+    text = capsys.readouterr().out
+    assert "left out: third, seed 0 is of other data" in text
+    assert "not ranked: second [31m: it looks ahead" in text
+    assert "metric5" in text and "metric6" not in text, "rank, method and six more"
+    show_table(changed)
+    assert "metric8" in capsys.readouterr().out
+    assert "left_out" not in changed.model_dump(), "the committed tables stay as they were"

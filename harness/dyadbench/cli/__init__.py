@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-import typer.core
 
 from dyadbench.api import DyadbenchError
 from dyadbench.cli import (
@@ -31,10 +30,11 @@ from dyadbench.cli import (
     verify,
     weights,
 )
+from dyadbench.cli.common import Verbs
 from dyadbench.cli.output import Output
 
 
-class Verbs(typer.core.TyperGroup):
+class Main(Verbs):
     """The verbs. An EOFError inside one is reported by name, where typer would print only "Aborted!"."""
 
     def invoke(self, ctx: Any) -> Any:
@@ -49,7 +49,7 @@ class Verbs(typer.core.TyperGroup):
 
 
 app = typer.Typer(
-    cls=Verbs,
+    cls=Main,
     name="dyadbench",
     help="Evaluates dyadic facial reaction generation: runs methods, scores predictions, ranks records.",
     no_args_is_help=True,

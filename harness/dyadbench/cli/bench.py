@@ -6,10 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from dyadbench.cli.common import Json, print_json, print_table, set_threads
+from dyadbench.cli.common import Json, Verbs, print_json, print_table, set_threads
 
 app = typer.Typer(
-    help="Time metrics, tables and streaming methods on this machine.", no_args_is_help=True, rich_markup_mode=None
+    cls=Verbs,
+    help="Time metrics, tables and streaming methods on this machine.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+import typer.core
 
 from dyadbench.api import DyadbenchError
 from dyadbench.errors import nearest
@@ -42,6 +43,23 @@ Limit = Annotated[
     ),
 ]
 DEFAULT_THREADS = min(os.cpu_count() or 1, 8)
+
+
+class Verbs(typer.core.TyperGroup):
+    """A group whose --help has the first sentence of each verb whole; click cuts it after 45 characters."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        rows = [(name, _first_sentence(each.help or "")) for name, each in commands.items() if each and not each.hidden]
+        if rows:
+            with formatter.section("Commands"):
+                formatter.write_dl(rows)
+
+
+def _first_sentence(text: str) -> str:
+    """Up to the first full stop at the end of a word, on one line."""
+    flat = " ".join(text.partition("\n\n")[0].split())
+    return flat.partition(". ")[0].rstrip(".") + "."
 
 
 def data_folders(pairs: list[str] | None, datasets: Collection[str]) -> dict[str, Path]:

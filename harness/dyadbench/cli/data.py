@@ -8,10 +8,11 @@ from typing import Annotated, Any
 import typer
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli.common import Json, Limit, print_json, print_table
+from dyadbench.cli.common import Json, Limit, Verbs, print_json, print_table
 from dyadbench.datasets.simdyad.config import MEANING
 
 app = typer.Typer(
+    cls=Verbs,
     help="Check data folders; fetch public data; write the simulated corpus.",
     no_args_is_help=True,
     rich_markup_mode=None,

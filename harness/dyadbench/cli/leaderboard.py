@@ -8,11 +8,13 @@ import typer
 
 from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import Json, Root, find_root, print_json
+from dyadbench.errors import nearest
 
 
 def leaderboard(
     benchmark: Annotated[str | None, typer.Option("-b", "--benchmark", help="Show only this benchmark, all its suites.")] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Show only this many ranked methods, and the references.")] = None,
+    every: Annotated[bool, typer.Option("--all-columns", help="With --benchmark: every ranked column, where eight are shown.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 3 if a table or a sanity inequality is off.")] = False,
     root: Root = None,
     json: Json = False,
@@ -27,8 +29,8 @@ def leaderboard(
     outcome = write_leaderboards(find_root(root), {name: suite.columns for name, suite in suites.items()}, check=check)
     tables = [table for table in outcome.tables if benchmark in (None, table.benchmark)]
     if benchmark is not None and not tables:
-        known = ", ".join(dict.fromkeys(table.benchmark for table in outcome.tables)) or "none"
-        raise DyadbenchError(f"there are no records of benchmark {benchmark!r}; there are records of {known}")
+        known = [table.benchmark for table in outcome.tables]
+        raise DyadbenchError(f"there are no records of benchmark {benchmark!r}; {nearest(benchmark, known)}")
     if json:
         print_json(
             {
@@ -41,7 +43,7 @@ def leaderboard(
     elif not check:
         for table in tables:
             if table.main or (benchmark is not None and any(column["ranked"] for column in table.columns)):
-                show_table(table, top, values=benchmark is not None)
+                show_table(table, top, values=every)
     for violation in outcome.violations:
         typer.echo(f"sanity: {violation}", err=True)
     for name in outcome.drift if check else ():

@@ -42,6 +42,7 @@ class Comparison(Config):
     sessions: int
     differences: tuple[Difference, ...]
     extremes: Mapping[str, tuple[tuple[str, float], ...]]  # column -> (clip, difference) where they differ most
+    left_out: tuple[str, ...] = ()  # records of the two that are not compared, and why
 
 
 def compare(
@@ -64,6 +65,7 @@ def compare(
         sessions=len(set(first.sessions)),
         differences=tuple(_difference(boot, columns, j, random_once) for j in shown),
         extremes={columns[j].id: _extremes(values, j, first.clips, extremes) for j in shown if columns[j].ranked},
+        left_out=tuple(str(each) for each in left_out if each.record.method in (a, b)),
     )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from dyadbench.api import Column, Config
 from dyadbench.leaderboard.published import PublishedNumber
@@ -49,6 +50,7 @@ class Table(Config):
     rows: tuple[Row, ...]
     claims: tuple[PublishedNumber, ...] = ()
     notes: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = Field(default=(), exclude=True)  # of `notes`: records that are not in the rows
 
 
 # --- a table ------------------------------------------------------------------------------------------------
@@ -112,7 +114,7 @@ def make_table(
         dataset=first.dataset.name, setting=setting.model_dump(mode="json"), clips=len(first.clips), sessions=len(set(first.sessions)),
         columns=tuple({"id": c.id, "direction": c.direction, "ranked": c.ranked, "unit": c.unit, "digits": c.digits,
                        "summary": c.summary, "target": c.target, "version": c.version, "family": c.family, "headline": c.headline} for c in columns),
-        scales=scales, rows=tuple(rows), claims=tuple(claims), notes=tuple(notes),
+        scales=scales, rows=tuple(rows), claims=tuple(claims), notes=tuple(notes), left_out=tuple(str(each) for each in odd),
     )  # fmt: skip
 
 

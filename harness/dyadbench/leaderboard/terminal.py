@@ -23,22 +23,25 @@ from dyadbench.leaderboard.text import (
     skill_text,
 )
 
+SHOWN = 8  # columns of a table, unless all are asked for
 Cell = list[tuple[str, str]]  # pieces of text with a rich style, "" for none
 
 
 def show_table(table: Table, top: int | None = None, *, values: bool = True) -> None:
     """Prints one table: with rich on a terminal, aligned plain text elsewhere.
 
-    `top` leaves so many ranked methods; without `values` only what the headline is made of is shown.
+    `top` leaves so many ranked methods; without `values` there are at most `SHOWN` columns, the headline's first.
     """
     if not sys.stdout.isatty():
-        typer.echo(terminal_table(table, top, values=values) + "\n")
+        typer.echo("\n".join([terminal_table(table, top, values=values), *_below(table)]) + "\n")
         return
     from rich.console import Console
 
     console = Console(highlight=False)
     for part in rich_tables(table, console.width, top, values=values):
         console.print(part)
+    for line in _below(table):
+        console.print(line, markup=False)
     console.print()
 
 
@@ -73,8 +76,17 @@ def _rows(table: Table, top: int | None) -> list[Row]:
     return [row for row in shown if row.kind == "reference" or (row.rank is not None and row.rank <= top)]
 
 
+def _below(table: Table) -> list[str]:
+    """Which records and methods the table does not rank, and why."""
+    unranked = [f"not ranked: {row.method}: {row.reason}" for row in table.rows if row.kind == "method" and row.reason]
+    return [one_line(line) for line in (*(f"left out: {each}" for each in table.left_out), *unranked)]
+
+
 def _columns(table: Table, values: bool) -> list[tuple[str, Any]]:
-    """(header, row -> cell) of every column after the method: skill and families where there are, then values."""
+    """(header, row -> cell) of every column after the method: skill and families where there are, then values.
+
+    Without `values` at most `SHOWN` columns, rank and method among them.
+    """
     out: list[tuple[str, Any]] = []
     if table.scales:
         out.append(("skill", lambda row: [(skill_text(row.skill), "bold")]))
@@ -83,11 +95,11 @@ def _columns(table: Table, values: bool) -> list[tuple[str, Any]]:
             for family in ("diversity", "synchrony", "realism")
             if any(family in row.families for row in table.rows)
         ]
-    for column in table.columns:
-        if column["ranked"] if values or not table.scales else column["headline"]:
-            head = f"{column['id']} {ARROWS[column['direction']]}"
-            out.append((head, lambda row, c=column: _cell(row.cells[c["id"]], c["digits"])))
-    return out
+    ranked = [column for column in table.columns if column["ranked"]]
+    for column in ranked if values else sorted(ranked, key=lambda column: not column.get("headline")):
+        head = f"{column['id']} {ARROWS[column['direction']]}"
+        out.append((head, lambda row, c=column: _cell(row.cells[c["id"]], c["digits"])))
+    return out if values else out[: SHOWN - 2]
 
 
 def _cell(cell: Value, digits: int) -> Cell:
@@ -164,4 +176,4 @@ def comparison_text(found: Comparison) -> str:
             lines.append(
                 f"differ most in {column}: " + ", ".join(f"{one_line(clip)} ({value:+.3g})" for clip, value in clips)
             )
-    return "\n".join(lines)
+    return "\n".join([*lines, *(f"left out: {one_line(each)}" for each in found.left_out)])
