@@ -20,8 +20,9 @@ CHROMIUM = "/usr/bin/chromium"
 HOSTILE = "<img src=x onerror=alert(1)>"
 FORMULA = '=HYPERLINK("http://x","y")'
 COLUMNS = (
-    Column("FRCorr", "max", summary="correlation"), Column("FRDist", "min", summary="distance"),
-    Column("FRDiv", "match", target="FRDiv_target", summary="diversity"),
+    Column("FRCorr", "max", summary="correlation", family="appropriateness", headline=True, perfect=1.0),
+    Column("FRDist", "min", summary="distance", family="appropriateness", headline=True, perfect=0.0),
+    Column("FRDiv", "match", target="FRDiv_target", summary="diversity", family="diversity"),
     Column("FRDiv_target", "match", ranked=False, target="FRDiv_target", summary="of the real"),
 )  # fmt: skip
 SUITES = {"react2024": COLUMNS}
@@ -103,10 +104,11 @@ def write_root(root: Path, records: list[Record]) -> None:
 
 def usual_records() -> list[Record]:
     return [
-        *(made_up("good", 0.1, seed=s) for s in range(2)), made_up("fair", 0.3), made_up("good-without", 0.2),
-        made_up("good-less", 0.25), made_up(HOSTILE, 0.4, trained=False), made_up(FORMULA, 0.45, trained=False),
+        *(made_up("good", 0.1, seed=s) for s in range(5)), *(made_up("fair", 0.3, seed=s) for s in range(5)), made_up("good-without", 0.2, of="good"),
+        made_up("good-less", 0.25, of="good"), made_up("mismatched-listener", 0.7, calibration=True, trained=False), made_up(HOSTILE, 0.4, trained=False), made_up(FORMULA, 0.45, trained=False),
         made_up("oracle", 0.01, calibration=True, trained=False), made_up("mime", 0.6, calibration=True, trained=False),
-        made_up("good", 0.1, benchmark="toy-offline"), made_up("fair", 0.3, benchmark="toy-offline"),
+        *(made_up("good", 0.1, benchmark="toy-offline", seed=s) for s in range(2)),
+        *(made_up("fair", 0.3, benchmark="toy-offline", seed=s) for s in range(2)),
     ]  # fmt: skip
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
-PAGES = ["index", "toy-online", "method-good", "compare", "claims", "published"]
+from .conftest import CLIPS
+
+PAGES = ["index", "toy-online", "method-good", "compare", "claims", "published", "speed", "validity"]
 
 
 @pytest.fixture
@@ -48,43 +50,57 @@ def test_pages_load_fit_and_have_one_heading(page: Any, site: Path, name: str, w
 
 
 def _methods(page: Any) -> list[str]:
-    return page.locator("table[data-sortable] tbody:first-of-type tr:visible th a").all_text_contents()
+    return page.locator("table[data-sortable]").first.locator("tbody tr:visible th a").all_text_contents()
 
 
-def test_sorting_by_mouse_and_keyboard(page: Any, site: Path) -> None:
+def test_sorting_puts_the_best_first_and_lives_in_the_address(page: Any, site: Path) -> None:
     _open(page, site, "toy-online")
     before = _methods(page)
-    button = page.get_by_role("button", name="FRDist")
-    button.click()
-    ascending = _methods(page)
-    assert ascending[0] == "good"
-    head = page.locator("th", has=button)
-    assert head.get_attribute("aria-sort") == "ascending"
-    button.focus()
-    page.keyboard.press("Enter")
-    assert head.get_attribute("aria-sort") == "descending"
-    assert _methods(page) == ascending[::-1]
-    assert sorted(before) == sorted(ascending)
-    assert page.locator("tbody.calibration tr[data-row]").count() == 2, "calibration rows stay apart"
+    for name in ("FRCorr", "FRDist"):  # more is better, less is better
+        button = page.get_by_role("button", name=name).first
+        button.click()
+        best_first = _methods(page)
+        assert best_first[0] == "good", name
+        assert f"sort={name}" in page.url
+        head = page.locator("th", has=button).first
+        assert head.get_attribute("aria-sort") == "ascending"
+        button.focus()
+        page.keyboard.press("Enter")
+        assert head.get_attribute("aria-sort") == "descending"
+        assert _methods(page) == best_first[::-1]
+    assert sorted(before) == sorted(best_first)
+    _open(page, site, "toy-online", "#sort=-method")
+    assert _methods(page)[0] == "good-without"
+    assert page.locator("table[data-sortable]").nth(1).locator("tr[data-row]").count() == 3, "references stay apart"
 
 
-def test_the_filter_lives_in_the_address_and_travels(page: Any, site: Path) -> None:
-    _open(page, site, "index")
-    page.get_by_label("learning").select_option("yes")
-    page.get_by_label("calibration rows").select_option("no")
-    page.get_by_label("track").select_option("online")
-    assert "trained=yes" in page.url
-    assert (
-        page.locator("tr[data-row]:visible").count()
-        == page.locator("tr[data-row][data-trained=yes]:visible").count()
-        > 0
-    )
-    page.get_by_role("link", name="toy-online").click()
-    assert "trained=yes" in page.url
-    assert sorted(set(_methods(page))) == ["fair", "good", "good-less", "good-without"]
+def test_columns_are_chosen_and_the_choice_lives_in_the_address(page: Any, site: Path) -> None:
+    _open(page, site, "toy-online")
+    heads = page.locator("table[data-sortable]").first.locator("thead th:visible")
+    assert heads.count() <= 8
+    page.get_by_text("Choose columns").click()
+    page.get_by_label("parameters").check()
+    page.locator(".chooser").get_by_label("FRDist").uncheck()
+    assert "cols=" in page.url
+    assert any(text.startswith("parameters") for text in heads.all_text_contents())
+    assert not any("FRDist" in text for text in heads.all_text_contents())
+
+
+def test_a_link_shows_the_same_columns_order_and_filter(page: Any, site: Path) -> None:
+    _open(page, site, "toy-online", "#sort=-FRDist&cols=FRDist,seeds&trained=yes")
+    heads = page.locator("table[data-sortable]").first.locator("thead th:visible").all_text_contents()
+    assert any(text.startswith("seeds") for text in heads)
+    assert not any(text.startswith("FRDist") for text in heads)
+    assert _methods(page) == ["fair", "good-less", "good-without", "good"]
+    assert page.locator("select[name=trained]").input_value() == "yes"
+
+
+def test_the_index_filters_benchmarks(page: Any, site: Path) -> None:
     _open(page, site, "index", "#data=real")
     assert page.get_by_label("data").input_value() == "real"
     assert page.locator("[data-card]:visible").count() == 0
+    page.get_by_label("data").select_option("")
+    assert page.locator("[data-card]:visible").count() == 2
 
 
 def _frame(page: Any) -> int:
@@ -107,7 +123,7 @@ def _mouth(page: Any) -> str:
 def test_faces_play_scrub_loop_and_obey_keys(page: Any, site: Path) -> None:
     _open(page, site, "toy-online")
     assert page.locator("#cast svg").count() == 2 + 2 + 2, "speaker, listener, two samples of two methods"
-    assert page.locator("#channels svg").count() == 4
+    assert page.locator("#channels .strip").count() == 4 * 4, "four channels of four people"
     still = _mouth(page)
     page.locator("#time").fill("30")
     assert _frame(page) == 30
@@ -133,25 +149,35 @@ def test_faces_play_scrub_loop_and_obey_keys(page: Any, site: Path) -> None:
     page.keyboard.press(" ")
     _until(page, lambda: page.locator("#play").get_attribute("aria-pressed") == "false")
     assert _frame(page) == 49, "without the loop it stops at the end"
-    page.keyboard.press("l")
+    page.keyboard.press("L")
     assert page.locator("#loop").is_checked()
 
 
 def test_methods_and_clips_can_be_chosen(page: Any, site: Path) -> None:
     _open(page, site, "toy-online")
     page.get_by_label("method 2").select_option("")
-    # Without a floor row nothing is ranked, so the first of those with faces by name is shown.
-    assert page.locator("#cast section h3").all_text_contents() == ["speaker", "listeners", "fair"]
+    assert page.locator("#cast section h3").all_text_contents() == ["speaker", "listeners", "good"]
     before = _mouth(page)
-    page.locator("#clip").select_option("1")
+    page.locator("#clip").select_option(CLIPS[12])
     assert _mouth(page) == before, "the same reaction was given to both clips"
     assert "no recording" in page.locator("#voice-note").text_content()
+    page.locator("#time").fill("20")
+    page.locator("#time").dispatch_event("change")
+    address = page.url
+    page.goto("about:blank")
+    page.goto(address)
+    assert _frame(page) == 20, "the address keeps the moment"
+    assert page.locator("#clip").input_value() == CLIPS[12]
+    assert page.locator("#cast section h3").all_text_contents() == ["speaker", "listeners", "good"]
 
 
 def test_comparing_two_methods(page: Any, site: Path) -> None:
     _open(page, site, "compare", "#on=toy-online&a=good&b=fair")
     said = page.locator("#said").text_content()
     assert "good minus fair" in said
+    assert "good is better in 3 metrics, fair in 0" in said
+    assert "of simulated people" in said
+    assert "near 0.1" in page.locator("#differences tr", has_text="FRDiv").text_content()
     first = page.locator("#differences tr", has_text="FRDist").text_content()
     assert "A is better" in first
     page.locator("select[name=a]").select_option("fair")
@@ -218,6 +244,86 @@ def test_without_scripts_the_tables_are_all_there(browser: Any, site: Path) -> N
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"file://{site / 'toy-online'}.html")
-    assert page.locator("tr[data-row]").count() == 8
+    assert page.locator("tr[data-row]").count() == 9
     assert page.locator("noscript").count() == 1
+    assert page.locator("thead th", has_text="seeds").first.is_visible(), (
+        "all columns are shown: nothing could be chosen"
+    )
+    assert page.locator("#behaviour").is_visible()
+    for dead in ("select", "#play", ".chooser"):
+        assert page.locator(dead).first.is_hidden(), f"{dead} would do nothing"
     context.close()
+
+
+# --- three things that a reader comes for, each in at most three clicks --------------------------------------
+
+
+def test_task_the_best_online_method_and_whether_it_beats_the_floor(page: Any, site: Path) -> None:
+    _open(page, site, "index", "#track=online")
+    page.get_by_role("link", name="toy-online").click()  # 1
+    assert page.locator(".verdictline").text_content() == "good leads alone."
+    assert "All 2 ranked methods beat the floor" in page.locator(".sentences").text_content()
+    box = page.locator(".verdictline").bounding_box()
+    assert box["y"] + box["height"] < 800, "on the first screen"
+
+
+def test_task_where_a_method_fails_and_watching_it(page: Any, site: Path) -> None:
+    _open(page, site, "toy-online")
+    page.locator(".ladder a", has_text="good").first.click()  # 1
+    page.get_by_role("link", name="where it fails").last.click()  # 2
+    assert page.get_by_role("heading", name="Worst clips by FRCorr").first.is_visible()
+    page.locator("section", has_text="On toy-online").get_by_role("link", name="clip0>them").last.click()  # 3
+    assert page.locator("#clip").input_value() == "clip0>them"
+    assert page.locator("#cast section h3").all_text_contents() == ["speaker", "listeners", "good"]
+    assert page.locator("#player").bounding_box()["y"] < 800
+
+
+def test_task_a_table_as_csv_and_a_citation(page: Any, site: Path) -> None:
+    _open(page, site, "index")
+    page.get_by_role("link", name="toy-online").click()  # 1
+    with page.expect_download() as download:
+        page.get_by_role("link", name="CSV").click()  # 2
+    assert Path(download.value.path()).read_text().startswith("benchmark,suite,")
+    page.get_by_role("link", name="Cite").click()  # 3
+    assert page.locator("pre", has_text="@software{dyadbench-toy-online").is_visible()
+
+
+# --- for everybody ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_axe_finds_no_serious_fault(browser: Any, site: Path, name: str) -> None:
+    kept = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install -e '.[test]'")
+    context = browser.new_context(bypass_csp=True)
+    page = context.new_page()
+    page.goto(f"file://{site / name}.html")
+    found = kept.Axe().run(page).response["violations"]
+    context.close()
+    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
+
+
+def test_a_word_is_explained_by_focus(page: Any, site: Path) -> None:
+    _open(page, site, "toy-online")
+    word = page.locator("#ranks .term", has_text="Skill").or_(page.locator("#ranks .term", has_text="skill")).first
+    assert word.locator(".tip").is_hidden()
+    word.focus()
+    assert word.locator(".tip").is_visible()
+
+
+def test_on_paper_nothing_is_cut_and_no_control_is_left(page: Any, site: Path) -> None:
+    page.emulate_media(media="print")
+    page.set_viewport_size({"width": 718, "height": 1000})  # A4 at 96 dots per inch
+    _open(page, site, "toy-online")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    for control in ("#player", ".filters", ".chooser"):
+        assert page.locator(control).first.is_hidden()
+    wide = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth + 1 && e.offsetParent).length"
+    assert page.evaluate(wide) == 0
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_text_of_twice_the_size_still_fits(page: Any, site: Path, name: str) -> None:
+    page.set_viewport_size({"width": 640, "height": 800})
+    _open(page, site, name)
+    page.evaluate("document.documentElement.style.fontSize = '200%'; document.body.style.fontSize = '32px'")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 640

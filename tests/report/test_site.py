@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
@@ -15,11 +16,26 @@ from dyadbench.cell.faces import FaceMap, face_map
 from dyadbench.leaderboard.charts import Point, scatter, ticks
 from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.markdown import markdown_page
+from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.terminal import terminal_table
-from dyadbench.records.excerpts import DRAWN, RANGE, MethodExcerpt, pack, read_excerpt, unpack
+from dyadbench.records.excerpts import (
+    DRAWN,
+    RANGE,
+    ClipExcerpt,
+    MethodExcerpt,
+    People,
+    Person,
+    pack,
+    read_excerpt,
+    unpack,
+)
+from dyadbench.report.about import differences
+from dyadbench.report.behaviour import behaviour
+from dyadbench.report.overview import sentences
 from dyadbench.report.pages import page_name
+from dyadbench.report.pairs import pairs_view
 
-from .conftest import FORMULA, HOSTILE, SUITES, build, made_up, usual_records, write_root
+from .conftest import COLUMNS, FORMULA, HOSTILE, SUITES, build, made_up, usual_records, write_root
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -59,11 +75,13 @@ def test_every_link_is_relative_and_leads_somewhere(site: Path) -> None:
         for link in parser.found:
             if link == "data:,":
                 continue
+            if re.match(r"https://arxiv\.org/abs/[\d.]+$", link):
+                continue  # a paper is elsewhere
             assert not re.match(r"[a-z]+:|/", link), f"{name} links to {link}"
             path, _, anchor = link.partition("#")
             assert (site / unquote(path or name)).is_file(), f"{name} links to {link}, which is not there"
-            if anchor and path.endswith("html"):
-                assert anchor in pages[path].ids, f"{name} links to {link}, which has no such place"
+            if anchor and "=" not in anchor:  # a state of the page: sort=..., watch=...
+                assert anchor in pages[path or name].ids, f"{name} links to {link}, which has no such place"
 
 
 def test_hostile_names_are_text_everywhere(site: Path) -> None:
@@ -79,8 +97,6 @@ def test_hostile_names_are_text_everywhere(site: Path) -> None:
 
 
 def test_hostile_names_in_markdown_csv_and_terminal() -> None:
-    from dyadbench.leaderboard.tables import make_table
-
     names = [HOSTILE, FORMULA, "a|b", "\x1b[31mred"]
     table = make_table([made_up(name, 0.1 * (i + 1)) for i, name in enumerate(names)], "react2024", SUITES["react2024"])
     page = markdown_page([table])
@@ -105,7 +121,93 @@ def test_what_has_no_data_is_said_not_drawn(tmp_path: Path) -> None:
     page = (whole / "site" / "toy-online.html").read_text()
     assert "Rate and distortion" in page
     assert "No rate-distortion picture" not in page
-    assert "Variants of good" in page
+    assert "Ablations of good" in page
+
+
+def test_the_first_sentence_is_computed_and_says_who_beats_the_floor(site: Path) -> None:
+    page = (site / "toy-online.html").read_text()
+    assert "good leads alone." in page
+    assert (
+        "of the way from a real listener of another conversation (the floor) to a perfect reaction (the ceiling)"
+        in page
+    )
+    assert "All 2 ranked methods beat the floor." in page
+    assert "Nothing is ranked here yet." in (site / "toy-offline.html").read_text(), "it has no floor"
+
+
+def test_tied_methods_are_all_named_and_those_below_the_floor_too(tmp_path: Path) -> None:
+    tied = [made_up(name, 0.3, seed=seed) for name in ("b", "a") for seed in range(3)]
+    worse = [made_up("worse", 0.9, seed=seed) for seed in range(3)]
+    floor = made_up("mismatched-listener", 0.7, calibration=True, trained=False)
+    table = make_table([*tied, *worse, floor], "react2024", SUITES["react2024"])
+    lead, beside = sentences(table)
+    assert lead == "No single winner: a and b cannot be told apart at the top."
+    assert "2 of 3 ranked methods beat the floor." in beside
+    assert "Worse than the floor: worse." in beside
+
+
+def test_every_number_of_a_benchmark_can_be_had_as_csv_and_json(site: Path) -> None:
+    page = (site / "toy-online.html").read_text()
+    assert 'href="data/toy-online.csv" download' in page
+    lines = (site / "data" / "toy-online.csv").read_text().splitlines()
+    assert any(line.startswith("toy-online,react2024,True,good,") for line in lines)
+    assert json.loads((site / "data" / "toy-online.json").read_text())[0]["benchmark"] == "toy-online"
+
+
+def test_behaviours_are_counted_and_those_not_measured_left_out() -> None:
+    fps, still = 25.0, np.zeros((100, len(DRAWN)))
+    face = still.copy()
+    face[[10, 40, 70], DRAWN.index("blink")] = 1.0
+    face[50:75, DRAWN.index("smile")] = 0.9
+    face[:, DRAWN.index("pitch")] = 0.1 * np.sin(2 * np.pi * np.arange(100) / 50)
+    clip = ClipExcerpt(
+        id="c", start=0.0, frames=100, speaker=Person(label="speaker", face=pack(np.roll(face, -10, 0))),
+        listeners=(Person(label="true listener", face=pack(face)),),
+    )  # fmt: skip
+    people = People(digest="d", fps=fps, note="", clips=(clip,))
+    found = behaviour(people, {"frozen": MethodExcerpt(key="k", reactions={"c": (pack(still),)})})
+    assert [title for title, _ in found["header"]] == ["blinks", "nods", "smile", "head speed", "behind the speaker"]
+    true, frozen = dict(found["rows"])["true listener"], dict(found["rows"])["frozen"]
+    assert true[:3] == ["45", "30", "25"], "3 blinks and 2 nods in 4 seconds, a smile in a quarter of them"
+    assert true[-1] == "0.40"
+    assert frozen == ["0", "0", "0", "0", "-"]
+
+
+def test_what_differs_from_the_paper_is_taken_from_the_readme() -> None:
+    readme = "# m\n\n## Options\n\nno\n\n## Paper and plugin, point by point\n\n| point | here |\n|---|---|\n| [loss](x.py) | <b>mine</b> |\n\n## Measured\n\nno\n"
+    made = differences(readme)
+    assert "<td>loss</td>" in made
+    assert "&lt;b&gt;mine&lt;/b&gt;" in made
+    assert "Options" not in made
+    assert "Measured" not in made
+
+
+def test_verdicts_of_a_comparison_go_by_the_distance_to_the_target() -> None:
+    records = [made_up("near", 0.05, seed=0), made_up("far", 0.6, seed=0)]  # FRDiv is 0.1 + level, its target 0.1
+    view = pairs_view(records, "react2024", COLUMNS)
+    assert view is not None
+    assert [column["id"] for column in view["columns"]] == ["FRCorr", "FRDist", "FRDiv"]
+    assert view["columns"][2]["target"] == 0.1
+    i = view["methods"].index("near")
+    assert view["verdicts"]["0-1"] == [1 if i == 0 else -1] * 3
+
+
+def test_curves_and_the_speakers_worth_are_drawn_where_a_record_has_them(tmp_path: Path) -> None:
+    curve = {
+        "steps": [1, 2, 3],
+        "loss": [3.0, 2.0, 1.5],
+        "validation_steps": [1, 3],
+        "validation": [2.5, 1.8],
+        "metric": "mse",
+    }
+    measured = {"curves": {"predictor": curve}, "validation": {"predictor": {"mse": 1.8, "speaker_gain": 0.25}}, "fit_cpu_seconds": 12.5, "generate_cpu_seconds": 2.0}  # fmt: skip
+    write_root(tmp_path, [made_up("keyed", 0.3, seed=seed, measured=measured) for seed in range(2)])
+    build(tmp_path, tmp_path / "site")
+    text = (tmp_path / "site" / page_name("method", "keyed")).read_text()
+    assert "Training of the predictor" in text
+    assert "Validation of the predictor" in text
+    assert "face and sound +25.0%" in text
+    assert "<dt>processor seconds of training (predictor)</dt><dd>12.5</dd>" in text
 
 
 def test_a_method_says_what_its_last_validations_found(tmp_path: Path) -> None:

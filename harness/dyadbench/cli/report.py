@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dyadbench.cli.common import Data, Home, Json, Root, data_folders, find_home, find_root, print_json
+
+if TYPE_CHECKING:
+    from dyadbench.registry.host import Host
+    from dyadbench.report.about import About
 
 
 def report(
@@ -37,7 +41,7 @@ def report(
         runtime = Runtime(home=place, data=data_folders(data, list(real)))
         for benchmark, mine in by_benchmark(leaderboards):
             reasons[benchmark] = make_excerpts(mine, leaderboards, runtime, host)
-    site = build_site(base, target, columns, place, reasons)
+    site = build_site(base, target, columns, place, reasons, _about(host))
     missing = {name: found.missing for name, found in site.excerpts.items() if found.missing}
     if json:
         print_json({"index": str(target / "index.html"), "missing": missing})
@@ -46,3 +50,21 @@ def report(
         for method, why in methods.items():
             typer.echo(f"no face of {method} on {benchmark}: {why}", err=True)
     typer.echo(f"report: {(target / 'index.html').resolve()}")
+
+
+def _about(host: Host) -> About:
+    """What the installed benchmarks and methods say of themselves, with the README that each method's plugin brings."""
+    from importlib.resources import files
+
+    from dyadbench.report.about import About
+
+    methods, papers, readmes = {}, {}, {}
+    for entry in host.entries("method"):
+        methods[entry.name], papers[entry.name] = entry.summary, entry.cite
+        package = host.get("predictor", entry.predictor).load.partition(":")[0].partition(".")[0]
+        readme = files(package).joinpath("README.md")
+        if readme.is_file():
+            readmes[entry.name] = readme.read_text(encoding="utf-8")
+    for predictor in host.entries("predictor"):
+        methods.setdefault(predictor.name, predictor.summary)
+    return About({entry.name: entry.summary for entry in host.entries("benchmark")}, methods, papers, readmes)

@@ -1,4 +1,9 @@
-"""Plain SVG pictures: no script, colours from the page's style sheet, every word escaped, the same bytes every time."""
+"""Plain SVG pictures: no script, colours from the page's style sheet, every word escaped, the same bytes every time.
+
+Why no charting library: a page opens from disk, works without scripts and on paper, follows light and dark, and is the
+same bytes on every machine. Vega and Plotly draw by scripts of 0.8 and 3.5 MB that each page would carry; matplotlib
+fixes colours and fonts when it draws, and its SVG changes with its version. Five plain kinds of picture need none of it.
+"""
 
 from __future__ import annotations
 
@@ -136,19 +141,23 @@ SHAPES: dict[str, Callable[[float, float], str]] = {
 
 def scatter(
     points: Sequence[Point], title: str, x_label: str, y_label: str, *,
-    target: float | None = None, target_label: str = "target", log_x: bool = False, joined: Sequence[Sequence[int]] = (),
+    target: float | None = None, target_label: str = "target", log_x: bool = False, joined: Sequence[Sequence[int]] = (), named: bool = False,
 ) -> Markup:  # fmt: skip
-    """Numbered points (from 1, as in the table beside it); `target` is a dashed level; `joined` are lines through points."""
+    """Numbered points (from 1, as in the table beside it), or `named` ones with their labels beside them; `target` is a dashed level; `joined` are lines through points."""
     axes = _Axes(
         [p.x for p in points], [*(p.y for p in points), *([target] if target is not None else [])], log_x=log_x
     )
-    parts = axes.frame(x_label, y_label)
+    parts, taken = axes.frame(x_label, y_label), []
     if target is not None:
         level = axes.py(target)
         parts.append(f'<line class="target" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{level:.1f}" y2="{level:.1f}"/>')
-        parts.append(
-            f'<text x="{WIDTH - RIGHT - 4}" y="{level - 5:.1f}" text-anchor="end">{escape(target_label)}</text>'
-        )
+        crowded = (
+            sum(axes.px(p.x) > WIDTH / 2 for p in points) > len(points) / 2
+        )  # the label goes where fewer points are
+        at, anchor = (LEFT + 4, "start") if crowded else (WIDTH - RIGHT - 4, "end")
+        parts.append(f'<text x="{at}" y="{level - 5:.1f}" text-anchor="{anchor}">{escape(target_label)}</text>')
+        wide = LETTER * len(target_label)
+        taken.append((at, level - 18, at + wide, level) if crowded else (at - wide, level - 18, at, level))
     for line in joined:
         path = " ".join(f"{axes.px(points[i].x):.1f},{axes.py(points[i].y):.1f}" for i in line)
         parts.append(f'<polyline class="join" points="{path}"/>')
@@ -157,11 +166,57 @@ def scatter(
     for number, point, (x, y) in zip(numbers, points, places, strict=True):
         label = f"{number} {point.label}" if number else point.label
         parts.append(f"<g><title>{escape(label)}</title>{SHAPES[point.kind](x, y)}</g>")
+    if named:
+        return _svg([*parts, *_names([p.label for p in points], places, taken)], title)
     shown = [n for n, number in enumerate(numbers) if number]
     for n, (x, y) in zip(shown, _label_places(places, shown), strict=True):
         number = numbers[n]
         parts.append(f'<text class="number" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{number}</text>')
     return _svg(parts, title)
+
+
+LETTER, LINE = 6.4, 14  # width and height of a letter at 12 px, a little generous
+SHIFTS = (0, -12, 12, -24, 24, -36, 36, -48, 48)  # where labels are tried above and below a point
+
+
+def _names(labels: Sequence[str], places: Sequence[tuple[float, float]], taken: Sequence[tuple[float, ...]] = ()) -> list[str]:  # fmt: skip
+    """The labels of points, each where it covers no other label and no point, else where it covers least.
+
+    A label that stands away from its point is joined to it by a thin line.
+    """
+    full = [*taken, *((x - 7, y - 7, x + 7, y + 7) for x, y in places)]
+    parts = []
+    for label, (x, y) in sorted(zip(labels, places, strict=True), key=lambda each: each[1][1]):
+        wide = LETTER * len(label)
+        spots = [(x + side * 10, y + 4 + down, "start" if side > 0 else "end") for down in SHIFTS for side in (1, -1)]
+        boxes = []
+        for left, base, anchor in spots:
+            start = left if anchor == "start" else left - wide
+            boxes.append((start, base - 11, start + wide, base - 11 + LINE))
+        costs = [sum(_overlap(box, other) for other in full) + 50 * _outside(box) + n for n, box in enumerate(boxes)]
+        best = costs.index(min(costs))
+        full.append(boxes[best])
+        left, base, anchor = spots[best]
+        if abs(base - 4 - y) > 12:
+            parts.append(f'<line class="grid" x1="{x:.1f}" y1="{y:.1f}" x2="{left:.1f}" y2="{base - 4:.1f}"/>')
+        parts.append(
+            f'<text class="number" x="{left:.1f}" y="{base:.1f}" text-anchor="{anchor}">{escape(label)}</text>'
+        )
+    return parts
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+
+
+def _outside(box: tuple[float, ...]) -> float:
+    """By how many pixels a box leaves the frame of the axes."""
+    return (
+        max(0.0, LEFT - box[0])
+        + max(0.0, box[2] - WIDTH + 2)
+        + max(0.0, TOP - 10 - box[1])
+        + max(0.0, box[3] - HEIGHT + BOTTOM)
+    )
 
 
 def _label_places(points: Sequence[tuple[float, float]], shown: Sequence[int]) -> list[tuple[float, float]]:
@@ -212,8 +267,8 @@ def bars(rows: Sequence[Bar], title: str, x_label: str) -> Markup:
     return _svg(parts, title, height=height)
 
 
-def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x_label: str, y_label: str) -> Markup:  # fmt: skip
-    """One line per series, numbered at its end as in the legend beside it; dashes tell them apart without colour."""
+def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x_label: str, y_label: str, named: bool = False) -> Markup:  # fmt: skip
+    """One line per series, numbered at its end as in the legend beside it, or `named`; dashes tell them apart without colour."""
     axes = _Axes(
         [x for xs, _ in series.values() for x in xs], [y for _, ys in series.values() for y in ys], zero_y=False
     )
@@ -225,7 +280,9 @@ def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: 
             f'<g><title>{escape(label)}</title><polyline class="line s{(number - 1) % SERIES + 1}" points="{path}"/></g>'
         )
         ends.append((axes.px(xs[-1]), axes.py(ys[-1])))
-    if len(series) > 1:
+    if named and len(series) > 1:
+        parts += _names(list(series), ends)
+    elif len(series) > 1:
         for number, (x, y) in enumerate(_label_places(ends, range(len(ends))), 1):
             parts.append(f'<text class="number" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{number}</text>')
     return _svg(parts, title)

@@ -92,3 +92,13 @@ def snapshot(device: str, threads: int, distribution: str | None = None) -> dict
         "hardware": hardware(device),
         "threads": threads,
     }
+
+
+@cache
+def commit_date(folder: Path, commit: str) -> str:
+    """The day a commit was made, as 2026-01-31; "" where the checkout that holds `folder` does not know it."""
+    try:
+        words = ["git", "-C", str(folder), "show", "-s", "--format=%cs", commit.rstrip("+")]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return ""

@@ -9,7 +9,7 @@ import numpy as np
 
 from dyadbench.leaderboard import over_time as errors_over_time
 from dyadbench.leaderboard.charts import Bar, Point, bars, histogram, lines, plain, scatter
-from dyadbench.leaderboard.rows import Row
+from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.tokenizers import corpora, drawing
 from dyadbench.records.excerpts import MethodExcerpt
@@ -18,6 +18,7 @@ from dyadbench.records.record import Record
 # Suite -> (how appropriate: smaller is better, how diverse).
 PLANES = {"react2024": ("FRDist", "FRDiv"), "react2024-official": ("FRDist", "FRDiv"), "l2l": ("P-FD.expression", "variation.expression")}  # fmt: skip
 HEADS = {"react2024": "FRDist", "l2l": "P-FD.expression"}  # what ablations are shown in, where the suite has it
+SHOWN = ("floor", "ceiling", "copy")  # references that the plane shows; truth, means and noise are far outside
 Records = Mapping[str, Sequence[Record]]  # method -> its seeds
 
 
@@ -33,30 +34,35 @@ def _kind(row: Row) -> str:
     return "calibration" if row.calibration else "ranked" if row.rank is not None else "other"
 
 
-def appropriate_and_diverse(table: Table) -> dict[str, Any] | None:
-    """Every row of the main table in the plane of its suite, the true listeners' diversity as a level."""
-    if table.suite not in PLANES:
-        return None
-    x, y = PLANES[table.suite]
+def plane(table: Table) -> dict[str, Any] | None:
+    """Methods, floor and ceiling by how appropriate and how diverse they are; the true listeners' diversity as a level.
+
+    In the metrics that papers use where the suite has them; else by skill and by how diverse next to real listeners.
+    """
     columns = {c["id"]: c for c in table.columns}
-    if x not in columns or y not in columns:
+    rows = [row for row in table.rows if row.kind in ("method", "ablation") or row.role in SHOWN]
+    if table.suite in PLANES and set(PLANES[table.suite]) <= columns.keys():
+        x, y = PLANES[table.suite]
+        found = [(row, row.cells[x].value, row.cells[y].value) for row in rows]
+        labels = (f"{x}: less is more appropriate", f"{y}: diversity of the samples")
+        target = table.rows[0].cells[columns[y]["target"]].value if columns[y]["target"] else None
+    else:
+        x, y = "skill", "diversity"
+        found = [(row, row.skill.value if row.skill else None, _log2(row.families.get("diversity"))) for row in rows]
+        labels = ("skill: more is more appropriate", "diversity: doublings or halvings from real listeners")
+        target = 0.0
+    points = [Point(row.method, a, b, _kind(row)) for row, a, b in found if a is not None and b is not None]
+    if len(points) < 2:
         return None
-    rows = [
-        row for row in table.rows
-        if row.cells[x].value is not None and row.cells[y].value is not None and not row.method.startswith("random")
-    ]  # fmt: skip
-    if len(rows) < 2:
-        return None
-    points = [Point(row.method, row.cells[x].value or 0.0, row.cells[y].value or 0.0, _kind(row)) for row in rows]
-    target = rows[0].cells[columns[y]["target"]].value if columns[y]["target"] else None
-    picture = scatter(points, f"{y} against {x}", f"{x}: less is more appropriate", f"{y}: diversity", target=target)
-    text = [[n, p.label, p.x, p.y] for n, p in enumerate(points, 1)]
-    return figure(
-        "plane", "Diversity against appropriateness",
-        f"Left is closer to an appropriate listener; the dashed level is the diversity of the real ones. Stars see the truth "
-        f"(oracles), squares are calibration rows. Noise (random) is far outside and left out. {x}: {columns[x]['summary']}; {y}: {columns[y]['summary']}.",
-        picture, ["", "method", x, y], text,
+    picture = scatter(
+        points, f"Appropriate and diverse: {y} against {x}", *labels, target=target, target_label="as diverse as real listeners", named=True
     )  # fmt: skip
+    text = [[point.label, point.x, point.y] for point in points]
+    return figure("plane", "Appropriate and diverse", "Squares are references: floor, ceiling, copies of the speaker. Lighter points are methods without a rank.", picture, ["method", x, y], text)  # fmt: skip
+
+
+def _log2(value: Value | None) -> float | None:
+    return None if value is None or value.value is None else value.value / float(np.log(2))
 
 
 def _tokens(records: Sequence[Record], name: str) -> float | None:
@@ -110,13 +116,13 @@ def over_time(records: Records) -> dict[str, Any] | None:
             series[method] = line
     if not series:
         return None
-    picture = lines(series, "Error over time", "seconds into the clip", "root mean square error")
+    picture = lines(series, "Error over time", "seconds into the clip", "root mean square error", named=True)
     times = max((xs for xs, _ in series.values()), key=len)
-    rows = [[n, name, *ys] for n, (name, (_, ys)) in enumerate(series.items(), 1)]
+    rows = [[name, *ys] for name, (_, ys) in series.items()]
     return figure(
         "time", "Error over time", "A method that feeds on its own output may drift: distance of all samples from the appropriate "
         "listener that is nearest to each over the whole clip, by time into the clip.",
-        picture, ["", "method", *(f"{t:g} s" for t in times)], rows,
+        picture, ["method", *(f"{t:g} s" for t in times)], rows,
     )  # fmt: skip
 
 
@@ -126,34 +132,31 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 
 def ablations(table: Table) -> list[dict[str, Any]]:
-    """Methods that differ from another by a suffix, in one column with intervals."""
+    """Every method that has ablations beside them, in one column with intervals."""
     column = HEADS.get(table.suite)
     column = column if column in {c["id"] for c in table.columns} else next((c["id"] for c in table.columns if c["ranked"]), None)  # fmt: skip
     if column is None:
         return []
-    families: list[dict[str, Any]] = []
-    names = [row.method for row in table.rows if not row.calibration]
-    for base in sorted(names):
-        family = sorted(
-            (row for row in table.rows if row.method == base or row.method.startswith(base + "-")),
-            key=lambda row: (row.method != base, row.method),
-        )
-        family = [row for row in family if row.cells[column].value is not None and not row.calibration]
-        if len(family) < 3 or any(base != other and base.startswith(other + "-") for other in names):
+    found: list[dict[str, Any]] = []
+    for base in sorted({row.of for row in table.rows if row.kind == "ablation"}):
+        family = [row for row in table.rows if row.method == base or (row.kind == "ablation" and row.of == base)]
+        family.sort(key=lambda row: (row.method != base, row.method))
+        family = [row for row in family if row.cells[column].value is not None]
+        if len(family) < 2:
             continue
         shown = [Bar(r.method, r.cells[column].value or 0.0, r.cells[column].low, r.cells[column].high, r.method == base) for r in family]  # fmt: skip
         rows = [[b.label, b.value, b.low, b.high] for b in shown]
-        families.append(figure(
-            f"ablation-{len(families)}", f"Variants of {base}", f"{column} with 95 % intervals; the first row is {base} itself.",
-            bars(shown, f"Variants of {base}", column), ["variant", column, "low", "high"], rows,
+        found.append(figure(
+            f"ablation-{len(found)}", f"Ablations of {base}", f"{column} with 95 % intervals; the first row is {base} itself.",
+            bars(shown, f"Ablations of {base}", column), ["variant", column, "low", "high"], rows,
         ))  # fmt: skip
-    return families
+    return found
 
 
 def benchmark_figures(table: Table, records: Records) -> list[dict[str, Any]]:
     """All pictures there is data for, in order."""
-    figures = [appropriate_and_diverse(table), rate_distortion(records), codebooks(records), over_time(records)]
-    return [one for one in [*figures, *ablations(table)] if one is not None]
+    found = [rate_distortion(records), codebooks(records), over_time(records)]
+    return [one for one in [*found, *ablations(table)] if one is not None]
 
 
 # --- method pages -------------------------------------------------------------------------------------------
@@ -175,6 +178,37 @@ def distribution(record_group: Sequence[Record], suite: str, column: Mapping[str
         f"spread-{suite}-{name}", name, column["summary"], histogram(known.tolist(), f"{name} by clip", name),
         ["clips", "least", "quarter", "median", "three quarters", "most"], [[len(known), *quantiles]],
     )  # fmt: skip
+
+
+def training_curves(records: Sequence[Record]) -> list[dict[str, Any]]:
+    """Loss of training and of validation, stage by stage, one line per seed, from the records themselves."""
+    found: list[dict[str, Any]] = []
+    for part in ("tokenizer", "predictor"):
+        kept = [r.measured.tokenizer_curves if part == "tokenizer" else r.measured.curves for r in records]
+        for stage in dict.fromkeys(name for curves in kept for name in curves):
+            given = [(r.seed, curves[stage]) for r, curves in zip(records, kept, strict=True) if stage in curves]
+            for kind, steps, values in (
+                ("training", "steps", "loss"),
+                ("validation", "validation_steps", "validation"),
+            ):
+                series = {
+                    f"seed {seed}": line for seed, curve in given if len((line := _line(curve, steps, values))[0]) > 1
+                }
+                if not series:
+                    continue
+                metric = given[0][1].get("metric", "loss") if kind == "validation" else "loss"
+                title = f"{kind.capitalize()} of the {part}" + (f", {stage}" if stage != part else "")
+                rows = [[name, int(xs[0]), ys[0], int(xs[-1]), ys[-1], min(ys)] for name, (xs, ys) in series.items()]
+                found.append(figure(
+                    f"curve-{len(found)}", title, "Whether the line is flat at its end says whether it was trained long enough.",
+                    lines(series, title, "step", metric, named=True), ["seed", "first step", f"first {metric}", "last step", f"last {metric}", "least"], rows,
+                ))  # fmt: skip
+    return found
+
+
+def _line(curve: Mapping[str, Any], steps: str, values: str) -> tuple[list[float], list[float]]:
+    pairs = [(float(x), float(y)) for x, y in zip(curve.get(steps, ()), curve.get(values, ()), strict=False) if y is not None]  # fmt: skip
+    return [x for x, _ in pairs], [y for _, y in pairs]
 
 
 def curves(excerpt: MethodExcerpt | None) -> list[dict[str, Any]]:

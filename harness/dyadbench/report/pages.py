@@ -6,14 +6,26 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.rows import Row, Value
-from dyadbench.leaderboard.tables import Table
-from dyadbench.leaderboard.text import ARROWS, latency_head, latency_text, lookahead_text, number, rank_text
+from dyadbench.leaderboard.tables import FAMILIES, Table
+from dyadbench.leaderboard.text import (
+    ARROWS,
+    family_text,
+    latency_head,
+    latency_text,
+    lookahead_text,
+    number,
+    rank_text,
+    skill_text,
+)
 from dyadbench.records.record import Record, slug
+from dyadbench.report.glossary import metric_text
 
 BETTER = {"max": "more is better", "min": "less is better", "match": "closest to its target is better"}
+WIDTH = 8  # columns that a table shows before the reader asks for more
 
 
 def page_name(kind: str, name: str) -> str:
@@ -28,6 +40,16 @@ def record_link(record: Record) -> str:
     return f"records/{slug(record.benchmark)}/{slug(record.method)}/seed{record.seed}.json"
 
 
+def compare_link(benchmark: str, first: str, second: str) -> str:
+    return "compare.html#" + urlencode({"on": benchmark, "a": first, "b": second})
+
+
+def watch_link(benchmark: str, methods: Sequence[str], clip: str = "") -> str:
+    """The faces of some methods on a benchmark's page, at one clip."""
+    chosen = [("clip", clip)] * bool(clip) + [(f"m{n}", name) for n, name in enumerate(methods, 1)]
+    return f"{page_name('', benchmark)}#{urlencode([('watch', '1'), *chosen])}"
+
+
 def plain_name(name: str) -> str:
     """How printed and registered names are held together: letters and digits only."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
@@ -37,27 +59,51 @@ def plain_name(name: str) -> str:
 
 
 def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
-    """One suite's table: header, rows with bars, published numbers."""
+    """One suite's table: header, rows with bars, published numbers. Of the columns the first ones are `shown` at once."""
+    headline = {scale.column for scale in table.scales}
+    kept = [column for column in table.columns if not column["id"].endswith("_target")]
+    kept.sort(key=lambda column: column["id"] not in headline)  # what ranks comes first
+    families = [name for name in FAMILIES if any(name in row.families for row in table.rows)] if table.main else []
+    room = WIDTH - 2 - (2 + len(families[:2]) if table.main else 0)  # beside method, rank and skill, families and speed
     columns = [
-        {**column, "arrow": ARROWS[column["direction"]], "better": BETTER[column["direction"]]}
-        for column in table.columns
-        if not column["id"].endswith("_target")
-    ]
+        {**column, "arrow": ARROWS[column["direction"]], "better": BETTER[column["direction"]], "says": metric_text(column["id"]), "shown": n < room}
+        for n, column in enumerate(kept)
+    ]  # fmt: skip
     targets = _targets(table)
     scales = {column["id"]: _scale(table, column["id"], targets.get(column["id"])) for column in columns}
     printed = _printed(table)
     rows = []
     for row in table.rows:
-        cells = [cell_view(row.cells[c["id"]], c["digits"], scales[c["id"]], targets.get(c["id"])) for c in columns]
+        cells = [
+            cell_view(row.cells[c["id"]], c["digits"], scales[c["id"]], targets.get(c["id"]), c["direction"])
+            for c in columns
+        ]
+        beside = [_family_view(row.families.get(name)) for name in families]
         rows.append(
-            row_view(row, cells, records.get(row.method, ())) | {"printed": printed.get(plain_name(row.method), {})}
+            row_view(row, cells, records.get(row.method, ()))
+            | {"printed": printed.get(plain_name(row.method), {}), "families": beside}
         )
-    shown = [c["id"] for c in columns if any(c["id"] in row["printed"] for row in rows)]
+    named = [c["id"] for c in columns if any(c["id"] in row["printed"] for row in rows)]
     return {
-        "suite": table.suite, "main": table.main, "columns": columns, "rows": rows, "notes": table.notes,
-        "targets": {name: number(value, _digits(table, name)) for name, value in targets.items()},
-        "printed_columns": shown, "latency": latency_head(table), "published": published_view(table.claims, [c["id"] for c in table.columns]),
+        "suite": table.suite, "main": table.main, "columns": columns, "rows": _families_together(rows), "notes": table.notes,
+        "targets": {name: number(value, _digits(table, name)) for name, value in targets.items()}, "families": families,
+        "printed_columns": named, "latency": latency_head(table), "published": published_view(table.claims, [c["id"] for c in table.columns]),
     }  # fmt: skip
+
+
+def _family_view(value: Value | None) -> dict[str, Any]:
+    return {"text": family_text(value) or "-", "good": None if value is None else value.value}
+
+
+def _families_together(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Ablations behind the method they are of."""
+    own = {row["method"] for row in rows if row["kind"] == "method"}
+    found = []
+    for row in rows:
+        if row["kind"] == "ablation" and row["of"] in own:
+            continue
+        found += [row, *(each for each in rows if each["kind"] == "ablation" and each["of"] == row["method"])]
+    return found
 
 
 def _digits(table: Table, name: str) -> int:
@@ -85,10 +131,13 @@ def _scale(table: Table, column: str, target: float | None) -> tuple[float, floa
     return (min(values), max(values)) if len(set(values)) > 1 else None
 
 
-def cell_view(cell: Value, digits: int, scale: tuple[float, float] | None, target: float | None) -> dict[str, Any]:
+def cell_view(
+    cell: Value, digits: int, scale: tuple[float, float] | None, target: float | None, direction: str
+) -> dict[str, Any]:
+    """A cell's text, its bar, and `good`: what sorting the best first goes by, less is better."""
     spans = cell.low is not None and cell.high is not None and cell.high - cell.low > 1e-9
     view: dict[str, Any] = {
-        "text": number(cell.value, digits), "sort": cell.value, "best": cell.best, "undefined": cell.undefined,
+        "text": number(cell.value, digits), "good": _loss(cell.value, target, direction), "best": cell.best, "undefined": cell.undefined,
         "interval": f"{number(cell.low, digits)} to {number(cell.high, digits)}" if spans else "", "bar": None,
     }  # fmt: skip
     if scale and cell.value is not None:
@@ -108,16 +157,22 @@ def cell_view(cell: Value, digits: int, scale: tuple[float, float] | None, targe
     return view
 
 
+def _loss(value: float | None, target: float | None, direction: str) -> float | None:
+    if value is None or (direction == "match" and target is None):
+        return None
+    return {"max": -value, "min": value, "match": abs(value - (target or 0.0))}[direction]
+
+
 def row_view(row: Row, cells: list[dict[str, Any]], records: Sequence[Record]) -> dict[str, Any]:
     speed, parameters = row.facts.get("realtime_factor"), row.facts.get("parameters")
-    kind = "calibration" if row.calibration else "ranked" if row.rank is not None else "unranked"
     return {
-        "method": row.method, "page": page_name("method", row.method), "kind": kind, "rank": rank_text(row),
-        "rank_sort": row.rank if row.rank is not None else 1e6 + row.calibration, "reason": "" if row.calibration else row.reason,
-        "cells": cells, "seeds": len(row.seeds), "trained": learning(records),
+        "method": row.method, "page": page_name("method", row.method), "kind": row.kind, "of": row.of, "role": row.role, "rank": rank_text(row),
+        "rank_sort": row.rank if row.rank is not None else None, "reason": "" if row.calibration else row.reason,
+        "skill": skill_text(row.skill) or "-", "skill_good": -row.skill.value if row.skill and row.skill.value is not None else None,
+        "pareto": row.pareto, "cells": cells, "seeds": len(row.seeds), "trained": learning(records),
         "parameters": parameters, "parameters_text": f"{parameters:,}".replace(",", " ") if parameters else "",
         "lookahead": lookahead_text(row), "lookahead_sort": 1e9 if row.facts.get("lookahead") is None else row.facts["lookahead"],
-        "latency": latency_text(row), "latency_sort": row.facts.get("latency", {}).get("step_p99_ms", 1e9),
+        "latency": latency_text(row), "latency_sort": row.facts.get("latency", {}).get("step_p99_ms", ""),
         "speed": speed, "speed_text": f"{speed:,}".replace(",", " ") if speed else "",
         "learning": LEARNING[learning(records)], "preset": row.facts.get("preset") or "", "plugin": row.facts.get("plugin", ""),
         "records": [(record.seed, record_link(record)) for record in records],

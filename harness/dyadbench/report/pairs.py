@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import Column
-from dyadbench.leaderboard.stats import DRAWS, bootstrap
+from dyadbench.leaderboard.stats import DRAWS, Bootstrap, bootstrap
 from dyadbench.records.comparable import method_values, usable_records
 from dyadbench.records.record import Record
 
@@ -19,36 +19,61 @@ EXTREMES = 3  # clips a column
 def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column], draws: int = DRAWS) -> dict[str, Any] | None:  # fmt: skip
     """What the comparison page knows of a benchmark; None where fewer than two methods can be compared.
 
-    `pairs["i-j"]` holds, a column, [difference i - j, low, high]; `most["i-j"]`, a column, [clip, difference] pairs.
+    By column, `pairs["i-j"]` holds [difference i - j, low, high], `verdicts["i-j"]` 1 where i is better, -1 where j is, 0
+    where that is undecided and None where it has no interval, and `most["i-j"]` [clip, difference] pairs.
     """
     groups = usable_records(records, suite, columns)
     if len(groups) < 2:
         return None
-    names, chosen = list(groups), [i for i, column in enumerate(columns) if not column.id.endswith("_target")]
-    values = [method_values(groups[name], suite, columns)[:, :, chosen] for name in names]
+    names = list(groups)
+    chosen = [i for i, column in enumerate(columns) if not column.id.endswith("_target")]
+    values = [method_values(groups[name], suite, columns) for name in names]
     first = groups[names[0]][0]
     boot = bootstrap(values, first.sessions, draws, names=names)
     with np.errstate(all="ignore"):
-        clips = np.array([_clip_means(value) for value in values])  # (M, N, C)
-    drawn = np.ascontiguousarray(boot.draws.transpose(1, 2, 0))  # (M, C, R)
-    pairs, most = {}, {}
+        clips = np.array([_clip_means(value[:, :, chosen]) for value in values])  # (M, N, C)
+    drawn = np.ascontiguousarray(boot.draws[:, :, chosen].transpose(1, 2, 0))  # (M, C, R)
+    lost, targets = _losses(boot, columns, chosen)  # (M, C, R)
+    pairs, most, verdicts = {}, {}, {}
     for i, j in combinations(range(len(names)), 2):
         key = f"{i}-{j}"
-        point = boot.point[i] - boot.point[j]
+        point = boot.point[i, chosen] - boot.point[j, chosen]
+        low = high = ends = np.full(len(chosen), np.nan)
+        better = np.zeros(len(chosen))
         if boot.informative:
             low, high = _interval(drawn[i] - drawn[j])
-        else:
-            low = high = np.full(len(chosen), np.nan)
+            ends, tops = _interval(lost[i] - lost[j])
+            better = np.where(tops < 0, 1, np.where(ends > 0, -1, 0))  # 1: the first loses less
         pairs[key] = [[_short(p), _short(a), _short(b)] for p, a, b in zip(point, low, high, strict=True)]
+        verdicts[key] = [None if np.isnan(end) else int(side) for end, side in zip(ends, better, strict=True)]
         gap = clips[i] - clips[j]  # (N, C)
         most[key] = [_extremes(gap[:, c]) for c in range(len(chosen))]
     kept = [columns[c] for c in chosen]
     return {
         "benchmark": first.benchmark, "suite": suite, "methods": names, "clips": list(first.clips),
-        "sessions": len(set(first.sessions)), "pairs": pairs, "most": most,
-        "points": [[_short(v) for v in row] for row in boot.point],
-        "columns": [{"id": c.id, "direction": c.direction, "digits": c.digits, "summary": c.summary} for c in kept],
+        "sessions": len(set(first.sessions)), "pairs": pairs, "verdicts": verdicts, "most": most,
+        "points": [[_short(v) for v in row] for row in boot.point[:, chosen]],
+        "columns": [
+            {"id": c.id, "direction": c.direction, "digits": c.digits, "summary": c.summary, "target": target}
+            for c, target in zip(kept, targets, strict=True)
+        ],
     }  # fmt: skip
+
+
+def _losses(boot: Bootstrap, columns: Sequence[Column], chosen: Sequence[int]) -> tuple[np.ndarray, list[float | None]]:
+    """(M, C, R) draws in which less is better, and what each column is to match; NaN where nothing says what is better."""
+    place = {column.id: i for i, column in enumerate(columns)}
+    lost, targets = [], []
+    for of in chosen:
+        column, draws = columns[of], boot.draws[:, :, of]
+        at = place.get(column.target, of) if column.direction == "match" else of
+        matched = column.direction == "match" and at != of
+        targets.append(_short(float(boot.point[0, at])) if matched else None)
+        if column.direction == "match":
+            lost.append(np.abs(draws - boot.draws[:, :1, at]) if matched else np.full_like(draws, np.nan))
+        else:
+            lost.append(draws if column.direction == "min" else -draws)
+    return np.ascontiguousarray(np.stack(lost, 1).transpose(2, 1, 0)), targets
 
 
 def _clip_means(values: np.ndarray) -> np.ndarray:

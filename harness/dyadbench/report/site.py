@@ -16,18 +16,22 @@ from markupsafe import Markup
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.files.atomic import atomic_write, read_whole
 from dyadbench.leaderboard.build import make_tables
+from dyadbench.leaderboard.data_files import csv_text, json_text
 from dyadbench.leaderboard.published import load_published
 from dyadbench.leaderboard.tables import Table
-from dyadbench.leaderboard.text import SIMULATED
+from dyadbench.leaderboard.text import SIMULATED, rank_text, skill_text, split_text
+from dyadbench.leaderboard.validity_page import load_validity
 from dyadbench.leaderboard.verdicts import MEANING, Claim, Judged, judge, load_claims, rows_of
-from dyadbench.leaderboard.verdicts_page import command, counted, evidence
+from dyadbench.leaderboard.verdicts_page import counted
 from dyadbench.records.comparable import by_benchmark
 from dyadbench.records.excerpts import DRAWN, RANGE, Excerpts, gather
-from dyadbench.records.record import Record, record_path
-from dyadbench.report import figures, pages
+from dyadbench.records.record import Record, record_path, slug
+from dyadbench.report import claims, figures, glossary, method, overview, pages, speed
+from dyadbench.report.about import About, citation, differences, machines, paper_link, provenance
+from dyadbench.report.behaviour import behaviour, loudness
 from dyadbench.report.pairs import pairs_view
 
-LIMIT = 3_000_000  # bytes of a page
+LIMIT = 1_500_000  # bytes of a page
 Suites = Mapping[str, Sequence[Column]]
 
 
@@ -41,12 +45,16 @@ class Site:
     reasons: Mapping[str, Mapping[str, str]] = field(
         default_factory=dict
     )  # benchmark -> method -> why it has no excerpt
+    about: About = field(default_factory=About)
     excerpts: dict[str, Excerpts] = field(default_factory=dict)  # by benchmark
     links: dict[str, Path] = field(default_factory=dict)  # the name of every record on the site -> where it lies
     judged: list[Record] = field(default_factory=list)  # records that a checked claim is about
     cards: list[dict[str, Any]] = field(default_factory=list)  # of the index
     pairs: list[dict[str, Any]] = field(default_factory=list)  # of the comparison
     sections: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by method
+    files: dict[str, str] = field(default_factory=dict)  # name -> what else is written: CSV and JSON of every benchmark
+    _of: dict[str, str] = field(default_factory=dict)  # ablation -> its method
+    costs: list[dict[str, Any]] = field(default_factory=list)  # of the page on speed
 
     # --- templates --------------------------------------------------------------------------------------
 
@@ -59,6 +67,7 @@ class Site:
         made.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": True}
         made.globals["inline"] = lambda name: Markup(asset(name))
         made.globals["simulated_note"] = SIMULATED.replace("**", "")
+        made.globals |= {"term": glossary.term, "words": glossary.WORDS, "page_name": pages.page_name}
         return made
 
     def render(self, template: str, **values: Any) -> str:
@@ -71,16 +80,16 @@ class Site:
         made = {}
         for benchmark, records in by_benchmark(self.leaderboards):
             made[pages.page_name("", benchmark)] = self._benchmark(benchmark, records)
-        for found in (self.cards, self.pairs, *self.sections.values()):
-            found.sort(key=lambda view: str(view["benchmark"]))
-        made["index.html"] = self.render("index.html", cards=self.cards)
-        for method, sections in self.sections.items():
-            made[pages.page_name("method", method)] = self.render(
-                "method.html", method=method, sections=sections, claims=self._claims_of(method)
-            )
+        for found in (self.cards, self.pairs, self.costs, *self.sections.values()):
+            found.sort(key=lambda view: (bool(view["simulated"]), str(view["benchmark"])))
+        made["index.html"] = self.render("index.html", cards=self.cards, words=glossary.WORDS)
+        for name, sections in self.sections.items():
+            made[pages.page_name("method", name)] = self._method(name, sections)
         made["compare.html"] = self.render("compare.html", views=self.pairs)
         made["claims.html"] = self._board()
         made["published.html"] = self.render("published.html", sources=pages.sources_view(self._claims))
+        made["speed.html"] = self.render("speed.html", views=self.costs)
+        made["validity.html"] = self.render("validity.html", corpora=load_validity(self.leaderboards))
         return made
 
     @cached_property
@@ -96,6 +105,7 @@ class Site:
         methods: dict[str, list[Record]] = {}
         for record in records:
             methods.setdefault(record.method, []).append(record)
+            self._of |= {record.method: record.of} if record.of else {}
             self.links[pages.record_link(record)] = record_path(self.leaderboards, record)
         wanted = rows_of(self._statements)
         self.judged += [record for record in records if (benchmark, record.method) in wanted]
@@ -104,20 +114,45 @@ class Site:
         tables = make_tables(self.leaderboards, self.suites, records)[0]
         views = [pages.table_view(table, methods) for table in tables]
         main, view = next((table, view) for table, view in zip(tables, views, strict=True) if table.main)
-        self._card(main, view)
-        for method, mine in sorted(methods.items()):
-            self._section(main, view, method, mine)
+        lead, beside = overview.sentences(main)
+        where = provenance(records, self.leaderboards)
+        self._card(main, lead)
+        for method_name, mine in sorted(methods.items()):
+            self._section(main, view, method_name, mine)
         self._pair(main, records)
+        drawn = figures.benchmark_figures(main, methods)
+        if cost := speed.costs(main, methods):
+            self.costs.append(cost | {"machines": machines(records)})
         return self.render(
-            "benchmark.html", table=main, page=pages.page_name("", benchmark), views=views,
-            figures=figures.benchmark_figures(main, methods), player=self._player(benchmark, tables[0]),
+            "benchmark.html", table=main, page=pages.page_name("", benchmark), views=views, lead=lead, beside=beside,
+            says=sentence_case(self.about.benchmarks.get(benchmark, "")), split=split_text(main.setting), where=where,
+            presets=sorted({r.preset for r in records if r.preset and not r.calibration}), ladder=overview.ladder(main, dict(self.about.methods)),
+            scale_note=overview.scale_note(main), plane=figures.plane(main), figures=drawn, player=self._player(benchmark, tables[0]),
+            files=self._files(benchmark, tables), cite=citation(main, where), compare=self._first_pair(main),
         )  # fmt: skip
 
-    def _card(self, table: Table, view: dict[str, Any]) -> None:
+    def _files(self, benchmark: str, tables: Sequence[Table]) -> dict[str, str]:
+        """Every number of a benchmark as files beside the pages; kind -> where."""
+        names = {kind: f"data/{slug(benchmark)}.{kind}" for kind in ("csv", "json")}
+        self.files |= {names["csv"]: csv_text(tables), names["json"]: json_text(tables)}
+        return names
+
+    def _first_pair(self, table: Table) -> str:
+        """The comparison of the first two methods; "" where there are none."""
+        names = [row.method for row in table.rows if row.kind == "method"][:2]
+        compared = self.pairs and self.pairs[-1]["benchmark"] == table.benchmark
+        return pages.compare_link(table.benchmark, *names) if compared and len(names) == 2 else ""
+
+    def _card(self, table: Table, lead: str) -> None:
+        ranked = [row for row in table.rows if row.rank is not None]
         self.cards.append({
-            "benchmark": table.benchmark, "page": pages.page_name("", table.benchmark), "suite": table.suite,
-            "track": table.setting["track"], "data": "simulated" if table.simulated else "real",
-            "clips": table.clips, "sessions": table.sessions, "rows": view["rows"], "samples": table.setting["samples"],
+            "benchmark": table.benchmark, "page": pages.page_name("", table.benchmark), "simulated": table.simulated,
+            "says": sentence_case(self.about.benchmarks.get(table.benchmark, "")), "track": table.setting["track"], "lead": lead,
+            "clips": table.clips, "sessions": table.sessions, "methods": sum(row.kind == "method" for row in table.rows),
+            "rows": [
+                {"method": row.method, "page": pages.page_name("method", row.method), "rank": rank_text(row), "skill": skill_text(row.skill)}
+                for row in ranked[:5]
+            ],
         })  # fmt: skip
 
     def _player(self, benchmark: str, table: Table) -> dict[str, Any]:
@@ -126,30 +161,31 @@ class Site:
         view: dict[str, Any] = {"missing": excerpts.missing, "data": None}
         if excerpts.people is not None:
             view["data"] = {
-                "drawn": DRAWN, "range": RANGE.tolist(), **excerpts.people.model_dump(mode="json", exclude={"digest"}),
+                "drawn": DRAWN, "range": RANGE.tolist(), **excerpts.people.model_dump(mode="json", exclude={"digest", "clips"}),
+                "clips": [clip.model_dump(mode="json") | {"loudness": loudness(clip)} for clip in excerpts.people.clips],
                 "methods": {name: dict(kept.reactions) for name, kept in excerpts.methods.items()},
                 "static": [name for name, kept in excerpts.methods.items() if kept.static],
                 "ranked": [
                     row.method for row in table.rows if row.method in excerpts.methods
                 ],
             }  # fmt: skip
+            view["behaviour"] = behaviour(excerpts.people, excerpts.methods)
         return view
 
-    def _section(self, main: Table, view: dict[str, Any], method: str, records: Sequence[Record]) -> None:
+    def _section(self, main: Table, view: dict[str, Any], name: str, records: Sequence[Record]) -> None:
         """A method's part in one benchmark, for its page."""
-        sections = self.sections.setdefault(method, [])
-        row = next((row for row in view["rows"] if row["method"] == method), None)
-        if row is None:
-            return
-        shown = [c for c in main.columns if c["ranked"]]
-        sections.append({
-            "benchmark": main.benchmark, "page": pages.page_name("", main.benchmark), "simulated": main.simulated,
-            "row": row, "columns": view["columns"], "config": pages.config_view(records[0]),
-            "plugin": records[0].plugin, "entry_version": records[0].entry_version,
-            "facts": _measured(records), "curves": figures.curves(self.excerpts[main.benchmark].methods.get(method)),
-            "codebooks": figures.codebooks({method: records}), "groups": figures.group_errors(records),
-            "spread": [f for c in shown if (f := figures.distribution(records, main.suite, c)) is not None],
-        })  # fmt: skip
+        sections = self.sections.setdefault(name, [])
+        row = next((row for row in view["rows"] if row["method"] == name), None)
+        if row is not None:
+            sections.append(method.section(main, view, row, records, self.excerpts[main.benchmark].methods.get(name)))
+
+    def _method(self, name: str, sections: list[dict[str, Any]]) -> str:
+        readme = self.about.readmes.get(name, "")
+        return self.render(
+            "method.html", method=name, sections=sections, claims=self._claims_of(name), says=self.about.methods.get(name, ""),
+            paper=self.about.papers.get(name, ""), paper_link=paper_link(self.about.papers.get(name, "")), differs=differences(readme),
+            ablations=sorted(other for other, of in self._of.items() if of == name and other in self.sections), of=self._of.get(name, ""),
+        )  # fmt: skip
 
     @cached_property
     def board(self) -> list[Judged]:
@@ -163,58 +199,27 @@ class Site:
         ]
 
     def _board(self) -> str:
-        rows = [
-            {
-                "said": one.statement, "verdict": one.verdict, "command": command(one),
-                "findings": [
-                    {
-                        "text": f.text, "verdict": f.verdict, "evidence": evidence(f),
-                        "methods": [(name, pages.page_name("method", name)) for name in f.methods if name in self.sections],
-                    }
-                    for f in one.findings
-                ],
-            }
-            for one in self.board
-        ]  # fmt: skip
-        claims = [row for row, one in zip(rows, self.board, strict=True) if not one.statement.demonstration]
-        corrections = [row for row, one in zip(rows, self.board, strict=True) if one.statement.demonstration]
+        known = {view["benchmark"]: set(view["methods"]) for view in self.pairs}
         return self.render(
-            "claims.html", claims=claims, corrections=corrections, counted=counted(self.board), meaning=MEANING
-        )
+            "claims.html", papers=claims.by_paper(self.board, set(self.sections), known), corrections=claims.corrections(self.board),
+            counted=counted(self.board), meaning=MEANING,
+        )  # fmt: skip
 
     def _pair(self, table: Table, records: Sequence[Record]) -> None:
         view = pairs_view(records, table.suite, self.suites[table.suite])
         if view is not None:
             view["pages"] = [pages.page_name("method", name) for name in view["methods"]]
-            view["order"] = [row.method for row in table.rows]
+            rows = sorted(table.rows, key=lambda row: row.kind in ("reference", "reconstruction"))
+            view["order"] = [row.method for row in rows if row.method in view["methods"]]
+            view["simulated"], view["page"] = table.simulated, pages.page_name("", table.benchmark)
+            excerpts = self.excerpts[table.benchmark]
+            view["watch"] = sorted(excerpts.methods)
+            view["seen"] = [clip.id for clip in excerpts.people.clips] if excerpts.people else []
             self.pairs.append(view)
 
 
-def _measured(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """What was measured of every seed, as text."""
-    names = {
-        "parameters": "parameters of the predictor", "tokenizer_parameters": "parameters of the tokenizer",
-        "fit_seconds": "seconds of training (predictor)", "tokenizer_fit_seconds": "seconds of training (tokenizer)",
-        "generate_seconds": "seconds of sampling", "realtime_factor": "times real time", "lookahead": "look-ahead measured (frames)",
-        "declared_lookahead": "look-ahead declared (frames)",
-    }  # fmt: skip
-    rows = []
-    for name, title in names.items():
-        given = [record.measured.model_dump(mode="json") for record in records]
-        values = [each.get(name, "") for each in given]
-        if any(name in each for each in given):
-            text = ["whole clip" if v is None and "lookahead" in name else str(v) for v in values]
-            rows.append((title, text[0] if len(set(text)) == 1 else ", ".join(text)))
-    for part in ("predictor", "tokenizer"):
-        last = [
-            record.measured.validation if part == "predictor" else record.measured.tokenizer_validation
-            for record in records
-        ]
-        found = {(stage, name) for one in last for stage, values in one.items() for name in values}
-        for stage, name in sorted(found):
-            text = [f"{one[stage][name]:.3g}" for one in last if name in one.get(stage, {})]
-            rows.append((f"last validation of the {part}: {name}" + f" ({stage})" * (stage != part), ", ".join(text)))
-    return rows
+def sentence_case(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def asset(name: str) -> str:
@@ -236,16 +241,17 @@ def _listed(path: Path) -> list[str]:
 
 
 def build_site(
-    root: Path, out: Path, suites: Suites, home: Path, reasons: Mapping[str, Mapping[str, str]] | None = None
-) -> Site:
+    root: Path, out: Path, suites: Suites, home: Path, reasons: Mapping[str, Mapping[str, str]] | None = None,
+    about: About | None = None,
+) -> Site:  # fmt: skip
     """Writes the site below `out` and removes pages that nothing gives any more; other files there are left alone."""
     leaderboards = root / "leaderboards"
     if not (leaderboards / "records").is_dir():
         raise DyadbenchError(
             f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
         )
-    site = Site(leaderboards, suites, home, reasons or {})
-    made = site.pages()
+    site = Site(leaderboards, suites, home, reasons or {}, about or About())
+    made = {**site.pages(), **site.files}
     for name, text in made.items():
         _write(out / name, text.encode())
     for name, record in site.links.items():

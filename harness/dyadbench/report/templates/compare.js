@@ -19,13 +19,6 @@
     }
   }
 
-  function reading(column, low, high) {
-    if (low === null || high === null) return "no interval";
-    if (low <= 0 && high >= 0) return "undecided: the interval holds 0";
-    if (column.direction === "match") return low > 0 ? "A is higher" : "B is higher";
-    return (low > 0) === (column.direction === "max") ? "A is better" : "B is better";
-  }
-
   function gap(difference, low, high, reach) {
     const box = document.createElement("span");
     box.className = "gap";
@@ -43,6 +36,14 @@
     return box;
   }
 
+  function watch(view, names, clip, text, style = "") {
+    const link = document.createElement("a");
+    link.href = `${view.page}#${new URLSearchParams([["watch", "1"], ["clip", clip], ...names.map((name, n) => [`m${n + 1}`, name])])}`;
+    link.className = style;
+    link.textContent = text;
+    return link;
+  }
+
   function show() {
     const view = views.find((one) => one.benchmark === on.value);
     const [i, j] = [view.methods.indexOf(a.value), view.methods.indexOf(b.value)];
@@ -50,33 +51,49 @@
     const rows = document.getElementById("differences"), most = document.getElementById("extremes");
     rows.replaceChildren();
     most.replaceChildren();
+    document.getElementById("simulated").hidden = !view.simulated;
+    document.getElementById("head-a").textContent = a.value;
+    document.getElementById("head-b").textContent = b.value;
     const said = document.getElementById("said");
     if (i === j) { said.textContent = "Choose two different methods."; return; }
-    said.textContent = `${a.value} minus ${b.value} on ${view.clips.length} clips of ${view.sessions} sessions.`;
+    const seen = [a.value, b.value].filter((name) => view.watch.includes(name));
+    const counts = { "A is better": 0, "B is better": 0, undecided: 0 };
     view.columns.forEach((column, c) => {
-      const show = (x) => (x === null ? "n/a" : x.toFixed(column.digits));
+      const text = (x) => (x === null ? "n/a" : x.toFixed(column.digits).replace(/^-(0\.?0*)$/, "$1"));
       let [difference, low, high] = view.pairs[key][c];
       if (sign < 0) [difference, low, high] = [difference, high, low].map((x) => (x === null ? null : -x));
       const row = document.createElement("tr");
-      row.append(cell(column.id.replaceAll(".", ".\u200b"), "head"), cell(show(view.points[i][c])), cell(show(view.points[j][c])), cell(show(difference)));
+      const good = { max: "more", min: "less", match: column.target === null ? "no target" : `near ${text(column.target)}` }[column.direction];
+      row.append(cell(column.id.replaceAll(".", ".\u200b"), "head"), cell(good, "text"), cell(text(view.points[i][c])), cell(text(view.points[j][c])));
       if (difference === null) row.append(cell("undefined"), cell(""), cell("undefined for one of them", "text"));
       else {
         const reach = Math.max(...[difference, low, high].map((x) => Math.abs(x ?? 0)), 1e-12);
-        row.append(cell(low === null ? "" : `${show(low)} to ${show(high)}`), cell(gap(difference, low, high, reach), "text"), cell(reading(column, low, high), "text"));
+        const side = view.verdicts[key][c];
+        const verdict = side === null ? "no interval" : side === 0 ? "undecided" : side * sign > 0 ? "A is better" : "B is better";
+        counts[verdict] = (counts[verdict] ?? 0) + 1;
+        const span = low === null ? "" : ` [${text(low)}, ${text(high)}]`;
+        const told = cell(verdict, "text");
+        told.classList.add("verdict", { "A is better": "reproduced", "B is better": "contradicted" }[verdict] ?? "undecided");
+        row.append(cell(text(difference) + span), cell(gap(difference, low, high, reach), "text"), told);
       }
       rows.append(row);
       const clips = view.most[key][c];
-      if (clips.length) {
+      if (clips.length && most.children.length < 6) {
         const title = document.createElement("h3"), list = document.createElement("ul");
         title.textContent = column.id;
         for (const [n, x] of clips) {
           const item = document.createElement("li");
-          item.textContent = `${view.clips[n]}: ${x * sign > 0 ? "+" : ""}${x * sign}`;
+          const name = view.clips[n];
+          item.append(view.seen.includes(name) && seen.length ? watch(view, seen, name, name) : name, `: ${x * sign > 0 ? "+" : ""}${x * sign}`);
           list.append(item);
         }
         most.append(title, list);
       }
     });
+    said.textContent = `${a.value} minus ${b.value} on ${view.clips.length} clips of ${view.sessions} sessions${view.simulated ? " of simulated people" : ""}: `
+      + `${a.value} is better in ${counts["A is better"]} metrics, ${b.value} in ${counts["B is better"]}, ${counts.undecided} are undecided.`;
+    const links = document.getElementById("watch");
+    links.replaceChildren(...(seen.length ? view.seen : []).map((clip, n) => watch(view, seen, clip, `Watch ${seen.join(" and ")}, clip ${n + 1}`, "button")));
   }
 
   function read() {

@@ -7,79 +7,14 @@
     ["player", "play", "time", "clock", "loop", "sound", "voice-note"].map(at);
   const picks = [...player.querySelectorAll("select.pick")];
   const width = data.drawn.length;
-  const P = Object.fromEntries(data.drawn.map((name, i) => [name, i]));
-  const SVG = "http://www.w3.org/2000/svg";
-  let clip, people, frame = 0, playing = false, began = 0, base = 0, cursors = [];
+  const { face, pose, value, element, clamp } = faces(data.drawn, data.range);
+  let clip, people, talks = [], frame = 0, playing = false, began = 0, base = 0, cursors = [];
   const audio = new Audio();
-
   const unpack = (text) => Int8Array.from(atob(text), (c) => c.charCodeAt(0));
-  const value = (motion, t, p) => (motion[t * width + p] / 127) * data.range[p];
-  const element = (name, attributes, ...children) => {
-    const made = document.createElementNS(SVG, name);
-    for (const [key, text] of Object.entries(attributes)) made.setAttribute(key, text);
-    made.append(...children);
-    return made;
-  };
-  const clamp = (x, low, high) => Math.min(Math.max(x, low), high);
-
-  // One face: parts are made once and only moved afterwards.
-  function face(label) {
-    const part = {};
-    const add = (name, tag, attributes) => (part[name] = element(tag, attributes));
-    const eye = (side) => element("g", {},
-      add("white" + side, "ellipse", { fill: "var(--white)", stroke: "var(--hair)", "stroke-width": 1 }),
-      add("pupil" + side, "circle", { r: 3.4, fill: "var(--pupil)" }),
-      add("lid" + side, "path", { fill: "none", stroke: "var(--hair)", "stroke-width": 2.2, "stroke-linecap": "round" }));
-    const features = element("g", {},
-      add("cheekL", "circle", { r: 9, fill: "var(--lip)" }), add("cheekR", "circle", { r: 9, fill: "var(--lip)" }),
-      eye("L"), eye("R"),
-      add("browL", "path", { fill: "none", stroke: "var(--hair)", "stroke-width": 4, "stroke-linecap": "round" }),
-      add("browR", "path", { fill: "none", stroke: "var(--hair)", "stroke-width": 4, "stroke-linecap": "round" }),
-      add("nose", "path", { fill: "none", stroke: "var(--hair)", "stroke-width": 1.6, "stroke-linecap": "round", opacity: 0.7 }),
-      add("mouth", "path", { fill: "var(--mouth)", stroke: "var(--lip)", "stroke-linejoin": "round" }));
-    part.head = element("g", {}, add("skull", "ellipse", { fill: "var(--skin)", stroke: "var(--hair)", "stroke-width": 2 }),
-      add("hair", "path", { fill: "var(--hair)" }), features);
-    part.features = features;
-    const root = element("svg", { viewBox: "0 0 120 140", role: "img", "aria-label": label }, part.head);
-    return { root, part };
-  }
-
-  function pose({ part }, motion, t) {
-    const v = (name) => value(motion, t, P[name]);
-    const [yaw, pitch, roll] = [clamp(v("yaw"), -0.9, 0.9), clamp(v("pitch"), -0.9, 0.9), clamp(v("roll"), -0.9, 0.9)];
-    const [smile, brow, frown, sad] = ["smile", "brow", "frown", "sadness"].map((n) => clamp(v(n), -1.5, 1.5));
-    const jaw = clamp(v("jaw"), 0, 1.4), round = clamp(v("round"), -0.6, 1.2), press = clamp(v("press"), -0.5, 1.2);
-    const set = (name, attributes) => { for (const [k, x] of Object.entries(attributes)) part[name].setAttribute(k, x); };
-    part.head.setAttribute("transform", `translate(${(yaw * 10).toFixed(2)} ${(pitch * 12).toFixed(2)}) rotate(${(roll * 57.3).toFixed(2)} 60 110)`);
-    part.features.setAttribute("transform", `translate(${(yaw * 24).toFixed(2)} ${(pitch * 20).toFixed(2)})`);
-    const chin = 52 + 5 * jaw;
-    set("skull", { cx: 60, cy: 70 + 2.5 * jaw, rx: 42, ry: chin });
-    set("hair", { d: `M19 62 C18 22 42 14 60 14 S102 22 101 62 C${(92 + yaw * 8).toFixed(1)} ${(38 + pitch * 10).toFixed(1)} ${(28 + yaw * 8).toFixed(1)} ${(38 + pitch * 10).toFixed(1)} 19 62 Z` });
-    const open = clamp(1 + 0.2 * brow - 0.35 * Math.max(v("lid"), 0) - 1.1 * Math.max(v("blink"), 0), 0, 1.3);
-    const look = clamp(v("gaze"), -1, 1) * 4;
-    for (const [side, x, sign] of [["L", 44, -1], ["R", 76, 1]]) {
-      const ry = 6.5 * open;
-      set("white" + side, { cx: x, cy: 64, rx: 8, ry: ry.toFixed(2), opacity: open < 0.12 ? 0 : 1 });
-      set("pupil" + side, { cx: x + look, cy: 64, r: Math.min(3.4, ry).toFixed(2), opacity: open < 0.12 ? 0 : 1 });
-      set("lid" + side, { d: `M${x - 8} 64 Q${x} ${(64 - 2 * ry).toFixed(2)} ${x + 8} 64` });
-      const high = 50 - 6 * brow + 2.5 * Math.max(frown, 0);
-      const inner = high + 4 * Math.max(frown, 0) - 4 * Math.max(sad, 0);
-      set("brow" + side, { d: `M${x + sign * 10} ${(high + 1).toFixed(2)} Q${x + sign * 2} ${(high - 4).toFixed(2)} ${(x - sign * (8 + 1.5 * Math.max(frown, 0))).toFixed(2)} ${inner.toFixed(2)}` });
-      set("cheek" + side, { cx: 60 + sign * 25, cy: 86, opacity: clamp(0.35 * v("cheek"), 0, 0.45).toFixed(3) });
-    }
-    set("nose", { d: `M60 68 Q${(57 + yaw * 8).toFixed(1)} 82 60 83` });
-    const half = clamp(15 + 5 * smile - 7 * round, 5, 26), corner = 101 - 6 * smile + 6 * Math.max(sad, 0), gap = 13 * jaw;
-    const upper = 101 + 2.5 * smile - gap * 0.25, lower = 101 + 4.5 * smile + gap * 1.7 + 1;
-    set("mouth", {
-      d: `M${60 - half} ${corner.toFixed(2)} Q60 ${upper.toFixed(2)} ${60 + half} ${corner.toFixed(2)} Q60 ${lower.toFixed(2)} ${60 - half} ${corner.toFixed(2)} Z`,
-      "stroke-width": clamp(3.4 - 1.8 * press, 1, 4.5).toFixed(2),
-    });
-  }
-
   const shown = () => [...new Set(picks.map((pick) => pick.value).filter(Boolean))];
 
   function cast() {
-    clip = data.clips[Number(at("clip").value)];
+    clip = data.clips.find((one) => one.id === at("clip").value) ?? data.clips[0];
     const groups = [
       { title: "speaker", faces: [{ label: "speaker", motion: unpack(clip.speaker.face) }] },
       { title: "listeners", faces: clip.listeners.map((p) => ({ label: p.label, motion: unpack(p.face) })) },
@@ -101,6 +36,7 @@
         const drawn = face(`${group.title}, ${one.label}`);
         const cell = document.createElement("div");
         cell.append(drawn.root, one.label);
+        if (group.title === "speaker") cell.className = "who";
         row.append(cell);
         people.push({ ...one, ...drawn, group: group.title });
       }
@@ -112,8 +48,29 @@
     else audio.removeAttribute("src");
     sound.disabled = !clip.voice;
     note.textContent = clip.voice ? "" : "This dataset has no recording of the speaker's voice.";
+    talks = clip.loudness ? clip.loudness.map((x) => x > 0.15) : [];
+    wave();
     curves(groups);
     seek(Math.min(frame, clip.frames - 1));
+    keep();
+  }
+
+  // The voice as a wave, one bar per frame, and the stretches in which the speaker speaks.
+  function wave() {
+    const box = at("wave"), loud = clip.loudness ?? [];
+    box.toggleAttribute("hidden", !loud.length);
+    const step = 1000 / Math.max(clip.frames, 1);
+    const cursor = element("line", { class: "cursor", y1: 0, y2: 60 });
+    box.replaceChildren(...loud.map((x, t) => element("rect", {
+      x: (t * step).toFixed(1), width: (step * 0.8).toFixed(2), y: (30 - 28 * x).toFixed(1), height: Math.max(56 * x, 1).toFixed(1), class: talks[t] ? "loud" : "still",
+    })), cursor);
+    box.onclick = (event) => seek((event.offsetX / box.clientWidth) * clip.frames);
+  }
+
+  function stretches() {
+    const found = [];
+    talks.forEach((on, t) => { if (on) { if (found.length && found.at(-1)[1] >= t - 5) found.at(-1)[1] = t; else found.push([t, t]); } });
+    return found;
   }
 
   // Curves: the drawn channels in which the true listener varies most.
@@ -129,11 +86,6 @@
       ["speaker", groups[0].faces[0].motion, "s8"], [groups[1].faces[0].label, truth, "s1"],
       ...groups.slice(2).filter((g) => g.faces.length).map((g, i) => [g.method, g.faces[0].motion, ["s2", "s3", "s4"][i]]),
     ];
-    at("legend").replaceChildren(...sources.map(([name, , style]) => {
-      const item = document.createElement("li");
-      item.append(element("svg", { "aria-hidden": "true" }, element("line", { x1: 0, x2: 34, y1: 4, y2: 4, class: style })), name);
-      return item;
-    }));
     cursors = [];
     at("channels").replaceChildren(...strongest.map((p) => {
       let [low, high] = [Infinity, -Infinity];
@@ -141,17 +93,24 @@
         low = Math.min(low, value(motion, t, p)); high = Math.max(high, value(motion, t, p));
       }
       if (high - low < 1e-6) high = low + 1;
-      const graph = element("svg", { viewBox: `0 0 ${count - 1} 100`, preserveAspectRatio: "none", role: "img", "aria-label": `${data.drawn[p]} over time` });
-      for (const [, motion, style] of sources) {
+      const box = document.createElement("div"), title = document.createElement("h4");
+      title.textContent = data.drawn[p];
+      box.append(title);
+      for (const [name, motion, style] of sources) {
+        const graph = element("svg", { viewBox: `0 0 ${count - 1} 100`, preserveAspectRatio: "none", role: "img", "aria-label": `${data.drawn[p]} of ${name} over time` });
+        for (const [from, to] of stretches()) graph.append(element("rect", { class: "speech", x: from, y: 0, width: to - from + 1, height: 100 }));
         const points = [];
-        for (let t = 0; t < count; t++) points.push(`${t},${(96 - 92 * (value(motion, t, p) - low) / (high - low)).toFixed(1)}`);
+        for (let t = 0; t < count; t++) points.push(`${t},${(94 - 88 * (value(motion, t, p) - low) / (high - low)).toFixed(1)}`);
         graph.append(element("polyline", { points: points.join(" "), class: style }));
+        const cursor = element("line", { class: "cursor", y1: 0, y2: 100 });
+        cursors.push(cursor);
+        graph.append(cursor);
+        const row = document.createElement("div"), label = document.createElement("span");
+        row.className = "strip";
+        label.textContent = name;
+        row.append(label, graph);
+        box.append(row);
       }
-      const cursor = element("line", { class: "cursor", y1: 0, y2: 100 });
-      cursors.push(cursor);
-      graph.append(cursor);
-      const box = document.createElement("div");
-      box.append(data.drawn[p], graph);
       return box;
     }));
   }
@@ -163,6 +122,10 @@
     clock.textContent = text;
     time.setAttribute("aria-valuetext", text);
     for (const cursor of cursors) { cursor.setAttribute("x1", frame); cursor.setAttribute("x2", frame); }
+    const place = ((frame + 0.5) / clip.frames * 1000).toFixed(1);
+    for (const line of at("wave").querySelectorAll(".cursor")) { line.setAttribute("x1", place); line.setAttribute("x2", place); }
+    const who = player.querySelector(".who");
+    if (who) who.classList.toggle("speaks", Boolean(talks[frame]));
     player.dataset.frame = frame;
   }
 
@@ -188,6 +151,7 @@
       seek(frame >= clip.frames - 1 ? 0 : frame);
       requestAnimationFrame(tick);
     }
+    else keep();
     voice();
   }
 
@@ -203,8 +167,34 @@
     requestAnimationFrame(tick);
   }
 
+  // Clip, methods and time live in the address beside what the tables keep there.
+  function keep() {
+    const wanted = new URLSearchParams(location.hash.slice(1));
+    const usual = picks.every((pick, n) => pick.value === first[n]) && clip === data.clips[0] && frame === 0;
+    if (usual && !wanted.has("watch")) return;
+    wanted.set("watch", "1");
+    wanted.set("clip", clip.id);
+    picks.forEach((pick, n) => { if (pick.value) wanted.set(`m${n + 1}`, pick.value); else wanted.delete(`m${n + 1}`); });
+    wanted.set("t", (frame / data.fps).toFixed(2));
+    history.replaceState(null, "", "#" + wanted);
+  }
+
+  const first = picks.map((pick) => pick.value);
+
+  function read() {
+    const wanted = new URLSearchParams(location.hash.slice(1));
+    if (!wanted.has("watch")) return cast();
+    const has = (field, name) => [...field.options].some((option) => option.value === name);
+    if (has(at("clip"), wanted.get("clip"))) at("clip").value = wanted.get("clip");
+    picks.forEach((pick, n) => { const name = wanted.get(`m${n + 1}`) ?? ""; if (has(pick, name)) pick.value = name; });
+    frame = Math.max(Math.round(Number(wanted.get("t") ?? 0) * data.fps) || 0, 0);
+    cast();
+    player.scrollIntoView();
+  }
+
   play.addEventListener("click", () => toggle());
   time.addEventListener("input", () => seek(Number(time.value)));
+  time.addEventListener("change", keep);
   sound.addEventListener("change", voice);
   at("clip").addEventListener("change", cast);
   picks.forEach((pick) => pick.addEventListener("change", cast));
@@ -213,8 +203,9 @@
     const act = {
       " ": () => toggle(), ArrowRight: () => seek(frame + 1), ArrowLeft: () => seek(frame - 1),
       Home: () => seek(0), End: () => seek(clip.frames - 1), l: () => { loop.checked = !loop.checked; },
-    }[event.key];
-    if (act) { act(); event.preventDefault(); }
+    }[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+    if (act) { act(); if (!playing) keep(); event.preventDefault(); }
   });
-  cast();
+  addEventListener("hashchange", read);
+  read();
 })();

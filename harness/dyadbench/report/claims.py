@@ -1,0 +1,74 @@
+"""Claims as a forest plot by paper: one line per finding, from the other way round to as claimed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from dyadbench.leaderboard.verdicts import Contrast, Evidence, Judged
+from dyadbench.leaderboard.verdicts_page import command, evidence
+from dyadbench.report.pages import compare_link, page_name
+
+REACH = 0.6  # of the larger side: the ends of the axis; what is longer gets an arrow
+
+
+def by_paper(board: Sequence[Judged], methods: Collection[str], compared: Mapping[str, Collection[str]]) -> list[dict[str, Any]]:  # fmt: skip
+    """Papers with their claims; `methods` have pages, `compared` are on the comparison page, by benchmark."""
+    papers: dict[str, list[dict[str, Any]]] = {}
+    for one in board:
+        if not one.statement.demonstration:
+            paper = one.statement.source.partition(":")[0].partition(", Table")[0].partition(", section")[0].strip()
+            papers.setdefault(paper, []).append(claim_view(one, methods, compared))
+    return [{"paper": paper, "claims": claims} for paper, claims in papers.items()]
+
+
+def corrections(board: Sequence[Judged]) -> list[dict[str, Any]]:
+    return [claim_view(one, (), {}) for one in board if one.statement.demonstration]
+
+
+def claim_view(one: Judged, methods: Collection[str], compared: Mapping[str, Collection[str]]) -> dict[str, Any]:
+    lines = [
+        _line(part, found, methods, compared) for part, found in zip(one.statement.part, one.findings, strict=False)
+    ]
+    return {
+        "said": one.statement,
+        "verdict": one.verdict,
+        "command": command(one) if one.statement.matrix else "",
+        "lines": lines,
+    }
+
+
+def _line(part: Contrast, found: Evidence, methods: Collection[str], compared: Mapping[str, Collection[str]]) -> dict[str, Any]:  # fmt: skip
+    """One finding: its picture in per cent of the axis, and where the two methods can be compared."""
+    names = list(found.methods)
+    link = compare_link(part.benchmark, *names[:2]) if len(names) == 2 and set(names) <= set(compared.get(part.benchmark, ())) else ""  # fmt: skip
+    return {
+        "short": _short(part), "on": part.benchmark, "text": found.text, "verdict": found.verdict, "says": evidence(found), "compare": link,
+        "methods": [(name, page_name("method", name)) for name in names if name in methods], "bar": _bar(found),
+    }  # fmt: skip
+
+
+def _short(part: Contrast) -> str:
+    (a, first), (b, second) = part.sides
+    if part.closer:
+        return f"{part.column}: {a} nearer to its target than {b}"
+    if first == second:
+        return f"{first}: {a} below {b}"
+    return f"{first} of {a} below {second} of {b}" if a != b else f"{a}: {first} below {second}"
+
+
+def _bar(found: Evidence) -> dict[str, Any] | None:
+    """Difference and interval as shares of the larger side, on an axis from -REACH to REACH; None without a number."""
+    size = max(abs(found.less or 0.0), abs(found.more or 0.0))
+    if found.difference is None or size == 0:
+        return None
+
+    def place(value: float) -> float:
+        return round(50 + 50 * min(max(value / size / REACH, -1), 1), 1)
+
+    low, high = (found.difference if end is None else end for end in (found.low, found.high))
+    return {
+        "left": place(low), "width": max(round(place(high) - place(low), 1), 0.8), "dot": place(found.difference),
+        "off": "right" if found.difference / size > REACH else "left" if found.difference / size < -REACH else "",
+        "share": f"{100 * found.difference / size:+.0f} %",
+    }  # fmt: skip

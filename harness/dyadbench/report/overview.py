@@ -1,0 +1,116 @@
+"""The first screen of a benchmark: one computed sentence, and every method between the floor and the ceiling."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from dyadbench.leaderboard.rows import Row
+from dyadbench.leaderboard.skill import NULL
+from dyadbench.leaderboard.tables import Table
+from dyadbench.leaderboard.text import rank_text, skill_text
+from dyadbench.report.pages import page_name
+
+BESIDE = ("copy", "mean")  # references that stand between the methods; floor and ceiling are lines through all of them
+CEILINGS = {"fresh-listener": "another listener of the same speaker", "oracle-set": "the other appropriate listeners"}
+
+
+def ceiling_text(table: Table) -> str:
+    """Who the ceiling is, in words; several where the columns have different ones."""
+    names = dict.fromkeys(CEILINGS.get(scale.by, "a perfect reaction") for scale in table.scales)
+    return " or ".join(names)
+
+
+def sentences(table: Table) -> tuple[str, list[str]]:
+    """Who leads, in one sentence; then how far the leader is on the way to the ceiling, and who beats the floor."""
+    ranked = [row for row in table.rows if row.rank is not None and row.skill is not None]
+    if not ranked:
+        return "Nothing is ranked here yet.", [
+            f"A rank needs the records of {NULL}, which is the floor, and of a method."
+        ]
+    best = ranked[0]
+    shared = [row.method for row in ranked if row.rank_low == 1 or row.rank == 1]
+    if len(ranked) == 1:
+        lead = f"{best.method} is the only method with a rank."
+    elif len(shared) == 1:
+        lead = f"{best.method} leads alone."
+    else:
+        lead = f"No single winner: {listed(shared)} cannot be told apart at the top."
+    return lead, [_way(best, table), *_against_floor(ranked)]
+
+
+def _way(best: Row, table: Table) -> str:
+    skill = best.skill
+    if skill is None or skill.value is None:
+        return ""
+    span = f" [{_percent(skill.low)}, {_percent(skill.high)}]" if skill.low is not None else ""
+    return (
+        f"{best.method} goes {_percent(skill.value)} %{span} of the way from a real listener of another conversation (the floor) "
+        f"to {ceiling_text(table)} (the ceiling)."
+    )
+
+
+def _percent(value: float | None) -> str:
+    return "n/a" if value is None else f"{100 * value:.0f}"
+
+
+def _against_floor(ranked: Sequence[Row]) -> list[str]:
+    """How many methods beat the floor beyond doubt, and which do not."""
+    above = [row.method for row in ranked if row.skill and row.skill.low is not None and row.skill.low > 0]
+    below = [row.method for row in ranked if row.skill and row.skill.high is not None and row.skill.high < 0]
+    open_ = [row.method for row in ranked if row.method not in above and row.method not in below]
+    whole = len(above) == len(ranked)
+    said = [f"All {len(ranked)} ranked methods beat the floor." if whole and len(ranked) > 1 else f"{len(above)} of {len(ranked)} ranked methods beat{'s' * (len(above) == 1)} the floor."]  # fmt: skip
+    if below:
+        said.append(f"Worse than the floor: {listed(below)}.")
+    if open_:
+        said.append(f"Not told apart from the floor: {listed(open_)}.")
+    return said
+
+
+def listed(names: Sequence[str], most: int = 6) -> str:
+    """`a, b and c`; of many names the first, and how many more there are."""
+    shown = [*names] if len(names) <= most else [*names[:most], f"{len(names) - most} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def ladder(table: Table, summaries: dict[str, str]) -> dict[str, Any] | None:
+    """Rows of the picture of skills: places in per cent of its width, which begins below the floor and ends past the ceiling.
+
+    Methods stand with their places, those without a rank hollow; references that copy or average stand between them.
+    """
+    rows = [row for row in table.rows if row.kind == "method" or row.role in BESIDE]
+    rows = [row for row in rows if row.skill is not None and row.skill.value is not None]
+    if not table.scales or not rows:
+        return None
+    ends = [v for row in rows if row.kind == "method" and row.skill for v in (row.skill.value, row.skill.low, row.skill.high) if v is not None]  # fmt: skip
+    low, high = max(min([-0.1, *ends]) - 0.04, -1.0), max([1.0, *ends]) + 0.06
+
+    def place(value: float) -> float:
+        return round(100 * (min(max(value, low), high) - low) / (high - low), 2)
+
+    lines = []
+    for row in rows:
+        skill = row.skill
+        if skill is None or skill.value is None:
+            continue
+        start, stop = (
+            (skill.low, skill.high) if skill.low is not None and skill.high is not None else (skill.value,) * 2
+        )
+        lines.append({
+            "method": row.method, "page": page_name("method", row.method), "rank": rank_text(row), "skill": skill_text(skill),
+            "says": summaries.get(row.method, ""), "why": row.reason if row.kind == "method" else row.role, "kind": row.kind,
+            "ranked": row.rank is not None, "dot": place(skill.value), "left": place(start), "width": round(max(place(stop) - place(start), 0.4), 2),
+            "off": skill.value < low,
+        })  # fmt: skip
+    return {"rows": lines, "floor": place(0.0), "ceiling": place(1.0), "top": ceiling_text(table)}
+
+
+def scale_note(table: Table) -> str:
+    """What 0 and 1 are in each headline column."""
+    digits = {column["id"]: column["digits"] for column in table.columns}
+    each = [
+        f"{s.column} from {s.null:.{digits[s.column]}f} to {s.ceiling:.{digits[s.column]}f} ({CEILINGS.get(s.by, 'a perfect reaction')})"
+        for s in table.scales
+    ]
+    return f"Skill is the mean over {', '.join(each)}." if each else ""
