@@ -43,7 +43,7 @@ def _line(part: Contrast, found: Evidence, methods: Collection[str], compared: M
     names = list(found.methods)
     link = compare_link(part.benchmark, *names[:2]) if len(names) == 2 and set(names) <= set(compared.get(part.benchmark, ())) else ""  # fmt: skip
     return {
-        "short": _short(part), "on": part.benchmark, "text": found.text, "verdict": found.verdict, "says": evidence(found), "compare": link,
+        "short": _short(part), "on": part.benchmark, "real": not found.simulated and found.verdict != "untested", "text": found.text, "verdict": found.verdict, "says": evidence(found), "compare": link,
         "methods": [(name, page_name("method", name)) for name in names if name in methods], "bar": _bar(found),
     }  # fmt: skip
 
