@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dyadbench.api import Array, Context, Needs, Noise, Reaction, Setup, State, Track, TrainData
+from dyadbench.api import EMOTION_LOW, Array, Context, Needs, Noise, Reaction, Setup, State, Track, TrainData
 from dyadbench_baselines.config import RidgeMatchedConfig
 
 SILENT = 1e-8  # a deviation below this is rounding, and nothing is multiplied up from it
@@ -119,7 +119,7 @@ class _MatchedStream:
         copies = np.repeat(out[:, None], self.k, axis=1)  # (B, K, n, C)
         if not ridge.setup.has_emotion:
             return Reaction(copies)
-        return Reaction(copies[..., :dim], np.clip(copies[..., dim:], [0.0] * 15 + [-1.0] * 2 + [0.0] * 8, 1.0))
+        return Reaction(copies[..., :dim], np.clip(copies[..., dim:], EMOTION_LOW, 1.0))
 
     def finish(self) -> None:
         """Every frame was given when its speaker frame was heard."""

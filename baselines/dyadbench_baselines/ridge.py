@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dyadbench.api import Array, Context, Dyad, Needs, Noise, Reaction, Setup, State, TrainData
+from dyadbench.api import EMOTION_LOW, Array, Context, Dyad, Needs, Noise, Reaction, Setup, State, TrainData
 from dyadbench_baselines.config import RidgeConfig
 from dyadbench_baselines.retrieval import first_audio
 
@@ -142,7 +142,7 @@ class _RidgeStream:
         self.heard += frames
         dim = setup.space.dim
         if setup.has_emotion:
-            out[..., dim:] = np.clip(out[..., dim:], [0.0] * 15 + [-1.0] * 2 + [0.0] * 8, 1.0)
+            out[..., dim:] = np.clip(out[..., dim:], EMOTION_LOW, 1.0)
         return Reaction(out[..., :dim], out[..., dim:] if setup.has_emotion else None)
 
     def finish(self) -> None:

@@ -28,13 +28,13 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.nn.attention import Block
 from dyadbench.nn.component import NetComponent, to_tensor
+from dyadbench.nn.emotion import LOW
 from dyadbench.nn.losses import blendshape_loss, groups_of, masked_mean
 from dyadbench.nn.quantize import FSQ, LFQ, VQ
 from dyadbench.nn.schedules import ramp
 from dyadbench_dense_fsq.config import TokenizerConfig
 
 CHUNK = 512  # blocks per pass through the network, to limit memory
-LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # lowest values of the 25 emotion channels; all highest are 1
 
 
 def _stack(config: TokenizerConfig) -> nn.ModuleList:

@@ -29,13 +29,13 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, to_tensor
+from dyadbench.nn.emotion import LOW
 from dyadbench.nn.losses import blendshape_loss, groups_of, masked_mean
 from dyadbench.nn.schedules import ramp
 from dyadbench_vqtalker.config import GridConfig
 from dyadbench_vqtalker.network import GridNet
 
 CHUNK = 16_384  # frames per pass through the network, to limit memory
-LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # lowest values of the 25 emotion channels; all highest are 1
 
 
 class GridTokenizer(NetComponent[GridNet]):

@@ -26,6 +26,7 @@ from dyadbench.api.base import (
 from dyadbench.api.data import (
     DECA_56,
     EMOTION_CHANNELS,
+    EMOTION_LOW,
     FACEVERSE_58,
     VIDEO_FEATURES,
     Aligns,
@@ -116,6 +117,7 @@ else:
 __all__ = [
     "DECA_56",
     "EMOTION_CHANNELS",
+    "EMOTION_LOW",
     "FACEVERSE_58",
     "VIDEO_FEATURES",
     "AcceptedTokens",

@@ -19,7 +19,7 @@ from itertools import islice
 
 import numpy as np
 
-from dyadbench.api import EMOTION_CHANNELS, Array, Dyad, DyadbenchError, TrainData
+from dyadbench.api import EMOTION_CHANNELS, EMOTION_LOW, Array, Dyad, DyadbenchError, TrainData
 from dyadbench.files.atomic import atomic_write, damaged
 from dyadbench.store.folders import Store
 
@@ -34,7 +34,7 @@ CALIBRATION_CLIPS, CALIBRATION_SAMPLES = (
     2,
 )  # training clips, evenly spread, to which a method reacts for its thresholds
 EDGE = 1e-6  # thresholds stay so far from 0 and 1
-LOW = np.array([0.0] * 15 + [-1.0] * 2 + [0.0] * 8, np.float32)  # of the channels; all end at 1
+LOW = np.array(EMOTION_LOW, np.float32)
 
 
 @dataclass(frozen=True)

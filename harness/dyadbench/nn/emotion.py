@@ -7,7 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-LOW = torch.tensor([0.0] * 15 + [-1.0] * 2 + [0.0] * 8)  # lowest values of the 25 emotion channels; all highest are 1
+from dyadbench.api import EMOTION_LOW
+
+LOW = torch.tensor(EMOTION_LOW)  # (25,)
 AUS, PROBABILITIES = slice(0, 15), slice(17, 25)
 EmotionOutput = Literal["valid", "raw", "rounded"]
 
