@@ -43,7 +43,7 @@ types: .venv/tests
 	$(PYTHON) -m venv .venv
 
 .venv/installed: .venv/bin/python pyproject.toml constraints.txt
-	$(if $(TORCH_INDEX),$(BIN)/pip install -c constraints.txt --index-url $(TORCH_INDEX) torch)
+	$(if $(TORCH_INDEX),$(BIN)/pip install -c constraints.txt --no-deps --index-url $(TORCH_INDEX) torch)
 	$(BIN)/pip install -c constraints.txt -e .
 	touch $@
 

@@ -123,3 +123,17 @@ def test_ridge_recovers_a_planted_linear_reaction_and_its_residuals_differ() -> 
     assert errors["ridge"] < 0.35 * errors["mean"]
     reaction, _, _ = _sample("ridge-sampled")
     assert np.abs(reaction.motion[0, 0] - reaction.motion[0, 1]).max() > 1e-3
+
+
+@pytest.mark.parametrize(("name", "least"), [("nearest-audio", 0), ("nearest-face", 0), ("ridge", 1000)])
+def test_parameters_are_what_was_learnt_and_not_the_clips_that_are_kept(name: str, least: int) -> None:
+    """nearest-audio had 20.4 million: the training clips in its state."""
+    from dyadbench.training.fit import _count
+
+    corpus = TinyCorpus()
+    method = HOST.build("predictor", name, {}, Setup(FACEVERSE_58, corpus.audio, True, seed=0))
+    method.fit(corpus)
+    state = method.state_dict()
+    count = _count(method, state)
+    assert count >= least and (count > 0) == (least > 0)
+    assert sum(value.size for value in state.values()) > 1000

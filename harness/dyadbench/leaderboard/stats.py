@@ -123,7 +123,9 @@ def interval(draws: Floats, level: float = LEVEL, within: Column | None = None) 
         return None
     low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
     if within is not None:
-        low, high = np.clip([low, high], within.low, within.high)
+        least = -np.inf if within.low is None else within.low
+        most = np.inf if within.high is None else within.high
+        low, high = np.clip([low, high], least, most)
     return Interval(float(low), float(high))
 
 
