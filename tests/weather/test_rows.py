@@ -238,7 +238,7 @@ def test_what_killed_writers_left_goes_by_age(tmp_path: Path) -> None:
 def test_a_cell_syncs_what_others_vouch_for_and_no_more(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dyadbench: Command, cell: Words
 ) -> None:
-    """24 times before: now each stage's content once, and the record."""
+    """21 times before: now the store's format, the weights, their facts, the reactions' facts and the record."""
     synced: list[str] = []
     fsync = os.fsync
 
@@ -248,5 +248,5 @@ def test_a_cell_syncs_what_others_vouch_for_and_no_more(
 
     monkeypatch.setattr(os, "fsync", counted)
     assert dyadbench(*cell("ridge-sampled", tmp_path))[0] == 0
-    assert len(synced) <= 10, synced
-    assert not {"DONE", "maker", "progress", "spent"} & set(synced)
+    assert len(synced) == 5, synced
+    assert not {"DONE", "maker", "progress", "spent", "scores"} & set(synced)

@@ -145,7 +145,7 @@ class Scoring:
                 return found
             results = evaluate(self.host, name, suite, data, self.runtime.progress(f"score {name}"))
             scores = scores_of(versions, results)
-            kept.write_json("scores.json", scores.model_dump(mode="json"))
+            kept.write_json("scores.json", scores.model_dump(mode="json"), sync=False)
             kept.finish()
             return scores
 
@@ -169,6 +169,6 @@ class Scoring:
                 )
             scores = scores_of({column: token_metrics.version_of(column) for column in results}, results)
             facts = {**dataclasses.asdict(tokenizer.tokens), "fps": space.fps}
-            kept.write_json("tokens.json", {"scores": scores.model_dump(mode="json"), "facts": facts})
+            kept.write_json("tokens.json", {"scores": scores.model_dump(mode="json"), "facts": facts}, sync=False)
             kept.finish()
             return scores, facts

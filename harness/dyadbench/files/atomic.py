@@ -4,7 +4,8 @@ What is synced, and why. A killed process loses nothing that it wrote, so a kill
 power keeps what was synced, and may keep a later rename of a file without the file's bytes. So a file is synced where
 something written later vouches for it, or where it would have to be deleted by hand if it came back empty: what a
 finished stage holds (its DONE vouches), checkpoints, records. Where an empty or an old file only costs time, there is no
-sync: DONE itself, maker.json, progress.json, spent.json, status.json.
+sync: DONE itself, maker.json, progress.json, spent.json, status.json, and scores, which are computed again from the
+reactions where their file is not whole.
 """
 
 from __future__ import annotations
