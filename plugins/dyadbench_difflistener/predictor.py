@@ -9,7 +9,7 @@ B clips, K samples, R = B * K rows, W tokens per window, n frames, m positions o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,7 @@ from dyadbench.api import (
     TrainData,
     WindowBatch,
     Windows,
+    Word,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, ids_of, to_tensor
 from dyadbench.nn.diffusion import Denoise, DiscreteDiffusion
@@ -91,7 +92,7 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
             raise DyadbenchError(
                 "token-diffusion: the configuration uses only the speaker's audio, but this dataset has none; add face to `speaker`"
             )
-        self._words_of_clips: dict[str, tuple[np.ndarray, np.ndarray]] = {}  # clip -> its words, while training
+        self._words_of_clips: dict[str, tuple[tuple[Word, ...], np.ndarray]] = {}  # and their vectors, while training
         self.needs = Needs(
             audio=(self.audio,) if self.audio else (), face=bool({"face", "differential"} & set(config.speaker)),
             words=bool(config.text), lookahead=self._lookahead(),
@@ -128,26 +129,29 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
     def _batch_words(self, batch: WindowBatch) -> Words | None:
         if self.words is None:
             return None
-        words = [self._words_of_clips[clip] for clip in batch.clips]  # windows begin where clips do: `_read` saw to it
-        return self._stacked(words, batch.speaker_motion.shape[1])
+        frames = batch.speaker_motion.shape[1]
+        windows = []
+        for clip, start in zip(batch.clips, batch.starts, strict=True):
+            words, vectors = self._words_of_clips[clip]
+            placed = place(words, vectors, self.setup.space.fps, int(start) + frames)
+            windows.append(tuple(track[start:] for track in placed))
+        return self._stacked(windows, frames)
 
-    def _stacked(self, words: list[tuple[np.ndarray, np.ndarray]], frames: int) -> Words:
+    def _stacked(self, words: Sequence[tuple[np.ndarray, ...]], frames: int) -> Words:
+        """Vectors and ends of each row, (n <= frames, E) and (n,), filled up to `frames`."""
         vectors, ends = (torch.zeros(len(words), frames, *x.shape[1:]) for x in map(torch.from_numpy, words[0]))
         for i, (vector, end) in enumerate(words):
             vectors[i, : len(vector)], ends[i, : len(end)] = torch.from_numpy(vector), torch.from_numpy(end)
         return vectors.to(self.device), ends.to(self.device).bool()
 
     def _read(self, data: TrainData) -> None:
-        """Computes the word vectors of every clip. A training window must hold a whole clip, as it has no place in one."""
-        frames = self.config.window * self.patch
-        for split in ("train", "val") if self.words else ():
+        """Computes the vectors of every clip's words, each read beside all others of its clip."""
+        if self.words is None:
+            return
+        for split in ("train", "val"):
             for dyad in data.dyads(split):
-                if dyad.clip.frames > frames:
-                    raise DyadbenchError(
-                        f"text needs windows that hold whole clips: clip {dyad.clip.id} has {dyad.clip.frames} frames; "
-                        f"raise window to {-(-dyad.clip.frames // self.patch)} or leave text out"
-                    )
-                self._words_of_clips[dyad.clip.id] = self._place(dyad.speaker.words or (), dyad.clip.frames)
+                words = dyad.speaker.words or ()
+                self._words_of_clips[dyad.clip.id] = words, self.words.vectors(words)
 
     def _place(self, words: tuple[Any, ...], frames: int) -> tuple[np.ndarray, np.ndarray]:
         assert self.words is not None

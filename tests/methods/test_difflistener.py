@@ -24,12 +24,14 @@ from dyadbench.api import (
     Tokens,
     TokenSpec,
     Track,
+    Windows,
     Word,
 )  # fmt: skip
 from dyadbench.cell.lookahead import measure_lookahead, perturb_after
 from dyadbench.cell.noise import CellNoise
 from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.training.loop import FitOptions, fit
+from dyadbench.training.windows import WindowSource
 from dyadbench_difflistener import predictor as module
 from dyadbench_difflistener.blocks import Block, cut, plan, training_layout, visible_frames
 from dyadbench_difflistener.config import (
@@ -306,14 +308,29 @@ class Talk(TinyCorpus):
             yield dataclasses.replace(dyad, speaker=dataclasses.replace(dyad.speaker, words=(Word("yes", 0.5, 1.0),)))
 
 
-def test_text_is_trained_on_whole_clips_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_text_is_trained_on_windows_of_longer_clips(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(module, "WordEncoder", FakeBert)
-    corpus, predictor = Talk(), _build(text="bert", window=12)
+    corpus, predictor = Talk(), _build(text="bert", window=8)  # 64 of 96 frames
     before = predictor.net.fusion.inward["words"].weight.clone()
     fit(predictor, corpus, corpus.audio, FitOptions(tmp_path, seed=0))
     assert not torch.equal(predictor.net.fusion.inward["words"].weight, before)
-    with pytest.raises(DyadbenchError, match=r"96 frames.*window to 12"):
-        next(_build(text="bert", window=8).stages(corpus))
+
+
+def test_a_training_window_has_the_words_that_end_in_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "WordEncoder", FakeBert)
+    corpus, predictor = Talk(), _build(text="bert", window=8)
+    next(iter(predictor.stages(corpus)))
+    source = WindowSource(corpus, "train", ("mfcc-78",), corpus.audio)
+    windows = Windows(64, 16, ("mfcc-78",))
+    batch = source.draw(windows, np.random.default_rng(0), torch.device("cpu"), 0, 0.0)
+    words = predictor._batch_words(batch)
+    assert words is not None
+    vectors, ends = words
+    assert len(set(batch.starts.tolist())) > 4
+    for row, start in enumerate(batch.starts.tolist()):  # "yes" ends at 1 s, in frame 24
+        expected = [24 - start] if start <= 24 else []
+        assert ends[row].nonzero().flatten().tolist() == expected
+        assert vectors[row].sum(1).nonzero().flatten().tolist() == expected
 
 
 def test_a_bert_in_a_folder_gives_a_vector_a_word(tmp_path: Path) -> None:
