@@ -35,6 +35,7 @@ FIXED = (
     "nearest-audio",
     "ridge",
     "ridge-matched",
+    "ridge-two-sided",
 )
 
 
@@ -77,6 +78,7 @@ def dyadbench_predictors() -> list[PredictorEntry]:
         row("nearest-audio", "retrieval:NearestAudio", "listeners of the training speakers who sound nearest", NearestConfig),
         row("ridge", "ridge:Ridge", "linear regression on the last 3 s of the speaker's face and voice", RidgeConfig),
         row("ridge-sampled", "ridge:RidgeSampled", "ridge plus residuals of training listeners, one per sample", RidgeConfig),
+        row("ridge-two-sided", "ridge:RidgeTwoSided", "ridge that also hears the listener's own voice; two-sided benchmarks only", RidgeConfig),
         row("ridge-matched", "matched:RidgeMatched", "linear regression with the variance of training listeners", RidgeMatchedConfig),
         row("tcn", "tcn:Tcn", "a causal convolution network that regresses the listener, plus residuals, one per sample", TcnConfig, presets=TCN_PRESETS),
     ]  # fmt: skip

@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from dyadbench.api import EMOTION_LOW, Array, Context, Dyad, Needs, Noise, Reaction, Setup, State, TrainData
+from dyadbench.api import (
+    EMOTION_LOW,
+    OWN_VOICE,
+    Array,
+    Context,
+    Dyad,
+    DyadbenchError,
+    Needs,
+    Noise,
+    Reaction,
+    Setup,
+    State,
+    TrainData,
+)
 from dyadbench_baselines.config import RidgeConfig
 from dyadbench_baselines.retrieval import first_audio
 
@@ -31,6 +45,11 @@ class Ridge:
         self.mean = self.scale = np.zeros(1)
         self.residuals = np.zeros((0, 1, 1), np.float32)  # (P, T, D + 25)
 
+    @property
+    def voices(self) -> tuple[str, ...]:
+        """Names of the audio features in a dataset: of the speaker, then of the listener."""
+        return (*self.needs.audio, *(OWN_VOICE + name for name in self.needs.own_audio))
+
     # --- features ---------------------------------------------------------------------------------------
 
     @property
@@ -53,18 +72,18 @@ class Ridge:
             stretches.append((total[now - newest] - total[now - oldest]) / (oldest - newest))
         return np.concatenate(stretches, 1)
 
-    def frames_of(self, motion: Array, emotion: Array | None, audio: Array | None) -> Array:
-        """(T, F) of one speaker, frame by frame; the voice is averaged to one row per frame."""
+    def frames_of(self, motion: Array, emotion: Array | None, voices: Sequence[Array]) -> Array:
+        """(T, F) of one speaker, frame by frame; each voice is averaged to one row per frame."""
         parts = [motion] if emotion is None else [motion, emotion]
-        if audio is not None:
+        for audio in voices:
             rate = len(audio) // len(motion)
             parts.append(audio[: rate * len(motion)].reshape(len(motion), rate, -1).mean(1))
         length = min(len(part) for part in parts)
         return np.concatenate([part[:length] for part in parts], 1)
 
     def _of(self, dyad: Dyad) -> tuple[np.ndarray, np.ndarray]:
-        sound = dyad.speaker.audio[self.needs.audio[0]] if self.needs.audio else None
-        inputs = self.taps(self.frames_of(dyad.speaker.motion, dyad.speaker.emotion, sound))
+        voices = [dyad.speaker.audio[name] for name in self.voices]
+        inputs = self.taps(self.frames_of(dyad.speaker.motion, dyad.speaker.emotion, voices))
         listener = dyad.listener
         target = listener.motion if listener.emotion is None else np.concatenate(
             [listener.motion[: len(inputs)], listener.emotion[: len(inputs)]], 1
@@ -74,7 +93,7 @@ class Ridge:
     # --- fit --------------------------------------------------------------------------------------------
 
     def fit(self, data: TrainData) -> None:
-        pairs = [self._of(dyad) for dyad in data.dyads("train", self.needs.audio)]
+        pairs = [self._of(dyad) for dyad in data.dyads("train", self.voices)]
         stride = self.config.stride
         x = np.concatenate([inputs[i % stride :: stride] for i, (inputs, _) in enumerate(pairs)])
         y = np.concatenate([target[i % stride :: stride] for i, (_, target) in enumerate(pairs)])
@@ -128,12 +147,13 @@ class _RidgeStream:
 
     def step(self, heard: Context) -> Reaction:
         ridge, frames = self.ridge, heard.frames
-        setup, names = ridge.setup, ridge.needs.audio
+        setup, needs = ridge.setup, ridge.needs
+        voices = [*(heard.audio[name] for name in needs.audio), *(heard.own_audio[name] for name in needs.own_audio)]
         out = np.zeros((len(self.past), len(self.residuals[0]), frames, ridge.weights.shape[1]), np.float32)
         at = self.heard + np.arange(frames)
         for row, past in enumerate(self.past):
             emotion = None if heard.speaker_emotion is None else heard.speaker_emotion[row]
-            new = ridge.frames_of(heard.speaker_motion[row], emotion, heard.audio[names[0]][row] if names else None)
+            new = ridge.frames_of(heard.speaker_motion[row], emotion, [voice[row] for voice in voices])
             fitted = ridge.apply(ridge.taps(new, past))
             past = np.repeat(new[:1], ridge.reach, 0) if past is None else past
             self.past[row] = np.concatenate([past, new])[-ridge.reach :]
@@ -153,3 +173,17 @@ class RidgeSampled(Ridge):
     """Ridge plus the residual of a training listener, another for each sample: calibrates the price of diversity."""
 
     sampled = True
+
+
+class RidgeTwoSided(Ridge):
+    """Ridge that also hears the listener's own voice, whose owner moves with it: what two-sided methods must beat."""
+
+    def __init__(self, config: RidgeConfig, setup: Setup):
+        super().__init__(config, setup)
+        own = tuple(name for name in ("mfcc-78", "mel-128") if OWN_VOICE + name in setup.audio)[:1]
+        if not own:
+            raise DyadbenchError(
+                "ridge-two-sided hears the listener's own voice, and this dataset has none; take seamless, or dualtalk with "
+                "--data-set own_voice=true"
+            )
+        self.needs = replace(self.needs, own_audio=own)

@@ -26,6 +26,7 @@ STREAMS = {
     "lagged-mime",
     "ridge",
     "ridge-sampled",
+    "ridge-two-sided",
     "ridge-matched",
     "learning2listen",
     "vqtalker-chunked",

@@ -64,6 +64,7 @@ class AudioSpec:
     causal: bool = True
 
 
+OWN_VOICE = "own-"  # prefix of a feature's name among `audio` where it is of the listener's own voice
 VIDEO_FEATURES = "video-features"  # by convention the name of features of the speaker's video frames among `audio`
 
 
@@ -142,6 +143,14 @@ class DrawsListeners(Protocol):
     def fresh(self, split: str, index: int, draw: int) -> Track:
         """A new listener for the `index`-th dyad of `clips(split)`, in the dataset's normalisation. Each `draw`, from 0,
         is another person; the same one is the same again."""
+
+
+@runtime_checkable
+class RemembersListeners(Protocol):
+    """Optional: a dataset whose clips are cut from longer recordings, so that a listener has a past."""
+
+    def past(self, split: str, index: int, frames: int) -> Array:
+        """(up to frames, D): the listener's motion right before the `index`-th clip, the newest frame last."""
 
 
 @runtime_checkable

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from dyadbench.api.base import DyadbenchError
@@ -26,6 +26,14 @@ class Needs:
     lookahead: int | None = 0
     truth: bool = False  # only entries with calibration=True are given it
     fresh: bool = False  # likewise: listeners that the dataset draws again (DrawsListeners)
+    own_audio: tuple[str, ...] = ()  # features of the listener's own voice; a benchmark must be two-sided
+    own_past: int = 0  # frames of the listener's motion before the clip; likewise
+
+    @property
+    def two_sided(self) -> tuple[str, ...]:
+        """What it is given of the listener: "own voice", "own past"."""
+        voice = bool(self.own_audio) or any(name.startswith("own-") for name in self.audio)
+        return ("own voice",) * voice + ("own past",) * bool(self.own_past)
 
 
 @dataclass(frozen=True)
@@ -59,8 +67,16 @@ class Context:
     words: tuple[tuple[Word, ...], ...] | None = None
     truth: Truth | None = None
     fresh: Callable[[int, int], Track] | None = None  # (row of this batch, draw) -> a new listener
+    own_audio: Mapping[str, Array] = field(default_factory=dict)  # the listener's own voice, as `audio`
+    own_past: Array | None = None  # (B, P, D): the listener right before the clip, the newest frame last
+    own_past_lengths: NDArray[np.int64] | None = (
+        None  # (B,) how many of the P frames there are; the others, zeros, come first
+    )
 
     def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "own_audio", DeclaredAudio(self.own_audio, "its needs do not name: needs = Needs(own_audio=({!r},))")
+        )
         object.__setattr__(
             self, "audio", DeclaredAudio(self.audio, "its needs do not name: needs = Needs(audio=({!r},))")
         )

@@ -142,10 +142,13 @@ class BenchmarkConfig(Config):
     allowed_lookahead: int = 0  # frames an online method may look ahead
     folds: int = Field(default=0, ge=0)  # 0: the dataset's own splits; n: n-fold cross-validation by session
     action_units: Literal["binary", "raw"] = "binary"  # scored as 0/1 by the rule of datasets/readout, or as emitted
+    two_sided: bool = (
+        False  # whether predictors may be given the listener's own voice and past (Needs.own_audio, own_past)
+    )
     clips: int = Field(default=0, ge=0)  # of the split, spread evenly; 0: all. What is trained sees all the same
 
     @model_serializer(mode="wrap")
     def _without_defaults(self, handler: Callable[[BenchmarkConfig], dict[str, Any]]) -> dict[str, Any]:
         """Without what came later where it is the default: what was written before it existed stays as it was."""
-        later = {"folds": 0, "action_units": "binary", "clips": 0}
+        later = {"folds": 0, "action_units": "binary", "clips": 0, "two_sided": False}
         return {name: value for name, value in handler(self).items() if name not in later or value != later[name]}

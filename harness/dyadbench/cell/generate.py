@@ -259,6 +259,7 @@ class Generation:
             "declared_lookahead": self.predictor.needs.lookahead,
             "sees_truth": self.predictor.needs.truth,
             **({} if emotion_read is None else {"reads_emotion": emotion_read}),
+            **({"two_sided": given} if (given := list(self.predictor.needs.two_sided)) else {}),
             **self._latency(context),
         }
 

@@ -6,13 +6,13 @@ import dataclasses
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import numpy as np
 from pydantic import BaseModel
 
-from dyadbench.api import Context, DyadbenchError, Noise, Reaction, Streaming
+from dyadbench.api import Array, Context, DyadbenchError, Noise, Reaction, Streaming
 
 WARM = 64  # steps of a first conversation that is not timed, in which caches of the processor and of libraries fill
 TIMES = 3  # the same conversation; a step's time is the least, so that it is the method's and not another program's
@@ -36,14 +36,19 @@ class Latency(BaseModel, frozen=True):
 
 def cut_frames(context: Context, first: int, stop: int) -> Context:
     """The speakers from frame `first` to `stop` alone."""
-    rates = {name: a.shape[1] // context.frames for name, a in context.audio.items()}
+
+    def cut(features: Mapping[str, Array]) -> dict[str, Array]:
+        rates = {name: a.shape[1] // context.frames for name, a in features.items()}
+        return {name: a[:, first * rates[name] : stop * rates[name]] for name, a in features.items()}
+
     emotion = context.speaker_emotion
     return dataclasses.replace(
         context,
         lengths=np.full(len(context.clips), stop - first),
         speaker_motion=context.speaker_motion[:, first:stop],
         speaker_emotion=None if emotion is None else emotion[:, first:stop],
-        audio={name: a[:, first * rates[name] : stop * rates[name]] for name, a in context.audio.items()},
+        audio=cut(context.audio),
+        own_audio=cut(context.own_audio),
     )
 
 

@@ -30,6 +30,7 @@ def perturb_after(context: Context, frame: int, rng: np.random.Generator, fps: f
         speaker_motion=other(context.speaker_motion, frame + 1),
         speaker_emotion=None if context.speaker_emotion is None else other(context.speaker_emotion, frame + 1),
         audio={name: other(a, (frame + 1) * (a.shape[1] // frames)) for name, a in context.audio.items()},
+        own_audio={name: other(a, (frame + 1) * (a.shape[1] // frames)) for name, a in context.own_audio.items()},
         words=context.words
         and tuple(_other_words(words, (frame + 1) / fps, frames / fps, rng) for words in context.words),
     )

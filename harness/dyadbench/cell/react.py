@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import EMOTION_CHANNELS, Context, MotionSpace, Needs, Noise, Reaction, Track, Truth
+from dyadbench.api import EMOTION_CHANNELS, Context, DyadbenchError, MotionSpace, Needs, Noise, Reaction, Track, Truth
 from dyadbench.errors import PluginError
 
 Sample = Callable[[Context, int, Noise], Any]  # Predictor.sample, or something around it
@@ -21,6 +21,15 @@ def demand_predictor(predictor: Any, name: str) -> None:
         raise PluginError(f"{name} does not say what it needs; give it an attribute needs = Needs(...)")
     if not callable(getattr(predictor, "sample", None)):
         raise PluginError(f"{name} has no method sample(context, k, noise)")
+
+
+def demand_sides(needs: Needs, name: str, benchmark: str, *, two_sided: bool) -> None:
+    """Raises DyadbenchError where a predictor asks for the listener on a benchmark that is not two-sided."""
+    if needs.two_sided and not two_sided:
+        raise DyadbenchError(
+            f"{name} uses the listener's {' and '.join(needs.two_sided)}, which {benchmark} gives to nobody: there the listener "
+            "is what is to be generated; run it on a two-sided benchmark (DualTalk, Seamless)"
+        )
 
 
 def react(sample: Sample, context: Context, k: int, noise: Noise, space: MotionSpace, name: str) -> Reaction:
@@ -79,7 +88,8 @@ def _twice(context: Context) -> Context:
     return dataclasses.replace(
         context, clips=context.clips * 2, lengths=both(context.lengths), speaker_motion=both(context.speaker_motion),
         speaker_emotion=both(context.speaker_emotion), audio={name: both(a) for name, a in context.audio.items()},
-        words=None if context.words is None else context.words * 2, truth=truth,
+        own_audio={name: both(a) for name, a in context.own_audio.items()}, own_past=both(context.own_past),
+        own_past_lengths=both(context.own_past_lengths), words=None if context.words is None else context.words * 2, truth=truth,
         fresh=None if (fresh := context.fresh) is None else partial(_first_row, fresh),
     )  # fmt: skip
 

@@ -22,7 +22,7 @@ from dyadbench.api import (
 from dyadbench.cell.draw import draw_clips, plain_name
 from dyadbench.cell.generate import Generation, Progress, Sampled, mapped
 from dyadbench.cell.keys import fit_keys, source_of
-from dyadbench.cell.react import demand_predictor
+from dyadbench.cell.react import demand_predictor, demand_sides
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import Scoring, demand_groups, open_suites
 from dyadbench.cell.split import Split
@@ -106,6 +106,7 @@ class CellRun:
             "predictor", cell.predictor.name, cell.predictor.config, self.setup, **more
         )
         demand_predictor(predictor, cell.predictor.name)
+        demand_sides(predictor.needs, cell.predictor.name, cell.benchmark, two_sided=cell.setting.two_sided)
         facts |= self._fitter(self.runtime.world).fit(
             predictor, cell.predictor, "predictor", self.fit_key, self.sources("predictor", "tokenizer", "dataset")
         )

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import (
+    OWN_VOICE,
     Aligns,
     Context,
     Dataset,
@@ -20,6 +21,7 @@ from dyadbench.api import (
     MotionSpace,
     Needs,
     Ragged,
+    RemembersListeners,
     Track,
     Truth,
 )
@@ -135,7 +137,9 @@ class Split:
         """The speakers of `rows`, cut to `frames`. What a predictor does not need it is not given."""
         if (needs.truth or needs.fresh) and not privileged:
             raise DyadbenchError("a predictor asks for the true listener but is not registered with calibration=True")
-        missing = [name for name in needs.audio if name not in self.dataset.audio]
+        own = [OWN_VOICE + name for name in needs.own_audio]
+        heard = (*needs.audio, *own)
+        missing = [name for name in heard if name not in self.dataset.audio]
         if missing:
             known = ", ".join(self.dataset.audio) or "none"
             raise DyadbenchError(f"the predictor needs audio feature {missing[0]!r}; this dataset has {known}")
@@ -146,7 +150,7 @@ class Split:
         motion = tracks["speaker_motion"]
         emotion = tracks["speaker_emotion"]
         assert motion is not None
-        dyads = [self.dataset.dyad(self.name, row, needs.audio) for row in rows] if needs.audio or needs.words else []
+        dyads = [self.dataset.dyad(self.name, row, heard) for row in rows] if heard or needs.words else []
         return Context(
             clips=tuple(self.clips[row].id for row in rows),
             lengths=lengths,
@@ -158,7 +162,20 @@ class Split:
             words=tuple(dyad.speaker.words or () for dyad in dyads) if needs.words else None,
             truth=self._truth(rows, end) if needs.truth else None,
             fresh=(lambda row, draw: fresh_listener(self.dataset, self.name, rows[row], draw)) if needs.fresh else None,
+            own_audio={name: self._audio(dyads, OWN_VOICE + name, lengths, end) for name in needs.own_audio},
+            **(self._past(rows, needs.own_past) if needs.own_past else {}),
         )
+
+    def _past(self, rows: range, frames: int) -> dict[str, np.ndarray]:
+        """Of the listeners, zeros before it begins; nothing but zeros where the dataset knows of no past."""
+        past = np.zeros((len(rows), frames, self.dataset.space.dim), np.float32)
+        lengths = np.zeros(len(rows), np.int64)
+        if isinstance(self.dataset, RemembersListeners):
+            for i, row in enumerate(rows):
+                before = self.dataset.past(self.name, row, frames)
+                lengths[i] = len(before)
+                past[i, frames - len(before) :] = before
+        return {"own_past": past, "own_past_lengths": lengths}
 
     def _audio(self, dyads: Sequence[Dyad], name: str, lengths: np.ndarray, end: int) -> np.ndarray:
         spec = self.dataset.audio[name]

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Track
+from dyadbench.api import OWN_VOICE, AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Track
 from dyadbench.datasets.config import DualTalkConfig
 from dyadbench.datasets.digest import folder_digest
 from dyadbench.datasets.features import FEATURES, cached, read_wav
@@ -29,7 +29,6 @@ HALVES = ("train", "test", "ood")
 SPLITS = ("train", "val", "test", "ood")
 OTHER = {"speaker1": "speaker2", "speaker2": "speaker1"}
 SIZES = {"exp": 50, "pose": 6}
-OWN = "own-"  # prefix of features of the voice of the person who is generated
 SPACE = MotionSpace(
     name="flame-56",
     fps=25.0,
@@ -87,7 +86,7 @@ class DualTalkDataset:
         if not any((root / "data" / half).is_dir() for half in HALVES):
             raise DyadbenchError(f"{root} is not a DualTalk folder: it has no data/train, data/test or data/ood")
         audio = {name: feature.spec for name, feature in FEATURES.items()} if config.audio else {}
-        own = {OWN + name: spec for name, spec in audio.items()} if config.own_voice else {}
+        own = {OWN_VOICE + name: spec for name, spec in audio.items()} if config.own_voice else {}
         self.audio: Mapping[str, AudioSpec] = {**audio, **own}
         self._cache = root / ".dyadbench-features"
 
@@ -136,8 +135,8 @@ class DualTalkDataset:
         half, name, person, frames = self._places(split)[index]
         sound = {}
         for feature in audio:
-            who = person if feature.startswith(OWN) else OTHER[person]
-            path, plain = self._file(half, name, who, ".wav"), feature.removeprefix(OWN)
+            who = person if feature.startswith(OWN_VOICE) else OTHER[person]
+            path, plain = self._file(half, name, who, ".wav"), feature.removeprefix(OWN_VOICE)
             sound[feature] = cached(path, plain, FEATURES[plain], frames, self.space.fps, self._cache)
         speaker, listener = (self._motion(half, name, who)[:frames] for who in (OTHER[person], person))
         return Dyad(self.clips(split)[index], Track(speaker, audio=sound), Track(listener))

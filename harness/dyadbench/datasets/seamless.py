@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Track
+from dyadbench.api import OWN_VOICE, AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Track
 from dyadbench.datasets.config import SeamlessConfig
 from dyadbench.datasets.digest import folder_digest
 from dyadbench.datasets.features import FEATURES, Feature, read_wav
@@ -44,7 +44,6 @@ SPACE = MotionSpace(
     channels=(*(f"fau{c}" for c in ALIVE), *(f"rot{a}" for a in "xyz")),
     groups={"expression": (0, len(ALIVE)), "rotation": (len(ALIVE), len(ALIVE) + 3)},
 )
-OWN = "own-"  # prefix of features of the listener's own voice, as in DualTalk
 
 
 @dataclass(frozen=True)
@@ -149,7 +148,7 @@ class SeamlessDataset:
         if not any((root / label / folder).is_dir() for label in self.labels for folder in FOLDERS.values()):
             raise DyadbenchError(f"{root} is not a Seamless folder: it has no {self.labels[0]}/train, dev or test")
         sound = {name: feature.spec for name, feature in FEATURES.items()} if config.audio else {}
-        self.audio: Mapping[str, AudioSpec] = {**sound, **{OWN + name: spec for name, spec in sound.items()}}
+        self.audio: Mapping[str, AudioSpec] = {**sound, **{OWN_VOICE + name: spec for name, spec in sound.items()}}
 
     @cached_property
     def digest(self) -> str:
@@ -193,7 +192,7 @@ class SeamlessDataset:
         listener, speaker = place.pair.people[place.listener], place.pair.people[1 - place.listener]
         sound = {}
         for name in audio:
-            whose, plain = (listener if name.startswith(OWN) else speaker), name.removeprefix(OWN)
+            whose, plain = (listener if name.startswith(OWN_VOICE) else speaker), name.removeprefix(OWN_VOICE)
             rate = FEATURES[plain].spec.per_frame
             sound[name] = self._sound(whose, plain, place.stop)[place.start * rate : place.stop * rate]
         return Dyad(

@@ -9,6 +9,7 @@ import numpy as np
 
 from dyadbench.api import (
     FACEVERSE_58,
+    OWN_VOICE,
     AudioSpec,
     Clip,
     Context,
@@ -20,7 +21,7 @@ from dyadbench.api import (
     Word,
 )  # fmt: skip
 
-SOUND = {"mfcc-78": AudioSpec(78), "mel-128": AudioSpec(128, per_frame=4)}
+SOUND = {"mfcc-78": AudioSpec(78), "mel-128": AudioSpec(128, per_frame=4), "own-mfcc-78": AudioSpec(78)}
 # A dataset with groups of its own, as labs have them: none is called `expression`.
 OWN_SPACE = MotionSpace(
     name="own-6",
@@ -94,13 +95,18 @@ class TinyCorpus:
         return Truth(tuple(motion), tuple(emotion))
 
     def context(self, rows: Sequence[int], needs: Any, frames: int) -> Context:
-        if missing := [name for name in needs.audio if name not in self.audio]:
+        own = [OWN_VOICE + name for name in needs.own_audio]
+        if missing := [name for name in (*needs.audio, *own) if name not in self.audio]:
             raise DyadbenchError(
                 f"it needs the audio feature {missing[0]!r}; the made-up corpus has {', '.join(self.audio)}, so it can only "
                 "be tried in a run on real data"
             )
-        dyads = list(self.dyads("test", needs.audio))
+        dyads = list(self.dyads("test", (*needs.audio, *own)))
         chosen = [dyads[row] for row in rows]
+
+        def heard(name: str) -> np.ndarray:  # (B, frames * per_frame, F)
+            return np.stack([d.speaker.audio[name][: frames * self.audio[name].per_frame] for d in chosen])
+
         return Context(
             clips=tuple(dyad.clip.id for dyad in chosen),
             lengths=np.full(len(rows), frames),
@@ -108,10 +114,10 @@ class TinyCorpus:
             speaker_emotion=np.stack([d.speaker.emotion[:frames] for d in chosen if d.speaker.emotion is not None])
             if self.emotion
             else None,
-            audio={
-                name: np.stack([d.speaker.audio[name][: frames * self.audio[name].per_frame] for d in chosen])
-                for name in needs.audio
-            },
+            audio={name: heard(name) for name in needs.audio},
+            own_audio={name: heard(OWN_VOICE + name) for name in needs.own_audio},
+            own_past=np.zeros((len(rows), needs.own_past, self.space.dim), np.float32) if needs.own_past else None,
+            own_past_lengths=np.zeros(len(rows), np.int64) if needs.own_past else None,
             words=tuple(_words(row, frames / self.space.fps) for row in rows) if needs.words else None,
             truth=self._truth(rows, frames) if needs.truth else None,
             fresh=(lambda row, draw: self._track("test", rows[row], 2 + draw, ())) if needs.fresh else None,

@@ -109,7 +109,9 @@ def facts_of(records: Sequence[Record]) -> dict[str, Any]:
     parameters = (measured[0].parameters or 0) + (measured[0].tokenizer_parameters or 0)
     readout = measured[0].readout
     waits = [m.latency for m in measured if m.latency]
+    given = measured[0].two_sided
     return {
+        **({"two_sided": list(given)} if given else {}),
         **({"latency": {name: float(np.median([w[name] for w in waits])) for name in waits[0]}} if waits else {}),
         "lookahead": measured[0].lookahead,
         "scored_from": records[0].scored_from,
@@ -136,6 +138,16 @@ def emotion_notes(rows: Sequence[Row]) -> list[str]:
     if readers := [row.method for row in rows if row.facts["reads_emotion"]]:
         notes.append(f"read the speaker's emotion beside face and voice, as every method may: {', '.join(readers)}")
     return [*notes, *readout_notes(rows)]
+
+
+def side_notes(rows: Sequence[Row], setting: RecordedSetting) -> list[str]:
+    """Who was given something of the listener, where the benchmark allows it."""
+    if not setting.two_sided:
+        return []
+    users = [f"{row.method} ({', '.join(row.facts['two_sided'])})" for row in rows if "two_sided" in row.facts]
+    return [
+        f"two-sided: given the listener's own voice or past: {', '.join(users) or 'nobody'}; all others see the speaker alone"
+    ]
 
 
 def latency_notes(rows: Sequence[Row]) -> list[str]:

@@ -24,6 +24,7 @@ from dyadbench.leaderboard.rows import (
     readout_notes,
     reason_of,
     role_of,
+    side_notes,
 )
 from dyadbench.leaderboard.skill import Scale, Skills, band_distance, pareto, places, skills
 from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval, losses, overall
@@ -107,7 +108,7 @@ def make_table(
             notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
         whole = gaps <= UNDEFINED * len(first.clips)
         rows = _mark_best(_with_families(_with_mean_rank(rows, boot, columns), boot, columns), boot, columns, whole)
-    notes += [*emotion_notes(rows), *latency_notes(rows)] if main else readout_notes(rows)
+    notes += [*emotion_notes(rows), *latency_notes(rows), *side_notes(rows, setting)] if main else readout_notes(rows)
     rows.sort(key=lambda r: (r.skill is None, -(r.skill.value or 0) if r.skill else 0, r.calibration, r.method))
     return Table(
         benchmark=first.benchmark, suite=suite, main=main, simulated=first.dataset.simulated,

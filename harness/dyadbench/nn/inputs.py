@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dyadbench.api import VIDEO_FEATURES, DyadbenchError, Setup, TrainData
+from dyadbench.api import OWN_VOICE, VIDEO_FEATURES, DyadbenchError, Setup, TrainData
 
 CLIPS = 64  # training clips on which the inputs' mean and spread are measured
 
@@ -15,10 +15,10 @@ CLIPS = 64  # training clips on which the inputs' mean and spread are measured
 def audio_of(wish: str, setup: Setup, *, prefer: Sequence[str], who: str, besides: str | None = None) -> str | None:
     """Resolves the setting `wish` on this dataset: a feature's name, "none", or "auto" (the first of `prefer`, else the first).
 
-    Returns None for no sound. "auto" never takes features of the video, nor `besides`, which the predictor uses already.
+    Returns None for no sound. "auto" never takes features of the video or of the listener's own voice, nor `besides`, which the predictor uses already.
     Raises DyadbenchError, which names `who`, for a feature that the dataset does not have.
     """
-    sounds = [name for name in setup.audio if name not in (VIDEO_FEATURES, besides)]
+    sounds = [n for n in setup.audio if n not in (VIDEO_FEATURES, besides) and not n.startswith(OWN_VOICE)]
     if wish == "none" or not setup.audio:
         return None
     if wish == "auto":

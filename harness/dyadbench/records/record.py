@@ -69,6 +69,7 @@ class RecordedSetting(_Facts):
     folds: int = 0
     action_units: str = "binary"
     clips: int = 0
+    two_sided: bool = False
 
 
 class RecordedData(_Facts):
@@ -121,6 +122,7 @@ class Measured(_Facts):
     tokens: Mapping[str, Any] | None = None  # the tokenizer's grid
     readout: Readout | None = None
     action_units: BinaryUnits | None = None  # None: they were scored as emitted, or not at all
+    two_sided: tuple[str, ...] = ()  # what it was given of the listener: "own voice", "own past"
     latency: Mapping[str, float] | None = None  # of a stream on an online track (cell/latency.py)
     reads_emotion: bool | None = None  # whether the speaker's emotion, beside face and voice, changes the reactions
 

@@ -88,11 +88,13 @@ ALL: dict[str, tuple[BenchmarkConfig, str]] = {
         "your own OpenFace dyads, train, val and test as dyads.csv has them",
     ),
     "seamless-dev": (
-        BenchmarkConfig(dataset="seamless", split="val", track="offline", suite="dyad-seamless", **DYAD),
+        BenchmarkConfig(
+            dataset="seamless", split="val", track="offline", suite="dyad-seamless", two_sided=True, **DYAD
+        ),
         "Seamless Interaction, the dev split, both people",
     ),
     "seamless-test": (
-        BenchmarkConfig(dataset="seamless", track="offline", suite="dyad-seamless", **DYAD),
+        BenchmarkConfig(dataset="seamless", track="offline", suite="dyad-seamless", two_sided=True, **DYAD),
         "Seamless Interaction, the test split, both people",
     ),
     **{
@@ -104,6 +106,7 @@ ALL: dict[str, tuple[BenchmarkConfig, str]] = {
                 suite="dualtalk",
                 also=("dyad-flame", "over-time-motion"),
                 samples=5,
+                two_sided=True,
             ),
             f"DualTalk, {'the test' if split == 'test' else 'the out-of-distribution'} split, both people",
         )
