@@ -233,6 +233,10 @@ class CellRun:
             folder = self.runtime.home / "pictures" / plain_name(self.cell.name)
             part = self.parts[0]
             draw_clips(part.fit()[0], part.dataset, self.cell.setting.split, folder, self.runtime.draw)
+        return self._record(stage, facts, scored)
+
+    def _record(self, stage: Folder, facts: dict[str, Any], scored: dict[str, SuiteScores]) -> Record:
+        """What was measured, with everything that the numbers follow from."""
         entry = self.host.get("predictor", self.cell.predictor.name)
         maker = stage.read(MAKER, Maker)
         plugin = maker.plugin if maker else self._plugin  # whose reactions these are, even if it was updated since

@@ -145,30 +145,12 @@ def evaluate_tokens(
     ([start, stop) over D). Raises ValueError for shapes that do not fit and for NaN.
     """
     truth, ours = _clips(motion, "motion"), _clips(decoded, "decoded")
-    if (
-        len(truth) != len(ours)
-        or len(ids) != len(truth)
-        or any(a.shape != b.shape for a, b in zip(truth, ours, strict=False))
-    ):
-        raise ValueError(
-            f"motion, decoded and ids must hold the same clips and frames, got {len(truth)}, {len(ours)}, {len(ids)} clips"
-        )
+    _demand_alike(truth, ours, ids)
     frames = np.concatenate(truth)
     constant = frames.mean(0) if mean is None else as_array(mean).astype(np.float64)
     centroids = centroids_for(frames, min(clusters, len(frames)), seed=seed)
     pairs = list(zip(ours, truth, strict=True))
-    counts = code_counts(ids, spec.codes)
-    if counts.shape[1:3] != (spec.groups, spec.residual):
-        raise ValueError(
-            f"ids are a {counts.shape[1]}x{counts.shape[2]} grid, but the tokenizer declares {spec.groups}x{spec.residual}"
-        )
-    spacing = np.array([len(x) / len(i) for x, i in zip(truth, ids, strict=True)])
-    bits = [
-        bits_per_second(
-            spec.codes, fps, groups=spec.groups, residual=spec.residual, frames_per_token=spec.frames_per_token or s
-        )
-        for s in spacing
-    ]
+    counts = _counts(ids, spec)
     squares = np.array([squared_error(a, b) for a, b in pairs])
     flat = np.array([squared_error(constant, b) for _, b in pairs])
     columns: dict[str, Any] = {
@@ -176,7 +158,7 @@ def evaluate_tokens(
         "constant-motion-rmse": np.sqrt(flat),
         "reconstruction": squares,
         "reconstruction_mean": flat,
-        "bits-per-second": bits,
+        "bits-per-second": [_bits(spec, fps, len(x) / len(i)) for x, i in zip(truth, ids, strict=True)],
         "motion-stability": [motion_stability(a, b) for a, b in pairs],
         "motion-stability_target": [1.0] * len(pairs),
         "cluster-integrity": [cluster_integrity(a, b, centroids) for a, b in pairs],
@@ -189,6 +171,34 @@ def evaluate_tokens(
     out["utilisation"] = _book(counts, utilisation)
     out["perplexity"] = _book(counts, perplexity)
     return {column.id: out[column.id] for column in COLUMNS}
+
+
+def _demand_alike(truth: Sequence[Floats], ours: Sequence[Floats], ids: Sequence[Any]) -> None:
+    """Raises ValueError unless motion, decoded motion and ids are of the same clips and frames."""
+    if (
+        len(truth) != len(ours)
+        or len(ids) != len(truth)
+        or any(a.shape != b.shape for a, b in zip(truth, ours, strict=False))
+    ):
+        raise ValueError(
+            f"motion, decoded and ids must hold the same clips and frames, got {len(truth)}, {len(ours)}, {len(ids)} clips"
+        )
+
+
+def _counts(ids: Sequence[Any], spec: TokenSpec) -> np.ndarray:
+    """`code_counts` of ids whose grid is the declared one; ValueError otherwise."""
+    counts = code_counts(ids, spec.codes)
+    if counts.shape[1:3] != (spec.groups, spec.residual):
+        raise ValueError(
+            f"ids are a {counts.shape[1]}x{counts.shape[2]} grid, but the tokenizer declares {spec.groups}x{spec.residual}"
+        )
+    return counts
+
+
+def _bits(spec: TokenSpec, fps: float, spacing: float) -> float:
+    """Bits per second of one clip; `spacing` is its mean number of frames per token, which only sparse tokens need."""
+    every = spec.frames_per_token or spacing
+    return bits_per_second(spec.codes, fps, groups=spec.groups, residual=spec.residual, frames_per_token=every)
 
 
 def _parts(pairs: Sequence[tuple[Floats, Floats]], channels: Mapping[str, tuple[int, int]]) -> dict[str, Floats]:
