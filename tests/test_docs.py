@@ -69,15 +69,39 @@ def test_every_cell_of_the_notebook_runs_and_its_last_lines_have_values(
     assert shapes == ((1, 2, 120, 58), (1, 2, 120, 25))
 
 
+def _follow(page: str, module: str, place: Path) -> dict[str, str]:
+    """Saves the plugin and the package that a page shows and runs its commands: command -> what it printed."""
+    text = (DOCS / page).read_text(encoding="utf-8")
+    [plugin] = re.findall(r"<!-- plugin:begin -->\n```python\n(.*?)```", text, re.DOTALL)
+    [package] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    (place / module).write_text(plugin)
+    (place / "pyproject.toml").write_text(package)
+    (place / "leaderboards").mkdir()
+    site, path = place / "site", os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(site), "DYADBENCH_HOME": str(place / "home")}
+    printed = {}
+    for command in _commands(page):
+        asked = command
+        if command == "pip install .":
+            asked = f"{sys.executable} -m pip install -q --no-deps --no-build-isolation --target {site} ."
+        done = subprocess.run(
+            asked, shell=True, cwd=place, env=environment, capture_output=True, text=True, timeout=600
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        printed[command] = done.stdout
+    return printed
+
+
+@pytest.mark.slow
+def test_a_method_in_torch_is_checked_and_ranked_against_its_floor(tmp_path: Path) -> None:
+    printed = _follow("torch-method.md", "gru_listener.py", tmp_path)
+    assert "FAIL" not in printed["dyadbench check gru-listener"]
+    assert "gru-listener" in (tmp_path / "leaderboards" / "simdyad-clear-react-online.md").read_text()
+
+
 @pytest.mark.slow
 def test_a_dataset_of_npz_and_wav_becomes_a_table(tmp_path: Path) -> None:
     """The plugin, its package and the commands are the page's own."""
-    page = (DOCS / "own-dataset.md").read_text(encoding="utf-8")
-    [plugin] = re.findall(r"<!-- plugin:begin -->\n```python\n(.*?)```", page, re.DOTALL)
-    [package] = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
-    (tmp_path / "arkit_dyads.py").write_text(plugin)
-    (tmp_path / "pyproject.toml").write_text(package)
-    (tmp_path / "leaderboards").mkdir()
     rng = np.random.default_rng(0)
     for split, pairs in (("train", 3), ("val", 1), ("test", 3)):
         for n in range(pairs):
@@ -87,18 +111,8 @@ def test_a_dataset_of_npz_and_wav_becomes_a_table(tmp_path: Path) -> None:
             np.savez(folder / f"pair{n}.npz", **steps)
             for person in "ab":
                 soundfile.write(folder / f"pair{n}-{person}.wav", rng.standard_normal(16000 * 5) * 0.05, 16000)
-    site = tmp_path / "site"
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(site), "DYADBENCH_HOME": str(tmp_path / "home")}
-    for command in _commands("own-dataset.md"):
-        if command == "pip install .":
-            command = f"{sys.executable} -m pip install -q --no-deps --no-build-isolation --target {site} ."
-        done = subprocess.run(
-            command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
-        )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        if "data check" in command:
-            assert "6 clips, 3 sessions" in done.stdout
+    printed = _follow("own-dataset.md", "arkit_dyads.py", tmp_path)
+    assert "6 clips, 3 sessions" in printed["dyadbench data check arkit-dyads mydyads"]
     table = (tmp_path / "leaderboards" / "arkit-dyads.md").read_text()
     assert "## dyad\\[eyes,jaw,mouth,brows\\]" in table or "## dyad[eyes,jaw,mouth,brows]" in table
     assert "ridge" in table and "CCC.brows" in table
