@@ -11,6 +11,7 @@ import numpy as np
 
 from dyadbench.api import EMOTION_CHANNELS, Context, DyadbenchError, MotionSpace, Needs, Noise, Reaction, Track, Truth
 from dyadbench.errors import PluginError
+from dyadbench.files.predictions import RANGES
 
 Sample = Callable[[Context, int, Noise], Any]  # Predictor.sample, or something around it
 
@@ -75,6 +76,12 @@ def _checked(values: Any, what: str, due: tuple[int, ...], context: Context, nam
         cut[row, :, length:] = 0
         if not np.isfinite(cut[row]).all():
             raise PluginError(f"{name} returned NaN or infinite {what} for clip {clip}")
+        if what == "emotion" and length and (size := np.abs(cut[row, :, :length]).mean()) > RANGES["emotion"][1]:
+            # The mean, since a frame of a poor method may be anywhere; one that is in percent is so everywhere.
+            raise PluginError(
+                f"{name} returned emotion of mean size {size:.3g} for clip {clip}; action units and probabilities lie in "
+                "[0, 1], valence and arousal in [-1, 1]"
+            )
     return cut
 
 

@@ -84,15 +84,15 @@ def run(
     cells = cells_of(host, wanted, limit)
     base = find_root(root)
     folders = data_folders(data, list(dict.fromkeys(cell.dataset.name for cell in cells)))
+    if not json:
+        for line in costs(host, wanted.method):
+            print(line, file=sys.stderr, flush=True)
     if dry_run and on is not Engines.slurm:
         if json:
             print_json([cell.model_dump(mode="json") for cell in cells])
         else:
             typer.echo("\n".join(cell.name for cell in cells))
         return
-    if not json:
-        for line in costs(host, wanted.method):
-            print(line, file=sys.stderr, flush=True)
     from dyadbench.cell.runtime import Runtime, demand_device
 
     if on is Engines.slurm:

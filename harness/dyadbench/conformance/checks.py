@@ -210,16 +210,18 @@ def _inputs_kept(predictor: Any, corpus: TinyCorpus, noise: Noise) -> None:
 
 
 def _state_kept(predictor: Any, build: Any, corpus: TinyCorpus, sampled: Any) -> str:
+    """Restores the state into a predictor that has learnt nothing, as a run does; only the tokenizer is trained again."""
+    if not isinstance(predictor, Trainable | Fittable):
+        return "nothing is learnt"
+    other, tokenizer = build()
+    if tokenizer is not None:
+        learn(tokenizer, corpus)
     if isinstance(predictor, Trainable):
-        other, _ = _fitted(build, corpus)
         other.load_state_dict(predictor.state_dict())
-    elif isinstance(predictor, Fittable):
+    else:
         from safetensors.numpy import load, save
 
-        other, _ = build()
         other.load_state_dict(load(save({k: np.ascontiguousarray(v) for k, v in predictor.state_dict().items()})))
-    else:
-        return "nothing is learnt"
     first = first_difference(sampled([0], 64), sampled([0], 64, model=other))
     assert first is None, f"a restored predictor gives other reactions, from frame {first}"
     return ""

@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import DECA_56, FACEVERSE_58, Evaluation, MoreListeners, Setup, Suite, Tokenizer, Tokens
+from dyadbench.api import DECA_56, FACEVERSE_58, Evaluation, MoreListeners, MotionSpace, Setup, Suite, Tokenizer, Tokens
 from dyadbench.cell.score import demand_columns, evaluate
 from dyadbench.cell.split import Split, demand_dataset
 from dyadbench.conformance.checks import learn
 from dyadbench.conformance.report import Report
-from dyadbench.datasets.tiny_corpus import TinyCorpus
+from dyadbench.datasets.tiny_corpus import OWN_SPACE, TinyCorpus
 from dyadbench.matrix.cells import PartSpec, resolve_part
 from dyadbench.registry.host import Host
 
@@ -25,7 +25,11 @@ def check_tokenizer(name: str, host: Host, *, preset: str | None = None) -> Repo
     if preset is None and "smoke" in host.get("tokenizer", name).presets:
         preset = "smoke"
     part = resolve_part(host, "tokenizer", PartSpec(name=name, preset=preset))
-    for corpus in (TinyCorpus(), TinyCorpus(DECA_56, emotion=False)):
+    for corpus in (
+        TinyCorpus(),
+        TinyCorpus(DECA_56, emotion=False),
+        TinyCorpus(OWN_SPACE, emotion=False, sound=False),
+    ):
         where, built = corpus.space.name, list[Tokenizer]()
 
         def build(corpus: TinyCorpus = corpus, built: list[Tokenizer] = built) -> None:
@@ -97,11 +101,22 @@ def check_suite(name: str, host: Host) -> Report:
         return f"{len(built[0].columns)} columns, scores {built[0].space}"
 
     if report.note("builds, and its columns hold together", build):
-        spaces = [FACEVERSE_58, DECA_56] if built[0].space == "motion" else [FACEVERSE_58]
-        for space in spaces:
+        for space in _spaces_for(built[0]):
             data = _evaluation(TinyCorpus(space, clips=4))
             report.note(f"{space.name}: scores", lambda data=data: _scores(host, name, built[0], data))  # type: ignore[misc]
     return report
+
+
+def _spaces_for(suite: Suite) -> list[MotionSpace]:
+    """The spaces that a suite is tried on: those that have its groups of channels, or one that is made up of these."""
+    if suite.space == "emotion":
+        return [FACEVERSE_58]
+    groups: tuple[str, ...] = tuple(getattr(suite, "groups", ()))
+    fitting = [space for space in (FACEVERSE_58, DECA_56, OWN_SPACE) if set(groups) <= set(space.groups)]
+    if fitting:
+        return fitting
+    channels = tuple(f"{group}_{n}" for group in groups for n in range(3))
+    return [MotionSpace("made-up", 25.0, channels, {group: (3 * i, 3 * i + 3) for i, group in enumerate(groups)})]
 
 
 def _scores(host: Host, name: str, suite: Suite, data: Evaluation) -> str:

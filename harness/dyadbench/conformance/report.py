@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,6 +26,7 @@ class Item:
 class Report:
     name: str
     items: list[Item] = field(default_factory=list)
+    tracebacks: list[str] = field(default_factory=list)  # of what was raised and is no sentence of ours
 
     @property
     def ok(self) -> bool:
@@ -40,6 +42,9 @@ class Report:
                 self.items.append(Item(what, True, test() or ""))
         except (AssertionError, DyadbenchError) as error:  # a sentence of ours
             self.items.append(Item(what, False, str(error)))
+            if error.__cause__ is not None:
+                self.tracebacks.append("".join(traceback.format_exception(error)))
         except (Exception, SystemExit) as error:
+            self.tracebacks.append("".join(traceback.format_exception(error)))
             self.items.append(Item(what, False, f"{type(error).__name__}: {error} ({place_of(error)})"))
         return self.items[-1].ok

@@ -48,7 +48,9 @@ def settings_by_part(
         head, dot, rest = name.partition(".")
         kind, field = (head, rest) if dot and head in KINDS else ("predictor" if bare else "", name)
         if kind not in configs or field.partition(".")[0] not in configs[kind].model_fields:
-            raise DyadbenchError(f"{method} has no setting {name!r}; {_instead(name, field, configs, bare)}")
+            raise DyadbenchError(
+                f"{method} has no setting {name!r}; {_instead(name, field, configs, bare)} (`dyadbench show {method}`)"
+            )
         if field in chosen[kind]:
             raise DyadbenchError(f"{method} is given the setting {kind}.{field} twice; give it once")
         chosen[kind][field] = value
@@ -62,8 +64,7 @@ def _instead(name: str, field: str, configs: Mapping[str, type[Config]], bare: b
     if not names:
         return "nothing about it can be set"
     same = [each for each in names if each.rpartition(".")[2] == field]
-    instead = f"did you mean {' or '.join(same)}?" if same else nearest(name, names)
-    return f"{instead} `dyadbench show` explains each"
+    return f"did you mean {' or '.join(same)}?" if same else nearest(name, names)
 
 
 def combinations(grid: Mapping[str, Any]) -> list[dict[str, Any]]:

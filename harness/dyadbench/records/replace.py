@@ -41,7 +41,7 @@ def demand_replaceable(leaderboards: Path, cell: Cell, digest: str, host: Host) 
         what = ", ".join(changes[:4]) + (", ..." if len(changes) > 4 else "") or f"data with digest {digest[:12]}"
         raise DyadbenchError(
             f"{path} holds the record of other data or of another configuration ({what}); "
-            "--root FOLDER writes elsewhere, --replace gives it up"
+            "--as NAME keeps both, --root FOLDER writes elsewhere, --replace gives it up"
         )
 
 
