@@ -26,7 +26,6 @@ from dyadbench.cli.common import (
     print_json,
     set_threads,
 )  # fmt: skip
-from dyadbench.cli.costs import costs
 from dyadbench.cli.tally import Tally
 from dyadbench.errors import Interrupted
 
@@ -85,6 +84,8 @@ def run(
     base = find_root(root)
     folders = data_folders(data, list(dict.fromkeys(cell.dataset.name for cell in cells)))
     if not json:
+        from dyadbench.cli.costs import costs
+
         for line in costs(host, wanted.method):
             print(line, file=sys.stderr, flush=True)
     if dry_run and on is not Engines.slurm:

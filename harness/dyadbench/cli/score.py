@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dyadbench.api import DyadbenchError
-from dyadbench.bench.memory import PeakMemory
 from dyadbench.cli.common import (
     DEFAULT_THREADS,
     Data,
@@ -59,6 +58,8 @@ def score(
         )
     found = None if template else read_predictions(file)  # what is wrong with it is said before anything is generated
     started = time.monotonic()
+    from dyadbench.bench.memory import PeakMemory
+
     with PeakMemory() as peak:
         if benchmark is None:
             assert suite is not None and found is not None
