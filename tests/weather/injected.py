@@ -63,6 +63,7 @@ CLOCKED = {
     "generate_seconds",
     "generate_cpu_seconds",
     "realtime_factor",
+    "latency",
     "seconds",
     "cpu_seconds",
 }  # how long, not what
