@@ -150,6 +150,7 @@ def test_latency_counts_the_frames_that_must_be_heard() -> None:
     assert latency.first_frame_ms >= 160
     assert latency.budget_ms == 40
     assert 0 < latency.step_p50_ms <= latency.step_p99_ms
+    assert latency.step_p99_cpu_ms > 0
     slow = Latency(**{**latency.model_dump(), "step_p99_ms": 41.0})
     assert latency.realtime and not slow.realtime
 

@@ -111,15 +111,16 @@ def latency(
 
     def times(of: Latency | None) -> list[str]:
         if of is None:
-            return [""] * 4
-        return [f"{of.first_frame_ms:.1f}", str(of.first_frame_after), f"{of.step_p50_ms:.2f}", f"{of.step_p99_ms:.2f}"]
+            return [""] * 5
+        steps = (of.step_p50_ms, of.step_p99_ms, of.step_p99_cpu_ms)
+        return [f"{of.first_frame_ms:.1f}", str(of.first_frame_after), *(f"{value:.2f}" for value in steps)]
 
     rows = list(latency_rows(Host(), method or [], preset, parse_settings(setting or []), frames))
     if json:
         print_json([{**row.model_dump(mode="json"), "verdict": row.verdict} for row in rows])
         return
     print_table(
-        ["method", "preset", "first frame ms", "after frames", "p50 ms", "p99 ms", "in time for"],
+        ["method", "preset", "first frame ms", "after frames", "p50 ms", "p99 ms", "of processor", "in time for"],
         [[row.method, row.preset, *times(row.latency), row.verdict] for row in rows],
     )  # fmt: skip
 
