@@ -10,7 +10,17 @@ import pytest
 
 from .conftest import CLIPS
 
-PAGES = ["index", "toy-online", "method-good", "compare", "claims", "published", "speed", "validity"]
+PAGES = [
+    "index",
+    "toy-online",
+    "method-good",
+    "compare",
+    "compare-toy-online",
+    "claims",
+    "published",
+    "speed",
+    "validity",
+]
 
 
 @pytest.fixture
@@ -172,7 +182,7 @@ def test_methods_and_clips_can_be_chosen(page: Any, site: Path) -> None:
 
 
 def test_comparing_two_methods(page: Any, site: Path) -> None:
-    _open(page, site, "compare", "#on=toy-online&a=good&b=fair")
+    _open(page, site, "compare-toy-online", "#a=good&b=fair")
     said = page.locator("#said").text_content()
     assert "good minus fair" in said
     assert "good is better in 3 metrics, fair in 0" in said
@@ -185,6 +195,12 @@ def test_comparing_two_methods(page: Any, site: Path) -> None:
     assert "B is better" in page.locator("#differences tr", has_text="FRDist").text_content()
     assert "a=fair" in page.url
     assert page.locator("#extremes li").count() >= 3
+    page.locator("select[name=on]").select_option(label="toy-offline")
+    _until(
+        page,
+        lambda: "fair minus good" in page.locator("#said").text_content() and "toy-offline" in page.url,
+    )
+    assert "a=fair" in page.url, "the methods go along to the other benchmark"
     page.locator("select[name=b]").select_option("fair")
     assert "two different" in page.locator("#said").text_content()
 

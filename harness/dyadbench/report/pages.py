@@ -41,7 +41,7 @@ def record_link(record: Record) -> str:
 
 
 def compare_link(benchmark: str, first: str, second: str) -> str:
-    return "compare.html#" + urlencode({"on": benchmark, "a": first, "b": second})
+    return f"{page_name('compare', benchmark)}#{urlencode({'a': first, 'b': second})}"
 
 
 def watch_link(benchmark: str, methods: Sequence[str], clip: str = "") -> str:

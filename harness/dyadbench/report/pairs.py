@@ -13,11 +13,13 @@ from dyadbench.leaderboard.stats import DRAWS, Bootstrap, bootstrap
 from dyadbench.records.comparable import method_values, usable_records
 from dyadbench.records.record import Record
 
-EXTREMES = 3  # clips a column
+EXTREMES = 3  # clips per column
+METHODS = 40  # that a page compares; the command compares any two
+WIDEST = 3  # columns whose clips of the largest difference are listed
 
 
-def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column], draws: int = DRAWS) -> dict[str, Any] | None:  # fmt: skip
-    """What the comparison page knows of a benchmark; None where fewer than two methods can be compared.
+def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column], order: Sequence[str] = (), draws: int = DRAWS) -> dict[str, Any] | None:  # fmt: skip
+    """What the comparison page of a benchmark knows, of the first METHODS in `order`; None where fewer than two can be compared.
 
     By column, `pairs["i-j"]` holds [difference i - j, low, high], `verdicts["i-j"]` 1 where i is better, -1 where j is, 0
     where that is undecided and None where it has no interval, and `most["i-j"]` [clip, difference] pairs.
@@ -25,8 +27,9 @@ def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column],
     groups = usable_records(records, suite, columns)
     if len(groups) < 2:
         return None
-    names = list(groups)
+    names = [name for name in order or groups if name in groups][:METHODS]
     chosen = [i for i, column in enumerate(columns) if not column.id.endswith("_target")]
+    chosen.sort(key=lambda i: not columns[i].headline)
     values = [method_values(groups[name], suite, columns) for name in names]
     first = groups[names[0]][0]
     boot = bootstrap(values, first.sessions, draws, names=names)
@@ -47,12 +50,12 @@ def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column],
         pairs[key] = [[_short(p), _short(a), _short(b)] for p, a, b in zip(point, low, high, strict=True)]
         verdicts[key] = [None if np.isnan(end) else int(side) for end, side in zip(ends, better, strict=True)]
         gap = clips[i] - clips[j]  # (N, C)
-        most[key] = [_extremes(gap[:, c]) for c in range(len(chosen))]
+        most[key] = [_extremes(gap[:, c]) for c in range(min(WIDEST, len(chosen)))]
     kept = [columns[c] for c in chosen]
     return {
         "benchmark": first.benchmark, "suite": suite, "methods": names, "clips": list(first.clips),
         "sessions": len(set(first.sessions)), "pairs": pairs, "verdicts": verdicts, "most": most,
-        "points": [[_short(v) for v in row] for row in boot.point[:, chosen]],
+        "left_out": len(groups) - len(names), "points": [[_short(v) for v in row] for row in boot.point[:, chosen]],
         "columns": [
             {"id": c.id, "direction": c.direction, "digits": c.digits, "summary": c.summary, "target": target}
             for c, target in zip(kept, targets, strict=True)

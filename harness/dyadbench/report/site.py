@@ -85,7 +85,9 @@ class Site:
         made["index.html"] = self.render("index.html", cards=self.cards, words=glossary.WORDS)
         for name, sections in self.sections.items():
             made[pages.page_name("method", name)] = self._method(name, sections)
-        made["compare.html"] = self.render("compare.html", views=self.pairs)
+        for view in self.pairs:
+            made[view["own"]] = self.render("compare.html", view=view, views=self.pairs)
+        made["compare.html"] = self.render("compared.html", views=self.pairs)
         made["claims.html"] = self._board()
         made["published.html"] = self.render("published.html", sources=pages.sources_view(self._claims))
         made["speed.html"] = self.render("speed.html", views=self.costs)
@@ -206,12 +208,12 @@ class Site:
         )  # fmt: skip
 
     def _pair(self, table: Table, records: Sequence[Record]) -> None:
-        view = pairs_view(records, table.suite, self.suites[table.suite])
+        rows = sorted(table.rows, key=lambda row: row.kind in ("reference", "reconstruction"))
+        view = pairs_view(records, table.suite, self.suites[table.suite], [row.method for row in rows])
         if view is not None:
             view["pages"] = [pages.page_name("method", name) for name in view["methods"]]
-            rows = sorted(table.rows, key=lambda row: row.kind in ("reference", "reconstruction"))
-            view["order"] = [row.method for row in rows if row.method in view["methods"]]
             view["simulated"], view["page"] = table.simulated, pages.page_name("", table.benchmark)
+            view["own"] = pages.page_name("compare", table.benchmark)
             excerpts = self.excerpts[table.benchmark]
             view["watch"] = sorted(excerpts.methods)
             view["seen"] = [clip.id for clip in excerpts.people.clips] if excerpts.people else []

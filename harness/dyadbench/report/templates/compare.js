@@ -1,7 +1,7 @@
 // Shows one pair of methods; what is chosen lives in the address after #.
 (() => {
   "use strict";
-  const views = JSON.parse(document.getElementById("pairs").textContent);
+  const view = JSON.parse(document.getElementById("pairs").textContent);
   const form = document.getElementById("choose");
   const [on, a, b] = ["on", "a", "b"].map((name) => form.elements[name]);
   const cell = (text, style) => {
@@ -12,10 +12,10 @@
     return made;
   };
 
-  function fill(view, first, second) {
+  function fill(first, second) {
     for (const [field, wanted, fallback] of [[a, first, 0], [b, second, 1]]) {
-      field.replaceChildren(...view.order.map((name) => new Option(name)));
-      field.value = view.order.includes(wanted) ? wanted : view.order[Math.min(fallback, view.order.length - 1)];
+      field.replaceChildren(...view.methods.map((name) => new Option(name)));
+      field.value = view.methods.includes(wanted) ? wanted : view.methods[Math.min(fallback, view.methods.length - 1)];
     }
   }
 
@@ -36,7 +36,7 @@
     return box;
   }
 
-  function watch(view, names, clip, text, style = "") {
+  function watch(names, clip, text, style = "") {
     const link = document.createElement("a");
     link.href = `${view.page}#${new URLSearchParams([["watch", "1"], ["clip", clip], ...names.map((name, n) => [`m${n + 1}`, name])])}`;
     link.className = style;
@@ -45,7 +45,6 @@
   }
 
   function show() {
-    const view = views.find((one) => one.benchmark === on.value);
     const [i, j] = [view.methods.indexOf(a.value), view.methods.indexOf(b.value)];
     const key = i < j ? `${i}-${j}` : `${j}-${i}`, sign = i < j ? 1 : -1;
     const rows = document.getElementById("differences"), most = document.getElementById("extremes");
@@ -77,14 +76,14 @@
         row.append(cell(text(difference) + span), cell(gap(difference, low, high, reach), "text"), told);
       }
       rows.append(row);
-      const clips = view.most[key][c];
-      if (clips.length && most.children.length < 6) {
+      const clips = view.most[key][c] ?? [];
+      if (clips.length) {
         const title = document.createElement("h3"), list = document.createElement("ul");
         title.textContent = column.id;
         for (const [n, x] of clips) {
           const item = document.createElement("li");
           const name = view.clips[n];
-          item.append(view.seen.includes(name) && seen.length ? watch(view, seen, name, name) : name, `: ${x * sign > 0 ? "+" : ""}${x * sign}`);
+          item.append(view.seen.includes(name) && seen.length ? watch(seen, name, name) : name, `: ${x * sign > 0 ? "+" : ""}${x * sign}`);
           list.append(item);
         }
         most.append(title, list);
@@ -93,21 +92,20 @@
     said.textContent = `${a.value} minus ${b.value} on ${view.clips.length} clips of ${view.sessions} sessions${view.simulated ? " of simulated people" : ""}: `
       + `${a.value} is better in ${counts["A is better"]} metrics, ${b.value} in ${counts["B is better"]}, ${counts.undecided} are undecided.`;
     const links = document.getElementById("watch");
-    links.replaceChildren(...(seen.length ? view.seen : []).map((clip, n) => watch(view, seen, clip, `Watch ${seen.join(" and ")}, clip ${n + 1}`, "button")));
+    links.replaceChildren(...(seen.length ? view.seen : []).map((clip, n) => watch(seen, clip, `Watch ${seen.join(" and ")}, clip ${n + 1}`, "button")));
   }
 
   function read() {
     const wanted = new URLSearchParams(location.hash.slice(1));
-    const known = views.map((view) => view.benchmark);
-    on.value = known.includes(wanted.get("on")) ? wanted.get("on") : known[0];
-    fill(views.find((view) => view.benchmark === on.value), wanted.get("a"), wanted.get("b"));
+    fill(wanted.get("a"), wanted.get("b"));
     show();
   }
 
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("change", (event) => {
-    if (event.target === on) fill(views.find((view) => view.benchmark === on.value), a.value, b.value);
-    location.replace("#" + new URLSearchParams({ on: on.value, a: a.value, b: b.value }));
+    const wanted = "#" + new URLSearchParams({ a: a.value, b: b.value });
+    if (event.target === on) { location.href = on.value + wanted; return; }
+    history.replaceState(null, "", wanted);
     show();
   });
   addEventListener("hashchange", read);
