@@ -94,3 +94,11 @@ def test_what_is_left_out_is_said_below_and_eight_columns_are_shown(capsys: pyte
     show_table(changed)
     assert "metric8" in capsys.readouterr().out
     assert "left_out" not in changed.model_dump(), "the committed tables stay as they were"
+
+
+def test_a_table_without_a_floor_says_why_nothing_is_ranked(capsys: pytest.CaptureFixture[str]) -> None:
+    plain = table()
+    show_table(plain)
+    assert "nothing is ranked" not in capsys.readouterr().out
+    show_table(plain.model_copy(update={"columns": tuple({**c, "headline": True} for c in plain.columns)}))
+    assert "nothing is ranked: run mismatched-listener" in capsys.readouterr().out

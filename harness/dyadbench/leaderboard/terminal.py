@@ -79,6 +79,8 @@ def _rows(table: Table, top: int | None) -> list[Row]:
 def _below(table: Table) -> list[str]:
     """Which records and methods the table does not rank, and why."""
     unranked = [f"not ranked: {row.method}: {row.reason}" for row in table.rows if row.kind == "method" and row.reason]
+    if table.main and not table.scales and any(column.get("headline") for column in table.columns):
+        unranked.append("nothing is ranked: run mismatched-listener on this benchmark, too, which a skill of 0 is")
     return [one_line(line) for line in (*(f"left out: {each}" for each in table.left_out), *unranked)]
 
 
