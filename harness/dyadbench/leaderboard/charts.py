@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup, escape
+from numpy.typing import NDArray
 
 WIDTH, HEIGHT = 520, 320
 LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 44
@@ -193,8 +194,8 @@ def _names(labels: Sequence[str], places: Sequence[tuple[float, float]], taken: 
         for left, base, anchor in spots:
             start = left if anchor == "start" else left - wide
             boxes.append((start, base - 11, start + wide, base - 11 + LINE))
-        costs = [sum(_overlap(box, other) for other in full) + 50 * _outside(box) + n for n, box in enumerate(boxes)]
-        best = costs.index(min(costs))
+        away = [50 * _outside(box) + n for n, box in enumerate(boxes)]
+        best = int(np.argmin(_overlaps(np.array(boxes), np.array(full)) + away))
         full.append(boxes[best])
         left, base, anchor = spots[best]
         if abs(base - 4 - y) > 12:
@@ -205,8 +206,14 @@ def _names(labels: Sequence[str], places: Sequence[tuple[float, float]], taken: 
     return parts
 
 
-def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
-    return max(0.0, min(a[2], b[2]) - max(a[0], b[0])) * max(0.0, min(a[3], b[3]) - max(a[1], b[1]))
+def _overlaps(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(B,) areas that each of (B, 4) boxes, left, top, right and bottom, shares with (N, 4) others."""
+    low, high = (
+        np.maximum(boxes[:, None, :2], others[:, :2]),
+        np.minimum(boxes[:, None, 2:], others[:, 2:]),
+    )  # (B, N, 2)
+    areas: NDArray[np.float64] = np.maximum(high - low, 0).prod(-1).sum(-1)
+    return areas
 
 
 def _outside(box: tuple[float, ...]) -> float:
