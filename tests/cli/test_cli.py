@@ -95,7 +95,7 @@ def test_run_leaderboard_compare_and_check(tmp_path: Path, home: Path) -> None:
     site = tmp_path / "leaderboards" / "site"
     assert out.strip().splitlines()[-1] == f"report: {site / 'index.html'}"
     assert "no face" not in err, "ridge was fitted in this store"
-    assert "See the face" in (site / f"{ONLINE}.html").read_text()
+    assert "Watch them" in (site / f"{ONLINE}.html").read_text()
     excerpts = tmp_path / "leaderboards" / "excerpts" / ONLINE
     assert sorted(path.name for path in excerpts.iterdir()) == ["people.json", "ridge.json"]
     path = tmp_path / "leaderboards" / f"{ONLINE}.md"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from dyadbench.api import DECA_56, FACEVERSE_58, AudioSpec, DyadbenchError, MotionSpace, Setup, WindowBatch
+from dyadbench.api import DECA_56, FACEVERSE_58, OWN_VOICE, AudioSpec, DyadbenchError, MotionSpace, Setup, WindowBatch
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.check import check
@@ -21,7 +21,8 @@ from dyadbench_lfi.config import PRESETS, FlowConfig
 from dyadbench_lfi.network import ListenerFlow, Recall, Stream, histories
 from dyadbench_lfi.predictor import FaceFlow, derangement
 
-SETUP = Setup(FACEVERSE_58, TinyCorpus().audio, True, seed=0)
+ONE_SIDED = {name: spec for name, spec in TinyCorpus().audio.items() if not name.startswith(OWN_VOICE)}
+SETUP = Setup(FACEVERSE_58, ONE_SIDED, True, seed=0)
 PAPER: dict[str, Any] = {"own_past": 5, "flow_steps": 16, "condition": 512, "hidden": 128}
 FACE, VOICE = Stream(56, 24, 256), Stream(30, 16, 256)
 

@@ -118,4 +118,4 @@ def test_predictions_have_intervals_and_may_be_a_row(root: Path) -> None:
     [row] = [line for line in board.splitlines() if line.startswith("|  | theirs *(scored from a file")]
     assert f"{mine.value:.4f} [{mine.low:.4f}, {mine.high:.4f}]" in row
     subprocess.run([sys.executable, "-m", "dyadbench", "report", "--root", str(root)], check=True, capture_output=True)
-    assert "theirs" in (root / "leaderboards" / "site" / "index.html").read_text()
+    assert "theirs" in (root / "leaderboards" / "site" / f"{BENCHMARK}.html").read_text()

@@ -70,7 +70,8 @@ CLOCKED = {
 OURS = re.compile(r"(\.dyadbench-digest\.json|home/logs(/.*)?)$")  # stamps of files, and what was said
 CODES = {0, 1, 2, 3, 130}
 USUAL = re.compile(
-    r": \d+/\d+$|^no face of |^sanity: |^  \d+\. |waiting for |every value of .* is 0: |reactions made by "
+    r": \d+/\d+$|^no face of |^sanity: |^  \d+\. |waiting for |every value of .* is 0: |reactions made by |"
+    r"^\d+ of \d+ cells failed:$|^  \S+ / "  # failures again, at the end of a run
 )
 
 

@@ -14,7 +14,7 @@ import pytest
 DRIVER = Path(__file__).parent / "killed.py"
 CLOCKED = {  # how long, not what
     "fit_seconds", "fit_cpu_seconds", "tokenizer_fit_seconds", "tokenizer_fit_cpu_seconds", "generate_seconds",
-    "generate_cpu_seconds", "realtime_factor",
+    "generate_cpu_seconds", "realtime_factor", "latency",
 }  # fmt: skip
 
 
