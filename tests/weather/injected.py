@@ -71,7 +71,8 @@ OURS = re.compile(r"(\.dyadbench-digest\.json|home/logs(/.*)?)$")  # stamps of f
 CODES = {0, 1, 2, 3, 130}
 USUAL = re.compile(
     r": \d+/\d+$|^no face of |^sanity: |^  \d+\. |waiting for |every value of .* is 0: |reactions made by |"
-    r"^\d+ of \d+ cells failed:$|^  \S+ / "  # failures again, at the end of a run
+    r"^\d+ of \d+ cells failed:$|^  \S+ / |"  # failures again, at the end of a run
+    r"^\S+: (preset \w+|no preset, )"  # what is trained, and for how many steps
 )
 
 
