@@ -41,16 +41,15 @@ class Random:
 
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
         shape = (len(context.clips), k, context.frames)
-        motion = np.empty((*shape, len(self.mean)), np.float32)
-        emotion = np.empty((*shape, 25), np.float32) if self.emotion else None
+        motion = np.zeros((*shape, len(self.mean)), np.float32)
+        emotion = np.zeros((*shape, 25), np.float32) if self.emotion else None
         for row, clip in enumerate(context.clips):
+            own = int(context.lengths[row])  # block after block is drawn, so another length gives other numbers
             for sample in range(k):
-                white = noise.stream(clip, sample, "motion").standard_normal(
-                    (context.frames, len(self.mean)), np.float32
-                )
-                motion[row, sample] = self.mean + self.spread * white
+                white = noise.stream(clip, sample, "motion").standard_normal((own, len(self.mean)), np.float32)
+                motion[row, sample, :own] = self.mean + self.spread * white
                 if emotion is not None:
-                    emotion[row, sample] = self.draw_emotion(noise.stream(clip, sample, "emotion"), context.frames)
+                    emotion[row, sample, :own] = self.draw_emotion(noise.stream(clip, sample, "emotion"), own)
         return Reaction(motion, emotion)
 
 

@@ -123,7 +123,7 @@ def test_a_run_gives_official_style_and_corrected_numbers_side_by_side(tmp_path:
         "run",
         "-b",
         "react2026-test",
-        *(word for m in ("oracle", "mime", "mismatched-listener") for word in ("-m", m)),
+        *(word for m in ("oracle", "mime", "mismatched-listener", "random-2025") for word in ("-m", m)),
     ]
     done = CliRunner().invoke(app, [*words, "--root", str(tmp_path), "--data", str(root), "--threads", "1"])
     assert done.exit_code == 0, done.output
