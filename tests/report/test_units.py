@@ -9,7 +9,7 @@ from dyadbench.cell.faces import face_map
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.openface import space_of
 from dyadbench.datasets.vc_dyads import SPACE
-from dyadbench.records.excerpts import DRAWN
+from dyadbench.records.excerpts import DRAWN, pack, unpack
 
 
 class _Data:
@@ -23,8 +23,11 @@ def _drawn(space: MotionSpace, **values: float) -> dict[str, float]:
     motion = np.zeros((1, space.dim), np.float32)
     for channel, value in values.items():
         motion[0, space.channels.index(channel)] = value
-    face = face_map(_Data(space)).draw(motion, None)[0]  # type: ignore[arg-type]
-    return {name: round(float(value), 3) for name, value in zip(DRAWN, face, strict=True) if value}
+    map_ = face_map(_Data(space))  # type: ignore[arg-type]
+    names = (*DRAWN, *map_.beside)
+    return {
+        name: round(float(value), 3) for name, value in zip(names, map_.draw(motion, None)[0], strict=True) if value
+    }
 
 
 def test_openface_moves_head_smile_lids_and_gaze() -> None:
@@ -39,7 +42,16 @@ def test_openface_moves_head_smile_lids_and_gaze() -> None:
 def test_a_space_without_a_head_keeps_it_still_and_looks_at_the_partner() -> None:
     assert _drawn(SPACE, AU06=5.0, gaze=1.0) == {"cheek": 0.9}
     assert _drawn(SPACE) == {"gaze": 0.8}, "elsewhere is to the side"
-    assert "not measured" in face_map(_Data(SPACE)).note  # type: ignore[arg-type]
+    note = face_map(_Data(SPACE)).note  # type: ignore[arg-type]
+    assert "not measured" in note and "how much the body moves" in note and "ranslation" not in note
+
+
+def test_movement_stands_beside_the_face_and_survives_packing() -> None:
+    assert _drawn(SPACE, gaze=1.0, movement=6.5) == {"movement": 6.5}
+    faces = face_map(_Data(SPACE))  # type: ignore[arg-type]
+    face = faces.draw(np.array([[1, 2, 6.5, 0], [0, 0, 11.9, 1]], np.float32), None)
+    assert faces.beside == ("movement",) and face.shape == (2, len(DRAWN) + 1)
+    assert np.abs(unpack(pack(face, faces.beside), faces.beside) - face).max() < 12 / 127
 
 
 def test_a_space_with_two_rotations_and_no_known_channel_is_drawn_at_rest() -> None:

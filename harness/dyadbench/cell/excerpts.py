@@ -1,6 +1,7 @@
 """Makes excerpts for the report: faces of a few seconds, drawn from a dataset and from the trained methods in the store.
 
-Nothing is trained here. What the store does not have is left out, and the reason is returned.
+Nothing is trained here. What the store does not have is left out, and the reason is returned. On real people, whose
+excerpts nobody commits, methods that are fitted in one call are fitted again where the store has no fit: that takes seconds.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from dyadbench.cell.source import open_dataset
 from dyadbench.records.command import command_of
 from dyadbench.records.excerpts import (
     ClipExcerpt,
+    Drawn,
     MethodExcerpt,
     People,
     Person,
@@ -63,7 +65,8 @@ def make_excerpts(records: Sequence[Record], leaderboards: Path, runtime: Runtim
     for record in first_seeds(records):
         path = folder / f"{slug(record.method)}.json"
         excerpt = read_excerpt(path, MethodExcerpt)
-        if excerpt is not None and excerpt.key == record.key and set(excerpt.reactions) == {c.id for c in people.clips}:
+        same = excerpt is not None and (excerpt.key, excerpt.beside) == (record.key, people.beside)
+        if same and set(excerpt.reactions) == {c.id for c in people.clips}:
             continue
         try:
             excerpt, why = maker.method(record, people)
@@ -114,7 +117,9 @@ class Maker:
                 listeners=tuple(_person(label, faces, track, frames) for label, track in zip(labels, listeners, strict=True)),
                 voice=_voice(run.dataset, split, row, frames),
             ))  # fmt: skip
-        return People(digest=record.dataset.digest, fps=run.dataset.space.fps, note=faces.note, clips=tuple(clips))
+        return People(
+            digest=record.dataset.digest, fps=run.dataset.space.fps, note=faces.note, beside=faces.beside, clips=tuple(clips)
+        )  # fmt: skip
 
     def method(self, record: Record, people: People) -> tuple[MethodExcerpt | None, str]:
         """Reactions to the clips of `people` from what the store has; or None and why not."""
@@ -132,6 +137,8 @@ class Maker:
         except DyadbenchError as error:
             return None, f"{error}; {again}"
         faces, reactions, static = face_map(run.dataset), {}, False
+        if faces.beside != people.beside:
+            return None, "the people's faces are of an older version; delete people.json in the folder of excerpts"
         for clip in people.clips:
             row = record.clips.index(clip.id)
             part, place = run.part_of(row)
@@ -145,13 +152,16 @@ class Maker:
                 pack(faces.draw(
                     None if reaction.motion is None else reaction.motion[0, k, span],
                     None if reaction.emotion is None else reaction.emotion[0, k, span],
-                ))
+                ), faces.beside)
                 for k in range(min(SAMPLES, run.cell.setting.samples))
             )  # fmt: skip
-        return MethodExcerpt(key=record.key, reactions=reactions, curves=self._curves(run.parts[0]), static=static), ""
+        curves = self._curves(run.parts[0])
+        return MethodExcerpt(key=record.key, reactions=reactions, curves=curves, static=static, beside=faces.beside), ""
 
     def _learnt(self, record: Record) -> bool:
-        """Whether all that was learnt for a record is in the store, so that `fit` restores and does not train."""
+        """Whether `fit` restores and does not train: all that was learnt for a record is in the store, or takes seconds."""
+        if not record.dataset.simulated and not (record.measured.validation or record.measured.tokenizer_validation):
+            return True  # fitted in one call, or nothing is learnt
         cell, wanted = cell_of(record, self.host), []
         for fold in range(cell.setting.folds) if cell.setting.folds else [None]:
             keys = fit_keys(cell, self.host, record.dataset.digest, fold)
@@ -183,13 +193,14 @@ def telling_windows(dataset: Dataset, split: str, sessions: Sequence[str]) -> li
     """(row, second) of the windows to show: the speaker is active and the listener reacts; CLIPS of different sessions.
 
     A speaker is active by the loudness of the voice, or where there is none by how much the face moves. A window counts
-    by the product of that and of the listener's movement, each relative to the mean over all windows considered.
+    by the product of that and of the listener's movement. Every group of channels counts relative to its mean over all
+    windows considered, so that the one with the largest numbers does not decide alone.
     """
     rows = sorted({round(place) for place in np.linspace(0, len(sessions) - 1, CONSIDERED)})
     windows = [(row, *each) for row in rows for each in _activity(dataset, split, row)]
-    active, reacts = (np.array([window[i] for window in windows]) for i in (2, 3))
+    active, reacts = (np.stack([window[i] for window in windows]) for i in (2, 3))  # (W, groups)
     # A product: a window in which nobody speaks or nobody moves shows nothing, however lively the other side.
-    worth = active / max(active.mean(), 1e-12) * reacts / max(reacts.mean(), 1e-12)
+    worth = (active / np.maximum(active.mean(0), 1e-12)).mean(1) * (reacts / np.maximum(reacts.mean(0), 1e-12)).mean(1)
     chosen: dict[str, tuple[int, float]] = {}
     for place in np.argsort(-worth, kind="stable"):
         row, second = windows[place][:2]
@@ -197,21 +208,22 @@ def telling_windows(dataset: Dataset, split: str, sessions: Sequence[str]) -> li
     return list(chosen.values())[:CLIPS]
 
 
-def _activity(dataset: Dataset, split: str, row: int) -> Iterable[tuple[float, float, float]]:
-    """(second, activity of the speaker, movement of the listener) of each window of a clip."""
+def _activity(dataset: Dataset, split: str, row: int) -> Iterable[tuple[float, Drawn, Drawn]]:
+    """(second, activity of the speaker, movement of the listener) of each window of a clip; one number per group."""
     dyad: Dyad = dataset.dyad(split, row)
-    fps = dataset.space.fps
-    speaker, listener = (np.abs(np.diff(track.motion, axis=0)).mean(1) for track in (dyad.speaker, dyad.listener))
+    fps, spans = dataset.space.fps, list(dataset.space.groups.values())
+    steps = [np.abs(np.diff(track.motion, axis=0)) for track in (dyad.speaker, dyad.listener)]  # (T - 1, D)
+    speaker, listener = (np.stack([step[:, a:b].mean(1) for a, b in spans], 1) for step in steps)  # (T - 1, groups)
     voice = dataset.voice(split, row) if isinstance(dataset, Voiced) else None
     total = len(dyad.listener.motion)
     for begin in np.arange(0.0, max(total / fps - SECONDS, 0) + 1e-9, STEP):
         frames = _frames(total, fps, float(begin))
         if voice is None:
-            active = speaker[frames.start : frames.stop].mean()
+            active = speaker[frames.start : frames.stop].mean(0)
         else:
             start, stop = (round(place / fps * voice[1]) for place in (frames.start, frames.stop))
-            active = np.sqrt(np.square(voice[0][start:stop].astype(np.float64)).mean())
-        yield float(begin), float(active), float(listener[frames.start : frames.stop].mean())
+            active = np.sqrt(np.square(voice[0][start:stop].astype(np.float64)).mean(keepdims=True))
+        yield float(begin), active, listener[frames.start : frames.stop].mean(0)
 
 
 def _frames(total: int, fps: float, begin: float) -> range:
@@ -225,7 +237,7 @@ def _person(label: str, faces: FaceMap, track: Any, frames: range) -> Person:
     span = slice(frames.start, frames.stop)
     return Person(
         label=label,
-        face=pack(faces.draw(track.motion[span], None if track.emotion is None else track.emotion[span])),
+        face=pack(faces.draw(track.motion[span], None if track.emotion is None else track.emotion[span]), faces.beside),
     )
 
 

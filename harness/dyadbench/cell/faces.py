@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyadbench.api import EMOTION_CHANNELS, Array, Dataset, MotionSpace
-from dyadbench.records.excerpts import DRAWN, HEAD, Drawn
+from dyadbench.records.excerpts import BESIDE, DRAWN, HEAD, Drawn
 
 UNITS = {  # action unit -> (drawn parameter, weight)
     "AU1": ("brow", 0.6), "AU2": ("brow", 0.6), "AU4": ("frown", 0.9), "AU6": ("cheek", 0.9), "AU7": ("lid", 0.9),
@@ -35,9 +35,11 @@ class FaceMap:
     named: NDArray[np.float64] | None = (
         None  # (D + 1, P) of channels whose names say what they are; the last row is at rest
     )
+    beside: tuple[str, ...] = ()  # channels of motion that stand beside the face, as they are
+    places: tuple[int, ...] = ()  # where those are
 
     def draw(self, motion: Array | None, emotion: Array | None) -> Drawn:
-        """(T, D) motion and (T, 25) emotion, either may be missing -> (T, P)."""
+        """(T, D) motion and (T, 25) emotion, either may be missing -> (T, P), then what is beside the face."""
         source = motion if motion is not None else emotion
         assert source is not None
         face = np.zeros((len(source), len(DRAWN)))
@@ -56,7 +58,8 @@ class FaceMap:
                     face[:, DRAWN.index(name)] += weight * emotion[:, EMOTION_CHANNELS.index(unit)]
         if motion is not None and "jaw" in self.groups:
             face[:, DRAWN.index("jaw")] = motion[:, self.groups["jaw"][0]] / JAW_OPEN
-        return face
+        more = np.zeros((len(face), len(self.places))) if motion is None else motion[:, list(self.places)]
+        return np.concatenate([face, more], axis=1)
 
 
 JAW_OPEN = 0.2  # radians of DECA's jaw that draw a wide open mouth
@@ -95,10 +98,13 @@ def face_map(dataset: Dataset) -> FaceMap:
     jaw = " The jaw follows the jaw rotation." if "jaw" in groups else ""
     if (named := _named(dataset.space)) is not None:
         head = "the three rotations" if "rotation" in groups else "not measured, so it stays still"
+        beside = tuple(name for name in BESIDE if name in dataset.space.channels)
+        moves = " The bar beside a face is how much the body moves." if "movement" in beside else ""
+        still = " Translation is not drawn." if "translation" in groups else ""
         return FaceMap(
             groups, None,
-            f"Head: {head}. Face: the intensities of the action units that were measured, and the gaze to the side. "
-            "Neither movement nor translation is drawn.", named,
+            f"Head: {head}. Face: the intensities of the action units that were measured, and the gaze to the side."
+            f"{moves}{still}", named, beside, tuple(dataset.space.channels.index(name) for name in beside),
         )  # fmt: skip
     if dataset.simulated:
         from dyadbench.datasets.simdyad.coefficients import DECA_GAIN, FACEVERSE_GAIN

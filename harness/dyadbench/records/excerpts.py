@@ -28,21 +28,28 @@ DRAWN = (
 )  # fmt: skip
 HEAD = 3  # the first of them are the head's
 RANGE = np.array([1.0] * HEAD + [2.0] * (len(DRAWN) - HEAD))  # +-, what an int8 spans
-Drawn = NDArray[np.float64]  # (T, len(DRAWN))
+# What some datasets measure beside the face, and what an int8 spans: movement is the logarithm of 1 + pixels that change.
+BESIDE = {"movement": 12.0}
+Drawn = NDArray[np.float64]  # (T, len(DRAWN) + what is beside)
 
 
-def pack(face: Drawn) -> str:
+def ranges(beside: Sequence[str] = ()) -> NDArray[np.float64]:
+    """(P,) what an int8 spans, of the drawn face and of what is beside it."""
+    return np.array([*RANGE, *(BESIDE[name] for name in beside)])
+
+
+def pack(face: Drawn, beside: Sequence[str] = ()) -> str:
     """(T, P) as base64 of int8, row by row: a hundredth of a radian, a sixtieth of a full smile."""
-    scaled = np.rint(np.clip(face / RANGE, -1, 1) * 127).astype(np.int8)
+    scaled = np.rint(np.clip(face / ranges(beside), -1, 1) * 127).astype(np.int8)
     return base64.b64encode(scaled.tobytes()).decode()
 
 
-def unpack(text: str) -> Drawn:
+def unpack(text: str, beside: Sequence[str] = ()) -> Drawn:
     """The inverse of `pack`, to within half a step. Raises ValueError for text that is not whole frames."""
-    raw = np.frombuffer(base64.b64decode(text, validate=True), np.int8)
-    if len(raw) % len(DRAWN):
-        raise ValueError(f"{len(raw)} values are not whole frames of {len(DRAWN)}")
-    return raw.reshape(-1, len(DRAWN)) / 127 * RANGE
+    raw, span = np.frombuffer(base64.b64decode(text, validate=True), np.int8), ranges(beside)
+    if len(raw) % len(span):
+        raise ValueError(f"{len(raw)} values are not whole frames of {len(span)}")
+    return raw.reshape(-1, len(span)) / 127 * span
 
 
 class Person(Config):
@@ -67,6 +74,7 @@ class People(Config):
     digest: str  # of the data
     fps: float
     note: str  # what drives the drawn face
+    beside: tuple[str, ...] = ()  # of BESIDE: what follows the face in every frame
     clips: tuple[ClipExcerpt, ...]
 
 
@@ -77,6 +85,7 @@ class MethodExcerpt(Config):
     reactions: Mapping[str, tuple[str, ...]]
     curves: Mapping[str, Mapping[str, Sequence[float | None]]] = {}
     static: bool = False  # the method emits emotion only, so the head stays still
+    beside: tuple[str, ...] = ()  # as in `People`, or the faces are not of these people
 
 
 @dataclass
@@ -125,9 +134,10 @@ def gather(records: Sequence[Record], leaderboards: Path, home: Path) -> Excerpt
     excerpts = Excerpts(people=read_excerpt(folder / "people.json", People))
     if excerpts.people is not None and excerpts.people.digest != records[0].dataset.digest:
         excerpts.people = None
+    beside = excerpts.people.beside if excerpts.people else ()
     for record in first_seeds(records):
         excerpt = read_excerpt(folder / f"{slug(record.method)}.json", MethodExcerpt)
-        if excerpt is None or excerpt.key != record.key:
+        if excerpt is None or excerpt.key != record.key or excerpt.beside != beside:
             excerpts.missing[record.method] = (
                 "no excerpt of it is kept; `dyadbench report` makes one where the store has its weights"
             )

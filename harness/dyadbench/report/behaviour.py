@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.records.excerpts import DRAWN, HEAD, ClipExcerpt, Drawn, MethodExcerpt, People, unpack
+from dyadbench.records.excerpts import BESIDE, DRAWN, HEAD, ClipExcerpt, Drawn, MethodExcerpt, People, unpack
 
-AT = {name: place for place, name in enumerate(DRAWN)}
+AT = {name: place for place, name in enumerate((*DRAWN, *BESIDE))}
 CLOSED, SMILING, SHIFT, NOD = (
     0.5,
     0.3,
@@ -60,6 +60,10 @@ def _head(face: Drawn, fps: float) -> float:
     return float(np.sqrt(np.square(np.diff(face[:, :HEAD], axis=0) * fps).sum(1).mean()))
 
 
+def _movement(face: Drawn, fps: float) -> float:
+    return float(face[:, AT["movement"]].mean())
+
+
 def loudness(clip: ClipExcerpt) -> list[float]:
     """(frames,) root mean square of the speaker's voice in each frame, the loudest 1; [] where there is no voice."""
     if clip.voice is None:
@@ -89,19 +93,24 @@ COUNTED: tuple[tuple[str, str, tuple[str, ...], Callable[[Drawn, float], float]]
     ("blinks", "per minute", ("blink",), _blinks), ("gaze shifts", "per minute", ("gaze",), _gaze_shifts),
     ("nods", "per minute", ("pitch",), _nods), ("smile", "% of the time", ("smile",), _smiling),
     ("mouth movement", "per second", ("jaw",), _mouth), ("head speed", "rad/s", DRAWN[:HEAD], _head),
+    ("body movement", "mean, log of pixels", ("movement",), _movement),
 )  # fmt: skip
 
 
 def behaviour(people: People, methods: Mapping[str, MethodExcerpt]) -> dict[str, Any]:
     """Header and rows: the true listener, the other appropriate ones, then every method, mean over clips and samples."""
-    rows = {"true listener": [[unpack(clip.listeners[0].face)] for clip in people.clips]}
+    rows = {"true listener": [[unpack(clip.listeners[0].face, people.beside)] for clip in people.clips]}
     if any(len(clip.listeners) > 1 for clip in people.clips):
-        rows["other appropriate listeners"] = [[unpack(p.face) for p in clip.listeners[1:]] for clip in people.clips]
+        rows["other appropriate listeners"] = [
+            [unpack(p.face, people.beside) for p in clip.listeners[1:]] for clip in people.clips
+        ]
     for name, kept in methods.items():
-        rows[name] = [[unpack(text) for text in kept.reactions.get(clip.id, ())] for clip in people.clips]
-    speakers = [unpack(clip.speaker.face) for clip in people.clips]
+        rows[name] = [
+            [unpack(text, people.beside) for text in kept.reactions.get(clip.id, ())] for clip in people.clips
+        ]
+    speakers = [unpack(clip.speaker.face, people.beside) for clip in people.clips]
     real = [*speakers, *(face for faces in rows["true listener"] for face in faces)]
-    moving = {name for name, place in AT.items() if any(np.ptp(face[:, place]) > 0 for face in real)}
+    moving = {name for name in (*DRAWN, *people.beside) if any(np.ptp(face[:, AT[name]]) > 0 for face in real)}
     counted = [each for each in COUNTED if moving.intersection(each[2])]
     return {
         "header": [*((title, unit) for title, unit, _, _ in counted), ("behind the speaker", "s")],

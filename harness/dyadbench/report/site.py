@@ -24,7 +24,7 @@ from dyadbench.leaderboard.validity_page import load_validity
 from dyadbench.leaderboard.verdicts import MEANING, Claim, Judged, judge, load_claims, rows_of
 from dyadbench.leaderboard.verdicts_page import counted
 from dyadbench.records.comparable import by_benchmark
-from dyadbench.records.excerpts import DRAWN, RANGE, Excerpts, gather
+from dyadbench.records.excerpts import DRAWN, Excerpts, gather, ranges
 from dyadbench.records.record import Record, record_path, slug
 from dyadbench.report import claims, figures, glossary, method, overview, pages, speed
 from dyadbench.report.about import About, citation, differences, machines, paper_link, provenance
@@ -130,7 +130,7 @@ class Site:
             says=sentence_case(self.about.benchmarks.get(benchmark, "")), split=split_text(main.setting), where=where,
             presets=sorted({r.preset for r in records if r.preset and not r.calibration}), ladder=overview.ladder(main, dict(self.about.methods)),
             scale_note=overview.scale_note(main), plane=figures.plane(main), figures=drawn, player=self._player(benchmark, tables[0]),
-            files=self._files(benchmark, tables), cite=citation(main, where), compare=self._first_pair(main),
+            files=self._files(benchmark, tables), cite=citation(main, where), compare=self._first_pair(main), dataset=records[0].dataset.name,
         )  # fmt: skip
 
     def _files(self, benchmark: str, tables: Sequence[Table]) -> dict[str, str]:
@@ -163,7 +163,7 @@ class Site:
         view: dict[str, Any] = {"missing": excerpts.missing, "data": None}
         if excerpts.people is not None:
             view["data"] = {
-                "drawn": DRAWN, "range": RANGE.tolist(), **excerpts.people.model_dump(mode="json", exclude={"digest", "clips"}),
+                "drawn": [*DRAWN, *excerpts.people.beside], "range": ranges(excerpts.people.beside).tolist(), **excerpts.people.model_dump(mode="json", exclude={"digest", "clips"}),
                 "clips": [clip.model_dump(mode="json") | {"loudness": loudness(clip)} for clip in excerpts.people.clips],
                 "methods": {name: dict(kept.reactions) for name, kept in excerpts.methods.items()},
                 "static": [name for name, kept in excerpts.methods.items() if kept.static],

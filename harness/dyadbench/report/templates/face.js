@@ -30,6 +30,9 @@ const faces = (drawn, range) => {
       add("hair", "path", { fill: "var(--hair)" }), features);
     part.features = features;
     const root = element("svg", { viewBox: "-18 -8 156 156", role: "img", "aria-label": label }, part.head);
+    if ("movement" in P) {  // how much the body moves: a bar that fills from below
+      root.append(element("rect", { x: 122, y: 12, width: 10, height: 120, fill: "none", stroke: "var(--s8)" }), add("movement", "rect", { x: 122, width: 10, fill: "var(--s1)" }));
+    }
     return { root, part };
   }
 
@@ -42,6 +45,10 @@ const faces = (drawn, range) => {
     part.head.setAttribute("transform", `translate(${(yaw * 10).toFixed(2)} ${(pitch * 12).toFixed(2)}) rotate(${(roll * 57.3).toFixed(2)} 60 110)`);
     part.features.setAttribute("transform", `translate(${(yaw * 24).toFixed(2)} ${(pitch * 20).toFixed(2)})`);
     const chin = 52 + 5 * jaw;
+    if (part.movement) {
+      const filled = 120 * clamp(v("movement") / range[P.movement], 0, 1);
+      set("movement", { y: (132 - filled).toFixed(1), height: filled.toFixed(1) });
+    }
     set("skull", { cx: 60, cy: 70 + 2.5 * jaw, rx: 42, ry: chin });
     set("hair", { d: `M19 62 C18 22 42 14 60 14 S102 22 101 62 C${(92 + yaw * 8).toFixed(1)} ${(38 + pitch * 10).toFixed(1)} ${(28 + yaw * 8).toFixed(1)} ${(38 + pitch * 10).toFixed(1)} 19 62 Z` });
     const open = clamp(1 + 0.2 * brow - 0.35 * Math.max(v("lid"), 0) - 1.1 * Math.max(v("blink"), 0), 0, 1.3);

@@ -36,7 +36,7 @@
         const drawn = face(`${group.title}, ${one.label}`);
         const cell = document.createElement("div");
         cell.append(drawn.root, one.label);
-        if (group.title === "speaker") cell.className = "who";
+        if (group.title === "speaker" && clip.loudness?.length) cell.className = "who";
         row.append(cell);
         people.push({ ...one, ...drawn, group: group.title });
       }
@@ -81,7 +81,7 @@
       for (let t = 0; t < count; t++) { const x = truth[t * width + p]; sum += x; squares += x * x; }
       return squares / count - (sum / count) ** 2;
     };
-    const strongest = data.drawn.map((_, p) => p).sort((a, b) => spread(b) - spread(a) || a - b).slice(0, 4);
+    const strongest = data.drawn.map((_, p) => p).filter((p) => spread(p) > 0).sort((a, b) => spread(b) - spread(a) || a - b).slice(0, 4);
     const sources = [
       ["speaker", groups[0].faces[0].motion, "s8"], [groups[1].faces[0].label, truth, "s1"],
       ...groups.slice(2).filter((g) => g.faces.length).map((g, i) => [g.method, g.faces[0].motion, ["s2", "s3", "s4"][i]]),
