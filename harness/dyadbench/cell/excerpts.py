@@ -65,8 +65,7 @@ def make_excerpts(records: Sequence[Record], leaderboards: Path, runtime: Runtim
     for record in first_seeds(records):
         path = folder / f"{slug(record.method)}.json"
         excerpt = read_excerpt(path, MethodExcerpt)
-        same = excerpt is not None and (excerpt.key, excerpt.beside) == (record.key, people.beside)
-        if same and set(excerpt.reactions) == {c.id for c in people.clips}:
+        if excerpt is not None and _is_of(excerpt, record, people):
             continue
         try:
             excerpt, why = maker.method(record, people)
@@ -77,6 +76,11 @@ def make_excerpts(records: Sequence[Record], leaderboards: Path, runtime: Runtim
         else:
             write_excerpt(path, excerpt)
     return missing
+
+
+def _is_of(excerpt: MethodExcerpt, record: Record, people: People) -> bool:
+    same = (excerpt.key, excerpt.beside) == (record.key, people.beside)
+    return same and set(excerpt.reactions) == {clip.id for clip in people.clips}
 
 
 class Maker:
