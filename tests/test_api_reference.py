@@ -30,8 +30,8 @@ def test_some_module_of_the_reference_has_an_example() -> None:
 def test_the_reference_builds_and_is_small_enough_to_read(tmp_path: Path) -> None:
     pytest.importorskip("pdoc")
     command = [sys.executable, "-m", "pdoc", "-t", "docs/pdoc", "-o", str(tmp_path), *MODULES, "!dyadbench.records."]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert process.returncode == 0, process.stderr
     pages = {str(path.relative_to(tmp_path)): path.read_text() for path in tmp_path.rglob("*.html")}
     assert len(pages) == len(MODULES) + 1  # and the index
     contract = pages["dyadbench/api.html"]

@@ -22,8 +22,8 @@ ENTRIES = [(kind, entry) for kind in FACTORIES for entry in HOST.entries(kind)]
 @pytest.mark.parametrize(("kind", "entry"), ENTRIES, ids=[f"{kind} {entry.name}" for kind, entry in ENTRIES])
 def test_a_factory_takes_what_its_protocol_names(kind: str, entry: api.ComponentEntry) -> None:
     parameters = list(inspect.signature(FACTORIES[kind].__call__).parameters)[1:]
-    given = {name: None for name in parameters if name == "root"}
-    places = [None] * (len(parameters) - len(given))
+    arguments = {name: None for name in parameters if name == "root"}
+    places = [None] * (len(parameters) - len(arguments))
     signature = inspect.signature(HOST.load(kind, entry))
     tokens = {"tokenizer": None} if "tokenizer" in signature.parameters else {}
-    signature.bind(*places, **given, **tokens)  # raises TypeError where an argument is missing or unknown
+    signature.bind(*places, **arguments, **tokens)  # raises TypeError where an argument is missing or unknown

@@ -13,9 +13,9 @@ CLIPS, SAMPLES, FRAMES = 6, 10, 120
 
 def _walk(rng: np.random.Generator, *shape: int) -> np.ndarray:
     """(..., T, 25) smooth signals within [0, 1], other ones for every clip."""
-    found = np.cumsum(rng.standard_normal((*shape, FRAMES, 25)), -2)
-    low, high = found.min(-2, keepdims=True), found.max(-2, keepdims=True)
-    return ((found - low) / (high - low)).astype(np.float32)
+    walk = np.cumsum(rng.standard_normal((*shape, FRAMES, 25)), -2)
+    low, high = walk.min(-2, keepdims=True), walk.max(-2, keepdims=True)
+    return ((walk - low) / (high - low)).astype(np.float32)
 
 
 def _case(seed: int = 0) -> dict[str, Any]:

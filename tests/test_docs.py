@@ -37,10 +37,10 @@ def test_own_dyads_become_a_table(tmp_path: Path) -> None:
     commands = _commands("own-dyads.md")
     assert len(commands) == 5
     for command in commands:
-        done = subprocess.run(
+        process = subprocess.run(
             command, shell=True, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
         )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert process.returncode == 0, f"{command}\n{process.stdout}\n{process.stderr}"
     table = (tmp_path / "leaderboards" / "openface.md").read_text()
     assert "ridge-matched" in table and "12 clips" in table
     assert (tmp_path / "leaderboards" / "site" / "index.html").exists()
@@ -54,16 +54,16 @@ def test_every_cell_of_the_notebook_runs_and_its_last_lines_have_values(
     monkeypatch.delenv("DYADBENCH_HOME", raising=False)
     notebook = json.loads((DOCS / "python.ipynb").read_text(encoding="utf-8"))
     scope: dict[str, object] = {}
-    shown = []
+    values = []
     for cell in notebook["cells"]:
         if cell["cell_type"] == "code":
             *body, last = ast.parse("".join(cell["source"])).body
             exec(compile(ast.Module(body, []), "notebook", "exec"), scope)
             if isinstance(last, ast.Expr):
-                shown.append(eval(compile(ast.Expression(last.value), "notebook", "eval"), scope))
+                values.append(eval(compile(ast.Expression(last.value), "notebook", "eval"), scope))
             else:
                 exec(compile(ast.Module([last], []), "notebook", "exec"), scope)
-    exact, half, ridge, table, shapes = shown
+    exact, half, ridge, table, shapes = values
     assert half == pytest.approx(exact, abs=1e-3) and 0.5 < exact < 1
     assert float(table.query("metric == 'FRCorr'").value.item()) == ridge
     assert shapes == ((1, 2, 120, 58), (1, 2, 120, 25))
@@ -81,14 +81,14 @@ def _follow(page: str, module: str, place: Path) -> dict[str, str]:
     environment = {**os.environ, "PATH": path, "PYTHONPATH": str(site), "DYADBENCH_HOME": str(place / "home")}
     printed = {}
     for command in _commands(page):
-        asked = command
+        command_here = command
         if command == "pip install .":
-            asked = f"{sys.executable} -m pip install -q --no-deps --no-build-isolation --target {site} ."
-        done = subprocess.run(
-            asked, shell=True, cwd=place, env=environment, capture_output=True, text=True, timeout=600
+            command_here = f"{sys.executable} -m pip install -q --no-deps --no-build-isolation --target {site} ."
+        process = subprocess.run(
+            command_here, shell=True, cwd=place, env=environment, capture_output=True, text=True, timeout=600
         )
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-        printed[command] = done.stdout
+        assert process.returncode == 0, f"{command}\n{process.stdout}\n{process.stderr}"
+        printed[command] = process.stdout
     return printed
 
 

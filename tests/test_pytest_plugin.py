@@ -86,10 +86,12 @@ def test_the_fixture_times_a_sampler_with_and_without_pytest_benchmark(
 @pytest.mark.slow
 def test_the_tests_shown_in_the_readme_pass(pytester: pytest.Pytester) -> None:
     root = Path(__file__).parents[1]
-    [shown] = re.findall(
+    [example] = re.findall(
         r"```python\n(from delayed_mime .*?)```", (root / "README.md").read_text(encoding="utf-8"), re.DOTALL
     )
     # Here the plugin is not installed, so its entry is not known by name; the other form is shown beside it.
-    shown = shown.replace('"delayed-mime")', "lambda setup: DelayedMime(DelayConfig(), setup))").replace("> 25", "> 0")
+    example = example.replace('"delayed-mime")', "lambda setup: DelayedMime(DelayConfig(), setup))").replace(
+        "> 25", "> 0"
+    )
     pytester.makepyfile(delayed_mime=(root / "plugins" / "template" / "delayed_mime.py").read_text())
-    _run(pytester, shown).assert_outcomes(passed=2)
+    _run(pytester, example).assert_outcomes(passed=2)

@@ -33,10 +33,10 @@ def test_the_two_commands_open_the_readme_and_are_targets() -> None:
 
 
 def test_the_plugin_shown_is_the_one_in_the_template() -> None:
-    shown = re.search(r"<!-- template:begin -->\n```python\n(.*?)```\n<!-- template:end -->", README, re.DOTALL)
-    assert shown is not None
+    example = re.search(r"<!-- template:begin -->\n```python\n(.*?)```\n<!-- template:end -->", README, re.DOTALL)
+    assert example is not None
     source = (ROOT / "plugins" / "template" / "delayed_mime.py").read_text()
-    assert shown.group(1) == source
+    assert example.group(1) == source
     code = [line for line in source.splitlines() if line.strip() and not line.strip().startswith(("#", '"""'))]
     assert len(code) < 40
 
@@ -71,11 +71,11 @@ def test_every_command_runs_in_order_in_a_clone_and_leaves_it_clean(tmp_path: Pa
                 f"{sys.executable} -m pip install -q --no-deps --no-build-isolation --target {site} ./plugins/template"
             )
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        done = subprocess.run(
+        process = subprocess.run(
             command, shell=True, cwd=clone, env=environment, capture_output=True, text=True, timeout=600
         )
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        assert process.returncode == 0, f"{command}\n{process.stdout}\n{process.stderr}"
         spent = sum(getattr(after, name) - getattr(before, name) for name in ("ru_utime", "ru_stime"))
         print(f"{spent:6.1f} s of processor  {command}")
         ran += 1

@@ -49,6 +49,6 @@ def test_the_demo_trains_one_method_and_takes_every_other_fit_from_here() -> Non
             assert keys["predictor"] in shipped, cell.name
         if cell.tokenizer is not None:
             assert keys["tokenizer"] in shipped, cell.name
-    asked = {key for cell in CELLS for key in _keys(cell).values()}
-    assert shipped <= asked  # nothing lies here that the demo does not use
+    demo_keys = {key for cell in CELLS for key in _keys(cell).values()}
+    assert shipped <= demo_keys  # nothing lies here that the demo does not use
     assert {"oracle", "mismatched-listener", "fresh-listener", LIVE} <= {cell.method for cell in CELLS}

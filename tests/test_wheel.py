@@ -47,11 +47,11 @@ def test_wheel_installs_into_an_empty_environment_and_runs(tmp_path: Path) -> No
     def run(*words: str) -> str:
         code = f"import sys, dyadbench; assert dyadbench.__path__[0].startswith({str(site)!r}), dyadbench.__path__\n" \
                "from dyadbench.cli import main; sys.exit(main())"  # fmt: skip
-        done = subprocess.run(
+        process = subprocess.run(
             [sys.executable, "-c", code, *words], cwd=work, env=environment, capture_output=True, text=True
         )
-        assert done.returncode == 0, (words, done.stdout, done.stderr)
-        return done.stdout
+        assert process.returncode == 0, (words, process.stdout, process.stderr)
+        return process.stdout
 
     benchmark, tiny = ["-b", "simdyad-clear-react-online"], ["--data-set", "size=tiny"]
     assert "ridge" in run("list")

@@ -30,14 +30,14 @@ class Interrupted(BaseException):
 def one_line(text: object, most: int | None = None) -> str:
     """Text from outside on one line, without characters that steer terminals, turn the writing direction or cannot be
     encoded; cut to `most` characters."""
-    kept = "".join(" " if unicodedata.category(c) in STEERING else c for c in str(text))
-    flat = " ".join(kept.split())
+    visible = "".join(" " if unicodedata.category(c) in STEERING else c for c in str(text))
+    flat = " ".join(visible.split())
     return flat if most is None or len(flat) <= most else flat[: most - 3] + "..."
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
+def nearest(name: str, names_of: Iterable[str]) -> str:
     """What to write instead of `name`: the names like it, or else all there are."""
-    names = list(dict.fromkeys(known))
+    names = list(dict.fromkeys(names_of))
     near = difflib.get_close_matches(name, names, n=3)
     # A dotted name is most often meant by its last part: "layers" for "predictor.layers".
     near = near or [each for each in names if each.rpartition(".")[2] == name.rpartition(".")[2]]

@@ -41,10 +41,10 @@ def bars() -> Any:
     )  # fmt: skip
 
 
-def add_cells(shown: Any, total: int) -> Any:
+def add_cells(bars: Any, total: int) -> Any:
     """The overall bar of a run of so many cells in a `bars()`."""
-    task = shown.add_task("cells", total=total)
-    shown.advance(task, 1e-9)  # the clock of the time left starts now, and not with the first cell that is done
+    task = bars.add_task("cells", total=total)
+    bars.advance(task, 1e-9)  # the clock of the time left starts now, and not with the first cell that is done
     return task
 
 
@@ -53,10 +53,10 @@ def _display() -> Iterator[Any]:
     if _displays:
         yield _displays[0]
         return
-    with bars() as shown:
-        _displays.append(shown)
+    with bars() as progress:
+        _displays.append(progress)
         try:
-            yield shown
+            yield progress
         finally:
             _displays.clear()
 
@@ -74,22 +74,22 @@ def stages(title: str) -> Iterator[Report]:
     if not sys.stderr.isatty():
         yield _plain(title)
         return
-    with _display() as shown:
+    with _display() as bar:
         at = title or "start"
-        task = shown.add_task(at, total=None)
+        task = bar.add_task(at, total=None)
 
         def report(stage: str, done: int, total: int) -> None:
             nonlocal at
             name = f"{title} {stage}".strip()
             if name != at:  # another stage has its own pace
                 at = name
-                shown.reset(task, description=name, completed=done, total=total)
-            shown.update(task, completed=done, total=total)
+                bar.reset(task, description=name, completed=done, total=total)
+            bar.update(task, completed=done, total=total)
 
         try:
             yield report
         finally:
-            shown.remove_task(task)
+            bar.remove_task(task)
 
 
 @contextmanager
@@ -98,9 +98,9 @@ def cells(total: int) -> Iterator[Callable[[], None]]:
     if not sys.stderr.isatty():
         yield lambda: None  # every cell prints its result, numbered
         return
-    with _display() as shown:
-        task = add_cells(shown, total)
-        yield lambda: shown.advance(task)
+    with _display() as bar:
+        task = add_cells(bar, total)
+        yield lambda: bar.advance(task)
 
 
 def _plain(title: str) -> Any:

@@ -79,10 +79,10 @@ def sampling_bench(request: pytest.FixtureRequest) -> Callable[..., SamplingTime
         one = corpus.context([0], predictor.needs, 1)
         for _ in range(2):  # the first call pays for what is compiled and loaded
             first, _ = _timed(lambda: predictor.sample(one, 1, CellNoise(0)), device)
-        found: list[tuple[float, Reaction]] = []
+        timings: list[tuple[float, Reaction]] = []
 
         def sample() -> None:
-            found.append(_timed(lambda: predictor.sample(speakers, k, CellNoise(0)), device))
+            timings.append(_timed(lambda: predictor.sample(speakers, k, CellNoise(0)), device))
 
         table = request.getfixturevalue("benchmark") if request.config.pluginmanager.hasplugin("benchmark") else None
         if table is not None:
@@ -90,9 +90,11 @@ def sampling_bench(request: pytest.FixtureRequest) -> Callable[..., SamplingTime
         else:
             for _ in range(rounds):
                 sample()
-        seconds, reaction = min(found, key=lambda each: each[0])
-        shown = len(speakers.clips) * speakers.frames
-        spent = SamplingTime(1e3 * seconds / shown, k * shown / corpus.space.fps / seconds, 1e3 * first, reaction)
+        seconds, reaction = min(timings, key=lambda each: each[0])
+        speaker_frames = len(speakers.clips) * speakers.frames
+        spent = SamplingTime(
+            1e3 * seconds / speaker_frames, k * speaker_frames / corpus.space.fps / seconds, 1e3 * first, reaction
+        )
         if table is not None:
             table.extra_info.update({name: getattr(spent, name) for name in NUMBERS})
         print("\n" + ", ".join(f"{name} {getattr(spent, name):.4g}" for name in NUMBERS))
@@ -107,9 +109,9 @@ NUMBERS = ("ms_per_frame", "realtime_factor", "first_frame_ms")
 def _timed(call: Callable[[], Any], device: str) -> tuple[float, Any]:
     """Seconds by the clock, and the result; what runs on a GPU has finished."""
     started = time.perf_counter()
-    found = call()
+    result = call()
     if device.startswith("cuda"):
         import torch
 
         torch.cuda.synchronize()
-    return time.perf_counter() - started, found
+    return time.perf_counter() - started, result

@@ -231,6 +231,6 @@ class CrossModalNet(nn.Module):
         return [cache.append(*block.memory(face, offset)) for block, cache in zip(self.answer, rest, strict=True)]  # type: ignore[operator]
 
 
-def key_mask(seen: Tensor | None) -> Tensor | None:
+def key_mask(valid: Tensor | None) -> Tensor | None:
     """(B, n) valid keys -> (B, 1, 1, n): one mask per row, for every head and query."""
-    return None if seen is None else seen[:, None, None, :]
+    return None if valid is None else valid[:, None, None, :]

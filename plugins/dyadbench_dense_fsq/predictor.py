@@ -217,9 +217,9 @@ class CrossModalAR(NetComponent[CrossModalNet]):
 
         def step(first: int, history: Tensor) -> Tensor:
             stop = first + self.config.patch
-            seen = slice(max(0, stop - self.config.context), stop)
-            known = [(k[:, :, seen], v[:, :, seen]) for k, v in memory]
-            return self.net.listener_step(self._stream(history, first), known, caches, first)
+            window = slice(max(0, stop - self.config.context), stop)
+            recent = [(k[:, :, window], v[:, :, window]) for k, v in memory]
+            return self.net.listener_step(self._stream(history, first), recent, caches, first)
 
         return step
 

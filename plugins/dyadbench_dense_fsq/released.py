@@ -24,10 +24,10 @@ from dyadbench_dense_fsq.network import SPECIALS, Speaker
 from dyadbench_dense_fsq.predictor import CrossModalAR
 
 
-def scrambled(seen: Tensor, heads: int) -> Tensor:
+def scrambled(valid: Tensor, heads: int) -> Tensor:
     """(B, n) valid keys -> (B, heads, n, n) as the release expands them: row b, head h gets sample (b heads + h) mod B."""
-    rows, n = seen.shape
-    return seen[:, None, :].expand(rows, n, n).repeat(heads, 1, 1).reshape(rows, heads, n, n)
+    rows, n = valid.shape
+    return valid[:, None, :].expand(rows, n, n).repeat(heads, 1, 1).reshape(rows, heads, n, n)
 
 
 def cut(logits: Tensor, k: int) -> Tensor:
@@ -43,12 +43,14 @@ class ReleasedAR(CrossModalAR):
         # The speaker's token at a patch's first frame knows its block; all frames of the patch's blocks follow from it.
         return max(super()._lookahead(), self.tokenizer.tokens.lookahead or 0)
 
-    def _logits(self, past: Tensor, face: Tensor, sound: Tensor | None, seen: Tensor, heard: Tensor) -> Tensor:
-        """past, face: ids (R, n); seen, heard: valid keys of the listener and the speaker (R, n)."""
+    def _logits(
+        self, past: Tensor, face: Tensor, sound: Tensor | None, listener_valid: Tensor, speaker_valid: Tensor
+    ) -> Tensor:
+        """past, face: ids (R, n); listener_valid, speaker_valid: keys that may be used (R, n)."""
         heads = self.config.heads
-        fused = self.net.speaker(Speaker(face, sound), scrambled(heard, heads))
-        both = scrambled(seen & heard, heads)
-        return self.net.listener(past, fused, scrambled(seen, heads), both)
+        fused = self.net.speaker(Speaker(face, sound), scrambled(speaker_valid, heads))
+        both = scrambled(listener_valid & speaker_valid, heads)
+        return self.net.listener(past, fused, scrambled(listener_valid, heads), both)
 
     def _entropy(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
         config = self.config
@@ -58,15 +60,15 @@ class ReleasedAR(CrossModalAR):
             ids_of(self.tokenizer, batch.speaker_motion)[:, :context],
         )
         place = torch.arange(context, device=codes.device)
-        kept = torch.full((len(codes), 1), context, device=codes.device)
+        reach = torch.full((len(codes), 1), context, device=codes.device)
         if batch.step >= 0 and float(torch.rand((), generator=batch.generator)) < config.mask:
-            kept = batch.draw_rows(partial(torch.randint, context), 1).to(codes.device)
-            kept = torch.where(kept == 0, context, kept)  # "[-0:]" keeps all
-        seen = place >= context - kept
+            reach = batch.draw_rows(partial(torch.randint, context), 1).to(codes.device)
+            reach = torch.where(reach == 0, context, reach)  # "[-0:]" keeps all
+        valid = place >= context - reach
         sound = self._sound(batch)
         if sound is not None:
             sound = sound[:, : context * self.net.per_frame]
-        logits = self._logits(codes[:, :context] + SPECIALS, speaker + SPECIALS, sound, seen, seen)
+        logits = self._logits(codes[:, :context] + SPECIALS, speaker + SPECIALS, sound, valid, valid)
         target = codes[:, patch : patch + context] + SPECIALS
         entropy = F.cross_entropy(logits.transpose(1, 2), target, reduction="none")
         return entropy, batch.valid[:, patch : patch + context]
@@ -86,13 +88,13 @@ class ReleasedAR(CrossModalAR):
         def step(first: int, history: Tensor) -> Tensor:
             start = first + 1  # one speaker frame more than in training
             past = F.pad(history, (n, 0))[:, first : first + n]
-            seen, there = face[:, start : start + n], None
+            face_part, there = face[:, start : start + n], None
             if sound is not None:
                 there = sound[:, start * rate : (start + n) * rate]
-            return cut(self._logits(past, seen, there, past != 0, seen != 0)[:, -patch:], config.top_k)
+            return cut(self._logits(past, face_part, there, past != 0, face_part != 0)[:, -patch:], config.top_k)
 
-        drawn = uniforms(noise, context.clips, k, padded, "tokens", self.device)
-        ids = autoregress(step, drawn, patch=patch, temperature=config.temperature)
+        uniform = uniforms(noise, context.clips, k, padded, "tokens", self.device)
+        ids = autoregress(step, uniform, patch=patch, temperature=config.temperature)
         return decoded_reaction(
             self.tokenizer, (ids - SPECIALS) % self.tokenizer.tokens.codes, len(context.clips), k, frames
         )

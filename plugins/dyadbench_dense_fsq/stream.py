@@ -4,20 +4,30 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dyadbench.api import Context, DyadbenchError, Noise, Reaction
+from dyadbench.api import Context, DyadbenchError, Noise, Reaction, Tokenizer
 from dyadbench.nn.component import decoded_reaction, face_and_sound
 from dyadbench.nn.guidance import guided
 from dyadbench.nn.sampling import UniformStreams, draw
-from dyadbench_dense_fsq.network import Memory, Speaker
+from dyadbench_dense_fsq.config import PredictorConfig
+from dyadbench_dense_fsq.network import CrossModalNet, Memory, Speaker
 
-if TYPE_CHECKING:
-    from dyadbench_dense_fsq.predictor import CrossModalAR
+
+class Model(Protocol):
+    """What the stream needs of its predictor, crossmodal-ar."""
+
+    config: PredictorConfig
+    net: CrossModalNet
+    device: torch.device
+    audio: str | None
+    tokenizer: Tokenizer
+
+    def _stream(self, history: Tensor, start: int = 0) -> Tensor: ...
 
 
 class PatchStream:
@@ -26,7 +36,7 @@ class PatchStream:
     Position p of the network's streams is the frame one patch earlier; the first patch is "nothing yet".
     """
 
-    def __init__(self, model: CrossModalAR, clips: Sequence[str], k: int, noise: Noise):
+    def __init__(self, model: Model, clips: Sequence[str], k: int, noise: Noise):
         config, block = model.config, (model.tokenizer.tokens.lookahead or 0) + 1
         if config.mode == "released":
             raise DyadbenchError('crossmodal-ar in mode "released" reads the speaker ahead and does not stream')
@@ -66,9 +76,9 @@ class PatchStream:
         self.heard += heard.frames
 
     def _forget(self) -> None:
-        kept = self.model.config.context
-        self.face = None if self.face is None else self.face[:, -kept:]
-        self.sound = None if self.sound is None else self.sound[:, -kept * self.model.net.per_frame :]
+        reach = self.model.config.context
+        self.face = None if self.face is None else self.face[:, -reach:]
+        self.sound = None if self.sound is None else self.sound[:, -reach * self.model.net.per_frame :]
 
     def _windowed(self, speaker: Speaker, past: Tensor) -> Tensor:
         net = self.model.net

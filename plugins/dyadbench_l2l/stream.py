@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -13,15 +13,33 @@ from dyadbench.api import Array, Context, DyadbenchError, Noise, Reaction
 from dyadbench.nn.component import face_and_sound
 from dyadbench.nn.guidance import guided
 from dyadbench.nn.sampling import UniformStreams, draw
+from dyadbench_l2l.config import PredictorConfig
+from dyadbench_l2l.network import PatchPredictor
 
-if TYPE_CHECKING:
-    from dyadbench_l2l.predictor import PatchAR
+
+class Model(Protocol):
+    """What the stream needs of its predictor, patch-ar."""
+
+    config: PredictorConfig
+    net: PatchPredictor
+    device: torch.device
+    audio: str | None
+    patch: int  # frames per token
+    reach: int  # frames of a speaker window
+    per_frame: int  # rows of sound per frame
+
+    def _windows(
+        self, face: Tensor, sound: Tensor | None, tokens: Tensor, lengths: Tensor, base: int = 0
+    ) -> Tensor: ...
+    def _nobody(self) -> Tensor: ...
+    def _past(self, history: Tensor) -> Tensor: ...
+    def _decode(self, ids: np.ndarray, frames: int) -> Array: ...
 
 
 class TokenStream:
     """Conversations under way (api.Stream): B clips of K samples, R = B * K rows."""
 
-    def __init__(self, model: PatchAR, clips: Sequence[str], k: int, noise: Noise):
+    def __init__(self, model: Model, clips: Sequence[str], k: int, noise: Noise):
         if model.config.decode == "window" or model.config.audio_slice == "released":
             raise DyadbenchError(
                 'patch-ar streams with decode="sliding" and audio_slice="fixed"; the release waits for whole windows and reads '
@@ -41,11 +59,11 @@ class TokenStream:
         if sound is not None:
             self.sound = sound if self.sound is None else torch.cat([self.sound, sound], 1)
         self.heard += heard.frames
-        given = self._tokens(max(1, model.config.ahead))
-        kept = model.reach + model.patch  # no later token needs more
-        self.face = self.face[:, -kept:]
-        self.sound = None if self.sound is None else self.sound[:, -kept * rate :]
-        return given
+        reaction = self._tokens(max(1, model.config.ahead))
+        reach = model.reach + model.patch  # no later token needs more
+        self.face = self.face[:, -reach:]
+        self.sound = None if self.sound is None else self.sound[:, -reach * rate :]
+        return reaction
 
     def finish(self) -> Reaction | None:
         """The last tokens, of which not all `ahead` frames came."""

@@ -5,6 +5,8 @@ B rows, T frames, D motion channels, G groups, R residual layers, V codes per co
 
 from __future__ import annotations
 
+from typing import Protocol, runtime_checkable
+
 import torch
 from torch import Tensor, nn
 
@@ -65,6 +67,15 @@ class GridNet(nn.Module):
     def decode(self, quantised: Tensor) -> Tensor:
         """(N, block, latent) -> motion (N, block, D)."""
         return self.motion(quantised) * self.scale + self.mean
+
+
+@runtime_checkable
+class GridOfCodes(Protocol):
+    """A tokenizer whose residual layers can be summed one by one, such as nn.grfsq's."""
+
+    def ids_of(self, motion: Tensor) -> Tensor: ...
+
+    def dequantise(self, ids: Tensor, count: Tensor | None = None) -> Tensor: ...
 
 
 def chunk_mask(frames: int, chunk: int, device: torch.device) -> Tensor:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -46,18 +45,9 @@ from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.sampling import draw, uniforms
 from dyadbench.nn.schedules import ramp
 from dyadbench_vqtalker.config import PredictorConfig
-from dyadbench_vqtalker.network import CoarseToFineNet
+from dyadbench_vqtalker.network import CoarseToFineNet, GridOfCodes
 from dyadbench_vqtalker.smooth import smooth_uniforms
 from dyadbench_vqtalker.stream import ChunkStream
-
-
-@runtime_checkable
-class GridOfCodes(Protocol):
-    """A tokenizer whose residual layers can be summed one by one, such as nn.grfsq's."""
-
-    def ids_of(self, motion: Tensor) -> Tensor: ...
-
-    def dequantise(self, ids: Tensor, count: Tensor | None = None) -> Tensor: ...
 
 
 def reach(chunk: int, ahead: int, block: int) -> int:

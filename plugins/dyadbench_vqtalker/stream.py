@@ -3,26 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from dyadbench.api import Context, DyadbenchError, Noise, Reaction
+from dyadbench.api import Context, DyadbenchError, Noise, Reaction, Tokenizer
 from dyadbench.nn.attention import KVCache
 from dyadbench.nn.component import face_and_sound
 from dyadbench.nn.sampling import UniformStreams
+from dyadbench_vqtalker.config import PredictorConfig
+from dyadbench_vqtalker.network import CoarseToFineNet, GridOfCodes
 from dyadbench_vqtalker.smooth import smoothed
 
-if TYPE_CHECKING:
-    from dyadbench_vqtalker.predictor import CoarseToFine
+
+class Model(Protocol):
+    """What the stream needs of its predictor, coarse-to-fine."""
+
+    config: PredictorConfig
+    net: CoarseToFineNet
+    device: torch.device
+    audio: str | None
+
+    @property
+    def tokenizer(self) -> Tokenizer: ...
+    @property
+    def grid(self) -> GridOfCodes: ...
+    def choose(self, hidden: Tensor, free: Tensor | None, uniform: Tensor | None) -> Tensor: ...
+    def decoded(self, ids: Tensor, clips: int, k: int, frames: int) -> Reaction: ...
 
 
 class ChunkStream:
     """Conversations under way (api.Stream): B clips of K samples, R = B * K rows."""
 
-    def __init__(self, model: CoarseToFine, clips: Sequence[str], k: int, noise: Noise):
+    def __init__(self, model: Model, clips: Sequence[str], k: int, noise: Noise):
         net, chunk, block = model.net, model.config.chunk, (model.tokenizer.tokens.lookahead or 0) + 1
         if not chunk:
             raise DyadbenchError("coarse-to-fine hears the whole clip and does not stream; take coarse-to-fine-chunked")
@@ -62,13 +77,13 @@ class ChunkStream:
         model, chunk = self.model, self.model.config.chunk
         model.net.eval()
         self.queue = torch.cat([self.queue, model.net.embedded(face, sound)], 1)
-        given = []
+        chunks = []
         while self.queue.shape[1] >= chunk:
-            given.append(self._chunk(self.queue[:, :chunk]))
+            chunks.append(self._chunk(self.queue[:, :chunk]))
             self.queue = self.queue[:, chunk:]
-        if not given:
+        if not chunks:
             return None
-        ids = torch.cat(given, 1)
+        ids = torch.cat(chunks, 1)
         return model.decoded(ids, self.clips, self.k, ids.shape[1])
 
     def _chunk(self, frames: Tensor) -> Tensor:

@@ -56,8 +56,8 @@ def test_oracle_copies_the_truth_and_oracle_set_spreads_over_it() -> None:
     assert context.truth is not None
     assert (reaction.motion[0] == context.truth.motion[0][0]).all()
     spread, context, _ = _sample("oracle-set", k=3)
-    found = {sample.tobytes() for sample in spread.motion[0]}
-    assert found == {np.ascontiguousarray(reaction).tobytes() for reaction in context.truth.motion[0]}
+    samples = {sample.tobytes() for sample in spread.motion[0]}
+    assert samples == {np.ascontiguousarray(reaction).tobytes() for reaction in context.truth.motion[0]}
     without, context, _ = _sample("oracle-set", k=6, include_true=False)
     assert not any((sample == context.truth.motion[0][0]).all() for sample in without.motion[0])
 
@@ -96,8 +96,8 @@ def test_averages() -> None:
 @pytest.mark.parametrize("name", ["nearest-face", "nearest-audio", "mismatched-listener"])
 def test_retrieval_returns_whole_training_listeners(name: str) -> None:
     reaction, _, corpus = _sample(name, k=3)
-    known = {dyad.listener.motion[:80].tobytes() for dyad in corpus.dyads("train")}
-    assert {np.ascontiguousarray(sample).tobytes() for sample in reaction.motion[0]} <= known
+    listeners = {dyad.listener.motion[:80].tobytes() for dyad in corpus.dyads("train")}
+    assert {np.ascontiguousarray(sample).tobytes() for sample in reaction.motion[0]} <= listeners
 
 
 def test_nearest_finds_the_training_speaker_itself() -> None:
@@ -105,8 +105,8 @@ def test_nearest_finds_the_training_speaker_itself() -> None:
     predictor = HOST.build("predictor", "nearest-face", {}, Setup(FACEVERSE_58, corpus.audio, True, seed=0))
     predictor.fit(corpus)
     dyads = list(corpus.dyads("train"))
-    found = predictor.nearest([dyads[5].speaker.motion], 1, 96)
-    assert (found.motion[0, 0] == dyads[5].listener.motion).all()
+    nearest = predictor.nearest([dyads[5].speaker.motion], 1, 96)
+    assert (nearest.motion[0, 0] == dyads[5].listener.motion).all()
 
 
 def test_ridge_recovers_a_planted_linear_reaction_and_its_residuals_differ() -> None:
@@ -126,8 +126,8 @@ def test_ridge_recovers_a_planted_linear_reaction_and_its_residuals_differ() -> 
         )
         predictor.fit(corpus)
         context = corpus.context([3], predictor.needs, 96)
-        wanted = next(d for i, d in enumerate(corpus.dyads("test")) if i == 3).listener.motion
-        errors[name] = np.abs(predictor.sample(context, 1, CellNoise(0)).motion[0, 0] - wanted).mean()
+        target = next(d for i, d in enumerate(corpus.dyads("test")) if i == 3).listener.motion
+        errors[name] = np.abs(predictor.sample(context, 1, CellNoise(0)).motion[0, 0] - target).mean()
     assert errors["ridge"] < 0.35 * errors["mean"]
     reaction, _, _ = _sample("ridge-sampled")
     assert np.abs(reaction.motion[0, 0] - reaction.motion[0, 1]).max() > 1e-3

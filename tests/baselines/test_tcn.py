@@ -85,11 +85,11 @@ def test_every_sample_has_the_residuals_of_one_validation_listener(fitted: tuple
     added = _motion(model, "sampled", [0], 8) - _motion(model, "none", [0], 8)  # (1, K, T, D)
     step = CORPUS.count // 4
     dyads = list(CORPUS.dyads("val"))[::step]
-    known = [
+    residuals = [
         d.listener.motion - model.sample(_context_of(d.speaker.motion), 1, CellNoise(0)).motion[0, 0]  # type: ignore[index]
         for d in dyads
     ]
-    nearest = [min(np.abs(each - residual).max() for residual in known) for each in added[0]]
+    nearest = [min(np.abs(each - residual).max() for residual in residuals) for each in added[0]]
     assert max(nearest) < 1e-4
     assert len({each.tobytes() for each in added[0].round(4)}) > 1, "samples differ"
 

@@ -42,8 +42,8 @@ SETUP = Setup(FACEVERSE_58, {"mfcc-78": AudioSpec(78)}, True, seed=0, device=DEV
 def _predictor(**config: object) -> TokenDiffusion:
     torch.set_num_threads(1)
     tokenizer = ConvTokenizer(TokenizerConfig(**TOKENIZER_PRESETS[SIZE]), SETUP)
-    made = PredictorConfig(**{**PREDICTOR_PRESETS[SIZE], "sample_steps": STEPS, **config})
-    return TokenDiffusion(made, SETUP, tokenizer)
+    full_config = PredictorConfig(**{**PREDICTOR_PRESETS[SIZE], "sample_steps": STEPS, **config})
+    return TokenDiffusion(full_config, SETUP, tokenizer)
 
 
 def _online() -> TokenDiffusion:
@@ -60,15 +60,15 @@ def _context(frames: int = FRAMES) -> Context:
 
 def _timed(benchmark: Any, call: Any) -> Any:
     def synchronised() -> Any:
-        found = call()
+        result = call()
         if DEVICE == "cuda":
             torch.cuda.synchronize()
-        return found
+        return result
 
-    found = benchmark.pedantic(synchronised, rounds=3, warmup_rounds=1)
+    output = benchmark.pedantic(synchronised, rounds=3, warmup_rounds=1)
     seconds = benchmark.stats.stats.min
     benchmark.extra_info.update(seconds_a_clip=seconds, realtime_factor=K * FRAMES / 25 / seconds)
-    return found
+    return output
 
 
 @pytest.mark.parametrize("mode", ["offline", "online"])
@@ -96,7 +96,7 @@ def test_denoising(benchmark: Any, loop: str, memory: str) -> None:
     repeated = (face.repeat_interleave(K, 0), sound.repeat_interleave(K, 0), None)
     lengths = length.repeat_interleave(K, 0)
 
-    def given(fused: Tensor) -> Denoise:
+    def denoiser_of(fused: Tensor) -> Denoise:
         return lambda ids, t: predictor.net.denoiser(
             ids, torch.tensor([t], device=DEVICE), predictor.net.denoiser.memory(fused)
         )
@@ -109,7 +109,7 @@ def test_denoising(benchmark: Any, loop: str, memory: str) -> None:
             heard = torch.ones(K, tokens * 8, dtype=torch.bool, device=DEVICE)
             padded = [torch.nn.functional.pad(x, (0, 0, 0, tokens * 8 - FRAMES)) for x in repeated[:2] if x is not None]
             fused = predictor.net.fusion(*padded, None, heard)[0]
-            return [given(fused)(ids, t) for t in range(STEPS, 0, -1)][-1]
+            return [denoiser_of(fused)(ids, t) for t in range(STEPS, 0, -1)][-1]
         return [predictor.denoise(block, repeated, lengths, 1)(ids, t) for t in range(STEPS, 0, -1)][-1]
 
     assert _timed(benchmark, run).shape == (K, tokens, predictor.net.process.codes)
@@ -124,13 +124,13 @@ def test_shared_and_recomputed_give_equal_tokens() -> None:
         predictor._speaker(_context(64)),
         torch.tensor([64]).to(DEVICE),
     )
-    drawn = uniforms(CellNoise(0), ["clip"], K, 4 * tokens * 3, device=DEVICE).unflatten(1, (4, tokens, 3))
+    uniform = uniforms(CellNoise(0), ["clip"], K, 4 * tokens * 3, device=DEVICE).unflatten(1, (4, tokens, 3))
     face, sound, _ = speaker
     assert sound is not None
     repeated = (face.repeat_interleave(K, 0), sound.repeat_interleave(K, 0), None)
     with torch.no_grad():
-        one = predictor.net.process.sample(predictor.denoise(block, speaker, length, K), drawn)
+        one = predictor.net.process.sample(predictor.denoise(block, speaker, length, K), uniform)
         two = predictor.net.process.sample(
-            lambda ids, t: predictor.denoise(block, repeated, length.repeat_interleave(K, 0), 1)(ids, t), drawn
+            lambda ids, t: predictor.denoise(block, repeated, length.repeat_interleave(K, 0), 1)(ids, t), uniform
         )
     assert torch.equal(one, two)

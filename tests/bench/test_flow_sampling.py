@@ -56,7 +56,7 @@ def test_windows_through_the_inverted_motor(benchmark: Any, sampling_bench: Any,
     predictor = RegnnPredictor(RegnnConfig(**{**REGNN[SIZE], "iterations": iterations, "tolerance": 1e-3}), setup)
     calls: list[int] = []
     for layer in predictor.net.motor.layers:
-        layer.pairs.register_forward_hook(lambda module, given, out: calls.append(1))
+        layer.pairs.register_forward_hook(lambda module, inputs, out: calls.append(1))
     spent = sampling_bench(predictor, k=K, frames=FRAMES, device=DEVICE)
     assert spent.reaction.emotion.shape == (1, K, FRAMES, 25)
     assert len(calls) <= 3 * iterations * predictor.config.motor_layers  # two calls for the first frame

@@ -32,9 +32,9 @@ SETUP = Setup(FACEVERSE_58, {"mfcc-78": AudioSpec(78)}, True, seed=0, device=DEV
 def predictor() -> KeyframeAR:
     torch.set_num_threads(1)
     tokenizer = SparseTokenizer(TokenizerConfig(**TOKENIZER_PRESETS[SIZE]), SETUP)
-    made = KeyframeAR(PredictorConfig(**PREDICTOR_PRESETS[SIZE]), SETUP, tokenizer=tokenizer)
-    made.net.opening[0] = 1
-    return made
+    model = KeyframeAR(PredictorConfig(**PREDICTOR_PRESETS[SIZE]), SETUP, tokenizer=tokenizer)
+    model.net.opening[0] = 1
+    return model
 
 
 def _seconds(call: Any) -> float:

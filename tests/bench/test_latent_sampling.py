@@ -45,15 +45,15 @@ def _context() -> Context:
 
 def _timed(benchmark: Any, call: Any) -> Any:
     def synchronised() -> Any:
-        found = call()
+        result = call()
         if DEVICE == "cuda":
             torch.cuda.synchronize()
-        return found
+        return result
 
-    found = benchmark.pedantic(synchronised, rounds=2, warmup_rounds=1)
+    output = benchmark.pedantic(synchronised, rounds=2, warmup_rounds=1)
     seconds = benchmark.stats.stats.min
     benchmark.extra_info.update(seconds_per_clip=seconds, realtime_factor=K * FRAMES / 25 / seconds)
-    return found
+    return output
 
 
 @pytest.mark.parametrize("name", ["belfusion", "belfusion-online", "trans-vae", "trans-vae-online"])
@@ -69,14 +69,14 @@ def test_denoising(benchmark: Any, condition: str) -> None:
     """BeLFusion's ten steps for all windows and samples."""
     predictor = _predictor("belfusion")
     assert isinstance(predictor, BeLFusion)
-    net, given = predictor.net, predictor._condition(_context())[:, None]  # (1, 1, N, L)
-    noise = torch.randn(1, K, *given.shape[2:], device=DEVICE)
+    net, hint = predictor.net, predictor._condition(_context())[:, None]  # (1, 1, N, L)
+    noise = torch.randn(1, K, *hint.shape[2:], device=DEVICE)
     if condition == "repeated":
-        given = given.expand_as(noise).contiguous()
+        hint = hint.expand_as(noise).contiguous()
 
     def run() -> Tensor:
         return net.diffusion.sample(
-            lambda x, t: net.denoiser(x, torch.full(given.shape[:-1], t, device=DEVICE), given), noise
+            lambda x, t: net.denoiser(x, torch.full(hint.shape[:-1], t, device=DEVICE), hint), noise
         )
 
     assert _timed(benchmark, run).shape == noise.shape

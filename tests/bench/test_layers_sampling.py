@@ -35,10 +35,10 @@ def tokenizer() -> GridTokenizer:
 def test_k_reactions_take_one_pass_a_layer(
     benchmark: Any, sampling_bench: Any, tokenizer: GridTokenizer, config: dict[str, int]
 ) -> None:
-    made = PredictorConfig(**{**PREDICTOR_PRESETS[SIZE], **config})
-    predictor = CoarseToFine(made, tokenizer.setup, tokenizer)
+    full_config = PredictorConfig(**{**PREDICTOR_PRESETS[SIZE], **config})
+    predictor = CoarseToFine(full_config, tokenizer.setup, tokenizer)
     passes: list[int] = []
-    predictor.net.register_forward_hook(lambda module, given, hidden: passes.append(len(hidden)))
+    predictor.net.register_forward_hook(lambda module, inputs, hidden: passes.append(len(hidden)))
     spent = sampling_bench(predictor, k=K, frames=FRAMES, device=DEVICE)
     passes = passes[-tokenizer.tokens.residual :]  # those before were for the first frame
     assert spent.reaction.motion.shape == (1, K, FRAMES, 58)

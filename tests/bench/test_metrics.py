@@ -36,6 +36,6 @@ METRICS: dict[str, Callable[[Case], Any]] = {
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_metric(benchmark: Any, case: Case, metric: str) -> None:
-    found = benchmark.pedantic(METRICS[metric], args=(case,), rounds=2, warmup_rounds=1)
+    values = benchmark.pedantic(METRICS[metric], args=(case,), rounds=2, warmup_rounds=1)
     benchmark.extra_info["clips"] = len(case.pred)
-    assert len(found) > 0
+    assert len(values) > 0

@@ -36,8 +36,8 @@ def tokenizer() -> FrameTokenizer:
 
 
 def _predictor(tokenizer: FrameTokenizer, **config: object) -> CrossModalAR:
-    made = PredictorConfig(**{**PREDICTOR_PRESETS[SIZE], **config})
-    return build(made, tokenizer.setup, tokenizer=tokenizer)
+    full_config = PredictorConfig(**{**PREDICTOR_PRESETS[SIZE], **config})
+    return build(full_config, tokenizer.setup, tokenizer=tokenizer)
 
 
 def _context(frames: int = FRAMES) -> Context:
@@ -48,15 +48,15 @@ def _context(frames: int = FRAMES) -> Context:
 
 def _timed(benchmark: Any, call: Any) -> Any:
     def synchronised() -> Any:
-        found = call()
+        result = call()
         if DEVICE == "cuda":
             torch.cuda.synchronize()
-        return found
+        return result
 
-    found = benchmark.pedantic(synchronised, rounds=1, warmup_rounds=int(DEVICE == "cuda"))
+    output = benchmark.pedantic(synchronised, rounds=1, warmup_rounds=int(DEVICE == "cuda"))
     seconds = benchmark.stats.stats.mean
     benchmark.extra_info.update(ms_per_frame=1e3 * seconds / FRAMES, realtime_factor=K * FRAMES / 25 / seconds)
-    return found
+    return output
 
 
 @pytest.mark.parametrize(

@@ -54,19 +54,21 @@ def test_comments_docstrings_and_layout_are_no_other_code(tmp_path: Path, monkey
 def test_a_run_warns_once_of_other_code_and_forgets_what_it_made(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run, said = _run(tmp_path), set[str]()
+    run, process = _run(tmp_path), set[str]()
     first = _emotion(run)
-    warn_of_other_code(run, said)
-    assert not said and not capsys.readouterr().err
+    warn_of_other_code(run, process)
+    assert not process and not capsys.readouterr().err
     monkeypatch.setattr(HOST, "_hashes", dict.fromkeys(HOST._hashes, "other"))
     for _ in range(2):
-        warn_of_other_code(run, said)
+        warn_of_other_code(run, process)
     err = capsys.readouterr().err
     assert err.count("the code of predictor 'ridge-sampled' has changed") == 1 and "--fresh" in err
     forgotten = set[str]()
     forget(run, forgotten)
-    kept = [name for name, key, _ in stages_of(run) if (run.runtime.store.stage(name, key).folder / MAKER).exists()]
-    assert kept == [] and forgotten == {key for _, key, _ in stages_of(run)}
+    stages_left = [
+        name for name, key, _ in stages_of(run) if (run.runtime.store.stage(name, key).folder / MAKER).exists()
+    ]
+    assert stages_left == [] and forgotten == {key for _, key, _ in stages_of(run)}
     assert (_emotion(_run(tmp_path)) == first).all()
 
 
@@ -93,12 +95,12 @@ def test_the_edit_run_loop_on_the_command_line(tmp_path: Path) -> None:
             "root",
             *words,
         ]
-        done = subprocess.run([sys.executable, "-m", "dyadbench", *command], cwd=tmp_path, capture_output=True, text=True,
+        process = subprocess.run([sys.executable, "-m", "dyadbench", *command], cwd=tmp_path, capture_output=True, text=True,
                               env={**os.environ, "PYTHONPATH": str(site)})  # fmt: skip
-        assert done.returncode == 0, done.stderr
+        assert process.returncode == 0, process.stderr
         [record] = (tmp_path / "root").rglob(f"{words[1] if '--as' in words else 'echo'}/seed0.json")
         value = json.loads(record.read_text())["suites"]["react2024"]["scores"]["FRDist"]["value"]
-        return value, done.stdout, done.stderr
+        return value, process.stdout, process.stderr
 
     before, out, _ = ran()
     assert "next: dyadbench leaderboard -b simdyad-clear-react-online --root root" in out

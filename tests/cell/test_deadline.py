@@ -39,9 +39,9 @@ def test_who_swallows_every_one_ends_the_program_with_a_sentence() -> None:
         "        try:\n            time.sleep(60)\n"
         "        except BaseException:\n            pass\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.returncode == 1
-    assert "cell x catches every exception and cannot be stopped" in done.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert process.returncode == 1
+    assert "cell x catches every exception and cannot be stopped" in process.stderr
 
 
 @pytest.mark.parametrize("minutes", [float("inf"), 1e300, float("nan")])

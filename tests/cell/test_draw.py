@@ -22,10 +22,10 @@ class Painter:
 
 def test_the_first_clips_are_drawn_into_the_folder(tmp_path: Path) -> None:
     corpus = TinyCorpus()
-    drawn = draw_clips(SimpleNamespace(tokenizer=Painter()), corpus, "test", tmp_path / "pictures", 3)
-    assert [path.name for path in drawn] == [f"test-{n}-portrait.svg" for n in range(3)]
-    assert {path.parent for path in drawn} == {tmp_path / "pictures"}
-    assert drawn[1].read_text() == "<svg>test/1</svg>"
+    pictures = draw_clips(SimpleNamespace(tokenizer=Painter()), corpus, "test", tmp_path / "pictures", 3)
+    assert [path.name for path in pictures] == [f"test-{n}-portrait.svg" for n in range(3)]
+    assert {path.parent for path in pictures} == {tmp_path / "pictures"}
+    assert pictures[1].read_text() == "<svg>test/1</svg>"
     assert len(draw_clips(Painter(), corpus, "test", tmp_path, 100)) == 8
 
 

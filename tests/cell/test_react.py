@@ -27,10 +27,10 @@ def _zeros(context: Context, k: int) -> np.ndarray:
 
 
 def test_a_clip_is_never_alone_and_the_answer_is_its_own() -> None:
-    seen: list[int] = []
+    batch_sizes: list[int] = []
 
     def sample(context: Context, k: int, noise: Noise) -> Reaction:
-        seen.append(len(context.clips))
+        batch_sizes.append(len(context.clips))
         # The company is the clip itself, with all that belongs to it.
         assert len(context.audio["mfcc-78"]) == len(context.lengths) == len(context.words or ()) == len(context.clips)
         return Reaction(None, _zeros(context, k) + context.speaker_motion[:, None, :, :25])
@@ -38,7 +38,7 @@ def test_a_clip_is_never_alone_and_the_answer_is_its_own() -> None:
     needs = Needs(audio=("mfcc-78",), words=True)
     alone = react(sample, CORPUS.context([1], needs, 40), 2, CellNoise(0), FACEVERSE_58, "it")
     together = react(sample, CORPUS.context([0, 1, 2], needs, 40), 2, CellNoise(0), FACEVERSE_58, "it")
-    assert seen == [2, 3]
+    assert batch_sizes == [2, 3]
     assert alone.emotion is not None and alone.emotion.shape == (1, 2, 40, 25)
     assert largest_gap(alone, row_of(together, 1, 40)) == 0
     assert largest_gap(alone, row_of(together, 0, 40)) > 0
@@ -73,16 +73,16 @@ class Listening:
         values = _zeros(context, k)
         for row, words in enumerate(context.words or ()):
             for frame in range(context.frames):
-                known = [word.text for word in words if word.end <= (frame + 1) / 25 + self.ahead]
-                values[row, :, frame] = sum(map(ord, "".join(known))) % 97 / 97
+                past = [word.text for word in words if word.end <= (frame + 1) / 25 + self.ahead]
+                values[row, :, frame] = sum(map(ord, "".join(past))) % 97 / 97
         return Reaction(None, values)
 
 
 def test_words_of_the_future_are_disturbed_too() -> None:
     context = CORPUS.context([0], Needs(words=True), 96)
     assert measure_lookahead(Listening(0.0), context, CellNoise(0)) == 0
-    found = measure_lookahead(Listening(0.4), context, CellNoise(0))
-    assert found is not None and 1 <= found <= 10
+    reach = measure_lookahead(Listening(0.4), context, CellNoise(0))
+    assert reach is not None and 1 <= reach <= 10
 
 
 @pytest.mark.parametrize(

@@ -54,10 +54,12 @@ def test_an_interrupted_generation_goes_on_where_it_stopped(tmp_path: Path) -> N
 
     with pytest.raises(Stop):
         _run(tmp_path / "cut", report=stop).generate(["emotion"])
-    seen: list[int] = []
-    again = _run(tmp_path / "cut", report=lambda stage, done, total: seen.append(done) if stage == "generate" else None)
+    progress: list[int] = []
+    again = _run(
+        tmp_path / "cut", report=lambda stage, process, total: progress.append(process) if stage == "generate" else None
+    )
     assert np.array_equal(_emotion(again), whole)
-    assert min(seen) == 6
+    assert min(progress) == 6
 
 
 def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime
 from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.matrix.cells import Cell, MethodSpec, Part, PartSpec, method_parts, resolve_part
-from dyadbench.metrics.tokens import COLUMNS, FURTHER, layers_shown, score_tokenizer
+from dyadbench.metrics.tokens import COLUMNS, FURTHER, layer_counts, score_tokenizer
 from dyadbench.records.record import load_record, record_path, save_record
 from dyadbench.registry.host import Host
 
@@ -22,10 +22,10 @@ HOST = Host()
 
 def _cell(method: str, tokenizer: str, predictor: str) -> Cell:
     spec = MethodSpec(name=method, preset="smoke", tokenizer={"name": tokenizer}, predictor={"name": predictor})
-    made, under = method_parts(HOST, spec)
+    component, under = method_parts(HOST, spec)
     return Cell(
         benchmark="toy", benchmark_version=1, setting=BenchmarkConfig(dataset="toy", samples=2, suite="react2024"),
-        dataset=Part(name="toy", version=1, config={}), method=method, predictor=made, tokenizer=under, seed=5,
+        dataset=Part(name="toy", version=1, config={}), method=method, predictor=component, tokenizer=under, seed=5,
     )  # fmt: skip
 
 
@@ -37,18 +37,18 @@ def test_every_tokenizer_answers(name: str) -> None:
         "tokenizer", name, part.config, Setup(space=corpus.space, audio=corpus.audio, has_emotion=True, seed=0)
     )
     listeners = [dyad.listener for dyad in corpus.dyads("test")]
-    found = score_tokenizer(
+    scores = score_tokenizer(
         tokenizer, [x.motion for x in listeners], corpus.space, emotion=[x.emotion for x in listeners]
     )
     spec, books = tokenizer.tokens, {f"g{g}r{r}" for g in range(tokenizer.tokens.groups) for r in range(tokenizer.tokens.residual)}  # fmt: skip
-    assert {column.id for column in (*COLUMNS, *FURTHER)} <= set(found)
-    assert set(found["utilisation"].detail) == set(found["perplexity"].detail) == books
-    shown = layers_shown(spec.residual) if spec.residual > 1 else []
-    assert {key for key in found if key.startswith("motion-rmse.")} == {f"motion-rmse.layers{n}" for n in shown}
-    for result in found.values():
+    assert {column.id for column in (*COLUMNS, *FURTHER)} <= set(scores)
+    assert set(scores["utilisation"].detail) == set(scores["perplexity"].detail) == books
+    counts = layer_counts(spec.residual) if spec.residual > 1 else []
+    assert {key for key in scores if key.startswith("motion-rmse.")} == {f"motion-rmse.layers{n}" for n in counts}
+    for result in scores.values():
         assert result.per_clip.shape == (3,)
         assert (result.value is None) == bool(np.isnan(result.per_clip).all())
-    assert found["motion-rmse"].value > 0 < found["bits-per-second"].value
+    assert scores["motion-rmse"].value > 0 < scores["bits-per-second"].value
 
 
 def test_tokens_are_scored_once_and_stand_in_the_record(tmp_path: Path) -> None:

@@ -80,13 +80,13 @@ def test_a_run_says_who_was_given_what_and_react_refuses(tmp_path: Path) -> None
     words = ["run", "-b", "seamless-test", "--root", str(tmp_path), "--data", str(root), "--threads", "1"]
     for method in ("ridge", "ridge-two-sided", "mismatched-listener"):
         words += ["-m", method]
-    done = CliRunner().invoke(app, words)
-    assert done.exit_code == 0, done.output
+    outcome = CliRunner().invoke(app, words)
+    assert outcome.exit_code == 0, outcome.output
     folder = tmp_path / "leaderboards" / "records" / "seamless-test"
     assert load_record(folder / "ridge-two-sided" / "seed0.json").measured.two_sided == ("own voice",)
     assert load_record(folder / "ridge" / "seed0.json").measured.two_sided == ()
-    written = CliRunner().invoke(app, ["leaderboard", "--root", str(tmp_path)])
-    assert written.exit_code == 0, written.output
+    tables = CliRunner().invoke(app, ["leaderboard", "--root", str(tmp_path)])
+    assert tables.exit_code == 0, tables.output
     page = (tmp_path / "leaderboards" / "seamless-test.md").read_text()
     assert (
         "given the listener's own voice or past: ridge-two-sided (own voice); all others see the speaker alone" in page

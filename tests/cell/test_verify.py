@@ -46,11 +46,13 @@ def _forged(root: Path, method: str, change: Callable[[dict[str, Any]], Any]) ->
 
 def test_an_honest_record_holds_on_all_clips_and_on_a_sample(root: Path) -> None:
     for method in ("ridge", "dense-fsq"):
-        done = _verify(root, _record(root, method))
-        assert done.returncode == 0 and "32 of 32 clips" in done.stdout, done.stdout + done.stderr
-    done = _verify(root, _record(root, "dense-fsq"), "--clips", "8", "--json")
-    found = json.loads(done.stdout)
-    assert done.returncode == 0 and found["holds"] and 8 <= found["clips"] < 32 and found["columns"] > 10, done.stdout
+        process = _verify(root, _record(root, method))
+        assert process.returncode == 0 and "32 of 32 clips" in process.stdout, process.stdout + process.stderr
+    process = _verify(root, _record(root, "dense-fsq"), "--clips", "8", "--json")
+    report = json.loads(process.stdout)
+    assert process.returncode == 0 and report["holds"] and 8 <= report["clips"] < 32 and report["columns"] > 10, (
+        process.stdout
+    )
     assert not list((root / ".dyadbench").glob("verify-*"))  # nothing is left
 
 
@@ -64,9 +66,9 @@ def _raise_a_clip(data: dict[str, Any]) -> None:
 
 def test_a_value_per_clip_that_was_changed_is_found_by_name(root: Path) -> None:
     path = _forged(root, "ridge", _raise_a_clip)
-    done = _verify(root, path)
-    assert done.returncode == 3
-    [line] = [line for line in done.stdout.splitlines() if line.startswith("react2024 ")]
+    process = _verify(root, path)
+    assert process.returncode == 3
+    [line] = [line for line in process.stdout.splitlines() if line.startswith("react2024 ")]
     assert "FRCorr" in line and "1 of 32" in line and json.loads(path.read_text())["clips"][5] in line
 
 
@@ -74,8 +76,8 @@ def test_a_value_alone_that_was_changed_is_no_record(root: Path) -> None:
     def change(data: dict[str, Any]) -> None:
         data["suites"]["react2024"]["scores"]["FRCorr"]["value"] = 0.9
 
-    done = _verify(root, _forged(root, "ridge", change))
-    assert done.returncode == 2 and "FRCorr: its value is 0.9" in done.stderr
+    process = _verify(root, _forged(root, "ridge", change))
+    assert process.returncode == 2 and "FRCorr: its value is 0.9" in process.stderr
 
 
 def test_weights_of_another_fit_are_found_and_training_anew_clears_it(root: Path) -> None:
@@ -84,18 +86,18 @@ def test_weights_of_another_fit_are_found_and_training_anew_clears_it(root: Path
         for path in (root / ".dyadbench" / "store" / "fit").glob("*/*/state.safetensors")
         if "matrix" not in path.name and _is_predictor(path)
     )
-    kept = state.read_bytes()
+    data = state.read_bytes()
     try:
         save_file(
             {name: value + 0.05 if value.is_floating_point() else value for name, value in load_file(state).items()},
             state,
         )
-        done = _verify(root, _record(root, "dense-fsq"), "--clips", "8")
-        assert done.returncode == 3 and "does not hold" in done.stdout
-        done = _verify(root, _record(root, "dense-fsq"), "--train")
-        assert done.returncode == 0 and "trained anew" in done.stdout, done.stdout
+        process = _verify(root, _record(root, "dense-fsq"), "--clips", "8")
+        assert process.returncode == 3 and "does not hold" in process.stdout
+        process = _verify(root, _record(root, "dense-fsq"), "--train")
+        assert process.returncode == 0 and "trained anew" in process.stdout, process.stdout
     finally:
-        state.write_bytes(kept)
+        state.write_bytes(data)
 
 
 def _is_predictor(state: Path) -> bool:
@@ -128,5 +130,5 @@ def test_columns_that_hang_together_are_left_out_of_a_sample() -> None:
 def test_the_tolerance_is_a_share_of_the_spread() -> None:
     recorded = [0.0, 1.0, 2.0, 3.0]
     assert difference("s", "c", recorded, [0.0005, 1.0, 2.0, 3.0], range(4), "abcd", 1e-3).beyond == 0
-    found = difference("s", "c", recorded, [0.0, None, 2.01], [0, 1, 2], "abcd", 1e-3)
-    assert (found.beyond, found.worst, found.recorded, found.measured) == (2, "b", 1.0, None)
+    result = difference("s", "c", recorded, [0.0, None, 2.01], [0, 1, 2], "abcd", 1e-3)
+    assert (result.beyond, result.worst, result.recorded, result.measured) == (2, "b", 1.0, None)

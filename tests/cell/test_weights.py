@@ -47,16 +47,16 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert _command("weights", "export", root / "m.toml", "--root", root).returncode == 2  # nothing is fitted yet
     for method, preset in (("dense-fsq", "smoke"), ("ridge", None)):
         dyadbench.run(BENCHMARK, method, preset=preset, dataset={"size": "tiny"}, root=root)
-    done = _command("weights", "export", root / "m.toml", "--root", root)
-    assert done.returncode == 0 and done.stdout.endswith("3 files\n"), done.stdout + done.stderr
+    process = _command("weights", "export", root / "m.toml", "--root", root)
+    assert process.returncode == 0 and process.stdout.endswith("3 files\n"), process.stdout + process.stderr
     return root
 
 
 def test_an_installed_fit_is_sampled_to_the_bit_and_nothing_is_trained(exported: Path, tmp_path: Path) -> None:
     weights, other = exported / "leaderboards" / "weights", tmp_path / "other"
     other.mkdir()
-    done = _command("weights", "install", weights, "--root", other)
-    assert "3 of 3 fits are new" in done.stdout, done.stderr
+    process = _command("weights", "install", weights, "--root", other)
+    assert "3 of 3 fits are new" in process.stdout, process.stderr
     assert "0 of 3 fits are new" in _command("weights", "install", weights, "--root", other).stdout
     how = {"preset": "smoke", "dataset": {"size": "tiny"}}
     dyadbench.load_method("dense-fsq", BENCHMARK, root=other, **how)  # type: ignore[arg-type]  # would not train
@@ -104,11 +104,11 @@ def test_what_does_not_match_its_key_is_refused(exported: Path, tmp_path: Path) 
 
 
 def test_fewer_clips_are_a_benchmark_of_their_own_on_the_same_fit(exported: Path) -> None:
-    done = _command(
+    process = _command(
         "run", "-b", BENCHMARK, "-m", "ridge", "--data-set", "size=tiny", "--clips", "5", "--root", exported, "--json"
     )
-    assert done.returncode == 0, done.stderr
-    [outcome] = json.loads(done.stdout)
+    assert process.returncode == 0, process.stderr
+    [outcome] = json.loads(process.stdout)
     assert outcome["cell"] == f"{BENCHMARK}+clips-5 / ridge / seed 0"
     record = json.loads(Path(outcome["record"]).read_text())
     assert len(record["clips"]) == 5 and len(set(record["sessions"])) == 4

@@ -11,9 +11,9 @@ from dyadbench.cli import app
 
 
 def test_every_metric_is_compared_with_its_definition() -> None:
-    done = CliRunner().invoke(app, ["bench", "metrics", "--clips", "2", "--only", "react", "--json"])
-    assert done.exit_code == 0, done.output
-    rows = {row["metric"]: row for row in json.loads(done.stdout)}
+    outcome = CliRunner().invoke(app, ["bench", "metrics", "--clips", "2", "--only", "react", "--json"])
+    assert outcome.exit_code == 0, outcome.output
+    rows = {row["metric"]: row for row in json.loads(outcome.stdout)}
     assert set(rows) >= {"FRDist", "FRCorr", "FRSyn, all samples", "FRDiv + FRDvs + FRVar"}
     for name, tolerance in (
         ("FRDist", 1e-9),
@@ -28,8 +28,8 @@ def test_every_metric_is_compared_with_its_definition() -> None:
 
 
 def test_an_unknown_part_is_refused() -> None:
-    done = CliRunner().invoke(app, ["bench", "metrics", "--only", "lunch"])
-    assert "all, start, react, density, l2l, long" in str(done.exception)
+    outcome = CliRunner().invoke(app, ["bench", "metrics", "--only", "lunch"])
+    assert "all, start, react, density, l2l, long" in str(outcome.exception)
 
 
 @pytest.mark.slow

@@ -48,9 +48,9 @@ def test_list_is_quick_and_does_without_torch(tmp_path: Path) -> None:
         "heavy = [name for name in ('torch', 'scipy', 'pandas', 'numba') if name in sys.modules]\n"
         "print(heavy, file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
-    assert done.stderr.strip() == "[]"
-    assert {"oracle", "ridge", "lagged-mime"} <= {row["name"] for row in json.loads(done.stdout)}
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert process.stderr.strip() == "[]"
+    assert {"oracle", "ridge", "lagged-mime"} <= {row["name"] for row in json.loads(process.stdout)}
 
 
 @pytest.mark.parametrize(
@@ -187,12 +187,12 @@ def test_score_on_a_file_from_a_golden_gives_the_official_numbers(tmp_path: Path
     save_file(arrays, str(tmp_path / "p.safetensors"))
     for file in ("p.npz", "p.safetensors"):
         out, _ = _dyadbench("score", file, "--suite", "react2024-official", "--json", root=tmp_path, home=home)
-        found = json.loads(out)["react2024-official"]
+        scores = json.loads(out)["react2024-official"]
         for ours, theirs, rel in (
             ("FRCorr", "FRC_mp", 1e-6),
             ("FRDist", "FRD_mp", 1e-9),
             ("FRDiv", "S_MSE", 5e-6),
             ("FRVar", "FRVar", 1e-6),
         ):
-            assert found[ours] == pytest.approx(official[theirs], rel=rel, abs=1e-9), ours
-        assert found["FRSyn"] == pytest.approx(official["TLCC_mp"], rel=1e-6)
+            assert scores[ours] == pytest.approx(official[theirs], rel=rel, abs=1e-9), ours
+        assert scores["FRSyn"] == pytest.approx(official["TLCC_mp"], rel=1e-6)

@@ -21,12 +21,12 @@ def _verbs(command: Any, words: tuple[str, ...] = ()) -> Iterator[tuple[str, ...
 
 @pytest.mark.parametrize("words", list(_verbs(typer.main.get_command(app))), ids=" ".join)
 def test_help_is_whole_at_80_columns(words: tuple[str, ...]) -> None:
-    done = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"})
-    assert done.exit_code == 0
-    assert all(len(line) <= 80 for line in done.output.splitlines())
-    assert not re.search(r"[a-z,]\.\.\.$|[a-z,]\.\.\.\s*\n", done.output), "a sentence is cut"
+    outcome = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "80"})
+    assert outcome.exit_code == 0
+    assert all(len(line) <= 80 for line in outcome.output.splitlines())
+    assert not re.search(r"[a-z,]\.\.\.$|[a-z,]\.\.\.\s*\n", outcome.output), "a sentence is cut"
 
 
 def test_a_misspelt_verb_gets_the_nearest() -> None:
-    done = CliRunner().invoke(app, ["leaderbord"])
-    assert done.exit_code == 2 and "Did you mean 'leaderboard'?" in done.output
+    outcome = CliRunner().invoke(app, ["leaderbord"])
+    assert outcome.exit_code == 2 and "Did you mean 'leaderboard'?" in outcome.output

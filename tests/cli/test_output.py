@@ -29,10 +29,10 @@ def test_every_verb_is_printed_in_any_encoding(encoding: str, tmp_path: Path) ->
     for name, words in VERBS.items():
         if name == "leaderboard":  # the committed records, into a folder of its own
             words = ["leaderboard", "--check"]
-        done = _run(*words, PYTHONIOENCODING=encoding)
-        assert b"UnicodeEncodeError" not in done.stderr, (name, done.stderr[-500:])
-        assert done.returncode in (0, 3), (name, done.stderr[-500:])
-        done.stdout.decode(encoding)
+        process = _run(*words, PYTHONIOENCODING=encoding)
+        assert b"UnicodeEncodeError" not in process.stderr, (name, process.stderr[-500:])
+        assert process.returncode in (0, 3), (name, process.stderr[-500:])
+        process.stdout.decode(encoding)
 
 
 def test_an_end_of_file_inside_a_verb_has_a_sentence(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
@@ -45,6 +45,6 @@ def test_an_end_of_file_inside_a_verb_has_a_sentence(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("sys.argv", ["dyadbench", "list"])
     with pytest.raises(SystemExit) as caught:
         main()
-    told = capsys.readouterr().err
-    assert caught.value.code == 2 and "a file ended before its data did" in told and "Ran out of input" in told
-    assert "Aborted" not in told
+    errors = capsys.readouterr().err
+    assert caught.value.code == 2 and "a file ended before its data did" in errors and "Ran out of input" in errors
+    assert "Aborted" not in errors

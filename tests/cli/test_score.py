@@ -45,12 +45,12 @@ def test_bare_arrays_are_refused_with_a_recipe_that_works(tmp_path: Path, suffix
 
 def test_every_size_that_does_not_fit_has_a_way_out(tmp_path: Path) -> None:
     np.savez(tmp_path / "p.npz", clips=np.array(["a"]), emotion=np.zeros((1, 1, 751, 25)), fps=np.array(30.0))
-    told = faults(read_predictions(tmp_path / "p.npz"), ["a"], np.array([750]), 10, "emotion", 25, 25.0)
+    all_faults = faults(read_predictions(tmp_path / "p.npz"), ["a"], np.array([750]), 10, "emotion", 25, 25.0)
     for way in ("numpy.repeat(x, 10, 1)", "x[:, :, :750]", "resample the predictions and write the new rate"):
-        assert any(way in fault for fault in told), told
+        assert any(way in fault for fault in all_faults), all_faults
     np.savez(tmp_path / "m.npz", clips=np.array(["a"]), motion=np.zeros((1, 1, 750, 58)))
-    [told] = faults(read_predictions(tmp_path / "m.npz"), ["a"], np.array([750]), 1, "emotion", 25, 25.0)
-    assert "found: motion; this benchmark scores emotion: choose one that scores motion" in told
+    [all_faults] = faults(read_predictions(tmp_path / "m.npz"), ["a"], np.array([750]), 1, "emotion", 25, 25.0)
+    assert "found: motion; this benchmark scores emotion: choose one that scores motion" in all_faults
 
 
 def test_an_untouched_template_is_said_and_scores_stand_among_references(
@@ -71,13 +71,13 @@ def test_who_has_the_emotion_files_alone_can_score_emotion(tmp_path: Path, capfd
         shutil.rmtree(part / split / "3D_FV_files")
     for name in ("mean_face.npy", "std_face.npy"):
         (part / name).unlink()
-    found = []
+    outputs = []
     for data in (whole, part):
         common = {"root": tmp_path, "home": tmp_path / "home", "data": [f"react2024={data}"], "threads": 1}
         score(tmp_path / "t.npz", benchmark="react2024-test", template=True, **common)  # type: ignore[arg-type]
         score(tmp_path / "t.npz", benchmark="react2024-test", json=True, **common)  # type: ignore[arg-type]
-        found.append(capfd.readouterr().out)
-    assert found[0] == found[1] and "FRDist" in found[0]
+        outputs.append(capfd.readouterr().out)
+    assert outputs[0] == outputs[1] and "FRDist" in outputs[0]
 
 
 def test_groups_that_a_suite_needs_are_demanded_before_anything_is_made() -> None:
@@ -102,11 +102,11 @@ def test_places_and_references_come_from_records_of_the_same_data(
     monkeypatch.setattr(board, "usable_records", lambda records, *_: {r.method: [r] for r in records})
     monkeypatch.setattr(board, "method_values", lambda group, *_: np.array([[[values[group[0].method], 2.0, 3.0]]]))
     mine = {"A": Estimate(0.5, 0.4, 0.6), "B": Estimate(3.5), "B_target": Estimate(3.0)}
-    header, rows, told = standing(tmp_path, "bench", "suite", COLUMNS, "d", mine)
+    header, rows, note = standing(tmp_path, "bench", "suite", COLUMNS, "d", mine)
     assert header == ["metric", "", "yours", "95 %", "target", "place", "oracle"]
     assert rows == [
         ["A", "↑", "0.5000", "[0.4000, 0.6000]", "", "2 of 3", "1.0000"],
         ["B", "→", "3.5000", "", "3.0000", "1 of 3", "2.0000"],
     ]
-    assert "among 2 methods" in told
+    assert "among 2 methods" in note
     assert standing(tmp_path, "bench", "suite", COLUMNS, "other data", mine)[1][0][-1] == ""

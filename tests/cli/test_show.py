@@ -17,10 +17,10 @@ from dyadbench.registry.load import KINDS
 HOST = Host()
 
 
-def _shown(*words: str) -> str:
-    done = CliRunner().invoke(app, ["show", *words], env={"COLUMNS": "80"}, catch_exceptions=False)
-    assert done.exit_code == 0
-    return done.output
+def _text_of(*words: str) -> str:
+    outcome = CliRunner().invoke(app, ["show", *words], env={"COLUMNS": "80"}, catch_exceptions=False)
+    assert outcome.exit_code == 0
+    return outcome.output
 
 
 class Base(Config):
@@ -33,7 +33,7 @@ class Own(Base):
         1,
         2,
     )  # of many
-    told: str | None = None
+    label: str | None = None
     """Said below."""
 
 
@@ -61,7 +61,7 @@ def test_fields_have_the_type_bounds_default_and_comment_of_the_source() -> None
     ],
 )  # fmt: skip
 def test_what_is_shown(name: str, parts: list[str]) -> None:
-    text = _shown(name)
+    text = _text_of(name)
     assert all(part in " ".join(text.split()) for part in parts), text
 
 
@@ -70,9 +70,9 @@ def test_every_entry_can_be_shown_and_fits_the_terminal() -> None:
         for entry in HOST.entries(kind):
             if kind in ("method", "predictor"):
                 continue  # these are built, which takes longer; two are above
-            facts = json.loads(_shown(entry.name, "--json"))
+            facts = json.loads(_text_of(entry.name, "--json"))
             assert any(each["kind"] == kind and each["plugin"] for each in facts)
-    assert all(len(line) <= 80 for line in _shown("sparse-fsq").splitlines())
+    assert all(len(line) <= 80 for line in _text_of("sparse-fsq").splitlines())
 
 
 def test_a_name_that_is_not_there_gets_the_nearest() -> None:

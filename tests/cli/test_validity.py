@@ -29,12 +29,12 @@ def test_the_verb_writes_what_the_page_is_made_of(tmp_path: Path) -> None:
         "--threads",
         "1",
     ]
-    told = CliRunner().invoke(app, words)
-    assert told.exit_code == 0, told.output
-    assert "dyad-vc-dyads CCC.smile: " in told.output
+    outcome = CliRunner().invoke(app, words)
+    assert outcome.exit_code == 0, outcome.output
+    assert "dyad-vc-dyads CCC.smile: " in outcome.output
     [corpus] = load_validity(root / "leaderboards")
     assert (corpus.benchmark, corpus.clips, corpus.simulated) == ("vc-dyads", 60, False)
     assert "fresh" not in corpus.conditions and "same person" in corpus.conditions
     assert {"dyad-vc-dyads", "realism-motion"} <= set(corpus.suites)
-    told = CliRunner().invoke(app, ["leaderboard", "--root", str(root)])
-    assert "vc-dyads (real people)" in (root / "leaderboards" / "validity.md").read_text(), told.output
+    outcome = CliRunner().invoke(app, ["leaderboard", "--root", str(root)])
+    assert "vc-dyads (real people)" in (root / "leaderboards" / "validity.md").read_text(), outcome.output

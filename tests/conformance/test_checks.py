@@ -67,8 +67,8 @@ class Deaf(Still):
 
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
         shape = k, context.frames, self.channels
-        drawn = [noise.stream(clip, 0).standard_normal(shape) for clip in context.clips]
-        return Reaction(np.array(drawn, np.float32))
+        values = [noise.stream(clip, 0).standard_normal(shape) for clip in context.clips]
+        return Reaction(np.array(values, np.float32))
 
 
 class Copy(Still):
@@ -78,11 +78,11 @@ class Copy(Still):
 
 @pytest.mark.parametrize("method, deaf", [(Still, True), (Deaf, True), (Copy, False)])
 def test_a_method_that_ignores_the_speaker_is_told_so(method: type[Still], deaf: bool) -> None:
-    said = next(item for item in check_factory("each", method).items if item.what.endswith("speaker"))
-    assert said.ok, "a reference may ignore the speaker"
-    assert (said.detail == "this method ignores the speaker") is deaf
+    check_item = next(item for item in check_factory("each", method).items if item.what.endswith("speaker"))
+    assert check_item.ok, "a reference may ignore the speaker"
+    assert (check_item.detail == "this method ignores the speaker") is deaf
 
 
 def test_a_network_that_hears_says_so_after_a_few_steps() -> None:
-    said = [item.detail for item in check("tcn", Host()).items if item.what.endswith("speaker")]
-    assert said == ["another speaker, another reaction"] * 3
+    details = [item.detail for item in check("tcn", Host()).items if item.what.endswith("speaker")]
+    assert details == ["another speaker, another reaction"] * 3

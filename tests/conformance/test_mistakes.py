@@ -28,9 +28,9 @@ class Echo:
     def arrays(self, context: Context, k: int, noise: Noise) -> tuple[np.ndarray, np.ndarray]:
         assert context.speaker_emotion is not None
         motion, emotion = (np.repeat(v[:, None], k, 1) for v in (context.speaker_motion, context.speaker_emotion))
-        return motion + self.drawn(context, k, noise), emotion
+        return motion + self.random_values(context, k, noise), emotion
 
-    def drawn(self, context: Context, k: int, noise: Noise) -> np.ndarray:
+    def random_values(self, context: Context, k: int, noise: Noise) -> np.ndarray:
         """(B, K, 1, 1)"""
         rows = [[noise.stream(clip, s).random() for s in range(k)] for clip in context.clips]
         return 0.01 * np.array(rows, np.float32)[..., None, None]
@@ -93,8 +93,8 @@ SAMPLING: dict[str, tuple[Callable[[Setup], Any], str]] = {
     "no axis of samples": (_answers(lambda m, e: Reaction(m[:, 0], e)), "(clips, samples, frames, channels) is (2, 3, 96, 58)"),
     "one sample": (_answers(lambda m, e: Reaction(m[:, :1], e)), "(2, 1, 96, 58) where"),
     "whole patches only": (_answers(lambda m, e: Reaction(m[:, :, : m.shape[2] // 8 * 8], e)), "(2, 3, 32, 58) where (clips, samples, frames, channels) is (2, 3, 37, 58)"),
-    "a global generator": (_mistake(drawn=_global), "use noise.stream(clip, sample)"),
-    "a seed per batch": (_mistake(drawn=_per_batch), "clip 2 of a batch gets another reaction alone; draw from noise.stream(clip, sample)"),
+    "a global generator": (_mistake(random_values=_global), "use noise.stream(clip, sample)"),
+    "a seed per batch": (_mistake(random_values=_per_batch), "clip 2 of a batch gets another reaction alone; draw from noise.stream(clip, sample)"),
     "a look-ahead that is not declared": (_mistake(arrays=_ahead(5)), "measured 5 frames, declared 0 frames"),
     "the mean of the whole clip": (_mistake(arrays=_centred), "measured the whole clip, declared 0 frames"),
     "an exception": (_answers(_breaks), "KeyError: 'face' (test_mistakes.py, line "),
@@ -119,8 +119,8 @@ def test_without_a_mistake_nothing_fails() -> None:
 
 @pytest.mark.parametrize("mistake", SAMPLING)
 def test_a_mistake_in_sampling_is_named(mistake: str) -> None:
-    factory, said = SAMPLING[mistake]
-    assert said in _failures(factory)
+    factory, message = SAMPLING[mistake]
+    assert message in _failures(factory)
 
 
 def test_a_traceback_is_kept_for_the_log() -> None:
@@ -184,5 +184,5 @@ LEARNING: dict[str, tuple[Callable[[Setup], Any], str]] = {
 
 @pytest.mark.parametrize("mistake", LEARNING)
 def test_a_mistake_in_learning_is_named(mistake: str) -> None:
-    factory, said = LEARNING[mistake]
-    assert said in _failures(factory)
+    factory, message = LEARNING[mistake]
+    assert message in _failures(factory)

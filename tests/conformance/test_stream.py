@@ -34,7 +34,7 @@ STREAMS = {
 }
 
 
-def _built(name: str, corpus: TinyCorpus, **settings: Any) -> Any:
+def _build(name: str, corpus: TinyCorpus, **settings: Any) -> Any:
     part, under = method_parts(HOST, MethodSpec(name=name, settings=settings), default_preset="smoke")
     setup = Setup(corpus.space, corpus.audio, corpus.emotion, seed=0)
     more = {"tokenizer": HOST.build("tokenizer", under.name, under.config, setup)} if under else {}
@@ -61,7 +61,7 @@ def _built(name: str, corpus: TinyCorpus, **settings: Any) -> Any:
 @pytest.mark.parametrize("space", ["faceverse-58", "deca-56"])
 def test_steps_give_what_sample_gives(name: str, settings: dict[str, Any], space: str) -> None:
     corpus = TinyCorpus() if space == "faceverse-58" else TinyCorpus(DECA_56, emotion=False)
-    predictor = _built(name, corpus, **settings)
+    predictor = _build(name, corpus, **settings)
     assert not check_stream(predictor, corpus, CellNoise(3)).startswith("not in")
 
 
@@ -79,7 +79,7 @@ def test_the_predictors_that_stream_are_found() -> None:
     ],
 )
 def test_a_configuration_that_cannot_stream_says_so(name: str, settings: dict[str, Any]) -> None:
-    predictor = _built(name, TinyCorpus(), **settings)
+    predictor = _build(name, TinyCorpus(), **settings)
     with pytest.raises(DyadbenchError, match="stream"):
         predictor.start(("clip",), 1, CellNoise(0))
     row = next(latency_rows(HOST, [name], "smoke", settings, 100))
@@ -88,7 +88,7 @@ def test_a_configuration_that_cannot_stream_says_so(name: str, settings: dict[st
 
 def test_chunks_of_a_short_clip_do_not_depend_on_the_batch() -> None:
     corpus = TinyCorpus()
-    predictor = _built("vqtalker-chunked", corpus)
+    predictor = _build("vqtalker-chunked", corpus)
     context = corpus.context([0, 1], predictor.needs, 61)
     for values in (context.speaker_motion, *context.audio.values()):
         values[1, 37 * values.shape[1] // 61 :] = 0
@@ -115,19 +115,19 @@ class Late:
 
 class _LateStream:
     def __init__(self, of: Late, k: int):
-        self.of, self.k, self.kept = of, k, np.zeros((0,))
+        self.of, self.k, self.buffer = of, k, np.zeros((0,))
 
     def step(self, heard: Context) -> Reaction | None:
         new = heard.speaker_motion + self.of.off
-        self.kept = new if not self.kept.size else np.concatenate([self.kept, new], 1)
-        ready = self.kept.shape[1] - self.of.owed
+        self.buffer = new if not self.buffer.size else np.concatenate([self.buffer, new], 1)
+        ready = self.buffer.shape[1] - self.of.owed
         if ready <= 0:
             return None
-        given, self.kept = self.kept[:, :ready], self.kept[:, ready:]
-        return Reaction(np.repeat(given[:, None], self.k, 1))
+        ready_frames, self.buffer = self.buffer[:, :ready], self.buffer[:, ready:]
+        return Reaction(np.repeat(ready_frames[:, None], self.k, 1))
 
     def finish(self) -> Reaction | None:
-        return Reaction(np.repeat(self.kept[:, None], self.k, 1)) if self.of.owed else None
+        return Reaction(np.repeat(self.buffer[:, None], self.k, 1)) if self.of.owed else None
 
 
 @pytest.mark.parametrize(

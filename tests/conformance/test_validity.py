@@ -104,12 +104,12 @@ class Toy:
 
 
 @pytest.fixture(scope="module")
-def found() -> Corpus:
+def corpus_result() -> Corpus:
     return examine(Split(Pairs(), "test"), {"toy": Toy()}, "toy-pairs", samples=2, report=lambda *_: None)
 
 
-def test_a_sound_metric_passes(found: Corpus) -> None:
-    sound = found.suites["toy"]["sound"]
+def test_a_sound_metric_passes(corpus_result: Corpus) -> None:
+    sound = corpus_result.suites["toy"]["sound"]
     assert sound.passes is True and sound.why == ()
     readings = {(pair.better, pair.worse): pair.reading for pair in sound.pairs}
     for pair in (
@@ -124,7 +124,7 @@ def test_a_sound_metric_passes(found: Corpus) -> None:
     assert {fall.kind: fall.reading for fall in sound.falls} == dict.fromkeys(DEGRADATIONS, "falls")
     order = sound.shifts["order of clips"].moved
     assert order is not None and order < 1e-6
-    assert found.suites["toy"]["unjudged"].passes is None
+    assert corpus_result.suites["toy"]["unjudged"].passes is None
 
 
 @pytest.mark.parametrize(
@@ -137,14 +137,14 @@ def test_a_sound_metric_passes(found: Corpus) -> None:
         ("any constant", "once a channel is constant"),
     ],
 )
-def test_an_unsound_metric_fails_for_what_it_does(found: Corpus, column: str, why: str) -> None:
-    one = found.suites["toy"][column]
+def test_an_unsound_metric_fails_for_what_it_does(corpus_result: Corpus, column: str, why: str) -> None:
+    one = corpus_result.suites["toy"][column]
     assert one.passes is False
     assert any(why in reason for reason in one.why), one.why
 
 
-def test_matched_columns_are_judged_by_their_distance_to_the_target(found: Corpus) -> None:
-    variation = found.suites["toy"]["variation"]
+def test_matched_columns_are_judged_by_their_distance_to_the_target(corpus_result: Corpus) -> None:
+    variation = corpus_result.suites["toy"]["variation"]
     assert variation.passes is True
     readings = {(pair.better, pair.worse): pair.reading for pair in variation.pairs}
     assert readings[("mismatched", "constant")] == "yes"
@@ -152,10 +152,10 @@ def test_matched_columns_are_judged_by_their_distance_to_the_target(found: Corpu
 
 
 def test_conditions_are_what_their_names_say() -> None:
-    known = KnownOrder(Split(Pairs(), "test"), 2)
-    ladder = known.ladder()
+    order = KnownOrder(Split(Pairs(), "test"), 2)
+    ladder = order.ladder()
     assert tuple(ladder) == LADDER
-    truth = np.stack(known.tracks["motion"] or [])
+    truth = np.stack(order.tracks["motion"] or [])
     at = {x.tobytes(): n for n, x in enumerate(truth)}
     rows = np.array([[at[x.tobytes()] for x in clip] for clip in ladder["mismatched"].motion])
     assert (rows // EACH != np.arange(len(truth))[:, None] // EACH).all(), "of other sessions"
@@ -170,16 +170,16 @@ def test_conditions_are_what_their_names_say() -> None:
     spread = {name: ladder[name].motion.var(2).mean() for name in ("mismatched", "averaged mismatched")}
     assert spread["averaged mismatched"] == pytest.approx(spread["mismatched"] / 8, rel=0.2), "of eight people"
     assert not np.array_equal(
-        KnownOrder(known.split, 2, 1).ladder()["mismatched"].motion, ladder["mismatched"].motion
+        KnownOrder(order.split, 2, 1).ladder()["mismatched"].motion, ladder["mismatched"].motion
     ), "other people for another draw"
     assert np.allclose(ladder["noise"].motion.std((0, 1, 2)), truth.std((0, 1)), rtol=0.05)
     assert not np.isin([x.tobytes() for x in ladder["fresh"].motion[:, 0]], list(at)).any(), (
         "nobody whom the dataset holds"
     )
-    late = known.degraded("delay", 0.2).motion[0, 0]
+    late = order.degraded("delay", 0.2).motion[0, 0]
     assert np.array_equal(late[5:], truth[0][:-5]) and (late[:5] == truth[0][0]).all()
-    assert np.array_equal(known.degraded("swapped", 0.0).motion[:, 0], truth)
-    held = known.degraded("dropped", 0.6).motion[0, 0]
+    assert np.array_equal(order.degraded("swapped", 0.0).motion[:, 0], truth)
+    held = order.degraded("dropped", 0.6).motion[0, 0]
     assert 0.5 < (np.diff(held, axis=0) == 0).all(1).mean() < 0.7
 
 
@@ -208,11 +208,11 @@ def test_what_should_not_matter_changes_nothing_else() -> None:
     assert (BLIND["half the length"](data).lengths == 10).all()
 
 
-def test_results_are_kept_and_shown(tmp_path: Path, found: Corpus) -> None:
+def test_results_are_kept_and_shown(tmp_path: Path, corpus_result: Corpus) -> None:
     (tmp_path / "validity").mkdir()
-    (tmp_path / "validity" / "toy-pairs.json").write_text(validity_json(found))
+    (tmp_path / "validity" / "toy-pairs.json").write_text(validity_json(corpus_result))
     [back] = load_validity(tmp_path)
-    assert validity_json(back) == validity_json(found)
+    assert validity_json(back) == validity_json(corpus_result)
     assert set(failing_on([back], {""}, "toy")) == {"error", "deaf", "liveliest", "by place", "any constant"}
     page = validity_page([back])
     assert "| `sound` (headline) | **yes** | ✓ | ✓ ✓ (✗) |" in page
@@ -222,9 +222,9 @@ def test_results_are_kept_and_shown(tmp_path: Path, found: Corpus) -> None:
         load_validity(tmp_path)
 
 
-def test_a_column_that_fails_on_a_corpus_is_no_part_of_its_headline(tmp_path: Path, found: Corpus) -> None:
-    failed = {"FRDist": found.suites["toy"]["error"]}
-    here = found.model_copy(update={"data": "d" * 64, "suites": {"react2024": failed}})
+def test_a_column_that_fails_on_a_corpus_is_no_part_of_its_headline(tmp_path: Path, corpus_result: Corpus) -> None:
+    failed = {"FRDist": corpus_result.suites["toy"]["error"]}
+    here = corpus_result.model_copy(update={"data": "d" * 64, "suites": {"react2024": failed}})
     write_records(tmp_path, [floor(), record("a", 0.1), record("b", 0.3)])
     suites = {"react2024": COLUMNS}
     [before], _ = make_tables(tmp_path / "leaderboards", suites)
@@ -245,15 +245,15 @@ def test_a_column_that_fails_on_a_corpus_is_no_part_of_its_headline(tmp_path: Pa
 def test_committed_validity_is_of_the_versions_that_head_the_boards() -> None:
     host, corpora = Host(), load_validity(ROOT / "leaderboards")
     assert any(not corpus.simulated for corpus in corpora), "real people are among them"
-    seen = 0
+    count = 0
     for entry in host.entries("suite"):
         headline = {c.id: c for c in host.build("suite", entry.name, {}).columns if c.headline}
         for corpus in corpora:
             assert corpus.data, f"{corpus.benchmark}: run dyadbench validity again"
             for name, one in corpus.suites.get(entry.name, {}).items():
                 if name in headline:
-                    seen += 1
+                    count += 1
                     assert one.version == headline[name].version, (
                         f"{name} has changed since; run dyadbench validity again"
                     )
-    assert seen
+    assert count

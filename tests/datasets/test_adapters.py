@@ -180,8 +180,8 @@ def test_a_matrix_that_marks_the_speaker_itself_is_said_loudly(
     data = ReactDataset(ReactConfig(), root)
     for _ in range(2):
         assert data.appropriate("val").sum() == 6
-    told = capsys.readouterr().err
-    assert told.count("speaker's own clip as an appropriate reaction in 2 of 4 rows (the first is 1)") == 1
+    errors = capsys.readouterr().err
+    assert errors.count("speaker's own clip as an appropriate reaction in 2 of 4 rows (the first is 1)") == 1
     np.save(root / "neighbour_emotion_val.npy", np.eye(4))
     ReactDataset(ReactConfig(), root).appropriate("val")
     assert capsys.readouterr().err == ""
@@ -310,8 +310,8 @@ def test_l2l_standardisations_differ_as_documented(tmp_path: Path) -> None:
     faces = np.load(part_file(root, "trevor", "train", "list_faces"))[..., :56].astype(np.float64)
     raw = L2LDataset(L2LDatasetConfig(unit="window"), root).dyad("test", 0).listener.motion
     for mode, scale in (("feature", faces.std((0, 1))), ("l2l_released", faces.std(1).std(0))):
-        found = L2LDataset(L2LDatasetConfig(unit="window", standardise=mode), root).dyad("test", 0).listener.motion
-        assert np.allclose(found, (raw - faces.mean((0, 1))) / (scale + 1e-10), rtol=1e-4)
+        values = L2LDataset(L2LDatasetConfig(unit="window", standardise=mode), root).dyad("test", 0).listener.motion
+        assert np.allclose(values, (raw - faces.mean((0, 1))) / (scale + 1e-10), rtol=1e-4)
 
 
 def test_bilateral_smoothing_keeps_edges_and_constants() -> None:
@@ -338,12 +338,12 @@ def test_l2l_smooths_every_window_by_itself_and_first(tmp_path: Path) -> None:
     root = _l2l(tmp_path, "trevor")
     faces = np.load(part_file(root, "trevor", "test", "list_faces"))[:3, :, :56]
     smooth = np.concatenate([bilateral(window) for window in faces])
-    found = L2LDataset(L2LDatasetConfig(smooth=True), root).dyad("test", 0).listener.motion
-    assert np.array_equal(found, smooth)
+    values = L2LDataset(L2LDatasetConfig(smooth=True), root).dyad("test", 0).listener.motion
+    assert np.array_equal(values, smooth)
     train = np.load(part_file(root, "trevor", "train", "list_faces"))[..., :56]
     stats = np.concatenate([bilateral(window) for window in train]).astype(np.float64)
-    found = L2LDataset(L2LDatasetConfig(smooth=True, standardise="feature"), root).dyad("test", 0).listener.motion
-    assert np.allclose(found, (smooth - stats.mean(0)) / stats.std(0), atol=1e-5)
+    values = L2LDataset(L2LDatasetConfig(smooth=True, standardise="feature"), root).dyad("test", 0).listener.motion
+    assert np.allclose(values, (smooth - stats.mean(0)) / stats.std(0), atol=1e-5)
 
 
 def test_l2l_faults_are_named(tmp_path: Path) -> None:
@@ -422,10 +422,10 @@ def test_lm_listener_reads_arrays_as_numpy_1_and_2_name_them(tmp_path: Path) -> 
     assert b"numpy._core" in new
     for content in (new, new.replace(b"numpy._core", b"numpy.core")):
         path.write_bytes(content)
-        (found,) = read_segments(path)
-        assert found["split_start_frame"] == 30
+        (segments,) = read_segments(path)
+        assert segments["split_start_frame"] == 30
         for name in ("p0_exp", "p0_pose", "p1_exp", "p1_pose"):
-            np.testing.assert_array_equal(np.asarray(found[name], np.float32), np.asarray(segment[name], np.float32))
+            np.testing.assert_array_equal(np.asarray(segments[name], np.float32), np.asarray(segment[name], np.float32))
 
 
 # --- files and features ---------------------------------------------------------------------------------
@@ -509,16 +509,16 @@ def test_mfcc_78_is_kaldis_video_frame_by_video_frame(rate: int) -> None:
     wave[: rate // 4] *= 0.01  # quiet enough for the floor of the energy
     options = kaldi.MfccOptions()
     options.frame_opts.samp_freq, options.frame_opts.dither, options.energy_floor = rate, 0.0, 1.0
-    found, block = mfcc_78(wave, rate, 50, 25.0).reshape(50, 3, 13, 2), rate // 25
+    features, block = mfcc_78(wave, rate, 50, 25.0).reshape(50, 3, 13, 2), rate // 25
     for frame in range(50):
         own = kaldi.OnlineMfcc(options)
         own.accept_waveform(rate, wave[frame * block : (frame + 1) * block].tolist())
         own.input_finished()
         assert own.num_frames_ready == 2
         a, b = (own.get_frame(n) for n in (0, 1))
-        np.testing.assert_allclose(found[frame, 0], np.stack([a, b], 1), atol=2e-3)
-        np.testing.assert_allclose(found[frame, 1], np.stack([0.3 * (b - a)] * 2, 1), atol=2e-3)
-    assert not found[:, 2].any() and (found[:6, 0, 0] == 0).all()
+        np.testing.assert_allclose(features[frame, 0], np.stack([a, b], 1), atol=2e-3)
+        np.testing.assert_allclose(features[frame, 1], np.stack([0.3 * (b - a)] * 2, 1), atol=2e-3)
+    assert not features[:, 2].any() and (features[:6, 0, 0] == 0).all()
 
 
 @pytest.mark.parametrize("fps", [25.0, 30.0])

@@ -20,12 +20,12 @@ from dyadbench.files.walk import files_below
 @pytest.fixture(scope="module", params=["react2024", "l2l"])
 def corpus(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     folder = tmp_path_factory.mktemp("corpus") / request.param
-    kept = sizes.SIZES["tiny"]
+    sizes_before = sizes.SIZES["tiny"]
     sizes.SIZES["tiny"] = (1, 1, 1)
     try:
         write(folder, SimConfig(layout=request.param, size="tiny", listeners=2, seconds=6.0))
     finally:
-        sizes.SIZES["tiny"] = kept
+        sizes.SIZES["tiny"] = sizes_before
     return request.param, folder
 
 
@@ -83,12 +83,12 @@ def _real(corpus: Path, folder: Path) -> Path:
 @pytest.fixture(scope="module")
 def full_react(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("real") / "generated"
-    kept = sizes.SIZES["tiny"]
+    sizes_before = sizes.SIZES["tiny"]
     sizes.SIZES["tiny"] = (1, 1, 1)
     try:
         write(folder, SimConfig(layout="react2024", size="tiny", listeners=2))
     finally:
-        sizes.SIZES["tiny"] = kept
+        sizes.SIZES["tiny"] = sizes_before
     return folder
 
 
@@ -151,11 +151,11 @@ def test_bom_and_crlf_are_fine(full_react: Path, tmp_path: Path) -> None:
 
 def test_fix_builds_the_matrices_that_were_there(full_react: Path, tmp_path: Path) -> None:
     folder = _real(full_react, tmp_path / "real")
-    kept = np.load(folder / "neighbour_emotion_test.npy")
+    matrix = np.load(folder / "neighbour_emotion_test.npy")
     (folder / "neighbour_emotion_test.npy").unlink()
     assert not check_dataset("react2024", folder).ok
     assert check_dataset("react2024", folder, fix=True).ok
-    assert np.array_equal(np.load(folder / "neighbour_emotion_test.npy"), kept)
+    assert np.array_equal(np.load(folder / "neighbour_emotion_test.npy"), matrix)
     assert check_dataset("react2024", folder).ok
 
 
@@ -192,12 +192,12 @@ def _train_files(folder: Path) -> Path:
 
 
 def _real_l2l(tmp_path: Path) -> Path:
-    kept = sizes.SIZES["tiny"]
+    sizes_before = sizes.SIZES["tiny"]
     sizes.SIZES["tiny"] = (2, 1, 1)
     try:
         write(tmp_path / "generated", SimConfig(layout="l2l", size="tiny", listeners=1, seconds=5.0))
     finally:
-        sizes.SIZES["tiny"] = kept
+        sizes.SIZES["tiny"] = sizes_before
     return _real(tmp_path / "generated", tmp_path / "real")
 
 

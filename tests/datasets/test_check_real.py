@@ -73,7 +73,7 @@ def _screen(report: CheckReport, rows: int = 24) -> list[str]:
     return text
 
 
-def _said(report: CheckReport, what: str) -> bool:
+def _reports(report: CheckReport, what: str) -> bool:
     return any(what in finding.what for finding in report.findings)
 
 
@@ -95,7 +95,7 @@ def test_one_short_clip_is_counted_and_the_report_ends(own: Path, split: str, co
     path = next((own / split / "3D_FV_files").rglob("*.npy"))
     np.save(path, np.load(path)[:700])
     report = check_dataset("react2024", own)
-    assert count in report.summary() and _said(report, "700 frames of motion and 750 rows of emotion; one is cut")
+    assert count in report.summary() and _reports(report, "700 frames of motion and 750 rows of emotion; one is cut")
     assert sum("clips cannot be" in f.what for f in report.findings) == 1, "the other splits are whole"
     _screen(report)
 
@@ -120,7 +120,7 @@ def test_a_step_that_breaks_is_named_and_the_others_go_on(own: Path, monkeypatch
 
     monkeypatch.setattr("dyadbench.datasets.check.react.clip", breaks)
     report = check_dataset("react2024", own)
-    assert _said(report, "the check broke (ZeroDivisionError: of all things)")
+    assert _reports(report, "the check broke (ZeroDivisionError: of all things)")
     assert any(f.what == "no video files" for f in report.findings)
 
 
@@ -219,7 +219,7 @@ def test_the_speaker_among_its_own_appropriate_reactions_is_said(own: Path) -> N
     matrix[0, 2] = 1  # clip 2 is clip 0 with roles reversed
     np.save(own / "neighbour_emotion_test.npy", matrix)
     report = check_dataset("react2024", own)
-    assert not report.ok and _said(report, "1 of 4 rows mark the speaker's own clip as an appropriate reaction")
+    assert not report.ok and _reports(report, "1 of 4 rows mark the speaker's own clip as an appropriate reaction")
 
 
 SOUND: dict[str, tuple[Callable[[np.ndarray], np.ndarray], str, str]] = {
@@ -236,7 +236,7 @@ def test_sound_that_is_there_and_worth_nothing_is_said(own: Path, case: str) -> 
     samples, _ = soundfile.read(path)
     soundfile.write(str(path), change(samples), RATE, subtype=subtype)
     report = check_dataset("react2024", own)
-    assert not report.ok and _said(report, message)
+    assert not report.ok and _reports(report, message)
 
 
 def test_two_sampling_rates_are_said_once(own: Path) -> None:
@@ -244,7 +244,7 @@ def test_two_sampling_rates_are_said_once(own: Path) -> None:
         samples, _ = soundfile.read(path)
         soundfile.write(str(path), np.repeat(samples, 2), 2 * RATE)
     report = check_dataset("react2024", own)
-    assert _said(report, "sound of 2 sampling rates: 8000 (8 files), 16000 (4 files)")
+    assert _reports(report, "sound of 2 sampling rates: 8000 (8 files), 16000 (4 files)")
 
 
 def test_a_header_that_was_never_finished_is_told_from_no_sound(own: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_header_that_was_never_finished_is_told_from_no_sound(own: Path) -> No
     data = bytearray(path.read_bytes())
     data[40:44] = bytes(4)
     path.write_bytes(data)
-    assert _said(check_dataset("react2024", own), "declares no sound and 480640 bytes follow")
+    assert _reports(check_dataset("react2024", own), "declares no sound and 480640 bytes follow")
 
 
 # --- the command --------------------------------------------------------------------------------------------

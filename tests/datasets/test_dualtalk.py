@@ -91,11 +91,11 @@ def test_the_check_is_clean_or_names_the_file(tmp_path: Path) -> None:
     (train / "ccc_sub_video_1_speaker2.npz").unlink()
     np.savez(train / "ccc_sub_video_2_speaker1.npz", exp=np.full((90, 50), np.nan), pose=np.zeros((90, 6)))
     (root / "data/test/xkH_sub_video_109_000_speaker1.npz").rename(root / "data/test/ccc_sub_video_9_speaker1.npz")
-    told = {f.where.rsplit("/", 1)[-1]: f.what for f in check(root, False) if f.level in ("error", "warn")}
-    assert "array 'pose' has shape (51, 3)" in told["bbb_sub_video_1_speaker1.npz"]
-    assert "is missing" in told["ccc_sub_video_1_speaker2.npz"]
-    assert "NaN or infinity" in told["ccc_sub_video_2_speaker1.npz"]
-    assert "1 videos are in train and in test, the first is ccc" in told["test"]
+    faults = {f.where.rsplit("/", 1)[-1]: f.what for f in check(root, False) if f.level in ("error", "warn")}
+    assert "array 'pose' has shape (51, 3)" in faults["bbb_sub_video_1_speaker1.npz"]
+    assert "is missing" in faults["ccc_sub_video_1_speaker2.npz"]
+    assert "NaN or infinity" in faults["ccc_sub_video_2_speaker1.npz"]
+    assert "1 videos are in train and in test, the first is ccc" in faults["test"]
     with pytest.raises(DyadbenchError, match="not a DualTalk folder"):
         DualTalkDataset(DualTalkConfig(), tmp_path / "data")
 

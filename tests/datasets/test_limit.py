@@ -36,8 +36,8 @@ def test_clips_are_spread_over_the_split_and_the_digest_is_another(folder: Path)
     assert part.digest not in (whole.digest, LimitedDataset(whole, 5).digest)
     ids = [clip.id for clip in whole.clips("test")]
     for index, clip in enumerate(part.clips("test")):
-        found, meant = part.dyad("test", index), whole.dyad("test", ids.index(clip.id))
-        assert found.clip == clip and np.array_equal(found.listener.motion, meant.listener.motion)
+        clip_dyad, meant = part.dyad("test", index), whole.dyad("test", ids.index(clip.id))
+        assert clip_dyad.clip == clip and np.array_equal(clip_dyad.listener.motion, meant.listener.motion)
     assert np.array_equal(part.appropriate("test"), np.eye(4, dtype=bool))
     assert len(LimitedDataset(whole, 10**6).clips("test")) == len(ids)
 
@@ -52,8 +52,8 @@ def test_a_limited_record_lies_apart_says_so_and_never_ranks(folder: Path, tmp_p
     (tmp_path / "leaderboards").mkdir()
     words = ["run", "-b", "vc-dyads-last-six", "-m", "mime", "--root", str(tmp_path), "--data", f"vc-dyads={folder}"]
     words += ["--data-set", "frames=60", "--threads", "1"]
-    told = _run([*words, "--limit", "4"])
-    assert "rank nowhere" in told
+    process = _run([*words, "--limit", "4"])
+    assert "rank nowhere" in process
     path = tmp_path / "leaderboards" / "limited" / "vc-dyads-last-six+frames-60" / "mime" / "seed0.json"
     limited = load_record(path)
     assert limited.limit == 4 and len(limited.clips) == 4
@@ -87,13 +87,13 @@ def test_a_file_of_all_clips_is_scored_in_part(folder: Path, tmp_path: Path) -> 
 
 
 def test_couplings_and_checks_read_a_part(folder: Path) -> None:
-    told = json.loads(
+    rows = json.loads(
         _run(
             ["data", "couplings", "vc-dyads", str(folder), "-s", "frames=60", "-s", "test=1", "--limit", "6", "--json"]
         )
     )
-    assert set(told["copy of the speaker"]) == {"AU06", "AU12", "movement", "gaze"}
+    assert set(rows["copy of the speaker"]) == {"AU06", "AU12", "movement", "gaze"}
     outcome = CliRunner().invoke(app, ["data", "check", "vc-dyads", str(folder), "--limit", "2", "--json"])
-    found = json.loads(outcome.stdout)["findings"]
-    assert sum("no window of 900 frames" in each["meaning"] for each in found) == 2
-    assert any("only 2 recordings" in each["what"] for each in found)
+    findings = json.loads(outcome.stdout)["findings"]
+    assert sum("no window of 900 frames" in each["meaning"] for each in findings) == 2
+    assert any("only 2 recordings" in each["what"] for each in findings)

@@ -92,9 +92,9 @@ def test_personality_is_the_listeners_where_it_is_there(tmp_path: Path) -> None:
 def test_data_check_tells_pairs_lengths_and_a_copy_of_val_in_test(tmp_path: Path) -> None:
     report = check_dataset("mars", write_mars(tmp_path))
     assert report.ok, report.findings
-    told = " ".join(finding.what for finding in report.findings)
-    assert "6 pairs of 2 sessions, 70 to 83 frames; 2 pairs differ in length" in told
-    assert "fewer than 10 listeners" in told
+    text = " ".join(finding.what for finding in report.findings)
+    assert "6 pairs of 2 sessions, 70 to 83 frames; 2 pairs differ in length" in text
+    assert "fewer than 10 listeners" in text
     shutil.rmtree(tmp_path / "test")
     shutil.copytree(tmp_path / "val", tmp_path / "test")
     for folder in (tmp_path / "test").glob("*/*/session3"):
@@ -109,8 +109,8 @@ def test_data_check_names_what_is_broken(tmp_path: Path) -> None:
     (tmp_path / "test" / "coefficients" / "speaker" / f"{first}.npy").unlink()
     (tmp_path / "val" / "facial-attributes" / "listener" / "session3" / "Camera-2024-06-21-103121-103102.npy").unlink()
     report = check_dataset("mars", tmp_path)
-    told = " ".join(finding.what for finding in report.findings if finding.level == "error")
-    assert first in told and "have no listener of the same session and name" in told
+    text = " ".join(finding.what for finding in report.findings if finding.level == "error")
+    assert first in text and "have no listener of the same session and name" in text
     with pytest.raises(BadFile, match="for one of speaker and listener only"):
         _open(tmp_path).clips("val")
     with pytest.raises(DyadbenchError, match="not a MARS folder"):
@@ -125,8 +125,8 @@ def test_a_run_gives_official_style_and_corrected_numbers_side_by_side(tmp_path:
         "react2026-test",
         *(word for m in ("oracle", "mime", "mismatched-listener", "random-2025") for word in ("-m", m)),
     ]
-    done = CliRunner().invoke(app, [*words, "--root", str(tmp_path), "--data", str(root), "--threads", "1"])
-    assert done.exit_code == 0, done.output
+    outcome = CliRunner().invoke(app, [*words, "--root", str(tmp_path), "--data", str(root), "--threads", "1"])
+    assert outcome.exit_code == 0, outcome.output
     folder = tmp_path / "leaderboards" / "records" / "react2026-test"
     records = {path.parent.name: load_record(path) for path in folder.rglob("seed0.json")}
     official = {name: record.suites["react2026"] for name, record in records.items()}

@@ -47,11 +47,11 @@ def test_eight_dirty_dyads_are_read_at_one_rate_and_to_the_cameras_values(dirty:
     data = OpenFaceDataset(SMALL, dirty)
     assert isinstance(data, Dataset)
     clips = {split: data.clips(split) for split in ("train", "val", "test")}
-    sessions = {split: {clip.session for clip in found} for split, found in clips.items()}
+    sessions = {split: {clip.session for clip in group} for split, group in clips.items()}
     assert [len(sessions[split]) for split in clips] == [5, 1, 2]
     assert not sessions["train"] & (sessions["val"] | sessions["test"])
-    for split, found in clips.items():
-        for index, clip in enumerate(found):
+    for split, group in clips.items():
+        for index, clip in enumerate(group):
             dyad = data.dyad(split, index)
             assert dyad.speaker.motion.shape == dyad.listener.motion.shape == (60, 25)
             phase = KINDS.index(clip.session)
@@ -66,13 +66,13 @@ def test_eight_dirty_dyads_are_read_at_one_rate_and_to_the_cameras_values(dirty:
 
 def test_windows_follow_one_another_and_start_anew_after_a_long_gap(dirty: Path) -> None:
     data = OpenFaceDataset(SMALL, dirty)
-    found = [clip.id for split in ("train", "val", "test") for clip in data.clips(split)]
-    of = lambda name: [int(i.split("/")[3]) for i in found if i.startswith(f"{name}/1/a>b")]  # noqa: E731  # a name for one expression
+    ids = [clip.id for split in ("train", "val", "test") for clip in data.clips(split)]
+    of = lambda name: [int(i.split("/")[3]) for i in ids if i.startswith(f"{name}/1/a>b")]  # noqa: E731  # a name for one expression
     assert of("clean") == of("failed") == of("faces") == [0, 60, 120, 180]
     assert of("gap") == [0, 145], "one before the 1.5 s without frames, then from frame 145 on"
     assert of("slow") == [0, 60, 120], "the last picture at 25 a second is 7.96 s, which window four misses"
     strict = OpenFaceDataset(SMALL.model_copy(update={"gap": 0.2}), dirty)
-    assert len(strict.clips("train")) + len(strict.clips("val")) + len(strict.clips("test")) < len(found)
+    assert len(strict.clips("train")) + len(strict.clips("val")) + len(strict.clips("test")) < len(ids)
 
 
 def test_a_short_gap_is_a_straight_line_and_a_stale_row_is_never_read(tmp_path: Path) -> None:
@@ -113,8 +113,8 @@ def test_gaze_angles_come_from_the_eyes_where_they_are_missing(tmp_path: Path) -
     names = [name.strip() for name in head.split(",")]
     at = names.index("gaze_angle_x")
     eyes = "gaze_0_x,gaze_0_y,gaze_0_z,gaze_1_x,gaze_1_y,gaze_1_z"
-    made = [",".join([*row.split(",")[:at], "0.3,0.1,-0.9,0.1,0.3,-0.9"]) for row in rows]
-    path.write_text("\n".join([",".join([*names[:at], eyes]), *made]))
+    new_rows = [",".join([*row.split(",")[:at], "0.3,0.1,-0.9,0.1,0.3,-0.9"]) for row in rows]
+    path.write_text("\n".join([",".join([*names[:at], eyes]), *new_rows]))
     assert np.allclose(read_person(path, ["gaze"]).values[0], np.arctan2(0.2, 0.9))
     path.write_text("\n".join([",".join(names[:at]), *(",".join(row.split(",")[:at]) for row in rows)]))
     with pytest.raises(BadFile, match=r"no column 'gaze_0_x', which the group 'gaze' needs.*leave the group out"):
@@ -198,14 +198,14 @@ def test_voices_are_features_of_their_windows(tmp_path: Path) -> None:
 
 
 def test_the_check_tells_every_fault_of_the_eight(dirty: Path) -> None:
-    found = list(check(dirty, False))
-    told = {f"{f.where}: {f.what}" for f in found}
-    assert any("faces/left.csv: 2 faces (0, 1)" in line for line in told)
-    assert any("repeated/left.csv: 2 rows repeat a frame" in line for line in told)
-    assert any("slow/left.csv: resampled from 25 to 30" in line for line in told)
-    assert any("fast/left.csv: resampled from 60 to 30" in line for line in told)
-    assert any("failed/left.csv: 30 frames per second, 97 % of the frames are good" in line for line in told)
-    assert sum("no window of 30 s" in line for line in told) == 8, "they last 8 s, and 30 s is the default"
+    findings = list(check(dirty, False))
+    texts = {f"{f.where}: {f.what}" for f in findings}
+    assert any("faces/left.csv: 2 faces (0, 1)" in line for line in texts)
+    assert any("repeated/left.csv: 2 rows repeat a frame" in line for line in texts)
+    assert any("slow/left.csv: resampled from 25 to 30" in line for line in texts)
+    assert any("fast/left.csv: resampled from 60 to 30" in line for line in texts)
+    assert any("failed/left.csv: 30 frames per second, 97 % of the frames are good" in line for line in texts)
+    assert sum("no window of 30 s" in line for line in texts) == 8, "they last 8 s, and 30 s is the default"
 
 
 def test_three_sessions_are_the_least(tmp_path: Path) -> None:

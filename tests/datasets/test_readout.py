@@ -26,18 +26,18 @@ FRAMES = 2500
 
 
 class Felt(TinyCorpus):
-    """Emotion is a threshold or a squashed sum of motion; `told` False cuts that link."""
+    """Emotion is a threshold or a squashed sum of motion; `linked` False cuts that link."""
 
-    def __init__(self, told: bool = True):
+    def __init__(self, linked: bool = True):
         super().__init__(frames=FRAMES)
-        self.told = told
+        self.linked = linked
 
     def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
         mixing = np.random.default_rng(1).standard_normal((self.space.dim, 25)) / 8
         for i, dyad in enumerate(super().dyads(split, audio)):
             rng = np.random.default_rng([i, len(split)])
             motion = rng.standard_normal(dyad.listener.motion.shape).astype(np.float32)
-            source = motion if self.told else rng.standard_normal(motion.shape)
+            source = motion if self.linked else rng.standard_normal(motion.shape)
             hidden = source @ mixing
             odds = np.exp(hidden[:, 17:])
             emotion = np.concatenate([hidden[:, :15] > 0, np.tanh(hidden[:, 15:17]), odds / odds.sum(1)[:, None]], 1)
@@ -49,22 +49,22 @@ def test_it_reads_what_is_there_and_says_how_well() -> None:
     data = Felt()
     readout = fit_readout(data)
     held = list(data.dyads("val"))
-    wanted = np.concatenate([dyad.listener.emotion for dyad in held])
-    found = readout(np.concatenate([dyad.listener.motion for dyad in held]))
-    assert (found >= LOW).all() and (found <= 1).all()
-    assert found[:, 17:].sum(1) == pytest.approx(1, abs=1e-5)
-    spread = wanted.std(0)
+    expected = np.concatenate([dyad.listener.emotion for dyad in held])
+    values = readout(np.concatenate([dyad.listener.motion for dyad in held]))
+    assert (values >= LOW).all() and (values <= 1).all()
+    assert values[:, 17:].sum(1) == pytest.approx(1, abs=1e-5)
+    spread = expected.std(0)
     assert (readout.errors[15:] < 0.5 * spread[15:]).all()
     assert (readout.errors[:15] < 0.8 * spread[:15]).all()
     # the printed error is that of the same strided rows
     rows = np.concatenate([np.arange(i % 5, FRAMES, 5) + FRAMES * i for i in range(len(held))])
-    assert readout.errors == pytest.approx(np.sqrt(((found - wanted)[rows] ** 2).mean(0)), rel=1e-4)
+    assert readout.errors == pytest.approx(np.sqrt(((values - expected)[rows] ** 2).mean(0)), rel=1e-4)
 
 
 def test_where_motion_tells_nothing_the_error_says_so() -> None:
-    data = Felt(told=False)
-    wanted = np.concatenate([dyad.listener.emotion for dyad in data.dyads("val")])
-    assert (fit_readout(data).errors > 0.9 * wanted.std(0)).all()
+    data = Felt(linked=False)
+    expected = np.concatenate([dyad.listener.emotion for dyad in data.dyads("val")])
+    assert (fit_readout(data).errors > 0.9 * expected.std(0)).all()
 
 
 def test_it_is_fitted_once_and_kept(tmp_path: Path) -> None:
@@ -99,16 +99,16 @@ def test_units_that_are_0_or_1_already_stay_whatever_their_rate() -> None:
         assert np.array_equal(with_binary_units(units, fit_thresholds(units[:, :UNITS], np.full(UNITS, rate))), units)
 
 
-@pytest.mark.parametrize(("rate", "wanted"), [(0.3, 0), (0.7, 1)])
-def test_a_constant_unit_is_never_parted(rate: float, wanted: int) -> None:
+@pytest.mark.parametrize(("rate", "expected"), [(0.3, 0), (0.7, 1)])
+def test_a_constant_unit_is_never_parted(rate: float, expected: int) -> None:
     still = np.full((50, 25), 0.37, np.float32)
     binary = with_binary_units(still, fit_thresholds(still[:, :UNITS], np.full(UNITS, rate)))
-    assert (binary[:, :UNITS] == wanted).all()
+    assert (binary[:, :UNITS] == expected).all()
 
 
 def test_true_rates_count_frames_of_training_listeners() -> None:
     data = Felt()
-    wanted = np.concatenate([dyad.listener.emotion[:, :UNITS] for dyad in data.dyads("train")]).mean(0)
-    assert true_rates(data) == pytest.approx(wanted, abs=1e-6)
+    expected = np.concatenate([dyad.listener.emotion[:, :UNITS] for dyad in data.dyads("train")]).mean(0)
+    assert true_rates(data) == pytest.approx(expected, abs=1e-6)
     with pytest.raises(DyadbenchError, match="train/0 has no emotion"):
         true_rates(TinyCorpus(emotion=False))

@@ -73,10 +73,10 @@ def test_what_was_dropped_is_told(tmp_path: Path) -> None:
     assert [pair.name for pair in pairs] == ["V00_S0003_I00000001"]
     assert dropped == {"unreadable name": 0, "no movement": 2, "no partner": 1, "more than two people": 0}
     report = check_dataset("seamless", tmp_path)
-    told = " ".join(finding.what for finding in report.findings)
+    text = " ".join(finding.what for finding in report.findings)
     assert report.ok, report.findings
-    assert "val: 1 pairs; files left out: 2 with no movement, 1 with no partner" in told
-    assert "test: 1800 of 1920 frames are kept (93.8 %); 6.2 % are not valid on both sides" in told
+    assert "val: 1 pairs; files left out: 2 with no movement, 1 with no partner" in text
+    assert "test: 1800 of 1920 frames are kept (93.8 %); 6.2 % are not valid on both sides" in text
 
 
 def test_data_check_names_what_is_broken(tmp_path: Path) -> None:
@@ -88,7 +88,7 @@ def test_data_check_names_what_is_broken(tmp_path: Path) -> None:
     (folder / "V00_S0070_I00000001_P0171.json").write_text(json.dumps({"id": "x"}))
     (folder / "V00_S0070_I00000001_P0171.wav").unlink()
     findings = check_dataset("seamless", tmp_path).findings
-    told = " ".join(finding.what for finding in findings)
+    text = " ".join(finding.what for finding in findings)
     for what in (
         "400 and 460 frames",
         "no metadata:vad",
@@ -96,7 +96,7 @@ def test_data_check_names_what_is_broken(tmp_path: Path) -> None:
         "nobody speaks",
         "participants are in train and in test",
     ):
-        assert what in told, what
+        assert what in text, what
     with pytest.raises(BadFile, match="metadata:vad"):
         _open(tmp_path).clips("test")
     with pytest.raises(DyadbenchError, match="not a Seamless folder"):
@@ -118,8 +118,8 @@ def test_a_run_ranks_the_true_listener_first(tmp_path: Path) -> None:
         "--data",
         str(root),
     ]
-    done = CliRunner().invoke(app, [*words, "--threads", "1"])
-    assert done.exit_code == 0, done.output
+    outcome = CliRunner().invoke(app, [*words, "--threads", "1"])
+    assert outcome.exit_code == 0, outcome.output
     folder = tmp_path / "leaderboards" / "records" / "seamless-test"
     truth, ridge = (
         load_record(folder / name / "seed0.json").suites["dyad-seamless"] for name in ("oracle", "ridge-matched")

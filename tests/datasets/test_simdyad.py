@@ -103,9 +103,9 @@ def test_no_script_stands_in_two_splits(layout: str, tmp_path: Path) -> None:
     voices: dict[bytes, set[str]] = {}
     for split in ("train", "val", "test"):
         for index, clip in enumerate(dataset.clips(split)):
-            said = dataset.dyad(split, index).speaker.words
-            if said:
-                voices.setdefault(str(said).encode(), set()).add(f"{split}/{clip.session}")
+            words = dataset.dyad(split, index).speaker.words
+            if words:
+                voices.setdefault(str(words).encode(), set()).add(f"{split}/{clip.session}")
     assert all(len(places) == 1 for places in voices.values()), "one script, one session of one split"
     sessions = [{clip.session for clip in dataset.clips(split)} for split in ("train", "val", "test")]
     assert not (sessions[0] & sessions[1] | sessions[0] & sessions[2] | sessions[1] & sessions[2])
@@ -138,23 +138,23 @@ def test_words_are_said_when_the_voice_sounds_and_tell_the_event() -> None:
     for word in script.words:
         assert any(start - 1e-9 <= word.start and word.end <= end + 1e-9 for start, end in script.ipus)
     last = {round(word.end, 6): word.text for word in script.words}
-    told = [(e.kind, last[round(e.time + TAIL, 6)]) for e in script.events if round(e.time + TAIL, 6) in last]
-    assert told
-    assert all(text == ENDINGS[kind][-1][0] for kind, text in told)
+    timed = [(e.kind, last[round(e.time + TAIL, 6)]) for e in script.events if round(e.time + TAIL, 6) in last]
+    assert timed
+    assert all(text == ENDINGS[kind][-1][0] for kind, text in timed)
 
 
 @pytest.mark.parametrize("layout", ["react2024", "l2l"])
 def test_fresh_listeners_are_new_people_in_the_same_place(few: None, layout: str, tmp_path: Path) -> None:
     dataset = open_simdyad(SimConfig(layout=layout, size="tiny", seconds=20.0, listeners=2), tmp_path)
     assert isinstance(dataset, DrawsListeners)
-    known = [dataset.dyad("test", i).listener.motion for i in range(len(dataset.clips("test")))]
+    listeners = [dataset.dyad("test", i).listener.motion for i in range(len(dataset.clips("test")))]
     first, again, other = (dataset.fresh("test", 1, draw) for draw in (0, 0, 1))
     assert np.array_equal(first.motion, again.motion)
-    assert first.motion.shape == known[1].shape
+    assert first.motion.shape == listeners[1].shape
     assert not np.allclose(first.motion, other.motion)
     assert np.array_equal(LimitedDataset(dataset, 1000).fresh("test", 1, 0).motion, first.motion)
-    assert not any(np.allclose(first.motion, one) for one in known)
-    sizes_of = [one.std(0).mean() for one in known]
+    assert not any(np.allclose(first.motion, one) for one in listeners)
+    sizes_of = [one.std(0).mean() for one in listeners]
     assert 0.3 * min(sizes_of) < first.motion.std(0).mean() < 3 * max(sizes_of), "the same normalisation"
     if layout == "react2024":
         assert set(np.unique(first.emotion[:, :15])) <= {0.0, 1.0}
@@ -162,33 +162,35 @@ def test_fresh_listeners_are_new_people_in_the_same_place(few: None, layout: str
 
 @pytest.mark.parametrize("preset", ["clear", "hard"])
 def test_measured_quantities_stay_in_their_bands(preset: str) -> None:
-    found = measure(sample(SimConfig(preset=preset), 60))
-    outside = {name: found[name] for name, (low, high, _) in BANDS.items() if not low <= found[name] <= high}
+    measured = measure(sample(SimConfig(preset=preset), 60))
+    outside = {name: measured[name] for name, (low, high, _) in BANDS.items() if not low <= measured[name] <= high}
     assert not outside
 
 
 @pytest.mark.parametrize("preset", ["clear", "hard"])
 def test_faces_stay_in_the_bands_of_real_recordings(preset: str) -> None:
-    found = measure_faces(SimConfig(preset=preset))
-    outside = {name: found[name] for name, (low, high, _) in FACES.items() if not low <= found[name] <= high}
+    measured = measure_faces(SimConfig(preset=preset))
+    outside = {name: measured[name] for name, (low, high, _) in FACES.items() if not low <= measured[name] <= high}
     assert not outside
     if preset == "hard":
-        assert BETWEEN[0] <= found["variance of emotion between clips"] <= BETWEEN[1]
+        assert BETWEEN[0] <= measured["variance of emotion between clips"] <= BETWEEN[1]
 
 
 @pytest.mark.parametrize("preset", ["clear", "hard"])
 def test_the_speaker_explains_as_much_as_was_decided(preset: str) -> None:
-    found = explained(SimConfig(preset=preset))
-    outside = {name: found[name] for name, (low, high) in EXPLAINED[preset].items() if not low <= found[name] <= high}
+    measured = explained(SimConfig(preset=preset))
+    outside = {
+        name: measured[name] for name, (low, high) in EXPLAINED[preset].items() if not low <= measured[name] <= high
+    }
     assert not outside
 
 
 def test_couplings_of_hard_are_those_of_real_dyads() -> None:
-    found = couplings(SimConfig(preset="hard"))
-    outside = {name: found[name] for name, (low, high, _) in COUPLINGS.items() if not low <= found[name] <= high}
+    measured = couplings(SimConfig(preset="hard"))
+    outside = {name: measured[name] for name, (low, high, _) in COUPLINGS.items() if not low <= measured[name] <= high}
     assert not outside
-    assert found["AU12 at once"] > found["AU12 1 s late"], "smiles are shared at once"
-    assert found["movement at once"] < found["movement 1 s late"], "movement follows"
+    assert measured["AU12 at once"] > measured["AU12 1 s late"], "smiles are shared at once"
+    assert measured["movement at once"] < measured["movement 1 s late"], "movement follows"
     cut = couplings(SimConfig(preset="hard", link=0.0))
     assert all(abs(cut[name]) < 0.03 for name in COUPLINGS if not name.startswith("gaze")), cut
 
@@ -270,7 +272,7 @@ def test_what_the_presets_are_is_said_in_the_same_words_everywhere() -> None:
 def _frcorr(tmp_path: Path, names: tuple[str, ...], **config: object) -> dict[str, float]:
     dataset = open_simdyad(SimConfig(size="tiny", **config), tmp_path)  # type: ignore[arg-type]
     split, host = Split(dataset, "test"), Host()
-    setup, found = Setup(dataset.space, dataset.audio, True, seed=0), {}
+    setup, scores = Setup(dataset.space, dataset.audio, True, seed=0), {}
     truth = split._tracks["listener_emotion"]
     for name in names:
         predictor = host.build("predictor", name, {}, setup)
@@ -280,8 +282,8 @@ def _frcorr(tmp_path: Path, names: tuple[str, ...], **config: object) -> dict[st
             split.context(range(len(split.clips)), predictor.needs, privileged=True), 2, CellNoise(0)
         ).emotion
         rows = [np.flatnonzero(row) for row in split.appropriate]
-        found[name] = float(np.mean([frcorr(pred[n], truth[rows[n]], corrected=True) for n in range(len(rows))]))
-    return found
+        scores[name] = float(np.mean([frcorr(pred[n], truth[rows[n]], corrected=True) for n in range(len(rows))]))
+    return scores
 
 
 NAMES = ("oracle", "fresh-listener", "ridge-matched", "ridge", "lagged-mime", "mime", "mismatched-listener", "random")

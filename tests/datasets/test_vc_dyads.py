@@ -73,10 +73,10 @@ def test_faults_are_named_and_the_check_reports_all_of_them(folder: Path) -> Non
     with pytest.raises(BadFile, match=r"s5_0ms_240p\.csv is missing"):
         data.clips("val")
     findings = list(check(folder, False))
-    told = {f.where: f.what for f in findings if f.level == "error" and f.where.startswith("s5")}
-    assert "is missing" in told["s5, 240p"]
-    assert "line 3 does not hold two numbers" in told["s5, 480p"]
-    assert "different lengths" in told["s5, 1080p"] and "body_motion 131" in told["s5, 1080p"]
+    faults = {f.where: f.what for f in findings if f.level == "error" and f.where.startswith("s5")}
+    assert "is missing" in faults["s5, 240p"]
+    assert "line 3 does not hold two numbers" in faults["s5, 480p"]
+    assert "different lengths" in faults["s5, 1080p"] and "body_motion 131" in faults["s5, 1080p"]
     assert any("no window of 900 frames fits" in f.meaning for f in findings), "130 frames are too few"
 
 
@@ -90,8 +90,8 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def _git(*arguments: str) -> str:
     who = ["-c", "user.name=A", "-c", "user.email=a@example.org", "-c", "init.defaultBranch=main"]
-    done = subprocess.run(["git", *who, *arguments], check=True, capture_output=True, text=True)
-    return done.stdout.strip()
+    process = subprocess.run(["git", *who, *arguments], check=True, capture_output=True, text=True)
+    return process.stdout.strip()
 
 
 @pytest.fixture

@@ -37,11 +37,11 @@ def inline(shelf: Path) -> Bench:
 @pytest.fixture
 def bench(shelf: Path, inline: Bench, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """An empty store beside a finished corpus."""
-    made = Bench(shelf / request.node.name)
-    (made.folder / "home").mkdir(parents=True)
-    (made.folder / "home" / "data").symlink_to(inline.folder / "home" / "data")
-    yield made
-    for process in made.started:
+    bench = Bench(shelf / request.node.name)
+    (bench.folder / "home").mkdir(parents=True)
+    (bench.folder / "home" / "data").symlink_to(inline.folder / "home" / "data")
+    yield bench
+    for process in bench.started:
         if process.poll() is None:
             process.kill()
 
@@ -52,11 +52,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     pytest.importorskip("submitit", reason="submitit is not installed")
     if why := missing():
         pytest.skip(why)
-    made = Cluster(tmp_path_factory.mktemp("slurm"))
+    cluster = Cluster(tmp_path_factory.mktemp("slurm"))
     try:
-        made.start()
+        cluster.start()
     except RuntimeError as error:
-        made.stop()
+        cluster.stop()
         pytest.skip(f"Slurm is installed but does not run here: {error}")
-    yield made
-    made.stop()
+    yield cluster
+    cluster.stop()

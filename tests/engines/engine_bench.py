@@ -121,11 +121,11 @@ class Bench:
 
     def scores(self) -> dict[str, Any]:
         """By seed, what may not depend on where a cell ran."""
-        found = {}
+        scores = {}
         for path in sorted((self.folder / "leaderboards" / "records").rglob("*.json")):
             record = json.loads(path.read_text())
-            found[path.name] = {k: v for k, v in record.items() if k not in ("measured", "provenance")}
-        return found
+            scores[path.name] = {k: v for k, v in record.items() if k not in ("measured", "provenance")}
+        return scores
 
     def left_behind(self) -> list[Path]:
         names = ("lock", "claim.json", "*.tmp", ".claim.json.*")
@@ -138,7 +138,7 @@ class Bench:
 def until(true: Callable[[], Any], what: str, seconds: float = PATIENCE) -> Any:
     """Waits for it; fails with `what` if it never comes."""
     end = time.monotonic() + seconds
-    while not (found := true()):
+    while not (value := true()):
         assert time.monotonic() < end, f"never: {what}"
         time.sleep(0.1)
-    return found
+    return value

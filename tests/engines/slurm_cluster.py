@@ -65,9 +65,9 @@ class Cluster:
         key.write_bytes(secrets.token_bytes(1024))
         key.chmod(0o400)
         sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-        ports = [found.getsockname()[1] for found in sockets]
-        for found in sockets:
-            found.close()
+        ports = [bound.getsockname()[1] for bound in sockets]
+        for bound in sockets:
+            bound.close()
         # Tasks of a job meet at a port that follows from its number: not at one for all clusters.
         first = 1 + secrets.randbelow(9000)
         user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
@@ -124,9 +124,9 @@ class Cluster:
         return subprocess.run(words, env=self._env, capture_output=True, text=True).stdout
 
     def _call(self, *words: str) -> None:
-        done = subprocess.run(words, env=self._env, capture_output=True, text=True)
-        if done.returncode:
-            raise RuntimeError(f"{words[0]} does not start: {done.stderr.strip()}")
+        process = subprocess.run(words, env=self._env, capture_output=True, text=True)
+        if process.returncode:
+            raise RuntimeError(f"{words[0]} does not start: {process.stderr.strip()}")
 
     @property
     def _env(self) -> dict[str, str]:

@@ -23,8 +23,8 @@ with at_work(Path(sys.argv[1]), "bench / method / seed 0"):
 
 
 def test_a_cell_that_ended_the_program_is_named_once(tmp_path: Path) -> None:
-    done = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], check=True)
-    assert done.returncode == 0, "the plugin made it look like success"
+    process = subprocess.run([sys.executable, "-c", SCRIPT, str(tmp_path)], check=True)
+    assert process.returncode == 0, "the plugin made it look like success"
     assert ended_without_a_word(tmp_path) == ["bench / method / seed 0"]
     assert ended_without_a_word(tmp_path) == []
 
@@ -51,7 +51,7 @@ def test_ctrl_c_ends_in_a_sentence(tmp_path: Path) -> None:
     while not (tmp_path / "home").exists() and child.poll() is None:  # it works by then, and not for long
         time.sleep(0.05)
     child.send_signal(signal.SIGINT)
-    _, said = child.communicate(timeout=120)
-    assert child.returncode == 130, said
-    assert "dyadbench: stopped; run the same command again to go on from here" in said
-    assert "Traceback" not in said and "Aborted" not in said
+    _, output = child.communicate(timeout=120)
+    assert child.returncode == 130, output
+    assert "dyadbench: stopped; run the same command again to go on from here" in output
+    assert "Traceback" not in output and "Aborted" not in output

@@ -19,9 +19,9 @@ def test_a_thread_that_a_plugin_left_does_not_keep_a_finished_job() -> None:
         "import threading, time\nfrom dyadbench.engines.job import _leave\n"
         "threading.Thread(target=time.sleep, args=(60,), name='left').start()\n_leave(0)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
-    assert done.returncode == 0
-    assert "left 1 threads running (left)" in done.stderr
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=50)
+    assert process.returncode == 0
+    assert "left 1 threads running (left)" in process.stderr
 
 
 def test_a_cell_of_any_size_reaches_its_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,15 +36,15 @@ def test_a_cell_of_any_size_reaches_its_process(tmp_path: Path, monkeypatch: pyt
         order=SimpleNamespace(processes=1, threads=1, model_dump_json=lambda: "{}"),
     )  # fmt: skip
     LocalEngine(Store(tmp_path), "cpu", ["0"])._start(ticket, ["0"])  # type: ignore[arg-type]
-    told = started[0][-2]
+    argument = started[0][-2]
     assert all(len(word) < 4096 for word in started[0])
-    seen: list[object] = []
+    values: list[object] = []
 
     def validate(value: object) -> object:
-        seen.append(value)
+        values.append(value)
         raise RuntimeError("far enough")
 
     monkeypatch.setattr(job.Cell, "model_validate", validate)
     with pytest.raises(RuntimeError, match="far enough"):
-        job.run_job(told, "{}")
-    assert seen == [{"method": "x" * 300_000}]
+        job.run_job(argument, "{}")
+    assert values == [{"method": "x" * 300_000}]

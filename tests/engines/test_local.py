@@ -77,8 +77,8 @@ def test_two_gloo_processes_give_the_same_record(bench: Bench, inline: Bench) ->
 
 
 def test_a_cell_that_never_ends_is_given_up_in_a_sentence(bench: Bench) -> None:
-    said = bench.run(bench.matrix(1), "--on", "local", "--timeout", 0.05, pace=600, code=1)
-    assert "seed 0 took longer than --timeout 0.05 (minutes)" in said
+    output = bench.run(bench.matrix(1), "--on", "local", "--timeout", 0.05, pace=600, code=1)
+    assert "seed 0 took longer than --timeout 0.05 (minutes)" in output
     assert bench.left_behind() == []
 
 
@@ -86,9 +86,9 @@ def test_a_failing_cell_is_not_sent_again_and_costs_no_other(bench: Bench, inlin
     matrix = bench.matrix(1)
     matrix.write_text(matrix.read_text() + '[[method]]\nname = "nearest-audio"\n')
     bench.environment["JOURNAL"] = str(bench.folder / "none" / "journal")  # the plugin cannot write there
-    said = bench.run(matrix, "--on", "local", code=1)
-    assert "predictor 'slow' of slow-plugin 1.0 failed during fit: FileNotFoundError" in said
-    assert "1 of 2 cells recorded" in said
+    output = bench.run(matrix, "--on", "local", code=1)
+    assert "predictor 'slow' of slow-plugin 1.0 failed during fit: FileNotFoundError" in output
+    assert "1 of 2 cells recorded" in output
 
 
 def test_more_devices_than_slots_is_a_sentence(tmp_path: Path) -> None:

@@ -30,8 +30,8 @@ def _job(bench: Bench, seed: int) -> str:
     """The number of the job that does a seed, by Slurm's job name."""
     for path in (bench.folder / "home" / "store" / "submit").rglob("slurm/*_submission.sh"):
         if f"job-name=slow-s{seed}-" in path.read_text():
-            found = sorted(path.parent.glob("*_submission.sh"), key=lambda p: int(p.name.partition("_")[0]))
-            return found[-1].name.partition("_")[0]
+            scripts = sorted(path.parent.glob("*_submission.sh"), key=lambda p: int(p.name.partition("_")[0]))
+            return scripts[-1].name.partition("_")[0]
     return ""
 
 
@@ -55,10 +55,10 @@ def _goes_on(lab: Bench, cluster: Cluster, seed: int, job: str, before: set[int]
 
 
 def test_dry_run_prints_the_batch_script(lab: Bench) -> None:
-    said = lab.run(lab.matrix(2, more=TABLE), "--on", "slurm", "--devices", 2, "--dry-run")
-    assert "2 of 2 cells would be sent" in said
+    output = lab.run(lab.matrix(2, more=TABLE), "--on", "slurm", "--devices", 2, "--dry-run")
+    assert "2 of 2 cells would be sent" in output
     for line in ("partition=main", "time=30", "ntasks-per-node=2", "cpus-per-task=1", "signal=USR2@5"):
-        assert f"#SBATCH --{line}" in said
+        assert f"#SBATCH --{line}" in output
     assert lab.jobs() == []
 
 
@@ -113,9 +113,9 @@ def test_a_cell_on_two_tasks_gives_the_same_record(lab: Bench, inline: Bench) ->
 
 
 def test_what_slurm_refuses_is_a_sentence(lab: Bench) -> None:
-    said = lab.run(lab.matrix(1, more='[slurm]\npartition = "nowhere"\n'), "--on", "slurm", code=1)
-    assert "Slurm refuses" in said
-    assert "invalid partition" in said.lower()
+    output = lab.run(lab.matrix(1, more='[slurm]\npartition = "nowhere"\n'), "--on", "slurm", code=1)
+    assert "Slurm refuses" in output
+    assert "invalid partition" in output.lower()
 
 
 @pytest.mark.parametrize(

@@ -15,15 +15,15 @@ TYPES = ["<f2", ">f2", "<f4", ">f4", "longdouble", "<i4", ">i8", "u1", "?"]
 @pytest.mark.parametrize("kind", TYPES)
 def test_every_type_has_the_values_of_float32(kind: str) -> None:
     array = (VALUES * 3).astype(kind)
-    found = floats(array)
-    assert found.dtype == np.float32 and found.dtype.isnative
-    assert np.array_equal(found, array.astype(np.float32))
+    values = floats(array)
+    assert values.dtype == np.float32 and values.dtype.isnative
+    assert np.array_equal(values, array.astype(np.float32))
 
 
 def test_double_precision_stays_in_either_byte_order() -> None:
     for kind in ("<f8", ">f8"):
-        found = floats(VALUES.astype(kind))
-        assert found.dtype == np.float64 and found.dtype.isnative and np.array_equal(found, VALUES)
+        values = floats(VALUES.astype(kind))
+        assert values.dtype == np.float64 and values.dtype.isnative and np.array_equal(values, VALUES)
     assert floats(VALUES) is not None and np.shares_memory(floats(VALUES), VALUES), "what fits is not copied"
 
 

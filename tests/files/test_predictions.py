@@ -44,8 +44,8 @@ def test_a_template_has_no_fault_and_any_order_of_clips_is_read_right(tmp_path: 
     values = np.random.default_rng(0).random(SHAPE, np.float32)
     _write(path, values[::-1].copy(), CLIPS[::-1])
     assert _faults(path) == []
-    found = read_predictions(path)
-    ordered = Reordered(found.arrays["emotion"], [found.clips.index(clip) for clip in CLIPS])
+    predictions = read_predictions(path)
+    ordered = Reordered(predictions.arrays["emotion"], [predictions.clips.index(clip) for clip in CLIPS])
     assert all(np.array_equal(ordered[i], values[i]) for i in range(4))
 
 
@@ -69,8 +69,8 @@ def test_tensors_of_other_precisions_are_read_as_float32(tmp_path: Path, kind: t
     values = torch.rand(SHAPE).to(kind)
     save_torch({"emotion": values}, str(tmp_path / "p.safetensors"), {"clips": json.dumps(CLIPS)})
     assert _faults(tmp_path / "p.safetensors") == []
-    found = read_predictions(tmp_path / "p.safetensors").arrays["emotion"]
-    assert np.array_equal(found[2], values[2].double().numpy()) and np.array_equal(found.whole()[2], found[2])
+    array = read_predictions(tmp_path / "p.safetensors").arrays["emotion"]
+    assert np.array_equal(array[2], values[2].double().numpy()) and np.array_equal(array.whole()[2], array[2])
 
 
 @pytest.mark.parametrize(

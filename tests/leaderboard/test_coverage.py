@@ -24,11 +24,11 @@ def coverage(seeds: int, spread: float, *, paired: bool = False, skewed: bool = 
     rng, hits = np.random.default_rng(7), 0
     for trial in range(TRIALS):
         shared = 0.5 * ((rng.gamma(4, 1, SESSIONS) - 4) / 2 if skewed else rng.normal(0, 1, SESSIONS))
-        made = [method(rng, shared, seeds, spread) for _ in range(2 if paired else 1)]
-        boot = bootstrap(made, NAMES, draws=500, seed=trial)
-        found = interval(boot.draws[:, 0, 0] - (boot.draws[:, 1, 0] if paired else 0))
-        assert found is not None
-        hits += found.low <= 0 <= found.high
+        methods = [method(rng, shared, seeds, spread) for _ in range(2 if paired else 1)]
+        boot = bootstrap(methods, NAMES, draws=500, seed=trial)
+        span = interval(boot.draws[:, 0, 0] - (boot.draws[:, 1, 0] if paired else 0))
+        assert span is not None
+        hits += span.low <= 0 <= span.high
     return hits / TRIALS
 
 
@@ -51,8 +51,8 @@ def test_resampling_three_seeds_would_cover_far_less() -> None:
     rng, hits = np.random.default_rng(3), 0
     for _ in range(TRIALS):
         seeds = rng.normal(0, 1, 3)
-        drawn = rng.choice(seeds, (500, 3)).mean(1)
-        low, high = np.quantile(drawn, [0.025, 0.975])
+        means = rng.choice(seeds, (500, 3)).mean(1)
+        low, high = np.quantile(means, [0.025, 0.975])
         hits += low <= 0 <= high
     assert hits / TRIALS < 0.85, "what a percentile bootstrap over seeds gives, and why it is not used"
 

@@ -29,17 +29,17 @@ def rows(records: list[Record]) -> dict[str, Row]:
 
 def test_skill_is_0_at_the_floor_and_1_at_the_ceiling() -> None:
     fresh = record("fresh-listener", 0.2, calibration=True)
-    found = rows([*METHODS, floor(), fresh])
+    by_name = rows([*METHODS, floor(), fresh])
     for name, value in ((FLOOR, 0.0), ("fresh-listener", 1.0)):
-        skill = found[name].skill
+        skill = by_name[name].skill
         assert skill is not None and skill.value is not None
         assert abs(skill.value - value) < 1e-9
     [by] = {scale.by for scale in make_table([*METHODS, floor(), fresh], "react2024", COLUMNS).scales}
     assert by == "fresh-listener"
     column = {s.column: s for s in make_table([*METHODS, floor()], "react2024", COLUMNS).scales}
     assert (column["FRCorr"].by, column["FRCorr"].ceiling, column["FRDist"].ceiling) == ("perfect", 1.0, 0.0)
-    corr, skill = found["m1"].cells["FRCorr"].value, found["m1"].skills["FRCorr"].value
-    low, high = (found[name].cells["FRCorr"].value for name in (FLOOR, "fresh-listener"))
+    corr, skill = by_name["m1"].cells["FRCorr"].value, by_name["m1"].skills["FRCorr"].value
+    low, high = (by_name[name].cells["FRCorr"].value for name in (FLOOR, "fresh-listener"))
     assert corr is not None and low is not None and high is not None
     assert skill == pytest.approx((corr - low) / (high - low))
 
@@ -82,10 +82,10 @@ def test_a_metric_that_cannot_tell_the_ceiling_from_the_floor_is_no_part_of_the_
 
 
 def test_ablations_and_reconstructions_are_never_ranked() -> None:
-    found = rows([*METHODS, *OTHERS, floor()])
-    assert found["m0-without"].kind == "ablation" and found["m0-without"].rank is None
-    assert found["tokens"].kind == "reconstruction" and found["tokens"].rank is None
-    against = found["m0-without"].against
+    by_name = rows([*METHODS, *OTHERS, floor()])
+    assert by_name["m0-without"].kind == "ablation" and by_name["m0-without"].rank is None
+    assert by_name["tokens"].kind == "reconstruction" and by_name["tokens"].rank is None
+    against = by_name["m0-without"].against
     assert against is not None and against.value is not None and against.high is not None
     assert against.value < 0 and against.high < 0, "it is worse than its method"
 
@@ -93,48 +93,48 @@ def test_ablations_and_reconstructions_are_never_ranked() -> None:
 def test_a_random_method_needs_two_seeds_for_a_rank() -> None:
     once = record("once", 0.2, deterministic=False)
     twice = [record("twice", 0.2, seed, deterministic=False) for seed in (0, 1)]
-    found = rows([once, *twice, floor()])
-    assert found["once"].rank is None and "one seed" in found["once"].reason
-    assert found["twice"].rank == 1
+    by_name = rows([once, *twice, floor()])
+    assert by_name["once"].rank is None and "one seed" in by_name["once"].reason
+    assert by_name["twice"].rank == 1
 
 
 def test_a_method_that_is_defined_on_its_easy_clips_has_no_rank() -> None:
     data = record("picky", 0.1).model_dump()
     values = data["suites"]["react2024"]["per_clip"]["FRCorr"]
     data["suites"]["react2024"]["per_clip"]["FRCorr"] = [v if n % 8 == 0 else None for n, v in enumerate(values)]
-    found = rows([Record.model_validate(data), record("fair", 0.4), floor()])
-    assert found["picky"].rank is None
-    assert found["picky"].reason == "FRCorr is undefined on 35 of 40 clips"
-    assert found["fair"].rank == 1
+    by_name = rows([Record.model_validate(data), record("fair", 0.4), floor()])
+    assert by_name["picky"].rank is None
+    assert by_name["picky"].reason == "FRCorr is undefined on 35 of 40 clips"
+    assert by_name["fair"].rank == 1
 
 
 def _without(one: Record, column: str, clips: range) -> Record:
     """The record with no value of `column` on some clips, its mean over the others."""
     data = one.model_dump()
     values = [None if n in clips else v for n, v in enumerate(data["suites"]["react2024"]["per_clip"][column])]
-    known = [v for v in values if v is not None]
+    finite = [v for v in values if v is not None]
     data["suites"]["react2024"]["per_clip"][column] = values
-    data["suites"]["react2024"]["scores"][column] = {"value": sum(known) / len(known), "undefined": len(clips)}
+    data["suites"]["react2024"]["scores"][column] = {"value": sum(finite) / len(finite), "undefined": len(clips)}
     return Record.model_validate(data)
 
 
 def test_clips_on_which_nobody_has_a_value_are_held_against_nobody() -> None:
     still = range(8)  # a fifth: there the true listener does not move
     every = [_without(one, "FRCorr", still) for one in (record("a", 0.1), record("b", 0.4), floor())]
-    found = rows(every)
-    assert (found["a"].rank, found["b"].rank) == (1, 2)
+    by_name = rows(every)
+    assert (by_name["a"].rank, by_name["b"].rank) == (1, 2)
     picky = _without(record("picky", 0.05), "FRCorr", range(11))
-    found = rows([*every, picky])
-    assert found["picky"].rank is None and found["picky"].reason == "FRCorr is undefined on 3 of 40 clips"
-    assert found["a"].rank == 1
+    by_name = rows([*every, picky])
+    assert by_name["picky"].rank is None and by_name["picky"].reason == "FRCorr is undefined on 3 of 40 clips"
+    assert by_name["a"].rank == 1
 
 
 def test_undefined_is_never_best_nor_first() -> None:
     assert ranks(np.array([[np.nan], [1.0], [2.0]]))[:, 0].tolist() == [3, 1, 2]
     easy = _without(record("easy", 0.1), "FRVar", range(5, 40))  # its best clips, of a column that heads nothing
-    found = rows([easy, record("whole", 0.12), floor()])
-    assert not found["easy"].cells["FRVar"].best and found["whole"].cells["FRVar"].best
-    assert found["easy"].cells["FRCorr"].best, "there it is defined everywhere"
+    by_name = rows([easy, record("whole", 0.12), floor()])
+    assert not by_name["easy"].cells["FRVar"].best and by_name["whole"].cells["FRVar"].best
+    assert by_name["easy"].cells["FRCorr"].best, "there it is defined everywhere"
 
 
 def test_places_share_where_differences_are_not_certain() -> None:
@@ -159,10 +159,10 @@ def test_the_distance_to_real_listeners_is_0_within_their_band_and_a_logarithm_o
         return Record.model_validate(data)
 
     real = with_variance(FLOOR, 0.15, calibration=True)  # the target is 0.1, so the band is [0.1, 0.15]
-    found = rows(
+    by_name = rows(
         [real, *(with_variance(n, v) for n, v in (("in", 0.12), ("half", 0.05), ("twice", 0.3), ("still", 0)))]
     )
-    distance = {name: row.families["diversity"].value for name, row in found.items()}
+    distance = {name: row.families["diversity"].value for name, row in by_name.items()}
     assert distance == pytest.approx(
         {FLOOR: 0, "in": 0, "half": math.log(2), "twice": math.log(2), "still": math.log(1000)}
     )

@@ -44,9 +44,9 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
     for trial in range(200):
         sessions = rng.normal(0, 1, 30).repeat(3) + rng.normal(0, 0.5, 90)
         boot = bootstrap([sessions[None, :, None]], [str(i // 3) for i in range(90)], draws=400, seed=trial)
-        found = interval(boot.draws[:, 0, 0])
-        assert found is not None
-        hits += found.low <= 0 <= found.high
+        span = interval(boot.draws[:, 0, 0])
+        assert span is not None
+        hits += span.low <= 0 <= span.high
     assert 0.88 <= hits / 200 <= 0.99, "resampling clips instead of sessions would cover about 75 %"
 
 
@@ -163,8 +163,8 @@ def test_rows_scored_by_an_older_rule_for_action_units_are_left_out_with_a_sente
 
 def test_sanity() -> None:
     table = make_table([record("oracle", 0.2, calibration=True), record("cheat", 0.1)], "react2024", COLUMNS)
-    [found] = check_sanity(table, [Sanity("oracle", "FRCorr")])
-    assert "cheat" in found and "oracle" in found
+    [problem] = check_sanity(table, [Sanity("oracle", "FRCorr")])
+    assert "cheat" in problem and "oracle" in problem
     assert "must be 0" in check_sanity(table, [Sanity("oracle", "FRDist", 0.0)])[0]
     assert not check_sanity(
         make_table([record("oracle", 0.0, calibration=True), record("fair", 0.3)], "react2024", COLUMNS),
@@ -187,10 +187,10 @@ def test_regeneration_is_byte_identical_and_drift_is_seen(tmp_path: Path) -> Non
     assert all((tmp_path / "one" / f).read_bytes() == (tmp_path / "two" / f).read_bytes() for f in files)
     assert not write_leaderboards(tmp_path / "one", {"react2024": COLUMNS}, check=True).drift
     table = tmp_path / "one" / "leaderboards" / "toy.md"
-    kept = table.read_text()
-    table.write_text(kept.replace("0.", "1.", 1))
+    text = table.read_text()
+    table.write_text(text.replace("0.", "1.", 1))
     assert write_leaderboards(tmp_path / "one", {"react2024": COLUMNS}, check=True).drift == ("leaderboards/toy.md",)
-    assert table.read_text() != kept, "a check writes nothing"
+    assert table.read_text() != text, "a check writes nothing"
     assert "toy" in (tmp_path / "one" / "README.md").read_text()
 
 
@@ -247,15 +247,15 @@ def test_a_record_reads_back_and_bad_ones_are_named(tmp_path: Path) -> None:
 
 
 def test_compare_is_paired(tmp_path: Path) -> None:
-    found = compare([record("a", 0.1), record("b", 0.2)], "a", "b", "react2024", COLUMNS)
-    readings = {d.column: (d.reading, d.target and round(d.target, 6)) for d in found.differences}
+    comparison = compare([record("a", 0.1), record("b", 0.2)], "a", "b", "react2024", COLUMNS)
+    readings = {d.column: (d.reading, d.target and round(d.target, 6)) for d in comparison.differences}
     assert readings == {"FRCorr": ("a is better", None), "FRDist": ("a is better", None), "FRVar": ("a is better", 0.1)}
-    assert found.simulated
-    [difference] = [d for d in found.differences if d.column == "FRCorr"]
+    assert comparison.simulated
+    [difference] = [d for d in comparison.differences if d.column == "FRCorr"]
     assert difference.low is not None and difference.high is not None
     assert difference.low < 0.1 < difference.high
     assert difference.low > 0
-    assert len(found.extremes["FRCorr"]) == 5
+    assert len(comparison.extremes["FRCorr"]) == 5
     with pytest.raises(DyadbenchError, match="there are: a"):
         compare([record("a", 0.1)], "a", "b", "react2024", COLUMNS)
 
@@ -295,10 +295,10 @@ def test_committed_records_are_readable_and_of_known_benchmarks() -> None:
     from dyadbench.registry.host import Host
 
     host = Host()
-    known = {entry.name for entry in host.entries("benchmark")}
+    names = {entry.name for entry in host.entries("benchmark")}
     records = records_below(ROOT / "leaderboards")
     assert records
-    assert {each.benchmark for each in records} <= known
+    assert {each.benchmark for each in records} <= names
     for each in records:
         if each.method == "oracle" and each.dataset.simulated:  # a real person may not move for a whole clip
             assert not any(score.undefined for score in each.suites[each.benchmark_config.suite].scores.values())

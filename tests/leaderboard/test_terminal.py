@@ -28,7 +28,7 @@ def table(columns: int = 2) -> Table:
     )  # fmt: skip
 
 
-def _shown(width: int, columns: int = 2) -> str:
+def _text_at(width: int, columns: int = 2) -> str:
     from rich.console import Console
 
     out = io.StringIO()
@@ -39,7 +39,7 @@ def _shown(width: int, columns: int = 2) -> str:
 
 
 def test_bold_is_best_and_dim_is_interval() -> None:
-    text = _shown(120)
+    text = _text_at(120)
     assert "\x1b[1m0.50\x1b[0m" in text
     assert "\x1b[1m1.50" not in text
     assert "\x1b[2m [0.25, 0.75]\x1b[0m" in text
@@ -49,7 +49,7 @@ def test_bold_is_best_and_dim_is_interval() -> None:
 
 @pytest.mark.parametrize("width", [70, 100, 300])
 def test_every_number_is_whole_at_any_width(width: int) -> None:
-    text = _shown(width, columns=9)
+    text = _text_at(width, columns=9)
     assert "…" not in text
     assert text.count("0.50") == 9
     assert text.count("SIMULATED") == (1 if width == 300 else text.count("toy"))

@@ -74,12 +74,12 @@ def test_the_page_and_its_picture() -> None:
     assert "deep\\|&lt;b&gt;" in page
     assert "![Error of motion against bits a second](tokenizers-toy-motion.svg)" in page
     assert "| 1.000 / 0.500 |" in page
-    drawn = ElementTree.fromstring(files["tokenizers-toy-motion.svg"])
-    labels = [e.text for e in drawn.iter("{http://www.w3.org/2000/svg}title")]
+    root = ElementTree.fromstring(files["tokenizers-toy-motion.svg"])
+    labels = [e.text for e in root.iter("{http://www.w3.org/2000/svg}title")]
     assert labels == ["1 flat", "2 deep|<b>, 1 of 2 layers", "2 deep|<b>"]
-    assert [e.text for e in drawn.iter("{http://www.w3.org/2000/svg}text") if e.get("class") == "number"] == ["1", "2"]
+    assert [e.text for e in root.iter("{http://www.w3.org/2000/svg}text") if e.get("class") == "number"] == ["1", "2"]
     assert "constant mean" in files["tokenizers-toy-motion.svg"]
-    assert len(list(drawn.iter("{http://www.w3.org/2000/svg}polyline"))) == 1
+    assert len(list(root.iter("{http://www.w3.org/2000/svg}polyline"))) == 1
     assert tokenizer_files([record("mime", 0.3)]) == {}
 
 
@@ -135,8 +135,8 @@ def test_the_files_are_covered_by_the_check(tmp_path: Path) -> None:
     assert "(tokenizers.md)" in (folder / "README.md").read_text()
     (folder / "tokenizers-toy-motion.svg").write_text("")
     (folder / "old.svg").write_text("")
-    found = write_leaderboards(tmp_path, suites, check=True).drift
-    assert found == ("leaderboards/tokenizers-toy-motion.svg", "leaderboards/old.svg (no record gives it)")
+    drift = write_leaderboards(tmp_path, suites, check=True).drift
+    assert drift == ("leaderboards/tokenizers-toy-motion.svg", "leaderboards/old.svg (no record gives it)")
 
 
 def test_sessions_are_as_many_as_the_records_say() -> None:

@@ -89,24 +89,26 @@ def test_one_session_decides_nothing_and_other_data_is_not_compared() -> None:
 def test_a_random_method_needs_five_seeds_for_a_verdict() -> None:
     part = {"column": "err", "less": "a", "more": "b"}
     for seeds, expected in ((1, "undecided"), (4, "undecided"), (5, "reproduced")):
-        made = [record(name, 0.5 * (name == "b"), s, deterministic=False) for name in "ab" for s in range(seeds)]
+        records = [record(name, 0.5 * (name == "b"), s, deterministic=False) for name in "ab" for s in range(seeds)]
         one = Claim(id="a", says="x", source="y", matrix="m.toml", part=(Contrast(benchmark="toy", suite="s", **part),))
-        [judged] = judge([one], made)
+        [judged] = judge([one], records)
         assert judged.verdict == expected
         assert (judged.findings[0].few, judged.findings[0].seeds) == (seeds < 5, seeds)
-        assert (judged.findings[0].seen is None) == (seeds == 1), "one seed does not tell what could have been seen"
-    assert ("undecided (1 seed)" in claims_page(judge([one], made[:1] + made[5:6]))) is True
+        assert (judged.findings[0].detectable is None) == (seeds == 1), (
+            "one seed does not tell what could have been seen"
+        )
+    assert ("undecided (1 seed)" in claims_page(judge([one], records[:1] + records[5:6]))) is True
     once = [record("a", 0.0), record("b", 0.5, deterministic=False)]
     assert verdict(once, **part) == "undecided", "one random side is enough to doubt"
 
 
 def test_what_is_not_comparable_is_measured_and_decides_nothing() -> None:
     part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
-    said = Claim(id="a", says="x", source="y", matrix="m.toml", part=part, not_comparable="other losses")
-    [judged] = judge([said], [BETTER, WORSE])
+    claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part, not_comparable="other losses")
+    [judged] = judge([claim], [BETTER, WORSE])
     assert judged.verdict == "not comparable" and judged.findings[0].difference is not None
     assert "other losses" in claims_page([judged])
-    assert judge([said], [])[0].verdict == "untested"
+    assert judge([claim], [])[0].verdict == "untested"
 
 
 def _with_settings(one: Record, **settings: object) -> Record:
@@ -125,9 +127,9 @@ def _with_settings(one: Record, **settings: object) -> Record:
 )
 def test_sides_of_one_kind_are_treated_alike_or_decide_nothing(theirs: dict[str, object], expected: str) -> None:
     part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
-    said = Claim(id="a", says="x", source="y", matrix="m.toml", part=part, varies=("tokenizer.codes",))
+    claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part, varies=("tokenizer.codes",))
     mine = _with_settings(BETTER, codes=256, steps=100, reset=0.0)
-    [judged] = judge([said], [mine, _with_settings(WORSE, **theirs)])
+    [judged] = judge([claim], [mine, _with_settings(WORSE, **theirs)])
     assert judged.verdict == expected
     assert ("treated otherwise: tokenizer." in claims_page([judged])) == (expected == "not comparable")
 
@@ -143,15 +145,15 @@ def test_sides_of_one_kind_are_treated_alike_or_decide_nothing(theirs: dict[str,
 )
 def test_a_claim_with_two_budgets_holds_at_both_and_says_the_trend(b_longer: float, expected: str, moves: str) -> None:
     part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
-    said = Claim(id="a", says="x", source="y", matrix="m.toml", part=part, longer="-x4")
+    claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part, longer="-x4")
     first = [_with_settings(BETTER, steps=1), _with_settings(WORSE, steps=1)]
     longer = [_with_settings(record("a-x4", 0.0), steps=4), _with_settings(record("b-x4", b_longer, seed=5), steps=4)]
-    [judged] = judge([said], [*first, *longer])
+    [judged] = judge([claim], [*first, *longer])
     assert judged.verdict == expected
     page = claims_page([judged])
     assert "Trained longer (a-x4, b-x4)" in page and moves in page
     assert "1 of the 1 claims on trained methods with records were tested at two training budgets" in page
-    [once] = judge([said], first)
+    [once] = judge([claim], first)
     assert once.findings[0].longer is None and once.findings[0].trend == ""
     assert "At one budget: nothing says what more training does." in claims_page([once])
     assert "0 of the 1 claims" in claims_page([once])
@@ -159,22 +161,22 @@ def test_a_claim_with_two_budgets_holds_at_both_and_says_the_trend(b_longer: flo
 
 def test_what_takes_no_steps_is_its_own_row_at_the_second_budget() -> None:
     part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
-    said = Claim(id="a", says="x", source="y", matrix="m.toml", part=part, longer="-x4")
+    claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part, longer="-x4")
     closed = [_with_settings(BETTER, steps=1), WORSE, _with_settings(record("a-x4", 0.1), steps=4)]
-    longer = judge([said], closed)[0].findings[0].longer
+    longer = judge([claim], closed)[0].findings[0].longer
     assert longer is not None and longer.methods == ("a-x4", "b")
-    assert rows_of([said]) == {("toy", name + tail) for name in "ab" for tail in ("", "-x4")}
+    assert rows_of([claim]) == {("toy", name + tail) for name in "ab" for tail in ("", "-x4")}
 
 
 def test_what_is_measured_on_people_and_what_is_not_trained_is_said() -> None:
     part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
-    said = Claim(id="a", says="x", source="y", matrix="m.toml", part=part)
+    claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part)
     real = [
         r.model_copy(update={"dataset": r.dataset.model_copy(update={"simulated": False})}) for r in (BETTER, WORSE)
     ]
-    page = claims_page(judge([said], real))
+    page = claims_page(judge([claim], real))
     assert ". Real people: " in page and "Neither side is trained by steps." in page
-    assert ". Real people: " not in claims_page(judge([said], [BETTER, WORSE]))
+    assert ". Real people: " not in claims_page(judge([claim], [BETTER, WORSE]))
 
 
 def test_many_parts_are_judged_more_strictly_than_one() -> None:
@@ -201,15 +203,15 @@ def test_verdicts_of_parts_are_put_together() -> None:
 
 
 def test_claims_are_escaped() -> None:
-    said = Claim(id="h", says="<script>|`x`", source="*s*", untestable="_no_ <b>")
-    page = claims_page(judge([said], []))
+    claim = Claim(id="h", says="<script>|`x`", source="*s*", untestable="_no_ <b>")
+    page = claims_page(judge([claim], []))
     assert "<script>" not in page
     assert "&lt;script&gt;\\|\\`x\\`" in page
     assert "<b>" not in page
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ('[[claim]]\nid = "a"\nsays = "b"\nsource = "c"\n', "exactly one of"),
         ('[[claim]]\nid = "a"\nsays = "b"\nsource = "c"\nverdict = "reproduced"\nuntestable = "d"\n', "verdict"),
@@ -217,9 +219,9 @@ def test_claims_are_escaped() -> None:
         ('[[claim]]\nid = "a"\nsays = "b"\nsource = "c"\nmatrix = "m"\npart = [{benchmark = "x", suite = "s", column = "c", less = "d"}]\n', "either less and more"),
     ],
 )  # fmt: skip
-def test_files_that_are_no_board_are_named(tmp_path: Path, text: str, said: str) -> None:
+def test_files_that_are_no_board_are_named(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "x.toml").write_text(text)
-    with pytest.raises(DyadbenchError, match=said):
+    with pytest.raises(DyadbenchError, match=message):
         load_claims(tmp_path)
 
 
@@ -229,21 +231,21 @@ def test_files_that_are_no_board_are_named(tmp_path: Path, text: str, said: str)
 def test_every_part_is_made_by_its_matrix() -> None:
     host = Host()
     suites = {entry.name for entry in host.entries("suite")} | {"tokens"}
-    for said in BOARD:
-        if not said.part:
+    for claim in BOARD:
+        if not claim.part:
             continue
-        path = ROOT / "leaderboards" / "matrices" / said.matrix
+        path = ROOT / "leaderboards" / "matrices" / claim.matrix
         if not path.exists():
-            pytest.fail(f"{said.id}: there is no {path.name}")
+            pytest.fail(f"{claim.id}: there is no {path.name}")
         matrix = read_matrix(path)
         own = {method.name for method in matrix.method}
         everywhere = {m.name for other in path.parent.glob("*.toml") for m in read_matrix(other).method}
-        for part in said.part:
-            assert part.benchmark in matrix.benchmarks, said.id
-            assert part.suite in suites, said.id
+        for part in claim.part:
+            assert part.benchmark in matrix.benchmarks, claim.id
+            assert part.suite in suites, claim.id
             methods = {method for method, _ in part.sides}
-            assert methods & own, f"{said.id}: {said.matrix} runs none of {methods}"
-            assert methods <= everywhere, f"{said.id}: no matrix runs {methods - everywhere}"
+            assert methods & own, f"{claim.id}: {claim.matrix} runs none of {methods}"
+            assert methods <= everywhere, f"{claim.id}: no matrix runs {methods - everywhere}"
 
 
 def test_the_sides_of_a_part_differ_in_what_the_claim_says_or_it_is_not_comparable() -> None:
@@ -251,30 +253,32 @@ def test_the_sides_of_a_part_differ_in_what_the_claim_says_or_it_is_not_comparab
     for path in (ROOT / "leaderboards" / "matrices").glob("*.toml"):
         if path.name != "demo.toml":  # of smoke presets
             cells |= {(cell.benchmark, cell.method): cell for cell in cells_of(host, read_matrix(path))}
-    seen = 0
-    for said in BOARD:
-        for part in said.part:
+    count = 0
+    for claim in BOARD:
+        for part in claim.part:
             sides = [cells[part.benchmark, method] for method in dict.fromkeys(m for m, _ in part.sides)]
             if len(sides) < 2:
                 continue
             parts = ("tokenizer",) if part.suite == "tokens" else ("predictor", "tokenizer")
-            found = unequal(
+            differing = unequal(
                 *(record(cell.method, 0.0).model_copy(update={"method_config": cell.identity()}) for cell in sides),
-                said.varies,
+                claim.varies,
                 parts,
             )
-            seen += 1
-            if said.id != "grfsq-stability":  # dead codes of the learnt books are replaced: the board says so by itself
-                assert not found or said.not_comparable, f"{said.id}: {found}"
+            count += 1
+            if (
+                claim.id != "grfsq-stability"
+            ):  # dead codes of the learnt books are replaced: the board says so by itself
+                assert not differing or claim.not_comparable, f"{claim.id}: {differing}"
             else:
-                assert all("tokenizer.reset" in one for one in found)
-    assert seen > 40
+                assert all("tokenizer.reset" in one for one in differing)
+    assert count > 40
 
 
 def test_every_correction_names_a_test_that_exists() -> None:
-    shown = [said.demonstration for said in BOARD if said.demonstration]
-    assert len(shown) >= 4
-    for node in shown:
+    demonstrations = [claim.demonstration for claim in BOARD if claim.demonstration]
+    assert len(demonstrations) >= 4
+    for node in demonstrations:
         path, _, name = node.partition("::")
         names = {n.name for n in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(n, ast.FunctionDef)}
         assert name in names, node
@@ -283,8 +287,8 @@ def test_every_correction_names_a_test_that_exists() -> None:
 def test_the_board_is_checked_with_the_tables(tmp_path: Path) -> None:
     from dyadbench.records.record import record_path, save_record
 
-    found = [r for r in records_below(ROOT / "leaderboards") if r.benchmark == "simdyad-clear-l2l" and r.seed == 0]
-    for one in found:
+    records = [r for r in records_below(ROOT / "leaderboards") if r.benchmark == "simdyad-clear-l2l" and r.seed == 0]
+    for one in records:
         save_record(one, record_path(tmp_path / "leaderboards", one))
     folder = tmp_path / "leaderboards" / "claims" / "checked"
     folder.mkdir(parents=True)

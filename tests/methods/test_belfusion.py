@@ -144,16 +144,16 @@ def test_the_release_is_trained_on_the_first_frames_only(windows: str, online: b
     next(stages)
     stage = next(stages)
     source, rng = WindowSource(data, "train", (), {}), np.random.default_rng(0)
-    seen: set[int] = set()
+    starts: set[int] = set()
     torch.manual_seed(0)
     for _ in range(30):
-        aim, given, exists = predictor.windows(source.draw(stage.windows, rng, torch.device("cpu"), 0, 0.0))
+        aim, condition, exists = predictor.windows(source.draw(stage.windows, rng, torch.device("cpu"), 0, 0.0))
         assert exists.all()
-        assert (aim[:, :, 0] - given[:, :, 0] == (50 if online else 0)).all()
-        seen |= {int(frame) for frame in aim[:, :, 0].flatten()}
-    assert (min(seen), max(seen)) == frames
+        assert (aim[:, :, 0] - condition[:, :, 0] == (50 if online else 0)).all()
+        starts |= {int(frame) for frame in aim[:, :, 0].flatten()}
+    assert (min(starts), max(starts)) == frames
     if windows == "all":
-        assert len(seen) > 600
+        assert len(starts) > 600
 
 
 def test_rounded_action_units_are_what_made_frsyn_49() -> None:
@@ -249,10 +249,10 @@ def test_a_window_follows_the_speakers_window(tmp_path: Path) -> None:
             TinyCorpus(clips=24, frames=192).context(range(24), predictor.needs, 192),
             speaker_motion=np.stack([d.speaker.motion for d in dyads]), speaker_emotion=np.stack([d.speaker.emotion for d in dyads]),  # type: ignore[arg-type]
         )  # fmt: skip
-        made = predictor.sample(context, 4, CellNoise(0)).emotion
-        assert made is not None
+        emotion = predictor.sample(context, 4, CellNoise(0)).emotion
+        assert emotion is not None
         truth = np.stack([d.listener.emotion[:, 0] for d in dyads])  # type: ignore[index]
-        levels = made[:, :, 16:, 0].mean(1).reshape(24, -1, 16).mean(2)  # (clips, windows) after the first
+        levels = emotion[:, :, 16:, 0].mean(1).reshape(24, -1, 16).mean(2)  # (clips, windows) after the first
         aims = truth[:, 16:].reshape(24, -1, 16).mean(2)
         assert np.corrcoef(levels.ravel(), aims.ravel())[0, 1] > 0.8
 
@@ -268,8 +268,8 @@ def test_online_the_first_window_answers_nothing() -> None:
     assert torch.allclose(latents[:, 1:], offline[:, :-1], atol=1e-6)
     batch = _batch(Waves(), 32)
     torch.manual_seed(0)
-    aim, given, _ = _build(online=True, cold=1.0, swap=0.0).windows(batch)
-    assert torch.equal(given, torch.zeros_like(given)), "which training shows as well"
+    aim, condition, _ = _build(online=True, cold=1.0, swap=0.0).windows(batch)
+    assert torch.equal(condition, torch.zeros_like(condition)), "which training shows as well"
     assert torch.equal(aim, batch.listener_emotion[:, :16])
 
 

@@ -44,8 +44,8 @@ SETUP = Setup(FACEVERSE_58, {"mfcc-78": AudioSpec(78), "mel-128": AudioSpec(128,
 def _build(tokenizer: Any = None, *, setup: Setup = SETUP, loud: bool = True, **config: object) -> CrossModalAR:
     """An untrained predictor whose gates are open."""
     tokenizer = tokenizer or FrameTokenizer(TokenizerConfig(**TOKENIZER_PRESETS["smoke"]), setup)
-    made = PredictorConfig(**{**PREDICTOR_PRESETS["smoke"], **config})
-    predictor = build(made, setup, tokenizer=tokenizer)
+    full_config = PredictorConfig(**{**PREDICTOR_PRESETS["smoke"], **config})
+    predictor = build(full_config, setup, tokenizer=tokenizer)
     if loud:
         with torch.no_grad():
             for block in (*predictor.net.fuse, *predictor.net.answer):
@@ -164,7 +164,7 @@ def test_a_batch_of_different_histories_equals_its_rows_alone() -> None:
     net, n = _build().net.eval(), 32
     torch.manual_seed(0)
     face, sound, ids = torch.randn(3, n, 58), torch.randn(3, n, 78), torch.randint(2, 82, (3, n))
-    seen = torch.arange(n) >= torch.tensor([[0], [8], [24]])
+    valid = torch.arange(n) >= torch.tensor([[0], [8], [24]])
     null = (torch.arange(n) >= torch.tensor([[0], [8], [24]])) & (torch.arange(n) < torch.tensor([[8], [16], [32]]))
 
     def run(rows: slice, start: int, mask: torch.Tensor | None) -> torch.Tensor:
@@ -172,17 +172,17 @@ def test_a_batch_of_different_histories_equals_its_rows_alone() -> None:
         return net.listener(ids[rows, start:], heard, mask, mask)
 
     with torch.no_grad():
-        together = run(slice(0, 3), 0, key_mask(seen))
+        together = run(slice(0, 3), 0, key_mask(valid))
         for row, start in enumerate((0, 8, 24)):
             cut = run(slice(row, row + 1), start, None)  # what is masked may as well not be there
             assert torch.allclose(together[row, start:], cut[0], atol=1e-4)
 
 
 def test_the_released_mask_expansion_gives_rows_the_masks_of_others() -> None:
-    seen = torch.tensor([[True, True], [False, True], [True, False]])
+    valid = torch.tensor([[True, True], [False, True], [True, False]])
     for row in range(3):
         for head in range(2):
-            assert torch.equal(scrambled(seen, 2)[row, head, 0], seen[(row * 2 + head) % 3])
+            assert torch.equal(scrambled(valid, 2)[row, head, 0], valid[(row * 2 + head) % 3])
 
 
 def test_the_release_cuts_each_position_at_the_batch_s_smallest_threshold() -> None:
@@ -196,17 +196,17 @@ def test_the_release_attends_to_all_keys_alike_where_all_are_masked() -> None:
     predictor = _build(mode="released")
     block = predictor.net.answer[0]
     torch.manual_seed(0)
-    x, seen = torch.randn(2, 6, 16), torch.arange(6) >= torch.tensor([[6], [4]])  # of the first row no key is seen
+    x, valid = torch.randn(2, 6, 16), torch.arange(6) >= torch.tensor([[6], [4]])  # of the first row no key is seen
     for attention in (block.attention, block.cross):  # type: ignore[union-attr]
         with torch.no_grad():
-            found = attention(x, x, mask=key_mask(seen))
+            out = attention(x, x, mask=key_mask(valid))
             alike = attention.out(attention.value(x).mean(1, keepdim=True))  # type: ignore[union-attr, operator]
             alone = attention(x[1:], x[1:, 4:])
-        assert torch.allclose(found[0], alike[0].expand(6, -1), atol=1e-6)
-        assert torch.allclose(found[1:], alone, atol=1e-6), "a row with seen keys attends to these by score"
+        assert torch.allclose(out[0], alike[0].expand(6, -1), atol=1e-6)
+        assert torch.allclose(out[1:], alone, atol=1e-6), "a row with seen keys attends to these by score"
     fixed = _build().net.answer[0].attention  # type: ignore[union-attr]
     with torch.no_grad():
-        assert not torch.allclose(fixed(x, x, mask=key_mask(seen))[0, 0], fixed(x, x, mask=key_mask(seen))[0, 1])
+        assert not torch.allclose(fixed(x, x, mask=key_mask(valid))[0, 0], fixed(x, x, mask=key_mask(valid))[0, 1])
 
 
 def test_the_released_network_starts_and_stays_where_the_release_s_does(tmp_path: Path) -> None:
@@ -232,10 +232,10 @@ def test_released_rows_depend_on_the_masks_and_thresholds_of_others() -> None:
     predictor = _build(mode="released")
     torch.manual_seed(0)
     past, face, sound = torch.randint(2, 82, (2, 32)), torch.randint(2, 82, (2, 32)), torch.randn(2, 32, 78)
-    seen = torch.arange(32) >= torch.tensor([[0], [24]])
+    valid = torch.arange(32) >= torch.tensor([[0], [24]])
     with torch.no_grad():
-        together = predictor._logits(past, face, sound, seen, seen)  # type: ignore[attr-defined]
-        alone = predictor._logits(past[:1], face[:1], sound[:1], seen[:1], seen[:1])  # type: ignore[attr-defined]
+        together = predictor._logits(past, face, sound, valid, valid)  # type: ignore[attr-defined]
+        alone = predictor._logits(past[:1], face[:1], sound[:1], valid[:1], valid[:1])  # type: ignore[attr-defined]
     assert (together[0] - alone[0]).abs().max() > 1e-2
     pair, one = (predictor.sample(_context(rows, predictor, 64), 2, CellNoise(1)).motion for rows in ([0, 1], [0]))
     assert np.abs(pair[0] - one[0]).max() > 1e-2
@@ -254,9 +254,9 @@ def test_cached_generation_equals_uncached() -> None:
         memory, caches = cached.net.memory(fused), cached.net.caches()
         whole = cached.net.listener(ids, fused[:, :72].repeat_interleave(2, 0))
         for at in range(0, 72, 8):
-            seen = slice(max(0, at + 8 - cached.config.context), at + 8)
-            known = [(k[:, :, seen], v[:, :, seen]) for k, v in memory]
-            part = cached.net.listener_step(ids[:, at : at + 8], known, caches, at)
+            window = slice(max(0, at + 8 - cached.config.context), at + 8)
+            memory_part = [(k[:, :, window], v[:, :, window]) for k, v in memory]
+            part = cached.net.listener_step(ids[:, at : at + 8], memory_part, caches, at)
             assert torch.allclose(part, whole[:, at : at + 8], atol=1e-3)
 
 

@@ -18,8 +18,8 @@ from dyadbench_dense_fsq.tokenizer import FrameTokenizer, TokenizerNet
 
 
 def _tokenizer(space: MotionSpace = FACEVERSE_58, emotion: bool = True, **config: object) -> FrameTokenizer:
-    made = TokenizerConfig(**{**TOKENIZER_PRESETS["smoke"], **config})
-    return FrameTokenizer(made, Setup(space, {}, emotion, seed=0))
+    full_config = TokenizerConfig(**{**TOKENIZER_PRESETS["smoke"], **config})
+    return FrameTokenizer(full_config, Setup(space, {}, emotion, seed=0))
 
 
 def _motion(frames: int, space: MotionSpace = FACEVERSE_58, rows: int = 2) -> np.ndarray:
@@ -43,8 +43,8 @@ def test_blendshape_loss_weighs_groups_not_channels() -> None:
         error = torch.zeros(1, 3, 58)
         error[..., start] = 1.0
         error[:, 2] = 100.0  # after the clip's end
-        found = blendshape_loss(error, torch.zeros(1, 3, 58), groups, valid)
-        assert float(found) == pytest.approx(1 / (stop - start))
+        loss = blendshape_loss(error, torch.zeros(1, 3, 58), groups, valid)
+        assert float(loss) == pytest.approx(1 / (stop - start))
 
 
 def test_no_group_of_an_unnamed_space_outweighs_its_channels() -> None:

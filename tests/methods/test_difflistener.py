@@ -104,14 +104,18 @@ def test_training_rows_hear_what_sampling_does(ahead: int | None) -> None:
     config, long = _config(window=6, overlap=3, ahead=ahead, prefix=0.5, cold=0.5), torch.tensor([1000])
     torch.manual_seed(0)
     layout = training_layout(config, 64, 8, training=True)
-    seen = set()
+    layouts = set()
     for there, held, heard in zip(layout.exists, layout.prefix, layout.visible, strict=True):
-        missing, known = int((~there).sum()), int(held.sum())
-        start = 0 if ahead is None and not known else 20
-        block = Block(-missing, known - missing, 6 - missing) if missing else Block(start, start + known, start + 6)
+        missing, past_tokens = int((~there).sum()), int(held.sum())
+        start = 0 if ahead is None and not past_tokens else 20
+        block = (
+            Block(-missing, past_tokens - missing, 6 - missing)
+            if missing
+            else Block(start, start + past_tokens, start + 6)
+        )
         assert torch.equal(heard, visible_frames(config, block, 8, long)[0])
-        seen.add((missing, known))
-    assert seen == ({(0, 0), (0, 3)} if ahead is None else {(m, 3) for m in range(4)})
+        layouts.add((missing, past_tokens))
+    assert layouts == ({(0, 0), (0, 3)} if ahead is None else {(m, 3) for m in range(4)})
     calm = training_layout(config, 2, 8, training=False)
     assert calm.exists.all()
     assert calm.prefix.any() == (ahead is not None)
@@ -128,10 +132,10 @@ def test_blocks_hold_the_tokens_of_the_one_before(monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr(predictor.net.process, "sample", spy)
     predictor.sample(_context([0, 1], predictor, 96), 3, CellNoise(0))  # 12 tokens: 8, then 4 beside 3 held ones
-    (first, made), (second, last) = calls
+    (first, output), (second, last) = calls
     assert (first == -1).all()
-    assert torch.equal(second[:, :3], made[:, -3:])
-    assert torch.equal(last[:, :3], made[:, -3:])
+    assert torch.equal(second[:, :3], output[:, -3:])
+    assert torch.equal(last[:, :3], output[:, -3:])
     assert (second[:, 3:] == -1).all()
     assert second.shape == (6, 7)
 
@@ -183,13 +187,13 @@ def test_one_pass_a_step_and_one_encoding_for_all_samples(guidance: float, monke
     net = predictor.net
     net.denoiser.register_forward_pre_hook(lambda _, args: passes.append(len(args[0])))
     net.fusion.register_forward_pre_hook(lambda _, args: encoded.append(len(args[0])))
-    made: list[int] = []
+    sizes: list[int] = []
     memory = net.denoiser.memory
-    monkeypatch.setattr(net.denoiser, "memory", lambda fused: made.append(len(fused)) or memory(fused))
+    monkeypatch.setattr(net.denoiser, "memory", lambda fused: sizes.append(len(fused)) or memory(fused))
     predictor.sample(_context([0, 1], predictor), 5, CellNoise(0))
     times = 1 if guidance == 1 else 2
     assert passes == [10] * (predictor.config.sample_steps * times)
-    assert encoded == made == [2] * times
+    assert encoded == sizes == [2] * times
 
 
 @pytest.mark.parametrize("memory", ["frames", "tokens"])
@@ -233,13 +237,13 @@ def test_any_number_of_steps_gives_codes(steps: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "kept", [("face",), ("differential",), ("audio",), ("face", "differential"), ("face", "audio")]
+    "streams", [("face",), ("differential",), ("audio",), ("face", "differential"), ("face", "audio")]
 )
-def test_what_is_left_out_has_no_weights_and_no_influence(kept: tuple[str, ...]) -> None:
-    predictor = _build(speaker=kept, window=16)
-    assert set(predictor.net.fusion.inward) == set(kept)
-    assert predictor.needs.audio == (("mfcc-78",) if "audio" in kept else ())
-    assert predictor.needs.face == ("audio" not in kept or len(kept) > 1)
+def test_what_is_left_out_has_no_weights_and_no_influence(streams: tuple[str, ...]) -> None:
+    predictor = _build(speaker=streams, window=16)
+    assert set(predictor.net.fusion.inward) == set(streams)
+    assert predictor.needs.audio == (("mfcc-78",) if "audio" in streams else ())
+    assert predictor.needs.face == ("audio" not in streams or len(streams) > 1)
     context = _context([0], predictor)
     base = predictor.sample(context, 4, CellNoise(0)).motion
 
@@ -250,10 +254,10 @@ def test_what_is_left_out_has_no_weights_and_no_influence(kept: tuple[str, ...])
     offset = np.ones_like(context.speaker_motion) * np.linspace(0, 9, 58, dtype=np.float32)
     wave = offset * np.sin(np.arange(90, dtype=np.float32))[:, None]
     assert moves(speaker_motion=context.speaker_motion + offset) == (
-        "face" in kept
+        "face" in streams
     )  # a resting face has no differential
-    assert moves(speaker_motion=context.speaker_motion + wave) == bool({"face", "differential"} & set(kept))
-    if "audio" in kept:
+    assert moves(speaker_motion=context.speaker_motion + wave) == bool({"face", "differential"} & set(streams))
+    if "audio" in streams:
         assert moves(audio={"mfcc-78": context.audio["mfcc-78"] * 3})
 
 
@@ -261,10 +265,10 @@ def test_differential_is_the_difference_of_frames_that_are_heard() -> None:
     fusion = _build(speaker=("differential",)).net.fusion
     face = torch.randn(1, 16, 58)
     heard = (torch.arange(16) >= 5) & (torch.arange(16) < 12)
-    found = fusion._streams(face, None, None, heard[None])["differential"][0]
-    assert torch.allclose(found[6:12], face[0, 6:12] - face[0, 5:11], atol=1e-5)
-    assert not found[:6].any()
-    assert not found[12:].any()
+    differential = fusion._streams(face, None, None, heard[None])["differential"][0]
+    assert torch.allclose(differential[6:12], face[0, 6:12] - face[0, 5:11], atol=1e-5)
+    assert not differential[:6].any()
+    assert not differential[12:].any()
 
 
 class FakeBert:
@@ -341,9 +345,9 @@ def test_a_bert_in_a_folder_gives_a_vector_a_word(tmp_path: Path) -> None:
     transformers.BertModel(transformers.BertConfig(vocab_size=8, **sizes)).save_pretrained(tmp_path)
     encoder = WordEncoder(str(tmp_path), torch.device("cpu"))
     words = tuple(Word(text, 0.0, 1.0) for text in ("yes", "maybe"))
-    found = encoder.vectors(words)
-    assert found.shape == (2, encoder.dim) == (2, 16)
-    assert np.abs(found[0] - found[1]).max() > 1e-3
+    vectors = encoder.vectors(words)
+    assert vectors.shape == (2, encoder.dim) == (2, 16)
+    assert np.abs(vectors[0] - vectors[1]).max() > 1e-3
     assert encoder.vectors(()).shape == (0, 16)
     assert not encoder.vectors(words * 400)[-1].any(), "what the model cannot hold is left out"
 

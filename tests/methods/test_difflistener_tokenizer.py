@@ -30,8 +30,8 @@ from dyadbench_difflistener.tokenizer import ConvTokenizer, ConvVQ, ramp
 
 
 def _tokenizer(space: MotionSpace = FACEVERSE_58, **config: object) -> ConvTokenizer:
-    made = TokenizerConfig(**{**TOKENIZER_PRESETS["smoke"], **config})
-    tokenizer = ConvTokenizer(made, Setup(space, {}, False, seed=0))
+    full_config = TokenizerConfig(**{**TOKENIZER_PRESETS["smoke"], **config})
+    tokenizer = ConvTokenizer(full_config, Setup(space, {}, False, seed=0))
     with torch.no_grad():
         tokenizer.net.quantizer.book.mul_(0.1)  # among the untrained encoder's outputs
     return tokenizer
@@ -102,19 +102,19 @@ def test_velocity_loss_is_that_of_differences_and_can_be_left_out() -> None:
     with_it, without = _tokenizer(velocity=0.5), _tokenizer(velocity=0.0)
     motion = torch.from_numpy(_motion(32))
     parts, _ = with_it._parts(_batch(motion))
-    made = with_it.net.unfold(with_it.net.encode(motion)[0])
-    error = torch.nn.functional.smooth_l1_loss(made[:, 1:] - made[:, :-1], motion[:, 1:] - motion[:, :-1])
+    decoded = with_it.net.unfold(with_it.net.encode(motion)[0])
+    error = torch.nn.functional.smooth_l1_loss(decoded[:, 1:] - decoded[:, :-1], motion[:, 1:] - motion[:, :-1])
     assert parts["velocity"].item() == pytest.approx(0.5 * error.item(), rel=1e-4)
     assert "velocity" not in without._parts(_batch(motion))[0]
 
 
 def test_groups_count_alike_and_frames_after_the_end_do_not_count() -> None:
     tokenizer = _tokenizer()
-    target, made = torch.zeros(1, 8, 58), torch.zeros(1, 8, 58)
-    made[..., 52:55] = 2.0  # rotation, smooth L1 of 1.5
+    target, decoded = torch.zeros(1, 8, 58), torch.zeros(1, 8, 58)
+    decoded[..., 52:55] = 2.0  # rotation, smooth L1 of 1.5
     valid = torch.arange(8)[None] < 4
-    made[:, 4:] = 100.0
-    assert float(tokenizer._error(made, target, valid)) == pytest.approx(1.5)
+    decoded[:, 4:] = 100.0
+    assert float(tokenizer._error(decoded, target, valid)) == pytest.approx(1.5)
 
 
 class Poses(TinyCorpus):
@@ -138,11 +138,11 @@ def test_training_lowers_the_error_and_the_use_of_the_book_is_reported(tmp_path:
     stages: Iterator[Stage] = tokenizer.stages(corpus)
     next(stages)  # sets the units
     first = error()
-    found = fit(tokenizer, corpus, {}, FitOptions(tmp_path, seed=0))["tokenizer"]
+    facts = fit(tokenizer, corpus, {}, FitOptions(tmp_path, seed=0))["tokenizer"]
     assert error() < 0.6 * first
-    assert 0 < found["used"] <= 1
-    assert 1 < found["perplexity"] <= 32
-    assert found["used"] * 32 >= found["perplexity"] - 1e-6
+    assert 0 < facts["used"] <= 1
+    assert 1 < facts["perplexity"] <= 32
+    assert facts["used"] * 32 >= facts["perplexity"] - 1e-6
     assert '"used"' in (tmp_path / "tokenizer" / "metrics.jsonl").read_text()
 
 

@@ -44,8 +44,8 @@ SETUP = Setup(FACEVERSE_58, TinyCorpus().audio, True, seed=0)
 def _build(tokenizer: Any = None, *, setup: Setup = SETUP, loud: bool = True, **config: object) -> PatchAR:
     """An untrained predictor that says different things at different places."""
     tokenizer = tokenizer or WindowTokenizer(TokenizerConfig(**TOKENIZER_PRESETS["smoke"]), setup)
-    made = PredictorConfig(**{**PREDICTOR_PRESETS["smoke"], "temperature": 1.0, "top_p": 1.0, **config})
-    predictor = PatchAR(made, setup, tokenizer=tokenizer)
+    full_config = PredictorConfig(**{**PREDICTOR_PRESETS["smoke"], "temperature": 1.0, "top_p": 1.0, **config})
+    predictor = PatchAR(full_config, setup, tokenizer=tokenizer)
     if loud:
         with torch.no_grad():
             predictor.net.head.weight.mul_(3.0)
@@ -89,10 +89,12 @@ class Coins:
             codes = np.repeat(rng.integers(CODES, size=(3, 34)), 8, 1)  # face, voice, listener; patches begin anywhere
             face, voice, own = (row[: clip.frames] for row in codes)
             own = {"face": face, "voice": voice, None: own}[self.follow]
-            shown, said = np.eye(CODES, dtype=np.float32)[[face, voice]]
+            face_row, voice_row = np.eye(CODES, dtype=np.float32)[[face, voice]]
             late = np.concatenate([own[:8], own[:-8]]) if self.follow else own
             yield Dyad(
-                clip, Track(shown, audio={"said": said}), Track(np.repeat(late[:, None], CODES, 1).astype(np.float32))
+                clip,
+                Track(face_row, audio={"said": voice_row}),
+                Track(np.repeat(late[:, None], CODES, 1).astype(np.float32)),
             )
 
 
@@ -104,7 +106,7 @@ def _entropy(tmp_path: Path, data: Coins, **config: object) -> np.ndarray:
     predictor = _build(CoinTokenizer(), setup=setup, loud=False, **{**sizes, **config})
     fit(predictor, data, setup.audio, FitOptions(tmp_path, seed=0))
     dyads = list(data.dyads("test" * 5, ("said",)))
-    found = []
+    entropies = []
     for first in range(0, 176, 16):
 
         def cut(arrays: list[np.ndarray], first: int = first) -> torch.Tensor:
@@ -115,8 +117,8 @@ def _entropy(tmp_path: Path, data: Coins, **config: object) -> np.ndarray:
             {"said": cut([d.speaker.audio["said"] for d in dyads])}, torch.ones(len(dyads), 72, dtype=torch.bool), -1, 1.0,
         )  # fmt: skip
         with torch.no_grad():
-            found.append(predictor._entropy(batch)[0])
-    return torch.cat(found).mean(0).numpy()
+            entropies.append(predictor._entropy(batch)[0])
+    return torch.cat(entropies).mean(0).numpy()
 
 
 def test_no_output_beats_chance_on_coins(tmp_path: Path) -> None:
@@ -164,8 +166,8 @@ def test_a_hidden_past_has_no_influence() -> None:
             for f, s in ((face, sound), (face * (1 + 9 * null[..., None]), sound * (1 + 9 * null.repeat_interleave(4, 1)[..., None])))
         )  # fmt: skip
         assert torch.equal(one, two)
-        seen = predictor.net.speaker(face + 1.0, sound, null.expand(2, -1))
-        assert (predictor.net(past, one) - predictor.net(past, seen)).abs().max() > 1e-3
+        louder = predictor.net.speaker(face + 1.0, sound, null.expand(2, -1))
+        assert (predictor.net(past, one) - predictor.net(past, louder)).abs().max() > 1e-3
 
 
 @pytest.mark.parametrize("ahead", [0, 3, 8])
@@ -206,15 +208,15 @@ def test_rows_of_sound(mode: str) -> None:
     context = _context([0], predictor, 96)
     sound = np.zeros((1, 384, 128), np.float32)
     sound[0, :, 0] = np.arange(384)
-    seen: list[torch.Tensor] = []
+    voices: list[torch.Tensor] = []
 
     def spy(face: torch.Tensor, voice: torch.Tensor, null: torch.Tensor) -> torch.Tensor:
-        seen.append(voice[:, :, 0])
+        voices.append(voice[:, :, 0])
         return torch.zeros(len(face), 5, predictor.config.dim)
 
     predictor.net.speaker = spy  # type: ignore[method-assign]
     predictor._speaker(dataclasses.replace(context, audio={"mel-128": sound}), 12)
-    rows = torch.cat(seen)
+    rows = torch.cat(voices)
     for token, start in ((4, 0), (5, 8), (9, 40)):
         top = start if mode == "released" else 4 * start
         assert rows[token].tolist() == [min(row, 383) for row in range(top, top + 160)]
@@ -337,9 +339,9 @@ def test_rows_hide_their_own_share_of_history() -> None:
     torch.manual_seed(0)
     empty = torch.zeros(4000, 0)
     batch = WindowBatch(("",) * 4000, empty, empty, None, None, {}, empty, 0, 0.0)
-    known = _build(cold=0.5)._history_length(batch)
-    assert 0.45 < float((known < 5).float().mean()) < 0.55
-    assert set(known.flatten().tolist()) == {0, 1, 2, 3, 4, 5}
+    lengths = _build(cold=0.5)._history_length(batch)
+    assert 0.45 < float((lengths < 5).float().mean()) < 0.55
+    assert set(lengths.flatten().tolist()) == {0, 1, 2, 3, 4, 5}
     assert (_build()._history_length(dataclasses.replace(batch, step=-1)) == 5).all()
 
 

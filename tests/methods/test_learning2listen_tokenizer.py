@@ -27,8 +27,8 @@ from dyadbench_l2l.tokenizer import WindowTokenizer, noam
 
 
 def _tokenizer(space: MotionSpace = FACEVERSE_58, **config: object) -> WindowTokenizer:
-    made = TokenizerConfig(**{**TOKENIZER_PRESETS["smoke"], **config})
-    return WindowTokenizer(made, Setup(space, {}, False, seed=0))
+    full_config = TokenizerConfig(**{**TOKENIZER_PRESETS["smoke"], **config})
+    return WindowTokenizer(full_config, Setup(space, {}, False, seed=0))
 
 
 def _motion(frames: int, space: MotionSpace = FACEVERSE_58, rows: int = 2) -> np.ndarray:
@@ -148,8 +148,8 @@ def test_frames_after_the_end_and_group_sizes_do_not_weigh() -> None:
     with torch.no_grad():
         quantised, _, aux = tokenizer.net.encode(listener)
         error = (tokenizer.net.unfold(quantised) - listener).abs()
-        kept = torch.cat([error[0], error[1, :8]])
-        expected = sum(kept[:, start:stop].mean() for start, stop in FACEVERSE_58.groups.values()) + aux
+        rows = torch.cat([error[0], error[1, :8]])
+        expected = sum(rows[:, start:stop].mean() for start, stop in FACEVERSE_58.groups.values()) + aux
         loss = tokenizer._loss(_batch(listener, valid))
     assert float(loss.total["all"]) == pytest.approx(float(expected), rel=1e-5)
 

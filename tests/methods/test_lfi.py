@@ -36,22 +36,22 @@ def _size(module: torch.nn.Module) -> int:
 
 
 def _batch(rows: int = 6, frames: int = 16, step: int = 0) -> WindowBatch:
-    made = torch.Generator().manual_seed(1)
-    faces = torch.randn(2, rows, frames, 58, generator=made)
+    generator = torch.Generator().manual_seed(1)
+    faces = torch.randn(2, rows, frames, 58, generator=generator)
     return WindowBatch(
-        tuple(map(str, range(rows))), *faces, None, None, {"mfcc-78": torch.randn(rows, frames, 78, generator=made)},
+        tuple(map(str, range(rows))), *faces, None, None, {"mfcc-78": torch.randn(rows, frames, 78, generator=generator)},
         torch.ones(rows, frames, dtype=torch.bool), step, 0.0, generator=torch.Generator().manual_seed(step),
     )  # fmt: skip
 
 
 def _loud(net: ListenerFlow) -> ListenerFlow:
     """Couplings that do something, which a flow only learns to."""
-    made = torch.Generator().manual_seed(0)
+    generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for step in net.steps:
-            step.conditioner.out.weight.normal_(0, 0.3, generator=made)
-            step.norm.log_scale.normal_(0, 0.2, generator=made)
-            step.linear.packed.add_(torch.randn(step.linear.packed.shape, generator=made) * 0.05)
+            step.conditioner.out.weight.normal_(0, 0.3, generator=generator)
+            step.norm.log_scale.normal_(0, 0.2, generator=generator)
+            step.linear.packed.add_(torch.randn(step.linear.packed.shape, generator=generator) * 0.05)
     return net.eval()
 
 
@@ -79,9 +79,9 @@ def test_without_its_own_voice_a_listener_is_told_1304_numbers() -> None:
 
 def test_the_released_condition_holds_every_gru_twice() -> None:
     torch.manual_seed(0)
-    told = Recall(FACE, copies=True)(torch.randn(2, 30, 56))
-    assert told.shape == (2, 30, 512)
-    assert torch.equal(told[..., :256], told[..., 256:])
+    condition = Recall(FACE, copies=True)(torch.randn(2, 30, 56))
+    assert condition.shape == (2, 30, 512)
+    assert torch.equal(condition[..., :256], condition[..., 256:])
 
 
 # --- likelihood -----------------------------------------------------------------------------------------
@@ -157,13 +157,13 @@ def test_released_logdets_start_at_thousands_of_bits_below_any_density() -> None
 
 @pytest.mark.parametrize("rows", [2, 3, 64])
 def test_a_derangement_leaves_no_row_in_place(rows: int) -> None:
-    seen = set()
+    orders = set()
     for seed in range(50):
         order = derangement(rows, torch.Generator().manual_seed(seed))
         assert sorted(order.tolist()) == list(range(rows))
         assert not (order == torch.arange(rows)).any()
-        seen.add(tuple(order.tolist()))
-    assert len(seen) == {2: 1, 3: 2}.get(rows, 50)
+        orders.add(tuple(order.tolist()))
+    assert len(orders) == {2: 1, 3: 2}.get(rows, 50)
 
 
 @pytest.mark.parametrize(("wrong", "loss", "gradient"), [(42.0, 39.8, -0.1), (39.0, 40.1, -0.1), (50.0, 39.42, 0.0)])
@@ -175,7 +175,7 @@ def test_the_wrong_speaker_must_cost_a_margin_and_no_more(
     bits = torch.tensor(wrong, requires_grad=True)
     orders: list[torch.Tensor | None] = []
 
-    def priced(batch: WindowBatch, kept: object, order: torch.Tensor | None = None) -> torch.Tensor:
+    def priced(batch: WindowBatch, batch_wanted: object, order: torch.Tensor | None = None) -> torch.Tensor:
         orders.append(order)
         return torch.tensor(40.0) if order is None else bits
 
@@ -191,13 +191,13 @@ def test_the_wrong_speaker_must_cost_a_margin_and_no_more(
 
 
 def test_a_share_of_batches_sees_the_wrong_speaker_and_validation_never() -> None:
-    seen = []
+    logged = []
     for share, step in ((0.0, 0), (1.0, 0), (1.0, -1)):
         predictor = _build(mismatch_share=share)
         _loud(predictor.net)
         with torch.no_grad():
-            seen.append("mismatch" in predictor._loss(_batch(step=step)).log)
-    assert seen == [False, True, False]
+            logged.append("mismatch" in predictor._loss(_batch(step=step)).log)
+    assert logged == [False, True, False]
 
 
 def test_the_released_trick_switches_itself_off_where_logdets_are_true() -> None:
@@ -269,12 +269,12 @@ def test_spans_are_seconds_whatever_the_frame_rate() -> None:
 def test_training_hides_whole_frames_of_the_speaker_and_validation_none() -> None:
     predictor = _build()
     assert (predictor.config.face_drop, predictor.config.voice_drop) == (0.6, 0.3)
-    kept = predictor._dropout(_batch(rows=200))
-    assert kept is not None
-    assert kept["face"].shape == (200, 10, 6)
-    assert (kept["own"] == 1).all(), "the paper hides nothing of its own past"
-    assert 0.35 < float((kept["face"] > 0).float().mean()) < 0.45
-    assert kept["sound"].unique().tolist() == pytest.approx([0.0, 1 / 0.7])
+    mask = predictor._dropout(_batch(rows=200))
+    assert mask is not None
+    assert mask["face"].shape == (200, 10, 6)
+    assert (mask["own"] == 1).all(), "the paper hides nothing of its own past"
+    assert 0.35 < float((mask["face"] > 0).float().mean()) < 0.45
+    assert mask["sound"].unique().tolist() == pytest.approx([0.0, 1 / 0.7])
     assert predictor._dropout(_batch(step=-1)) is None
     half = _build(past_drop=0.5)._dropout(_batch(rows=200))
     assert half is not None
@@ -346,14 +346,14 @@ def test_a_dataset_with_the_listeners_own_voice_is_asked_for_it() -> None:
 def test_the_wrong_speaker_leaves_a_listener_its_own_voice(monkeypatch: pytest.MonkeyPatch) -> None:
     corpus = TinyCorpus()
     predictor = _build(dataclasses.replace(SETUP, audio={**corpus.audio, "own-mfcc-78": AudioSpec(78)}))
-    batch, seen = _batch(), []
+    batch, calls = _batch(), []
     batch = dataclasses.replace(batch, audio={**batch.audio, "own-mfcc-78": batch.audio["mfcc-78"] + 1})
     heard = predictor.net.speaker
-    monkeypatch.setattr(predictor.net, "speaker", lambda tracks, *more: seen.append(tracks) or heard(tracks, *more))
+    monkeypatch.setattr(predictor.net, "speaker", lambda tracks, *more: calls.append(tracks) or heard(tracks, *more))
     order = torch.tensor([1, 2, 3, 4, 5, 0])
     predictor._bits(batch, None)
     predictor._bits(batch, None, order)
-    right, wrong = seen
+    right, wrong = calls
     assert torch.equal(wrong["own-sound"], right["own-sound"])
     assert all(torch.equal(wrong[name], right[name][order]) for name in ("face", "sound"))
 

@@ -76,7 +76,7 @@ def edges() -> torch.Tensor:
     torch.manual_seed(0)
     net = Cognitive(64, 25, 50, narrow=32, graphs=8, kept=5, mask="off")
     pairs: list[torch.Tensor] = []
-    net.pairs.register_forward_hook(lambda module, given, out: pairs.append(out))
+    net.pairs.register_forward_hook(lambda module, inputs, out: pairs.append(out))
     net(torch.randn(16, 50, 64))
     query, key = pairs[0].unflatten(-1, (2, 8, -1)).permute(2, 0, 3, 1, 4)
     return (query @ key.mT / 50**0.5).softmax(-1).detach()
@@ -85,9 +85,9 @@ def edges() -> torch.Tensor:
 def test_the_released_top_5_mask_keeps_601_to_625_of_625(edges: torch.Tensor) -> None:
     """Random graphs lack a column at most in all but one of hundreds; those of a batch of windows lack none."""
     random = torch.randn(800, 1, 25, 25, generator=torch.Generator().manual_seed(0)).softmax(-1)
-    kept = neighbours(random, 5, "released").sum((-1, -2)).flatten()
-    assert float((kept >= 601).float().mean()) > 0.995
-    assert set(kept.unique().tolist()) <= {577, 601, 625}
+    edges_left = neighbours(random, 5, "released").sum((-1, -2)).flatten()
+    assert float((edges_left >= 601).float().mean()) > 0.995
+    assert set(edges_left.unique().tolist()) <= {577, 601, 625}
     each = neighbours(edges, 5, "released").sum((-1, -2))  # a window's eight graphs, as the network starts
     assert int(each.min()) >= 577
     assert float(each.float().mean()) > 600
@@ -95,12 +95,12 @@ def test_the_released_top_5_mask_keeps_601_to_625_of_625(edges: torch.Tensor) ->
 
 
 def test_each_row_keeps_its_own_five_and_itself(edges: torch.Tensor) -> None:
-    kept, itself = neighbours(edges, 5, "top5"), torch.eye(25, dtype=torch.bool)
-    assert set(kept.sum(-1).unique().tolist()) == {5, 6}
-    assert kept.diagonal(dim1=-2, dim2=-1).all()
-    assert ((kept & ~itself).sum(-1) >= 4).all()
-    left = torch.where(kept, 0.0, edges).amax(-1)
-    assert (torch.where(kept & ~itself, edges, 2.0).amin(-1) >= left).all(), "what stays is larger than what goes"
+    edges_left, itself = neighbours(edges, 5, "top5"), torch.eye(25, dtype=torch.bool)
+    assert set(edges_left.sum(-1).unique().tolist()) == {5, 6}
+    assert edges_left.diagonal(dim1=-2, dim2=-1).all()
+    assert ((edges_left & ~itself).sum(-1) >= 4).all()
+    left = torch.where(edges_left, 0.0, edges).amax(-1)
+    assert (torch.where(edges_left & ~itself, edges, 2.0).amin(-1) >= left).all(), "what stays is larger than what goes"
     assert neighbours(edges, 5, "off").all()
 
 
@@ -136,10 +136,10 @@ def test_each_reaction_settles_by_itself() -> None:
     """A reaction must not be iterated further because another one in its batch has not settled."""
     rate = torch.tensor([0.1, 0.9]).view(2, 1, 1, 1)
     target = torch.ones(2, 1, 3, 4)
-    alone, done = settle(lambda x: rate[:1] * x + target[:1], torch.zeros(1, 1, 3, 4), 20, 1e-3)
+    alone, settled = settle(lambda x: rate[:1] * x + target[:1], torch.zeros(1, 1, 3, 4), 20, 1e-3)
     both, moving = settle(lambda x: rate * x + target, torch.zeros(2, 1, 3, 4), 20, 1e-3)
     assert torch.equal(both[:1], alone)
-    assert (done.tolist(), moving.tolist()) == ([[False]], [[False], [True]])
+    assert (settled.tolist(), moving.tolist()) == ([[False]], [[False], [True]])
 
 
 def test_what_does_not_settle_is_counted_and_said() -> None:
@@ -217,10 +217,10 @@ def test_online_windows_hear_what_comes_before_them() -> None:
     first, _, later = predictor._windows(track, [0, 25, 50])
     assert not first.any()
     assert later[:, 0].tolist() == list(range(1, 51))
-    seen, _ = predictor._cold_start(_batch(200), torch.ones(200, 50, 3), None)
-    hidden = (seen[..., 0] == 0).sum(1)
+    visible, _ = predictor._cold_start(_batch(200), torch.ones(200, 50, 3), None)
+    hidden = (visible[..., 0] == 0).sum(1)
     assert 0.05 < float((hidden > 0).float().mean()) < 0.16
-    assert ((seen[:, 1:] - seen[:, :-1]) >= 0).all(), "the speaker comes in once and stays"
+    assert ((visible[:, 1:] - visible[:, :-1]) >= 0).all(), "the speaker comes in once and stays"
 
 
 # --- training -------------------------------------------------------------------------------------------
@@ -250,13 +250,13 @@ class Sessions:
 
 def test_reactions_are_those_that_suit_at_the_windows_frames() -> None:
     pool = Reactions(Sessions(), "train", "emotion")
-    drawn, there = pool.draw(("a", "c", "d"), np.array([30, 60, 0]), 10, 3)
+    reactions, there = pool.draw(("a", "c", "d"), np.array([30, 60, 0]), 10, 3)
     assert there.tolist() == [[True, True, False], [True, True, True], [True, False, False]]
-    assert drawn.shape == (3, 3, 2, 10)
-    assert drawn[0, :2, 0, 0].tolist() == [0, 1]
-    assert drawn[1, :, 0, 0].tolist() == [1, 2, 3]
-    assert drawn[0, 1, 1].tolist() == list(range(30, 40))
-    assert drawn[1, 2, 1].tolist() == list(range(10, 20)), "a shorter listener's last frames"
+    assert reactions.shape == (3, 3, 2, 10)
+    assert reactions[0, :2, 0, 0].tolist() == [0, 1]
+    assert reactions[1, :, 0, 0].tolist() == [1, 2, 3]
+    assert reactions[0, 1, 1].tolist() == list(range(30, 40))
+    assert reactions[1, 2, 1].tolist() == list(range(10, 20)), "a shorter listener's last frames"
     chosen, _ = pool.draw(("c",), np.array([0]), 5, 1, np.array([[0.9, 0.1, 0.5]]))
     assert chosen[0, 0, 0, 0] == 2
     assert window(np.arange(3.0)[:, None], 0, 5)[:, 0].tolist() == [0, 1, 2, 2, 2]
@@ -310,8 +310,8 @@ def test_training_brings_the_codes_of_speaker_and_reactions_together(tmp_path: P
                 code, graphs = predictor._encode_speaker(
                     *predictor._tensors(dyad.speaker.motion, dyad.speaker.emotion, dyad.speaker.audio), [20]
                 )
-                drawn, there = pool.draw((dyad.clip.id,), np.array([20]), 50, 2)
-                distances.append(float(predictor.net.loss(code, predictor.net.motor(drawn, graphs), there)[0]))
+                reactions, there = pool.draw((dyad.clip.id,), np.array([20]), 50, 2)
+                distances.append(float(predictor.net.loss(code, predictor.net.motor(reactions, graphs), there)[0]))
         return float(np.mean(distances))
 
     fresh, predictor = _build(), _trained(tmp_path, steps=60, lr=3e-3, decay_at=60)

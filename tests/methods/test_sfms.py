@@ -55,8 +55,8 @@ def _dense(**config: Any) -> FrameTokenizer:
 
 def _build(tokenizer: Any = None, *, setup: Setup = SETUP, loud: bool = True, **config: Any) -> KeyframeAR:
     """An untrained predictor whose classes follow its inputs."""
-    made = PredictorConfig(**{**PREDICTOR_PRESETS["smoke"], **config})
-    predictor = KeyframeAR(made, setup, tokenizer=tokenizer or _sparse())
+    full_config = PredictorConfig(**{**PREDICTOR_PRESETS["smoke"], **config})
+    predictor = KeyframeAR(full_config, setup, tokenizer=tokenizer or _sparse())
     if loud:
         with torch.no_grad():
             predictor.net.head.weight.mul_(6.0)
@@ -88,8 +88,8 @@ def test_soft_dtw_is_the_recursion_and_becomes_dtw() -> None:
                     low = ways.min()
                     soft = low - gamma * np.log(np.exp(-(ways - low) / gamma).sum())
                     table[i, j] = (x[row, i - 1] - y[row, j - 1]) ** 2 + soft
-            found = soft_dtw(torch.from_numpy(x), torch.from_numpy(y), gamma)[row]
-            assert float(found) == pytest.approx(table[6, 5], abs=1e-9)
+            loss = soft_dtw(torch.from_numpy(x), torch.from_numpy(y), gamma)[row]
+            assert float(loss) == pytest.approx(table[6, 5], abs=1e-9)
 
 
 def test_the_divergence_is_zero_where_equal_positive_elsewhere_and_differentiable() -> None:
@@ -202,12 +202,12 @@ def test_the_odds_of_keyframes_are_taken_back_from_the_balanced_loss(tmp_path: P
     batch = WindowBatch(("",) * 500, *faces, None, None, {}, torch.ones(500, 16, dtype=torch.bool), -1, 1.0)
     with torch.no_grad():
         logits, classes, _ = predictor._predict(batch)
-        found = predictor._validate(batch)
+        scores = predictor._validate(batch)
     balanced, honest = (1 - x.softmax(-1)[..., 0].mean() for x in (logits, predictor.net.calibrated(logits)))
     assert float(balanced) == pytest.approx(0.5, abs=0.07)
     assert float(honest) == pytest.approx(float((classes > 0).float().mean()), abs=0.04)
-    assert 0 < float(found["recall"]) < float(found["recall-near"]) <= 1
-    assert float(found["keyframes"]) == pytest.approx(1.0, abs=0.2)
+    assert 0 < float(scores["recall"]) < float(scores["recall-near"]) <= 1
+    assert float(scores["keyframes"]) == pytest.approx(1.0, abs=0.2)
 
 
 # --- look-ahead -----------------------------------------------------------------------------------------
@@ -239,11 +239,11 @@ def test_lookahead_on_dense_tokens_grows_with_their_blocks(block: int, declared:
 
 def _generated(predictor: KeyframeAR, k: int = 4, frames: int = 96) -> np.ndarray:
     """The classes (R, past + frames) of a sampling."""
-    seen: list[np.ndarray] = []
+    class_arrays: list[np.ndarray] = []
     decoded = predictor._reaction
-    predictor._reaction = lambda classes, *rest: seen.append(classes.numpy()) or decoded(classes, *rest)  # type: ignore[method-assign]
+    predictor._reaction = lambda classes, *rest: class_arrays.append(classes.numpy()) or decoded(classes, *rest)  # type: ignore[method-assign]
     predictor.sample(_context([0, 1], predictor, frames), k, CellNoise(0))
-    return seen[0]
+    return class_arrays[0]
 
 
 @pytest.mark.parametrize("spacing", ["even", "independent"])
@@ -326,16 +326,16 @@ def test_conversations_that_just_began_have_a_neutral_past(tmp_path: Path) -> No
     fit(predictor, TinyCorpus(), TinyCorpus().audio, FitOptions(tmp_path, seed=0))
     assert predictor.net.opening[0] > 0
     assert not predictor.net.opening[1:].any()
-    given: list[torch.Tensor] = []
-    predictor.net.register_forward_hook(lambda module, inputs, made: given.append(inputs[0]))
+    pasts: list[torch.Tensor] = []
+    predictor.net.register_forward_hook(lambda module, inputs, output: pasts.append(inputs[0]))
     x = torch.randn(64, 48, 58)
     sound = torch.randn(64, 48 * 4, 128)
     batch = WindowBatch(("",) * 64, x, x, None, None, {"mel-128": sound}, torch.ones(64, 48, dtype=torch.bool), 3, 0.5)
     torch.manual_seed(0)
     predictor._predict(batch)
-    late = (given[0][:, :1] == predictor.net.opening[:1]).all(1)
+    late = (pasts[0][:, :1] == predictor.net.opening[:1]).all(1)
     assert late.float().mean() > 0.8  # all but those whose conversation is a whole window old
-    empty = (given[0][:, 1:] == 0).all(1)
+    empty = (pasts[0][:, 1:] == 0).all(1)
     assert 0 < empty.float().mean() < 0.5, "some begin right here, others some patches ago"
 
 

@@ -44,9 +44,9 @@ def test_the_log_probability_is_that_of_ordered_draws_without_replacement() -> N
     for i, j in itertools.permutations(range(4), 2):
         noisy = torch.full((5,), -5.0)
         noisy[i], noisy[j], noisy[4] = 2.0, 1.0, 3.0
-        found = log_probability(scores, noisy, torch.tensor(2), valid).exp()
-        assert float(found) == pytest.approx(float(p[i] / p.sum() * p[j] / (p.sum() - p[i])), rel=1e-5)
-        total += float(found)
+        probability = log_probability(scores, noisy, torch.tensor(2), valid).exp()
+        assert float(probability) == pytest.approx(float(p[i] / p.sum() * p[j] / (p.sum() - p[i])), rel=1e-5)
+        total += float(probability)
     assert total == pytest.approx(1, rel=1e-5)
 
 
@@ -64,8 +64,8 @@ def test_the_gradient_is_that_of_the_expected_error() -> None:
     noisy, valid = many.detach() + gumbel(many.shape), torch.ones(many.shape, dtype=torch.bool)
     first, second = noisy.topk(2, -1).indices.T
     estimate = reinforce(log_probability(many, noisy, k, valid), errors[first, second], rows)
-    found = torch.autograd.grad(estimate, scores)[0]
-    assert torch.allclose(found, expected, atol=0.01)
+    gradient = torch.autograd.grad(estimate, scores)[0]
+    assert torch.allclose(gradient, expected, atol=0.01)
     assert expected.abs().max() > 0.1
 
 
@@ -131,12 +131,12 @@ def _errors(tokenizer: SparseTokenizer) -> dict[str, float]:
     valid = torch.ones(512, WINDOW, dtype=torch.bool)
     scores, k = tokenizer.net.scores(motion, valid), counts(valid, KEYS)
     torch.manual_seed(1)
-    found = {
+    sets = {
         "drawn": tokenizer.random_sets(scores, valid, 1.0).keys,
         "spread": spread_set(relaxed_khot(scores, k, 1.0, valid), k),
         "even": uniform_set(k, valid),
     }
-    return {name: float(_missed(motion, keys).mean()) for name, keys in found.items()}
+    return {name: float(_missed(motion, keys).mean()) for name, keys in sets.items()}
 
 
 def test_places_learnt_from_random_errors_are_no_worse_than_an_untrained_scorer_s() -> None:
@@ -148,9 +148,9 @@ def test_places_learnt_from_random_errors_are_no_worse_than_an_untrained_scorer_
 
 
 def test_places_learnt_from_true_errors_are_better_than_even_ones() -> None:
-    found, untrained = _errors(_trained(False, steps=300, lr=3e-3)), _errors(_tokenizer())
-    assert found["drawn"] < 0.95 * untrained["drawn"]
-    assert found["spread"] < 0.95 * found["even"]
+    trained, untrained = _errors(_trained(False, steps=300, lr=3e-3)), _errors(_tokenizer())
+    assert trained["drawn"] < 0.95 * untrained["drawn"]
+    assert trained["spread"] < 0.95 * trained["even"]
 
 
 # --- selection and weights ------------------------------------------------------------------------------
@@ -216,10 +216,10 @@ def test_the_older_target_is_the_best_of_the_drawn_sets() -> None:
         sets[s, :, 10 * s : 10 * s + KEYS] = True
     each = torch.tensor([3.0, 1.0, 2.0, 2.0, 1.0, 3.0])  # the last is best for row 0, the first for row 1
     p = tokenizer.probability(scores, valid, 1.0)
-    wanted = torch.stack([sets[2, 0], sets[0, 1]]).float()
+    target = torch.stack([sets[2, 0], sets[0, 1]]).float()
     draw = Draw(sets.flatten(0, 1), torch.zeros(6))
     loss = tokenizer._score_loss(scores, valid, draw, each, 1.0)
-    assert loss.item() == pytest.approx((p - wanted).abs().mean().item())
+    assert loss.item() == pytest.approx((p - target).abs().mean().item())
     assert loss.item() == pytest.approx(best_of_s(p, draw.keys, each).item())
     uphill = -torch.autograd.grad(loss, scores)[0]
-    assert (uphill * wanted).sum() > 0 > (uphill * (1 - wanted)).sum()
+    assert (uphill * target).sum() > 0 > (uphill * (1 - target)).sum()

@@ -49,8 +49,8 @@ PLACEMENTS = ["dynamic", "static", "none", "threshold", "penalty"]
 
 
 def _tokenizer(space: MotionSpace = FACEVERSE_58, **config: Any) -> SparseTokenizer:
-    made = TokenizerConfig(**{**TOKENIZER_PRESETS["smoke"], **config})
-    return SparseTokenizer(made, Setup(space, {}, False, seed=0))
+    full_config = TokenizerConfig(**{**TOKENIZER_PRESETS["smoke"], **config})
+    return SparseTokenizer(full_config, Setup(space, {}, False, seed=0))
 
 
 def _motion(frames: int, space: MotionSpace = FACEVERSE_58, rows: int = 2) -> np.ndarray:
@@ -87,16 +87,16 @@ def test_short_windows_get_their_share_and_nothing_beyond_their_end() -> None:
     number = counts(valid, 7)
     assert number.tolist() == [7, 3, 1, 1]
     scores = torch.linspace(0, 1, 48).expand(4, -1)  # the end is the most wanted
-    for found in (hard_set(scores, number, valid), uniform_set(number, valid)):
-        assert found.sum(1).tolist() == [7, 3, 1, 1]
-        assert not (found & ~valid).any()
+    for chosen_set in (hard_set(scores, number, valid), uniform_set(number, valid)):
+        assert chosen_set.sum(1).tolist() == [7, 3, 1, 1]
+        assert not (chosen_set & ~valid).any()
     assert torch.allclose(relaxed_khot(scores, number, 0.5, valid).sum(1), number.float(), atol=1e-4)
 
 
 def test_the_hard_set_is_the_exact_top_k() -> None:
     scores = torch.from_numpy(np.random.default_rng(1).standard_normal((200, 48)))
-    found = hard_set(scores, torch.full((200,), 7), torch.ones(200, 48, dtype=torch.bool))
-    for row, chosen in zip(scores, found, strict=True):
+    hard = hard_set(scores, torch.full((200,), 7), torch.ones(200, 48, dtype=torch.bool))
+    for row, chosen in zip(scores, hard, strict=True):
         assert set(chosen.nonzero().flatten().tolist()) == set(row.argsort(descending=True)[:7].tolist())
 
 
@@ -109,8 +109,8 @@ def test_drawn_sets_have_the_probabilities_of_draws_without_replacement() -> Non
     pairs.fill_diagonal_(0)
     expected = pairs.sum(0) + pairs.sum(1)
     many = scores.expand(40_000, -1)
-    drawn = hard_set(many + gumbel(many.shape), torch.full((40_000,), 2), torch.ones(many.shape, dtype=torch.bool))
-    assert torch.allclose(drawn.float().mean(0), expected, atol=0.01)
+    hard = hard_set(many + gumbel(many.shape), torch.full((40_000,), 2), torch.ones(many.shape, dtype=torch.bool))
+    assert torch.allclose(hard.float().mean(0), expected, atol=0.01)
 
 
 def test_straight_through_is_hard_forward_and_soft_backward() -> None:
@@ -176,8 +176,8 @@ def test_keyframes_placed_by_hand_are_kept_and_alone_are_read(axis: str) -> None
     keys[0, [2, 17, 40]] = True
     if axis == "channel":
         keys = keys[..., None].repeat(1, 1, 58)
-    ids, kept = tokenizer.encode_frames(motion, keys)
-    assert torch.equal(kept, keys)
+    ids, keys_back = tokenizer.encode_frames(motion, keys)
+    assert torch.equal(keys_back, keys)
     assert not ids[~keys].any()
     moved = motion.clone()
     moved[:, [0, 5, 30, 47]] += 5.0  # no keyframe among them
@@ -214,9 +214,9 @@ def test_every_optimiser_gets_finite_gradients(placement: str, quantizer: str, o
         assert (name in loss.total) == bool(parameters)
         if parameters:
             grads = torch.autograd.grad(loss.total[name], parameters, retain_graph=True, allow_unused=True)
-            found = [g for g in grads if g is not None]
-            assert all(torch.isfinite(g).all() for g in found)
-            assert max(float(g.abs().max()) for g in found) > 0
+            with_gradient = [g for g in grads if g is not None]
+            assert all(torch.isfinite(g).all() for g in with_gradient)
+            assert max(float(g.abs().max()) for g in with_gradient) > 0
 
 
 def test_scores_rest_while_everything_else_warms_up_on_uniform_sets() -> None:
@@ -225,8 +225,8 @@ def test_scores_rest_while_everything_else_warms_up_on_uniform_sets() -> None:
     with torch.no_grad():
         tokenizer.net.scorer.head.weight.mul_(200.0)
     chosen = []
-    drawn = tokenizer.random_sets
-    tokenizer.random_sets = lambda *args: chosen.append(drawn(*args)) or chosen[-1]  # type: ignore[method-assign]
+    random_sets = tokenizer.random_sets
+    tokenizer.random_sets = lambda *args: chosen.append(random_sets(*args)) or chosen[-1]  # type: ignore[method-assign]
     for progress in (0.01, 0.5):
         torch.manual_seed(0)
         loss = tokenizer._loss(_batch(tokenizer, rows=40, progress=progress))
@@ -300,11 +300,11 @@ def test_what_does_not_fit_is_said_in_a_sentence() -> None:
 @pytest.mark.parametrize(("axis", "books"), [("frame", 1), ("channel", 58)])
 def test_the_token_scores_count_keyframes_alone(axis: str, books: int) -> None:
     tokenizer = _tokenizer(keyframe_axis=axis, keyframes=6)
-    found = score_tokenizer(tokenizer, list(_motion(96)), FACEVERSE_58)
-    assert found["bits-per-second"].value == pytest.approx(25 * 6 / 48 * books * np.log2(80))
-    assert found["position-bits-per-second"].value == pytest.approx(25 / 96 * books * np.log2(comb(96, 12)))
-    assert found["reconstruction"].value is not None
-    assert 0 < (found["utilisation"].value or 0) <= 1
+    scores = score_tokenizer(tokenizer, list(_motion(96)), FACEVERSE_58)
+    assert scores["bits-per-second"].value == pytest.approx(25 * 6 / 48 * books * np.log2(80))
+    assert scores["position-bits-per-second"].value == pytest.approx(25 / 96 * books * np.log2(comb(96, 12)))
+    assert scores["reconstruction"].value is not None
+    assert 0 < (scores["utilisation"].value or 0) <= 1
 
 
 # --- training -------------------------------------------------------------------------------------------
@@ -334,9 +334,9 @@ class Planted:
             yield Dyad(clip, Track(motion), Track(motion))
 
 
-def _f1(found: Tensor, true: np.ndarray) -> float:
+def _f1(keyframes: Tensor, true: np.ndarray) -> float:
     there = torch.from_numpy(true)
-    return float(2 * (found & there).sum() / (found.sum() + there.sum()))
+    return float(2 * (keyframes & there).sum() / (keyframes.sum() + there.sum()))
 
 
 def test_planted_keyframes_are_recovered_where_uniform_places_miss_them(tmp_path: Path) -> None:
@@ -355,10 +355,10 @@ def test_planted_keyframes_are_recovered_where_uniform_places_miss_them(tmp_path
     fit(tokenizer, Planted(), {}, FitOptions(tmp_path, seed=0))
     rng = np.random.default_rng(99)
     motion, keys = (np.stack(x) for x in zip(*(_planted(rng, 24) for _ in range(200)), strict=True))
-    found = tokenizer.encode_frames(torch.from_numpy(motion))[1]
+    placed = tokenizer.encode_frames(torch.from_numpy(motion))[1]
     even = uniform_set(torch.full((200,), 3), torch.ones(200, 24, dtype=torch.bool))
     assert _f1(even, keys) < 0.3
-    assert _f1(found, keys) > 0.9
+    assert _f1(placed, keys) > 0.9
 
 
 def test_training_lowers_the_error_and_resumes_to_the_same_weights(tmp_path: Path) -> None:

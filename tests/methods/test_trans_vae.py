@@ -29,12 +29,12 @@ SETUP = Setup(FACEVERSE_58, TinyCorpus().audio, True, seed=0)
 
 def _build(setup: Setup = SETUP, *, online: bool = False, **config: object) -> TransVAEPredictor:
     """An untrained predictor, whose reactions differ visibly with what is heard."""
-    made: TransVAEConfig
+    full_config: TransVAEConfig
     if online:
-        made = OnlineConfig(**{**ONLINE_PRESETS["smoke"], **config})
+        full_config = OnlineConfig(**{**ONLINE_PRESETS["smoke"], **config})
     else:
-        made = TransVAEConfig(**{**PRESETS["smoke"], **config})
-    return TransVAEPredictor(made, setup)
+        full_config = TransVAEConfig(**{**PRESETS["smoke"], **config})
+    return TransVAEPredictor(full_config, setup)
 
 
 def _context(rows: Sequence[int], predictor: TransVAEPredictor, frames: int = 70) -> Context:
@@ -121,8 +121,8 @@ def _anew(net: OnlineTransVAE, speaker: Tensor, noise: Tensor) -> Tensor:
         hidden = second(x, x, tgt_mask=_causal(w))
         x = hidden
         if i:
-            told = torch.cat([net.past_in(motion), net.now_in(hidden)], 1)
-            x = third(told, told, tgt_mask=_causal(told.shape[1]))[:, -w:]
+            inputs = torch.cat([net.past_in(motion), net.now_in(hidden)], 1)
+            x = third(inputs, inputs, tgt_mask=_causal(inputs.shape[1]))[:, -w:]
             start = net.past_in(motion[:, -1])[None]
             x = net.lstm(x, (start, start))[0]
         new = net.motion(x)
@@ -139,10 +139,10 @@ def test_kept_keys_give_what_computing_everything_anew_does() -> None:
     torch.manual_seed(0)
     speaker, noise = torch.randn(2, 37, 16), torch.randn(2, 5, 16)
     with torch.no_grad():
-        made = net(speaker, torch.ones(2, 37, dtype=torch.bool), noise)
+        out = net(speaker, torch.ones(2, 37, dtype=torch.bool), noise)
         expected = _anew(net, speaker, noise)
-    assert made.motion.shape == (2, 40, 58)
-    assert torch.allclose(made.motion, expected, atol=1e-4)
+    assert out.motion.shape == (2, 40, 58)
+    assert torch.allclose(out.motion, expected, atol=1e-4)
 
 
 # --- where the release errs, and what the method cannot do ----------------------------------------------
@@ -198,14 +198,14 @@ def test_the_frames_after_the_last_whole_window(tail: str, still: int) -> None:
 
 
 def test_rounding_is_an_option() -> None:
-    made = {}
+    by_mode = {}
     for how in ("raw", "rounded", "valid"):
         predictor = _build(emotion=how)
-        made[how] = predictor.sample(_context([0], predictor), 2, CellNoise(0)).emotion
-    assert np.array_equal(made["rounded"][..., :15], made["raw"][..., :15].round())
-    assert np.array_equal(made["rounded"][..., 15:], made["raw"][..., 15:])
-    assert np.abs(made["raw"][..., 17:].sum(-1) - 1).max() > 1e-2, "raw expressions are no probabilities"
-    assert np.abs(made["valid"][..., 17:].sum(-1) - 1).max() < 1e-5
+        by_mode[how] = predictor.sample(_context([0], predictor), 2, CellNoise(0)).emotion
+    assert np.array_equal(by_mode["rounded"][..., :15], by_mode["raw"][..., :15].round())
+    assert np.array_equal(by_mode["rounded"][..., 15:], by_mode["raw"][..., 15:])
+    assert np.abs(by_mode["raw"][..., 17:].sum(-1) - 1).max() > 1e-2, "raw expressions are no probabilities"
+    assert np.abs(by_mode["valid"][..., 17:].sum(-1) - 1).max() < 1e-5
 
 
 # --- how it works ---------------------------------------------------------------------------------------
@@ -270,7 +270,7 @@ def test_sampling_generates_what_training_scores() -> None:
     net = predictor.net
     batch = _batch(48, predictor)
     torch.manual_seed(0)
-    made = predictor._generate(batch).motion
+    motion = predictor._generate(batch).motion
     torch.manual_seed(0)
     noise = torch.randn(8, 6, 16)
     context = Context(
@@ -288,7 +288,7 @@ def test_sampling_generates_what_training_scores() -> None:
 
     sampled = predictor.sample(context, 1, Same(0)).motion
     assert sampled is not None
-    assert np.abs(sampled[:, 0] - made.detach().numpy()).max() < 1e-4
+    assert np.abs(sampled[:, 0] - motion.detach().numpy()).max() < 1e-4
     assert net is predictor.net
 
 
@@ -313,8 +313,8 @@ def test_the_diversity_term_falls_as_reactions_part() -> None:
     a = torch.zeros(8, 39, 58)
     assert float(predictor._similarity(a, a, batch)) == 1.0
     assert float(predictor._similarity(a, a + 0.1, batch)) == pytest.approx(np.exp(-256 * 58 * 0.01 / 100), rel=1e-5)
-    made = predictor._loss(batch)
-    assert float(made.log["alike"]) <= 2.0
+    out = predictor._loss(batch)
+    assert float(out.log["alike"]) <= 2.0
 
 
 def test_features_of_frames_stand_for_the_face_where_they_are_asked_for(tmp_path: Path) -> None:

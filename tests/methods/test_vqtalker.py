@@ -46,8 +46,8 @@ def _tokenizer(**config: Any) -> GridTokenizer:
 
 def _build(tokenizer: Any = None, *, setup: Setup = SETUP, loud: bool = True, **config: Any) -> CoarseToFine:
     """An untrained predictor whose codes follow its inputs."""
-    made = PredictorConfig(**{**PREDICTOR_PRESETS["smoke"], **config})
-    predictor = CoarseToFine(made, setup, tokenizer or _tokenizer())
+    full_config = PredictorConfig(**{**PREDICTOR_PRESETS["smoke"], **config})
+    predictor = CoarseToFine(full_config, setup, tokenizer or _tokenizer())
     if loud:
         with torch.no_grad():
             predictor.net.heads.weight.mul_(8.0)
@@ -63,16 +63,18 @@ def _context(rows: Sequence[int], predictor: CoarseToFine, frames: int = 60) -> 
 # --- passes ---------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("drawn", [0, 1, 3])
+@pytest.mark.parametrize("layers_sampled", [0, 1, 3])
 @pytest.mark.parametrize("residual", [1, 3])
-def test_a_batch_of_samples_takes_one_pass_a_layer(residual: int, drawn: int) -> None:
-    predictor = _build(_tokenizer(residual=residual), drawn=drawn)
+def test_a_batch_of_samples_takes_one_pass_a_layer(residual: int, layers_sampled: int) -> None:
+    predictor = _build(_tokenizer(residual=residual), drawn=layers_sampled)
     rows: list[int] = []
-    predictor.net.register_forward_hook(lambda module, given, made: rows.append(len(made)))
+    predictor.net.register_forward_hook(lambda module, inputs, output: rows.append(len(output)))
     reaction = predictor.sample(_context([0, 1], predictor), 5, CellNoise(0))
     assert len(rows) == residual
     assert reaction.motion.shape == (2, 5, 60, 58)
-    assert rows == [2 if layer == 0 or drawn == 0 else 10 for layer in range(residual)], "samples alike are one row"
+    assert rows == [2 if layer == 0 or layers_sampled == 0 else 10 for layer in range(residual)], (
+        "samples alike are one row"
+    )
 
 
 def test_drawn_layers_make_the_samples_differ_and_arg_max_does_not() -> None:
@@ -84,13 +86,16 @@ def test_drawn_layers_make_the_samples_differ_and_arg_max_does_not() -> None:
 def test_later_layers_are_conditioned_on_what_was_drawn() -> None:
     predictor = _build()
     context = _context([0], predictor)
-    heard, asked = predictor._speaker(context), torch.ones(1, dtype=torch.long)
+    heard, layer_of_row = predictor._speaker(context), torch.ones(1, dtype=torch.long)
     with torch.no_grad():
         one, two = (
-            predictor.net(heard, predictor.grid.dequantise(torch.full((1, 60, 2, 1), code)), asked) for code in (0, 8)
+            predictor.net(heard, predictor.grid.dequantise(torch.full((1, 60, 2, 1), code)), layer_of_row)
+            for code in (0, 8)
         )
         assert (one - two).abs().max() > 1e-3
-        other = predictor.net(heard, predictor.grid.dequantise(torch.zeros(1, 60, 2, 1, dtype=torch.long)), asked * 0)
+        other = predictor.net(
+            heard, predictor.grid.dequantise(torch.zeros(1, 60, 2, 1, dtype=torch.long)), layer_of_row * 0
+        )
         assert (one - other).abs().max() > 1e-3, "the layer's indicator changes nothing"
 
 
@@ -107,10 +112,10 @@ class CoinTokenizer:
     def ids_of(self, motion: torch.Tensor) -> torch.Tensor:
         return motion[..., None, :2].long()
 
-    def dequantise(self, ids: torch.Tensor, kept: torch.Tensor | None = None) -> torch.Tensor:
+    def dequantise(self, ids: torch.Tensor, layer_counts: torch.Tensor | None = None) -> torch.Tensor:
         codes = torch.nn.functional.one_hot(ids[:, :, 0], CODES).float()  # (B, T, r, V)
-        if kept is not None:
-            codes = codes * (torch.arange(ids.shape[3]) < kept.view(-1, 1, 1))[..., None]
+        if layer_counts is not None:
+            codes = codes * (torch.arange(ids.shape[3]) < layer_counts.view(-1, 1, 1))[..., None]
         return codes.sum(2)
 
     def encode(self, motion: np.ndarray) -> Tokens:
@@ -250,8 +255,10 @@ def test_training_lowers_the_entropy_of_every_layer(tmp_path: Path) -> None:
     fresh = _build(tokenizer, loud=False)
     with torch.no_grad():
         for layer in range(2):
-            asked = torch.full((8,), layer)
-            assert float(predictor.entropy(batch, asked).mean()) < 0.97 * float(fresh.entropy(batch, asked).mean())
+            layer_of_row = torch.full((8,), layer)
+            assert float(predictor.entropy(batch, layer_of_row).mean()) < 0.97 * float(
+                fresh.entropy(batch, layer_of_row).mean()
+            )
 
 
 def test_what_comes_after_a_clip_is_not_learnt() -> None:

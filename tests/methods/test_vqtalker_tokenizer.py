@@ -23,8 +23,8 @@ FAMILY: dict[str, type[GridConfig]] = {
 def _tokenizer(
     kind: str = "grfsq", space: MotionSpace = FACEVERSE_58, emotion: bool = True, **config: Any
 ) -> GridTokenizer:
-    made = FAMILY[kind](**{**TOKENIZER_PRESETS[kind]["smoke"], **config})
-    return GridTokenizer(made, Setup(space, {}, emotion, seed=0))
+    full_config = FAMILY[kind](**{**TOKENIZER_PRESETS[kind]["smoke"], **config})
+    return GridTokenizer(full_config, Setup(space, {}, emotion, seed=0))
 
 
 def _motion(frames: int, space: MotionSpace = FACEVERSE_58, rows: int = 2) -> np.ndarray:
@@ -111,9 +111,9 @@ def _trained(tmp_path: Path, kind: str, **config: Any) -> tuple[GridTokenizer, G
 @pytest.mark.parametrize("kind", FAMILY)
 def test_training_lowers_the_error_of_motion_and_emotion(kind: str, tmp_path: Path) -> None:
     _, tokenizer, motion = _trained(tmp_path, kind, steps=60, drop=0.0, dim=32)
-    found = score_tokenizer(tokenizer, motion, FACEVERSE_58)
-    assert found["reconstruction"].value < 0.8 * found["reconstruction_mean"].value
-    assert set(FACEVERSE_58.groups) <= set(found["reconstruction"].detail)
+    scores = score_tokenizer(tokenizer, motion, FACEVERSE_58)
+    assert scores["reconstruction"].value < 0.8 * scores["reconstruction_mean"].value
+    assert set(FACEVERSE_58.groups) <= set(scores["reconstruction"].detail)
     felt = np.stack([dyad.listener.emotion for dyad in TinyCorpus().dyads("train")])
     _, emotion = tokenizer.decode(tokenizer.encode(np.stack(motion)), 96)
     assert np.abs(emotion - felt).mean() < np.abs(0.2 - felt).mean()
@@ -122,11 +122,11 @@ def test_training_lowers_the_error_of_motion_and_emotion(kind: str, tmp_path: Pa
 @pytest.mark.parametrize("kind", ["grfsq", "grvq", "rvq"])
 def test_every_further_layer_decodes_to_less_error_after_dropout(kind: str, tmp_path: Path) -> None:
     _, tokenizer, motion = _trained(tmp_path, kind, steps=80, residual=3, drop=0.6)
-    found = score_tokenizer(tokenizer, motion, FACEVERSE_58)
-    errors = [found[f"motion-rmse.layers{r}"].value for r in (1, 2, 3)]
+    scores = score_tokenizer(tokenizer, motion, FACEVERSE_58)
+    errors = [scores[f"motion-rmse.layers{r}"].value for r in (1, 2, 3)]
     assert errors[0] > errors[1] > errors[2]
-    assert errors[0] < found["constant-motion-rmse"].value
-    assert errors[2] == pytest.approx(found["motion-rmse"].value)
+    assert errors[0] < scores["constant-motion-rmse"].value
+    assert errors[2] == pytest.approx(scores["motion-rmse"].value)
 
 
 def test_the_printed_algorithm_trains_too_and_leaves_deep_layers_unused(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from dyadbench.metrics import compiled
 def twice(x):
     return 2 * x
 
-print(twice(21), compiled.KEPT)
+print(twice(21), compiled.CACHE)
 """
 
 
@@ -25,17 +25,17 @@ def _run(folder: Path, **environment: str) -> str:
     script = folder / "script.py"
     if not script.exists():
         script.write_text(CALL)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(script)], capture_output=True, text=True, env={**os.environ, **environment}
     )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    assert process.returncode == 0, process.stderr
+    return process.stdout.strip()
 
 
 def test_where_neither_installation_nor_home_can_be_written_a_temporary_folder_is_used(tmp_path: Path) -> None:
     unwritable = {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator", "NUMBA_CACHE_DIR": "/dev/null/none"}
-    found = _run(tmp_path, **unwritable, TMPDIR=str(tmp_path))
-    assert found.startswith("42 ") and str(tmp_path) in found
+    process = _run(tmp_path, **unwritable, TMPDIR=str(tmp_path))
+    assert process.startswith("42 ") and str(tmp_path) in process
     assert not (tmp_path / f"dyadbench-compiled-{os.getuid()}").stat().st_mode & 0o077, "kept code is nobody else's"
 
 

@@ -45,7 +45,7 @@ def _bits(fitted_on: np.ndarray, counted: np.ndarray, k: int) -> float:
 
 def test_every_value_is_the_scripts_formula_or_its_correction() -> None:
     data = _evaluation()
-    found = DualTalkSuite(DualTalkSuiteConfig(fit="sklearn")).evaluate(data)
+    scores = DualTalkSuite(DualTalkSuiteConfig(fit="sklearn")).evaluate(data)
     for group, k in CLUSTERS.items():
         at = SPACE.slice(group)
         rows: dict[str, list[list[float]]] = {}
@@ -75,7 +75,7 @@ def test_every_value_is_the_scripts_formula_or_its_correction() -> None:
                 rows.setdefault(name, []).append(values_of)
         for name, values_of_clips in rows.items():
             head, _, suffix = name.partition("_")
-            result = found[f"{head}.{group}" + (f"_{suffix}" if suffix else "")]
+            result = scores[f"{head}.{group}" + (f"_{suffix}" if suffix else "")]
             expected = np.mean(values_of_clips, 1)
             tolerance = 1e-4 if "FD" in name else 1e-6  # sqrtm of covariances that are nearly singular
             assert result.per_clip == pytest.approx(expected, rel=tolerance, abs=1e-6), (name, group)

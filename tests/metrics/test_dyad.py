@@ -46,7 +46,7 @@ def _lagged(x: np.ndarray, s: np.ndarray) -> tuple[float, float]:
 
 def test_every_value_is_the_plain_formula() -> None:
     data = _evaluation()
-    found = SUITE.evaluate(data)
+    scores = SUITE.evaluate(data)
     for group in SPACE.groups:
         at = SPACE.slice(group)
         rows: dict[str, list[float]] = {}
@@ -73,14 +73,14 @@ def test_every_value_is_the_plain_formula() -> None:
             rows.setdefault("samples", []).append(float(((one - two) ** 2).mean()))
         for name, per_clip in rows.items():
             head, _, suffix = name.partition("_")
-            result = found[f"{head}.{group}" + (f"_{suffix}" if suffix else "")]
+            result = scores[f"{head}.{group}" + (f"_{suffix}" if suffix else "")]
             assert result.per_clip == pytest.approx(per_clip, abs=2e-6), (name, group)
             assert result.value == pytest.approx(np.mean(per_clip), abs=2e-6)
 
 
 def test_pooled_distances_are_of_all_frames_and_their_values_per_clip_a_jackknife() -> None:
     data = _evaluation()
-    found = SUITE.evaluate(data)
+    scores = SUITE.evaluate(data)
 
     def pooled(clips: list[int], at: slice, paired: bool) -> float:
         sides: tuple[list[np.ndarray], list[np.ndarray]] = ([], [])
@@ -95,7 +95,7 @@ def test_pooled_distances_are_of_all_frames_and_their_values_per_clip_a_jackknif
 
     for group in SPACE.groups:
         for name, paired in (("FD-pooled", False), ("P-FD-pooled", True)):
-            result, everybody = found[f"{name}.{group}"], list(range(len(LENGTHS)))
+            result, everybody = scores[f"{name}.{group}"], list(range(len(LENGTHS)))
             whole = pooled(everybody, SPACE.slice(group), paired)
             assert result.value == pytest.approx(whole, rel=2e-3), "a covariance of twice as many frames less one"
             assert np.mean(result.per_clip) == pytest.approx(result.value)
@@ -158,16 +158,16 @@ def test_foreign_spaces_and_broken_motion_are_refused() -> None:
 
 
 def test_one_clip_alone_has_values() -> None:
-    found = SUITE.evaluate(_evaluation(clips=1))
-    assert found["FD-pooled.two"].per_clip == pytest.approx([found["FD-pooled.two"].value])
-    assert found["diversity.two"].value is None
-    assert {column.id for column in SUITE.columns} == set(found)
+    scores = SUITE.evaluate(_evaluation(clips=1))
+    assert scores["FD-pooled.two"].per_clip == pytest.approx([scores["FD-pooled.two"].value])
+    assert scores["diversity.two"].value is None
+    assert {column.id for column in SUITE.columns} == set(scores)
 
 
 def test_groups_that_were_not_read_are_undefined_only_where_that_is_allowed() -> None:
-    found = DyadSuite(("two", "jaw"), all_groups=False).evaluate(_evaluation())
-    assert found["CCC.two"].value == SUITE.evaluate(_evaluation())["CCC.two"].value
-    assert found["CCC.jaw"].value is None and found["CCC.jaw"].undefined == len(LENGTHS)
+    scores = DyadSuite(("two", "jaw"), all_groups=False).evaluate(_evaluation())
+    assert scores["CCC.two"].value == SUITE.evaluate(_evaluation())["CCC.two"].value
+    assert scores["CCC.jaw"].value is None and scores["CCC.jaw"].undefined == len(LENGTHS)
     with pytest.raises(ValueError, match="no group 'jaw'"):
         DyadSuite(("jaw",), all_groups=False).evaluate(_evaluation())
 

@@ -38,13 +38,13 @@ def weights(tmp_path: Path) -> Path:
 
 def clips(brightness: float, seed: int, frames: int = 95, count: int = 6) -> list[np.ndarray]:
     """Faces drawn as a bright disc on a dark ground, whose size and colour vary."""
-    rng, made = np.random.default_rng(seed), []
+    rng, videos = np.random.default_rng(seed), []
     y, x = np.mgrid[:32, :32] - 16
     for _ in range(count):
         radius = rng.uniform(6, 12, (frames, 1, 1))
         colour = np.clip(rng.normal(brightness, 25, (frames, 1, 1, 3)), 0, 255)
-        made.append(((x**2 + y**2 < radius**2)[..., None] * colour).astype(np.uint8))
-    return made
+        videos.append(((x**2 + y**2 < radius**2)[..., None] * colour).astype(np.uint8))
+    return videos
 
 
 def as_arrays(folder: Path, some: list[np.ndarray]) -> Path:
@@ -56,15 +56,15 @@ def as_arrays(folder: Path, some: list[np.ndarray]) -> Path:
 
 def test_it_is_what_torchmetrics_gives_by_hand(tmp_path: Path, weights: Path) -> None:
     real, fake = clips(150, 0), clips(110, 1)
-    found, count, reference = frrea(as_arrays(tmp_path / "f", fake), as_arrays(tmp_path / "r", real), weights, batch=5)
+    score, count, reference = frrea(as_arrays(tmp_path / "f", fake), as_arrays(tmp_path / "r", real), weights, batch=5)
     by_hand = FrechetInceptionDistance(feature=Tiny())
     for side, truth in ((real, True), (fake, False)):
         every = torch.from_numpy(np.concatenate([clip[::30] for clip in side])).permute(0, 3, 1, 2)
         by_hand.update(every, real=truth)
     assert (count, reference) == (24, 24), "frames 0, 30, 60 and 90 of six clips"
-    assert found == pytest.approx(float(by_hand.compute()), rel=1e-4)
+    assert score == pytest.approx(float(by_hand.compute()), rel=1e-4)
     same, _, _ = frrea(tmp_path / "r", tmp_path / "r", weights)
-    assert same < 1e-4 < found
+    assert same < 1e-4 < score
 
 
 def test_pictures_and_arrays_are_the_same_frames(tmp_path: Path, weights: Path) -> None:
@@ -81,8 +81,8 @@ def test_pictures_and_arrays_are_the_same_frames(tmp_path: Path, weights: Path) 
 
 def test_the_verb_prints_it_and_says_what_is_wrong(tmp_path: Path, weights: Path) -> None:
     real, fake = as_arrays(tmp_path / "r", clips(150, 0)), as_arrays(tmp_path / "f", clips(110, 1))
-    told = CliRunner().invoke(app, ["realism", str(fake), "--reference", str(real), "--weights", str(weights)])
-    assert told.exit_code == 0 and "over 24 frames against 24 real ones" in told.output
+    outcome = CliRunner().invoke(app, ["realism", str(fake), "--reference", str(real), "--weights", str(weights)])
+    assert outcome.exit_code == 0 and "over 24 frames against 24 real ones" in outcome.output
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad.pt").write_bytes(b"no network")
     np.save(tmp_path / "empty" / "x.npy", np.zeros((3, 4, 4), np.uint8))
@@ -146,17 +146,17 @@ def test_a_plugins_renderer_makes_the_frames_of_predicted_motion(tmp_path: Path,
     np.savez(tmp_path / "p.npz", clips=clips, motion=wrong, fps=np.array(dataset.space.fps))
     words = ["realism", str(tmp_path / "p.npz"), "--weights", str(weights), "-b", "vc-dyads", "--data", str(data)]
     words += ["--home", str(tmp_path / "home"), "--json", "--every", "20", "--renderer"]
-    told = CliRunner().invoke(app, [*words, "disc"])
-    assert told.exit_code == 0, told.output
+    outcome = CliRunner().invoke(app, [*words, "disc"])
+    assert outcome.exit_code == 0, outcome.output
 
     draw = disc.build("renderer", "disc", {}).render
     by_hand = FrechetInceptionDistance(feature=Tiny())
     for motions, real in ((truth, True), ([wrong[n, k, : len(m)] for n, m in enumerate(truth) for k in range(config.samples)], False)):  # fmt: skip
         pictures = np.concatenate([draw(motion[::20], dataset.space) for motion in motions])
         by_hand.update(torch.from_numpy(pictures).permute(0, 3, 1, 2), real=real)
-    found = json.loads(told.output)
-    assert found["FRRea"] == pytest.approx(float(by_hand.compute()), rel=1e-3) and found["FRRea"] > 0
-    assert found["frames"] == config.samples * found["reference"]
+    values = json.loads(outcome.output)
+    assert values["FRRea"] == pytest.approx(float(by_hand.compute()), rel=1e-3) and values["FRRea"] > 0
+    assert values["frames"] == config.samples * values["reference"]
 
     flat = CliRunner().invoke(app, [*words, "flat"])
     assert "renderer 'flat' of discs 0.1 failed during render" in str(flat.exception)

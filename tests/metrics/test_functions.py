@@ -15,8 +15,8 @@ MODULES = (clips, closed_form, frdist, frdvs, frsyn)
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda module: module.__name__.rsplit(".", 1)[1])
 def test_examples_in_docstrings_run(module: object) -> None:
-    found = doctest.testmod(module)  # type: ignore[arg-type]
-    assert found.attempted and not found.failed
+    results = doctest.testmod(module)  # type: ignore[arg-type]
+    assert results.attempted and not results.failed
 
 
 def test_each_function_is_the_plain_loop_of_its_definition() -> None:
@@ -25,7 +25,7 @@ def test_each_function_is_the_plain_loop_of_its_definition() -> None:
     rows = [[0, 2], [1], [1, 2, 3]]
     near = [listener[row] for row in rows]
     mean = lambda values: float(np.mean(list(values)))  # noqa: E731  # a name for one expression
-    found = {
+    results = {
         "frcorr": mean(closed_form.frcorr(x, y) for x, y in zip(pred, near, strict=True)),
         "frdist": mean(frdist.frdist(x, list(y)).sum() for x, y in zip(pred, near, strict=True)),
         "frdiv": mean(closed_form.frdiv(x) for x in pred),
@@ -33,12 +33,12 @@ def test_each_function_is_the_plain_loop_of_its_definition() -> None:
         "frdvs": frdvs.frdvs(list(pred)),
         "frsyn": mean(frsyn.frsyn(x, s)[0] for x, s in zip(pred, speaker, strict=True)),
     }
-    wanted = {
+    expected = {
         "frcorr": reference.frcorr(pred, listener, rows), "frdist": reference.frdist(pred, listener, rows),
         "frdiv": reference.frdiv(pred), "frvar": reference.frvar(pred), "frdvs": reference.frdvs(pred),
         "frsyn": reference.frsyn(pred, speaker),
     }  # fmt: skip
-    assert found == pytest.approx(wanted, rel=1e-9)
+    assert results == pytest.approx(expected, rel=1e-9)
     assert reference.frdiv(pred[:, :1]) == closed_form.frdiv(pred[0, :1]) == 0.0
     assert np.isnan(reference.frdvs(pred[:1])) and np.isnan(frdvs.frdvs(list(pred[:1])))
 

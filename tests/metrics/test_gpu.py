@@ -32,9 +32,9 @@ scales = st.sampled_from([1e-30, 1e-12, 1.0, 1e4, 1e16])
 
 def _golden(case: str) -> dict[str, np.ndarray]:
     with np.load(GOLDENS / f"{case}.npz") as arrays:
-        found = {name: arrays[name] for name in ("pred", "listener", "speaker")}
-        samples = 1 if found["pred"].shape[2] > 300 else 3  # plain torch is slow on long clips
-        return {**found, "pred": found["pred"][:, :samples], "appropriate": arrays["neighbour"]}
+        inputs = {name: arrays[name] for name in ("pred", "listener", "speaker")}
+        samples = 1 if inputs["pred"].shape[2] > 300 else 3  # plain torch is slow on long clips
+        return {**inputs, "pred": inputs["pred"][:, :samples], "appropriate": arrays["neighbour"]}
 
 
 @pytest.fixture
@@ -45,17 +45,17 @@ def on_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_goldens_are_the_cpus(case: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    arrays, kept = _golden(case), {}
+    arrays, memo = _golden(case), {}
     suites = ["react2024-official"] + ["react2024"] * bool(np.isfinite(arrays["pred"]).all())
-    wanted = {suite: score_arrays(suite, **arrays) for suite in suites}
-    monkeypatch.setattr(react_suites, "_on_gpu", lambda data: data.memo.update(kept) is None)
+    expected = {suite: score_arrays(suite, **arrays) for suite in suites}
+    monkeypatch.setattr(react_suites, "_on_gpu", lambda data: data.memo.update(memo) is None)
     distances = gpu_suites.frdist
-    monkeypatch.setattr(gpu_suites, "frdist", lambda *given: kept.setdefault("frdist", distances(*given)))
+    monkeypatch.setattr(gpu_suites, "frdist", lambda *arguments: memo.setdefault("frdist", distances(*arguments)))
     for suite in suites:
-        found = score_arrays(suite, **arrays)
-        assert found == pytest.approx(wanted[suite], rel=1e-9, abs=1e-12, nan_ok=True), suite
-        assert [found[name] for name in ("FRDist", "FRSyn")] == pytest.approx(
-            [wanted[suite][name] for name in ("FRDist", "FRSyn")], rel=1e-15, nan_ok=True
+        scores = score_arrays(suite, **arrays)
+        assert scores == pytest.approx(expected[suite], rel=1e-9, abs=1e-12, nan_ok=True), suite
+        assert [scores[name] for name in ("FRDist", "FRSyn")] == pytest.approx(
+            [expected[suite][name] for name in ("FRDist", "FRSyn")], rel=1e-15, nan_ok=True
         )
 
 
@@ -91,8 +91,8 @@ def test_the_nearest_is_the_cpus_to_the_bit(
     xs, ys = ([_signal(rng, n, kind, scale) for n in frames] for frames in (rows, columns))
     ys += ys[:1]  # a tie
     (x, x_frames), (y, y_frames) = _padded(xs), _padded(ys)
-    found = gpu_frdist.nearest(x, y, x_frames, y_frames, *_pairs(len(xs), len(ys)))
-    assert found.tolist() == [frdist(sample[None], ys)[0] for sample in xs]
+    nearest = gpu_frdist.nearest(x, y, x_frames, y_frames, *_pairs(len(xs), len(ys)))
+    assert nearest.tolist() == [frdist(sample[None], ys)[0] for sample in xs]
 
 
 @QUICK
@@ -103,10 +103,10 @@ def test_float32_stays_within_what_its_bounds_say(
     rng = np.random.default_rng(seed)
     x, y = _signal(rng, rows, kind, min(scale, 1e10)), _signal(rng, columns, kind, min(scale, 1e10))
     (a, n), (b, m) = _padded([x]), _padded([y])
-    wanted = reference.dtw(x[:, slice(*group)], y[:, slice(*group)]) ** 2
-    [found] = gpu_frdist.wavefront(a, b, n, m, *_pairs(1, 1), group, torch.float32).tolist()
+    expected = reference.dtw(x[:, slice(*group)], y[:, slice(*group)]) ** 2
+    [value] = gpu_frdist.wavefront(a, b, n, m, *_pairs(1, 1), group, torch.float32).tolist()
     cells, depth = rows + columns - 1, group[1] - group[0] + 4
-    assert abs(found - wanted) <= 1.05 * (cells + depth) * 2.0**-24 * wanted + cells * depth * 2e-38
+    assert abs(value - expected) <= 1.05 * (cells + depth) * 2.0**-24 * expected + cells * depth * 2e-38
 
 
 def test_float32_alone_would_have_chosen_wrongly() -> None:
@@ -117,8 +117,8 @@ def test_float32_alone_would_have_chosen_wrongly() -> None:
     pairs = _pairs(1, 40)
     rounded = sum(gpu_frdist.wavefront(x, y, n, m, *pairs, g, torch.float32).sqrt() * w for *g, w in reference.GROUPS)
     assert reference.distance(truth, ys[int(rounded.argmin())]) > min(reference.distance(truth, y) for y in ys)
-    [found] = gpu_frdist.nearest(x, y, n, m, *pairs).tolist()
-    assert found == min(reference.distance(truth, other) for other in ys)
+    [nearest] = gpu_frdist.nearest(x, y, n, m, *pairs).tolist()
+    assert nearest == min(reference.distance(truth, other) for other in ys)
 
 
 def _evaluation(rng: np.random.Generator, lengths: list[int], k: int, kind: str, scale: float = 1.0) -> Evaluation:
@@ -141,13 +141,13 @@ def _agree(data: Evaluation, suite: react_suites.ReactSuite | react_suites.React
     data.memo.clear()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(react_suites, "_on_gpu", lambda data: True)
-        found = suite.evaluate(data)
+        scores = suite.evaluate(data)
     data.memo.clear()
-    for name, wanted in cpu.items():
-        ours, theirs = ([np.nan if r.value is None else r.value, *r.per_clip] for r in (found[name], wanted))
+    for name, expected in cpu.items():
+        ours, theirs = ([np.nan if r.value is None else r.value, *r.per_clip] for r in (scores[name], expected))
         scale = max((abs(v) for v in theirs if np.isfinite(v)), default=0.0)
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9 * scale, err_msg=name)
-        assert found[name].undefined == wanted.undefined, name
+        assert scores[name].undefined == expected.undefined, name
 
 
 @QUICK
@@ -198,10 +198,10 @@ def test_clips_a_few_at_a_time_give_the_same(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_progress_is_told(on_gpu: None) -> None:
-    told: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
     data = _evaluation(np.random.default_rng(1), [5, 5], 1, "walk")
-    react_suites.ReactSuite().evaluate(data, lambda done, total: told.append((done, total)))
-    assert told == [(2, 2)]
+    react_suites.ReactSuite().evaluate(data, lambda done, total: calls.append((done, total)))
+    assert calls == [(2, 2)]
 
 
 def test_bad_input_is_a_sentence(on_gpu: None) -> None:
@@ -224,8 +224,8 @@ def test_lags_are_the_cpus(seed: int, frames: int, kind: str, other: str) -> Non
     x[2, :, :] = np.tile(x[2, :7], (frames // 7 + 1, 1))[:frames]  # periodic: ties, or nearly
     a, b = torch.from_numpy(x), torch.from_numpy(y)
     assert gpu.official_offsets(a, b).tolist() == [frsyn.official_offset(*pair) for pair in zip(x, y, strict=True)]
-    wanted = np.array([frsyn.best_lag(*pair) for pair in zip(x, y, strict=True)])
-    assert np.array_equal(gpu.best_lags(a, b).numpy(), wanted, equal_nan=True)
+    expected = np.array([frsyn.best_lag(*pair) for pair in zip(x, y, strict=True)])
+    assert np.array_equal(gpu.best_lags(a, b).numpy(), expected, equal_nan=True)
 
 
 INTERPRETED = """
@@ -250,12 +250,12 @@ print("agree")
 
 @needs_triton
 def test_the_kernel_is_the_wavefront_under_the_interpreter() -> None:
-    done = subprocess.run(  # the interpreter is chosen when Triton is imported
+    process = subprocess.run(  # the interpreter is chosen when Triton is imported
         [sys.executable, "-c", INTERPRETED], env={**os.environ, "TRITON_INTERPRET": "1"}, capture_output=True, text=True
     )
-    if "only 0-dimensional arrays" in done.stderr:
+    if "only 0-dimensional arrays" in process.stderr:
         pytest.skip("this Triton's interpreter does not run with this numpy")
-    assert done.stdout.strip() == "agree", done.stderr
+    assert process.stdout.strip() == "agree", process.stderr
 
 
 @needs_cuda
@@ -264,8 +264,8 @@ def test_goldens_on_cuda(case: str) -> None:
     arrays = _golden(case)
     tensors = {**arrays, "pred": torch.from_numpy(arrays["pred"]).cuda()}
     for suite in ["react2024-official"] + ["react2024"] * bool(np.isfinite(arrays["pred"]).all()):
-        wanted = score_arrays(suite, **arrays)
-        assert score_arrays(suite, **tensors) == pytest.approx(wanted, rel=1e-9, abs=1e-12, nan_ok=True), suite
+        scores = score_arrays(suite, **arrays)
+        assert score_arrays(suite, **tensors) == pytest.approx(scores, rel=1e-9, abs=1e-12, nan_ok=True), suite
 
 
 @needs_cuda
@@ -274,8 +274,8 @@ def test_goldens_on_cuda(case: str) -> None:
 def test_the_kernel_on_cuda(group: tuple[int, int], kind: torch.dtype) -> None:
     rng = np.random.default_rng(0)
     xs, ys = ([_signal(rng, n, "walk") for n in frames] for frames in ((200, 1, 77), (130, 1, 9)))
-    given = [v for pair in (_padded(xs), _padded(ys)) for v in pair]
-    x, n, y, m, *of = [v.cuda() for v in [*given, *_pairs(3, 3)]]
-    found = gpu_frdist.dtw(x, y, n, m, *of, group, kind).sqrt().cpu()
-    wanted = [reference.dtw(xs[a][:, slice(*group)], ys[b][:, slice(*group)]) for a in range(3) for b in range(3)]
-    assert found.tolist() == (pytest.approx(wanted, rel=1e-4) if kind is torch.float32 else wanted)
+    padded = [v for pair in (_padded(xs), _padded(ys)) for v in pair]
+    x, n, y, m, *of = [v.cuda() for v in [*padded, *_pairs(3, 3)]]
+    distances = gpu_frdist.dtw(x, y, n, m, *of, group, kind).sqrt().cpu()
+    expected = [reference.dtw(xs[a][:, slice(*group)], ys[b][:, slice(*group)]) for a in range(3) for b in range(3)]
+    assert distances.tolist() == (pytest.approx(expected, rel=1e-4) if kind is torch.float32 else expected)

@@ -36,8 +36,8 @@ def load(name: str) -> dict[str, np.ndarray]:
 @pytest.fixture(scope="module", params=CASES)
 def case(request: pytest.FixtureRequest) -> tuple[dict[str, float], dict[str, Any]]:
     z = load(request.param)
-    given = {ours: z[theirs] for ours, theirs in CENTROIDS.items()}
-    return score_l2l(z["pred"], z["gt"], z["speaker"], z["lengths"], centroids=given), REFERENCE[request.param]
+    centroids = {ours: z[theirs] for ours, theirs in CENTROIDS.items()}
+    return score_l2l(z["pred"], z["gt"], z["speaker"], z["lengths"], centroids=centroids), REFERENCE[request.param]
 
 
 def compare(ours: dict[str, float], expected: dict[str, tuple[float, dict[str, float]]]) -> None:

@@ -17,7 +17,7 @@ from dyadbench.metrics.l2l.readings import score_l2l
 
 SEEDS = st.integers(0, 2**31)
 SLOW = settings(deadline=None, max_examples=10)
-GIVEN = {name: np.random.default_rng(9).normal(size=shape) for name, shape in
+CENTROIDS = {name: np.random.default_rng(9).normal(size=shape) for name, shape in
          {"dim.SI.expression": (40, 50), "dim.SI.pose": (20, 6), "SI.expression": (15, 50), "SI.rotation": (9, 3)}.items()}  # fmt: skip
 
 
@@ -132,9 +132,9 @@ def test_kmeans_finds_separate_clouds_and_repeats_itself() -> None:
     rng = np.random.default_rng(0)
     clouds = 100 * np.eye(6)
     x = np.concatenate([c + rng.normal(size=(40, 6)) for c in clouds])
-    found = shannon.kmeans(x, 6, seed=1)
-    assert sorted(shannon.assign(clouds, found)) == list(range(6))
-    np.testing.assert_array_equal(found, shannon.kmeans(x, 6, seed=1))
+    centres = shannon.kmeans(x, 6, seed=1)
+    assert sorted(shannon.assign(clouds, centres)) == list(range(6))
+    np.testing.assert_array_equal(centres, shannon.kmeans(x, 6, seed=1))
     assert np.isfinite(shannon.kmeans(np.ones((20, 3)), 4)).all()
     with pytest.raises(ValueError, match="T >= 7"):
         shannon.kmeans(x[:6], 7)
@@ -148,8 +148,8 @@ def test_kmeans_finds_separate_clouds_and_repeats_itself() -> None:
 def test_order_of_clips_does_not_matter(seed: int) -> None:
     sides = dyads(seed)
     order = np.random.default_rng(seed).permutation(3)
-    plain = score_l2l(*sides, centroids=GIVEN)
-    mixed = score_l2l(*(x[order] for x in sides), centroids=GIVEN)
+    plain = score_l2l(*sides, centroids=CENTROIDS)
+    mixed = score_l2l(*(x[order] for x in sides), centroids=CENTROIDS)
     ours = {key for key in plain if "diversity" not in key and "dim.STS" not in key}  # their streams cross clip ends
     for key in ours:
         assert mixed[key] == pytest.approx(plain[key], rel=1e-6, abs=1e-9, nan_ok=True), key
@@ -159,8 +159,8 @@ def test_order_of_clips_does_not_matter(seed: int) -> None:
 @given(SEEDS, st.floats(0.1, 10))
 def test_scale(seed: int, scale: float) -> None:
     sides = dyads(seed)
-    plain = score_l2l(*sides, centroids=GIVEN)
-    scaled = score_l2l(*(scale * x for x in sides), centroids={name: scale * c for name, c in GIVEN.items()})
+    plain = score_l2l(*sides, centroids=CENTROIDS)
+    scaled = score_l2l(*(scale * x for x in sides), centroids={name: scale * c for name, c in CENTROIDS.items()})
     powers = {"FD": 2, "P-FD": 2, "variation": 2, "RPCC": 0, "STS": 1, "SI": 0, "diversity": 1}
     for key in plain:
         name = next((part for part in key.replace("_target", "").split(".") if part in powers), None)
@@ -172,12 +172,12 @@ def test_scale(seed: int, scale: float) -> None:
 @given(SEEDS)
 def test_the_target_is_a_perfect_prediction(seed: int) -> None:
     _, target, speaker = dyads(seed)
-    found = score_l2l(target, target, speaker, centroids=GIVEN)
-    for key, value in found.items():
+    scores = score_l2l(target, target, speaker, centroids=CENTROIDS)
+    for key, value in scores.items():
         if any(part in key for part in ("FD", "L2", "RPCC", "STS")) and not key.startswith("l2l"):
             assert value == pytest.approx(0.0, abs=1e-9), key
-        if f"{key}_target" in found and "diversity" not in key:
-            assert value == found[f"{key}_target"], key
+        if f"{key}_target" in scores and "diversity" not in key:
+            assert value == scores[f"{key}_target"], key
 
 
 @SLOW
@@ -191,21 +191,21 @@ def test_padding_concatenation_and_torch_are_the_same(seed: int) -> None:
         for n, t in enumerate(lengths):
             x[n, t:] = np.nan
     flat = [np.concatenate([x[n, :t] for n, t in enumerate(lengths)]) for x in sides]
-    first = score_l2l(*padded, lengths, centroids=GIVEN)
-    np.testing.assert_equal(score_l2l(*flat, lengths, centroids=GIVEN), first)
+    first = score_l2l(*padded, lengths, centroids=CENTROIDS)
+    np.testing.assert_equal(score_l2l(*flat, lengths, centroids=CENTROIDS), first)
     tensors = [torch.from_numpy(x).requires_grad_() for x in flat]
-    np.testing.assert_equal(score_l2l(*tensors, torch.from_numpy(lengths), centroids=GIVEN), first)
+    np.testing.assert_equal(score_l2l(*tensors, torch.from_numpy(lengths), centroids=CENTROIDS), first)
 
 
 def test_bounds_and_undefined_values() -> None:
     pred, target, speaker = dyads(0, t=12)
-    found = score_l2l(pred, target, speaker, [12, 5, 1])
-    assert np.isnan(found["lm.diversity"])  # 5 frames have no 10 pairs
-    assert np.isnan(found["lm.FD"])  # 1 frame has no covariance
-    assert np.isnan(found["dim.SI.expression"])  # 18 frames have no 40 clusters
-    assert np.isnan(found["l2l.L2"])
-    assert 0 <= found["SI.global-nats.rotation"] <= np.log(9)
-    assert 0 <= found["dim.RPCC.pose"] <= 2
+    scores = score_l2l(pred, target, speaker, [12, 5, 1])
+    assert np.isnan(scores["lm.diversity"])  # 5 frames have no 10 pairs
+    assert np.isnan(scores["lm.FD"])  # 1 frame has no covariance
+    assert np.isnan(scores["dim.SI.expression"])  # 18 frames have no 40 clusters
+    assert np.isnan(scores["l2l.L2"])
+    assert 0 <= scores["SI.global-nats.rotation"] <= np.log(9)
+    assert 0 <= scores["dim.RPCC.pose"] <= 2
 
 
 def test_a_value_is_the_same_with_and_without_the_others_centroids() -> None:

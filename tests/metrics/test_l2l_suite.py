@@ -66,11 +66,11 @@ def test_one_sample_is_the_published_reading() -> None:
 @pytest.mark.parametrize("space", [DECA_56, FACEVERSE_58])
 def test_columns_per_clip_values_and_targets(space: MotionSpace) -> None:
     suite = L2LSuite()
-    seen: list[tuple[int, int]] = []
-    found = suite.evaluate(evaluation(space), lambda done, total: seen.append((done, total)))
-    assert list(found) == [column.id for column in suite.columns]
-    assert seen == [(i + 1, 5) for i in range(5)]
-    for name, result in found.items():
+    calls: list[tuple[int, int]] = []
+    scores = suite.evaluate(evaluation(space), lambda done, total: calls.append((done, total)))
+    assert list(scores) == [column.id for column in suite.columns]
+    assert calls == [(i + 1, 5) for i in range(5)]
+    for name, result in scores.items():
         assert result.value is not None
         assert np.nanmean(result.per_clip) == pytest.approx(result.value, rel=1e-9), name
         assert result.per_clip.shape == (5,)
@@ -138,18 +138,18 @@ def test_standing_still_is_scored_and_a_constant_truth_is_undefined() -> None:
     assert still["SI.rotation"].value == 0.0
     listener = data.listener_motion.copy()
     listener[1] = 0.0
-    found = L2LSuite().evaluate(replace(data, listener_motion=listener))["RPCC.expression"]
-    assert found.undefined == 1
-    assert np.isnan(found.per_clip[1])
-    assert found.value == pytest.approx(np.nanmean(found.per_clip))
+    scores = L2LSuite().evaluate(replace(data, listener_motion=listener))["RPCC.expression"]
+    assert scores.undefined == 1
+    assert np.isnan(scores.per_clip[1])
+    assert scores.value == pytest.approx(np.nanmean(scores.per_clip))
 
 
 def test_one_clip_of_one_frame() -> None:
     data = evaluation(n=1, k=1)
-    found = L2LSuite().evaluate(replace(data, lengths=np.array([1])))
-    assert found["FD.expression"].value is None
-    assert found["FD-pooled.rotation"].value is None
-    assert found["L2.expression"].value is not None
+    scores = L2LSuite().evaluate(replace(data, lengths=np.array([1])))
+    assert scores["FD.expression"].value is None
+    assert scores["FD-pooled.rotation"].value is None
+    assert scores["L2.expression"].value is not None
 
 
 def test_centroids_are_kept_by_ground_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def test_the_draw_is_seeded_own_first_and_without_replacement_where_it_can_be() 
 
 def test_official_style_numbers_are_those_of_plain_loops_on_aligned_references() -> None:
     data = _ragged()
-    found = mars_suites.react2025(Config()).evaluate(data)
+    scores = mars_suites.react2025(Config()).evaluate(data)
     rows, correlation, distance, lag = drawn_references(np.ones((3, 4), bool)), [], [], []
     for n, frames in enumerate(LENGTHS):
         refs = [resampled(data.ragged.listeners[j], frames) for j in sorted(set(rows[n]))]  # type: ignore[union-attr]
@@ -58,11 +58,11 @@ def test_official_style_numbers_are_those_of_plain_loops_on_aligned_references()
         correlation.append(sum(max(reference.concordance(r, x) for r in refs) for x in pred))
         distance.append(sum(min(reference.distance(x, r) for r in refs) for x in pred))
         lag.append(reference.offset(pred[0], data.speaker_emotion[n, :frames]))
-    assert found["FRCorr"].value == pytest.approx(np.mean(correlation), rel=1e-6)
-    assert found["FRDist"].value == pytest.approx(np.mean(distance), rel=1e-9)
-    assert found["FRSyn"].value == np.mean(lag)
-    assert "FRDvs" not in found and "MAE" not in found
-    assert found["FRDist"].detail["reference_seed"] == 1234
+    assert scores["FRCorr"].value == pytest.approx(np.mean(correlation), rel=1e-6)
+    assert scores["FRDist"].value == pytest.approx(np.mean(distance), rel=1e-9)
+    assert scores["FRSyn"].value == np.mean(lag)
+    assert "FRDvs" not in scores and "MAE" not in scores
+    assert scores["FRDist"].detail["reference_seed"] == 1234
 
 
 def test_2026_counts_a_copy_of_the_own_listener_as_perfect() -> None:
@@ -92,7 +92,7 @@ def test_every_column_says_that_it_is_not_the_official_scale() -> None:
 
 def test_corrected_numbers_take_listeners_as_they_are() -> None:
     data = _ragged()
-    found = ReactSuite().evaluate(data)
+    scores = ReactSuite().evaluate(data)
     expected = [
         np.mean(
             [
@@ -102,22 +102,22 @@ def test_corrected_numbers_take_listeners_as_they_are() -> None:
         )  # type: ignore[union-attr]
         for n, frames in enumerate(data.lengths)
     ]
-    assert found["FRDist"].value == pytest.approx(np.mean(expected), rel=1e-9)
-    assert -1 <= found["FRCorr"].value <= 1  # type: ignore[operator]
+    assert scores["FRDist"].value == pytest.approx(np.mean(expected), rel=1e-9)
+    assert -1 <= scores["FRCorr"].value <= 1  # type: ignore[operator]
     with pytest.raises(DyadbenchError, match="react2025 or react2026"):
         ReactOfficialSuite().evaluate(data)
 
 
 def test_a_network_gets_segments_and_its_output_is_decoded() -> None:
-    asked: list[tuple[int, int]] = []
+    calls: list[tuple[int, int]] = []
 
     def network(values: np.ndarray, frames_in: int, frames_out: int) -> np.ndarray:
-        asked.append((frames_in, frames_out))
+        calls.append((frames_in, frames_out))
         assert values.shape == (1000, 25) and not values[frames_in:].any()
         return np.full((frames_out, 25), 0.5, np.float32)
 
     out = by_network(np.ones((700, 25), np.float32), 2500, network)
-    assert asked == [(234, 834)] * 3
+    assert calls == [(234, 834)] * 3
     assert out.shape == (2500, 25) and (out[:, :15] == 1).all() and (out[:, 15:17] == 0.5).all()
     assert np.allclose(out[:, 17:], 1 / 8)
 
@@ -126,10 +126,12 @@ def test_a_network_gets_segments_and_its_output_is_decoded() -> None:
 def test_long_clips_are_exact_without_what_float32_left_behind(monkeypatch: pytest.MonkeyPatch, n: int, m: int) -> None:
     rng = np.random.default_rng(n)
     pred, listeners = made_up(rng, 2, n), list(made_up(rng, 3, m))
-    kept = exact.frdist(pred, listeners)
-    monkeypatch.setattr(exact, "KEPT", 0)
-    assert np.array_equal(exact.frdist(pred, listeners), kept)
-    assert kept.tolist() == pytest.approx([min(reference.distance(x, y) for y in listeners) for x in pred], rel=1e-12)
+    unpadded = exact.frdist(pred, listeners)
+    monkeypatch.setattr(exact, "STATE_BYTES", 0)
+    assert np.array_equal(exact.frdist(pred, listeners), unpadded)
+    assert unpadded.tolist() == pytest.approx(
+        [min(reference.distance(x, y) for y in listeners) for x in pred], rel=1e-12
+    )
 
 
 @pytest.mark.parametrize(("n", "m"), [(80, 80), (40, 130), (130, 40)])
@@ -137,11 +139,11 @@ def test_a_band_is_an_upper_bound_and_exact_when_wide(n: int, m: int) -> None:
     rng = np.random.default_rng(m)
     pred, listeners = made_up(rng, 2, n), list(made_up(rng, 2, m))
     truth = exact.frdist(pred, listeners)
-    found = [frdist_banded(pred, listeners, radius) for radius in (0, 5, 20, max(n, m))]
-    for narrow, wide in pairwise(found):
+    distances = [frdist_banded(pred, listeners, radius) for radius in (0, 5, 20, max(n, m))]
+    for narrow, wide in pairwise(distances):
         assert (wide <= narrow + 1e-9).all()
-    assert np.isfinite(found[0]).all() and (found[0] >= truth - 1e-9).all()
-    assert np.allclose(found[-1], truth, rtol=1e-12)
+    assert np.isfinite(distances[0]).all() and (distances[0] >= truth - 1e-9).all()
+    assert np.allclose(distances[-1], truth, rtol=1e-12)
 
 
 def _peak(call: Any) -> int:

@@ -48,9 +48,9 @@ def test_it_is_the_definition(frames: int, others: tuple[int, ...]) -> None:
     pred = rng.normal(size=(3, frames, 2)).cumsum(1)
     listeners = [rng.normal(size=(t, 2)).cumsum(0) for t in others]
     best, mean = clip_over_time(pred, listeners, FPS)
-    wanted = plain(pred, listeners, FPS)
-    np.testing.assert_allclose(best, wanted[0], rtol=1e-9)
-    np.testing.assert_allclose(mean, wanted[1], rtol=1e-9)
+    expected = plain(pred, listeners, FPS)
+    np.testing.assert_allclose(best, expected[0], rtol=1e-9)
+    np.testing.assert_allclose(mean, expected[1], rtol=1e-9)
 
 
 def evaluation(pred: np.ndarray, truth: np.ndarray, **change: object) -> Evaluation:
@@ -64,20 +64,20 @@ def evaluation(pred: np.ndarray, truth: np.ndarray, **change: object) -> Evaluat
 
 def test_the_truth_has_no_error_and_its_own_jitter() -> None:
     truth = np.random.default_rng(0).normal(size=(4, 120, 2)).cumsum(1).astype(np.float32)
-    found = MotionOverTimeSuite().evaluate(evaluation(np.repeat(truth[:, None], 3, 1), truth))
-    assert list(found) == [column.id for column in MotionOverTimeSuite.columns]
-    assert all(found[f"{kind}.{name}"].value == 0.0 for kind in ("best", "mean") for name in NAMES)
-    assert found["jitter"].value == pytest.approx(1.0)
-    assert found["growth.mean"].value == 0.0
+    scores = MotionOverTimeSuite().evaluate(evaluation(np.repeat(truth[:, None], 3, 1), truth))
+    assert list(scores) == [column.id for column in MotionOverTimeSuite.columns]
+    assert all(scores[f"{kind}.{name}"].value == 0.0 for kind in ("best", "mean") for name in NAMES)
+    assert scores["jitter"].value == pytest.approx(1.0)
+    assert scores["growth.mean"].value == 0.0
 
 
 def test_drift_grows_at_its_own_pace_and_steady_noise_does_not() -> None:
     rng = np.random.default_rng(1)
     truth = rng.normal(size=(5, 120, 2))
     drift = np.arange(120)[None, None, :, None] / FPS * 0.03  # 0.3 in ten seconds
-    found = MotionOverTimeSuite().evaluate(evaluation(np.repeat((truth[:, None] + drift), 2, 1), truth))
-    assert found["growth.best"].value == pytest.approx(0.3, rel=0.02)  # the root of a mean square
-    assert found["mean.25-30s"].value > 5 * found["mean.0-5s"].value
+    scores = MotionOverTimeSuite().evaluate(evaluation(np.repeat((truth[:, None] + drift), 2, 1), truth))
+    assert scores["growth.best"].value == pytest.approx(0.3, rel=0.02)  # the root of a mean square
+    assert scores["mean.25-30s"].value > 5 * scores["mean.0-5s"].value
     noisy = truth[:, None] + 0.3 * rng.normal(size=(5, 2, 120, 2))
     steady = MotionOverTimeSuite().evaluate(evaluation(noisy, truth))
     assert abs(steady["growth.mean"].value) < 0.02

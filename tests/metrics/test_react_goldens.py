@@ -40,13 +40,13 @@ def _inputs(arrays: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("case", [name for name in CASES if not name.startswith("err_")])
 def test_official_numbers(case: str) -> None:
     arrays, official = _load(case), CASES[case]["official_react2024"]
-    found = score_arrays("react2024-official", **_inputs(arrays))
+    scores = score_arrays("react2024-official", **_inputs(arrays))
     for ours, theirs, rel, absolute in NUMBERS:
-        wanted = float(official[theirs])
-        if math.isnan(wanted):
-            assert math.isnan(found[ours]), ours
+        expected = float(official[theirs])
+        if math.isnan(expected):
+            assert math.isnan(scores[ours]), ours
         else:
-            assert found[ours] == pytest.approx(wanted, rel=rel, abs=absolute), ours
+            assert scores[ours] == pytest.approx(expected, rel=rel, abs=absolute), ours
     if "out_tlcc_abs_offset" in arrays:
         pairs = [
             [official_offset(sample, speaker) for sample in clip]
@@ -58,9 +58,11 @@ def test_official_numbers(case: str) -> None:
 @pytest.mark.parametrize("case", ["standard", "short_continuous"])
 def test_per_clip_values(case: str) -> None:
     arrays = _load(case)
-    for n, wanted in enumerate(arrays["out_frc_sum_over_k_per_clip"]):
+    for n, expected in enumerate(arrays["out_frc_sum_over_k_per_clip"]):
         refs = arrays["listener"][arrays["neighbour"][n] == 1]
-        assert official_clip(arrays["pred"][n], refs, arrays["speaker"][n])["FRCorr"] == pytest.approx(wanted, rel=1e-6)
+        assert official_clip(arrays["pred"][n], refs, arrays["speaker"][n])["FRCorr"] == pytest.approx(
+            expected, rel=1e-6
+        )
 
 
 @pytest.mark.parametrize(("case", "message"), [("err_empty_row", "row 1"), ("err_matrix_2n_index", "there are 5")])

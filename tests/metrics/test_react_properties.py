@@ -66,10 +66,10 @@ def test_the_kernel_in_float64_is_the_plain_recursion_to_the_last_bit(
         return dtw(strips(False)[group], CHANNELS[group], packed_x, packed_y, rows, columns, blocks - 1, bound,
                    NOTHING, NOTHING, np.empty(scratch_size(columns)))  # fmt: skip
 
-    wanted = plain_dtw(x[:, start:stop].astype(np.float64), y[:, start:stop].astype(np.float64))
-    found = within(np.inf)
-    assert np.sqrt(found) == wanted == reference.dtw(x[:, start:stop], y[:, start:stop])
-    assert within(found) == found, "a path exactly at the bound is kept"
+    expected = plain_dtw(x[:, start:stop].astype(np.float64), y[:, start:stop].astype(np.float64))
+    distance = within(np.inf)
+    assert np.sqrt(distance) == expected == reference.dtw(x[:, start:stop], y[:, start:stop])
+    assert within(distance) == distance, "a path exactly at the bound is kept"
 
 
 @QUICK
@@ -89,16 +89,16 @@ def test_the_nearest_is_exact_whatever_was_pruned(
     lengths = [frames if i % 2 == 0 else other for i in range(candidates)]
     refs = [_signal(rng, n, kind, scale) for n in lengths]
     refs += refs[:1]  # a tie
-    found = frdist(pred, refs)
-    assert found.tolist() == [min(plain_distance(sample, ref) for ref in refs) for sample in pred]
+    nearest = frdist(pred, refs)
+    assert nearest.tolist() == [min(plain_distance(sample, ref) for ref in refs) for sample in pred]
 
 
 def test_abandoning_never_loses_the_nearest() -> None:
     rng = np.random.default_rng(0)
     truth = _signal(rng, 400, "walk", 0.1)
     refs = [truth + _signal(rng, 400, "noise", 10.0**-e) for e in range(7)]
-    [found] = frdist(truth[None], refs)
-    assert found == min(plain_distance(truth, ref) for ref in (refs[-1], refs[-2]))
+    [nearest] = frdist(truth[None], refs)
+    assert nearest == min(plain_distance(truth, ref) for ref in (refs[-1], refs[-2]))
     assert frdist(truth[None], [*refs, truth])[0] == 0
 
 
@@ -141,10 +141,10 @@ def test_order_of_samples_matters_only_to_the_official_frsyn(seed: int) -> None:
 @given(seed=seeds)
 def test_bounds_and_identity(seed: int) -> None:
     case = _case(seed)
-    found = score_arrays("react2024", **case)
-    assert -1 <= found["FRCorr"] <= 1
-    assert 0 <= found["FRSyn"] <= 49
-    assert min(found[name] for name in ("FRDist", "FRDiv", "FRVar", "FRDvs")) >= 0
+    scores = score_arrays("react2024", **case)
+    assert -1 <= scores["FRCorr"] <= 1
+    assert 0 <= scores["FRSyn"] <= 49
+    assert min(scores[name] for name in ("FRDist", "FRDiv", "FRVar", "FRDvs")) >= 0
     truth = {**case, "pred": np.repeat(case["listener"][:, None], 3, 1)}
     perfect = score_arrays("react2024", **truth)
     assert perfect["FRCorr"] == pytest.approx(1, abs=1e-5)
@@ -174,24 +174,24 @@ def test_scale_and_translation(seed: int, scale: float, shift: float) -> None:
 def test_lag_correlations_are_numpys(seed: int, frames: int) -> None:
     rng = np.random.default_rng(seed)
     x, y = _signal(rng, frames, "walk")[:, :5], _signal(rng, frames, "binary")[:, :5]
-    found, doubt = frsyn.lag_correlations(x, y)
+    correlations, doubt = frsyn.lag_correlations(x, y)
     for lag in (-49, -7, -1, 0, 1, 20, 49):
         if frames - abs(lag) < 2:
-            assert np.isnan(found[49 + lag]).all()
+            assert np.isnan(correlations[49 + lag]).all()
             continue
         a, b = (x[lag:], y[: frames - lag]) if lag >= 0 else (x[:lag], y[-lag:])
         for c in range(5):
             with np.errstate(invalid="ignore", divide="ignore"):
-                wanted = np.corrcoef(a[:, c].astype(float), b[:, c].astype(float))[0, 1]
-            assert found[49 + lag, c] == pytest.approx(wanted, abs=doubt[49 + lag, c] + 1e-8, nan_ok=True)
-            assert np.isnan(wanted) or doubt[49 + lag, c] < 1e-2
+                expected = np.corrcoef(a[:, c].astype(float), b[:, c].astype(float))[0, 1]
+            assert correlations[49 + lag, c] == pytest.approx(expected, abs=doubt[49 + lag, c] + 1e-8, nan_ok=True)
+            assert np.isnan(expected) or doubt[49 + lag, c] < 1e-2
 
 
 def test_a_constant_is_one_in_any_precision() -> None:
     held = np.full((2, 750, 25), 0.1)
-    found, silent = react.ccc(held, held[:1])
+    values, silent = react.ccc(held, held[:1])
     assert silent.all()
-    assert not found.any()
+    assert not values.any()
 
 
 @pytest.mark.parametrize("frame", [0, 60, 298])

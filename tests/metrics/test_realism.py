@@ -31,10 +31,10 @@ def evaluation(predicted: np.ndarray, truth: np.ndarray, lengths: np.ndarray | N
 
 
 def scores(predicted: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    found = RealismSuite("motion").evaluate(evaluation(predicted, truth))
-    assert list(found) == [column.id for column in RealismSuite.columns]
-    assert all(result.value is not None for result in found.values())
-    return {name: float(result.value or 0.0) for name, result in found.items()}
+    scores = RealismSuite("motion").evaluate(evaluation(predicted, truth))
+    assert list(scores) == [column.id for column in RealismSuite.columns]
+    assert all(result.value is not None for result in scores.values())
+    return {name: float(result.value or 0.0) for name, result in scores.items()}
 
 
 TRUTH = people(0)

@@ -82,44 +82,44 @@ def corpus() -> tuple[list[np.ndarray], list[np.ndarray], list[np.ndarray], Toke
 
 def test_every_column_and_its_clips() -> None:
     motion, decoded, ids, spec = corpus()
-    found = tokens.evaluate_tokens(motion, decoded, ids, spec, 30.0)
-    assert list(found) == [column.id for column in tokens.COLUMNS]
-    for result in found.values():
+    scores = tokens.evaluate_tokens(motion, decoded, ids, spec, 30.0)
+    assert list(scores) == [column.id for column in tokens.COLUMNS]
+    for result in scores.values():
         assert result.per_clip.mean() == pytest.approx(result.value, rel=1e-9)
-    assert found["reconstruction"].value == pytest.approx(0.01, rel=0.3)
+    assert scores["reconstruction"].value == pytest.approx(0.01, rel=0.3)
     mean = np.concatenate(motion).mean(0)
     expected = np.mean([((x - mean) ** 2).mean() for x in motion])
-    assert found["reconstruction_mean"].value == pytest.approx(expected)
-    assert found["bits-per-second"].value == pytest.approx(30 / 4 * 6 * 4)
-    assert len(found["perplexity"].detail) == 6
-    assert found["utilisation"].value == pytest.approx(np.mean(list(found["utilisation"].detail.values())))
-    assert 0.5 < found["cluster-integrity"].value <= 1.0
+    assert scores["reconstruction_mean"].value == pytest.approx(expected)
+    assert scores["bits-per-second"].value == pytest.approx(30 / 4 * 6 * 4)
+    assert len(scores["perplexity"].detail) == 6
+    assert scores["utilisation"].value == pytest.approx(np.mean(list(scores["utilisation"].detail.values())))
+    assert 0.5 < scores["cluster-integrity"].value <= 1.0
 
 
 def test_perfect_reconstruction() -> None:
     motion, _, ids, spec = corpus()
-    found = tokens.evaluate_tokens(motion, motion, ids, spec, 30.0)
-    assert found["reconstruction"].value == 0.0
-    assert found["cluster-integrity"].value == 1.0
-    assert found["motion-stability"].value == 1.0
+    scores = tokens.evaluate_tokens(motion, motion, ids, spec, 30.0)
+    assert scores["reconstruction"].value == 0.0
+    assert scores["cluster-integrity"].value == 1.0
+    assert scores["motion-stability"].value == 1.0
 
 
 def test_sparse_tokens_pay_for_the_keyframes_they_set() -> None:
     motion, decoded, _, _ = corpus()
     ids = [np.zeros(len(x) // 8, int) for x in motion]
-    found = tokens.evaluate_tokens(motion, decoded, ids, TokenSpec(codes=4, frames_per_token=None), 30.0)
-    assert found["bits-per-second"].value == pytest.approx(30 / 8 * 2)
+    scores = tokens.evaluate_tokens(motion, decoded, ids, TokenSpec(codes=4, frames_per_token=None), 30.0)
+    assert scores["bits-per-second"].value == pytest.approx(30 / 8 * 2)
 
 
 def test_errors_by_channel_group() -> None:
     motion, decoded, ids, spec = corpus()
     channels = {"face": (0, 3), "head": (3, 5)}
-    found = tokens.evaluate_tokens(motion, decoded, ids, spec, 30.0, channels=channels)
-    detail = found["reconstruction"].detail
-    assert (3 * detail["face"] + 2 * detail["head"]) / 5 == pytest.approx(found["reconstruction"].value)
+    scores = tokens.evaluate_tokens(motion, decoded, ids, spec, 30.0, channels=channels)
+    detail = scores["reconstruction"].detail
+    assert (3 * detail["face"] + 2 * detail["head"]) / 5 == pytest.approx(scores["reconstruction"].value)
     roots = [np.sqrt(((a - b)[:, :3] ** 2).mean()) for a, b in zip(decoded, motion, strict=True)]
-    assert found["motion-rmse"].detail["face"] == pytest.approx(np.mean(roots))
-    assert np.allclose(found["motion-rmse"].per_clip ** 2, found["reconstruction"].per_clip)
+    assert scores["motion-rmse"].detail["face"] == pytest.approx(np.mean(roots))
+    assert np.allclose(scores["motion-rmse"].per_clip ** 2, scores["reconstruction"].per_clip)
 
 
 class Rounding:
@@ -142,15 +142,15 @@ SPACE = MotionSpace("pair", 25.0, ("a", "b"), {"a": (0, 1), "b": (1, 2)})
 def test_a_tokenizer_is_scored_layer_by_layer() -> None:
     rng = np.random.default_rng(0)
     motion = [(rng.integers(100, size=(t, 2)) + 0.5) / 100 for t in (200, 300)]
-    found = tokens.score_tokenizer(Rounding(), motion, SPACE)
-    assert found["motion-rmse.layers2"].value == pytest.approx(0.005, rel=1e-3)
-    assert np.allclose(found["motion-rmse.layers2"].per_clip, found["motion-rmse"].per_clip)
+    scores = tokens.score_tokenizer(Rounding(), motion, SPACE)
+    assert scores["motion-rmse.layers2"].value == pytest.approx(0.005, rel=1e-3)
+    assert np.allclose(scores["motion-rmse.layers2"].per_clip, scores["motion-rmse"].per_clip)
     digits = (np.arange(10) / 100 + 0.005) ** 2
-    assert found["motion-rmse.layers1"].value == pytest.approx(np.sqrt(digits.mean()), rel=0.1)
-    assert found["bits-per-second"].value == pytest.approx(25 * 4 * np.log2(10))
-    assert found["position-bits-per-second"].value == 0.0
-    assert found["emotion-rmse"].value is None
-    assert {tokens.version_of(name) for name in found} == {1}
+    assert scores["motion-rmse.layers1"].value == pytest.approx(np.sqrt(digits.mean()), rel=0.1)
+    assert scores["bits-per-second"].value == pytest.approx(25 * 4 * np.log2(10))
+    assert scores["position-bits-per-second"].value == 0.0
+    assert scores["emotion-rmse"].value is None
+    assert {tokens.version_of(name) for name in scores} == {1}
 
 
 class Whole(Rounding):
@@ -165,10 +165,10 @@ class Whole(Rounding):
 def test_emotion_is_scored_where_it_is_decoded_and_prefixes_where_they_decode() -> None:
     motion = [np.full((t, 2), 0.505) for t in (20, 40)]
     emotion = [np.full((20, 25), 0.5), np.full((40, 25), 0.9)]
-    found = tokens.score_tokenizer(Whole(), motion, SPACE, emotion=emotion, emotion_mean=np.full(25, 0.7))
-    assert found["emotion-rmse"].per_clip == pytest.approx([0.0, 0.4], abs=1e-6)
-    assert found["constant-emotion-rmse"].per_clip == pytest.approx([0.2, 0.2])
-    assert not any("layers" in name for name in found)
+    scores = tokens.score_tokenizer(Whole(), motion, SPACE, emotion=emotion, emotion_mean=np.full(25, 0.7))
+    assert scores["emotion-rmse"].per_clip == pytest.approx([0.0, 0.4], abs=1e-6)
+    assert scores["constant-emotion-rmse"].per_clip == pytest.approx([0.2, 0.2])
+    assert not any("layers" in name for name in scores)
 
 
 class EveryEighth:
@@ -186,10 +186,10 @@ class EveryEighth:
 
 
 def test_keyframes_pay_for_their_places_and_not_for_padding() -> None:
-    found = tokens.score_tokenizer(EveryEighth(), [np.ones((32, 2))], SPACE)
-    assert found["bits-per-second"].value == pytest.approx(25 / 8 * 2)
+    scores = tokens.score_tokenizer(EveryEighth(), [np.ones((32, 2))], SPACE)
+    assert scores["bits-per-second"].value == pytest.approx(25 / 8 * 2)
     ways = np.log2(32 * 31 * 30 * 29 / 24)
-    assert found["position-bits-per-second"].value == pytest.approx(ways / 32 * 25)
+    assert scores["position-bits-per-second"].value == pytest.approx(ways / 32 * 25)
 
 
 def test_places_that_follow_from_the_length_are_free() -> None:
@@ -200,10 +200,10 @@ def test_places_that_follow_from_the_length_are_free() -> None:
             return Tokens(np.zeros((1, places.sum()), np.int64), places, motion.shape[1])
 
     clips = [np.full((frames, 2), place) for frames, place in ((32, 8.0), (32, 4.0), (48, 8.0))]
-    found = tokens.score_tokenizer(EveryEighth(), clips, SPACE)["position-bits-per-second"]
-    assert list(found.per_clip) == [0.0, 0.0, 0.0]
-    found = tokens.score_tokenizer(Peaks(), clips, SPACE)["position-bits-per-second"]
-    assert min(found.per_clip) > 0
+    scores = tokens.score_tokenizer(EveryEighth(), clips, SPACE)["position-bits-per-second"]
+    assert list(scores.per_clip) == [0.0, 0.0, 0.0]
+    scores = tokens.score_tokenizer(Peaks(), clips, SPACE)["position-bits-per-second"]
+    assert min(scores.per_clip) > 0
 
 
 def test_which_layers_are_shown() -> None:

@@ -17,14 +17,14 @@ def _gated(**options: bool) -> GatedBlock:
 
 def test_a_batch_of_different_masks_equals_its_rows_alone() -> None:
     block, x, other = _gated(), torch.randn(3, 12, 16), torch.randn(3, 12, 16)
-    seen = torch.arange(12) >= torch.tensor([[0], [5], [9]])
-    mask = seen[:, None, None]
+    valid = torch.arange(12) >= torch.tensor([[0], [5], [9]])
+    mask = valid[:, None, None]
     together = block(x, other, mask=mask, cross_mask=mask)
     for row in range(3):
         alone = block(x[row : row + 1], other[row : row + 1], mask=mask[row : row + 1], cross_mask=mask[row : row + 1])
         assert torch.allclose(together[row], alone[0], atol=1e-6)
-    kept = block(x[2:, 9:], other[2:, 9:])
-    assert torch.allclose(together[2:, 9:], kept, atol=1e-6), "a masked key must count for nothing"
+    unpadded = block(x[2:, 9:], other[2:, 9:])
+    assert torch.allclose(together[2:, 9:], unpadded, atol=1e-6), "a masked key must count for nothing"
 
 
 @pytest.mark.parametrize("window", [None, 8])

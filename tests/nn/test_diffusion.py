@@ -47,17 +47,17 @@ def test_posterior_equals_brute_force(schedule: str, jump: int) -> None:
                 for x0 in range(codes)
                 if to_t[x0, xt] > 0
             )
-            found = process.posterior(log_x0, torch.tensor([[xt]]), t, s)[0, 0].exp()
-            assert torch.allclose(found, brute / brute.sum(), atol=1e-6), (t, xt)
+            posterior = process.posterior(log_x0, torch.tensor([[xt]]), t, s)[0, 0].exp()
+            assert torch.allclose(posterior, brute / brute.sum(), atol=1e-6), (t, xt)
 
 
 def test_the_last_step_gives_p_x0_and_never_a_mask() -> None:
     process = DiscreteDiffusion(codes=4, steps=10)
     log_x0 = torch.log_softmax(torch.randn(2, 3, 4, dtype=torch.float64), -1)
     masked = torch.full((2, 3), 4)
-    found = process.posterior(log_x0, masked, 1, 0)
-    assert torch.allclose(found[..., :4].exp(), log_x0.exp(), atol=1e-9)
-    assert (found[..., 4].exp() < 1e-20).all()
+    posterior = process.posterior(log_x0, masked, 1, 0)
+    assert torch.allclose(posterior[..., :4].exp(), log_x0.exp(), atol=1e-9)
+    assert (posterior[..., 4].exp() < 1e-20).all()
 
 
 def test_strides_end_at_zero() -> None:
@@ -78,8 +78,8 @@ def test_noised_tokens_follow_the_matrix(schedule: str, t: int) -> None:
     uniform = torch.rand(1, n, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     ids = torch.full((1, n), 2)
     for steps in (t, torch.tensor([t])):
-        found = _shares(process.noised(ids, steps, uniform), 5)
-        assert torch.allclose(found, process.matrix(0, t)[2], atol=0.012)
+        shares = _shares(process.noised(ids, steps, uniform), 5)
+        assert torch.allclose(shares, process.matrix(0, t)[2], atol=0.012)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -89,9 +89,9 @@ def test_a_step_back_draws_from_the_posterior(schedule: str, t: int, s: int) -> 
     uniform = torch.rand(1, n, 2, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for x0, xt in ((0, 3), (1, 1), (0, 2)):  # masked, as it was, replaced
         certain = process.log_one_hot(torch.tensor([[x0]]))
-        wanted = process.posterior(certain, torch.tensor([[xt]]), t, s)[0, 0].exp()
-        drawn = process.previous(torch.full((1, n), x0), torch.full((1, n), xt), t, s, uniform)
-        assert torch.allclose(_shares(drawn, 4), wanted, atol=0.012), (x0, xt)
+        expected = process.posterior(certain, torch.tensor([[xt]]), t, s)[0, 0].exp()
+        ids_before = process.previous(torch.full((1, n), x0), torch.full((1, n), xt), t, s, uniform)
+        assert torch.allclose(_shares(ids_before, 4), expected, atol=0.012), (x0, xt)
 
 
 def test_guidance_of_one_is_none_and_more_sharpens() -> None:
@@ -107,37 +107,37 @@ def test_guidance_of_one_is_none_and_more_sharpens() -> None:
 def test_nucleus_draws_as_truncated_distributions_say(sharpness: float) -> None:
     torch.manual_seed(0)
     log_p = (sharpness * torch.randn(12)).log_softmax(-1)
-    wanted = restrict(log_p, top_p=0.8).exp()
+    expected = restrict(log_p, top_p=0.8).exp()
     uniform = torch.rand(1, 20_000, dtype=torch.float64)
-    found = _shares(nucleus(log_p.expand(1, 20_000, 12), uniform, 0.8), 12)
-    assert torch.allclose(found, wanted, atol=0.012)
-    assert not found[wanted == 0].any()
-    assert int(nucleus(log_p[None, None], torch.tensor([[1 - 1e-16]]), 0.8)) in wanted.nonzero()
+    shares = _shares(nucleus(log_p.expand(1, 20_000, 12), uniform, 0.8), 12)
+    assert torch.allclose(shares, expected, atol=0.012)
+    assert not shares[expected == 0].any()
+    assert int(nucleus(log_p[None, None], torch.tensor([[1 - 1e-16]]), 0.8)) in expected.nonzero()
 
 
 def test_held_tokens_stay_and_are_seen_at_every_step() -> None:
     process = DiscreteDiffusion(codes=4, steps=10)
-    known = torch.tensor([[2, -1, -1], [3, 0, -1]])
-    seen = []
+    fixed = torch.tensor([[2, -1, -1], [3, 0, -1]])
+    histories = []
 
     def denoise(ids: Tensor, t: int) -> Tensor:
-        seen.append(ids.clone())
+        histories.append(ids.clone())
         return torch.zeros(2, 3, 4).log_softmax(-1)
 
-    found = process.sample(denoise, torch.rand(2, 10, 3, 3), known=known)
-    assert len(seen) == 10
-    for ids in (*seen, found):
-        assert (ids[known >= 0] == known[known >= 0]).all()
-    assert (seen[0][known < 0] == 4).all()
-    assert (found < 4).all()
+    ids_out = process.sample(denoise, torch.rand(2, 10, 3, 3), known=fixed)
+    assert len(histories) == 10
+    for ids in (*histories, ids_out):
+        assert (ids[fixed >= 0] == fixed[fixed >= 0]).all()
+    assert (histories[0][fixed < 0] == 4).all()
+    assert (ids_out < 4).all()
 
 
 def test_truncation_draws_from_the_likeliest_only() -> None:
     process = DiscreteDiffusion(codes=4, steps=10, schedule="code")  # no uniform share: what is drawn stays
     log_p = torch.tensor([0.5, 0.3, 0.15, 0.05]).log().expand(1, 4000, 4)
     uniform = torch.rand(1, 5, 4000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    found = _shares(process.sample(lambda ids, t: log_p, uniform, truncation=0.7), 4)
-    assert torch.allclose(found, torch.tensor([0.625, 0.375, 0.0, 0.0], dtype=torch.float64), atol=0.03)
+    shares = _shares(process.sample(lambda ids, t: log_p, uniform, truncation=0.7), 4)
+    assert torch.allclose(shares, torch.tensor([0.625, 0.375, 0.0, 0.0], dtype=torch.float64), atol=0.03)
 
 
 # --- a toy whose answer is known: two tokens, "00" with 0.7 or "11" with 0.3, codes 2 and 3 never --------
@@ -163,9 +163,9 @@ def _exact(process: DiscreteDiffusion) -> object:
 def _pairs(process: DiscreteDiffusion, denoise: object, steps: int, rows: int = 8000) -> Tensor:
     """Shares of the 16 pairs of codes in samples, as (4, 4)."""
     uniform = torch.rand(rows, steps, 2, 3, generator=torch.Generator().manual_seed(steps), dtype=torch.float64)
-    found = process.sample(denoise, uniform)  # type: ignore[arg-type]
-    assert int(found.max()) < 4, "a MASK is left"
-    return _shares(found[:, 0] * 4 + found[:, 1], 16).view(4, 4)
+    ids_out = process.sample(denoise, uniform)  # type: ignore[arg-type]
+    assert int(ids_out.max()) < 4, "a MASK is left"
+    return _shares(ids_out[:, 0] * 4 + ids_out[:, 1], 16).view(4, 4)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -173,9 +173,9 @@ def test_strided_and_full_sampling_agree_in_distribution(schedule: str) -> None:
     process = DiscreteDiffusion(codes=4, steps=100, schedule=schedule)
     full, strided = (_pairs(process, _exact(process), steps) for steps in (100, 25))
     assert (full - strided).abs().max() < 0.03
-    for found in (full, strided):
-        assert found[0, 0] == pytest.approx(0.7, abs=0.03)
-        assert found[1, 1] == pytest.approx(0.3, abs=0.03)
+    for pairs in (full, strided):
+        assert pairs[0, 0] == pytest.approx(0.7, abs=0.03)
+        assert pairs[1, 1] == pytest.approx(0.3, abs=0.03)
     one = _pairs(process, _exact(process), 1)  # a single jump draws tokens independently
     assert one[0, 1] + one[1, 0] == pytest.approx(2 * 0.7 * 0.3, abs=0.03)
 
@@ -188,8 +188,8 @@ class TinyDenoiser(nn.Module):
         self.layers = nn.Sequential(nn.Linear(11, 64), nn.GELU(), nn.Linear(64, 64), nn.GELU(), nn.Linear(64, 8))
 
     def forward(self, ids: Tensor, t: Tensor) -> Tensor:
-        seen = nn.functional.one_hot(ids, 5).flatten(1).float()
-        return self.layers(torch.cat([seen, t[:, None] / 20], 1)).unflatten(1, (2, 4)).log_softmax(-1)
+        one_hot = nn.functional.one_hot(ids, 5).flatten(1).float()
+        return self.layers(torch.cat([one_hot, t[:, None] / 20], 1)).unflatten(1, (2, 4)).log_softmax(-1)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -208,9 +208,9 @@ def test_two_modes_are_learnt_and_sampled_in_proportion(schedule: str) -> None:
         adam.step()
     assert bool((process.loss_count[1:] > 10).all()), "steps are importance-sampled by now"
     with torch.no_grad():
-        found = _pairs(process, lambda ids, t: net(ids, torch.full((len(ids),), t)), 20)
-    assert found[0, 0] == pytest.approx(0.7, abs=0.06)
-    assert found[1, 1] == pytest.approx(0.3, abs=0.06)
+        pairs = _pairs(process, lambda ids, t: net(ids, torch.full((len(ids),), t)), 20)
+    assert pairs[0, 0] == pytest.approx(0.7, abs=0.06)
+    assert pairs[1, 1] == pytest.approx(0.3, abs=0.06)
 
 
 def test_important_steps_are_drawn_more_often_and_weighed_less() -> None:

@@ -14,9 +14,9 @@ def _wild() -> torch.Tensor:
 
 def test_valid_emotion_is_in_range_and_its_expressions_are_probabilities() -> None:
     wild = _wild()
-    kept = wild.clone()
+    copy = wild.clone()
     out = emotion_output(wild, "valid")
-    assert torch.equal(wild, kept), "the input is left alone"
+    assert torch.equal(wild, copy), "the input is left alone"
     assert out[..., :15].min() == 0
     assert out[..., 15:17].min() == -1
     assert out.max() <= 1

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from dyadbench.nn.flows import ActNorm, AffineCoupling, LULinear
 
 
-class Told(nn.Module):
+class RunningSum(nn.Module):
     """A conditioner that carries the sum of what it has seen."""
 
     def __init__(self, first: int, rest: int):
@@ -25,8 +25,8 @@ def _seed() -> None:
     torch.manual_seed(0)
 
 
-def _jacobian_logdet(layer: nn.Module, x: Tensor, *given: Tensor) -> Tensor:
-    jacobian = torch.autograd.functional.jacobian(lambda v: layer(v, *given)[0], x)
+def _jacobian_logdet(layer: nn.Module, x: Tensor, *conditions: Tensor) -> Tensor:
+    jacobian = torch.autograd.functional.jacobian(lambda v: layer(v, *conditions)[0], x)
     assert isinstance(jacobian, Tensor)
     return torch.linalg.slogdet(jacobian)[1]
 
@@ -35,7 +35,7 @@ def _jacobian_logdet(layer: nn.Module, x: Tensor, *given: Tensor) -> Tensor:
 def test_layers_invert_and_count_their_volume_once(channels: int) -> None:
     x = torch.randn(channels)
     norm, linear = ActNorm(channels).eval(), LULinear(channels)
-    coupling = AffineCoupling(channels, Told(channels // 2, channels - channels // 2))
+    coupling = AffineCoupling(channels, RunningSum(channels // 2, channels - channels // 2))
     with torch.no_grad():
         norm.log_scale.normal_()
         norm.shift.normal_()
@@ -55,7 +55,7 @@ def test_layers_invert_and_count_their_volume_once(channels: int) -> None:
 
 
 def test_a_batch_has_one_logdet_per_vector() -> None:
-    coupling = AffineCoupling(6, Told(3, 3))
+    coupling = AffineCoupling(6, RunningSum(3, 3))
     x = torch.randn(2, 5, 6)
     assert coupling(x, torch.tensor(0.0))[1].shape == (2, 5)
     assert ActNorm(6).eval()(x)[1].shape == LULinear(6)(x)[1].shape == ()

@@ -34,8 +34,8 @@ def test_noise_grows_with_the_step_and_its_variance_is_kept() -> None:
 
 def test_a_denoiser_that_knows_the_answer_is_believed() -> None:
     answer = torch.tensor([[0.5, -0.9, 3.0]])
-    found = GaussianDiffusion(10).sample(lambda x, t: answer, torch.randn(1, 3))
-    assert found.tolist() == [pytest.approx([0.5, -0.9, 1.0])], "and clipped to the range of latents"
+    sample = GaussianDiffusion(10).sample(lambda x, t: answer, torch.randn(1, 3))
+    assert sample.tolist() == [pytest.approx([0.5, -0.9, 1.0])], "and clipped to the range of latents"
 
 
 def test_ddim_carries_noise_to_the_distribution_of_the_data() -> None:
@@ -49,10 +49,10 @@ def test_ddim_carries_noise_to_the_distribution_of_the_data() -> None:
 
     torch.manual_seed(0)
     noise = torch.randn(20_000, 1)
-    found = process.sample(best, noise, clip=None)
-    assert float(found.mean()) == pytest.approx(mean, abs=0.01)
-    assert float(found.std()) == pytest.approx(spread, rel=0.05)
-    assert torch.equal(found, process.sample(best, noise, clip=None)), "deterministic given the noise"
+    sample = process.sample(best, noise, clip=None)
+    assert float(sample.mean()) == pytest.approx(mean, abs=0.01)
+    assert float(sample.std()) == pytest.approx(spread, rel=0.05)
+    assert torch.equal(sample, process.sample(best, noise, clip=None)), "deterministic given the noise"
 
 
 def test_step_embeddings_begin_with_the_cosines() -> None:

@@ -108,8 +108,8 @@ def test_one_interface(kind: str) -> None:
     nothing = grid.dequantise(ids[..., :0])
     assert nothing.shape == z.shape
     assert torch.equal(nothing[0, 0], nothing[3, 6])
-    kept = torch.tensor([0, grid.layers, 1, grid.layers])
-    some = grid.dequantise(ids, kept)
+    layer_counts = torch.tensor([0, grid.layers, 1, grid.layers])
+    some = grid.dequantise(ids, layer_counts)
     assert torch.allclose(some[0], nothing[0], atol=1e-6)
     assert torch.allclose(some[2], grid.dequantise(ids[2:3, ..., :1])[0], atol=1e-6)
     quantised.sum().backward()

@@ -42,7 +42,7 @@ def test_every_predictor_of_tokens_can_be_guided(name: str) -> None:
     corpus = TinyCorpus()
     setup = Setup(corpus.space, corpus.audio, True, seed=0)
 
-    def built(**settings: float) -> Any:
+    def guided(**settings: float) -> Any:
         spec = MethodSpec(name=name, preset="smoke", settings={f"predictor.{k}": v for k, v in settings.items()})
         predictor, tokenizer = method_parts(HOST, spec)
         assert tokenizer is not None
@@ -51,7 +51,7 @@ def test_every_predictor_of_tokens_can_be_guided(name: str) -> None:
             tokenizer=HOST.build("tokenizer", tokenizer.name, tokenizer.config, setup),
         )  # fmt: skip
 
-    plain, strong = built(null=0.3, guidance=1.0), built(null=0.3, guidance=6.0)
+    plain, strong = guided(null=0.3, guidance=1.0), guided(null=0.3, guidance=6.0)
     for part in (plain.tokenizer, plain):
         learn(part, corpus)
     strong.tokenizer.load_state_dict(plain.tokenizer.state_dict())

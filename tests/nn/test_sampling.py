@@ -59,8 +59,8 @@ def _counting(patch: int, codes: int = 11) -> object:
     def step(first: int, history: Tensor) -> Tensor:
         rows = history.shape[0]
         newest = history[:, -1:] if first else torch.zeros(rows, 1, dtype=torch.long)
-        wanted = ((history == newest).sum(1) + 1) % codes
-        return 3.0 * torch.nn.functional.one_hot(wanted, codes)[:, None].expand(rows, patch, codes).float()
+        token = ((history == newest).sum(1) + 1) % codes
+        return 3.0 * torch.nn.functional.one_hot(token, codes)[:, None].expand(rows, patch, codes).float()
 
     return step
 

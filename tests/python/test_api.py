@@ -22,9 +22,9 @@ BENCHMARK, TINY = "simdyad-clear-react-online", {"size": "tiny"}
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder in which ridge and a smoke fit of dense-fsq have run."""
     root = tmp_path_factory.mktemp("root")
-    made = dyadbench.run(BENCHMARK, ["ridge", "mismatched-listener"], dataset=TINY, root=root)
-    made += dyadbench.run(BENCHMARK, "dense-fsq", preset="smoke", dataset=TINY, root=root)
-    assert [record.method for record in made] == ["ridge", "mismatched-listener", "dense-fsq"]
+    records = dyadbench.run(BENCHMARK, ["ridge", "mismatched-listener"], dataset=TINY, root=root)
+    records += dyadbench.run(BENCHMARK, "dense-fsq", preset="smoke", dataset=TINY, root=root)
+    assert [record.method for record in records] == ["ridge", "mismatched-listener", "dense-fsq"]
     return root
 
 
@@ -75,9 +75,9 @@ def test_the_loaded_method_is_the_one_that_was_scored(root: Path) -> None:
     reaction = method.sample(context.speaker_motion[0], emotion=emotion, audio=audio, k=1, clip=context.clips[0])
     stored = (root / ".dyadbench" / "store" / "generate").glob("*/*/emotion.npy")
     [record] = dyadbench.run(BENCHMARK, "ridge", dataset=TINY, root=root)
-    kept = np.load(next(path for path in stored if path.parent.name == record.key))[0, 0, :, 15:]
+    scored_emotion = np.load(next(path for path in stored if path.parent.name == record.key))[0, 0, :, 15:]
     assert reaction.emotion is not None
-    np.testing.assert_allclose(reaction.emotion[0, 0, :, 15:], kept, atol=1e-5)
+    np.testing.assert_allclose(reaction.emotion[0, 0, :, 15:], scored_emotion, atol=1e-5)
 
 
 def test_what_was_never_trained_says_what_to_run(root: Path) -> None:
@@ -92,23 +92,25 @@ def test_predictions_have_intervals_and_may_be_a_row(root: Path) -> None:
     file = root / "p.safetensors"
     command = [sys.executable, "-m", "dyadbench", "score", str(file), "--benchmark", BENCHMARK, "--data-set", "size=tiny", "--root", str(root)]  # fmt: skip
     subprocess.run([*command, "--template"], check=True, capture_output=True)
-    found = read_predictions(file)
-    values = found.arrays["emotion"].whole() + np.random.default_rng(0).random(found.arrays["emotion"].shape)
-    given = {"clips": found.clips, "emotion": (values > 0.5).astype(np.float32)}
-    scores = dyadbench.score(given, BENCHMARK, dataset=TINY, root=root)
+    predictions = read_predictions(file)
+    values = predictions.arrays["emotion"].whole() + np.random.default_rng(0).random(
+        predictions.arrays["emotion"].shape
+    )
+    fields = {"clips": predictions.clips, "emotion": (values > 0.5).astype(np.float32)}
+    scores = dyadbench.score(fields, BENCHMARK, dataset=TINY, root=root)
     mine = scores["react2024"]["FRCorr"]
     assert (
         mine.value is not None and mine.low is not None and mine.high is not None and mine.low < mine.value < mine.high
     )
-    np.savez(root / "raw.npz", clips=np.array(found.clips), emotion=values.astype(np.float32))
+    np.savez(root / "raw.npz", clips=np.array(predictions.clips), emotion=values.astype(np.float32))
     raw = subprocess.run(
         [*command[:4], str(root / "raw.npz"), *command[5:], "--as", "raw"], capture_output=True, text=True
     )
     assert raw.returncode == 2 and "not all 0 or 1" in raw.stderr
-    np.savez(file := root / "p.npz", clips=np.array(found.clips), emotion=given["emotion"])
+    np.savez(file := root / "p.npz", clips=np.array(predictions.clips), emotion=fields["emotion"])
     command[4] = str(file)
-    done = subprocess.run([*command, "--as", "theirs"], check=True, capture_output=True, text=True)
-    assert "recorded as theirs" in done.stdout and "95 %" in done.stdout
+    process = subprocess.run([*command, "--as", "theirs"], check=True, capture_output=True, text=True)
+    assert "recorded as theirs" in process.stdout and "95 %" in process.stdout
     again = subprocess.run([*command, "--as", "theirs"], capture_output=True, text=True)
     assert again.returncode == 2 and "holds a record already" in again.stderr
     subprocess.run(

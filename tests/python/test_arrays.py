@@ -44,9 +44,9 @@ def _case(suite: str) -> dict[str, Any]:
 def test_every_number_type_scores_as_float32(suite: str, kind: str) -> None:
     case = _case(suite)
     names = ("pred", "listener", "speaker")
-    given = {**case, **{name: KINDS[kind](case[name]) for name in names}}
-    plain = {**case, **{name: _plain(kind, given[name]) for name in names}}
-    assert score_arrays(suite, **given) == pytest.approx(score_arrays(suite, **plain), rel=0, abs=0, nan_ok=True)
+    inputs = {**case, **{name: KINDS[kind](case[name]) for name in names}}
+    plain = {**case, **{name: _plain(kind, inputs[name]) for name in names}}
+    assert score_arrays(suite, **inputs) == pytest.approx(score_arrays(suite, **plain), rel=0, abs=0, nan_ok=True)
 
 
 @pytest.mark.parametrize("suite", [*REACT, "l2l"])
@@ -93,14 +93,14 @@ def test_l2l_gives_the_columns_of_the_tables_for_samples_and_lengths() -> None:
         name: rng.random((3, *k, 70, 56), np.float32) for name, k in (("pred", (2,)), ("listener", ()), ("speaker", ()))
     }
     lengths = np.array([70, 50, 60])
-    found = score_arrays("l2l", **case, lengths=torch.from_numpy(lengths))
+    scores = score_arrays("l2l", **case, lengths=torch.from_numpy(lengths))
     expected = L2LSuite().evaluate(_evaluation(case, lengths))
-    assert found == {column.id: expected[column.id].value for column in L2LSuite.columns}
+    assert scores == {column.id: expected[column.id].value for column in L2LSuite.columns}
     padded = {
         name: np.where((np.arange(70) < lengths[:, None])[(slice(None), *[None] * (x.ndim - 3))][..., None], x, np.nan)
         for name, x in case.items()
     }
-    assert score_arrays("l2l", **padded, lengths=lengths) == found
+    assert score_arrays("l2l", **padded, lengths=lengths) == scores
 
 
 def test_one_sample_needs_no_axis_of_its_own() -> None:
@@ -117,16 +117,16 @@ def test_readings_of_learning2listen_are_means_over_the_samples() -> None:
     case = _case("l2l")
     pred = np.stack([case.pop("pred"), case["speaker"]], 1)
     each = [score_l2l(pred[:, k], case["listener"], case["speaker"]) for k in range(2)]
-    found = score_arrays("l2l-readings", pred=pred, **case)
-    assert found == pytest.approx({name: (each[0][name] + each[1][name]) / 2 for name in each[0]}, nan_ok=True)
+    scores = score_arrays("l2l-readings", pred=pred, **case)
+    assert scores == pytest.approx({name: (each[0][name] + each[1][name]) / 2 for name in each[0]}, nan_ok=True)
 
 
 def test_suites_of_ones_own_and_motion_of_ones_own() -> None:
     rng = np.random.default_rng(3)
     case = {name: rng.random((3, 40, 4), np.float32) for name in ("pred", "listener", "speaker")}
     space = MotionSpace("mine-4", 30.0, tuple("abcd"), {"smile": (0, 2), "nod": (2, 4)})
-    found = score_arrays(DyadSuite(("smile", "nod")), **case, space=space)
-    assert found["CCC.smile"] is not None and found["L2.nod"] > 0
+    scores = score_arrays(DyadSuite(("smile", "nod")), **case, space=space)
+    assert scores["CCC.smile"] is not None and scores["L2.nod"] > 0
     perfect = score_arrays(DyadSuite(("smile",)), **{**case, "pred": case["listener"]}, space=space)
     assert perfect["CCC.smile"] == pytest.approx(1.0)
     with pytest.raises(ValueError, match=r"4 channels.*space=MotionSpace"):

@@ -23,8 +23,8 @@ def test_batches_in_any_order_and_repeated_clips(suite: str) -> None:
     metric = SuiteMetric(suite, **references)
     for rows in ([3, 1], [4, 0, 2], [1]):  # clip 1 comes twice, as padded distributed batches do
         metric.update(pred[rows], torch.tensor(rows))
-    wanted = score_arrays(suite, pred=pred, **references)
-    assert metric.compute() == pytest.approx(wanted, nan_ok=True)
+    scores = score_arrays(suite, pred=pred, **references)
+    assert metric.compute() == pytest.approx(scores, nan_ok=True)
 
 
 def test_a_part_is_scored_among_all_listeners_and_says_so() -> None:
@@ -34,13 +34,13 @@ def test_a_part_is_scored_among_all_listeners_and_says_so() -> None:
     metric.update(pred[[3]], torch.tensor([3]))
     metric.update(pred[[1]], torch.tensor([1]))
     with pytest.warns(UserWarning, match="2 clips that were predicted, not all 5"):
-        found = metric.compute()
+        values = metric.compute()
     order = [1, 3, 0, 2, 4]
     expected = score_arrays(
         "react2024", pred=pred[[1, 3]], listener=references["listener"][order], speaker=references["speaker"][[1, 3]],
         appropriate=references["appropriate"][[1, 3]][:, order],
     )  # fmt: skip
-    assert found == pytest.approx(expected, nan_ok=True)
+    assert values == pytest.approx(expected, nan_ok=True)
     metric.reset()
     metric.update(pred, torch.arange(5))
     assert metric.compute() == pytest.approx(score_arrays("react2024", pred=pred, **references), nan_ok=True)
@@ -86,9 +86,9 @@ def test_l2l_and_bad_rows() -> None:
     metric = SuiteMetric("l2l", listener=target, speaker=speaker)
     metric.update(torch.from_numpy(pred[2:]), torch.tensor([2, 3]))
     metric.update(torch.from_numpy(pred[:2]), torch.tensor([0, 1]))
-    wanted = score_arrays("l2l", pred=pred, listener=target, speaker=speaker)
-    found = metric.compute()
-    assert found == pytest.approx(wanted, nan_ok=True)
+    scores = score_arrays("l2l", pred=pred, listener=target, speaker=speaker)
+    values = metric.compute()
+    assert values == pytest.approx(scores, nan_ok=True)
     metric.update(torch.from_numpy(pred[:1]), torch.tensor([9]))
     with pytest.raises(ValueError, match="clip 9 is not one of the 4"):
         metric.compute()

@@ -34,8 +34,8 @@ def test_the_command_of_a_record_has_its_overrides(official: str, overrides: dic
         "split": "test",
         "config": cell.dataset.config,
     }
-    told = command_of(record("dense-fsq", 0.1, benchmark=cell.benchmark, dataset=data, preset="smoke"), HOST)
-    words = shlex.split(told)
+    command = command_of(record("dense-fsq", 0.1, benchmark=cell.benchmark, dataset=data, preset="smoke"), HOST)
+    words = shlex.split(command)
     assert words[:8] == ["dyadbench", "run", "-b", official, "-m", "dense-fsq", "--preset", "smoke"]
     assert words[8::2] == ["--data-set"] * len(overrides)
     again = make_cell(HOST, official, MethodSpec(name="dense-fsq", preset="smoke"), 0, parse_settings(words[9::2]))

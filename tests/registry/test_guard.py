@@ -48,8 +48,8 @@ def test_it_is_put_back_after_an_exception_too_and_the_plugin_is_named_once(
                 os.chdir("/")
                 raise KeyError("x")
         assert Path.cwd() == tmp_path
-    said = capsys.readouterr().err
-    assert said.count("changed the working directory; it was put back") == 1
+    errors = capsys.readouterr().err
+    assert errors.count("changed the working directory; it was put back") == 1
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit, type("Own", (BaseException,), {})])
@@ -78,5 +78,5 @@ def test_a_forked_child_that_comes_back_ends_at_once() -> None:
         "with unchanged_process():\n    child = os.fork()\n"
         "print('here', flush=True)\nprint(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["here", str(FORKED)]
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert process.stdout.split() == ["here", str(FORKED)]

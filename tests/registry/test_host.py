@@ -189,5 +189,5 @@ def test_building_validates_the_config_and_blames_the_plugin(install: Install) -
 
 def test_the_installed_plugins_load_without_a_problem_and_without_torch() -> None:
     code = "from dyadbench.registry.host import Host; import sys; h = Host(); print(h.problems, 'torch' in sys.modules)"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert shown.strip() == "[] False"
+    process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert process.strip() == "[] False"

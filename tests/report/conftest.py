@@ -12,7 +12,7 @@ import pytest
 
 from dyadbench.api import Column
 from dyadbench.metrics.tokens import VERSIONS
-from dyadbench.records.excerpts import DRAWN, ClipExcerpt, MethodExcerpt, People, Person, pack, write_excerpt
+from dyadbench.records.excerpts import PARAMETERS, ClipExcerpt, MethodExcerpt, People, Person, pack, write_excerpt
 from dyadbench.records.record import Record, Score, SuiteScores, record_path, save_record
 from dyadbench.report.site import Site, build_site
 
@@ -52,9 +52,9 @@ def made_up(method: str, level: float, *, benchmark: str = "toy-online", seed: i
             "utilisation": 1 - level / 2,
             "perplexity": 20.0,
         }
-        kept = _scores({name: np.full(24, value) + 0.001 * rng.random(24) for name, value in tokens.items()})
-        use = kept.scores["utilisation"].model_copy(update={"detail": {"g0r0": 1 - level / 2}})
-        suites["tokens"] = kept.model_copy(update={"scores": {**kept.scores, "utilisation": use}})
+        token_scores = _scores({name: np.full(24, value) + 0.001 * rng.random(24) for name, value in tokens.items()})
+        use = token_scores.scores["utilisation"].model_copy(update={"detail": {"g0r0": 1 - level / 2}})
+        suites["tokens"] = token_scores.model_copy(update={"scores": {**token_scores.scores, "utilisation": use}})
         grid = {"codes": 64, "groups": 1, "residual": 1, "frames_per_token": 1}
         measured |= {"validation": {"predictor": {"loss": 1.0}}, "tokens": grid}
     measured |= change.pop("measured", {})
@@ -77,7 +77,7 @@ def _scores(values: dict[str, np.ndarray]) -> SuiteScores:
 
 
 def _face(seed: int, frames: int = 50) -> str:
-    return pack(np.cumsum(0.1 * np.random.default_rng(seed).standard_normal((frames, len(DRAWN))), 0))
+    return pack(np.cumsum(0.1 * np.random.default_rng(seed).standard_normal((frames, len(PARAMETERS))), 0))
 
 
 def write_root(root: Path, records: list[Record]) -> None:
@@ -95,11 +95,11 @@ def write_root(root: Path, records: list[Record]) -> None:
     write_excerpt(folder / "people.json", People(digest="d" * 64, fps=25.0, note="Only a test.", clips=clips))
     for record in records:
         if record.method in ("good", "fair") and record.seed == 0 and record.benchmark == "toy-online":
-            kept = MethodExcerpt(
+            excerpt = MethodExcerpt(
                 key=record.key, reactions={clip.id: (_face(20), _face(21)) for clip in clips},
                 curves={"predictor": {"step": [1, 2, 3], "loss": [3.0, 2.0, 1.5]}},
             )  # fmt: skip
-            write_excerpt(folder / f"{record.method}.json", kept)
+            write_excerpt(folder / f"{record.method}.json", excerpt)
 
 
 def usual_records() -> list[Record]:
@@ -132,6 +132,6 @@ def browser() -> Iterator[Any]:
         pytest.skip(f"there is no Chromium at {CHROMIUM} (apt-get install chromium)")
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed (pip install -e '.[test]')")
     with api.sync_playwright() as driver:
-        made = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield made
-        made.close()
+        instance = driver.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield instance
+        instance.close()

@@ -28,13 +28,15 @@ def page(browser: Any) -> Iterator[Any]:
     """A page that fails its test on anything that reaches the console, and may reach no network."""
     context = browser.new_context(viewport={"width": 1200, "height": 800})
     context.set_offline(True)
-    made = context.new_page()
+    new_page = context.new_page()
     trouble: list[str] = []
-    made.on("console", lambda message: trouble.append(message.text) if message.type in ("error", "warning") else None)
-    made.on("pageerror", lambda error: trouble.append(str(error)))
-    made.on("dialog", lambda dialog: (trouble.append(f"dialog {dialog.message}"), dialog.dismiss()))
-    made.on("request", lambda request: trouble.append(request.url) if request.url.startswith("http") else None)
-    yield made
+    new_page.on(
+        "console", lambda message: trouble.append(message.text) if message.type in ("error", "warning") else None
+    )
+    new_page.on("pageerror", lambda error: trouble.append(str(error)))
+    new_page.on("dialog", lambda dialog: (trouble.append(f"dialog {dialog.message}"), dialog.dismiss()))
+    new_page.on("request", lambda request: trouble.append(request.url) if request.url.startswith("http") else None)
+    yield new_page
     context.close()
     assert not trouble
 
@@ -117,10 +119,10 @@ def _frame(page: Any) -> int:
     return int(page.locator("#player").get_attribute("data-frame"))
 
 
-def _until(page: Any, done: Callable[[], bool]) -> None:
+def _until(page: Any, ready: Callable[[], bool]) -> None:
     """Waits for it; the pages forbid eval, which the driver's own waiting uses."""
     for _ in range(400):
-        if done():
+        if ready():
             return
         page.wait_for_timeout(25)
     raise AssertionError("it never happened")
@@ -183,10 +185,10 @@ def test_methods_and_clips_can_be_chosen(page: Any, site: Path) -> None:
 
 def test_comparing_two_methods(page: Any, site: Path) -> None:
     _open(page, site, "compare-toy-online", "#a=good&b=fair")
-    said = page.locator("#said").text_content()
-    assert "good minus fair" in said
-    assert "good is better in 3 metrics, fair in 0" in said
-    assert "of simulated people" in said
+    message = page.locator("#said").text_content()
+    assert "good minus fair" in message
+    assert "good is better in 3 metrics, fair in 0" in message
+    assert "of simulated people" in message
     assert "near 0.1" in page.locator("#differences tr", has_text="FRDiv").text_content()
     first = page.locator("#differences tr", has_text="FRDist").text_content()
     assert "A is better" in first
@@ -240,20 +242,20 @@ def test_bars_of_a_histogram_stand_on_its_axis(page: Any, site: Path) -> None:
         "[...document.querySelectorAll('svg.picture rect.bar')].map(b => [b.getBBox().height, Number(b.getAttribute('height'))])"
     )
     assert heights
-    assert all(abs(drawn - meant) < 0.01 for drawn, meant in heights)
+    assert all(abs(top - meant) < 0.01 for top, meant in heights)
 
 
 def test_everything_can_be_reached_by_keyboard(page: Any, site: Path) -> None:
     _open(page, site, "toy-online")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.className") == "skip"
-    seen = set()
+    focused = set()
     for _ in range(160):
         page.keyboard.press("Tab")
-        seen.add(
+        focused.add(
             page.evaluate("document.activeElement.id || document.activeElement.name || document.activeElement.tagName")
         )
-    assert {"player", "play", "time", "loop", "clip", "trained", "BUTTON"} <= seen
+    assert {"player", "play", "time", "loop", "clip", "trained", "BUTTON"} <= focused
 
 
 def test_without_scripts_the_tables_are_all_there(browser: Any, site: Path) -> None:
@@ -309,13 +311,15 @@ def test_task_a_table_as_csv_and_a_citation(page: Any, site: Path) -> None:
 
 @pytest.mark.parametrize("name", PAGES)
 def test_axe_finds_no_serious_fault(browser: Any, site: Path, name: str) -> None:
-    kept = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install -e '.[test]'")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="pip install -e '.[test]'")
     context = browser.new_context(bypass_csp=True)
     page = context.new_page()
     page.goto(f"file://{site / name}.html")
-    found = kept.Axe().run(page).response["violations"]
+    violations = axe.Axe().run(page).response["violations"]
     context.close()
-    assert [(one["id"], one["nodes"][0]["html"]) for one in found if one["impact"] in ("serious", "critical")] == []
+    assert [
+        (one["id"], one["nodes"][0]["html"]) for one in violations if one["impact"] in ("serious", "critical")
+    ] == []
 
 
 def test_a_word_is_explained_by_focus(page: Any, site: Path) -> None:

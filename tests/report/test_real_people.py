@@ -20,24 +20,24 @@ def test_report_draws_real_people_where_their_data_are_and_fits_what_takes_secon
     host, root = Host(), tmp_path / "root"
     methods = tuple(MethodSpec(name=name) for name in ("ridge", "mismatched-listener"))
     matrix = Matrix(benchmarks=("vc-dyads",), method=methods, datasets={"vc-dyads": {"frames": 60, "test": 1, "validation": 1}})  # fmt: skip
-    made = Runtime(home=tmp_path / "made", data={"vc-dyads": data})
-    for _, record in run_cells(cells_of(host, matrix), host, made):
+    runtime = Runtime(home=tmp_path / "made", data={"vc-dyads": data})
+    for _, record in run_cells(cells_of(host, matrix), host, runtime):
         assert not isinstance(record, Exception), record
         save_record(record, record_path(root / "leaderboards", record))
 
     def page(*arguments: str) -> str:
         place = ["--root", str(root), "--home", str(tmp_path / "home"), "--out", str(tmp_path / "site")]
-        found = CliRunner().invoke(app, ["report", *place, *arguments])
-        assert found.exit_code == 0, found.output
+        outcome = CliRunner().invoke(app, ["report", *place, *arguments])
+        assert outcome.exit_code == 0, outcome.output
         return next((tmp_path / "site").glob("vc-dyads*.html")).read_text()
 
     without = page()
     assert "<code>dyadbench report --data vc-dyads=PATH</code> draws them for you" in without
     assert "player-data" not in without
-    drawn = page("--data", f"vc-dyads={data}")
-    assert '"movement"' in drawn and "how much the body moves" in drawn
-    assert "<option selected>ridge</option>" in drawn, "fitted for its face, from an empty store"
-    assert "body movement" in drawn and "head speed" not in drawn, "only what was measured is counted"
+    text = page("--data", f"vc-dyads={data}")
+    assert '"movement"' in text and "how much the body moves" in text
+    assert "<option selected>ridge</option>" in text, "fitted for its face, from an empty store"
+    assert "body movement" in text and "head speed" not in text, "only what was measured is counted"
     assert {path.name for path in (tmp_path / "home" / "excerpts").rglob("*.json")} == {
         "people.json",
         "ridge.json",

@@ -19,7 +19,7 @@ from dyadbench.leaderboard.markdown import markdown_page
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.terminal import terminal_table
 from dyadbench.records.excerpts import (
-    DRAWN,
+    PARAMETERS,
     RANGE,
     ClipExcerpt,
     MethodExcerpt,
@@ -52,7 +52,7 @@ def test_two_builds_are_the_same_bytes(tmp_path: Path, site: Path) -> None:
 class _Links(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
-        self.found: list[str] = []
+        self.links: list[str] = []
         self.ids: set[str] = set()
         self.tags: list[str] = []
 
@@ -60,7 +60,7 @@ class _Links(HTMLParser):
         self.tags.append(tag)
         for name, value in attrs:
             if name in ("href", "src") and value:
-                self.found.append(value)
+                self.links.append(value)
             if name == "id" and value:
                 assert value not in self.ids, f"id {value} twice"
                 self.ids.add(value)
@@ -72,7 +72,7 @@ def test_every_link_is_relative_and_leads_somewhere(site: Path) -> None:
         parser.feed((site / name).read_text())
     assert len(pages) > 8
     for name, parser in pages.items():
-        for link in parser.found:
+        for link in parser.links:
             if link == "data:,":
                 continue
             if re.match(r"https://arxiv\.org/abs/[\d.]+$", link):
@@ -155,19 +155,19 @@ def test_every_number_of_a_benchmark_can_be_had_as_csv_and_json(site: Path) -> N
 
 
 def test_behaviours_are_counted_and_those_not_measured_left_out() -> None:
-    fps, still = 25.0, np.zeros((100, len(DRAWN)))
+    fps, still = 25.0, np.zeros((100, len(PARAMETERS)))
     face = still.copy()
-    face[[10, 40, 70], DRAWN.index("blink")] = 1.0
-    face[50:75, DRAWN.index("smile")] = 0.9
-    face[:, DRAWN.index("pitch")] = 0.1 * np.sin(2 * np.pi * np.arange(100) / 50)
+    face[[10, 40, 70], PARAMETERS.index("blink")] = 1.0
+    face[50:75, PARAMETERS.index("smile")] = 0.9
+    face[:, PARAMETERS.index("pitch")] = 0.1 * np.sin(2 * np.pi * np.arange(100) / 50)
     clip = ClipExcerpt(
         id="c", start=0.0, frames=100, speaker=Person(label="speaker", face=pack(np.roll(face, -10, 0))),
         listeners=(Person(label="true listener", face=pack(face)),),
     )  # fmt: skip
     people = People(digest="d", fps=fps, note="", clips=(clip,))
-    found = behaviour(people, {"frozen": MethodExcerpt(key="k", reactions={"c": (pack(still),)})})
-    assert [title for title, _ in found["header"]] == ["blinks", "nods", "smile", "head speed", "behind the speaker"]
-    true, frozen = dict(found["rows"])["true listener"], dict(found["rows"])["frozen"]
+    table = behaviour(people, {"frozen": MethodExcerpt(key="k", reactions={"c": (pack(still),)})})
+    assert [title for title, _ in table["header"]] == ["blinks", "nods", "smile", "head speed", "behind the speaker"]
+    true, frozen = dict(table["rows"])["true listener"], dict(table["rows"])["frozen"]
     assert true[:3] == ["45", "30", "25"], "3 blinks and 2 nods in 4 seconds, a smile in a quarter of them"
     assert true[-1] == "0.40"
     assert frozen == ["0", "0", "0", "0", "-"]
@@ -175,11 +175,11 @@ def test_behaviours_are_counted_and_those_not_measured_left_out() -> None:
 
 def test_what_differs_from_the_paper_is_taken_from_the_readme() -> None:
     readme = "# m\n\n## Options\n\nno\n\n## Paper and plugin, point by point\n\n| point | here |\n|---|---|\n| [loss](x.py) | <b>mine</b> |\n\n## Measured\n\nno\n"
-    made = differences(readme)
-    assert "<td>loss</td>" in made
-    assert "&lt;b&gt;mine&lt;/b&gt;" in made
-    assert "Options" not in made
-    assert "Measured" not in made
+    html = differences(readme)
+    assert "<td>loss</td>" in html
+    assert "&lt;b&gt;mine&lt;/b&gt;" in html
+    assert "Options" not in html
+    assert "Measured" not in html
 
 
 def test_verdicts_of_a_comparison_go_by_the_distance_to_the_target() -> None:
@@ -273,7 +273,7 @@ def test_sizes_stay_small(site: Path) -> None:
 
 
 def test_faces_survive_packing_to_half_a_step() -> None:
-    face = np.random.default_rng(0).uniform(-0.99, 0.99, (40, len(DRAWN))) * RANGE
+    face = np.random.default_rng(0).uniform(-0.99, 0.99, (40, len(PARAMETERS))) * RANGE
     assert np.abs(unpack(pack(face)) - face).max() <= (RANGE / 127).max() / 2 + 1e-12
     with pytest.raises(ValueError, match="whole frames"):
         unpack(pack(face)[:-4])
@@ -295,9 +295,9 @@ def test_the_simulated_face_is_the_generators_own() -> None:
         (FACEVERSE_58, to_faceverse(rng, person), to_faceverse(rng, Face(latents * 0, *[np.zeros(60, bool)] * 2, 0)).mean(0)),
         (DECA_56, to_deca(rng, person), np.zeros(56)),
     ):  # fmt: skip
-        drawn = face_map(_Data(space, simulated=True, emotion=True)).draw((motion - offset).astype(np.float32), None)
+        face = face_map(_Data(space, simulated=True, emotion=True)).draw((motion - offset).astype(np.float32), None)
         for name in ("smile", "brow", "jaw", "blink"):
-            assert np.abs(drawn[:, DRAWN.index(name)] - latents[:, INDEX[name]]).max() < 0.15, name
+            assert np.abs(face[:, PARAMETERS.index(name)] - latents[:, INDEX[name]]).max() < 0.15, name
 
 
 def test_coefficients_without_a_meaning_move_nothing() -> None:
@@ -308,11 +308,11 @@ def test_coefficients_without_a_meaning_move_nothing() -> None:
     assert not faces.draw(motion, None).any()
     assert "move nothing" in faces.note
     motion[:, 53] = 0.1
-    assert np.flatnonzero(faces.draw(motion, None).any(0)).tolist() == [DRAWN.index("jaw")]
+    assert np.flatnonzero(faces.draw(motion, None).any(0)).tolist() == [PARAMETERS.index("jaw")]
     felt = np.zeros((10, 25), np.float32)
     felt[:, EMOTION_CHANNELS.index("AU12")] = 1
-    drawn = face_map(_Data(FACEVERSE_58, simulated=False, emotion=True)).draw(None, felt)
-    assert np.flatnonzero(drawn.any(0)).tolist() == [DRAWN.index("smile")]
+    face = face_map(_Data(FACEVERSE_58, simulated=False, emotion=True)).draw(None, felt)
+    assert np.flatnonzero(face.any(0)).tolist() == [PARAMETERS.index("smile")]
 
 
 def test_a_file_that_is_no_excerpt_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from dyadbench.cell.faces import face_map
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.openface import space_of
 from dyadbench.datasets.vc_dyads import SPACE
-from dyadbench.records.excerpts import DRAWN, pack, unpack
+from dyadbench.records.excerpts import PARAMETERS, pack, unpack
 
 
 class _Data:
@@ -19,12 +19,12 @@ class _Data:
         self.space = space
 
 
-def _drawn(space: MotionSpace, **values: float) -> dict[str, float]:
+def _face(space: MotionSpace, **values: float) -> dict[str, float]:
     motion = np.zeros((1, space.dim), np.float32)
     for channel, value in values.items():
         motion[0, space.channels.index(channel)] = value
     map_ = face_map(_Data(space))  # type: ignore[arg-type]
-    names = (*DRAWN, *map_.beside)
+    names = (*PARAMETERS, *map_.beside)
     return {
         name: round(float(value), 3) for name, value in zip(names, map_.draw(motion, None)[0], strict=True) if value
     }
@@ -32,28 +32,28 @@ def _drawn(space: MotionSpace, **values: float) -> dict[str, float]:
 
 def test_openface_moves_head_smile_lids_and_gaze() -> None:
     space = space_of(OpenFaceConfig())
-    assert _drawn(space, AU12_r=5.0) == {"smile": 0.9}
-    assert _drawn(space, AU45_r=2.5) == {"blink": 0.45}
-    assert _drawn(space, pose_Ry=0.3) == {"yaw": 0.3}
-    assert _drawn(space, gaze_angle_x=0.25) == {"gaze": 0.5}
-    assert _drawn(space, pose_Tx=9.0) == {}
+    assert _face(space, AU12_r=5.0) == {"smile": 0.9}
+    assert _face(space, AU45_r=2.5) == {"blink": 0.45}
+    assert _face(space, pose_Ry=0.3) == {"yaw": 0.3}
+    assert _face(space, gaze_angle_x=0.25) == {"gaze": 0.5}
+    assert _face(space, pose_Tx=9.0) == {}
 
 
 def test_a_space_without_a_head_keeps_it_still_and_looks_at_the_partner() -> None:
-    assert _drawn(SPACE, AU06=5.0, gaze=1.0) == {"cheek": 0.9}
-    assert _drawn(SPACE) == {"gaze": 0.8}, "elsewhere is to the side"
+    assert _face(SPACE, AU06=5.0, gaze=1.0) == {"cheek": 0.9}
+    assert _face(SPACE) == {"gaze": 0.8}, "elsewhere is to the side"
     note = face_map(_Data(SPACE)).note  # type: ignore[arg-type]
     assert "not measured" in note and "how much the body moves" in note and "ranslation" not in note
 
 
 def test_movement_stands_beside_the_face_and_survives_packing() -> None:
-    assert _drawn(SPACE, gaze=1.0, movement=6.5) == {"movement": 6.5}
+    assert _face(SPACE, gaze=1.0, movement=6.5) == {"movement": 6.5}
     faces = face_map(_Data(SPACE))  # type: ignore[arg-type]
     face = faces.draw(np.array([[1, 2, 6.5, 0], [0, 0, 11.9, 1]], np.float32), None)
-    assert faces.beside == ("movement",) and face.shape == (2, len(DRAWN) + 1)
+    assert faces.beside == ("movement",) and face.shape == (2, len(PARAMETERS) + 1)
     assert np.abs(unpack(pack(face, faces.beside), faces.beside) - face).max() < 12 / 127
 
 
 def test_a_space_with_two_rotations_and_no_known_channel_is_drawn_at_rest() -> None:
     space = MotionSpace("odd", 25.0, ("p", "q"), {"rotation": (0, 2)})
-    assert _drawn(space, p=1.0) == {}
+    assert _face(space, p=1.0) == {}

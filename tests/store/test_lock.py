@@ -132,9 +132,9 @@ def test_a_claim_of_another_machine_is_waited_for_and_named(tmp_path: Path, monk
     with pytest.raises(Timeout), hold(tmp_path, 0.05):
         pass
     assert read_holder(tmp_path / CLAIM).host == "node7"
-    said = capsys.readouterr().err
-    assert said.startswith("waiting for process 12 on node7, which works on")
-    assert f"delete {tmp_path / CLAIM}" in said
+    errors = capsys.readouterr().err
+    assert errors.startswith("waiting for process 12 on node7, which works on")
+    assert f"delete {tmp_path / CLAIM}" in errors
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_killed_run_resumes_to_the_same_weights_bit_for_bit(tmp_path: Path, opti
         _fit(_toy(**options), tmp_path / "cut", checkpoint_every=5, report=kill)
     resumed = _toy(**options)
     again = _fit(resumed, tmp_path / "cut", checkpoint_every=5)
-    steps = {batch.step for batch in resumed.seen if batch.step >= 0}
+    steps = {batch.step for batch in resumed.batches if batch.step >= 0}
     assert min(steps) == 5, "training must go on from the checkpoint, not from the start"
     assert all(torch.equal(whole[name], again[name]) for name in whole)
     rows = [
@@ -55,7 +55,7 @@ def test_a_finished_stage_is_not_trained_again(tmp_path: Path) -> None:
     weights = _fit(_toy(), tmp_path)
     second = _toy()
     again = _fit(second, tmp_path)
-    assert not second.seen
+    assert not second.batches
     assert all(torch.equal(weights[name], again[name]) for name in weights)
 
 
@@ -88,8 +88,8 @@ def test_selection_keeps_the_best_validated_weights_and_patience_stops(tmp_path:
 def test_nan_loss_names_the_clips_and_keeps_the_checkpoint(tmp_path: Path) -> None:
     class Breaking(Toy):
         def loss(self, batch: WindowBatch) -> Loss:
-            found = super().loss(batch)
-            return Loss({**found.total, "map": found.total["map"] * (float("nan") if batch.step == 7 else 1.0)})
+            loss = super().loss(batch)
+            return Loss({**loss.total, "map": loss.total["map"] * (float("nan") if batch.step == 7 else 1.0)})
 
     torch.manual_seed(0)
     with pytest.raises(NonFiniteLoss, match=r"step 7.*train\d"):
@@ -100,7 +100,7 @@ def test_nan_loss_names_the_clips_and_keeps_the_checkpoint(tmp_path: Path) -> No
 def test_windows_cut_face_and_audio_at_the_same_place(tmp_path: Path) -> None:
     toy = _toy(steps=1)
     _fit(toy, tmp_path)
-    batch, by_id = toy.seen[0], {d.clip.id: d for d in Corpus().dyads("train", ("tone",))}
+    batch, by_id = toy.batches[0], {d.clip.id: d for d in Corpus().dyads("train", ("tone",))}
     for row, clip in enumerate(batch.clips):
         dyad = by_id[clip]
         starts = [
@@ -115,8 +115,8 @@ def test_windows_cut_face_and_audio_at_the_same_place(tmp_path: Path) -> None:
 def test_short_clips_are_padded_and_marked(tmp_path: Path) -> None:
     toy = _toy(steps=1)
     fit(toy, Corpus(frames=10), SPECS, FitOptions(folder=tmp_path, seed=0))
-    assert toy.seen[0].valid[:, :10].all()
-    assert not toy.seen[0].valid[:, 10:].any()
+    assert toy.batches[0].valid[:, :10].all()
+    assert not toy.batches[0].valid[:, 10:].any()
 
 
 def test_a_method_that_follows_the_face_gains_by_the_face_and_not_by_the_sound(tmp_path: Path) -> None:

@@ -60,9 +60,9 @@ class Drawing(Toy):
     """Hides a part of each row and, in some batches, all of the bias."""
 
     def loss(self, batch: WindowBatch) -> Loss:
-        seen = batch.draw_rows(torch.rand, 1, 4) < 0.7
+        mask = batch.draw_rows(torch.rand, 1, 4) < 0.7
         shift = batch.draw_rows(partial(torch.randint, 3), 1, 1)
-        error = self.map(batch.speaker_motion * seen + shift) - batch.listener_motion
+        error = self.map(batch.speaker_motion * mask + shift) - batch.listener_motion
         both = super().loss(batch).total
         hidden = float(torch.rand((), generator=batch.generator)) < 0.5
         return Loss({"map": error.pow(2).mean(), "bias": both["bias"] * hidden})
@@ -71,18 +71,18 @@ class Drawing(Toy):
 def toy() -> Toy:
     """Without dropout, which each process draws for itself; with five rows, which two processes cannot halve."""
     torch.manual_seed(0)
-    made = Drawing(select="loss", validate_every=4)
-    made.drop.p = 0.0
-    made.batch = 5
-    return made
+    model = Drawing(select="loss", validate_every=4)
+    model.drop.p = 0.0
+    model.batch = 5
+    return model
 
 
 def test_two_processes_fit_as_one_and_score_each_clip_once(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(SCRIPT.format(root=str(ROOT)))
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), str(tmp_path)]
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    process = subprocess.run([sys.executable, *command], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
+    assert process.returncode == 0, process.stderr
     alone = toy()
     fit(alone, Corpus(), SPECS, FitOptions(folder=tmp_path / "alone", seed=3, checkpoint_every=5))
     one, two = (load_file(tmp_path / name / "first" / "weights.safetensors") for name in ("alone", "fit"))

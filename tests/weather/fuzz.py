@@ -87,22 +87,22 @@ def _seeds_npy() -> list[bytes]:
 def _seeds_wav() -> list[bytes]:
     import soundfile
 
-    found = []
+    files = []
     for subtype, channels in (("PCM_16", 1), ("FLOAT", 2), ("PCM_24", 1), ("ULAW", 1)):
         buffer = io.BytesIO()
         wave = np.random.default_rng(0).uniform(-0.1, 0.1, (400, channels))
         soundfile.write(buffer, wave, 8000, subtype=subtype, format="WAV")
-        found.append(buffer.getvalue())
-    return found
+        files.append(buffer.getvalue())
+    return files
 
 
 def _seeds_npz() -> list[bytes]:
-    found = []
+    files = []
     for save in (np.savez, np.savez_compressed):
         buffer = io.BytesIO()
         save(buffer, emotion=np.zeros((2, 1, 3, 25), np.float32), clips=np.array(["a", "b"]), fps=np.array(25.0))
-        found.append(buffer.getvalue())
-    return found
+        files.append(buffer.getvalue())
+    return files
 
 
 def _seeds_safetensors() -> list[bytes]:
@@ -119,7 +119,7 @@ def _seeds_pth() -> list[bytes]:
     import torch
 
     segment = {"fname": "v", "split_start_frame": 30, "during_words": [{"text": "so", "end": 1.5}]}
-    found = []
+    files = []
     for kind in (np.asarray, torch.from_numpy):
         parts = {
             f"{p}_{n}": kind(np.ones((2, s), np.float32)) for p in ("p0", "p1") for n, s in (("exp", 50), ("pose", 6))
@@ -127,8 +127,8 @@ def _seeds_pth() -> list[bytes]:
         for zipped in (True, False):
             buffer = io.BytesIO()
             torch.save([{**segment, **parts}], buffer, _use_new_zipfile_serialization=zipped)
-            found.append(buffer.getvalue())
-    return found
+            files.append(buffer.getvalue())
+    return files
 
 
 def _seeds_record() -> list[bytes]:
@@ -306,15 +306,15 @@ def repacked(rng: random.Random, data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def main(name: str, seconds: float, kept: Path) -> None:
+def main(name: str, seconds: float, finds: Path) -> None:
     """Fuzzes one reader, guided by coverage where atheris is installed; exits 1 if it found anything, 0 otherwise."""
-    reader, begun, runs, findings = READERS[name], time.process_time(), 0, set[str]()
-    kept.mkdir(parents=True, exist_ok=True)
+    reader, start, runs, findings = READERS[name], time.process_time(), 0, set[str]()
+    finds.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
 
     def once(data: bytes) -> None:
-        nonlocal runs, begun
-        if (spent := time.process_time() - begun) > seconds:
+        nonlocal runs, start
+        if (spent := time.process_time() - start) > seconds:
             print(f"{name}: {runs} files in {spent:.0f} s, {len(findings)} findings", flush=True)
             shutil.rmtree(folder)
             os._exit(1 if findings else 0)  # libFuzzer has no other end
@@ -326,7 +326,7 @@ def main(name: str, seconds: float, kept: Path) -> None:
             places = [line for line in trace.splitlines() if "dyadbench" in line or "fuzz.py" in line]
             if places[-1] not in findings:
                 findings.add(places[-1])
-                (kept / f"{name}-{zlib.crc32(places[-1].encode()):08x}.bin").write_bytes(data)
+                (finds / f"{name}-{zlib.crc32(places[-1].encode()):08x}.bin").write_bytes(data)
                 print(f"FOUND {name}: {trace}", flush=True)
 
     try:
@@ -335,15 +335,15 @@ def main(name: str, seconds: float, kept: Path) -> None:
         for data in changed(reader, random.Random(0)):
             once(data)
         return
-    corpus = kept / f"corpus-{name}"
+    corpus = finds / f"corpus-{name}"
     corpus.mkdir(exist_ok=True)
     with atheris.instrument_imports(include=["dyadbench"]):  # what the readers import when they first read
         for number, seed in enumerate(reader.seeds()):
-            begun = time.process_time()
+            start = time.process_time()
             once(seed)
             (corpus / str(number)).write_bytes(seed)
 
-    begun = time.process_time()  # imports do not count
+    start = time.process_time()  # imports do not count
 
     def mutator(data: bytes, most: int, seed: int) -> bytes:
         rng = random.Random(seed)
@@ -356,7 +356,7 @@ def main(name: str, seconds: float, kept: Path) -> None:
         except Exception:  # no whole zip any more
             return mutate(rng, data)[:most]
 
-    limits = ["-max_len=20000", "-rss_limit_mb=4096", "-timeout=600", f"-artifact_prefix={kept}/{name}-"]
+    limits = ["-max_len=20000", "-rss_limit_mb=4096", "-timeout=600", f"-artifact_prefix={finds}/{name}-"]
     atheris.Setup([sys.argv[0], str(corpus), *limits], once, custom_mutator=mutator)
     atheris.Fuzz()
 

@@ -130,23 +130,23 @@ def verbs(where: Path, data: Path) -> dict[str, Verb]:
 
     def no_matrices(base: Path) -> None:
         """A corpus as real data are delivered, without the matrices that the global one gives."""
-        kept = where / "made" / "react"
-        if not kept.exists():
-            kept.parent.mkdir(parents=True)
-            if child(["data", "simulate", str(kept)], kept.parent).code != 0:
+        folder = where / "made" / "react"
+        if not folder.exists():
+            folder.parent.mkdir(parents=True)
+            if child(["data", "simulate", str(folder)], folder.parent).code != 0:
                 raise RuntimeError("cannot simulate")
-            for path in (kept / "simdyad.json", kept / "SHA256SUMS", *kept.glob("neighbour_emotion_*.npy")):
+            for path in (folder / "simdyad.json", folder / "SHA256SUMS", *folder.glob("neighbour_emotion_*.npy")):
                 path.unlink()
-        shutil.copytree(kept, base / "react")
+        shutil.copytree(folder, base / "react")
 
     simulated = ["-b", "simdyad-clear-react-online", "--data-set", "size=tiny", "--data-set", "seconds=4",
                  "--data-set", "listeners=1", "--threads", "1"]  # fmt: skip
 
     def recorded(base: Path) -> None:
         """Records and a store of two methods, one of them trained; made once and copied."""
-        kept = where / "recorded"
-        if not kept.exists():
-            kept.mkdir(parents=True)
+        folder = where / "recorded"
+        if not folder.exists():
+            folder.mkdir(parents=True)
             ending = child(
                 [
                     "run",
@@ -156,15 +156,15 @@ def verbs(where: Path, data: Path) -> dict[str, Verb]:
                     "-m",
                     "ridge-sampled",
                     "--root",
-                    str(kept),
+                    str(folder),
                     "--home",
-                    str(kept / "home"),
+                    str(folder / "home"),
                 ],
-                kept,
+                folder,
             )
             if ending.code != 0:
                 raise RuntimeError(ending.err)
-        shutil.copytree(kept, base)
+        shutil.copytree(folder, base)
 
     def predicted(base: Path) -> None:
         base.mkdir(parents=True)
@@ -213,13 +213,13 @@ def child(words: Sequence[str], base: Path, fault: Fault | None = None, log: str
             os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
         os._exit(_inside(words, base, fault, log))
     deadline = time.monotonic() + LIMIT
-    while (done := os.waitpid(pid, os.WNOHANG))[0] == 0:
+    while (status := os.waitpid(pid, os.WNOHANG))[0] == 0:
         if time.monotonic() > deadline:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             return Ending(None, *(file.read_text(errors="replace") for file in files))
         time.sleep(0.005)
-    return Ending(os.waitstatus_to_exitcode(done[1]), *(file.read_text(errors="replace") for file in files))
+    return Ending(os.waitstatus_to_exitcode(status[1]), *(file.read_text(errors="replace") for file in files))
 
 
 def _inside(words: Sequence[str], base: Path, fault: Fault | None, log: str) -> int:
@@ -252,12 +252,12 @@ def _inside(words: Sequence[str], base: Path, fault: Fault | None, log: str) -> 
 
 def tree(base: Path) -> dict[str, object]:
     """Every file below `base` without its clocks."""
-    found: dict[str, object] = {}
+    entries: dict[str, object] = {}
     for path in sorted(base.rglob("*")):
         name = path.relative_to(base).as_posix()
         if not OURS.search(name):
-            found[name] = "folder" if path.is_dir() else _unclocked(path)
-    return found
+            entries[name] = "folder" if path.is_dir() else _unclocked(path)
+    return entries
 
 
 def _unclocked(path: Path) -> object:
@@ -277,42 +277,44 @@ def _without(value: dict[str, object]) -> dict[str, object]:
 def _sentence(ending: Ending, fault: Fault, base: Path) -> str:
     """What is wrong with how a disturbed run ended; "" if nothing."""
     lines = [line for line in ending.err.splitlines() if line.strip()]
-    said = [line for line in lines if line.startswith(("dyadbench: ", "FAILED "))]
+    sentences = [line for line in lines if line.startswith(("dyadbench: ", "FAILED "))]
     if fault.what.startswith("kill"):
         return "" if ending.code == -9 else f"was to be killed, ended with {ending.code}"
     if "Traceback" in ending.err:
         return f"a traceback: {lines[-1][:300]}"
     if ending.code not in CODES:
         return f"ended with {ending.code}"
-    if ending.code and not said and ": not clean: " not in " ".join(ending.out.split()):  # a check's report says it
+    if (
+        ending.code and not sentences and ": not clean: " not in " ".join(ending.out.split())
+    ):  # a check's report says it
         return f"ended with {ending.code} and without a word"
     if ending.code == 0 and any(line.startswith("dyadbench: ") for line in lines):
-        return f"said {said[0][:200]!r} and ended with 0"
+        return f"said {sentences[0][:200]!r} and ended with 0"
     if sum(line.startswith("dyadbench: ") for line in lines) > 1:
-        return f"{len(said)} sentences: {said}"
-    if other := [line for line in lines if line not in said and not USUAL.search(line)]:
+        return f"{len(sentences)} sentences: {sentences}"
+    if other := [line for line in lines if line not in sentences and not USUAL.search(line)]:
         return f"said {other[0][:300]!r}"
-    if fault.what != "interrupt" and any(str(base) not in line for line in said):
-        return f"names no file: {said[0][:300]!r}"
+    if fault.what != "interrupt" and any(str(base) not in line for line in sentences):
+        return f"names no file: {sentences[0][:300]!r}"
     return ""
 
 
-def difference(found: dict[str, object], wanted: dict[str, object]) -> str:
+def difference(actual: dict[str, object], expected: dict[str, object]) -> str:
     """The first names that differ; "" where nothing does."""
-    gone, changed = set(wanted) - set(found), [n for n in wanted if n in found and found[n] != wanted[n]]
+    gone, changed = set(expected) - set(actual), [n for n in expected if n in actual and actual[n] != expected[n]]
     return "; ".join([*(f"no {n}" for n in sorted(gone)[:3]), *(f"other {n}" for n in changed[:3])])
 
 
-def unexpected(found: dict[str, object], wanted: dict[str, object]) -> str:
+def unexpected(actual: dict[str, object], expected: dict[str, object]) -> str:
     """Names that the undisturbed run does not leave. A lock file that could not be removed locks nothing."""
-    return "; ".join(sorted(name for name in set(found) - set(wanted) if not name.endswith("/lock"))[:3])
+    return "; ".join(sorted(name for name in set(actual) - set(expected) if not name.endswith("/lock"))[:3])
 
 
-def below(found: dict[str, object], folder: str) -> dict[str, object]:
-    return {name: value for name, value in found.items() if name.startswith(folder + "/")}
+def below(entries: dict[str, object], folder: str) -> dict[str, object]:
+    return {name: value for name, value in entries.items() if name.startswith(folder + "/")}
 
 
-def judge(name: str, verb: Verb, base: Path, whole: dict[str, object], said: str, call: str, fault: Fault) -> Case:
+def judge(name: str, verb: Verb, base: Path, whole: dict[str, object], output: str, call: str, fault: Fault) -> Case:
     """Runs the verb under the fault and again without, and says what came of it."""
     shutil.rmtree(base, ignore_errors=True)
     verb.prepare(base)
@@ -341,13 +343,13 @@ def judge(name: str, verb: Verb, base: Path, whole: dict[str, object], said: str
         return case(("stuck", f"second run: {second.err[-300:]}"), *wrong)
     if second.code != 0:
         return case(("different", f"the second run ends with {second.code}: {second.err[-400:]}"), *wrong)
-    found = tree(base)
-    lost = difference(found, whole)
-    if not lost and verb.says and _clockless(second.out) != said:
+    after = tree(base)
+    lost = difference(after, whole)
+    if not lost and verb.says and _clockless(second.out) != output:
         lost = "other output"
     if lost:
         return case(("different", lost), *wrong)
-    if more := unexpected(found, whole):
+    if more := unexpected(after, whole):
         wrong.append(("left over", more))
     return case(*wrong or [("equal", "")])
 
@@ -386,28 +388,28 @@ def cases(name: str, verb: Verb, where: Path, number: int, seed: int, kills: boo
         raise RuntimeError(f"undisturbed {name} ended with {ending.code}: {ending.err}")
     whole, calls = tree(base), log.read_text().splitlines()
     for call, fault in draw(calls, number, random.Random(f"{seed} {name}"), kills):
-        shown = call.replace(f"{base}/", "")
-        yield judge(name, verb, base, whole, _clockless(ending.out), f"{fault.at} of {len(calls)}: {shown}", fault)
+        call_text = call.replace(f"{base}/", "")
+        yield judge(name, verb, base, whole, _clockless(ending.out), f"{fault.at} of {len(calls)}: {call_text}", fault)
     shutil.rmtree(base)
 
 
-def table(found: Sequence[Case]) -> str:
+def table(case_list: Sequence[Case]) -> str:
     """Verbs by faults: how many ended how."""
-    counts = Counter((case.verb, case.fault, case.verdict) for case in found)
+    counts = Counter((case.verb, case.fault, case.verdict) for case in case_list)
     rows = [f"{'verb':18} {'fault':24} {'equal':>6} {'stuck':>6} {'wordless':>9} {'different':>10} {'left over':>10}"]
-    for verb, fault in sorted({(case.verb, case.fault) for case in found}):
+    for verb, fault in sorted({(case.verb, case.fault) for case in case_list}):
         number = [counts[verb, fault, v] for v in ("equal", "stuck", "without a sentence", "different", "left over")]
         rows.append(f"{verb:18} {fault:24} {number[0]:6} {number[1]:6} {number[2]:9} {number[3]:10} {number[4]:10}")
-    totals = Counter(case.verdict for case in found)
-    return "\n".join([*rows, f"{len(found)} cases: " + ", ".join(f"{n} {v}" for v, n in totals.most_common())])
+    totals = Counter(case.verdict for case in case_list)
+    return "\n".join([*rows, f"{len(case_list)} cases: " + ", ".join(f"{n} {v}" for v, n in totals.most_common())])
 
 
 def main(where: Path, data: Path, number: int, seed: int, names: Sequence[str]) -> None:
     ready()
-    known = verbs(where, data)
-    for asked in names or known:
-        name, _, only = asked.partition(":")
-        for case in cases(name, known[name], where, number, seed, only == "kill"):
+    all_verbs = verbs(where, data)
+    for choice in names or all_verbs:
+        name, _, only = choice.partition(":")
+        for case in cases(name, all_verbs[name], where, number, seed, only == "kill"):
             print(json.dumps(asdict(case)), flush=True)
 
 

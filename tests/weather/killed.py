@@ -74,7 +74,7 @@ def _watch(countdown: Countdown) -> None:
 def _child(words: list[str], base: Path, at: int) -> tuple[bool, list[str]]:
     """(whether it was killed, its events) of `dyadbench WORDS` in a child with everything imported already."""
     base.mkdir(parents=True, exist_ok=True)
-    told = base / "events.json"
+    events_file = base / "events.json"
     child = os.fork()
     if child == 0:
         sink = os.open(base / "output.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -90,14 +90,14 @@ def _child(words: list[str], base: Path, at: int) -> tuple[bool, list[str]]:
         except SystemExit as error:
             if error.code:
                 os._exit(3)
-        told.with_suffix(".tmp").write_text(json.dumps(countdown.kinds))
+        events_file.with_suffix(".tmp").write_text(json.dumps(countdown.kinds))
         os._exit(0)
     _, status = os.waitpid(child, 0)
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
         return True, []
     if status != 0:
         raise RuntimeError((base / "output.txt").read_text()[-2000:])
-    return False, json.loads(told.with_suffix(".tmp").read_text())
+    return False, json.loads(events_file.with_suffix(".tmp").read_text())
 
 
 def _record(base: Path) -> dict[str, object]:

@@ -27,10 +27,10 @@ Break = Callable[[Path], object]
 
 def _everything(data: Dataset, split: str, audio: tuple[str, ...] = ()) -> None:
     """All that a run reads of a split."""
-    found = Split(data, split)
-    found.appropriate  # noqa: B018  # read once and kept
-    found._tracks  # noqa: B018
-    for index in range(len(found.clips)):
+    opened = Split(data, split)
+    opened.appropriate  # noqa: B018  # read once and kept
+    opened._tracks  # noqa: B018
+    for index in range(len(opened.clips)):
         data.dyad(split, index, audio)
     _ = data.digest
 
@@ -177,10 +177,10 @@ GOOD: dict[str, Break] = {
 @pytest.mark.parametrize("oddity", GOOD)
 def test_react_oddities_change_no_number(react: Path, own_react: Path, oddity: str) -> None:
     GOOD[oddity](own_react)
-    found, usual = (ReactDataset(ReactConfig(frames=FRAMES), root) for root in (own_react, react))
-    _everything(found, "val", ("mfcc-78",))
+    strange, usual = (ReactDataset(ReactConfig(frames=FRAMES), root) for root in (own_react, react))
+    _everything(strange, "val", ("mfcc-78",))
     for index in range(4):
-        a, b = (data.dyad("val", index, ("mfcc-78",)) for data in (found, usual))
+        a, b = (data.dyad("val", index, ("mfcc-78",)) for data in (strange, usual))
         assert np.array_equal(a.speaker.motion, b.speaker.motion)
         assert a.speaker.emotion is not None and b.speaker.emotion is not None
         assert np.array_equal(a.speaker.emotion, b.speaker.emotion)
@@ -215,11 +215,11 @@ def test_a_folder_without_permission_is_a_sentence(own_react: Path, monkeypatch:
 def test_a_damaged_feature_cache_is_computed_again(own_react: Path, content: bytes) -> None:
     data = ReactDataset(ReactConfig(frames=FRAMES), own_react)
     before = data.dyad("val", 0, ("mfcc-78",)).speaker.audio["mfcc-78"]
-    [kept] = (own_react / ".dyadbench-features").rglob("*.npy")
+    [cache_file] = (own_react / ".dyadbench-features").rglob("*.npy")
     for bad in (
-        lambda: kept.write_bytes(content),
-        lambda: np.save(kept, before[:3]),
-        lambda: np.save(kept, before * np.nan),
+        lambda: cache_file.write_bytes(content),
+        lambda: np.save(cache_file, before[:3]),
+        lambda: np.save(cache_file, before * np.nan),
     ):
         bad()
         assert np.array_equal(data.dyad("val", 0, ("mfcc-78",)).speaker.audio["mfcc-78"], before)

@@ -102,8 +102,10 @@ def test_a_file_size_limit_is_a_sentence(tmp_path: Path) -> None:
         "from pathlib import Path; from dyadbench.files.atomic import atomic_write\n"
         f"atomic_write(Path({str(tmp_path / 'f.bin')!r}), b'x' * 5000)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, preexec_fn=limit, check=False)
-    assert "DyadbenchError: cannot write" in done.stderr and "File too large; free space" in done.stderr
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, preexec_fn=limit, check=False
+    )
+    assert "DyadbenchError: cannot write" in process.stderr and "File too large; free space" in process.stderr
     assert not list(tmp_path.iterdir())
 
 
@@ -303,8 +305,8 @@ def test_damage_in_a_finished_stage_is_named_or_mended(
     for path in paths:
         path.write_bytes(path.read_bytes()[:100])
     if name in ("state.safetensors", "fit.json"):  # only read where reactions are still to be made
-        for done in (tmp_path / "home/store/generate").rglob("DONE"):
-            done.unlink()
+        for mark in (tmp_path / "home/store/generate").rglob("DONE"):
+            mark.unlink()
     code, _, err = dyadbench(*words)
     assert "Traceback" not in err
     if code:

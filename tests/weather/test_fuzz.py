@@ -71,9 +71,9 @@ def _short_type() -> bytes:
 
 
 # reader, the bytes that were more than a sentence
-FOUND: list[tuple[str, bytes]] = [("npz", _long_name()), ("segments", _short_type())]
+FINDS: list[tuple[str, bytes]] = [("npz", _long_name()), ("segments", _short_type())]
 
 
-@pytest.mark.parametrize(("name", "data"), FOUND)
+@pytest.mark.parametrize(("name", "data"), FINDS)
 def test_what_fuzzing_found(tmp_path: Path, name: str, data: bytes) -> None:
     FUZZ.demand_a_sentence(FUZZ.READERS[name], tmp_path, data)

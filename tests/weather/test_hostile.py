@@ -192,9 +192,9 @@ def test_memory_stays_bounded(tmp_path: Path) -> None:
         "    else: raise SystemExit(f'{path.name} was read')\n"
         "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - 0)\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < GIB + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    process = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert process.returncode == 0, process.stderr
+    assert int(process.stdout) < GIB + resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def test_an_archive_larger_than_the_memory_that_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -206,8 +206,8 @@ def test_an_archive_larger_than_the_memory_that_is_left(tmp_path: Path, monkeypa
 
 def test_fps_that_is_not_a_number_is_a_fault(tmp_path: Path) -> None:
     np.savez(tmp_path / "p.npz", emotion=np.zeros((1, 1, 1, 25), np.float32), clips=["a"], fps=np.nan)
-    [told] = faults(read_predictions(tmp_path / "p.npz"), ["a"], np.array([1]), 1, "emotion", 25, 25.0)
-    assert "fps is nan, the benchmark has 25" in told
+    [fault] = faults(read_predictions(tmp_path / "p.npz"), ["a"], np.array([1]), 1, "emotion", 25, 25.0)
+    assert "fps is nan, the benchmark has 25" in fault
 
 
 # --- records --------------------------------------------------------------------------------------------
@@ -326,8 +326,8 @@ def test_names_come_out_escaped(tmp_path: Path, name: str) -> None:
     for line in rows:
         for field in ("benchmark", "method", "reason"):
             assert not line[field].startswith(("=", "+", "-", "@", "\t", "\r", "\uff1d")), line[field]
-    shown = terminal_table(table)
-    assert all(character.isprintable() for character in shown.replace("\n", "")), "no terminal is steered"
+    text = terminal_table(table)
+    assert all(character.isprintable() for character in text.replace("\n", "")), "no terminal is steered"
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -338,8 +338,8 @@ def test_names_lead_out_of_no_folder(tmp_path: Path, name: str) -> None:
     assert path.resolve().is_relative_to(boards.resolve())
     save_record(record, path)
     write_leaderboards(boards.parent, {"react2024": _columns()})
-    written = {p for p in tmp_path.rglob("*") if p.is_file()}
-    assert all(p.is_relative_to(boards) for p in written), written
+    files = {p for p in tmp_path.rglob("*") if p.is_file()}
+    assert all(p.is_relative_to(boards) for p in files), files
 
 
 def test_labels_of_other_alphabets_do_not_overwrite_each_other(tmp_path: Path) -> None:

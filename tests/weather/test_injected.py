@@ -37,23 +37,23 @@ def shim(tmp_path_factory: pytest.TempPathFactory) -> Path:
     compiler = shutil.which("cc")
     if compiler is None:
         pytest.skip("there is no C compiler")
-    made = tmp_path_factory.mktemp("shim") / "inject.so"
-    done = subprocess.run(
-        [compiler, "-shared", "-fPIC", "-O1", "-o", made, HERE / "inject.c", "-ldl"], capture_output=True, text=True
+    library = tmp_path_factory.mktemp("shim") / "inject.so"
+    process = subprocess.run(
+        [compiler, "-shared", "-fPIC", "-O1", "-o", library, HERE / "inject.c", "-ldl"], capture_output=True, text=True
     )
-    if done.returncode:
-        pytest.skip(f"this C library's headers differ: {done.stderr[:300]}")
-    return made
+    if process.returncode:
+        pytest.skip(f"this C library's headers differ: {process.stderr[:300]}")
+    return library
 
 
-def _drawn(shim: Path, where: Path, data: Path, number: int, seed: int, *names: str) -> list[dict[str, str]]:
+def _cases(shim: Path, where: Path, data: Path, number: int, seed: int, *names: str) -> list[dict[str, str]]:
     where.mkdir(parents=True, exist_ok=True)
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, HERE / "injected.py", where, data, str(number), str(seed), *names],
         env={**os.environ, "LD_PRELOAD": str(shim), "OMP_NUM_THREADS": "1"}, capture_output=True, text=True,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    assert process.returncode == 0, process.stderr[-3000:]
+    return [json.loads(line) for line in process.stdout.splitlines()]
 
 
 def _demand_equal(cases: list[dict[str, str]]) -> None:
@@ -75,8 +75,8 @@ def test_only_calls_below_the_folder_are_counted_and_the_nth_fails(tmp_path: Pat
     code = "for name in ('in/a', 'b', 'in/c'):\n  with open(name, 'w') as file: file.write('x')"
     assert _python(shim, code, inside, INJECT_LOG=str(log)).returncode == 0
     assert [line.split()[:2] for line in log.read_text().splitlines()] == [["c", "open"], ["w", "write"], ["x", "close"]] * 2  # fmt: skip
-    done = _python(shim, code, inside, INJECT_AT="5", INJECT_FAULT="28")
-    assert "No space left on device" in done.stderr
+    process = _python(shim, code, inside, INJECT_AT="5", INJECT_FAULT="28")
+    assert "No space left on device" in process.stderr
     assert (inside / "a").read_text() == "x"
 
 
@@ -98,8 +98,8 @@ os.close(os.open('in', os.O_RDONLY))"""
 def test_a_kill_comes_before_or_after_the_call(tmp_path: Path, shim: Path, when: str, there: bool) -> None:
     inside = tmp_path / "in"
     inside.mkdir()
-    done = _python(shim, "import os; os.mkdir('in/a'); os.mkdir('in/b')", inside, INJECT_AT="2", INJECT_FAULT=when)
-    assert done.returncode == -signal.SIGKILL
+    process = _python(shim, "import os; os.mkdir('in/a'); os.mkdir('in/b')", inside, INJECT_AT="2", INJECT_FAULT=when)
+    assert process.returncode == -signal.SIGKILL
     assert (inside / "a").is_dir() and (inside / "b").is_dir() == there
 
 
@@ -127,14 +127,14 @@ os.mkdir('in/parent')"""
 def test_a_short_draw_of_faults_leaves_nothing_but_sentences(
     tmp_path: Path, shim: Path, react: Path, verbs: tuple[str, ...]
 ) -> None:
-    cases = _drawn(shim, tmp_path, react, 3, 1, *verbs)
+    cases = _cases(shim, tmp_path, react, 3, 1, *verbs)
     assert len(cases) == 3 * len(verbs)
     _demand_equal(cases)
 
 
 @pytest.mark.long
 def test_five_hundred_faults_over_all_verbs(tmp_path: Path, shim: Path, react: Path) -> None:
-    cases = _drawn(shim, tmp_path, react, 46, 7, *VERBS)
+    cases = _cases(shim, tmp_path, react, 46, 7, *VERBS)
     injected = _injected()
     print(injected.table([injected.Case(**case) for case in cases]))
     assert len(cases) >= 500 and {case["verb"] for case in cases} == set(VERBS)
@@ -159,8 +159,8 @@ def mounted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
             file.truncate(64 << 20)
         subprocess.run([f"mkfs.{kind}", "-q", "-F", image], check=True, capture_output=True)
         words = ["mount", "-o", "loop", image, place]
-    if (done := subprocess.run(words, capture_output=True, text=True)).returncode:
-        pytest.skip(f"{kind} cannot be mounted here: {done.stderr.strip()}")
+    if (process := subprocess.run(words, capture_output=True, text=True)).returncode:
+        pytest.skip(f"{kind} cannot be mounted here: {process.stderr.strip()}")
     try:
         yield place
     finally:
@@ -169,6 +169,6 @@ def mounted(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
 
 @pytest.mark.slow
 def test_a_kill_changes_no_record_on_any_file_system(mounted: Path, shim: Path, react: Path) -> None:
-    cases = _drawn(shim, mounted, react, 2, 5, "run:kill")
+    cases = _cases(shim, mounted, react, 2, 5, "run:kill")
     assert len(cases) == 2 and all(case["fault"].startswith("kill") for case in cases)
     _demand_equal(cases)

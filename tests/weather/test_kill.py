@@ -21,12 +21,12 @@ CLOCKED = {  # how long, not what
 def _runs(where: Path, react: Path, points: int, seed: int, method: str, *more: str) -> dict[str, Any]:
     words = ["run", "-b", "react2024-val", "-m", method, *more, "--data", f"react2024={react}", "--data-set", "frames=48",
              "--threads", "1", "--batch", "1"]  # fmt: skip
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, str(DRIVER), str(where), str(points), str(seed), *words],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    return dict(json.loads(done.stdout))
+    assert process.returncode == 0, process.stderr
+    return dict(json.loads(process.stdout))
 
 
 def _untimed(record: dict[str, Any]) -> dict[str, Any]:
@@ -35,20 +35,20 @@ def _untimed(record: dict[str, Any]) -> dict[str, Any]:
     return {**record, "measured": measured, "provenance": {**record["provenance"], "git": ""}}
 
 
-def _demand_equal(where: Path, found: dict[str, Any]) -> None:
-    whole = _untimed(found["whole"])
-    for run in found["runs"]:
+def _demand_equal(where: Path, outcome: dict[str, Any]) -> None:
+    whole = _untimed(outcome["whole"])
+    for run in outcome["runs"]:
         assert run["killed"], f"event {run['at']} ({run['kind']}) was never reached"
         assert _untimed(run["record"]) == whole, f"killed at event {run['at']}: {run['kind']}"
     assert not list(where.glob("*/home/store/*/*/*/**/.*.tmp")), "what a kill left half written is cleared away"
 
 
 def test_killed_runs_end_in_the_same_record(tmp_path: Path, react: Path) -> None:
-    found = _runs(tmp_path, react, 3, 9, "dense-fsq", "--preset", "smoke")
-    kinds = " ".join(found["events"])
+    outcome = _runs(tmp_path, react, 3, 9, "dense-fsq", "--preset", "smoke")
+    kinds = " ".join(outcome["events"])
     for moment in ("report predictor", "checkpoint.safetensors", "report generate", "report score", "seed0.json"):
         assert moment in kinds, f"the run has no moment {moment!r} to be killed at"
-    _demand_equal(tmp_path, found)
+    _demand_equal(tmp_path, outcome)
 
 
 @pytest.mark.long
@@ -56,6 +56,6 @@ def test_killed_runs_end_in_the_same_record(tmp_path: Path, react: Path) -> None
 @pytest.mark.parametrize("method", ["dense-fsq", "learning2listen", "ridge-sampled"])
 def test_killed_at_twenty_points(tmp_path: Path, react: Path, method: str, seed: int) -> None:
     preset = () if method == "ridge-sampled" else ("--preset", "smoke")
-    found = _runs(tmp_path, react, 20, seed, method, *preset)
-    _demand_equal(tmp_path, found)
-    print(*(f"{run['kind']}" for run in found["runs"]), sep="\n")
+    outcome = _runs(tmp_path, react, 20, seed, method, *preset)
+    _demand_equal(tmp_path, outcome)
+    print(*(f"{run['kind']}" for run in outcome["runs"]), sep="\n")

@@ -221,10 +221,10 @@ def test_a_plugin_that_is_killed_for_its_memory_costs_its_own_cell(tmp_path: Pat
         "from dyadbench.cli import main; main()"
     )
     words = [*cell("hungry", tmp_path), "-m", "quiet"]
-    done = subprocess.run(
+    process = subprocess.run(
         [sys.executable, "-c", code, *words], capture_output=True, text=True, env=os.environ, check=False
     )
-    assert done.returncode == 1 and "Unable to allocate" in done.stderr and "1 of 2 cells" in done.stdout
+    assert process.returncode == 1 and "Unable to allocate" in process.stderr and "1 of 2 cells" in process.stdout
 
 
 @pytest.mark.usefixtures("strange")
@@ -284,8 +284,8 @@ def test_check_names_each_lie() -> None:
         raise SystemExit(0)
 
     assert not _items(sample=scribble)["global random state untouched"][0]
-    found = _items(sample=torch_noise)
-    assert not found["same noise, same reaction"][0] and not found["global random state untouched"][0]
+    items = _items(sample=torch_noise)
+    assert not items["same noise, same reaction"][0] and not items["global random state untouched"][0]
     assert not _items(sample=overwrite)["inputs untouched"][0]
     assert "measured the whole clip, declared 0 frames" in _items(sample=ahead)["look-ahead"][1]
     assert _items(sample=leave)["exactly 96 frames"][1].startswith("SystemExit: 0 (test_plugins.py, line ")

@@ -122,12 +122,12 @@ def test_json_of_the_wrong_kind_in_the_store_is_made_anew_or_named(
     whole = _scores(tmp_path)
     for name in ("facts.json", "scores.json", "maker.json", "progress.json", "spent.json", "fit.json"):
         for path in (tmp_path / "home/store").rglob(name):
-            kept = path.read_text()
+            text = path.read_text()
             path.write_text(content)
             code, _, err = dyadbench(*words)
             assert "Traceback" not in err
             assert (code == 0 and _scores(tmp_path) == whole) or name in err, (name, err)
-            path.write_text(kept)
+            path.write_text(text)
 
 
 def test_seconds_of_training_outlast_a_kill(tmp_path: Path) -> None:
@@ -139,9 +139,9 @@ def test_seconds_of_training_outlast_a_kill(tmp_path: Path) -> None:
         stage.write("spent.json", Spent(seconds=1000.0, cpu_seconds=900.0))
         clock = _Clock(stage, SOLO)
         clock.keep()
-        kept = Spent.model_validate_json((stage.folder / "spent.json").read_bytes())
-        assert 1000 <= kept.seconds <= clock.spent.seconds
-        assert 900 <= kept.cpu_seconds <= clock.spent.cpu_seconds
+        spent = Spent.model_validate_json((stage.folder / "spent.json").read_bytes())
+        assert 1000 <= spent.seconds <= clock.spent.seconds
+        assert 900 <= spent.cpu_seconds <= clock.spent.cpu_seconds
 
 
 def test_a_record_says_what_chose_its_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -149,11 +149,11 @@ def test_a_record_says_what_chose_its_kernels(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setenv("ATEN_CPU_CAPABILITY", "avx2")
     provenance.hardware.cache_clear()
-    found = provenance.snapshot("cpu", 3)
+    facts = provenance.snapshot("cpu", 3)
     provenance.hardware.cache_clear()
-    assert found["threads"] == 3 and found["hardware"]["kernel_settings"]["ATEN_CPU_CAPABILITY"] == "avx2"
+    assert facts["threads"] == 3 and facts["hardware"]["kernel_settings"]["ATEN_CPU_CAPABILITY"] == "avx2"
     if sys.platform == "linux":
-        assert "instructions" in found["hardware"]
+        assert "instructions" in facts["hardware"]
 
 
 # --- corpora and data -----------------------------------------------------------------------------------
@@ -201,15 +201,15 @@ def test_output_that_cannot_be_printed_costs_no_cell(tmp_path: Path, cell: Words
     if not Path("/dev/full").exists():
         pytest.skip("there is no /dev/full")
     words = " ".join(cell("mime", tmp_path))
-    done = subprocess.run(
+    process = subprocess.run(
         ["sh", "-c", f"exec {sys.executable} -m dyadbench {words} {where}"], capture_output=True, text=True
     )
-    assert "Traceback" not in done.stderr
+    assert "Traceback" not in process.stderr
     assert _scores(tmp_path)
     if where == "> /dev/full":
-        assert done.returncode == 2 and "the output could not be printed (No space left on device)" in done.stderr
+        assert process.returncode == 2 and "the output could not be printed (No space left on device)" in process.stderr
     else:
-        assert done.returncode == 0
+        assert process.returncode == 0
 
 
 def test_a_file_system_without_locks_is_a_sentence_with_a_way_out(

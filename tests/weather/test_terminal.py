@@ -23,7 +23,7 @@ STYLE = rb"(?:\x1b\[[0-9;]*m)*"
 def _on_a_terminal(words: list[str], *, both: bool) -> tuple[str, bytes]:
     """(what came through the pipe of stdout, what the terminal got); with `both`, stdout is the terminal too."""
     ours, theirs = pty.openpty()
-    done = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "dyadbench", *words],
         env={**os.environ, "TERM": "xterm", "COLUMNS": "160"},
         stderr=theirs, stdout=theirs if both else subprocess.PIPE,
@@ -37,8 +37,8 @@ def _on_a_terminal(words: list[str], *, both: bool) -> tuple[str, bytes]:
             break
         if not piece:
             break
-    out = done.stdout.read().decode() if done.stdout else ""
-    assert done.wait() == 0, got
+    out = process.stdout.read().decode() if process.stdout else ""
+    assert process.wait() == 0, got
     os.close(ours)
     return out, got
 
@@ -68,12 +68,12 @@ def test_a_bar_inside_of_another_is_a_further_line(monkeypatch: pytest.MonkeyPat
         report("fit", 1, 2)
         with progress.bar("made") as inner:
             inner(1, 4)
-            [shown] = progress._displays
-            assert [task.description for task in shown.tasks] == ["cells", "fit", "made"]
+            [bars] = progress._displays
+            assert [task.description for task in bars.tasks] == ["cells", "fit", "made"]
         advance()
         report("score", 5, 6)
         report("score", 3, 6)
-        assert [(task.description, int(task.completed), task.total) for task in shown.tasks] == [
+        assert [(task.description, int(task.completed), task.total) for task in bars.tasks] == [
             ("cells", 1, 3), ("score", 3, 6),
         ]  # fmt: skip
     assert not progress._displays

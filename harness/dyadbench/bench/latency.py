@@ -42,7 +42,7 @@ def latency_rows(
     """The methods `names` over one made-up clip of FaceVerse, emotion and sound; all that stream where no name is given."""
     corpus = TinyCorpus(frames=frames)
     for name in names or streaming(host):
-        predictor, used = _built(host, name, preset, settings, corpus)
+        predictor, used = _build(host, name, preset, settings, corpus)
         row = Timed(method=name, preset=used)
         if not isinstance(predictor, Streaming):
             yield row.model_copy(update={"reason": "does not stream: it has no start(clips, k, noise)"})
@@ -60,19 +60,19 @@ def latency_rows(
 def streaming(host: Host) -> list[str]:
     """Every method and predictor that can be built here and streams."""
     names = dict.fromkeys([entry.name for kind in ("method", "predictor") for entry in host.entries(kind)])
-    found = []
+    streamers = []
     for name in names:
         try:
-            predictor, _ = _built(host, name, "smoke", {}, TinyCorpus(frames=32, clips=2))
+            predictor, _ = _build(host, name, "smoke", {}, TinyCorpus(frames=32, clips=2))
             if isinstance(predictor, Streaming):
                 predictor.start(("clip",), 1, CellNoise(0))
-                found.append(name)
+                streamers.append(name)
         except (DyadbenchError, PluginError):
             continue
-    return found
+    return streamers
 
 
-def _built(
+def _build(
     host: Host, name: str, preset: str, settings: Mapping[str, Any], corpus: TinyCorpus
 ) -> tuple[Predictor, str]:
     part, under = method_parts(host, MethodSpec(name=name, settings=settings), default_preset=preset)

@@ -66,8 +66,8 @@ class Case:
 
 def made_up(rng: np.random.Generator, count: int, frames: int = FRAMES) -> np.ndarray:
     """(count, T, 25) float32."""
-    held, slow = (frames // 20 + 2, frames // 50 + 2)
-    units = np.repeat(rng.random((count, held, 15)) < 0.5, 20, 1)[:, :frames]
+    hold_frames, slow = (frames // 20 + 2, frames // 50 + 2)
+    units = np.repeat(rng.random((count, hold_frames, 15)) < 0.5, 20, 1)[:, :frames]
     affect = np.clip(np.cumsum(rng.standard_normal((count, frames, 2)) * 0.03, 1), -1, 1)
     faces = np.repeat(rng.dirichlet(np.ones(8), (count, slow)), 50, 1)[:, :frames]
     return np.concatenate([units, affect, faces], 2).astype(np.float32)
@@ -84,10 +84,10 @@ def made_up_case(clips: int, neighbours: int = NEIGHBOURS) -> Case:
 def peak_of(call: Callable[[], Any]) -> tuple[Any, float, float | None]:
     """Result, seconds, and how many MB of memory the call needed on top. A short call is timed again: the median of five."""
     with PeakMemory() as peak:
-        found, seconds = _timed(call)
+        result, seconds = _timed(call)
     if seconds < 0.2:
         seconds = float(np.median([_timed(call)[1] for _ in range(5)]))
-    return found, seconds, peak.extra_mb
+    return result, seconds, peak.extra_mb
 
 
 def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
@@ -98,12 +98,12 @@ def _timed(call: Callable[[], Any]) -> tuple[Any, float]:
 def _row(metric: str, ours: Callable[[], Any], theirs: tuple[Any, float] | None, *, scale: float = 1.0,
          part: Callable[[Any], Any] | None = None, against: str = "plain loops", detail: str = "") -> Row:  # fmt: skip
     """`theirs` is a result and its seconds, which `scale` brings to our size; `part` picks what both computed."""
-    found, seconds, peak = peak_of(ours)
+    result, seconds, peak = peak_of(ours)
     if theirs is None:
         return Row(metric=metric, ratio=None, difference=None, seconds=seconds, peak_mb=peak, detail=detail)
-    wanted, spent = theirs
-    mine = np.asarray(part(found) if part else found, np.float64)
-    difference = float(np.max(np.abs(mine - wanted) / np.maximum(np.abs(wanted), 1e-12)))
+    expected, spent = theirs
+    mine = np.asarray(part(result) if part else result, np.float64)
+    difference = float(np.max(np.abs(mine - expected) / np.maximum(np.abs(expected), 1e-12)))
     return Row(metric=metric, ratio=spent * scale / seconds, difference=difference, seconds=seconds, peak_mb=peak,
                against=against, detail=detail)  # fmt: skip
 
@@ -149,7 +149,7 @@ def _frdist(case: Case, pairs: int) -> Row:
     theirs, seconds, against = _pairs(case.pred[0, 0], case.listener[case.rows[0]])
     frdist(case.pred[0, :1, :60], list(case.listener[:1, :60]))  # compiled
     count = clips * K * pairs
-    row = _row("FRDist", ours, (theirs.min(), seconds), scale=count, part=lambda found: found[0, 0], against=against)
+    row = _row("FRDist", ours, (theirs.min(), seconds), scale=count, part=lambda result: result[0, 0], against=against)
     return row.model_copy(update={"detail": f"{row.seconds / count * 1e6:.0f} us a pair, {pairs} neighbours"})
 
 
@@ -168,13 +168,13 @@ def metric_rows(clips: int) -> Iterator[Row]:
         "FRCorr",
         lambda: [float(react.ccc(pred[n], near[n])[0].mean(2).max(1).sum()) for n in range(clips)],
         _timed(lambda: reference.frcorr(pred[:1], case.listener, case.rows[:1])),
-        scale=clips, part=lambda found: found[0],
+        scale=clips, part=lambda result: result[0],
     )  # fmt: skip
     yield _row(
         "FRSyn, all samples",
         lambda: [offsets(pred[n], speaker[n]) for n in range(clips)],
         _timed(lambda: reference.frsyn(pred[:1], speaker[:1], samples=2)),
-        scale=clips * K / 2, part=lambda found: np.mean(found[0][:2]),
+        scale=clips * K / 2, part=lambda result: np.mean(result[0][:2]),
     )  # fmt: skip
     yield _row(
         "FRDiv + FRDvs + FRVar",
@@ -186,8 +186,8 @@ def metric_rows(clips: int) -> Iterator[Row]:
 
 def offsets(pred: np.ndarray, speaker: np.ndarray) -> list[int]:
     """The official lag of each prediction of one clip: pred (K, T, 25), speaker (T, 25)."""
-    heard = frsyn_kernels.standard(speaker)
-    return [frsyn.official_offset(x, speaker, heard) for x in pred]
+    speaker_standard = frsyn_kernels.standard(speaker)
+    return [frsyn.official_offset(x, speaker, speaker_standard) for x in pred]
 
 
 def _published_moments(pred: np.ndarray) -> list[float]:
@@ -276,8 +276,8 @@ def first_call_rows() -> Iterator[Row]:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("cold", "warm"):
             environment = {**os.environ, "NUMBA_CACHE_DIR": folder, "OMP_NUM_THREADS": "1"}
-            done = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, "-c", STARTED], env=environment, capture_output=True, text=True, check=True
             )
-            yield Row(metric=f"first call, {name} cache", ratio=None, difference=None, seconds=float(done.stdout),
+            yield Row(metric=f"first call, {name} cache", ratio=None, difference=None, seconds=float(process.stdout),
                       peak_mb=None, detail="import included")  # fmt: skip

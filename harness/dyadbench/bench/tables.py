@@ -55,12 +55,12 @@ def made_up_record(
     """A record like a measured one: a value for every clip and column, a little better for later methods."""
     rng = np.random.default_rng([benchmark, method, seed])
     suites = {}
-    for name, wanted in columns.items():
-        values = rng.normal(1 + 0.01 * method, 0.3, (len(wanted), load.clips))
+    for name, group in columns.items():
+        values = rng.normal(1 + 0.01 * method, 0.3, (len(group), load.clips))
         suites[name] = SuiteScores(
-            versions={column.id: column.version for column in wanted},
-            scores={c.id: Score(value=float(v.mean())) for c, v in zip(wanted, values, strict=True)},
-            per_clip={c.id: v.tolist() for c, v in zip(wanted, values, strict=True)},
+            versions={column.id: column.version for column in group},
+            scores={c.id: Score(value=float(v.mean())) for c, v in zip(group, values, strict=True)},
+            per_clip={c.id: v.tolist() for c, v in zip(group, values, strict=True)},
         )
     main, *also = columns
     setting = BenchmarkConfig(dataset="made-up", suite=main, also=tuple(also), track="offline")
@@ -101,7 +101,9 @@ def table_costs(load: Load, columns: Mapping[str, Sequence[Column]], root: Path)
         return size
 
     yield _costs("write the records", generate, lambda size: f"{load.records} records, {size / 1e6:.0f} MB")
-    yield _costs("leaderboard", lambda: write_leaderboards(root, columns), lambda found: f"{len(found.tables)} tables")
+    yield _costs(
+        "leaderboard", lambda: write_leaderboards(root, columns), lambda outcome: f"{len(outcome.tables)} tables"
+    )
     main = next(iter(columns))
 
     def two() -> Any:

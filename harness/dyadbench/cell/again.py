@@ -23,19 +23,19 @@ def stages_of(run: CellRun) -> Iterator[tuple[str, str, dict[str, str]]]:
         yield "score", run.scoring.key(name, suite), run.host.sources_of({"suite": name})
 
 
-def warn_of_other_code(run: CellRun, said: set[str]) -> None:
+def warn_of_other_code(run: CellRun, mentioned: set[str]) -> None:
     """Says on stderr, once per component, that what is reused was made by other code at the same version.
 
     Keys hold versions and not code: a comment must not cost a training. Whether numbers changed only the author can say.
-    `said` holds what was said before.
+    `mentioned` holds the components that a line was written about before.
     """
     for name, key, now in stages_of(run):
         stage = run.runtime.store.stage(name, key)
         maker = stage.read(MAKER, Maker) if stage.done else None
         for component, code in now.items():
-            if maker is None or maker.sources.get(component, code) == code or component in said:
+            if maker is None or maker.sources.get(component, code) == code or component in mentioned:
                 continue
-            said.add(component)
+            mentioned.add(component)
             kind, _, label = component.partition(" ")
             print(
                 f"dyadbench: the code of {kind} {label!r} has changed, and {run.cell.name} uses results that the code of before "
@@ -45,12 +45,12 @@ def warn_of_other_code(run: CellRun, said: set[str]) -> None:
             )  # fmt: skip
 
 
-def forget(run: CellRun, done: set[str]) -> None:
-    """Throws away what the store has of this cell, but for the keys in `done`, which this run has thrown away already:
+def forget(run: CellRun, forgotten: set[str]) -> None:
+    """Throws away what the store has of this cell, but for the keys in `forgotten`, which this run has thrown away already:
     a tokenizer that several cells share is trained once. Raises DyadbenchError where another run is at work in a stage."""
     for name, key, _ in stages_of(run):
-        if key not in done and (run.runtime.store.stage(name, key).folder / MAKER).exists():
+        if key not in forgotten and (run.runtime.store.stage(name, key).folder / MAKER).exists():
             with run.runtime.store.hold(name, key, wait=0) as stage:
                 stage.reopen()
                 stage.clear()
-        done.add(key)
+        forgotten.add(key)

@@ -27,7 +27,7 @@ from dyadbench.cell.source import open_dataset
 from dyadbench.records.command import command_of
 from dyadbench.records.excerpts import (
     ClipExcerpt,
-    Drawn,
+    FaceTrack,
     MethodExcerpt,
     People,
     Person,
@@ -166,12 +166,12 @@ class Maker:
         """Whether `fit` restores and does not train: all that was learnt for a record is in the store, or takes seconds."""
         if not record.dataset.simulated and not (record.measured.validation or record.measured.tokenizer_validation):
             return True  # fitted in one call, or nothing is learnt
-        cell, wanted = cell_of(record, self.host), []
+        cell, due = cell_of(record, self.host), []
         for fold in range(cell.setting.folds) if cell.setting.folds else [None]:
             keys = fit_keys(cell, self.host, record.dataset.digest, fold)
-            wanted += [keys.predictor] * record.trained
-            wanted += [keys.tokenizer] * (record.measured.tokenizer_fit_seconds is not None)
-        return all(self.runtime.store.stage("fit", key).done for key in wanted)
+            due += [keys.predictor] * record.trained
+            due += [keys.tokenizer] * (record.measured.tokenizer_fit_seconds is not None)
+        return all(self.runtime.store.stage("fit", key).done for key in due)
 
     def _curves(self, run: CellRun) -> dict[str, dict[str, list[float | None]]]:
         """{"predictor": {"step": [...], "loss": [...]}}: the losses of every stage, thinned to a few dozen points."""
@@ -183,9 +183,9 @@ class Maker:
                 lines = [line for line in lines if "loss" in line]
                 if len(lines) > 1:
                     stride = -(-len(lines) // POINTS)
-                    kept = lines[::stride]
+                    sparse = lines[::stride]
                     name = part if path.parent.name == part else f"{part}, {path.parent.name}"
-                    curves[name] = {key: [_short(line.get(key)) for line in kept] for key in ("step", "loss")}
+                    curves[name] = {key: [_short(line.get(key)) for line in sparse] for key in ("step", "loss")}
         return curves
 
 
@@ -212,7 +212,7 @@ def telling_windows(dataset: Dataset, split: str, sessions: Sequence[str]) -> li
     return list(chosen.values())[:CLIPS]
 
 
-def _activity(dataset: Dataset, split: str, row: int) -> Iterable[tuple[float, Drawn, Drawn]]:
+def _activity(dataset: Dataset, split: str, row: int) -> Iterable[tuple[float, FaceTrack, FaceTrack]]:
     """(second, activity of the speaker, movement of the listener) of each window of a clip; one number per group."""
     dyad: Dyad = dataset.dyad(split, row)
     fps, spans = dataset.space.fps, list(dataset.space.groups.values())

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyadbench.api import EMOTION_CHANNELS, Array, Dataset, MotionSpace
-from dyadbench.records.excerpts import BESIDE, DRAWN, HEAD, Drawn
+from dyadbench.records.excerpts import BESIDE, HEAD, PARAMETERS, FaceTrack
 
 UNITS = {  # action unit -> (drawn parameter, weight)
     "AU1": ("brow", 0.6), "AU2": ("brow", 0.6), "AU4": ("frown", 0.9), "AU6": ("cheek", 0.9), "AU7": ("lid", 0.9),
@@ -38,11 +38,11 @@ class FaceMap:
     beside: tuple[str, ...] = ()  # channels of motion that stand beside the face, as they are
     places: tuple[int, ...] = ()  # where those are
 
-    def draw(self, motion: Array | None, emotion: Array | None) -> Drawn:
+    def draw(self, motion: Array | None, emotion: Array | None) -> FaceTrack:
         """(T, D) motion and (T, 25) emotion, either may be missing -> (T, P), then what is beside the face."""
         source = motion if motion is not None else emotion
         assert source is not None
-        face = np.zeros((len(source), len(DRAWN)))
+        face = np.zeros((len(source), len(PARAMETERS)))
         if motion is not None:
             start, stop = self.groups.get("rotation", (0, 0))
             if stop - start == HEAD:
@@ -55,9 +55,9 @@ class FaceMap:
         if emotion is not None and (self.inverse is None or motion is None):
             for unit, (name, weight) in UNITS.items():
                 if unit in EMOTION_CHANNELS:
-                    face[:, DRAWN.index(name)] += weight * emotion[:, EMOTION_CHANNELS.index(unit)]
+                    face[:, PARAMETERS.index(name)] += weight * emotion[:, EMOTION_CHANNELS.index(unit)]
         if motion is not None and "jaw" in self.groups:
-            face[:, DRAWN.index("jaw")] = motion[:, self.groups["jaw"][0]] / JAW_OPEN
+            face[:, PARAMETERS.index("jaw")] = motion[:, self.groups["jaw"][0]] / JAW_OPEN
         more = np.zeros((len(face), len(self.places))) if motion is None else motion[:, list(self.places)]
         return np.concatenate([face, more], axis=1)
 
@@ -71,8 +71,8 @@ def _generator_inverse(outputs: int, seed: int, gain: float) -> NDArray[np.float
     from dyadbench.datasets.simdyad.faces import INDEX
 
     undo = np.linalg.pinv(mixing(outputs, seed) * gain)  # (outputs, latents)
-    inverse = np.zeros((outputs, len(DRAWN)))
-    for place, name in enumerate(DRAWN):
+    inverse = np.zeros((outputs, len(PARAMETERS)))
+    for place, name in enumerate(PARAMETERS):
         if name in INDEX and place >= HEAD:
             inverse[:, place] = undo[:, INDEX[name]]
     return inverse
@@ -80,15 +80,15 @@ def _generator_inverse(outputs: int, seed: int, gain: float) -> NDArray[np.float
 
 def _named(space: MotionSpace) -> NDArray[np.float64] | None:
     """(D + 1, P) for a space with action units among its channels; None for one without."""
-    weights = np.zeros((space.dim + 1, len(DRAWN)))
+    weights = np.zeros((space.dim + 1, len(PARAMETERS)))
     for place, channel in enumerate(space.channels):
         unit = re.fullmatch(r"AU0*(\d+)(_r)?", channel)
-        if unit and (drawn := UNITS.get(f"AU{unit[1]}")):
-            weights[place, DRAWN.index(drawn[0])] = drawn[1] / INTENSITY
+        if unit and (parameter := UNITS.get(f"AU{unit[1]}")):
+            weights[place, PARAMETERS.index(parameter[0])] = parameter[1] / INTENSITY
         elif channel == "gaze_angle_x":
-            weights[place, DRAWN.index("gaze")] = 1 / GAZE
+            weights[place, PARAMETERS.index("gaze")] = 1 / GAZE
         elif channel == "gaze":  # 1 at the partner: straight ahead; 0 elsewhere: to the side
-            weights[[place, -1], DRAWN.index("gaze")] = -0.8, 0.8
+            weights[[place, -1], PARAMETERS.index("gaze")] = -0.8, 0.8
     return weights if weights[:-1].any() else None
 
 

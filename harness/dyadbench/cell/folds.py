@@ -71,11 +71,11 @@ class FoldedCellRun(CellRun):
 
     def generate(self, spaces: Sequence[str]) -> tuple[Folder, dict[str, Any]]:
         """The reactions of every fold; the folder is the first fold's, whose plugin made them all."""
-        made = [part.generate(spaces) for part in self._folds]
-        facts = merge_facts([facts for _, facts in made])
+        outputs = [part.generate(spaces) for part in self._folds]
+        facts = merge_facts([facts for _, facts in outputs])
         if seconds := facts.get("generate_seconds"):
             facts["realtime_factor"] = round(facts["frames"] / self.dataset.space.fps / seconds, 1)
-        return made[0][0], facts
+        return outputs[0][0], facts
 
     def reactions(self, space: str) -> Any:
         arrays = [part.reactions(space) for part in self._folds]
@@ -83,11 +83,11 @@ class FoldedCellRun(CellRun):
 
     def tokens(self, part: Part) -> tuple[SuiteScores, dict[str, Any]]:
         """Every fold's tokenizer on the clips that it never saw."""
-        found = [run.tokens(part) for run in self._folds]
-        scores = [each for each, _ in found]
+        outputs = [run.tokens(part) for run in self._folds]
+        scores = [each for each, _ in outputs]
         per_clip = {name: [scores[fold].per_clip[name][row] for fold, row in self._rows] for name in scores[0].per_clip}
         pooled = {name: _pooled_score([each.scores[name] for each in scores], v) for name, v in per_clip.items()}
-        return SuiteScores(versions=scores[0].versions, scores=pooled, per_clip=per_clip), found[0][1]
+        return SuiteScores(versions=scores[0].versions, scores=pooled, per_clip=per_clip), outputs[0][1]
 
 
 class Joined:
@@ -140,10 +140,10 @@ def merge_facts(facts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
 def _pooled_score(scores: Sequence[Score], per_clip: Sequence[float | None]) -> Score:
     """Of one column over folds: the mean over the clips where it is defined, which weighs every fold by its clips."""
-    known = [value for value in per_clip if value is not None]
+    values = [value for value in per_clip if value is not None]
     mean: Callable[[str], float] = lambda name: float(np.mean([score.detail[name] for score in scores]))  # noqa: E731  # a name for one expression
     return Score(
-        value=float(np.mean(known)) if known else None,
+        value=float(np.mean(values)) if values else None,
         undefined=sum(score.undefined for score in scores),
         detail={name: mean(name) for name in scores[0].detail},
     )

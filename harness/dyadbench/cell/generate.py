@@ -60,9 +60,9 @@ class Progress(BaseModel):
         """Not synced: an older one only costs time."""
         stage.write_json("progress.json", self.model_dump(), sync=False)
 
-    def with_spaces(self, wanted: Sequence[str]) -> Progress:
+    def with_spaces(self, more: Sequence[str]) -> Progress:
         """For an array more all are filled again, so that one number says how far they are."""
-        spaces = tuple(sorted({*self.spaces, *wanted}))
+        spaces = tuple(sorted({*self.spaces, *more}))
         return self if spaces == self.spaces else Progress(spaces=spaces)
 
 
@@ -259,7 +259,7 @@ class Generation:
             "declared_lookahead": self.predictor.needs.lookahead,
             "sees_truth": self.predictor.needs.truth,
             **({} if emotion_read is None else {"reads_emotion": emotion_read}),
-            **({"two_sided": given} if (given := list(self.predictor.needs.two_sided)) else {}),
+            **({"two_sided": inputs} if (inputs := list(self.predictor.needs.two_sided)) else {}),
             **self._latency(context),
         }
 

@@ -38,9 +38,9 @@ def fit_keys(cell: Cell, host: Host, digest: str, fold: int | None = None) -> Fi
     config = method["predictor"]["config"]
     # Without what only sampling reads: another temperature uses the same weights.
     method["predictor"]["config"] = {name: value for name, value in config.items() if name not in only}
-    drawn = {"sampling": {name: config[name] for name in sorted(only & config.keys())}} if only else {}
+    sampled_with = {"sampling": {name: config[name] for name in sorted(only & config.keys())}} if only else {}
     made_of = {"predictor": {"method": method, **source}}
     if cell.tokenizer is not None:  # shared by every predictor that stands on it
         made_of["tokenizer"] = {"method": {"tokenizer": cell.tokenizer.model_dump(mode="json")}, **source}
     keys = {kind: key_of("fit", **parts) for kind, parts in made_of.items()}
-    return FitKeys(keys["predictor"], keys.get("tokenizer", ""), drawn, made_of)
+    return FitKeys(keys["predictor"], keys.get("tokenizer", ""), sampled_with, made_of)

@@ -102,9 +102,9 @@ def _steps(predictor: Streaming, context: Context, noise: Noise, frames: int) ->
     for at in range(frames):
         new = cut_frames(context, at, at + 1)
         started = time.perf_counter(), time.process_time()
-        given = stream.step(new)
+        reaction = stream.step(new)
         spent[:, at] = time.perf_counter() - started[0], time.process_time() - started[1]
-        if first is None and given is not None:
+        if first is None and reaction is not None:
             first = at
     return spent, first
 

@@ -38,11 +38,11 @@ def perturb_after(context: Context, frame: int, rng: np.random.Generator, fps: f
 
 def _other_words(words: tuple[Word, ...], after: float, end: float, rng: np.random.Generator) -> tuple[Word, ...]:
     """The words that end by `after` seconds, then as many others as were there, at least one, up to the clip's end."""
-    said = tuple(word for word in words if word.end <= after)
-    count = max(1, len(words) - len(said))
+    past = tuple(word for word in words if word.end <= after)
+    count = max(1, len(words) - len(past))
     starts = np.sort(rng.uniform(after, max(end, after), count))
     texts = rng.choice(OTHER_WORDS, count)
-    return said + tuple(
+    return past + tuple(
         Word(str(text), float(start), float(start) + 0.2) for text, start in zip(texts, starts, strict=True)
     )
 

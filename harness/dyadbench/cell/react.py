@@ -42,14 +42,14 @@ def react(sample: Sample, context: Context, k: int, noise: Noise, space: MotionS
     """
     # See the docstring: one row takes another path through BLAS (gemv instead of gemm).
     alone = len(context.clips) == 1
-    given = sample(_twice(context) if alone else context, k, noise)
-    if not isinstance(given, Reaction):
-        raise PluginError(f"{name} returned a {type(given).__name__}; return an api.Reaction(motion, emotion)")
-    if given.motion is None and given.emotion is None:
+    reaction = sample(_twice(context) if alone else context, k, noise)
+    if not isinstance(reaction, Reaction):
+        raise PluginError(f"{name} returned a {type(reaction).__name__}; return an api.Reaction(motion, emotion)")
+    if reaction.motion is None and reaction.emotion is None:
         raise PluginError(f"{name} returned neither motion nor emotion")
     due = (len(context.clips) * (2 if alone else 1), k, context.frames)
-    motion = _checked(given.motion, "motion", (*due, space.dim), context, name)
-    emotion = _checked(given.emotion, "emotion", (*due, len(EMOTION_CHANNELS)), context, name)
+    motion = _checked(reaction.motion, "motion", (*due, space.dim), context, name)
+    emotion = _checked(reaction.emotion, "emotion", (*due, len(EMOTION_CHANNELS)), context, name)
     return Reaction(motion, emotion)
 
 

@@ -18,33 +18,35 @@ def rendered(
 ) -> Iterator[np.ndarray]:
     """(H, W, 3) bytes of every n-th frame of each (T, D), one after another. Raises PluginError for anything else."""
     for motion in motions:
-        asked = np.ascontiguousarray(motion[::every])
+        frames = np.ascontiguousarray(motion[::every])
         with host.blame("renderer", name, "render"):
-            pictures = _checked(renderer.render(asked, space), len(asked))
+            pictures = _checked(renderer.render(frames, space), len(frames))
         yield from pictures
 
 
 def _checked(pictures: Any, count: int) -> np.ndarray:
-    found = np.asarray(pictures)
-    if found.ndim != 4 or found.shape[0] != count or found.shape[3] != 3 or found.dtype != np.uint8:
+    array = np.asarray(pictures)
+    if array.ndim != 4 or array.shape[0] != count or array.shape[3] != 3 or array.dtype != np.uint8:
         raise ValueError(
-            f"it gave {found.dtype} {found.shape} for {count} frames; bytes of shape ({count}, height, width, 3) are expected"
+            f"it gave {array.dtype} {array.shape} for {count} frames; bytes of shape ({count}, height, width, 3) are expected"
         )
-    return found
+    return array
 
 
-def predicted_motions(dataset: Dataset, split: str, samples: int, found: Predictions) -> Iterator[np.ndarray]:
+def predicted_motions(dataset: Dataset, split: str, samples: int, predictions: Predictions) -> Iterator[np.ndarray]:
     """(T, D) of every sample of every clip of a file, in the split's order and cut to the clips' lengths.
 
     Raises DyadbenchError with the first ten faults of the file, or where it holds no motion.
     """
     clips = [clip.id for clip in dataset.clips(split)]
     lengths = np.array([clip.frames for clip in dataset.clips(split)])
-    if "motion" not in found.arrays:
-        raise DyadbenchError(f"{found.path} holds no motion, and only motion can be rendered")
-    refuse(found.path, faults(found, clips, lengths, samples, "motion", dataset.space.dim, dataset.space.fps))
-    row = {clip: i for i, clip in enumerate(found.clips)}
-    ordered = Reordered(found.arrays["motion"], [row[clip] for clip in clips])
+    if "motion" not in predictions.arrays:
+        raise DyadbenchError(f"{predictions.path} holds no motion, and only motion can be rendered")
+    refuse(
+        predictions.path, faults(predictions, clips, lengths, samples, "motion", dataset.space.dim, dataset.space.fps)
+    )
+    row = {clip: i for i, clip in enumerate(predictions.clips)}
+    ordered = Reordered(predictions.arrays["motion"], [row[clip] for clip in clips])
     for n, length in enumerate(lengths.tolist()):
         yield from np.asarray(ordered[n])[:, :length]
 

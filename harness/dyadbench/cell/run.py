@@ -130,8 +130,8 @@ class CellRun:
         sources = self.sources("predictor", "tokenizer", "dataset")
         with world.hold(self.runtime.store, "generate", self.generate_key, self._plugin, sources) as stage:
             progress = world.broadcast(Progress.of(stage).with_spaces(spaces))
-            kept = stage.read("facts.json", Sampled)
-            facts = {} if kept is None else kept.model_dump()
+            sampled = stage.read("facts.json", Sampled)
+            facts = {} if sampled is None else sampled.model_dump()
             if world.broadcast(stage.done and bool(facts) and self._sampled(stage, progress)):
                 return stage, world.broadcast(facts)
             # Finished before, but without an array that a new suite needs: it is opened again and filled.
@@ -215,8 +215,12 @@ class CellRun:
         """Whether `record` is what this cell would measure: the same generations under the same metrics."""
         same = record.key == self.generate_key and record.method_config == self.cell.identity()
         if self.cell.tokenizer is not None:
-            kept = record.suites.get("tokens")
-            same = same and kept is not None and all(token_metrics.version_of(n) == v for n, v in kept.versions.items())
+            tokens = record.suites.get("tokens")
+            same = (
+                same
+                and tokens is not None
+                and all(token_metrics.version_of(n) == v for n, v in tokens.versions.items())
+            )
         return same and all(
             name in record.suites and dict(record.suites[name].versions) == {c.id: c.version for c in suite.columns}
             for name, suite in self.suites.items()
@@ -290,8 +294,8 @@ class CellRun:
             if entry.name == self.cell.dataset.name
             for name in entry.config.machine_paths
         }
-        kept = self.cell.dataset.config
-        return {k: v for k, v in kept.items() if k not in paths or not (v and Path(v).exists())}
+        config = self.cell.dataset.config
+        return {k: v for k, v in config.items() if k not in paths or not (v and Path(v).exists())}
 
 
 def _reactions(path: Path) -> np.ndarray:

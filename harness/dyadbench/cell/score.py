@@ -139,14 +139,14 @@ class Scoring:
         versions = {column.id: column.version for column in suite.columns}
         plugin = self.host.plugin_of(self.host.get("suite", name))
         sources = self.host.sources_of({"suite": name})
-        with self.runtime.store.hold("score", self.key(name, suite), plugin=plugin, sources=sources) as kept:
-            found = kept.read("scores.json", SuiteScores)
-            if kept.done and found is not None and found.versions == versions:
-                return found
+        with self.runtime.store.hold("score", self.key(name, suite), plugin=plugin, sources=sources) as stage:
+            earlier = stage.read("scores.json", SuiteScores)
+            if stage.done and earlier is not None and earlier.versions == versions:
+                return earlier
             results = evaluate(self.host, name, suite, data, self.runtime.progress(f"score {name}"))
             scores = scores_of(versions, results)
-            kept.write_json("scores.json", scores.model_dump(mode="json"), sync=False)
-            kept.finish()
+            stage.write_json("scores.json", scores.model_dump(mode="json"), sync=False)
+            stage.finish()
             return scores
 
     def tokens(self, name: str, fitted: Callable[[], Tokenizer]) -> tuple[SuiteScores, dict[str, Any]]:
@@ -154,10 +154,10 @@ class Scoring:
         space = self.split.dataset.space
         plugin = self.host.plugin_of(self.host.get("tokenizer", name))
         sources = self.host.sources_of({"tokenizer": name})
-        with self.runtime.store.hold("tokens", self.tokens_key, plugin=plugin, sources=sources) as kept:
-            found = kept.read("tokens.json", TokenScores)
-            if kept.done and found is not None:
-                return found.scores, found.facts
+        with self.runtime.store.hold("tokens", self.tokens_key, plugin=plugin, sources=sources) as stage:
+            earlier = stage.read("tokens.json", TokenScores)
+            if stage.done and earlier is not None:
+                return earlier.scores, earlier.facts
             # Only now: where the scores are in the store, no tokenizer is built or restored.
             tokenizer = fitted()
             self.runtime.report(f"score {name}", 0, 1)
@@ -169,6 +169,6 @@ class Scoring:
                 )
             scores = scores_of({column: token_metrics.version_of(column) for column in results}, results)
             facts = {**dataclasses.asdict(tokenizer.tokens), "fps": space.fps}
-            kept.write_json("tokens.json", {"scores": scores.model_dump(mode="json"), "facts": facts}, sync=False)
-            kept.finish()
+            stage.write_json("tokens.json", {"scores": scores.model_dump(mode="json"), "facts": facts}, sync=False)
+            stage.finish()
             return scores, facts

@@ -124,11 +124,11 @@ class Split:
         cut = [motion[row, :length] for row, length in enumerate(self.common)]
         return cut, None if emotion is None else [emotion[row, :length] for row, length in enumerate(self.common)]
 
-    def _checked(self, index: int, what: str, values: Any, wanted: tuple[int, int]) -> np.ndarray:
+    def _checked(self, index: int, what: str, values: Any, shape: tuple[int, int]) -> np.ndarray:
         """(frames, C) as the dataset declared it; DyadbenchError where it does not keep its word."""
-        if getattr(values, "shape", None) != wanted:
-            found = "nothing" if values is None else f"shape {getattr(values, 'shape', 'none')}"
-            raise DyadbenchError(f"clip {self.clips[index].id}: the {what} has {found}; {wanted} was declared")
+        if getattr(values, "shape", None) != shape:
+            actual = "nothing" if values is None else f"shape {getattr(values, 'shape', 'none')}"
+            raise DyadbenchError(f"clip {self.clips[index].id}: the {what} has {actual}; {shape} was declared")
         if not np.isfinite(values).all():
             raise DyadbenchError(f"clip {self.clips[index].id}: the {what} holds NaN or infinity")
         return np.asarray(values)
@@ -138,11 +138,11 @@ class Split:
         if (needs.truth or needs.fresh) and not privileged:
             raise DyadbenchError("a predictor asks for the true listener but is not registered with calibration=True")
         own = [OWN_VOICE + name for name in needs.own_audio]
-        heard = (*needs.audio, *own)
-        missing = [name for name in heard if name not in self.dataset.audio]
+        features = (*needs.audio, *own)
+        missing = [name for name in features if name not in self.dataset.audio]
         if missing:
-            known = ", ".join(self.dataset.audio) or "none"
-            raise DyadbenchError(f"the predictor needs audio feature {missing[0]!r}; this dataset has {known}")
+            available = ", ".join(self.dataset.audio) or "none"
+            raise DyadbenchError(f"the predictor needs audio feature {missing[0]!r}; this dataset has {available}")
         # Padded to the longest clip of these rows, not of the split: short clips stay cheap.
         lengths = np.minimum(self.lengths[rows.start : rows.stop], frames or self.frames)
         end = int(lengths.max())
@@ -150,7 +150,7 @@ class Split:
         motion = tracks["speaker_motion"]
         emotion = tracks["speaker_emotion"]
         assert motion is not None
-        dyads = [self.dataset.dyad(self.name, row, heard) for row in rows] if heard or needs.words else []
+        dyads = [self.dataset.dyad(self.name, row, features) for row in rows] if features or needs.words else []
         return Context(
             clips=tuple(self.clips[row].id for row in rows),
             lengths=lengths,

@@ -95,19 +95,19 @@ class Verifier:
         trained = self._take_fits(run)
         if not clips or self.record.benchmark_config.folds or clips >= len(run.split.clips):
             again = run_of(run.cell, self.host, self._scratch, self._source.dataset).run()
-            found: dict[str, Values] = {name: scores.per_clip for name, scores in again.suites.items()}
+            measured: dict[str, Values] = {name: scores.per_clip for name, scores in again.suites.items()}
             lookahead = again.measured.lookahead
             rows: Sequence[int] = range(len(self.record.clips))
         else:
             groups = sample_of(run.split.appropriate, clips)
             rows = sorted(row for group in groups for row in group)
-            found, lookahead = self._scored(rows)
+            measured, lookahead = self._scored(rows)
             if len(groups) > 1:
                 rest = sorted(row for group in groups[:-1] for row in group)
                 fewer, _ = self._scored(rest)
                 at = [rows.index(row) for row in rest]
-                found = {suite: independent(values, fewer[suite], at) for suite, values in found.items()}
-        return Verdict((*self._compare(found, rows, tolerance), *self._reach(lookahead)), len(rows), trained)
+                measured = {suite: independent(values, fewer[suite], at) for suite, values in measured.items()}
+        return Verdict((*self._compare(measured, rows, tolerance), *self._reach(lookahead)), len(rows), trained)
 
     @cached_property
     def _source(self) -> Source:
@@ -168,11 +168,11 @@ class Verifier:
         part.generate_key = key_of("verify", generate=run.generate_key, rows=list(rows))
         _, facts = part.generate(part.spaces)
         data = part.evaluation()
-        found: dict[str, Values] = {}
+        measured: dict[str, Values] = {}
         for name, suite in part.suites.items():
             results = evaluate(self.host, name, suite, data, self.runtime.progress(f"score {name}"))
-            found[name] = scores_of({column.id: column.version for column in suite.columns}, results).per_clip
-        return found, facts["lookahead"]
+            measured[name] = scores_of({column.id: column.version for column in suite.columns}, results).per_clip
+        return measured, facts["lookahead"]
 
     def _reach(self, lookahead: int | None) -> tuple[Difference, ...]:
         """Whether the method looks as far ahead as its record says; None is the whole clip."""
@@ -181,10 +181,10 @@ class Verifier:
             return ()
         return (Difference("measured", "lookahead", 1, 1, self.record.clips[0], recorded, lookahead),)
 
-    def _compare(self, found: Mapping[str, Values], rows: Sequence[int], tolerance: float) -> tuple[Difference, ...]:
+    def _compare(self, measured: Mapping[str, Values], rows: Sequence[int], tolerance: float) -> tuple[Difference, ...]:
         return tuple(
             difference(suite, column, recorded, values[column], rows, self.record.clips, tolerance)
-            for suite, values in found.items()
+            for suite, values in measured.items()
             if suite in self.record.suites
             for column, recorded in self.record.suites[suite].per_clip.items()
             if column in values
@@ -196,9 +196,9 @@ def difference(
     clips: Sequence[str], tolerance: float,
 ) -> Difference:  # fmt: skip
     """`measured` has a value for each of `rows` of `recorded`, which has one for each of `clips`."""
-    known = np.array([np.nan if v is None else v for v in recorded], np.float64)
-    spread = float(np.nanstd(known)) if np.isfinite(known).any() else 0.0
-    there, here = known[list(rows)], np.array([np.nan if v is None else v for v in measured], np.float64)
+    reference = np.array([np.nan if v is None else v for v in recorded], np.float64)
+    spread = float(np.nanstd(reference)) if np.isfinite(reference).any() else 0.0
+    there, here = reference[list(rows)], np.array([np.nan if v is None else v for v in measured], np.float64)
     allowed = tolerance * spread + ROUNDED * np.fmax(np.abs(there), np.abs(here)) + 1e-9
     gap = np.where(np.isnan(there) & np.isnan(here), 0.0, np.abs(there - here))
     gap = np.where(np.isnan(gap), math.inf, gap)  # defined on one side only

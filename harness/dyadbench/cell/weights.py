@@ -44,8 +44,8 @@ class Label(Config):
     @property
     def part(self) -> Mapping[str, Any]:
         """Name, version and configuration of the component."""
-        found: Mapping[str, Any] = self.made_of["method"][self.kind]
-        return found
+        part: Mapping[str, Any] = self.made_of["method"][self.kind]
+        return part
 
 
 @dataclass(frozen=True)
@@ -65,11 +65,11 @@ def learnt_parts(run: CellRun) -> Iterator[Learnt]:
         part = getattr(run.cell, kind)
         if part is None:
             continue
-        made = run.host.build(kind, part.name, part.config, run.setup, **more)
-        if learns(made):
+        component = run.host.build(kind, part.name, part.config, run.setup, **more)
+        if learns(component):
             yield Learnt(kind, part.name, run.made_of[kind], run.runtime.store.stage("fit", key))
         if kind == "tokenizer":
-            more = {"tokenizer": made}
+            more = {"tokenizer": component}
 
 
 def export(run: CellRun, folder: Path) -> list[Path]:
@@ -77,7 +77,7 @@ def export(run: CellRun, folder: Path) -> list[Path]:
 
     Raises DyadbenchError where something was not fitted yet, or is too large to be committed.
     """
-    written = []
+    paths = []
     for learnt in learnt_parts(run):
         stage = learnt.stage
         if not stage.done:
@@ -94,8 +94,8 @@ def export(run: CellRun, folder: Path) -> list[Path]:
                 )
             folder.mkdir(parents=True, exist_ok=True)
             atomic_write(path, data)
-        written.append(path)
-    return written
+        paths.append(path)
+    return paths
 
 
 def _packed(learnt: Learnt, state: bytes, facts: Mapping[str, Any]) -> bytes:

@@ -45,8 +45,8 @@ def metrics(
         raise DyadbenchError(f"--only takes all, {', '.join(parts)}, not {only!r}")
     rows = []
     with stages("bench") as report:
-        for number, name in enumerate(wanted := [only] if only != "all" else list(parts)):
-            report(name, number, len(wanted))
+        for number, name in enumerate(groups := [only] if only != "all" else list(parts)):
+            report(name, number, len(groups))
             rows += list(parts[name]())
     if json:
         print_json([row.model_dump(mode="json") for row in rows])

@@ -63,12 +63,12 @@ def fetch(
     from dyadbench.datasets.fetch import fetch as clone
     from dyadbench.datasets.fetch import sources
 
-    known = sources()
-    if name not in known:
+    available = sources()
+    if name not in available:
         raise DyadbenchError(
-            f"{name!r} cannot be fetched; {', '.join(known)} can, others are given out by their authors"
+            f"{name!r} cannot be fetched; {', '.join(available)} can, others are given out by their authors"
         )
-    source, target = known[name], folder or Path(name)
+    source, target = available[name], folder or Path(name)
     licence = clone(source, target)
     typer.echo(f"{name} is in {target}: {source.url}, commit {source.commit[:12]}, digest as published")
     typer.echo(f"It is under the {source.licence} licence ({target / source.licence_file}):\n\n{licence.strip()}\n")
@@ -106,8 +106,8 @@ def couplings(
     groups = dataset.space.groups
     few = len(dataset.space.channels) <= 8
     heads = list(dataset.space.channels) if few else [f"{group} (mean)" for group in groups]
-    told = {row: v if few else [v[dataset.space.slice(group)].mean() for group in groups] for row, v in rows.items()}
-    print_table(["", *heads], [[row, *(f"{round(float(x), 3) + 0.0:.3f}" for x in v)] for row, v in told.items()])
+    means = {row: v if few else [v[dataset.space.slice(group)].mean() for group in groups] for row, v in rows.items()}
+    print_table(["", *heads], [[row, *(f"{round(float(x), 3) + 0.0:.3f}" for x in v)] for row, v in means.items()])
 
 
 @app.command("simulate")

@@ -43,30 +43,34 @@ def doctor(json: Json = False) -> None:
     if json:
         print_json({"problems": problems, "plugins": plugins, **facts})
     else:
-        for name, value in facts.items():
-            typer.echo(f"{name}: {value}")
-        typer.echo("")
-        print_table(
-            ["plugin", "distribution", "import", "offers"],
-            [[p["plugin"], f"{p['distribution']} {p['version']}", f"{p['seconds']:.2f} s",
-              ", ".join(f"{count} {kind}s" for kind, count in p["offers"].items()) or "nothing"] for p in plugins],
-        )  # fmt: skip
-        for p in plugins:
-            if p["heavy"]:
-                typer.echo(
-                    f"{p['plugin']} imports {', '.join(p['heavy'])} when it is loaded ({p['seconds']:.1f} s), and every command "
-                    "waits for it; import it where it is used"
-                )
-        typer.echo("")
-        if problems:
-            print_table(
-                ["plugin", "distribution", "stage", "what went wrong"],
-                [[p["plugin"], f"{p['distribution']} {p['version']}", p["stage"], p["detail"]] for p in problems],
-            )
-        else:
-            typer.echo("plugins: all loaded")
+        _print(facts, plugins, problems)
     if problems:
         raise typer.Exit(1)
+
+
+def _print(facts: dict[str, Any], plugins: list[dict[str, Any]], problems: list[dict[str, Any]]) -> None:
+    for name, value in facts.items():
+        typer.echo(f"{name}: {value}")
+    typer.echo("")
+    print_table(
+        ["plugin", "distribution", "import", "offers"],
+        [[p["plugin"], f"{p['distribution']} {p['version']}", f"{p['seconds']:.2f} s",
+          ", ".join(f"{count} {kind}s" for kind, count in p["offers"].items()) or "nothing"] for p in plugins],
+    )  # fmt: skip
+    for p in plugins:
+        if p["heavy"]:
+            typer.echo(
+                f"{p['plugin']} imports {', '.join(p['heavy'])} when it is loaded ({p['seconds']:.1f} s), and every command "
+                "waits for it; import it where it is used"
+            )
+    typer.echo("")
+    if problems:
+        print_table(
+            ["plugin", "distribution", "stage", "what went wrong"],
+            [[p["plugin"], f"{p['distribution']} {p['version']}", p["stage"], p["detail"]] for p in problems],
+        )
+    else:
+        typer.echo("plugins: all loaded")
 
 
 def _compiled() -> str | dict[str, str]:
@@ -75,21 +79,21 @@ def _compiled() -> str | dict[str, str]:
 
     try:
         from dyadbench import score_arrays
-        from dyadbench.metrics.compiled import KEPT
+        from dyadbench.metrics.compiled import CACHE
 
         clips = np.random.default_rng(0).random((2, 2, 60, 25), np.float32)
         score_arrays("react2024", pred=clips, listener=clips[0], speaker=clips[1], appropriate=np.eye(2))
     except Exception as error:  # whatever it is, this is the verb that says so
         detail = f"the metrics do not run: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
         return {"plugin": "metrics", "distribution": "dyadbench", "version": "", "stage": "score", "detail": detail}
-    return f"kept in {KEPT}" if KEPT else "compiled again in every process, for no folder can be written"
+    return f"kept in {CACHE}" if CACHE else "compiled again in every process, for no folder can be written"
 
 
 def misplaced_entry_points() -> list[tuple[str, str]]:
     """(entry point, group) of what was probably meant for the group `dyadbench`, where plugins are looked for."""
-    found = []
+    misplaced = []
     for group in importlib.metadata.entry_points().groups:
         near = GROUP in group.lower() or difflib.get_close_matches(group.lower(), [GROUP], cutoff=0.8)
         if near and group != GROUP:
-            found += [(point.name, group) for point in importlib.metadata.entry_points(group=group)]
-    return found
+            misplaced += [(point.name, group) for point in importlib.metadata.entry_points(group=group)]
+    return misplaced

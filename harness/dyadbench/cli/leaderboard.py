@@ -29,8 +29,8 @@ def leaderboard(
     outcome = write_leaderboards(find_root(root), {name: suite.columns for name, suite in suites.items()}, check=check)
     tables = [table for table in outcome.tables if benchmark in (None, table.benchmark)]
     if benchmark is not None and not tables:
-        known = [table.benchmark for table in outcome.tables]
-        raise DyadbenchError(f"there are no records of benchmark {benchmark!r}; {nearest(benchmark, known)}")
+        names = [table.benchmark for table in outcome.tables]
+        raise DyadbenchError(f"there are no records of benchmark {benchmark!r}; {nearest(benchmark, names)}")
     if json:
         print_json(
             {

@@ -56,16 +56,16 @@ def _rendered(
     from dyadbench.metrics.frames import frames_of, frrea_of
     from dyadbench.registry.host import Host
 
-    host, found = Host(), read_predictions(file)
-    made = host.build("renderer", name, {})
+    host, predictions = Host(), read_predictions(file)
+    renderer = host.build("renderer", name, {})
     _, setting, part = evaluated(host, benchmark, {})
     runtime = Runtime(home=find_home(home, find_root(root)), data=data_folders(data, [part.name]))
     dataset = open_dataset(host, part, runtime)
     dataset = PooledDataset(dataset) if setting.folds else dataset
 
     def pictures_of(motions: Iterator[Any]) -> Iterator[Any]:  # of (T, D)
-        return rendered(host, name, made, motions, dataset.space, every)
+        return rendered(host, name, renderer, motions, dataset.space, every)
 
-    fake = pictures_of(predicted_motions(dataset, setting.split, setting.samples, found))
+    fake = pictures_of(predicted_motions(dataset, setting.split, setting.samples, predictions))
     real = frames_of(reference, every) if reference else pictures_of(listener_motions(dataset, setting.split))
     return frrea_of(fake, real, weights, batch=batch, names=(str(file), str(reference or "the true listeners")))

@@ -42,7 +42,7 @@ def report(
         for benchmark, mine in by_benchmark(leaderboards):
             reasons[benchmark] = make_excerpts(mine, leaderboards, runtime, host)
     site = build_site(base, target, columns, place, reasons, _about(host))
-    missing = {name: found.missing for name, found in site.excerpts.items() if found.missing}
+    missing = {name: group.missing for name, group in site.excerpts.items() if group.missing}
     if json:
         print_json({"index": str(target / "index.html"), "missing": missing})
         return

@@ -36,6 +36,22 @@ class Engines(StrEnum):
     slurm = "slurm"
 
 
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """The cells to run, and what the options say of their records."""
+
+    cells: list[Any]
+    host: Any  # registry.host.Host
+    base: Path  # where `leaderboards` lies
+    runtime: Any  # cell.runtime.Runtime
+    replace: bool
+    fresh: bool
+    json: bool
+
+    def tally(self) -> Tally:
+        return Tally(self.host, self.base, self.runtime.home, len(self.cells), self.json)
+
+
 def run(
     matrix: Annotated[Path | None, typer.Argument(help="A matrix file (TOML).")] = None,
     benchmark: Annotated[list[str] | None, typer.Option("-b", "--benchmark", help="Instead of a matrix; repeatable.")] = None,
@@ -73,20 +89,20 @@ def run(
 
     set_threads(threads)
     host = Host()
-    wanted = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [], label)
+    request = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [], label)
     if raw_units:
-        wanted = wanted.model_copy(update={"action_units": "raw"})
+        request = request.model_copy(update={"action_units": "raw"})
     if clips:
-        wanted = wanted.model_copy(update={"clips": clips})
+        request = request.model_copy(update={"clips": clips})
     if slots is not None and on is not Engines.local:
         raise DyadbenchError("--slots is of --on local; leave it out, or add --on local")
-    cells = cells_of(host, wanted, limit)
+    cells = cells_of(host, request, limit)
     base = find_root(root)
     folders = data_folders(data, list(dict.fromkeys(cell.dataset.name for cell in cells)))
     if not json:
         from dyadbench.cli.costs import costs
 
-        for line in costs(host, wanted.method):
+        for line in costs(host, request.method):
             print(line, file=sys.stderr, flush=True)
     if dry_run and on is not Engines.slurm:
         if json:
@@ -97,7 +113,7 @@ def run(
     from dyadbench.cell.runtime import Runtime, demand_device
 
     if on is Engines.slurm:
-        device, threads = "cuda" if wanted.slurm.gpus else device, wanted.slurm.cpus
+        device, threads = "cuda" if request.slurm.gpus else device, request.slurm.cpus
     else:
         demand_device(device)
     runtime = Runtime(
@@ -109,14 +125,14 @@ def run(
         timeout=timeout,
         draw=draw,
     )
-    shares = {spec.name: devices or spec.devices for spec in wanted.method}
+    work = Work(cells, host, base, runtime, replace, fresh and not dry_run, json)
+    shares = {spec.name: devices or spec.devices for spec in request.method}
     if on is Engines.inline and max(shares.values()) == 1:
-        raise typer.Exit(_run_here(cells, host, base, runtime, replace, fresh, json))
+        raise typer.Exit(_run_here(work))
     if draw:
         raise DyadbenchError("--draw needs cells that run here one by one; leave --on and --devices out")
-    raise typer.Exit(
-        _run_away(cells, host, base, runtime, shares, wanted.slurm, on, slots, dry_run, replace, fresh, json)
-    )
+    engine = _engine(on, runtime, request.slurm, slots, max(shares.values()))
+    raise typer.Exit(_preview(work, engine, shares) if dry_run else _run_away(work, engine, shares))
 
 
 def _request(
@@ -128,7 +144,7 @@ def _request(
     from dyadbench.matrix.settings import merge, nest, parse_settings
 
     if matrix is not None:
-        given = {
+        options = {
             "--benchmark": benchmark,
             "--method": method,
             "--preset": preset,
@@ -136,9 +152,9 @@ def _request(
             "-s": setting,
             "--as": label,
         }
-        if unused := [name for name, value in given.items() if value]:
+        if unused := [name for name, value in options.items() if value]:
             raise DyadbenchError(f"a matrix file says this itself: leave {unused[0]} out, or write it into {matrix}")
-        wanted = read_matrix(matrix)
+        request = read_matrix(matrix)
     elif benchmark and method:
         if label is not None and len(method) > 1:
             raise DyadbenchError(f"--as names one row, and {len(method)} methods are given; give one --method")
@@ -148,13 +164,13 @@ def _request(
             )
             for m in method
         )
-        wanted = Matrix(benchmarks=tuple(benchmark), seeds=_seeds(seeds or "0"), method=specs)
+        request = Matrix(benchmarks=tuple(benchmark), seeds=_seeds(seeds or "0"), method=specs)
     else:
         raise DyadbenchError("nothing to run: give a matrix file, or --benchmark NAME --method NAME")
     if overrides := nest(parse_settings(data_setting, "--data-set")):
-        tables = {name: merge(wanted.datasets.get(name, {}), overrides) for name in wanted.benchmarks}
-        wanted = wanted.model_copy(update={"datasets": tables})
-    return wanted
+        tables = {name: merge(request.datasets.get(name, {}), overrides) for name in request.benchmarks}
+        request = request.model_copy(update={"datasets": tables})
+    return request
 
 
 def _seeds(text: str) -> tuple[int, ...]:
@@ -164,62 +180,70 @@ def _seeds(text: str) -> tuple[int, ...]:
         raise DyadbenchError(f"--seeds takes whole numbers separated by commas, not {text!r}") from None
 
 
-def _run_here(cells: list[Any], host: Any, base: Path, runtime: Any, replace: bool, fresh: bool, json: bool) -> int:
+def _run_here(work: Work) -> int:
     from dyadbench.engines.at_work import ended_without_a_word
     from dyadbench.engines.inline import run_cells
     from dyadbench.progress import cells as counted
     from dyadbench.progress import stages
     from dyadbench.records.record import record_path, save_record
 
+    runtime, boards = work.runtime, work.base / "leaderboards"
     for left in ended_without_a_word(runtime.home):
         print(
             f"dyadbench: an earlier run ended at {left} without a word: a plugin ended the program (os._exit, a crash), "
             "or the system killed it; `--on local` runs each cell in a process of its own",
             file=sys.stderr, flush=True,
         )  # fmt: skip
-    tally = Tally(host, base, runtime.home, len(cells), json)
-    with counted(len(cells)) as advance, stages("") as report:
-        protected = None if replace else base / "leaderboards"
-        for cell, outcome in run_cells(
-            cells, host, dataclasses.replace(runtime, report=report), protected, fresh=fresh
-        ):
+    tally = work.tally()
+    with counted(len(work.cells)) as advance, stages("") as report:
+        runtime = dataclasses.replace(runtime, report=report)
+        protected = None if work.replace else boards
+        for cell, outcome in run_cells(work.cells, work.host, runtime, protected, fresh=work.fresh):
             if not isinstance(outcome, Exception):
-                _warn_of_other_version(cell, outcome, host)
-                save_record(outcome, record_path(base / "leaderboards", outcome))
+                _warn_of_other_version(cell, outcome, work.host)
+                save_record(outcome, record_path(boards, outcome))
             tally.take(cell, outcome)
             advance()
-    if runtime.draw and not json:
+    if runtime.draw and not work.json:
         print(f"pictures are in {runtime.home / 'pictures'}")
     return tally.finish()
 
 
-def _run_away(
-    cells: list[Any], host: Any, base: Path, runtime: Any, devices: dict[str, int],
-    resources: Any, on: Engines, slots: int | None, dry_run: bool, replace: bool, fresh: bool, json: bool,
-) -> int:  # fmt: skip
-    from dyadbench.engines.detached import run_on, tickets_of
+def _engine(on: Engines, runtime: Any, slurm: Any, slots: int | None, most: int) -> Any:
+    """The engine of `--on`; `most` is how many devices one cell may ask for."""
     from dyadbench.engines.local import LocalEngine, slots_of
-    from dyadbench.engines.slurm import SlurmEngine, preview
-    from dyadbench.engines.submission import Engine
+    from dyadbench.engines.slurm import SlurmEngine
 
-    engine: Engine
     if on is Engines.slurm:
         SlurmEngine.check()
-        engine = SlurmEngine(resources)
-    else:
-        most = max(devices.values())
-        pool = slots_of(runtime.device, runtime.threads, slots if on is Engines.local else most, most)
-        engine = LocalEngine(runtime.store, runtime.device, pool)
-    made = list(
-        tickets_of(cells, host, runtime, base / "leaderboards", devices, replace=replace, fresh=fresh and not dry_run)
+        return SlurmEngine(slurm)
+    pool = slots_of(runtime.device, runtime.threads, slots if on is Engines.local else most, most)
+    return LocalEngine(runtime.store, runtime.device, pool)
+
+
+def _tickets(work: Work, devices: dict[str, int]) -> list[Any]:
+    """A ticket per cell, or (cell, error) of a cell that cannot be sent."""
+    from dyadbench.engines.detached import tickets_of
+
+    boards = work.base / "leaderboards"
+    return list(
+        tickets_of(work.cells, work.host, work.runtime, boards, devices, replace=work.replace, fresh=work.fresh)
     )
-    if dry_run:
-        assert isinstance(engine, SlurmEngine)
-        typer.echo(preview(engine, [item for item in made if not isinstance(item, tuple)]))
-        return 0
-    tally = Tally(host, base, runtime.home, len(cells), json)
+
+
+def _preview(work: Work, engine: Any, devices: dict[str, int]) -> int:
+    from dyadbench.engines.slurm import preview
+
+    typer.echo(preview(engine, [item for item in _tickets(work, devices) if not isinstance(item, tuple)]))
+    return 0
+
+
+def _run_away(work: Work, engine: Any, devices: dict[str, int]) -> int:
+    from dyadbench.engines.detached import run_on
+
+    tally = work.tally()
     try:
-        for cell, outcome in run_on(engine, made):
+        for cell, outcome in run_on(engine, _tickets(work, devices)):
             tally.take(cell, outcome)
     except (KeyboardInterrupt, Interrupted):
         if engine.detached:

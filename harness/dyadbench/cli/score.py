@@ -56,22 +56,23 @@ def score(
         raise DyadbenchError(
             "--as writes a record of a whole benchmark: give --benchmark, and neither --limit nor --template"
         )
-    found = None if template else read_predictions(file)  # what is wrong with it is said before anything is generated
+    # Read first: what is wrong with the file is said before anything is generated.
+    predictions = None if template else read_predictions(file)
     started = time.monotonic()
     from dyadbench.bench.memory import PeakMemory
 
     with PeakMemory() as peak:
         if benchmark is None:
-            assert suite is not None and found is not None
+            assert suite is not None and predictions is not None
             values = _score_arrays(file, suite, threads)
             print_json({suite: values}) if json else _print_values(suite, values)
         else:
             base = find_root(root)
             target = _open(benchmark, data, data_setting or [], find_home(home, base), threads, limit)
-            if found is None:
+            if predictions is None:
                 _write_template(file, target)
                 return
-            _score_benchmark(found, target, base / "leaderboards", name, replace, json)
+            _score_benchmark(predictions, target, base / "leaderboards", name, replace, json)
     if not json:
         extra = "" if peak.extra_mb is None else f", {peak.extra_mb:.0f} MB of memory on top of the program"
         typer.echo(f"\n{time.monotonic() - started:.1f} s{extra}")
@@ -94,14 +95,14 @@ def _score_arrays(file: Path, suite: str, threads: int) -> dict[str, float | Non
     for name, value in read_predictions(file).arrays.items():
         whole = value.whole() if isinstance(value, LazyTensor) and name != "pred" else value
         arrays[SPELLING.get(name, name)] = whole  # of files made for other programs
-    wanted = ("pred", "listener", "speaker", "appropriate", "lengths")
-    given: dict[str, Any] = {name: arrays[name] for name in wanted if name in arrays}
-    missing = [name for name in wanted[:3] if name not in given]
+    names = ("pred", "listener", "speaker", "appropriate", "lengths")
+    inputs: dict[str, Any] = {name: arrays[name] for name in names if name in arrays}
+    missing = [name for name in names[:3] if name not in inputs]
     if missing:
-        raise DyadbenchError(f"{file} holds no array {missing[0]!r}; a suite needs {', '.join(wanted[:3])}")
+        raise DyadbenchError(f"{file} holds no array {missing[0]!r}; a suite needs {', '.join(names[:3])}")
     try:
         with bar(f"score {suite}") as progress:
-            values = score_arrays(suite, **given, threads=threads, progress=progress)
+            values = score_arrays(suite, **inputs, threads=threads, progress=progress)
     except ValueError as error:
         raise DyadbenchError(f"{file}: {error}") from None
     return {name: None if np.isnan(value) else float(value) for name, value in values.items()}
@@ -131,7 +132,7 @@ def _write_template(file: Path, target: Target) -> None:
 
 
 def _score_benchmark(
-    found: Predictions, target: Target, leaderboards: Path, name: str | None, replace: bool, json: bool
+    predictions: Predictions, target: Target, leaderboards: Path, name: str | None, replace: bool, json: bool
 ) -> None:
     """Scores and prints; also writes a record if the row has a name."""
     import dataclasses
@@ -142,8 +143,8 @@ def _score_benchmark(
 
     with stages("score") as report:
         watched = dataclasses.replace(target, runtime=dataclasses.replace(target.runtime, report=report))
-        scored = score_predictions(watched, found)
-    record = None if name is None else record_of(target, name, found, scored)
+        scored = score_predictions(watched, predictions)
+    record = None if name is None else record_of(target, name, predictions, scored)
     if record is not None:
         demand_free(record_path(leaderboards, record), replace)
     if json:
@@ -170,6 +171,6 @@ def _print_boards(target: Target, scored: dict[str, SuiteScores], leaderboards: 
         if target.limit:
             _print_values(suite, {name: each.value for name, each in mine.items()})
             continue
-        header, rows, told = standing(leaderboards, target.benchmark, suite, columns, target.dataset.digest, mine)
+        header, rows, note = standing(leaderboards, target.benchmark, suite, columns, target.dataset.digest, mine)
         print_table(header, rows)
-        typer.echo(told)
+        typer.echo(note)

@@ -29,15 +29,15 @@ def show(
 ) -> None:
     """Shows what a method, benchmark, metric or any other entry is, and which fields it has."""
     host = Host()
-    found = [_about(host, kind, entry) for kind in KINDS for entry in host.entries(kind) if entry.name == name]
-    found += about_metric(host, name, find_root(root))
-    if not found:
-        known = [entry.name for kind in KINDS for entry in host.entries(kind)] + metric_ids(host)
-        raise DyadbenchError(f"nothing is called {name!r}; {nearest(name, known)}")
+    entries = [_about(host, kind, entry) for kind in KINDS for entry in host.entries(kind) if entry.name == name]
+    entries += about_metric(host, name, find_root(root))
+    if not entries:
+        names = [entry.name for kind in KINDS for entry in host.entries(kind)] + metric_ids(host)
+        raise DyadbenchError(f"nothing is called {name!r}; {nearest(name, names)}")
     if json:
-        print_json(found)
+        print_json(entries)
         return
-    for facts in found:
+    for facts in entries:
         typer.echo(_text(facts, shutil.get_terminal_size().columns))
 
 
@@ -102,8 +102,8 @@ def _needs(host: Host, name: str) -> Facts:
         return {"needs": f"unknown, for it cannot be built on made-up data: {' '.join(str(error).split())[:200]}"}
     parts = ["the speaker's face"] if needs.face else []
     parts += [f"the audio feature {feature}" for feature in needs.audio]
-    wanted = {"words": "words", "truth": "the true listener", "fresh": "listeners that are drawn again"}
-    parts += [text for what, text in wanted.items() if getattr(needs, what)]
+    labels = {"words": "words", "truth": "the true listener", "fresh": "listeners that are drawn again"}
+    parts += [text for what, text in labels.items() if getattr(needs, what)]
     ahead = "the whole clip" if needs.lookahead is None else f"{needs.lookahead} frames"
     return {"needs": f"{', '.join(parts) or 'nothing'}; declared look-ahead: {ahead}"}
 

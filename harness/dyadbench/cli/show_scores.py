@@ -59,13 +59,13 @@ def about_benchmark(host: Host, name: str) -> Facts:
 
 def about_metric(host: Host, name: str, root: Path) -> list[Facts]:
     """One entry per suite that has a column `name`; `SUITE/COLUMN` asks for that of one suite."""
-    wanted, _, column_name = name.rpartition("/")
-    found = []
+    suite_name, _, column_name = name.rpartition("/")
+    matches = []
     for label, suite in host.suites().items():
         for column in suite.columns:
-            if column.id == column_name and wanted in ("", label):
-                found.append(_metric(label, suite, column, root))
-    return found
+            if column.id == column_name and suite_name in ("", label):
+                matches.append(_metric(label, suite, column, root))
+    return matches
 
 
 def _metric(suite_name: str, suite: Any, column: Column, root: Path) -> Facts:

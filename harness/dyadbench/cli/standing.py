@@ -57,18 +57,18 @@ def standing(
 
 def _means(values: np.ndarray, columns: Sequence[Column]) -> dict[str, float]:
     """Mean of (S, N, C) over seeds and clips where there is a value, else NaN."""
-    known = np.isfinite(values)
+    finite = np.isfinite(values)
     with np.errstate(invalid="ignore"):
-        mean = np.where(known, values, 0).sum((0, 1)) / known.sum((0, 1))
+        mean = np.where(finite, values, 0).sum((0, 1)) / finite.sum((0, 1))
     return dict(zip([column.id for column in columns], mean.tolist(), strict=True))
 
 
 def _place(column: Column, value: float | None, target: float | None, others: Sequence[float]) -> str:
-    known = [other for other in others if np.isfinite(other)]
-    if value is None or not known or (column.direction == "match" and target is None):
+    finite = [other for other in others if np.isfinite(other)]
+    if value is None or not finite or (column.direction == "match" and target is None):
         return ""
-    better = sum(_loss(column, other, target) < _loss(column, value, target) for other in known)
-    return f"{better + 1} of {len(known) + 1}"
+    better = sum(_loss(column, other, target) < _loss(column, value, target) for other in finite)
+    return f"{better + 1} of {len(finite) + 1}"
 
 
 def _loss(column: Column, value: float, target: float | None) -> float:

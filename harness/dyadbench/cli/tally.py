@@ -39,18 +39,18 @@ class Tally:
             return
         path = record_path(self.base / "leaderboards", outcome)
         scores = {
-            suite: {name: score.value for name, score in found.scores.items()}
-            for suite, found in outcome.suites.items()
+            suite: {name: score.value for name, score in result.scores.items()}
+            for suite, result in outcome.suites.items()
         }
         self.outcomes.append({"cell": cell.name, "record": str(path), "key": outcome.key, "scores": scores})
         if not self.json:
             place = f"[{len(self.outcomes)}/{self.total}]"
             suite = cell.setting.suite
-            shown = {name: scores[suite].get(name) for name in self._shown(suite)}
-            show_cell(place, cell.name, shown, time.monotonic() - self.started)
+            headline = {name: scores[suite].get(name) for name in self._headline(suite)}
+            show_cell(place, cell.name, headline, time.monotonic() - self.started)
         self.rows.setdefault(cell.benchmark, {})[cell.method] = None
 
-    def _shown(self, suite: str) -> list[str]:
+    def _headline(self, suite: str) -> list[str]:
         """The columns that a line shows, in the suite's order: what the store gives back has another one."""
         if suite not in self._columns:
             columns = self.host.build("suite", suite, {}).columns

@@ -58,7 +58,7 @@ def validity(
                 f"{benchmark} has clips of one session only; validity needs listeners of other sessions"
             )
         suites = {name: host.build("suite", name, {}) for name in (setting.suite, *setting.also)}
-        found = examine(
+        result = examine(
             split,
             suites,
             benchmark,
@@ -70,8 +70,8 @@ def validity(
         )
     path = base / "leaderboards" / FOLDER / f"{slug(benchmark)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
-    atomic_write(path, validity_json(found))
-    for suite, columns in found.suites.items():
+    atomic_write(path, validity_json(result))
+    for suite, columns in result.suites.items():
         for name, one in columns.items():
             typer.echo(
                 f"{suite} {name}: {'not judged' if one.passes is None else 'passes' if one.passes else ', '.join(one.why)}"

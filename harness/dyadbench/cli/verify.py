@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,25 +48,30 @@ def verify(
     from dyadbench.registry.host import Host
 
     set_threads(threads)
-    found = load_record(record)  # refuses values that their clips do not average to
+    committed = load_record(record)  # refuses values that their clips do not average to
     demand_device(device)
     base = find_root(root)
     place = find_home(home, base)
     place.mkdir(parents=True, exist_ok=True)
     with stages("verify") as report, tempfile.TemporaryDirectory(dir=place, prefix="verify-") as scratch:
-        folders = data_folders(data, [found.dataset.name])
+        folders = data_folders(data, [committed.dataset.name])
         runtime = Runtime(home=place, data=folders, device=device, threads=threads, report=report)
-        verdict = Verifier(found, Host(), runtime, Path(scratch), train)(clips, tolerance)
+        verdict = Verifier(committed, Host(), runtime, Path(scratch), train)(clips, tolerance)
     wrong = [each for each in verdict.differences if each.beyond]
     columns = sum(each.suite != "measured" for each in verdict.differences)
     if json:
         print_json({"holds": verdict.holds, "clips": verdict.clips, "trained": verdict.trained, "columns": columns, "differences": [dataclasses.asdict(each) for each in wrong]})  # fmt: skip
     else:
         fits = f"{', '.join(verdict.trained)} trained anew" if verdict.trained else "fits from the store"
-        typer.echo(f"{verdict.clips} of {len(found.clips)} clips sampled again, {columns} columns compared; {fits}")
-        if wrong:
-            rows = [[each.suite, each.column, f"{each.beyond} of {each.clips}", each.worst, each.recorded, each.measured] for each in wrong]  # fmt: skip
-            print_table(["suite", "column", "clips that differ", "most in", "recorded", "measured"], rows)
+        typer.echo(f"{verdict.clips} of {len(committed.clips)} clips sampled again, {columns} columns compared; {fits}")
+        _print_differences(wrong)
         typer.echo("the record holds" if verdict.holds else "the record does not hold")
     if not verdict.holds:
         raise typer.Exit(3)
+
+
+def _print_differences(wrong: Sequence[Any]) -> None:
+    """A row per column of which clips differ by more than the tolerance (`cell.verify.Difference`)."""
+    if wrong:
+        rows = [[each.suite, each.column, f"{each.beyond} of {each.clips}", each.worst, each.recorded, each.measured] for each in wrong]  # fmt: skip
+        print_table(["suite", "column", "clips that differ", "most in", "recorded", "measured"], rows)

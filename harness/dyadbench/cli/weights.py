@@ -41,16 +41,16 @@ def export(
     folders = data_folders(data, list(dict.fromkeys(cell.dataset.name for cell in chosen)))
     runtime = Runtime(home=find_home(home, base), data=folders)
     opened: dict[str, Source] = {}
-    written: dict[Path, None] = {}
+    paths: dict[Path, None] = {}
     for cell in chosen:
         key = cell.dataset.model_dump_json()
         if key not in opened:
             opened[key] = Source(host, cell.dataset, runtime)
         for part in run_of(cell, host, opened[key].runtime, opened[key].dataset).parts:
-            written |= dict.fromkeys(write(part, folder or base / "leaderboards" / "weights"))
-    for path in written:
+            paths |= dict.fromkeys(write(part, folder or base / "leaderboards" / "weights"))
+    for path in paths:
         typer.echo(f"{path.stat().st_size / 2**20:.2f} MiB  {path}")
-    typer.echo(f"{len(written)} files")
+    typer.echo(f"{len(paths)} files")
 
 
 @app.command()

@@ -24,10 +24,10 @@ def check(name: str, host: Host, *, preset: str | None = None, root: Path | None
     if root is not None:
         kinds = ["dataset"] if "dataset" in kinds else kinds
     if not kinds:
-        known = [each for kind in KINDS for each in names[kind]]
+        candidates = [each for kind in KINDS for each in names[kind]]
         trouble = "".join(f"\n  {problem}" for problem in host.problems)
         raise DyadbenchError(
-            f"there is no method, tokenizer, suite or dataset {name!r}; {nearest(name, known)}"
+            f"there is no method, tokenizer, suite or dataset {name!r}; {nearest(name, candidates)}"
             + (f"\nProblems with plugins:{trouble}" if trouble else "")
         )
     kind = kinds[0]

@@ -49,13 +49,13 @@ def check_method(name: str, host: Host, *, preset: str | None = None) -> Report:
         predictor_part, tokenizer_part = method_parts(
             host, MethodSpec(name=name, preset=preset), default_preset="smoke"
         )
-        build = partial(_built, host, predictor_part, tokenizer_part, corpus)
+        build = partial(_build, host, predictor_part, tokenizer_part, corpus)
         privileged = host.get("predictor", predictor_part.name).calibration
         _check_on(report, corpus, build, privileged=privileged)
     return _worked_somewhere(report)
 
 
-def _built(host: Host, predictor: Part, tokenizer: Part | None, corpus: TinyCorpus) -> tuple[Any, Any]:
+def _build(host: Host, predictor: Part, tokenizer: Part | None, corpus: TinyCorpus) -> tuple[Any, Any]:
     """(predictor, tokenizer or None), untrained."""
     setup = Setup(corpus.space, corpus.audio, corpus.emotion, seed=0)
     if tokenizer is None:
@@ -67,7 +67,7 @@ def _built(host: Host, predictor: Part, tokenizer: Part | None, corpus: TinyCorp
 def built_on_made_up_data(name: str, host: Host) -> Any:
     """The predictor of a method as it is before training, in its smallest preset."""
     parts = method_parts(host, MethodSpec(name=name), default_preset="smoke")
-    return _built(host, *parts, TinyCorpus())[0]
+    return _build(host, *parts, TinyCorpus())[0]
 
 
 def check_factory(name: str, factory: Callable[[Setup], Predictor]) -> Report:
@@ -92,10 +92,10 @@ def _check_on(
     if refusal := _refusal(build):
         report.items.append(Item(f"{where}: refuses this kind of dataset", True, refusal, refusal=True))
         return
-    built: list[tuple[Any, dict[str, float]]] = []
-    if not report.note(f"{where}: builds and fits", lambda: built.append(_fitted(build, corpus))):
+    fits: list[tuple[Any, dict[str, float]]] = []
+    if not report.note(f"{where}: builds and fits", lambda: fits.append(_fitted(build, corpus))):
         return
-    (predictor, facts), noise = built[0], CellNoise(3)
+    (predictor, facts), noise = fits[0], CellNoise(3)
     if not report.note(f"{where}: says what it needs", lambda: _needs(predictor, report.name, privileged)):
         return
 
@@ -112,9 +112,9 @@ def _check_on(
         lambda: _equal(sampled(rows, 64), sampled(rows, 64), "two calls differ; draw from noise.stream(clip, sample)"),
     )
     report.note(f"{where}: batch does not matter", lambda: _alone_and_together(sampled, rows))
-    report.note(f"{where}: global random state untouched", lambda: _globals_kept(lambda: sampled([0], 32)))
-    report.note(f"{where}: inputs untouched", lambda: _inputs_kept(predictor, corpus, noise))
-    report.note(f"{where}: state survives saving", lambda: _state_kept(predictor, build, corpus, sampled))
+    report.note(f"{where}: global random state untouched", lambda: _check_globals(lambda: sampled([0], 32)))
+    report.note(f"{where}: inputs untouched", lambda: _check_inputs(predictor, corpus, noise))
+    report.note(f"{where}: state survives saving", lambda: _check_state(predictor, build, corpus, sampled))
     report.note(f"{where}: samples", lambda: _diversity(sampled([0], 64)))
     report.note(f"{where}: speaker", lambda: _hears(predictor, facts, corpus, noise))
     report.note(f"{where}: look-ahead", lambda: _lookahead(predictor, corpus, noise))
@@ -184,7 +184,7 @@ def _alone_and_together(sampled: Callable[..., Reaction], rows: Sequence[int]) -
     return "equal to the bit" if max(gaps) == 0 else f"within {max(gaps):.0e} of the size: sums in another order"
 
 
-def _globals_kept(call: Callable[[], Any]) -> None:
+def _check_globals(call: Callable[[], Any]) -> None:
     def snapshot() -> tuple[Any, ...]:
         torch = sys.modules.get("torch")
         state: Any = np.random.get_state(legacy=True)
@@ -201,15 +201,15 @@ def _globals_kept(call: Callable[[], Any]) -> None:
     assert before == after, "sampling drew from a global generator; use noise.stream(clip, sample)"
 
 
-def _inputs_kept(predictor: Any, corpus: TinyCorpus, noise: Noise) -> None:
+def _check_inputs(predictor: Any, corpus: TinyCorpus, noise: Noise) -> None:
     context = corpus.context([0, 1], predictor.needs, 40)
     copies = [np.array(a) for a in (context.speaker_motion, *context.audio.values())]
     predictor.sample(context, 2, noise)
-    for kept, now in zip(copies, (context.speaker_motion, *context.audio.values()), strict=True):
-        assert np.array_equal(kept, now), "sampling changed the context it was given"
+    for before, now in zip(copies, (context.speaker_motion, *context.audio.values()), strict=True):
+        assert np.array_equal(before, now), "sampling changed the context it was given"
 
 
-def _state_kept(predictor: Any, build: Any, corpus: TinyCorpus, sampled: Any) -> str:
+def _check_state(predictor: Any, build: Any, corpus: TinyCorpus, sampled: Any) -> str:
     """Restores the state into a predictor that has learnt nothing, as a run does; only the tokenizer is trained again."""
     if not isinstance(predictor, Trainable | Fittable):
         return "nothing is learnt"

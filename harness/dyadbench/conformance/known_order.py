@@ -56,21 +56,21 @@ class KnownOrder:
         own = np.arange(len(self.sessions))[:, None].repeat(self.samples, 1)
         others = self._picks(lambda n: np.flatnonzero(self.sessions != self.sessions[n]))
         assert others is not None, "there are at least two sessions"
-        found: dict[str, Reactions | None] = {
-            "true": self._taken(own),
+        rungs: dict[str, Reactions | None] = {
+            "true": self._clips_at(own),
             "fresh": self._fresh(),
             "averaged fresh": self._averaged_fresh(),
             "same person": None,
-            "mismatched": self._taken(others),
+            "mismatched": self._clips_at(others),
             "averaged mismatched": self._averaged(),
-            "reversed": self._taken(others, lambda x, rng: x[::-1]),
-            "shuffled": self._taken(others, lambda x, rng: rng.permutation(x)),
+            "reversed": self._clips_at(others, lambda x, rng: x[::-1]),
+            "shuffled": self._clips_at(others, lambda x, rng: rng.permutation(x)),
             "noise": self._filled(noise=True),
             "constant": self._filled(noise=False),
         }
         if (same := self._picks(self._elsewhere)) is not None:
-            found["same person"] = self._taken(same)
-        return {name: found[name] for name in LADDER if found[name] is not None}  # type: ignore[misc]
+            rungs["same person"] = self._clips_at(same)
+        return {name: rungs[name] for name in LADDER if rungs[name] is not None}  # type: ignore[misc]
 
     def degraded(self, kind: str, amount: float) -> Reactions:
         """The truth, made worse by one of DEGRADATIONS."""
@@ -88,7 +88,7 @@ class KnownOrder:
             "dropped": lambda _: lambda x, rng: _dropped(x, amount, rng),
             "swapped": lambda _: lambda x, rng: x,
         }
-        return self._made(picks[:, None].repeat(self.samples, 1), changes[kind], alike=True)
+        return self._changed_clips(picks[:, None].repeat(self.samples, 1), changes[kind], alike=True)
 
     # --- making them ------------------------------------------------------------------------------------
 
@@ -107,26 +107,28 @@ class KnownOrder:
         alike = np.array([person is not None and person == self.people[n] for person in self.people])
         return np.flatnonzero(alike & ~self.split.appropriate[n])
 
-    def _taken(self, picks: NDArray[np.int64], change: Change = lambda x, rng: x) -> Reactions:
-        return self._made(picks, lambda _: change)
+    def _clips_at(self, picks: NDArray[np.int64], change: Change = lambda x, rng: x) -> Reactions:
+        return self._changed_clips(picks, lambda _: change)
 
-    def _made(self, picks: NDArray[np.int64], change: Callable[[str], Change], *, alike: bool = False) -> Reactions:
+    def _changed_clips(
+        self, picks: NDArray[np.int64], change: Callable[[str], Change], *, alike: bool = False
+    ) -> Reactions:
         """Listeners `picks` (N, K), each changed; `alike`: the samples of a clip are one."""
         out: dict[str, Floats | None] = {}
         for what, tracks in self.tracks.items():
             if tracks is None:
                 out[what] = None
                 continue
-            made = np.zeros((*picks.shape, self.split.frames, tracks[0].shape[1]), np.float32)
+            values = np.zeros((*picks.shape, self.split.frames, tracks[0].shape[1]), np.float32)
             alter = change(what)
             for n, row in enumerate(picks):
                 length = int(self.split.lengths[n])
                 for k, j in enumerate(row[:1] if alike else row):
                     source = tracks[j][np.arange(length) % len(tracks[j])]
-                    made[n, k, :length] = alter(source, np.random.default_rng([self.seed, n, k]))
+                    values[n, k, :length] = alter(source, np.random.default_rng([self.seed, n, k]))
                 if alike:
-                    made[n, 1:] = made[n, :1]
-            out[what] = made
+                    values[n, 1:] = values[n, :1]
+            out[what] = values
         motion = out["motion"]
         assert motion is not None
         return Reactions(motion, out["emotion"])
@@ -139,12 +141,14 @@ class KnownOrder:
             mean, spread, low, high = frames.mean(0), frames.std(0), frames.min(0), frames.max(0)
 
             def fill(x: Floats, rng: np.random.Generator) -> Floats:
-                drawn = mean + spread * rng.standard_normal(x.shape) if noise else np.broadcast_to(mean, x.shape)
-                return np.clip(drawn, low, high).astype(np.float32)
+                noisy = mean + spread * rng.standard_normal(x.shape) if noise else np.broadcast_to(mean, x.shape)
+                return np.clip(noisy, low, high).astype(np.float32)
 
             return fill
 
-        return self._made(np.arange(len(self.sessions))[:, None].repeat(self.samples, 1), change, alike=not noise)
+        return self._changed_clips(
+            np.arange(len(self.sessions))[:, None].repeat(self.samples, 1), change, alike=not noise
+        )
 
     def _spread(self, what: str) -> Floats:
         spread: Floats = np.concatenate(self.tracks[what] or []).std(0)
@@ -154,7 +158,7 @@ class KnownOrder:
         """The mean of AVERAGED mismatched listeners, for all samples of a clip."""
         picks = self._picks(lambda n: np.flatnonzero(self.sessions != self.sessions[n]), AVERAGED)
         assert picks is not None
-        return self._mean(self._made(picks, lambda _: lambda x, rng: x))
+        return self._mean(self._changed_clips(picks, lambda _: lambda x, rng: x))
 
     def _averaged_fresh(self) -> Reactions | None:
         """The mean of AVERAGED fresh listeners, none of whom is among the fresh ones of the ladder."""
@@ -207,6 +211,6 @@ def _smooth(x: Floats, frames: int) -> Floats:
 
 
 def _dropped(x: Floats, share: float, rng: np.random.Generator) -> Floats:
-    kept = rng.random(len(x)) >= share
-    kept[0] = True
-    return x[np.maximum.accumulate(np.where(kept, np.arange(len(x)), 0))]
+    keep = rng.random(len(x)) >= share
+    keep[0] = True
+    return x[np.maximum.accumulate(np.where(keep, np.arange(len(x)), 0))]

@@ -7,7 +7,18 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import DECA_56, FACEVERSE_58, Evaluation, MoreListeners, MotionSpace, Setup, Suite, Tokenizer, Tokens
+from dyadbench.api import (
+    DECA_56,
+    FACEVERSE_58,
+    Evaluation,
+    MoreListeners,
+    MotionSpace,
+    Setup,
+    Suite,
+    Tokenizer,
+    Tokens,
+    TokenSpec,
+)
 from dyadbench.cell.score import demand_columns, evaluate
 from dyadbench.cell.split import Split, demand_dataset
 from dyadbench.conformance.checks import learn
@@ -30,17 +41,31 @@ def check_tokenizer(name: str, host: Host, *, preset: str | None = None) -> Repo
         TinyCorpus(DECA_56, emotion=False),
         TinyCorpus(OWN_SPACE, emotion=False, sound=False),
     ):
-        where, built = corpus.space.name, list[Tokenizer]()
+        where, tokenizers = corpus.space.name, list[Tokenizer]()
 
-        def build(corpus: TinyCorpus = corpus, built: list[Tokenizer] = built) -> None:
+        def build(corpus: TinyCorpus = corpus, tokenizers: list[Tokenizer] = tokenizers) -> None:
             setup = Setup(corpus.space, corpus.audio, corpus.emotion, seed=0)
-            built.append(host.build("tokenizer", name, part.config, setup))
-            learn(built[0], corpus)
+            tokenizers.append(host.build("tokenizer", name, part.config, setup))
+            learn(tokenizers[0], corpus)
 
         if report.note(f"{where}: builds and fits", build):
             motion = np.stack([corpus.dyad("test", row).listener.motion for row in range(3)])  # (3, T, D)
-            _check_codes(report, where, built[0], motion)
+            _check_codes(report, where, tokenizers[0], motion)
     return report
+
+
+def _demand_ids(ids: np.ndarray, spec: TokenSpec, clips: int) -> str:
+    """What the ids of `clips` clips are; AssertionError where `spec` says otherwise."""
+    assert np.issubdtype(ids.dtype, np.integer), f"ids are {ids.dtype}; whole numbers are due"
+    assert len(ids) == clips, f"{len(ids)} rows of ids for {clips} clips"
+    assert ids.min() >= 0 and ids.max() < spec.codes, (
+        f"ids reach from {ids.min()} to {ids.max()}; the book has {spec.codes} codes"
+    )
+    if spec.groups * spec.residual > 1:
+        assert ids.shape[2:] == (spec.groups, spec.residual), (
+            f"ids have shape {ids.shape} where (clips, tokens, {spec.groups}, {spec.residual}) is due"
+        )
+    return f"shape {ids.shape}, {spec.codes} codes"
 
 
 def _check_codes(report: Report, where: str, tokenizer: Tokenizer, motion: np.ndarray) -> None:
@@ -48,19 +73,6 @@ def _check_codes(report: Report, where: str, tokenizer: Tokenizer, motion: np.nd
 
     def encoded(frames: int) -> Tokens:
         return tokenizer.encode(motion[:, :frames])
-
-    def ids() -> str:
-        tokens = encoded(FRAMES)
-        assert np.issubdtype(tokens.ids.dtype, np.integer), f"ids are {tokens.ids.dtype}; whole numbers are due"
-        assert len(tokens.ids) == len(motion), f"{len(tokens.ids)} rows of ids for {len(motion)} clips"
-        assert tokens.ids.min() >= 0 and tokens.ids.max() < spec.codes, (
-            f"ids reach from {tokens.ids.min()} to {tokens.ids.max()}; the book has {spec.codes} codes"
-        )
-        if spec.groups * spec.residual > 1:
-            assert tokens.ids.shape[2:] == (spec.groups, spec.residual), (
-                f"ids have shape {tokens.ids.shape} where (clips, tokens, {spec.groups}, {spec.residual}) is due"
-            )
-        return f"shape {tokens.ids.shape}, {spec.codes} codes"
 
     def decoded(frames: int) -> str:
         values, emotion = tokenizer.decode(encoded(frames), frames)
@@ -80,7 +92,7 @@ def _check_codes(report: Report, where: str, tokenizer: Tokenizer, motion: np.nd
             return
         raise AssertionError(f"decoding the id {spec.codes} of {spec.codes} codes raises no ValueError")
 
-    if report.note(f"{where}: ids", ids):
+    if report.note(f"{where}: ids", lambda: _demand_ids(encoded(FRAMES).ids, spec, len(motion))):
         for frames in (FRAMES, 37, 1):
             report.note(f"{where}: decodes exactly {frames} frames", lambda n=frames: decoded(n))  # type: ignore[misc]
         report.note(f"{where}: an id outside the book is refused", refuses)
@@ -93,17 +105,17 @@ def _alike(one: np.ndarray, two: np.ndarray) -> None:
 
 def check_suite(name: str, host: Host) -> Report:
     """Builds a suite and scores made-up reactions with it; every column must be a mean over clips."""
-    report, built = Report(name), list[Suite]()
+    report, suites = Report(name), list[Suite]()
 
     def build() -> str:
-        built.append(host.build("suite", name, {}))
-        demand_columns(built[0])
-        return f"{len(built[0].columns)} columns, scores {built[0].space}"
+        suites.append(host.build("suite", name, {}))
+        demand_columns(suites[0])
+        return f"{len(suites[0].columns)} columns, scores {suites[0].space}"
 
     if report.note("builds, and its columns hold together", build):
-        for space in _spaces_for(built[0]):
+        for space in _spaces_for(suites[0]):
             data = _evaluation(TinyCorpus(space, clips=4))
-            report.note(f"{space.name}: scores", lambda data=data: _scores(host, name, built[0], data))  # type: ignore[misc]
+            report.note(f"{space.name}: scores", lambda data=data: _scores(host, name, suites[0], data))  # type: ignore[misc]
     return report
 
 
@@ -147,17 +159,17 @@ def _evaluation(corpus: TinyCorpus) -> Evaluation:
 
 def check_dataset(name: str, host: Host, root: Path, *, settings: dict[str, Any] | None = None) -> Report:
     """Reads every clip of a dataset's folder and holds it to what the dataset declares."""
-    report, built = Report(name), list[Any]()
+    report, datasets = Report(name), list[Any]()
     part = resolve_part(host, "dataset", PartSpec(name=name, config=settings or {}))
 
     def build() -> str:
-        built.append(host.build("dataset", name, part.config, root=root))
-        demand_dataset(built[0])
-        return f"{built[0].space.name}, digest {built[0].digest[:12]}"
+        datasets.append(host.build("dataset", name, part.config, root=root))
+        demand_dataset(datasets[0])
+        return f"{datasets[0].space.name}, digest {datasets[0].digest[:12]}"
 
     if not report.note("opens, and declares what it must", build):
         return report
-    dataset = built[0]
+    dataset = datasets[0]
     for split in ("train", "val", "test"):
         report.note(f"{split}: every clip is as declared", lambda split=split: _read(dataset, split))  # type: ignore[misc]
     report.note(
@@ -172,8 +184,8 @@ def _read(dataset: Any, split: str) -> str:
     opened = Split(dataset, split)
     opened.listeners()
     more = len(dataset.more_listeners(split)) if isinstance(dataset, MoreListeners) else 0
-    due, found = (len(opened.clips), len(opened.clips) + more), np.shape(dataset.appropriate(split))
-    assert found == due, f"appropriate has shape {found} where {due} is due"
+    due, shape = (len(opened.clips), len(opened.clips) + more), np.shape(dataset.appropriate(split))
+    assert shape == due, f"appropriate has shape {shape} where {due} is due"
     for index, clip in enumerate(opened.clips):
         speaker = dataset.dyad(split, index, tuple(dataset.audio)).speaker
         for feature, spec in dataset.audio.items():

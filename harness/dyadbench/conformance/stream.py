@@ -23,20 +23,20 @@ def check_stream(predictor: Any, corpus: TinyCorpus, noise: Noise) -> str:
     except DyadbenchError as refusal:
         return f"not in this configuration: {refusal}"
     ahead = predictor.needs.lookahead
-    given: list[Reaction] = []
-    heard = done = turn = 0
-    while heard < FRAMES:
-        size = min(STEPS[turn % len(STEPS)], FRAMES - heard)
-        part = stream.step(cut_frames(context, heard, heard + size))
-        heard, turn = heard + size, turn + 1
+    parts: list[Reaction] = []
+    clock = done = turn = 0
+    while clock < FRAMES:
+        size = min(STEPS[turn % len(STEPS)], FRAMES - clock)
+        part = stream.step(cut_frames(context, clock, clock + size))
+        clock, turn = clock + size, turn + 1
         if part is not None:
-            given.append(part)
+            parts.append(part)
             done += _frames(part)
-        late = 0 if ahead is None else heard - ahead - done
-        assert late <= 0, f"after {heard} frames it gave {done}; with a look-ahead of {ahead} it owes {late} more"
+        late = 0 if ahead is None else clock - ahead - done
+        assert late <= 0, f"after {clock} frames it gave {done}; with a look-ahead of {ahead} it owes {late} more"
     if (rest := stream.finish()) is not None:
-        given.append(rest)
-    streamed, sampled = joined(given, FRAMES), predictor.sample(context, k, noise)
+        parts.append(rest)
+    streamed, sampled = joined(parts, FRAMES), predictor.sample(context, k, noise)
     assert streamed is not None and _frames(streamed) == FRAMES, "the stream ended before all frames were given"
     gap = largest_gap(sampled, streamed)
     assert gap <= FLOAT_ORDER, (

@@ -29,9 +29,8 @@ PAIRS = (  # (better, worse)
     ("fresh", "averaged fresh"), ("fresh", "averaged mismatched"), ("mismatched", "averaged mismatched"),
     ("mismatched", "reversed"), ("mismatched", "shuffled"), ("mismatched", "noise"), ("mismatched", "constant"),
 )  # fmt: skip
-KNOWN: Mapping[
-    str, tuple[str, ...]
-] = {  # whose order towards worse ones is known; copies of the truth have no diversity
+# Conditions whose order towards worse ones is certain; copies of the truth have no diversity.
+CERTAIN: Mapping[str, tuple[str, ...]] = {
     "appropriateness": ("true", "fresh", "mismatched"),
     "synchrony": ("true", "fresh", "mismatched"),
     "diversity": ("mismatched",),
@@ -47,25 +46,25 @@ REQUIRED: Mapping[str, tuple[tuple[str, str], ...]] = {
 # in every measure of agreement frame by frame (a correlation of s becomes one of up to sqrt(s)). And of one mismatched
 # listener and eight averaged nobody has heard the speaker, so neither is more appropriate; what counts is that a fresh one,
 # who has, is above both.
-SHOWN = (("fresh", "averaged fresh"), ("mismatched", "averaged mismatched"))
+NOT_JUDGED = (("fresh", "averaged fresh"), ("mismatched", "averaged mismatched"))
 AS_IT_IS = "as it is"  # the first draw, with which its changed versions are compared
-DRAWN = 5  # independent draws of each condition that is drawn, as many as a verdict on a random method needs seeds
+DRAWS = 5  # independent draws of each condition that is drawn, as many as a verdict on a random method needs seeds
 Report = Callable[[str, int, int], None]
-Drawn = Mapping[str, Sequence[Mapping[str, Result]]]  # condition -> what each draw of it scored
+DrawResults = Mapping[str, Sequence[Mapping[str, Result]]]  # condition -> what each draw of it scored
 
 
 class _Scores:
     """The losses of all conditions in all columns of one suite: smaller is better, 0 at the target where there is one."""
 
-    def __init__(self, columns: Sequence[Column], found: Drawn, sessions: Sequence[str]):
-        self.columns, self.names = columns, list(found)
+    def __init__(self, columns: Sequence[Column], results: DrawResults, sessions: Sequence[str]):
+        self.columns, self.names = columns, list(results)
         values = [
-            np.stack([np.stack([one[c.id].per_clip for c in columns], -1) for one in found[name]])  # (S, N, C)
+            np.stack([np.stack([one[c.id].per_clip for c in columns], -1) for one in results[name]])  # (S, N, C)
             for name in self.names
         ]
         self.boot: Bootstrap = bootstrap(values, sessions, names=self.names)
         # Pooled columns are what the suite says they are; their per-clip values only carry the spread.
-        exact = [[[one[c.id].value for c in columns] for one in found[n]] for n in self.names]
+        exact = [[[one[c.id].value for c in columns] for one in results[n]] for n in self.names]
         self.point = np.array([np.array(draws, np.float64).mean(0) for draws in exact])  # None is NaN
 
     def value(self, condition: str, column: int) -> float:
@@ -91,27 +90,27 @@ class _Scores:
     def gap(self, better: str, worse: str, column: int) -> Pair:
         """By how much `worse` is worse, and what that says."""
         (a, drawn_a), (b, drawn_b) = self.loss(better, column), self.loss(worse, column)
-        drawn = drawn_b - drawn_a
+        differences = drawn_b - drawn_a
         if self.columns[column].direction == "match" and _largest(drawn_a) < 1e-6 * _largest(drawn_b):
-            drawn = self.signed(worse, column)  # a distance from the target is never below 0; the difference is
-        span = interval(drawn) if self.boot.informative else None
+            differences = self.signed(worse, column)  # a distance from the target is never below 0; the difference is
+        span = interval(differences) if self.boot.informative else None
         if span is None or not np.isfinite(b - a):
             return Pair(better=better, worse=worse, gap=None, reading="undefined")
-        return Pair(better=better, worse=worse, gap=float(b - a), low=span.low, high=span.high, p=p_value(drawn), reading="blind")  # fmt: skip
+        return Pair(better=better, worse=worse, gap=float(b - a), low=span.low, high=span.high, p=p_value(differences), reading="blind")  # fmt: skip
 
 
 def examine(
-    split: Split, suites: Mapping[str, Suite], benchmark: str, *, samples: int = 2, draws: int = DRAWN, threads: int = 1,
+    split: Split, suites: Mapping[str, Suite], benchmark: str, *, samples: int = 2, draws: int = DRAWS, threads: int = 1,
     data: str = "", binary_units: bool = True, report: Report,
 ) -> Corpus:  # fmt: skip
     """The validity of every column of `suites` on one split. `data`: the digest that records of these data hold."""
     steps = [(kind, amount) for kind, amounts in DEGRADATIONS.items() for amount in amounts]
-    found: dict[str, dict[str, list[Mapping[str, Result]]]] = {name: {} for name in suites}
+    results: dict[str, dict[str, list[Mapping[str, Result]]]] = {name: {} for name in suites}
     shifted: dict[str, dict[str, list[Mapping[str, Result]]]] = {name: {} for name in suites}
-    known = KnownOrder(split, samples)
-    ladder = tuple(known.ladder())
-    drawn = [name for name in ladder if name not in FIXED]
-    total, done = len(ladder) + (draws - 1) * len(drawn) + len(steps) + 2 * len(BLIND), 0
+    order = KnownOrder(split, samples)
+    ladder = tuple(order.ladder())
+    random = [name for name in ladder if name not in FIXED]
+    total, done = len(ladder) + (draws - 1) * len(random) + len(steps) + 2 * len(BLIND), 0
 
     def score(data: Evaluation, into: Mapping[str, dict[str, list[Mapping[str, Result]]]], name: str) -> None:
         nonlocal done
@@ -123,21 +122,21 @@ def examine(
     rule = _Rule(split, binary_units)
     for seed in range(draws):
         for name, reactions in KnownOrder(split, samples, seed).ladder().items():
-            if seed == 0 or name in drawn:
+            if seed == 0 or name in random:
                 data_of = rule.evaluation(reactions, threads)
-                score(data_of, found, name)
+                score(data_of, results, name)
                 if seed == 0 and name in ("true", "mismatched"):
                     for suite_name in suites:
-                        shifted[suite_name][f"{name}, {AS_IT_IS}"] = found[suite_name][name][:1]
+                        shifted[suite_name][f"{name}, {AS_IT_IS}"] = results[suite_name][name][:1]
                     for what, change in BLIND.items():
                         score(change(data_of), shifted, f"{name}, {what}")
     for kind, amount in steps:
-        score(rule.evaluation(known.degraded(kind, amount), threads), found, f"{kind} {amount:g}")
+        score(rule.evaluation(order.degraded(kind, amount), threads), results, f"{kind} {amount:g}")
     sessions = [clip.session for clip in split.clips]
     return Corpus(
         benchmark=benchmark, simulated=split.dataset.simulated, digest=split.dataset.digest, data=data, clips=len(split.clips),
         sessions=len(set(sessions)), samples=samples, draws=draws, conditions=ladder, action_units=UNITS_VERSION if rule.applies else 0,
-        suites={name: _judged(suite.columns, found[name], shifted[name], sessions, ladder) for name, suite in suites.items()},
+        suites={name: _judged(suite.columns, results[name], shifted[name], sessions, ladder) for name, suite in suites.items()},
     )  # fmt: skip
 
 
@@ -152,31 +151,31 @@ class _Rule:
     def evaluation(self, reactions: Reactions, threads: int) -> Evaluation:
         emotion = reactions.emotion
         if self.applies and emotion is not None:
-            said = [emotion[n, :, :length, :UNITS].reshape(-1, UNITS) for n, length in enumerate(self.split.lengths)]
-            emotion = with_binary_units(emotion, fit_thresholds(np.concatenate(said), self.rates))
+            frames = [emotion[n, :, :length, :UNITS].reshape(-1, UNITS) for n, length in enumerate(self.split.lengths)]
+            emotion = with_binary_units(emotion, fit_thresholds(np.concatenate(frames), self.rates))
         return self.split.evaluation(reactions.motion, emotion, threads, "cpu")
 
 
 def _judged(
-    columns: Sequence[Column], found: Drawn, shifted: Drawn,
+    columns: Sequence[Column], results: DrawResults, shifted: DrawResults,
     sessions: Sequence[str], ladder: Sequence[str],
 ) -> dict[str, Validity]:  # fmt: skip
-    scores, changed = _Scores(columns, found, sessions), _Scores(columns, shifted, sessions)
-    asked = [*((a, b) for a, b in PAIRS if a in ladder and b in ladder), *(step for kind in DEGRADATIONS for step in _steps(kind))]  # fmt: skip
+    scores, changed = _Scores(columns, results, sessions), _Scores(columns, shifted, sessions)
+    pairs_due = [*((a, b) for a, b in PAIRS if a in ladder and b in ladder), *(step for kind in DEGRADATIONS for step in _steps(kind))]  # fmt: skip
     judged = [j for j, column in enumerate(columns) if not column.id.endswith("_target")]
-    answers = _called([scores.gap(a, b, j) for j in judged for a, b in asked])
+    answers = _called([scores.gap(a, b, j) for j in judged for a, b in pairs_due])
     out = {}
     for j in judged:
         column = columns[j]
-        mine = {(one.better, one.worse): one for one in answers[: len(asked)]}
-        answers = answers[len(asked) :]
+        mine = {(one.better, one.worse): one for one in answers[: len(pairs_due)]}
+        answers = answers[len(pairs_due) :]
         pairs = tuple(mine[pair] for pair in PAIRS if pair in mine)
         falls = tuple(_falling(scores, mine, kind, j) for kind in DEGRADATIONS)
         shifts = {what: _shift(scores, changed, what, j) for what in (AS_IT_IS, *BLIND)}
         why = _faults(column, pairs, falls, shifts)
         out[column.id] = Validity(
             version=column.version, direction=column.direction, family=column.family, headline=column.headline,
-            values={name: _known(scores.value(name, j)) for name in ladder}, pairs=pairs, falls=falls, shifts=shifts,
+            values={name: _finite(scores.value(name, j)) for name in ladder}, pairs=pairs, falls=falls, shifts=shifts,
             passes=not why if column.family else None, why=why,
         )  # fmt: skip
     return out
@@ -204,7 +203,7 @@ def _steps(kind: str) -> list[tuple[str, str]]:
 def _falling(scores: _Scores, answers: Mapping[tuple[str, str], Pair], kind: str, column: int) -> Falls:
     """Whether the loss grows from the truth on, step by step."""
     *steps, whole = _steps(kind)
-    losses = tuple(_known(scores.loss(name, column)[0]) for name in ("true", *(worse for _, worse in steps)))
+    losses = tuple(_finite(scores.loss(name, column)[0]) for name in ("true", *(worse for _, worse in steps)))
     if any(answers[step].reading == "wrong" for step in steps):
         return Falls(kind=kind, losses=losses, reading="rises")
     return Falls(kind=kind, losses=losses, reading="falls" if answers[whole].reading == "yes" else "flat")
@@ -222,11 +221,11 @@ def _faults(column: Column, pairs: Sequence[Pair], falls: Sequence[Falls], shift
     """Why a column fails; empty where it passes."""
     if not column.family:
         return ()
-    sure = KNOWN[column.family]
+    certain = CERTAIN[column.family]
     out = [
         f"prefers {p.worse} to {p.better}"
         for p in pairs
-        if p.reading == "wrong" and p.better in sure and (p.better, p.worse) not in SHOWN
+        if p.reading == "wrong" and p.better in certain and (p.better, p.worse) not in NOT_JUDGED
     ]
     for better, worse in REQUIRED[column.family]:
         pair = next((p for p in pairs if (p.better, p.worse) == (better, worse)), None)
@@ -293,5 +292,5 @@ def _largest(values: Floats) -> float:
     return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
-def _known(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None

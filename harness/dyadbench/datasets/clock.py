@@ -21,10 +21,10 @@ def disagreement(fps: float, motion: int | None, emotion: int | None = None, sec
         return ""
     frames = pictures[0]
     rate = _usual(frames / seconds, frames) if seconds else None
-    told = f"{seconds:.1f} s of sound and {frames} frames of picture, which last {frames / fps:.1f} s at {fps:g} per second"
+    lengths = f"{seconds:.1f} s of sound and {frames} frames of picture, which last {frames / fps:.1f} s at {fps:g} per second"
     if rate and rate != fps:
-        return f"{told}; they suggest {rate:g} frames per second: resample the picture to {fps:g}"
-    return f"{told}; one is cut, or the sound is of another recording"
+        return f"{lengths}; they suggest {rate:g} frames per second: resample the picture to {fps:g}"
+    return f"{lengths}; one is cut, or the sound is of another recording"
 
 
 def _usual(rate: float, frames: int) -> float | None:

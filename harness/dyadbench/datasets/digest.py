@@ -43,16 +43,16 @@ def folder_digest(root: Path) -> str:
     that keeps dates nor a cache that came with the data passes for the file that was hashed.
     """
     kept_path = root / ".dyadbench-digest.json"
-    kept = _kept(kept_path)
+    cache = _read_cache(kept_path)
     whole, fresh, now = hashlib.sha256(), dict[str, str](), time.time()
     for path, facts in _data_files(root):
         name, stamp = path.relative_to(root).as_posix(), _stamp(facts)
-        entry = str(kept.get(name, ""))
+        entry = str(cache.get(name, ""))
         content = entry.removeprefix(stamp) if entry.startswith(stamp) else _hash(path)
         if facts.st_ctime < now - SETTLED:  # not of a clock that was set back either
             fresh[name] = stamp + content
         whole.update(f"{name}\0{facts.st_size}\0{content}\n".encode())
-    if fresh != kept:
+    if fresh != cache:
         with contextlib.suppress(DyadbenchError):  # a read-only folder: hashing again next time is only slower
             atomic_write(kept_path, json.dumps(fresh), sync=False)
     return whole.hexdigest()
@@ -73,13 +73,13 @@ def _stamp(facts: os.stat_result) -> str:
     return f"{facts.st_size}/{facts.st_dev}/{facts.st_ino}/{facts.st_mtime_ns}/{facts.st_ctime_ns}/"
 
 
-def _kept(path: Path) -> dict[str, object]:
+def _read_cache(path: Path) -> dict[str, object]:
     """The cache of hashes; empty where it is missing or damaged."""
     try:
-        kept = json.loads(path.read_text())
+        cache = json.loads(path.read_text())
     except (OSError, ValueError, RecursionError):
         return {}
-    return kept if isinstance(kept, dict) else {}
+    return cache if isinstance(cache, dict) else {}
 
 
 def _hash(path: Path) -> str:

@@ -109,8 +109,8 @@ class DualTalkDataset:
             return split, recordings(self.root, split)
         names = recordings(self.root, "train")
         ids = sorted({youtube_id(name) for name in names})
-        held = max(1, round(self.config.validation * len(ids))) if len(ids) > 1 else 0
-        chosen = {ids[int((i + 0.5) * len(ids) / held)] for i in range(held)}
+        val_count = max(1, round(self.config.validation * len(ids))) if len(ids) > 1 else 0
+        chosen = {ids[int((i + 0.5) * len(ids) / val_count)] for i in range(val_count)}
         return "train", [name for name in names if (youtube_id(name) in chosen) == (split == "val")]
 
     @lru_cache(maxsize=8)  # noqa: B019  # as above

@@ -46,9 +46,9 @@ def read_eeg(path: Path, frames: int, fps: float) -> np.ndarray:
 
 def _place(path: Path, header: list[str], name: str) -> int:
     """The column of that name: equal, or with the same letters and digits apart from a leading "raw"."""
-    wanted = _plain(name)
+    plain = _plain(name)
     for place, cell in enumerate(header):
-        if _plain(cell).removeprefix("raw") == wanted:
+        if _plain(cell).removeprefix("raw") == plain:
             return place
     raise BadFile(f"{path} has no column {name}; run with --data-set eeg=false")
 

@@ -256,13 +256,13 @@ def cached(path: Path, name: str, feature: Feature, frames: int, fps: float, fol
             content = hashlib.file_digest(_limited(path, file), "sha256").hexdigest()[:32]
     except OSError as error:
         raise BadFile(f"{path} is not a readable wav file: {error}") from None
-    kept = folder / name / f"v{VERSION}-{content}-{frames}-{fps:g}.npy"
+    stored = folder / name / f"v{VERSION}-{content}-{frames}-{fps:g}.npy"
     shape = (frames * feature.spec.per_frame, feature.spec.dim)
     with contextlib.suppress(BadFile):  # none yet, or damaged: computed below
-        return read_npy(kept, shape)
+        return read_npy(stored, shape)
     values = _computed(path, feature, frames, fps)
     with contextlib.suppress(DyadbenchError):  # a read-only folder: computing again next time is only slower
-        atomic_write(kept, npy_bytes(values), sync=False)
+        atomic_write(stored, npy_bytes(values), sync=False)
     return values
 
 

@@ -75,9 +75,9 @@ def fetch(source: Source, folder: Path) -> str:
 def _git(arguments: Sequence[str], failure: str) -> None:
     """Runs git without questions; what it says when it fails is the reason that is given."""
     quiet = {**os.environ, "GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C"}
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, env=quiet, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or ["git gave no reason"])[-1]
+    process = subprocess.run(["git", *arguments], capture_output=True, text=True, env=quiet, check=False)
+    if process.returncode:
+        reason = (process.stderr.strip().splitlines() or ["git gave no reason"])[-1]
         raise DyadbenchError(
             f"{failure} ({reason}); on a machine with a network clone it by hand, and give its folder with --data"
         )

@@ -130,8 +130,8 @@ class FoldedDataset(PooledDataset):
         """Split -> its sessions."""
         dealt = deal([place.clip.session for place in self._pool], self.folds)
         rest = sorted((name for n, hand in enumerate(dealt) if n != self.fold for name in hand), key=natural)
-        held = max(1, round(VALIDATION * len(rest)))
-        val = {rest[int((i + 0.5) * len(rest) / held)] for i in range(held)}
+        val_count = max(1, round(VALIDATION * len(rest)))
+        val = {rest[int((i + 0.5) * len(rest) / val_count)] for i in range(val_count)}
         return {
             "train": tuple(name for name in rest if name not in val),
             "val": tuple(name for name in rest if name in val),

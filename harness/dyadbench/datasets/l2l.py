@@ -105,9 +105,9 @@ class L2LDataset:
     def __init__(self, config: L2LDatasetConfig, root: Path):
         self.root, self.config = root, config
         if not (root / "data" / config.person).is_dir():
-            known = folders_in(root / "data")
+            people = folders_in(root / "data")
             raise DyadbenchError(
-                f"{root / 'data'} has no person {config.person!r}; it has {', '.join(known) or 'nobody'}"
+                f"{root / 'data'} has no person {config.person!r}; it has {', '.join(people) or 'nobody'}"
             )
 
     @cached_property
@@ -159,9 +159,9 @@ class L2LDataset:
         if split not in ("train", "val"):
             raise DyadbenchError(f"there is no split {split!r}; Learning2Listen has train, val, test")
         videos = sorted({video for _, video, _ in self._runs("train")})
-        held = max(1, round(self.config.validation * len(videos))) if len(videos) > 1 else 0
+        val_count = max(1, round(self.config.validation * len(videos))) if len(videos) > 1 else 0
         # Every n-th video: fixed, seedless, and the same for tokenizer and predictor (the release drew it again each time).
-        chosen = {videos[int((i + 0.5) * len(videos) / held)] for i in range(held)}
+        chosen = {videos[int((i + 0.5) * len(videos) / val_count)] for i in range(val_count)}
         return "train", [run for run in self._runs("train") if (run[1] in chosen) == (split == "val")]
 
     def clips(self, split: str) -> Sequence[Clip]:

@@ -52,8 +52,8 @@ def file_of(root: Path, split: str, kind: str, role: str, name: str, suffix: str
 def names_of(root: Path, split: str, role: str, kind: str = EMOTION, suffix: str = ".npy") -> list[str]:
     """session<N>/<file> of every file of a role, sessions by number."""
     folder = root / split / kind / role
-    found = [path for path in folder.glob(f"session*/*{suffix}") if not path.name.startswith(".")]
-    return sorted((path.relative_to(folder).as_posix().removesuffix(suffix) for path in found), key=natural)
+    paths = [path for path in folder.glob(f"session*/*{suffix}") if not path.name.startswith(".")]
+    return sorted((path.relative_to(folder).as_posix().removesuffix(suffix) for path in paths), key=natural)
 
 
 def frames_of(root: Path, split: str, role: str, name: str) -> int:
@@ -126,12 +126,12 @@ class MarsDataset:
 
     @lru_cache(maxsize=8)  # noqa: B019  # as above
     def clips(self, split: str) -> Sequence[Clip]:
-        found = []
+        clips = []
         for role, name in self._places(split):
             speaker, listener = (self._frames(split, who, name) for who in (role, OTHER[role]))
             session = name.partition("/")[0]
-            found.append(Clip(f"{name}:{role}", session, speaker, None if speaker == listener else listener))
-        return found
+            clips.append(Clip(f"{name}:{role}", session, speaker, None if speaker == listener else listener))
+        return clips
 
     def _frames(self, split: str, role: str, name: str) -> int:
         frames = frames_of(self.root, split, role, name)
@@ -162,11 +162,11 @@ class MarsDataset:
     def emotion(self, split: str, index: int) -> tuple[np.ndarray, np.ndarray]:
         """(T, 25) of a dyad's speaker and listener, from the facial attributes alone."""
         role, name = self._places(split)[index]
-        found = []
+        tracks = []
         for who in (role, OTHER[role]):
             values = read_npy(file_of(self.root, split, EMOTION, who, name), (None, 25))
-            found.append(np.ascontiguousarray(values[: self._frames(split, who, name)], np.float32))
-        return found[0], found[1]
+            tracks.append(np.ascontiguousarray(values[: self._frames(split, who, name)], np.float32))
+        return tracks[0], tracks[1]
 
     def _feature(self, split: str, role: str, name: str, feature: str, frames: int) -> np.ndarray:
         """(frames, F) of the speaker; `personality` is that of the listener, whose reaction it shapes."""

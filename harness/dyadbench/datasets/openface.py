@@ -180,9 +180,9 @@ class OpenFaceDataset:
                 f"{self.root / LIST} has {len(sessions)} sessions; train, val and test need one each, so three at least"
             )
         order = np.random.Generator(np.random.Philox(key=self.config.seed)).permutation(len(sessions))
-        test, held = (max(1, round(share * len(sessions))) for share in (self.config.test, self.config.validation))
+        test, val = (max(1, round(share * len(sessions))) for share in (self.config.test, self.config.validation))
         place = {sessions[int(n)]: at for at, n in enumerate(order)}
-        of = lambda row: "test" if place[row.session] < test else "val" if place[row.session] < test + held else "train"  # noqa: E731  # a name for one expression
+        of = lambda row: "test" if place[row.session] < test else "val" if place[row.session] < test + val else "train"  # noqa: E731  # a name for one expression
         return {split: [row for row in self.rows if of(row) == split] for split in SPLITS}
 
     def person(self, row: Row, side: str) -> Person:

@@ -62,7 +62,7 @@ def read_person(
     an impossible rate, and a person without a row that counts.
     """
     names, text = _header(path)
-    wanted = _columns(path, names, groups)
+    columns = _columns(path, names, groups)
     basic = [name for name in ("frame", "timestamp", "confidence", "success") if name not in names]
     if basic:
         raise BadFile(f"{path} has no column {basic[0]!r}; it is not a csv file of OpenFace's FeatureExtraction")
@@ -71,7 +71,7 @@ def read_person(
     try:
         table = np.loadtxt(
             io.StringIO(text), delimiter=",", skiprows=1, ndmin=2,
-            usecols=[names[name] for name in ("frame", "timestamp", "confidence", "success", *wanted)],
+            usecols=[names[name] for name in ("frame", "timestamp", "confidence", "success", *columns)],
         )  # fmt: skip
         faces = np.zeros(len(table), int)
         if "face_id" in names:
@@ -90,7 +90,7 @@ def read_person(
     if not counts.any():
         raise BadFile(f"{path} has no frame with success 1 and a confidence of at least {confidence:g}")
     times, file_rate = _times(path, rows, rate)
-    values = _values(rows[:, 4:], counts, wanted, groups)
+    values = _values(rows[:, 4:], counts, columns, groups)
     return Person(times, counts, values, file_rate, tuple(np.unique(faces).tolist()), repeated)
 
 
@@ -103,7 +103,7 @@ def _header(path: Path) -> tuple[dict[str, int], str]:
 
 def _columns(path: Path, names: Mapping[str, int], groups: Sequence[str]) -> list[str]:
     """The columns to read for `groups`; the eyes' vectors stand in for the gaze angles."""
-    wanted: list[str] = []
+    chosen: list[str] = []
     for group in groups:
         columns = GROUPS[group]
         if group == "gaze" and not all(name in names for name in columns):
@@ -114,8 +114,8 @@ def _columns(path: Path, names: Mapping[str, int], groups: Sequence[str]) -> lis
                 f"{path} has no column {missing[0]!r}, which the group {group!r} needs; run OpenFace again with all "
                 f"features, or leave the group out with groups=[...]"
             )
-        wanted += columns
-    return wanted
+        chosen += columns
+    return chosen
 
 
 def _face(path: Path, faces: np.ndarray, counts: np.ndarray, face: int | None) -> int:
@@ -144,9 +144,9 @@ def _times(path: Path, rows: np.ndarray, rate: float | None) -> tuple[np.ndarray
     return times, float(clock_rate)
 
 
-def _values(cells: np.ndarray, counts: np.ndarray, wanted: Sequence[str], groups: Sequence[str]) -> np.ndarray:
+def _values(cells: np.ndarray, counts: np.ndarray, columns: Sequence[str], groups: Sequence[str]) -> np.ndarray:
     """(R, D) float64 by group, from the columns that were read."""
-    at = {name: place for place, name in enumerate(wanted)}
+    at = {name: place for place, name in enumerate(columns)}
     parts = []
     for group in groups:
         if group == "gaze" and EYES[0] in at:

@@ -171,8 +171,8 @@ class ReactDataset:
             frame, channel = (int(i) for i in np.argwhere(~np.isfinite(raw[:frames]))[0])
             raise BadFile(f"{source} holds NaN or infinity at frame {frame}, channel {channel}")
         emotion = self._read_emotion(split, path)
-        heard = sound_seconds(audio_file(self.root, split, path))
-        if apart := disagreement(self.space.fps, len(raw), len(emotion), heard):  # cut, they would drift apart unseen
+        seconds = sound_seconds(audio_file(self.root, split, path))
+        if apart := disagreement(self.space.fps, len(raw), len(emotion), seconds):  # cut, they would drift apart unseen
             raise BadFile(f"{source} and the files of its clip are not of one clock: {apart}")
         return Track(self.normalised(raw[:frames]), np.ascontiguousarray(emotion[:frames]))
 

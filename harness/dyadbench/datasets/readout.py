@@ -90,10 +90,10 @@ def fit_readout(data: TrainData) -> EmotionReadout:
     Raises DyadbenchError where a clip has no emotion.
     """
     train = list(islice(data.dyads("train"), CLIPS))
-    held = list(islice(data.dyads("val"), CLIPS)) if len(data.clips("val")) else []
-    if not held:
-        held, train = train[::10], [dyad for i, dyad in enumerate(train) if i % 10] or train
-    (x, y), (x_held, y_held) = _rows(train), _rows(held)
+    val = list(islice(data.dyads("val"), CLIPS)) if len(data.clips("val")) else []
+    if not val:
+        val, train = train[::10], [dyad for i, dyad in enumerate(train) if i % 10] or train
+    (x, y), (x_held, y_held) = _rows(train), _rows(val)
     mean, scale = x.mean(0), x.std(0) + 1e-6
     inner = np.random.Generator(np.random.Philox(key=VERSION)).standard_normal((x.shape[1] + 1, FEATURES))
     inner[:-1] /= np.sqrt(x.shape[1])

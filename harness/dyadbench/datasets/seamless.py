@@ -57,7 +57,7 @@ class Pair:
 
 def pairs_of(root: Path, split: str, labels: Sequence[str] = LABELS) -> tuple[list[Pair], dict[str, int]]:
     """The pairs with movement on both sides, sorted; and how many files were left out, by reason."""
-    found: dict[str, list[Path]] = {}
+    people_of: dict[str, list[Path]] = {}
     dropped = {"unreadable name": 0, "no movement": 0, "no partner": 0, "more than two people": 0}
     for label in labels:
         for path in sorted((root / label / FOLDERS[split]).glob("*/*/*.npz")):
@@ -65,9 +65,9 @@ def pairs_of(root: Path, split: str, labels: Sequence[str] = LABELS) -> tuple[li
             if match is None:
                 dropped["unreadable name"] += 1
             else:
-                found.setdefault("_".join(match.groups()[:3]), []).append(path.with_suffix(""))
+                people_of.setdefault("_".join(match.groups()[:3]), []).append(path.with_suffix(""))
     pairs = []
-    for name, people in sorted(found.items()):
+    for name, people in sorted(people_of.items()):
         if len(people) != 2:
             dropped["no partner" if len(people) < 2 else "more than two people"] += len(people)
         elif not all(has_movement(person) for person in people):
@@ -169,9 +169,9 @@ class SeamlessDataset:
             speaks = [speech_of(person, frames) for person in pair.people]
             for run in runs_of(valid[0][:frames] & valid[1][:frames], least):
                 for start, stop in windows_of(*run, longest, least):
-                    said = [int(s[start:stop].sum()) for s in speaks]
+                    speech = [int(s[start:stop].sum()) for s in speaks]
                     for listener in (0, 1):
-                        if said[1 - listener] >= self.config.listening * max(1, sum(said)):
+                        if speech[1 - listener] >= self.config.listening * max(1, sum(speech)):
                             places.append(_Place(pair, listener, start, stop))
         return places
 

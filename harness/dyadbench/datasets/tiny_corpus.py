@@ -104,7 +104,7 @@ class TinyCorpus:
         dyads = list(self.dyads("test", (*needs.audio, *own)))
         chosen = [dyads[row] for row in rows]
 
-        def heard(name: str) -> np.ndarray:  # (B, frames * per_frame, F)
+        def sound(name: str) -> np.ndarray:  # (B, frames * per_frame, F)
             return np.stack([d.speaker.audio[name][: frames * self.audio[name].per_frame] for d in chosen])
 
         return Context(
@@ -114,8 +114,8 @@ class TinyCorpus:
             speaker_emotion=np.stack([d.speaker.emotion[:frames] for d in chosen if d.speaker.emotion is not None])
             if self.emotion
             else None,
-            audio={name: heard(name) for name in needs.audio},
-            own_audio={name: heard(OWN_VOICE + name) for name in needs.own_audio},
+            audio={name: sound(name) for name in needs.audio},
+            own_audio={name: sound(OWN_VOICE + name) for name in needs.own_audio},
             own_past=np.zeros((len(rows), needs.own_past, self.space.dim), np.float32) if needs.own_past else None,
             own_past_lengths=np.zeros(len(rows), np.int64) if needs.own_past else None,
             words=tuple(_words(row, frames / self.space.fps) for row in rows) if needs.words else None,

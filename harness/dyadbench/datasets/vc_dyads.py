@@ -54,15 +54,15 @@ class Recording:
 
 def recordings(root: Path) -> list[Recording]:
     """Every recording that any of the four measures has, by number of the dyad, then by resolution."""
-    found = set()
+    available = set()
     for resolution in RESOLUTIONS:
         for measure, pattern in (
             *((name, rf"{resolution}_(s\d+)_0\.csv") for name in ("au06_r", "au12_r", "body_motion")),
             ("gaze", rf"(s\d+)_0ms_{resolution}\.csv"),
         ):
             names = (path.name for path in (root / FOLDER / measure / resolution).glob("*.csv"))
-            found |= {Recording(match[1], resolution) for name in names if (match := re.fullmatch(pattern, name))}
-    return sorted(found, key=lambda each: (int(each.dyad[1:]), RESOLUTIONS.index(each.resolution)))
+            available |= {Recording(match[1], resolution) for name in names if (match := re.fullmatch(pattern, name))}
+    return sorted(available, key=lambda each: (int(each.dyad[1:]), RESOLUTIONS.index(each.resolution)))
 
 
 def read_pair(path: Path) -> np.ndarray:
@@ -90,8 +90,10 @@ def read_recording(root: Path, recording: Recording, gaze: Gaze = "partner") -> 
     files = {measure: root / path for measure, path in recording.files().items()}
     values = {measure: read_pair(path) for measure, path in files.items()}
     if len({len(each) for each in values.values()}) > 1:
-        told = ", ".join(f"{measure} {len(each)}" for measure, each in values.items())
-        raise BadFile(f"{recording.dyad} at {recording.resolution} has measures of different lengths in frames: {told}")
+        counts = ", ".join(f"{measure} {len(each)}" for measure, each in values.items())
+        raise BadFile(
+            f"{recording.dyad} at {recording.resolution} has measures of different lengths in frames: {counts}"
+        )
     channels = (
         values["au06_r"],
         values["au12_r"],
@@ -143,13 +145,13 @@ class VCDyadsDataset:
     def splits(self) -> Mapping[str, tuple[str, ...]]:
         """Split -> its dyads."""
         dyads = list(dict.fromkeys(each.dyad for each in self.recordings))
-        test, held = self.config.test, self.config.validation
-        if len(dyads) <= test + held:
+        test, validation = self.config.test, self.config.validation
+        if len(dyads) <= test + validation:
             raise DyadbenchError(
-                f"{self.root} has {len(dyads)} dyads; {test} for the test split and {held} for validation leave none to train on"
+                f"{self.root} has {len(dyads)} dyads; {test} for the test split and {validation} for validation leave none to train on"
             )
         rest = dyads[: len(dyads) - test]
-        val = {rest[int((i + 0.5) * len(rest) / held)] for i in range(held)}
+        val = {rest[int((i + 0.5) * len(rest) / validation)] for i in range(validation)}
         return {
             "train": tuple(dyad for dyad in rest if dyad not in val),
             "val": tuple(dyad for dyad in rest if dyad in val),

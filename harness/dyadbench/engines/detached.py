@@ -22,7 +22,7 @@ from dyadbench.records.record import Record, record_path
 from dyadbench.records.replace import demand_replaceable
 from dyadbench.registry.host import Host
 
-SHOWN = 20  # lines of a terminal
+MOST_ROWS = 20  # lines of a terminal
 
 
 def tickets_of(
@@ -41,7 +41,7 @@ def tickets_of(
     """
     opened: dict[str, Dataset] = {}
     forgotten: set[str] = set()
-    said: set[str] = set()
+    mentioned: set[str] = set()
     for cell in cells:
         try:
             name = cell.dataset.model_dump_json()
@@ -53,7 +53,7 @@ def tickets_of(
             if fresh:
                 forget(run, forgotten)
                 record_path(leaderboards, cell).unlink(missing_ok=True)
-            warn_of_other_code(run, said)
+            warn_of_other_code(run, mentioned)
             order = Order(
                 key=run.key, home=runtime.home.resolve(), leaderboards=leaderboards.resolve(),
                 data={name: path.resolve() for name, path in runtime.data.items()}, device=runtime.device,
@@ -66,13 +66,13 @@ def tickets_of(
 
 
 def run_on(
-    engine: Engine, made: Sequence[Ticket | tuple[Cell, Exception]]
+    engine: Engine, tickets_or_errors: Sequence[Ticket | tuple[Cell, Exception]]
 ) -> Iterator[tuple[Cell, Record | Exception]]:
     """Runs every ticket on the engine. Cells without a ticket are yielded with their error."""
-    for item in made:
+    for item in tickets_or_errors:
         if isinstance(item, tuple):
             yield item
-    tickets = [item for item in made if isinstance(item, Ticket)]
+    tickets = [item for item in tickets_or_errors if isinstance(item, Ticket)]
     with _display(len(tickets)) as show:
         yield from follow(tickets, engine, show)
 
@@ -91,9 +91,9 @@ def _display(cells: int) -> Iterator[Show]:
     with Live(console=overall.console, transient=True, redirect_stdout=sys.stdout.isatty()) as live:
 
         def show(rows: list[tuple[str, str, str]], done: int, total: int) -> None:
-            lines = [Text(": ".join(filter(None, row)), no_wrap=True, overflow="ellipsis") for row in rows[:SHOWN]]
-            if len(rows) > SHOWN:
-                lines.append(Text(f"{len(rows) - SHOWN} more under way"))
+            lines = [Text(": ".join(filter(None, row)), no_wrap=True, overflow="ellipsis") for row in rows[:MOST_ROWS]]
+            if len(rows) > MOST_ROWS:
+                lines.append(Text(f"{len(rows) - MOST_ROWS} more under way"))
             if done > overall.tasks[0].completed:
                 overall.update(task, completed=done)
             live.update(Group(*lines, overall))
@@ -104,13 +104,13 @@ def _display(cells: int) -> Iterator[Show]:
 def _plain() -> Show:
     """Without a terminal: one line whenever a cell changes its state, and its progress from time to time."""
     states: dict[str, str] = {}
-    said: dict[str, float] = {}
+    times: dict[str, float] = {}
 
     def show(rows: list[tuple[str, str, str]], done: int, total: int) -> None:
         for name, state, progress in rows:
             now = time.monotonic()
-            if states.get(name) != state or now - said[name] >= QUIET_SECONDS:
-                states[name], said[name] = state, now
+            if states.get(name) != state or now - times[name] >= QUIET_SECONDS:
+                states[name], times[name] = state, now
                 print(": ".join(filter(None, (name, state, progress))), file=sys.stderr, flush=True)
 
     return show

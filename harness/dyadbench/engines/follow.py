@@ -58,7 +58,7 @@ def follow(tickets: Sequence[Ticket], engine: Engine, show: Show) -> Iterator[tu
                     live.remove(ticket)
                     done += 1
                     yield ticket.cell, outcome
-            show([(ticket.cell.name, ticket.shown, ticket.progress) for ticket in live], done, len(tickets))
+            show([(ticket.cell.name, ticket.state_text, ticket.progress) for ticket in live], done, len(tickets))
             if live:
                 time.sleep(engine.pace)
     except (KeyboardInterrupt, Interrupted):
@@ -81,7 +81,7 @@ def _send(ticket: Ticket, engine: Engine) -> Record | Exception | Sent:
             job = engine.submit(ticket)
             if job is None:
                 return Sent.full
-            ticket.job, ticket.sent, ticket.seen = job, ticket.sent + 1, None
+            ticket.job, ticket.sent, ticket.running_since = job, ticket.sent + 1, None
             stage.write_json(JOB, job)
             return Sent.under_way
     except DyadbenchError as error:
@@ -101,7 +101,7 @@ def _look(ticket: Ticket, engine: Engine, state: JobState | None) -> Record | Ex
     if ticket.sent >= ATTEMPTS:
         return Lost(f"its job {ending}, {ticket.sent} times without a record; {_last_line(ticket)}")
     sent = _send(ticket, engine)
-    ticket.shown, ticket.progress = f"{ending}; sent again", ""
+    ticket.state_text, ticket.progress = f"{ending}; sent again", ""
     return None if isinstance(sent, Sent) else sent
 
 
@@ -110,12 +110,12 @@ def _overdue(ticket: Ticket, engine: Engine, state: JobState) -> Exception | Non
     status: dict[str, Any] = ticket.status() if running else {}
     left = status.get("left")
     at = f"{status['stage']} {status['done']}/{status['total']}" if "stage" in status else ""
-    ticket.shown, ticket.progress = str(state), at + (f", {left} s left" if left is not None else "")
+    ticket.state_text, ticket.progress = str(state), at + (f", {left} s left" if left is not None else "")
     limit = ticket.order.timeout
     if limit is None or not running:
         return None
-    ticket.seen = ticket.seen or time.monotonic()
-    if time.monotonic() - ticket.seen < (limit + GRACE_MINUTES) * 60:
+    ticket.running_since = ticket.running_since or time.monotonic()
+    if time.monotonic() - ticket.running_since < (limit + GRACE_MINUTES) * 60:
         return None
     engine.stop(ticket)
     return DyadbenchError(f"it did not end by itself after --timeout {limit:g} (minutes) and was stopped")
@@ -123,9 +123,9 @@ def _overdue(ticket: Ticket, engine: Engine, state: JobState) -> Exception | Non
 
 def _last_line(ticket: Ticket) -> str:
     logs = [ticket.log, *(ticket.stage.folder / "slurm").glob("*_log.err")]
-    written = [path for path in logs if path.exists() and path.stat().st_size]
-    if not written:
+    texts = [path for path in logs if path.exists() and path.stat().st_size]
+    if not texts:
         return "it left no log"
-    newest = max(written, key=lambda path: path.stat().st_mtime)
+    newest = max(texts, key=lambda path: path.stat().st_mtime)
     lines = newest.read_text(errors="replace").strip().splitlines()
     return f"its log ends with {lines[-1]!r} ({newest})" if lines else f"its log is {newest}"

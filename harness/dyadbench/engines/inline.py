@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dyadbench.cell.again import forget, warn_of_other_code
@@ -30,38 +30,7 @@ def run_cells(
     leaderboards `protected` no record of other data or of another configuration may be replaced. `fresh` throws away what
     the store has of the cells first.
     """
-    opened: dict[str, Source] = {}
-    forgotten: set[str] = set()
-    said: set[str] = set()
-
-    def attempt(cell: Cell, wait: float) -> Record | Exception:
-        name = cell.dataset.model_dump_json()
-        try:
-            if name not in opened:
-                opened[name] = Source(host, cell.dataset, runtime, cell.limit)
-            shown = replace(opened[name].runtime, report=named(runtime.report, cell.name))
-            run = run_of(cell, host, shown, opened[name].dataset)
-            if protected is not None:
-                demand_replaceable(protected, cell, run.dataset.digest, host)
-            with (
-                runtime.store.hold("cell", run.key, wait),
-                limit(runtime.timeout, cell.name),
-                at_work(runtime.home, cell.name),
-            ):
-                if fresh:
-                    forget(run, forgotten)
-                warn_of_other_code(run, said)
-                return run.run()
-        except Interrupted:
-            raise
-        except Exception as error:  # one failed cell must not cost the others; the caller shows and counts it
-            if not isinstance(error, Busy):
-                opened.pop(name, None)  # its data may have changed: the next cell opens them again
-            return error
-        except BaseException as error:  # SystemExit, KeyboardInterrupt, ...: of a thread or callback of a plugin
-            text = one_line(f"{type(error).__name__}: {error}", most=500)
-            return PluginError(f"something that {cell.name} uses raised {text} outside of its own work")
-
+    attempt = _Attempts(host, runtime, protected, fresh)
     busy = []
     for cell in cells:
         outcome = attempt(cell, 0)
@@ -71,3 +40,48 @@ def run_cells(
             yield cell, outcome
     for cell in busy:
         yield cell, attempt(cell, -1)
+
+
+@dataclass
+class _Attempts:
+    """Runs one cell; keeps datasets open for the next ones, and remembers what was thrown away and warned of."""
+
+    host: Host
+    runtime: Runtime
+    protected: Path | None
+    fresh: bool
+    opened: dict[str, Source] = field(default_factory=dict)  # by the dataset's configuration
+    forgotten: set[str] = field(default_factory=set)
+    mentioned: set[str] = field(default_factory=set)
+
+    def __call__(self, cell: Cell, wait: float) -> Record | Exception:
+        """The cell's record, or what went wrong. Another holder of the cell is waited for `wait` seconds (-1: for ever)."""
+        name = cell.dataset.model_dump_json()
+        try:
+            if name not in self.opened:
+                self.opened[name] = Source(self.host, cell.dataset, self.runtime, cell.limit)
+            return self._record(cell, self.opened[name], wait)
+        except Interrupted:
+            raise
+        except Exception as error:  # one failed cell must not cost the others; the caller shows and counts it
+            if not isinstance(error, Busy):
+                self.opened.pop(name, None)  # its data may have changed: the next cell opens them again
+            return error
+        except BaseException as error:  # SystemExit, KeyboardInterrupt, ...: of a thread or callback of a plugin
+            text = one_line(f"{type(error).__name__}: {error}", most=500)
+            return PluginError(f"something that {cell.name} uses raised {text} outside of its own work")
+
+    def _record(self, cell: Cell, source: Source, wait: float) -> Record:
+        runtime = replace(source.runtime, report=named(self.runtime.report, cell.name))
+        run = run_of(cell, self.host, runtime, source.dataset)
+        if self.protected is not None:
+            demand_replaceable(self.protected, cell, run.dataset.digest, self.host)
+        with (
+            self.runtime.store.hold("cell", run.key, wait),
+            limit(self.runtime.timeout, cell.name),
+            at_work(self.runtime.home, cell.name),
+        ):
+            if self.fresh:
+                forget(run, self.forgotten)
+            warn_of_other_code(run, self.mentioned)
+            return run.run()

@@ -54,21 +54,21 @@ class Status:
     """The state of the job, in a file that other processes read while it runs."""
 
     def __init__(self, stage: Folder):
-        self._stage, self._written = stage, 0.0
+        self._stage, self._last_write = stage, 0.0
         self._facts: dict[str, Any] = {"state": "running", "holder": str(holder_of(os.getpid()))}
-        self._total, self._done, self._begun, self._first = -1, 0, 0.0, 0
+        self._total, self._count, self._start, self._first = -1, 0, 0.0, 0
 
     def report(self, name: str, done: int, total: int) -> None:
         """A pipeline's progress; the time left is the stage's, at its own speed."""
         now = time.monotonic()
-        if total != self._total or done < self._done:  # another stage; its name may hold a loss, which changes
-            self._total, self._begun, self._first = total, now, done
-        self._done = done
-        if now - self._written < STATUS_SECONDS:
+        if total != self._total or done < self._count:  # another stage; its name may hold a loss, which changes
+            self._total, self._start, self._first = total, now, done
+        self._count = done
+        if now - self._last_write < STATUS_SECONDS:
             return
-        self._written = now
+        self._last_write = now
         moved = done - self._first
-        left = (total - done) * (now - self._begun) / moved if moved > 0 else None
+        left = (total - done) * (now - self._start) / moved if moved > 0 else None
         self._write(stage=name, done=done, total=total, left=None if left is None else round(left))
 
     def end(self) -> None:
@@ -76,8 +76,8 @@ class Status:
 
     def fail(self, error: Exception) -> None:
         """The first process that fails has the cause: when it ends, the others lose their connection to it."""
-        kept = self._stage.read_json(STATUS)
-        if kept.get("state") != "failed":
+        status = self._stage.read_json(STATUS)
+        if status.get("state") != "failed":
             self._write(
                 state="failed", error=str(error) or type(error).__name__, wrong=isinstance(error, DyadbenchError)
             )

@@ -39,13 +39,13 @@ def visible_gpus() -> list[str]:
     return [str(index) for index in range(torch.cuda.device_count())]
 
 
-def slots_of(device: str, threads: int, wanted: int | None, most: int) -> list[str]:
+def slots_of(device: str, threads: int, count: int | None, most: int) -> list[str]:
     """The device indices of the pool: GPUs, or as many CPU processes as the cores allow (`most`: of one cell)."""
     if device.startswith("cuda"):
         devices = [device.partition(":")[2]] if ":" in device else visible_gpus()
-        return devices[: wanted or None]
+        return devices[: count or None]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return [str(index) for index in range(wanted or max(most, cores // threads))]
+    return [str(index) for index in range(count or max(most, cores // threads))]
 
 
 class LocalEngine:
@@ -58,14 +58,14 @@ class LocalEngine:
         self._children: dict[int, subprocess.Popen[bytes]] = {}
 
     def submit(self, ticket: Ticket) -> dict[str, Any] | None:
-        wanted = ticket.order.processes
-        if wanted > len(self._slots):
+        processes = ticket.order.processes
+        if processes > len(self._slots):
             raise DyadbenchError(
-                f"{ticket.cell.name} asks for {wanted} devices and there are {len(self._slots)}; lower `devices`, or give --slots"
+                f"{ticket.cell.name} asks for {processes} devices and there are {len(self._slots)}; lower `devices`, or give --slots"
             )
         with self._store.hold("slots", self._pool) as pool:
-            free = [slot for slot in self._slots if not _taken(pool.folder / f"{slot}.json")][:wanted]
-            if len(free) < wanted:
+            free = [slot for slot in self._slots if not _in_use(pool.folder / f"{slot}.json")][:processes]
+            if len(free) < processes:
                 return None
             holder = holder_of(self._start(ticket, free))
             for slot in free:
@@ -129,6 +129,6 @@ def _holder(ticket: Ticket) -> Holder | None:
         return None
 
 
-def _taken(path: Path) -> bool:
+def _in_use(path: Path) -> bool:
     holder = read_holder(path)
     return holder is not None and not holder.gone()

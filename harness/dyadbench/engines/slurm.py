@@ -69,9 +69,9 @@ class SlurmEngine:
     def executor(self, ticket: Ticket) -> Any:
         import submitit
 
-        made = submitit.SlurmExecutor(folder=ticket.stage.folder / "slurm", max_num_timeout=REQUEUES)
-        made.update_parameters(**self.parameters(ticket))
-        return made
+        executor = submitit.SlurmExecutor(folder=ticket.stage.folder / "slurm", max_num_timeout=REQUEUES)
+        executor.update_parameters(**self.parameters(ticket))
+        return executor
 
     def submit(self, ticket: Ticket) -> dict[str, Any] | None:
         from submitit.core.utils import FailedJobError
@@ -79,23 +79,23 @@ class SlurmEngine:
         try:
             job = self.executor(ticket).submit(CellJob(), ticket.cell.json_text(), ticket.order.model_dump_json())
         except FailedJobError as error:
-            said = str(error.__cause__ or error).strip().splitlines()
+            lines = str(error.__cause__ or error).strip().splitlines()
             raise DyadbenchError(
-                f"Slurm refuses {ticket.cell.name}: {said[-1] if said else 'no reason given'}"
+                f"Slurm refuses {ticket.cell.name}: {lines[-1] if lines else 'no reason given'}"
             ) from None
         return {"engine": self.name, "job": job.job_id}
 
     def _queue(self) -> dict[str, list[str]] | None:
         """This user's jobs by id; None where Slurm does not answer."""
         try:
-            asked = subprocess.run(
+            answer = subprocess.run(
                 ["squeue", "--noheader", "--user", getpass.getuser(), "--format", FIELDS],
                 capture_output=True, text=True, timeout=60,
             )  # fmt: skip
         except (OSError, subprocess.TimeoutExpired):
             return None
-        rows = [line.strip().split("|") for line in asked.stdout.splitlines()]
-        return {row[0]: row[1:] for row in rows if len(row) == 5} if asked.returncode == 0 else None
+        rows = [line.strip().split("|") for line in answer.stdout.splitlines()]
+        return {row[0]: row[1:] for row in rows if len(row) == 5} if answer.returncode == 0 else None
 
     def states(self, tickets: list[Ticket]) -> dict[str, JobState]:
         queue, answer = self._queue(), dict[str, JobState]()

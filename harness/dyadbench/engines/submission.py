@@ -41,8 +41,8 @@ class Ticket:
     run: CellRun
     order: Order
     sent: int = 0  # how often this run has sent it
-    seen: float | None = None  # monotonic seconds when it was first seen to run
-    shown: str = ""  # its state, for the run that follows it
+    running_since: float | None = None  # monotonic seconds when it was first observed to run
+    state_text: str = ""  # its state, for the run that follows it
     progress: str = ""  # how far the job says it is
     job: dict[str, Any] = field(default_factory=dict)
 

@@ -109,8 +109,8 @@ def read_npy(
     if shape and (
         len(actual) != len(shape) or any(w is not None and w != f for w, f in zip(shape, actual, strict=True))
     ):
-        wanted = tuple("any" if n is None else n for n in shape)
-        raise BadShape(f"{path} has shape {actual}; {wanted} is expected")
+        expected = tuple("any" if n is None else n for n in shape)
+        raise BadShape(f"{path} has shape {actual}; {expected} is expected")
     try:
         array: np.ndarray = np.load(path, allow_pickle=False, mmap_mode="r" if mmap else None)
     except (OSError, ValueError) as error:  # an empty file cannot be mapped; another may have changed meanwhile
@@ -213,9 +213,9 @@ def _places(path: Path, header: Sequence[str], columns: Sequence[str]) -> list[i
     places = []
     for name in columns:
         if plain.count(name.lower()) != 1:
-            told = "no column" if name.lower() not in plain else "more than one column"
-            shown = ", ".join(header[:4]) + (", ..." if len(header) > 4 else "")
-            raise BadFile(f"{path} has {told} {name}; its header is {shown[:120]!r}, and columns are read by name")
+            count = "no column" if name.lower() not in plain else "more than one column"
+            heads = ", ".join(header[:4]) + (", ..." if len(header) > 4 else "")
+            raise BadFile(f"{path} has {count} {name}; its header is {heads[:120]!r}, and columns are read by name")
         places.append(plain.index(name.lower()))
     return places
 

@@ -154,45 +154,49 @@ def _check_member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo)
 
 
 def faults(
-    found: Predictions, clips: Sequence[str], lengths: np.ndarray, samples: int, space: str, channels: int, fps: float
-) -> list[str]:
+    predictions: Predictions, clips: Sequence[str], lengths: np.ndarray,
+    samples: int, space: str, channels: int, fps: float,
+) -> list[str]:  # fmt: skip
     """Everything wrong with a file, most basic first: ids, then shapes, then values."""
-    if not found.clips:
+    if not predictions.clips:
         return ["the file names no clips: add the ids as metadata `clips` (safetensors) or array `clips` (npz)"]
-    seen: set[str] = set()
-    wrong = [f"clip {clip!r} appears twice" for clip in found.clips if clip in seen or seen.add(clip)]  # type: ignore[func-returns-value]
-    wrong += [f"clip {clip!r} is missing" for clip in clips if clip not in seen]
-    known = set(clips)
-    wrong += [f"clip {clip!r} is not in this benchmark" for clip in found.clips if clip not in known]
-    if found.fps is not None and found.fps != fps:
+    wrong = _id_faults(predictions.clips, clips)
+    if predictions.fps is not None and predictions.fps != fps:
         wrong.append(
-            f"fps is {found.fps:g}, the benchmark has {fps:g}: resample the predictions and write the new rate"
+            f"fps is {predictions.fps:g}, the benchmark has {fps:g}: resample the predictions and write the new rate"
         )
-    array = found.arrays.get(space)
+    array = predictions.arrays.get(space)
     if array is None:
         other = {"emotion": "motion", "motion": "emotion"}.get(space, "")
         way = (
             f"; this benchmark scores {space}: choose one that scores {other}, or predict {space}"
-            if other in found.arrays
+            if other in predictions.arrays
             else ""
         )
-        return [*wrong, f"there is no array {space!r}; found: {', '.join(found.arrays) or 'nothing'}{way}"]
+        return [*wrong, f"there is no array {space!r}; found: {', '.join(predictions.arrays) or 'nothing'}{way}"]
     shape, frames = tuple(array.shape), int(lengths.max())
     if len(shape) != 4:
         return [*wrong, f"{space} has shape {shape}; (clips, samples, frames, channels) is expected"]
-    for axis, have, want in zip(
-        ("clips", "samples", "frames", "channels"), shape, (len(found.clips), samples, frames, channels), strict=True
-    ):
+    due = (len(predictions.clips), samples, frames, channels)
+    for axis, have, want in zip(("clips", "samples", "frames", "channels"), shape, due, strict=True):
         if have != want:
             wrong.append(f"{space} has {have} {axis}, {want} are expected{WAYS_OUT[axis].format(want=want)}")
-    return wrong or _value_faults(found, array, space, dict(zip(clips, lengths, strict=True)))
+    return wrong or _value_faults(predictions, array, space, dict(zip(clips, lengths, strict=True)))
 
 
-def _value_faults(found: Predictions, array: Any, space: str, lengths: Mapping[str, int]) -> list[str]:
+def _id_faults(ids: Sequence[str], clips: Sequence[str]) -> list[str]:
+    earlier: set[str] = set()
+    wrong = [f"clip {clip!r} appears twice" for clip in ids if clip in earlier or earlier.add(clip)]  # type: ignore[func-returns-value]
+    wrong += [f"clip {clip!r} is missing" for clip in clips if clip not in earlier]
+    expected = set(clips)
+    return wrong + [f"clip {clip!r} is not in this benchmark" for clip in ids if clip not in expected]
+
+
+def _value_faults(predictions: Predictions, array: Any, space: str, lengths: Mapping[str, int]) -> list[str]:
     wrong, (low, high) = [], RANGES[space]
     if (kind := str(array.dtype)) not in FLOATING and getattr(array.dtype, "kind", "") != "f":
         return [f"{space} holds {kind}, floating point is expected"]
-    for row, clip in enumerate(found.clips):
+    for row, clip in enumerate(predictions.clips):
         values = floats(array[row], space)[:, : lengths[clip]]
         if not np.isfinite(values).all():
             sample, frame, channel = np.argwhere(~np.isfinite(values))[0]

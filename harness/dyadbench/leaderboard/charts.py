@@ -148,7 +148,7 @@ def scatter(
     axes = _Axes(
         [p.x for p in points], [*(p.y for p in points), *([target] if target is not None else [])], log_x=log_x
     )
-    parts, taken = axes.frame(x_label, y_label), []
+    parts, boxes = axes.frame(x_label, y_label), []
     if target is not None:
         level = axes.py(target)
         parts.append(f'<line class="target" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{level:.1f}" y2="{level:.1f}"/>')
@@ -158,7 +158,7 @@ def scatter(
         at, anchor = (LEFT + 4, "start") if crowded else (WIDTH - RIGHT - 4, "end")
         parts.append(f'<text x="{at}" y="{level - 5:.1f}" text-anchor="{anchor}">{escape(target_label)}</text>')
         wide = LETTER * len(target_label)
-        taken.append((at, level - 18, at + wide, level) if crowded else (at - wide, level - 18, at, level))
+        boxes.append((at, level - 18, at + wide, level) if crowded else (at - wide, level - 18, at, level))
     for line in joined:
         path = " ".join(f"{axes.px(points[i].x):.1f},{axes.py(points[i].y):.1f}" for i in line)
         parts.append(f'<polyline class="join" points="{path}"/>')
@@ -168,9 +168,9 @@ def scatter(
         label = f"{number} {point.label}" if number else point.label
         parts.append(f"<g><title>{escape(label)}</title>{SHAPES[point.kind](x, y)}</g>")
     if named:
-        return _svg([*parts, *_names([p.label for p in points], places, taken)], title)
-    shown = [n for n, number in enumerate(numbers) if number]
-    for n, (x, y) in zip(shown, _label_places(places, shown), strict=True):
+        return _svg([*parts, *_names([p.label for p in points], places, boxes)], title)
+    with_number = [n for n, number in enumerate(numbers) if number]
+    for n, (x, y) in zip(with_number, _label_places(places, with_number), strict=True):
         number = numbers[n]
         parts.append(f'<text class="number" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{number}</text>')
     return _svg(parts, title)
@@ -180,12 +180,12 @@ LETTER, LINE = 6.4, 14  # width and height of a letter at 12 px, a little genero
 SHIFTS = (0, -12, 12, -24, 24, -36, 36, -48, 48)  # where labels are tried above and below a point
 
 
-def _names(labels: Sequence[str], places: Sequence[tuple[float, float]], taken: Sequence[tuple[float, ...]] = ()) -> list[str]:  # fmt: skip
+def _names(labels: Sequence[str], places: Sequence[tuple[float, float]], occupied: Sequence[tuple[float, ...]] = ()) -> list[str]:  # fmt: skip
     """The labels of points, each where it covers no other label and no point, else where it covers least.
 
     A label that stands away from its point is joined to it by a thin line.
     """
-    full = [*taken, *((x - 7, y - 7, x + 7, y + 7) for x, y in places)]
+    full = [*occupied, *((x - 7, y - 7, x + 7, y + 7) for x, y in places)]
     parts = []
     for label, (x, y) in sorted(zip(labels, places, strict=True), key=lambda each: each[1][1]):
         wide = LETTER * len(label)
@@ -226,19 +226,19 @@ def _outside(box: tuple[float, ...]) -> float:
     )
 
 
-def _label_places(points: Sequence[tuple[float, float]], shown: Sequence[int]) -> list[tuple[float, float]]:
-    """Where the number of each of the points `shown` stands: the first of some places round it that nothing else takes."""
-    taken: list[tuple[float, float]] = list(points)
+def _label_places(points: Sequence[tuple[float, float]], indices: Sequence[int]) -> list[tuple[float, float]]:
+    """Where the number of each of the points at `indices` stands: the first of some places round it that nothing else takes."""
+    occupied: list[tuple[float, float]] = list(points)
     places = []
-    for x, y in [points[n] for n in shown]:
+    for x, y in [points[n] for n in indices]:
         around = [(x + r * math.cos(a), y + r * math.sin(a)) for r in (13, 20, 28) for a in np.linspace(-0.8, 5.5, 9)]
 
         def free(place: tuple[float, float]) -> bool:
             inside = LEFT - 4 < place[0] < WIDTH - 4 and TOP - 8 < place[1] < HEIGHT - BOTTOM + 4
-            return inside and all(abs(place[0] - a) > 13 or abs(place[1] - b) > 11 for a, b in taken)
+            return inside and all(abs(place[0] - a) > 13 or abs(place[1] - b) > 11 for a, b in occupied)
 
         place = next((spot for spot in around if free(spot)), around[0])
-        taken.append(place)
+        occupied.append(place)
         places.append((place[0], place[1] + 4))
     return places
 

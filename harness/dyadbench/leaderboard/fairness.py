@@ -22,22 +22,22 @@ def unequal(one: Record, other: Record, varies: Collection[str], parts: Sequence
     `varies` ("tokenizer.codes") must be equal, budgets, weights of losses and the replacement of dead codes among them.
     Components of two kinds have each its own recipe, and nothing is found unequal.
     """
-    found = []
+    reasons = []
     for part in parts:
         mine, theirs = (_config(record, part) for record in (one, other))
         if mine.keys() != theirs.keys():
             continue
-        found += [
+        reasons += [
             f"{part}.{name} is {mine[name]} against {theirs[name]}"
             for name in mine
             if mine[name] != theirs[name] and name not in UNJUDGED and f"{part}.{name}" not in varies
         ]
-    return tuple(found)
+    return tuple(reasons)
 
 
 def _config(record: Record, part: str) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = record.method_config.get(part, {}).get("config", {})
-    return found
+    config: Mapping[str, Any] = record.method_config.get(part, {}).get("config", {})
+    return config
 
 
 def takes_steps(record: Record) -> bool:
@@ -49,13 +49,13 @@ def longer_names(
     methods: Sequence[str], benchmark: str, suffix: str, groups: Mapping[tuple[str, str], Sequence[Record]]
 ) -> dict[str, str]:
     """Each method's row that was trained longer (`name` + `suffix`); what takes no steps is its own. Without rows: left out."""
-    found = {}
+    names = {}
     for name in methods:
         if (benchmark, name + suffix) in groups:
-            found[name] = name + suffix
+            names[name] = name + suffix
         elif (own := groups.get((benchmark, name))) and not takes_steps(own[0]):
-            found[name] = name
-    return found
+            names[name] = name
+    return names
 
 
 def trend(first: Floats, longer: Floats) -> Trend:

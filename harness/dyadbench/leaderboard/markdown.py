@@ -52,18 +52,18 @@ def markdown_table(table: Table) -> str:
     """Methods by skill with the references between them; by name where the suite does not rank."""
     by_id = {column["id"]: column for column in table.columns}
     headline = [scale.column for scale in table.scales]
-    shown = headline if len(headline) <= 3 else headline[:2]
+    first = headline if len(headline) <= 3 else headline[:2]
     families = [
         name for name in ("diversity", "synchrony", "realism") if any(name in row.families for row in table.rows)
     ]
     wait = latency_head(table)
-    families = families[: WIDTH - 4 - len(shown) - bool(wait)]
-    header = ["rank", "method", "skill", *(_head(by_id[name]) for name in shown), *families, *wait, "seeds"]
+    families = families[: WIDTH - 4 - len(first) - bool(wait)]
+    header = ["rank", "method", "skill", *(_head(by_id[name]) for name in first), *families, *wait, "seeds"]
     rows = []
     for row in table.rows:
         if row.kind not in ("method", "reference") or row.skill is None:
             continue
-        values = [_marked(row, name, by_id[name]["digits"]) for name in shown]
+        values = [_marked(row, name, by_id[name]["digits"]) for name in first]
         beside = [family_text(row.families.get(name)) for name in families]
         late = [latency_text(row)] if wait else []
         rows.append([rank_text(row), _name(row), skill_text(row.skill), *values, *beside, *late, str(len(row.seeds))])
@@ -198,8 +198,8 @@ def markdown_page(tables: Sequence[Table]) -> str:
 
 def _legend(table: Table) -> str:
     head = "↑ more is better, ↓ less is better, → closest to the number of real listeners behind it is better.\n\n"
-    known = [column for column in table.columns if not column["id"].endswith("_target")]
-    return head + "".join(f"- `{c['id']}` v{c['version']}: {escape(c['summary'])}{_unit(c)}\n" for c in known)
+    columns = [column for column in table.columns if not column["id"].endswith("_target")]
+    return head + "".join(f"- `{c['id']}` v{c['version']}: {escape(c['summary'])}{_unit(c)}\n" for c in columns)
 
 
 def _unit(column: Any) -> str:
@@ -213,11 +213,11 @@ def _claimsgrid(claims: Sequence[PublishedNumber], columns: Sequence[str]) -> st
         groups.setdefault((claim.method, claim.split, claim.source), {})[claim.column] = claim
     notes: list[str] = []
     parts = []
-    for names in _chunks([c for c in columns if any(c in found for found in groups.values())], WIDTH - 3):
+    for names in _chunks([c for c in columns if any(c in by_column for by_column in groups.values())], WIDTH - 3):
         rows = []
-        for (method, split, source), found in groups.items():
+        for (method, split, source), by_column in groups.items():
             values = []
-            for printed in (found.get(name) for name in names):
+            for printed in (by_column.get(name) for name in names):
                 if printed is not None and printed.note not in notes:
                     notes.append(printed.note)
                 values.append(
@@ -277,16 +277,16 @@ def published_page(claims: Sequence[PublishedNumber]) -> str:
     sources: dict[tuple[str, str], list[PublishedNumber]] = {}
     for claim in claims:
         sources.setdefault((claim.source, claim.warning), []).append(claim)
-    for (source, warning), found in sources.items():
+    for (source, warning), numbers in sources.items():
         parts.append(f"## {escape(source)}\n")
         if warning:
             parts.append(f"**Read with care.** {escape(warning)}\n")
-        parts.append(_claimsgrid(found, list(dict.fromkeys(claim.column for claim in found))))
+        parts.append(_claimsgrid(numbers, list(dict.fromkeys(claim.column for claim in numbers))))
     return "\n".join(parts)
 
 
 def _skill_picture(table: Table, folder: str) -> str:
-    if not skill_chart.drawn(table):
+    if not skill_chart.bar_rows(table):
         return ""
     name = f"{folder}{skill_chart.picture_name(table)}"
     return f"![The skill of methods and references, with 95 % intervals]({name})\n\n"
@@ -294,11 +294,11 @@ def _skill_picture(table: Table, folder: str) -> str:
 
 def headline(tables: Sequence[Table]) -> str:
     """The table of the README: real people first, then the corrected REACT suite, then whatever is there."""
-    found = sorted((table for table in tables if table.main), key=lambda t: (t.simulated, t.suite != "react2024"))
-    if not found:
+    boards = sorted((table for table in tables if table.main), key=lambda t: (t.simulated, t.suite != "react2024"))
+    if not boards:
         return "No records yet.\n"
-    main = found[0]
+    main = boards[0]
     title = escape(main.benchmark) + (" (simulated data)" if main.simulated else "")
     first = f"First: {leaders(main)}.\n\n" if main.scales else ""
-    shown = _skill_picture(main, "leaderboards/")
-    return f"\n**{title}**\n\n{first}{shown}{markdown_table(main) or value_tables(main)}\n{_scale_note(main)}\n"
+    picture = _skill_picture(main, "leaderboards/")
+    return f"\n**{title}**\n\n{first}{picture}{markdown_table(main) or value_tables(main)}\n{_scale_note(main)}\n"

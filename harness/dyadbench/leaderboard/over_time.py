@@ -15,22 +15,22 @@ Series = dict[str, tuple[list[float], list[float]]]  # label -> middles of bins 
 
 def points(values: Mapping[str, float | None], kind: str) -> tuple[list[float], list[float]]:
     """The bins that have a value: values by column id."""
-    known = [(SECONDS * (b + 0.5), value) for b, name in enumerate(NAMES) if (value := values.get(f"{kind}.{name}")) is not None]  # fmt: skip
-    return [time for time, _ in known], [value for _, value in known]
+    pairs = [(SECONDS * (b + 0.5), value) for b, name in enumerate(NAMES) if (value := values.get(f"{kind}.{name}")) is not None]  # fmt: skip
+    return [time for time, _ in pairs], [value for _, value in pairs]
 
 
-def drawn(method: str, calibration: bool) -> bool:
+def has_curve(method: str, calibration: bool) -> bool:
     """Whether a row has a line: methods, and the calibration rows of LEVELS."""
     return not calibration or method in LEVELS
 
 
 def series(table: Table, kind: str) -> Series:
     """The lines of one picture, in the order of the table."""
-    found = {
+    curves = {
         row.method: points({name: cell.value for name, cell in row.cells.items()}, kind)
-        for row in table.rows if drawn(row.method, row.calibration)
+        for row in table.rows if has_curve(row.method, row.calibration)
     }  # fmt: skip
-    return {method: line for method, line in found.items() if len(line[0]) > 1}
+    return {method: line for method, line in curves.items() if len(line[0]) > 1}
 
 
 def picture_name(table: Table, kind: str) -> str:
@@ -46,9 +46,9 @@ def pictures(table: Table) -> dict[str, str]:
     what = table.suite.rpartition("-")[2]
     files = {}
     for kind in KINDS:
-        if found := series(table, kind):
+        if curves := series(table, kind):
             title = f"Error of {what} over time, {READINGS[kind]}"
-            files[picture_name(table, kind)] = as_file(lines(found, title, "seconds into the clip", f"root mean square error, {READINGS[kind]}"))  # fmt: skip
+            files[picture_name(table, kind)] = as_file(lines(curves, title, "seconds into the clip", f"root mean square error, {READINGS[kind]}"))  # fmt: skip
     return files
 
 

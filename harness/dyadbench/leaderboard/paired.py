@@ -59,12 +59,12 @@ def compare(
     first = groups[a][0]
     boot = bootstrap(values, first.sessions, names=(a, b))
     random_once = any(len(groups[name]) == 1 and not groups[name][0].deterministic for name in (a, b))
-    shown = [j for j, column in enumerate(columns) if not column.id.endswith("_target")]
+    indices = [j for j, column in enumerate(columns) if not column.id.endswith("_target")]
     return Comparison(
         benchmark=first.benchmark, simulated=first.dataset.simulated, a=a, b=b, clips=len(first.clips),
         sessions=len(set(first.sessions)),
-        differences=tuple(_difference(boot, columns, j, random_once) for j in shown),
-        extremes={columns[j].id: _extremes(values, j, first.clips, extremes) for j in shown if columns[j].ranked},
+        differences=tuple(_difference(boot, columns, j, random_once) for j in indices),
+        extremes={columns[j].id: _extremes(values, j, first.clips, extremes) for j in indices if columns[j].ranked},
         left_out=tuple(str(each) for each in left_out if each.record.method in (a, b)),
     )  # fmt: skip
 
@@ -77,14 +77,14 @@ def on_shared_clips(values: Sequence[Floats]) -> list[Floats]:
 
 def _difference(boot: Bootstrap, columns: Sequence[Column], j: int, random_once: bool) -> Difference:
     column = columns[j]
-    found = paired(boot, 0, 1, j)
+    test = paired(boot, 0, 1, j)
     a, b = (None if np.isnan(value) else float(value) for value in boot.point[:, j])
     at = next((i for i, other in enumerate(columns) if other.id == column.target), None)
     target = float(boot.point[0, at]) if column.direction == "match" and at is not None else None
     return Difference(
         column=column.id, direction=column.direction, a=a, b=b, target=target,
-        difference=found.difference if found else None, low=found.low if found else None,
-        high=found.high if found else None, p=found.p if found else None,
+        difference=test.difference if test else None, low=test.low if test else None,
+        high=test.high if test else None, p=test.p if test else None,
         reading=ONE_SEED if random_once else _reading(boot, column, j, at),
     )  # fmt: skip
 

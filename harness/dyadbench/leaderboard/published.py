@@ -70,19 +70,19 @@ class PublishedFile(Config):
 
     def claims(self) -> list[PublishedNumber]:
         shared = {"source": self.source, "benchmark": self.benchmark, "dataset": self.dataset, "warning": self.warning}
-        found = []
+        numbers = []
         for row in self.rows:
             values = dict(row)
             values["note"] = self.notes[values["note"]]
-            found.append(PublishedNumber.model_validate(shared | values))
-        return found
+            numbers.append(PublishedNumber.model_validate(shared | values))
+        return numbers
 
 
 def read_published_file(path: Path) -> PublishedFile:
     try:
-        found = PublishedFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        found.claims()
-        return found
+        published = PublishedFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        published.claims()
+        return published
     except (ValidationError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
         raise DyadbenchError(f"{path} is not a file of claims: {' '.join(str(error).split())[:200]}") from None
 

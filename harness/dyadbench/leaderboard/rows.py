@@ -93,11 +93,11 @@ def reason_of(
             return f"{column.id} is undefined on {int(gaps[j])} of {clips} clips"
     reach = [record.measured.lookahead for record in records]
     if setting.track == "online":
-        known = [frames for frames in reach if frames is not None]
-        if len(known) < len(reach):
+        frames_ahead = [frames for frames in reach if frames is not None]
+        if len(frames_ahead) < len(reach):
             return "it looks ahead over the whole clip; the online track allows no such thing"
-        if max(known) > setting.allowed_lookahead:
-            return f"it looks {max(known)} frames ahead; {setting.allowed_lookahead} are allowed"
+        if max(frames_ahead) > setting.allowed_lookahead:
+            return f"it looks {max(frames_ahead)} frames ahead; {setting.allowed_lookahead} are allowed"
     if len(records) == 1 and not first.deterministic:
         return "one seed of a method that is random; run more seeds"
     return ""
@@ -109,9 +109,9 @@ def facts_of(records: Sequence[Record]) -> dict[str, Any]:
     parameters = (measured[0].parameters or 0) + (measured[0].tokenizer_parameters or 0)
     readout = measured[0].readout
     waits = [m.latency for m in measured if m.latency]
-    given = measured[0].two_sided
+    inputs = measured[0].two_sided
     return {
-        **({"two_sided": list(given)} if given else {}),
+        **({"two_sided": list(inputs)} if inputs else {}),
         **({"latency": {name: float(np.median([w[name] for w in waits])) for name in waits[0]}} if waits else {}),
         "lookahead": measured[0].lookahead,
         "scored_from": records[0].scored_from,
@@ -162,12 +162,12 @@ def latency_notes(rows: Sequence[Row]) -> list[str]:
 
 def readout_notes(rows: Sequence[Row]) -> list[str]:
     """What emotion that is read out from motion is worth."""
-    found = {row.method: row.facts["readout"] for row in rows if row.facts["readout"]}
-    if not found:
+    readouts = {row.method: row.facts["readout"] for row in rows if row.facts["readout"]}
+    if not readouts:
         return []
-    readout = next(iter(found.values()))
+    readout = next(iter(readouts.values()))
     errors = ", ".join(f"{name} {value:.3f}" for name, value in readout["rmse"].items())
     return [
-        f"{', '.join(found)}: motion only; emotion is the dataset's readout from motion, version {readout['version']}, "
+        f"{', '.join(readouts)}: motion only; emotion is the dataset's readout from motion, version {readout['version']}, "
         f"whose root mean square error on the validation split is {errors}"
     ]

@@ -60,20 +60,20 @@ def skills(boot: Bootstrap, names: Sequence[str], columns: Sequence[Column]) -> 
         if by == "perfect" and column.perfect is None:
             notes.append(f"{column.id} is left out of the headline: no row and no number says what perfect is")
             continue
-        top, drawn = (
+        top, top_draws = (
             (float(column.perfect or 0.0), np.full(len(boot.draws), float(column.perfect or 0.0)))
             if by == "perfect"
             else (boot.point[names.index(by), j], boot.draws[:, names.index(by), j])
         )
         floor, floors = boot.point[null, j], boot.draws[:, null, j]
         better = 1 if column.direction == "max" else -1
-        span = interval((drawn - floors) * better) if boot.informative else None
+        span = interval((top_draws - floors) * better) if boot.informative else None
         if not (top - floor) * better > 0 or (span is not None and span.low <= 0):
             notes.append(f"{column.id} is left out of the headline: {by} is not better than {NULL} in it")
             continue
         with np.errstate(invalid="ignore", divide="ignore"):
             points.append((boot.point[:, j] - floor) / (top - floor))
-            draws.append((boot.draws[:, :, j] - floors[:, None]) / (drawn - floors)[:, None])
+            draws.append((boot.draws[:, :, j] - floors[:, None]) / (top_draws - floors)[:, None])
         scales.append(Scale(column=column.id, null=float(floor), ceiling=float(top), by=by))
     if not scales:
         return None
@@ -104,11 +104,11 @@ def places(point: Floats, draws: Floats | None) -> list[tuple[int, int | None, i
 
 def pareto(first: Floats, second: Floats) -> list[bool]:
     """Which of (M,) pairs no other beats in one and equals in the other: more of `first`, less of `second` is better."""
-    known = np.isfinite(first) & np.isfinite(second)
+    finite = np.isfinite(first) & np.isfinite(second)
     return [
-        bool(known[i])
+        bool(finite[i])
         and not any(
-            known[k]
+            finite[k]
             and first[k] >= first[i]
             and second[k] <= second[i]
             and (first[k], second[k]) != (first[i], second[i])
@@ -134,15 +134,15 @@ def band_distance(boot: Bootstrap, names: Sequence[str], columns: Sequence[Colum
         if column.family != family or not column.ranked or (column.direction != "match" and not real):
             continue
         of = place[column.id]
-        shown = [(boot.point[m, of], boot.draws[:, m, of]) for m in real]
+        values = [(boot.point[m, of], boot.draws[:, m, of]) for m in real]
         if column.direction == "match":
             target = place[column.target]
-            shown.append((boot.point[0, target], boot.draws[:, 0, target]))
-        shown = [(p, d) for p, d in shown if np.isfinite(p)]
-        ends = [p for p, _ in shown]
+            values.append((boot.point[0, target], boot.draws[:, 0, target]))
+        values = [(p, d) for p, d in values if np.isfinite(p)]
+        ends = [p for p, _ in values]
         if not ends or min(ends) <= 0:
             continue
-        many = np.stack([d for _, d in shown])  # (rows, R)
+        many = np.stack([d for _, d in values])  # (rows, R)
         points.append(_log_distance(boot.point[:, of], min(ends), max(ends), column))
         low, high = np.nanmin(many, 0)[:, None], np.nanmax(many, 0)[:, None]
         draws.append(_log_distance(boot.draws[:, :, of], low, high, column))
@@ -155,5 +155,5 @@ def _log_distance(x: Floats, low: Floats, high: Floats, column: Column) -> Float
         under, over = np.log(low) - size, size - np.log(high)
     under = np.maximum(under, 0) if column.direction != "min" else np.zeros_like(size)
     over = np.maximum(over, 0) if column.direction != "max" else np.zeros_like(size)
-    found: Floats = np.where(np.isnan(x), np.nan, under + over)
-    return found
+    distance: Floats = np.where(np.isnan(x), np.nan, under + over)
+    return distance

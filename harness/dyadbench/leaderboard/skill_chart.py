@@ -14,27 +14,27 @@ def picture_name(table: Table) -> str:
     return f"{slug(table.benchmark)}-skill.svg"
 
 
-def drawn(table: Table) -> list[Row]:
+def bar_rows(table: Table) -> list[Row]:
     """Methods and references, the best first; ablations and the rows at the ceiling are left out."""
-    known = [row for row in table.rows if row.skill is not None and row.skill.value is not None]
-    return [row for row in known if row.kind != "ablation" and row.role not in AT_ONE][:MOST]
+    with_skill = [row for row in table.rows if row.skill is not None and row.skill.value is not None]
+    return [row for row in with_skill if row.kind != "ablation" and row.role not in AT_ONE][:MOST]
 
 
 def picture(table: Table) -> dict[str, str]:
     """File name -> SVG text; none where the table has no skill."""
     from dyadbench.leaderboard.charts import Bar, as_file, bars
 
-    rows = drawn(table)
+    rows = bar_rows(table)
     if not table.main or not rows:
         return {}
-    made = [
+    entries = [
         Bar(_label(row), row.skill.value, row.skill.low, row.skill.high, strong=row.rank is not None)
         for row in rows if row.skill is not None and row.skill.value is not None
     ]  # fmt: skip
     title = f"Skill on {table.benchmark}: methods in blue, references in grey"
     return {
         picture_name(table): as_file(
-            bars(made, title, "skill: 0 is a real listener of another conversation, 1 the ceiling")
+            bars(entries, title, "skill: 0 is a real listener of another conversation, 1 the ceiling")
         )
     }
 

@@ -67,15 +67,15 @@ def bootstrap(
     count, columns = len(set(sessions)), values[0].shape[2]
     stretch = _student_scale(rng, draws, count)  # (R,), shared as well
     point = np.full((len(values), columns), np.nan)
-    found = np.full((draws, len(values), columns), np.nan)
+    replicates = np.full((draws, len(values), columns), np.nan)
     for m, value in enumerate(values):
-        centre, drawn = _session_draws(value, weights)  # (S, C), (R, S, C)
+        centre, means = _session_draws(value, weights)  # (S, C), (R, S, C)
         point[m] = centre.mean(0)
         with np.errstate(invalid="ignore"):
-            found[:, m] = point[m] + (drawn.mean(1) - point[m]) * stretch[:, None]
+            replicates[:, m] = point[m] + (means.mean(1) - point[m]) * stretch[:, None]
             of = zlib.crc32(names[m].encode(errors="surrogatepass")) if names else m
-            found[:, m] += seed_draws(centre, np.random.default_rng([seed, of]), draws)
-    return Bootstrap(point, found, count)
+            replicates[:, m] += seed_draws(centre, np.random.default_rng([seed, of]), draws)
+    return Bootstrap(point, replicates, count)
 
 
 def _student_scale(rng: np.random.Generator, draws: int, count: int) -> Floats:
@@ -118,10 +118,10 @@ def seed_draws(means: Floats, rng: np.random.Generator, draws: int) -> Floats:
 
 def interval(draws: Floats, level: float = LEVEL, within: Column | None = None) -> Interval | None:
     """Percentiles of the finite draws, cut to what the column can be; None where too few draws have a value."""
-    kept = draws[np.isfinite(draws)]
-    if len(kept) < max(20, len(draws) // 2):
+    finite = draws[np.isfinite(draws)]
+    if len(finite) < max(20, len(draws) // 2):
         return None
-    low, high = np.quantile(kept, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     if within is not None:
         least = -np.inf if within.low is None else within.low
         most = np.inf if within.high is None else within.high
@@ -131,11 +131,11 @@ def interval(draws: Floats, level: float = LEVEL, within: Column | None = None) 
 
 def p_value(draws: Floats) -> float | None:
     """Two-sided: how often draws of a difference lie on the other side of 0; None where too few have a value."""
-    kept = draws[np.isfinite(draws)]
-    if len(kept) < max(20, len(draws) // 2):
+    finite = draws[np.isfinite(draws)]
+    if len(finite) < max(20, len(draws) // 2):
         return None
-    tail = min((kept <= 0).mean(), (kept >= 0).mean())
-    return float(min(1.0, 2 * max(tail, 1 / (len(kept) + 1))))
+    tail = min((finite <= 0).mean(), (finite >= 0).mean())
+    return float(min(1.0, 2 * max(tail, 1 / (len(finite) + 1))))
 
 
 def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
@@ -143,11 +143,11 @@ def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
 
     Benjamini & Hochberg (1995), with the running minimum from the largest p downwards.
     """
-    known = sorted((value, place) for place, value in enumerate(p) if value is not None)
+    ordered = sorted((value, place) for place, value in enumerate(p) if value is not None)
     out: list[float | None] = [None] * len(p)
     least = 1.0
-    for rank, (value, place) in reversed(list(enumerate(known, 1))):
-        least = min(least, value * len(known) / rank)
+    for rank, (value, place) in reversed(list(enumerate(ordered, 1))):
+        least = min(least, value * len(ordered) / rank)
         out[place] = least
     return out
 

@@ -70,9 +70,8 @@ def make_table(
     """
     usable, odd = odd_ones_out(records, suite, columns)
     notes = [str(each) for each in odd]
-    declared = columns
     left_out = [column.id for column in columns if column.headline and column.id in (failing or {})]
-    columns = [dataclasses.replace(c, headline=False) if c.id in left_out else c for c in columns]
+    headed = [dataclasses.replace(c, headline=False) if c.id in left_out else c for c in columns]
     notes += [
         f"{c} is no part of the headline, because it fails on these data: {', '.join((failing or {})[c])} (validity.md)"
         for c in left_out
@@ -84,39 +83,54 @@ def make_table(
     rows: list[Row] = []
     scales: tuple[Scale, ...] = ()
     if groups:
-        values = {name: method_values(group, suite, columns) for name, group in groups.items()}
-        boot = bootstrap(list(values.values()), first.sessions, names=list(groups))
-        gaps = own_gaps(values)
-        if not boot.informative:
-            notes.append("all clips are of one session, so no interval can be given")
-        rows = [
-            Row(
-                method=name, kind=kind_of(group), role=role_of(group), of=group[0].of,
-                calibration=group[0].calibration, reason=reason_of(group, gaps[i], columns, setting, len(first.clips)),
-                cells={c.id: _cell(boot, i, j, group, suite, c) for j, c in enumerate(columns)},
-                seeds=tuple(r.seed for r in group), facts=facts_of(group),
-            )
-            for i, (name, group) in enumerate(groups.items())
-        ]  # fmt: skip
-        measured = skills(boot, list(groups), columns) if main else None
-        if measured is not None:
-            rows, scales = _with_skill(rows, boot, measured), measured.scales
-            notes += measured.notes
-            if left_out:
-                rows = _with_declared(rows, boot, skills(boot, list(groups), declared))
-        elif main and any(column.headline for column in columns):
-            notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
-        whole = gaps <= UNDEFINED * len(first.clips)
-        rows = _mark_best(_with_families(_with_mean_rank(rows, boot, columns), boot, columns), boot, columns, whole)
+        rows, scales, more = _rows(groups, suite, headed, columns if left_out else None)
+        notes += more
     notes += [*emotion_notes(rows), *latency_notes(rows), *side_notes(rows, setting)] if main else readout_notes(rows)
     rows.sort(key=lambda r: (r.skill is None, -(r.skill.value or 0) if r.skill else 0, r.calibration, r.method))
     return Table(
         benchmark=first.benchmark, suite=suite, main=main, simulated=first.dataset.simulated,
         dataset=first.dataset.name, setting=setting.model_dump(mode="json"), clips=len(first.clips), sessions=len(set(first.sessions)),
         columns=tuple({"id": c.id, "direction": c.direction, "ranked": c.ranked, "unit": c.unit, "digits": c.digits,
-                       "summary": c.summary, "target": c.target, "version": c.version, "family": c.family, "headline": c.headline} for c in columns),
+                       "summary": c.summary, "target": c.target, "version": c.version, "family": c.family, "headline": c.headline} for c in headed),
         scales=scales, rows=tuple(rows), claims=tuple(claims), notes=tuple(notes), left_out=tuple(str(each) for each in odd),
     )  # fmt: skip
+
+
+def _rows(
+    groups: Mapping[str, Sequence[Record]], suite: str, columns: Sequence[Column], declared: Sequence[Column] | None
+) -> tuple[list[Row], tuple[Scale, ...], list[str]]:
+    """A row per method with its intervals, skill, places and marks; the scales of the skill; notes.
+
+    `declared`: the columns as the suite declares them, where some of `columns` are no part of the headline here.
+    """
+    first = next(iter(groups.values()))[0]
+    setting, notes, scales = first.benchmark_config, list[str](), tuple[Scale, ...]()
+    main = setting.suite == suite
+    values = {name: method_values(group, suite, columns) for name, group in groups.items()}
+    boot = bootstrap(list(values.values()), first.sessions, names=list(groups))
+    gaps = own_gaps(values)
+    if not boot.informative:
+        notes.append("all clips are of one session, so no interval can be given")
+    rows = [
+        Row(
+            method=name, kind=kind_of(group), role=role_of(group), of=group[0].of,
+            calibration=group[0].calibration, reason=reason_of(group, gaps[i], columns, setting, len(first.clips)),
+            cells={c.id: _cell(boot, i, j, group, suite, c) for j, c in enumerate(columns)},
+            seeds=tuple(r.seed for r in group), facts=facts_of(group),
+        )
+        for i, (name, group) in enumerate(groups.items())
+    ]  # fmt: skip
+    measured = skills(boot, list(groups), columns) if main else None
+    if measured is not None:
+        rows, scales = _with_skill(rows, boot, measured), measured.scales
+        notes += measured.notes
+        if declared is not None:
+            rows = _with_declared(rows, boot, skills(boot, list(groups), declared))
+    elif main and any(column.headline for column in columns):
+        notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
+    whole = gaps <= UNDEFINED * len(first.clips)
+    rows = _mark_best(_with_families(_with_mean_rank(rows, boot, columns), boot, columns), boot, columns, whole)
+    return rows, scales, notes
 
 
 def _value(point: float, draws: Floats, boot: Bootstrap, within: Column | None = None, undefined: int = 0) -> Value:
@@ -129,10 +143,10 @@ def _value(point: float, draws: Floats, boot: Bootstrap, within: Column | None =
 def _cell(boot: Bootstrap, row: int, column: int, records: Sequence[Record], suite: str, spec: Column) -> Value:
     scores = [record.suites[suite].scores[spec.id] for record in records]
     undefined = sum(score.undefined for score in scores)
-    known = [score.value for score in scores if score.value is not None]
-    if len(known) < len(scores):
+    values = [score.value for score in scores if score.value is not None]
+    if len(values) < len(scores):
         return Value(value=None, undefined=undefined)
-    return _value(float(np.mean(known)), boot.draws[:, row, column], boot, spec, undefined)
+    return _value(float(np.mean(values)), boot.draws[:, row, column], boot, spec, undefined)
 
 
 def _with_skill(rows: Sequence[Row], boot: Bootstrap, measured: Skills) -> list[Row]:
@@ -140,7 +154,7 @@ def _with_skill(rows: Sequence[Row], boot: Bootstrap, measured: Skills) -> list[
     names = [row.method for row in rows]
     point, draws = measured.point.mean(-1), measured.draws.mean(-1)
     ranked = [i for i, row in enumerate(rows) if not row.reason and np.isfinite(point[i])]
-    found = dict(zip(ranked, places(point[ranked], draws[:, ranked] if boot.informative else None), strict=True))
+    ranks = dict(zip(ranked, places(point[ranked], draws[:, ranked] if boot.informative else None), strict=True))
     out = []
     for i, row in enumerate(rows):
         if not np.isfinite(point[i]):
@@ -149,7 +163,7 @@ def _with_skill(rows: Sequence[Row], boot: Bootstrap, measured: Skills) -> list[
         each = {
             s.column: _value(measured.point[i, h], measured.draws[:, i, h], boot) for h, s in enumerate(measured.scales)
         }
-        rank, low, high = found.get(i, (None, None, None))
+        rank, low, high = ranks.get(i, (None, None, None))
         more: dict[str, Any] = {"skill": _value(point[i], draws[:, i], boot), "skills": each}
         base = names.index(row.of) if row.of in names else None
         if base is not None and np.isfinite(point[base]):
@@ -172,21 +186,21 @@ def _with_declared(rows: Sequence[Row], boot: Bootstrap, measured: Skills | None
 def _with_families(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column]) -> list[Row]:
     """The rows with their distances to the band of real listeners, and the Pareto marks of the ranked ones."""
     names = [row.method for row in rows]
-    found: dict[str, tuple[Floats, Floats]] = {}
+    distances: dict[str, tuple[Floats, Floats]] = {}
     for family in FAMILIES:
         distance = band_distance(boot, names, columns, family)
         if distance is not None:
-            found[family] = distance
+            distances[family] = distance
     marks = dict.fromkeys(range(len(rows)), False)
     ranked = [i for i, row in enumerate(rows) if row.rank is not None]
-    if "diversity" in found:
+    if "diversity" in distances:
         skill = np.array([v.value if (v := rows[i].skill) else np.nan for i in ranked], np.float64)
-        marks |= dict(zip(ranked, pareto(skill, found["diversity"][0][ranked]), strict=True))
+        marks |= dict(zip(ranked, pareto(skill, distances["diversity"][0][ranked]), strict=True))
     return [
         row.model_copy(
             update={
                 "pareto": marks[i],
-                "families": {f: _value(p[i], d[:, i], boot) for f, (p, d) in found.items() if np.isfinite(p[i])},
+                "families": {f: _value(p[i], d[:, i], boot) for f, (p, d) in distances.items() if np.isfinite(p[i])},
             }
         )
         for i, row in enumerate(rows)
@@ -206,13 +220,13 @@ def _mark_best(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column], 
     """In every ranked column, the ranked methods that cannot be told from the best one, of those with a value on (nearly)
     every clip: whole (M, C)."""
     methods = [i for i, row in enumerate(rows) if row.rank is not None]
-    shown = [column.id for column in columns if column.ranked]
+    names = [column.id for column in columns if column.ranked]
     best: set[tuple[int, str]] = set()
-    if methods and shown and boot.informative:
+    if methods and names and boot.informative:
         point, draws = losses(boot.point[methods], columns), losses(boot.draws[:, methods], columns)
         ranked = [j for j, column in enumerate(columns) if column.ranked]
         point = np.where(whole[methods][:, ranked], point, np.nan)
-        for c, name in enumerate(shown):
+        for c, name in enumerate(names):
             if not np.isfinite(point[:, c]).any():
                 continue
             first = int(np.nanargmin(point[:, c]))

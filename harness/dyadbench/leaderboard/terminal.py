@@ -23,14 +23,14 @@ from dyadbench.leaderboard.text import (
     skill_text,
 )
 
-SHOWN = 8  # columns of a table, unless all are asked for
+MOST_COLUMNS = 8  # columns of a table, unless all are asked for
 Cell = list[tuple[str, str]]  # pieces of text with a rich style, "" for none
 
 
 def show_table(table: Table, top: int | None = None, *, values: bool = True) -> None:
     """Prints one table: with rich on a terminal, aligned plain text elsewhere.
 
-    `top` leaves so many ranked methods; without `values` there are at most `SHOWN` columns, the headline's first.
+    `top` leaves so many ranked methods; without `values` there are at most `MOST_COLUMNS` columns, the headline's first.
     """
     if not sys.stdout.isatty():
         typer.echo("\n".join([terminal_table(table, top, values=values), *_below(table)]) + "\n")
@@ -47,14 +47,14 @@ def show_table(table: Table, top: int | None = None, *, values: bool = True) -> 
 
 def show_cell(place: str, name: str, scores: Mapping[str, float | None], seconds: float) -> None:
     """One finished cell: its first three scores; what is not the result is dimmed on a terminal."""
-    shown = "  ".join(f"{column} {round(v, 4) + 0.0:.4f}" for column, v in list(scores.items())[:3] if v is not None)
+    headline = "  ".join(f"{column} {round(v, 4) + 0.0:.4f}" for column, v in list(scores.items())[:3] if v is not None)
     if not sys.stdout.isatty():
-        print(f"{place} {one_line(name)}: {shown} ({seconds:.0f} s)", flush=True)
+        print(f"{place} {one_line(name)}: {headline} ({seconds:.0f} s)", flush=True)
         return
     from rich.console import Console
     from rich.text import Text
 
-    line = Text.assemble((place, "dim"), " ", one_line(name), ": ", (shown, "bold"), (f" ({seconds:.0f} s)", "dim"))
+    line = Text.assemble((place, "dim"), " ", one_line(name), ": ", (headline, "bold"), (f" ({seconds:.0f} s)", "dim"))
     console = Console(highlight=False, soft_wrap=True)
     with console.capture() as text:
         console.print(line)
@@ -70,10 +70,10 @@ def _title(table: Table) -> str:
 
 def _rows(table: Table, top: int | None) -> list[Row]:
     """Methods, ablations and references by skill; with `top` the references and the first methods."""
-    shown = [row for row in table.rows if row.kind != "reconstruction"]
+    rows = [row for row in table.rows if row.kind != "reconstruction"]
     if top is None:
-        return shown
-    return [row for row in shown if row.kind == "reference" or (row.rank is not None and row.rank <= top)]
+        return rows
+    return [row for row in rows if row.kind == "reference" or (row.rank is not None and row.rank <= top)]
 
 
 def _below(table: Table) -> list[str]:
@@ -87,7 +87,7 @@ def _below(table: Table) -> list[str]:
 def _columns(table: Table, values: bool) -> list[tuple[str, Any]]:
     """(header, row -> cell) of every column after the method: skill and families where there are, then values.
 
-    Without `values` at most `SHOWN` columns, rank and method among them.
+    Without `values` at most `MOST_COLUMNS` columns, rank and method among them.
     """
     out: list[tuple[str, Any]] = []
     if table.scales:
@@ -101,7 +101,7 @@ def _columns(table: Table, values: bool) -> list[tuple[str, Any]]:
     for column in ranked if values else sorted(ranked, key=lambda column: not column.get("headline")):
         head = f"{column['id']} {ARROWS[column['direction']]}"
         out.append((head, lambda row, c=column: _cell(row.cells[c["id"]], c["digits"])))
-    return out if values else out[: SHOWN - 2]
+    return out if values else out[: MOST_COLUMNS - 2]
 
 
 def _cell(cell: Value, digits: int) -> Cell:
@@ -135,14 +135,14 @@ def _part(table: Table, rows: Sequence[Row], columns: Sequence[tuple[str, Any]])
     from rich.table import Table as Grid
     from rich.text import Text
 
-    made = Grid(title=Text(_title(table)), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
+    grid = Grid(title=Text(_title(table)), title_justify="left", title_style="bold", box=SIMPLE_HEAD, pad_edge=False)
     for head in ("rank", "method", *(head for head, _ in columns)):
-        made.add_column(head, no_wrap=True)
+        grid.add_column(head, no_wrap=True)
     for row in rows:
         name = Text(one_line(method_text(row)), style="" if row.kind == "method" else "dim")
         cells = [Text.assemble(*((text, style) for text, style in cell(row))) for _, cell in columns]
-        made.add_row(Text(rank_text(row)), name, *cells)
-    return made
+        grid.add_row(Text(rank_text(row)), name, *cells)
+    return grid
 
 
 def terminal_table(table: Table, top: int | None = None, *, values: bool = True) -> str:
@@ -158,24 +158,26 @@ def terminal_table(table: Table, top: int | None = None, *, values: bool = True)
 # --- two methods --------------------------------------------------------------------------------------------
 
 
-def comparison_text(found: Comparison) -> str:
+def comparison_text(comparison: Comparison) -> str:
     """Both values, their difference with its interval and what it means, then the clips where they differ most."""
-    title = f"{one_line(found.a)} against {one_line(found.b)} on {one_line(found.benchmark)}{' (SIMULATED)' if found.simulated else ''}"
-    lines = [f"{title}: {found.clips} clips, {found.sessions} sessions"]
+    title = f"{one_line(comparison.a)} against {one_line(comparison.b)} on {one_line(comparison.benchmark)}{' (SIMULATED)' if comparison.simulated else ''}"
+    lines = [f"{title}: {comparison.clips} clips, {comparison.sessions} sessions"]
     rows = []
-    for d in found.differences:
+    for d in comparison.differences:
         span = f"[{d.low:.4g}, {d.high:.4g}]" if d.low is not None and d.high is not None else ""
         both = ["n/a" if v is None else f"{v:.4g}" for v in (d.a, d.b)]
         value = "" if d.difference is None else f"{d.difference:+.4g}"
         rows.append([f"{d.column} {ARROWS[d.direction]}", *both, d.target_text, value, span, d.reading])
     lines.append(
         grid(
-            ["metric", one_line(found.a), one_line(found.b), "target", "a - b", "95 %", "reading"], rows, "simple"
+            ["metric", one_line(comparison.a), one_line(comparison.b), "target", "a - b", "95 %", "reading"],
+            rows,
+            "simple",
         ).rstrip()
     )
-    for column, clips in found.extremes.items():
+    for column, clips in comparison.extremes.items():
         if clips:
             lines.append(
                 f"differ most in {column}: " + ", ".join(f"{one_line(clip)} ({value:+.3g})" for clip, value in clips)
             )
-    return "\n".join([*lines, *(f"left out: {one_line(each)}" for each in found.left_out)])
+    return "\n".join([*lines, *(f"left out: {one_line(each)}" for each in comparison.left_out)])

@@ -17,7 +17,7 @@ from dyadbench.leaderboard.rows import Value
 from dyadbench.leaderboard.stats import Floats, bootstrap, interval
 from dyadbench.leaderboard.text import SIMULATED, cell_text, escape, grid, number
 from dyadbench.matrix.keys import canonical
-from dyadbench.metrics.tokens import COLUMNS, FURTHER, column_of, layers_shown, version_of
+from dyadbench.metrics.tokens import COLUMNS, FURTHER, column_of, layer_counts, version_of
 from dyadbench.records.comparable import of_newest_data
 from dyadbench.records.record import Record
 
@@ -37,7 +37,7 @@ class Rate:
 
 
 @dataclass(frozen=True)
-class Kept:
+class TokenizerRow:
     """One tokenizer on one dataset."""
 
     label: str  # the methods that stand on it
@@ -64,7 +64,7 @@ class Corpus:
     clips: int
     sessions: int
     constants: Mapping[str, Value]  # errors of the constant mean frame
-    tokenizers: tuple[Kept, ...]  # cheapest first
+    tokenizers: tuple[TokenizerRow, ...]  # cheapest first
     notes: tuple[str, ...]
 
 
@@ -78,14 +78,14 @@ def corpora(records: Sequence[Record]) -> list[Corpus]:
     named: dict[str, list[list[Record]]] = {}
     for key in sorted(groups):
         named.setdefault(_name([record.benchmark for record in groups[key]]), []).append(groups[key])
-    found = []
+    result = []
     for name in sorted(named):
         usual, *others = sorted(named[name], key=len, reverse=True)
         boards = {record.benchmark for record in usual}
         old = of_newest_data([record for record in scored if record.benchmark in boards])[1]
         notes = [*map(str, old), *(f"{r.method}, seed {r.seed} was measured on other data and is left out; run it again" for group in others for r in group)]  # fmt: skip
-        found.append(_corpus(name, usual, notes))
-    return found
+        result.append(_corpus(name, usual, notes))
+    return result
 
 
 def _corpus(name: str, records: Sequence[Record], notes: list[str]) -> Corpus:
@@ -102,16 +102,16 @@ def _corpus(name: str, records: Sequence[Record], notes: list[str]) -> Corpus:
         methods.setdefault(key, {}).setdefault(record.seed, record)
         if record.method not in users.setdefault(key, []):
             users[key].append(record.method)
-    kept = [_kept([by_seed[s] for s in sorted(by_seed)], users[key]) for key, by_seed in methods.items()]
+    rows = [_tokenizer_row([by_seed[s] for s in sorted(by_seed)], users[key]) for key, by_seed in methods.items()]
     constants = {}
-    if kept:
+    if rows:
         one = next(iter(methods.values()))
         cells = _cells([one[min(one)]], [f"constant-{name}" for name in ERRORS])
         constants = {name: cells[f"constant-{name}"] for name in ERRORS}
     return Corpus(
         name=name, simulated=first.dataset.simulated,
         clips=len(first.clips), sessions=len(set(first.sessions)), constants=constants,
-        tokenizers=tuple(sorted(kept, key=lambda one: (one.whole.bits, one.label))), notes=tuple(notes),
+        tokenizers=tuple(sorted(rows, key=lambda one: (one.whole.bits, one.label))), notes=tuple(notes),
     )  # fmt: skip
 
 
@@ -122,13 +122,13 @@ def _name(benchmarks: Sequence[str]) -> str:
     return "-".join(words[0][: max(1, shared)])
 
 
-def _kept(records: Sequence[Record], methods: Sequence[str]) -> Kept:
+def _tokenizer_row(records: Sequence[Record], methods: Sequence[str]) -> TokenizerRow:
     first = records[0]
     facts = first.measured.tokens or {}
     residual, scores = int(facts["residual"]), first.suites[SUITE].scores
     bits = float(np.mean([_value(r, "bits-per-second") + _value(r, "position-bits-per-second") for r in records]))
     rates = []
-    for layers in layers_shown(residual):
+    for layers in layer_counts(residual):
         names = list(ERRORS) if layers == residual else [f"{name}.layers{layers}" for name in ERRORS]
         if names[0] in scores:
             cells = _cells(records, [name for name in names if name in scores])
@@ -137,7 +137,7 @@ def _kept(records: Sequence[Record], methods: Sequence[str]) -> Kept:
     every = facts["frames_per_token"]
     books = [[r.suites[SUITE].scores["utilisation"].detail[f"g{g}r{n}"] for g in range(int(facts["groups"])) for r in records]
              for n in range(residual)]  # fmt: skip
-    return Kept(
+    return TokenizerRow(
         label=", ".join(methods),
         grid=f"{facts['groups']} x {residual} x {facts['codes']}, "
         + ("at keyframes" if every is None else f"every {every} frames" if every > 1 else "each frame"),
@@ -157,16 +157,16 @@ def _cells(records: Sequence[Record], names: Sequence[str]) -> dict[str, Value]:
     columns = [column_of(name) for name in names]
     values = np.stack([token_values(record, names) for record in records])
     boot = bootstrap([values], records[0].sessions, names=[records[0].method])
-    found = {}
+    cells = {}
     for j, (name, column) in enumerate(zip(names, columns, strict=True)):
         value = float(boot.point[0, j])
         spread = column.by_clip or len(records) > 1  # a count over all clips has no interval but that of its seeds
         span = (
             interval(boot.draws[:, 0, j], within=column) if boot.informative and np.isfinite(value) and spread else None
         )
-        known = None if np.isnan(value) else value
-        found[name] = Value(value=known, low=span.low if span else None, high=span.high if span else None)
-    return found
+        finite = None if np.isnan(value) else value
+        cells[name] = Value(value=finite, low=span.low if span else None, high=span.high if span else None)
+    return cells
 
 
 def token_values(record: Record, names: Sequence[str]) -> Floats:
@@ -187,48 +187,50 @@ def drawing(corpus: Corpus, error: str) -> tuple[Markup, list[Point]] | None:
     """The rows of the table as a picture, and its points; None where fewer than two have that error."""
     points: list[Point] = []
     joined: list[tuple[str, int]] = []  # label, place among the points
-    for place, kept, rate in numbered(corpus):
+    for place, tokenizer, rate in numbered(corpus):
         value = rate.errors[error].value
         if value is None:
             continue
-        if len(kept.rates) > 1:
-            joined.append((kept.label, len(points)))
-        if rate is kept.whole:
-            points.append(Point(kept.label, rate.bits, value, "ranked", place))
+        if len(tokenizer.rates) > 1:
+            joined.append((tokenizer.label, len(points)))
+        if rate is tokenizer.whole:
+            points.append(Point(tokenizer.label, rate.bits, value, "ranked", place))
         else:
-            part = f"{place} {kept.label}, {rate.layers} of {kept.residual} layers"
+            part = f"{place} {tokenizer.label}, {rate.layers} of {tokenizer.residual} layers"
             points.append(Point(part, rate.bits, value, "other", 0))
     if len(points) < 2:
         return None
     lines = [[i for label, i in joined if label == one] for one in dict.fromkeys(label for label, _ in joined)]
     what = {"motion-rmse": "motion, coefficients", "emotion-rmse": "emotion"}[error]
-    drawn = scatter(
+    picture = scatter(
         points, f"Error of reconstructed {what} against bits a second", "bits a second", f"root mean square error: {what}",
         target=corpus.constants[error].value, target_label="constant mean", log_x=True, joined=lines,
     )  # fmt: skip
-    return drawn, points
+    return picture, points
 
 
-def numbered(corpus: Corpus) -> list[tuple[int, Kept, Rate]]:
+def numbered(corpus: Corpus) -> list[tuple[int, TokenizerRow, Rate]]:
     """The rows of the table, each with its tokenizer's number in the pictures."""
-    return [(number, kept, rate) for number, kept in enumerate(corpus.tokenizers, 1) for rate in kept.rates]
+    return [
+        (number, tokenizer, rate) for number, tokenizer in enumerate(corpus.tokenizers, 1) for rate in tokenizer.rates
+    ]
 
 
 def tokenizer_files(records: Sequence[Record]) -> dict[str, str]:
     """File name -> text: tokenizers.md and its pictures; empty where no record has token scores."""
-    found = corpora(records)
-    if not found:
+    tables = corpora(records)
+    if not tables:
         return {}
     files, parts = {}, [HEAD]
-    for corpus in found:
+    for corpus in tables:
         parts.append(f"## {escape(corpus.name)}\n")
         parts.append(SIMULATED + "\n" if corpus.simulated else "")
         parts.append(f"{corpus.clips} clips of {corpus.sessions} sessions, test listeners.\n")
         for error in ERRORS:
-            drawn = drawing(corpus, error)
-            if drawn is not None:
+            picture = drawing(corpus, error)
+            if picture is not None:
                 name = f"tokenizers-{corpus.name}-{error.partition('-')[0]}.svg"
-                files[name] = as_file(drawn[0])
+                files[name] = as_file(picture[0])
                 parts.append(f"![Error of {error.partition('-')[0]} against bits a second]({name})\n")
         parts += [_rate_table(corpus), "### Use of the books\n", _use_table(corpus)]
         parts.append("".join(f"- {escape(note)}\n" for note in corpus.notes))
@@ -251,23 +253,25 @@ log2(codes); sparse tokens also pay for the positions of their keyframes where t
 def _rate_table(corpus: Corpus) -> str:
     constant = [cell_text(corpus.constants[name], 4) for name in ERRORS]
     rows = [["*constant mean frame*", "", "", "0", *constant, "", ""]]
-    for place, kept, rate in numbered(corpus):
-        name = f"{place}. {escape(kept.label)}" if rate is kept.rates[0] else f"{place}."
+    for place, tokenizer, rate in numbered(corpus):
+        name = f"{place}. {escape(tokenizer.label)}" if rate is tokenizer.rates[0] else f"{place}."
         values = [cell_text(rate.errors[name], 4) for name in ERRORS]
-        size = str(kept.parameters or "") if rate is kept.whole else ""
-        layers = f"{rate.layers} of {kept.residual}"
-        rows.append([name, kept.grid, layers, f"{rate.bits:.1f}", *values, size, str(len(kept.seeds))])
+        size = str(tokenizer.parameters or "") if rate is tokenizer.whole else ""
+        layers = f"{rate.layers} of {tokenizer.residual}"
+        rows.append([name, tokenizer.grid, layers, f"{rate.bits:.1f}", *values, size, str(len(tokenizer.seeds))])
     header = ["tokenizer of", "groups x layers x codes", "layers decoded", "bit/s ↓"]
     return grid([*header, *(f"{name} ↓" for name in ERRORS), "parameters", "seeds"], rows)
 
 
 def _use_table(corpus: Corpus) -> str:
     rows = []
-    for kept in corpus.tokenizers:
-        layers = kept.by_layer if len(kept.by_layer) <= 4 else (*kept.by_layer[:3], kept.by_layer[-1])
-        between = " / ... / " if len(kept.by_layer) > 4 else " / "
+    for tokenizer in corpus.tokenizers:
+        layers = (
+            tokenizer.by_layer if len(tokenizer.by_layer) <= 4 else (*tokenizer.by_layer[:3], tokenizer.by_layer[-1])
+        )
+        between = " / ... / " if len(tokenizer.by_layer) > 4 else " / "
         by_layer = " / ".join(number(v, 3) for v in layers[:-1]) + (between if len(layers) > 1 else "") + number(layers[-1], 3)  # fmt: skip
-        cells = [cell_text(kept.use[name], COLUMN[name].digits - 1) for name in USE]
-        rows.append([escape(kept.label), str(kept.codes), cells[0], by_layer, *cells[1:]])
+        cells = [cell_text(tokenizer.use[name], COLUMN[name].digits - 1) for name in USE]
+        rows.append([escape(tokenizer.label), str(tokenizer.codes), cells[0], by_layer, *cells[1:]])
     header = ["tokenizer of", "codes", "utilisation ↑", "of each layer", "perplexity ↑", "motion-stability → 1"]
     return grid([*header, "cluster-integrity ↑"], rows)

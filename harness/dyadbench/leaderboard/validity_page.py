@@ -78,15 +78,15 @@ class Corpus(Config):
 
 def load_validity(leaderboards: Path) -> list[Corpus]:
     """Every committed result, real people first; DyadbenchError names a file that is none."""
-    found = []
+    reports = []
     for path in sorted((leaderboards / FOLDER).glob("*.json")):
         try:
-            found.append(Corpus.model_validate_json(path.read_text(encoding="utf-8")))
+            reports.append(Corpus.model_validate_json(path.read_text(encoding="utf-8")))
         except (ValidationError, OSError, UnicodeDecodeError) as error:
             raise DyadbenchError(
                 f"{path} is no result of `dyadbench validity`: {' '.join(str(error).split())[:200]}"
             ) from None
-    return sorted(found, key=lambda corpus: (corpus.simulated, corpus.benchmark))
+    return sorted(reports, key=lambda corpus: (corpus.simulated, corpus.benchmark))
 
 
 def validity_json(corpus: Corpus) -> str:

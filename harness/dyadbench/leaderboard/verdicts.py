@@ -41,7 +41,7 @@ MEANING: dict[Verdict, str] = {
     "demonstrated": "a correction that a test of this project shows",
 }
 SEEDS = 5  # of a random method, for a verdict
-SEEN = 1 + 0.8416 / 1.96  # half intervals of a true difference that four tests in five would find
+POWER = 1 + 0.8416 / 1.96  # half intervals of a true difference that four tests in five would find
 
 
 class Contrast(Config):
@@ -119,7 +119,7 @@ class Evidence(Config):
     high: float | None = None
     p: float | None = None  # two-sided
     q: float | None = None  # share of false verdicts among all parts of the board that are called at this p
-    seen: float | None = None  # the true difference that four tests in five would find
+    detectable: float | None = None  # the true difference that four tests in five would find
     clips: int = 0
     seeds: int = 0  # of the random method that has fewest
     few: bool = False  # fewer than a verdict needs
@@ -140,18 +140,18 @@ class Judged(Config):
 
 def load_claims(folder: Path) -> list[Claim]:
     """All entries below `folder`, file by file; raises DyadbenchError for an id that occurs twice and for a file that is not a claim file."""
-    found: list[Claim] = []
+    claims: list[Claim] = []
     for path in sorted(folder.glob("*.toml")):
         try:
             rows = tomllib.loads(path.read_text(encoding="utf-8"))["claim"]
-            found += [Claim.model_validate(row) for row in rows]
+            claims += [Claim.model_validate(row) for row in rows]
         except (ValidationError, tomllib.TOMLDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
             raise DyadbenchError(f"{path} is not a file of claims: {' '.join(str(error).split())[:200]}") from None
-    ids = [statement.id for statement in found]
+    ids = [statement.id for statement in claims]
     for name in ids:
         if ids.count(name) > 1:
             raise DyadbenchError(f"two claims in {folder} have the id {name!r}")
-    return found
+    return claims
 
 
 def judge(statements: Sequence[Claim], records: Sequence[Record]) -> list[Judged]:
@@ -159,10 +159,10 @@ def judge(statements: Sequence[Claim], records: Sequence[Record]) -> list[Judged
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in of_newest_data(records)[0]:
         groups.setdefault((record.benchmark, record.method), []).append(record)
-    parts = [_at_both_budgets(part, said, groups) for said in statements for part in said.part]
-    asked = [one for found in parts for one in (found, found.longer) if one is not None]
-    share = iter(benjamini_hochberg([None if one.few or one.unequal else one.p for one in asked]))
-    decided = iter([_decided_at_both(found, share) for found in parts])
+    parts = [_at_both_budgets(part, claim, groups) for claim in statements for part in claim.part]
+    tests = [one for evidence in parts for one in (evidence, evidence.longer) if one is not None]
+    share = iter(benjamini_hochberg([None if one.few or one.unequal else one.p for one in tests]))
+    decided = iter([_decided_at_both(evidence, share) for evidence in parts])
     judged = []
     for statement in statements:
         findings = tuple(next(decided) for _ in statement.part)
@@ -174,43 +174,43 @@ def rows_of(statements: Sequence[Claim]) -> set[tuple[str, str]]:
     """(benchmark, method) of every row that a claim may stand on."""
     return {
         (part.benchmark, method + tail)
-        for said in statements
-        for part in said.part
+        for claim in statements
+        for part in claim.part
         for method, _ in part.sides
-        for tail in dict.fromkeys(("", said.longer))
+        for tail in dict.fromkeys(("", claim.longer))
     }
 
 
-def _at_both_budgets(part: Contrast, said: Claim, groups: Mapping[tuple[str, str], Sequence[Record]]) -> Evidence:
-    first, drawn = find(part, groups, said.varies)
-    names = longer_names(first.methods, part.benchmark, said.longer, groups) if said.longer else {}
+def _at_both_budgets(part: Contrast, claim: Claim, groups: Mapping[tuple[str, str], Sequence[Record]]) -> Evidence:
+    first, draws = find(part, groups, claim.varies)
+    names = longer_names(first.methods, part.benchmark, claim.longer, groups) if claim.longer else {}
     if first.missing or len(names) < len(first.methods) or all(name == row for name, row in names.items()):
         return first
     sides = {field: names[name] for field in ("less", "more", "closer", "than") if (name := getattr(part, field))}
-    longer, drawn_longer = find(part.model_copy(update=sides), groups, said.varies)
-    if drawn is None or drawn_longer is None:
+    longer, drawn_longer = find(part.model_copy(update=sides), groups, claim.varies)
+    if draws is None or drawn_longer is None:
         return first.model_copy(update={"longer": longer})
-    return first.model_copy(update={"longer": longer, "trend": trend(drawn, drawn_longer)})
+    return first.model_copy(update={"longer": longer, "trend": trend(draws, drawn_longer)})
 
 
-def _decided_at_both(found: Evidence, share: Iterator[float | None]) -> Evidence:
+def _decided_at_both(evidence: Evidence, share: Iterator[float | None]) -> Evidence:
     """Decided at its budget, and where there is a second one, at both or not at all."""
-    first = _decided(found, next(share))
-    if found.longer is None:
+    first = _decided(evidence, next(share))
+    if evidence.longer is None:
         return first
-    longer = _decided(found.longer, next(share))
+    longer = _decided(evidence.longer, next(share))
     verdict = first.verdict if first.verdict == longer.verdict else "undecided"
     return first.model_copy(update={"longer": longer, "verdict": verdict})
 
 
-def _decided(found: Evidence, q: float | None) -> Evidence:
+def _decided(evidence: Evidence, q: float | None) -> Evidence:
     """The evidence with its verdict, now that all other parts of the board are known."""
-    if found.verdict == "untested" or found.difference is None or found.low is None or found.high is None:
-        return found
-    verdict: Verdict = "not comparable" if found.unequal else "undecided"
-    if not found.few and q is not None and q <= FALSE_DISCOVERIES:
-        verdict = "reproduced" if found.low > 0 else "contradicted" if found.high < 0 else "undecided"
-    return found.model_copy(update={"verdict": verdict, "q": q})
+    if evidence.verdict == "untested" or evidence.difference is None or evidence.low is None or evidence.high is None:
+        return evidence
+    verdict: Verdict = "not comparable" if evidence.unequal else "undecided"
+    if not evidence.few and q is not None and q <= FALSE_DISCOVERIES:
+        verdict = "reproduced" if evidence.low > 0 else "contradicted" if evidence.high < 0 else "undecided"
+    return evidence.model_copy(update={"verdict": verdict, "q": q})
 
 
 def _verdict(statement: Claim, findings: Sequence[Evidence]) -> Verdict:
@@ -218,7 +218,7 @@ def _verdict(statement: Claim, findings: Sequence[Evidence]) -> Verdict:
         return "untestable"
     if statement.demonstration:
         return "demonstrated"
-    verdict = together([found.verdict for found in findings])
+    verdict = together([evidence.verdict for evidence in findings])
     return "not comparable" if statement.not_comparable and verdict != "untested" else verdict
 
 
@@ -238,30 +238,30 @@ def find(
 ) -> tuple[Evidence, Floats | None]:
     """The bootstrap of one part and its draws, or why there is none."""
     text, methods = describe(part), tuple(dict.fromkeys(method for method, _ in part.sides))
-    found = {method: _usable(part, method, groups) for method in methods}
-    missing = tuple(method for method, records in found.items() if not records)
+    records_of = {method: _usable(part, method, groups) for method in methods}
+    missing = tuple(method for method, records in records_of.items() if not records)
     if missing:
         return Evidence(text=text, verdict="untested", methods=methods, missing=missing), None
-    setups = {(r.dataset.digest, tuple(r.clips)) for records in found.values() for r in records}
-    versions = {str(sorted(_versions(part, r).items())) for records in found.values() for r in records}
+    setups = {(r.dataset.digest, tuple(r.clips)) for records in records_of.values() for r in records}
+    versions = {str(sorted(_versions(part, r).items())) for records in records_of.values() for r in records}
     if len(setups) > 1 or len(versions) > 1:
         return Evidence(text=f"{text} (measured on different data or by different versions)", verdict="untested", methods=methods, missing=methods), None  # fmt: skip
     columns = _columns(part)
-    values = on_shared_clips([np.stack([_values(r, part.suite, columns) for r in found[m]]) for m in methods])
-    first = found[methods[0]][0]
+    values = on_shared_clips([np.stack([_values(r, part.suite, columns) for r in records_of[m]]) for m in methods])
+    first = records_of[methods[0]][0]
     boot = bootstrap(values, first.sessions, names=methods)
     point = float(_contrast(part, columns, methods, boot.point[None])[0])
     draws = _contrast(part, columns, methods, boot.draws)
     span = interval(draws) if boot.informative and np.isfinite(point) else None
     sides = [_side(boot.point[None], columns, methods, side)[0] for side in part.sides]
-    seeds = [len(records) for records in found.values() if not records[0].deterministic]
+    seeds = [len(records) for records in records_of.values() if not records[0].deterministic]
     treated = ("tokenizer",) if part.suite == TOKENS else ("predictor", "tokenizer")
-    sides_of = [records[0] for records in found.values()]
+    sides_of = [records[0] for records in records_of.values()]
     evidence = Evidence(
         text=text, verdict="undecided", methods=methods,
-        less=_known(sides[0]), more=_known(sides[1]), difference=_known(point),
+        less=_finite(sides[0]), more=_finite(sides[1]), difference=_finite(point),
         low=span.low if span else None, high=span.high if span else None, p=p_value(draws) if span else None,
-        seen=SEEN * (span.high - span.low) / 2 if span and min(seeds, default=2) > 1 else None,
+        detectable=POWER * (span.high - span.low) / 2 if span and min(seeds, default=2) > 1 else None,
         clips=len(first.clips), seeds=min(seeds, default=1), few=bool(seeds) and min(seeds) < SEEDS,
         simulated=first.dataset.simulated, stepless=not any(map(takes_steps, sides_of)),
         unequal=unequal(sides_of[0], sides_of[1], varies, treated) if len(sides_of) == 2 else (),
@@ -315,8 +315,8 @@ def _side(draws: np.ndarray, columns: Sequence[str], methods: Sequence[str], sid
     """(R,) of (R, M, C)."""
     method, column = side
     place = methods.index(method)
-    found: np.ndarray = sum(weight * draws[:, place, columns.index(name)] for weight, name in _terms(column))  # type: ignore[assignment]
-    return found
+    values: np.ndarray = sum(weight * draws[:, place, columns.index(name)] for weight, name in _terms(column))  # type: ignore[assignment]
+    return values
 
 
 def _contrast(part: Contrast, columns: Sequence[str], methods: Sequence[str], draws: np.ndarray) -> Any:
@@ -328,5 +328,5 @@ def _contrast(part: Contrast, columns: Sequence[str], methods: Sequence[str], dr
     return (1 - part.by) * more - less
 
 
-def _known(value: Any) -> float | None:
+def _finite(value: Any) -> float | None:
     return float(value) if np.isfinite(value) else None

@@ -40,8 +40,8 @@ def evidence(finding: Evidence) -> str:
         f"{_short(finding.less)} against {_short(finding.more)}: a difference of {_short(finding.difference)}{span}, {side}, "
         f"over {finding.clips} clips and {seeds}."
     )
-    if finding.seen is not None and finding.more:
-        text += f" A true difference of {_short(finding.seen)} ({abs(finding.seen / finding.more):.0%}) would have been found four times in five."
+    if finding.detectable is not None and finding.more:
+        text += f" A true difference of {_short(finding.detectable)} ({abs(finding.detectable / finding.more):.0%}) would have been found four times in five."
     elif finding.few:
         text += " What difference could have been found, one seed does not tell." if finding.seeds == 1 else ""
     if finding.unequal:
@@ -95,22 +95,22 @@ def claims_page(board: Sequence[Judged]) -> str:
     ]
     parts.append(summary(board))
     for number, one in enumerate(board, 1):
-        said = one.statement
-        parts.append(f'<a id="claim-{number}"></a>\n\n## {escape(said.says)}\n')
-        lines = [f"- **{one.verdict}**", f"- source: {escape(said.source)}"]
-        if said.matrix:
+        claim = one.statement
+        parts.append(f'<a id="claim-{number}"></a>\n\n## {escape(claim.says)}\n')
+        lines = [f"- **{one.verdict}**", f"- source: {escape(claim.source)}"]
+        if claim.matrix:
             lines.append(f"- tested by: `{command(one)}`")
-        if said.not_comparable:
-            lines.append(f"- not comparable: {escape(said.not_comparable)}")
-        if said.untestable:
-            lines.append(f"- why not: {escape(said.untestable)}")
-        if said.demonstration:
-            lines.append(f"- shown by: `pytest {said.demonstration}`")
+        if claim.not_comparable:
+            lines.append(f"- not comparable: {escape(claim.not_comparable)}")
+        if claim.untestable:
+            lines.append(f"- why not: {escape(claim.untestable)}")
+        if claim.demonstration:
+            lines.append(f"- shown by: `pytest {claim.demonstration}`")
         lines += [
             f"- {finding.verdict}{_few(finding)}: {escape(finding.text)}. {escape(evidence(finding))}"
             for finding in one.findings
         ]
-        if said.note:
-            lines.append(f"- {escape(said.note)}")
+        if claim.note:
+            lines.append(f"- {escape(claim.note)}")
         parts.append("\n".join(lines) + "\n")
     return "\n".join(parts)

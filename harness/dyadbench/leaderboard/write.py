@@ -37,13 +37,13 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
             f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
         )
     statements = load_claims(leaderboards / "claims" / "checked")
-    wanted = rows_of(statements)
+    in_claims = rows_of(statements)
     judged: list[Record] = []
     tokenized: list[Record] = []  # less all else, so that one benchmark's records are held at a time
 
     def groups() -> Iterator[tuple[str, list[Record]]]:
         for benchmark, records in by_benchmark(leaderboards):
-            judged.extend(record for record in records if (benchmark, record.method) in wanted)
+            judged.extend(record for record in records if (benchmark, record.method) in in_claims)
             tokenized.extend(
                 record.model_copy(update={"suites": {"tokens": record.suites["tokens"]}})
                 for record in records
@@ -91,8 +91,12 @@ def generated_files(
         files[folder / f"{slug(benchmark)}.md"] = markdown_page(mine)
         files[folder / f"{slug(benchmark)}.csv"] = csv_text(mine)
         files[folder / f"{slug(benchmark)}.json"] = json_text(mine)
-        drawn = [made for table in mine for made in (pictures(table), skill_chart.picture(table))]
-        files |= {folder / name: text for made in drawn for name, text in made.items()}
+        pictures_of_tables = [
+            pictures_of_kind for table in mine for pictures_of_kind in (pictures(table), skill_chart.picture(table))
+        ]
+        files |= {
+            folder / name: text for pictures_of_kind in pictures_of_tables for name, text in pictures_of_kind.items()
+        }
     tokenizers = tokenizer_files(records)
     files |= {folder / name: text for name, text in tokenizers.items()}
     corpora = load_validity(folder)
@@ -104,5 +108,5 @@ def generated_files(
         files[folder / "claims.md"] = claims_page(board)
     readme = root / "README.md"
     if readme.exists() and HEADLINE.search(text := readme.read_text(encoding="utf-8")):
-        files[readme] = HEADLINE.sub(lambda found: found[1] + headline(tables) + found[2], text)
+        files[readme] = HEADLINE.sub(lambda match: match[1] + headline(tables) + match[2], text)
     return files

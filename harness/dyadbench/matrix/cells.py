@@ -201,9 +201,9 @@ def _demand_method(host: Host, name: str) -> None:
 
 def _demand_preset(name: str, preset: str, entries: Mapping[str, ComponentEntry]) -> None:
     """A preset that no part has would change nothing."""
-    known = dict.fromkeys(each for entry in entries.values() for each in entry.presets)
-    if preset not in known:
-        instead = nearest(preset, known) if known else "it has no presets"
+    available = dict.fromkeys(each for entry in entries.values() for each in entry.presets)
+    if preset not in available:
+        instead = nearest(preset, available) if available else "it has no presets"
         raise DyadbenchError(f"{name} has no preset {preset!r}; {instead}")
 
 
@@ -219,15 +219,15 @@ def method_parts(host: Host, spec: MethodSpec, *, default_preset: str | None = N
     settings = settings_by_part(
         spec.method or spec.name, spec.settings, {kind: entry.config for kind, entry in entries.items()}
     )
-    made = {}
+    components = {}
     for kind, part in parts.items():
         preset = part.preset
         for fallback in (spec.preset, default_preset):
             if preset is None and fallback in entries[kind].presets:
                 preset = fallback
         config = merge(part.config, settings[kind])
-        made[kind] = resolve_part(host, kind, part.model_copy(update={"preset": preset, "config": config}))
-    return made["predictor"], made.get("tokenizer")
+        components[kind] = resolve_part(host, kind, part.model_copy(update={"preset": preset, "config": config}))
+    return components["predictor"], components.get("tokenizer")
 
 
 def make_cell(
@@ -272,17 +272,17 @@ def evaluated(host: Host, benchmark: str, overrides: Mapping[str, Any]) -> tuple
     setting = host.get("benchmark", benchmark).config
     entry = host.get("dataset", setting.dataset)
     official = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config))
-    asked = merge(setting.dataset_config, overrides)
-    made = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=asked))
+    config = merge(setting.dataset_config, overrides)
+    dataset = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=config))
     changed = {
         field: value
-        for field, value in made.config.items()
+        for field, value in dataset.config.items()
         if value != official.config[field] and field not in entry.config.adjustable
     }
     if not changed:
-        return benchmark, setting, made
+        return benchmark, setting, dataset
     name = "+".join([benchmark, *(f"{field}-{_plain(value)}" for field, value in sorted(changed.items()))])
-    return name, setting.model_copy(update={"dataset_config": merge(setting.dataset_config, changed)}), made
+    return name, setting.model_copy(update={"dataset_config": merge(setting.dataset_config, changed)}), dataset
 
 
 def _plain(value: Any) -> str:

@@ -111,6 +111,6 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
 def merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
-        known = merged.get(key)
-        merged[key] = merge(known, value) if isinstance(value, Mapping) and isinstance(known, Mapping) else value
+        before = merged.get(key)
+        merged[key] = merge(before, value) if isinstance(value, Mapping) and isinstance(before, Mapping) else value
     return merged

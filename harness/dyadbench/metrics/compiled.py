@@ -23,13 +23,13 @@ Decorator = Callable[[Callable[..., Any]], Any]
 
 def njit(**options: Any) -> Decorator:
     """`numba.njit`, cached."""
-    decorator: Decorator = numba.njit(cache=KEPT is not None, **options)
+    decorator: Decorator = numba.njit(cache=CACHE is not None, **options)
     return decorator
 
 
 def cfunc(signature: Any, **options: Any) -> Decorator:
     """`numba.cfunc`, cached."""
-    decorator: Decorator = numba.cfunc(signature, cache=KEPT is not None, **options)
+    decorator: Decorator = numba.cfunc(signature, cache=CACHE is not None, **options)
     return decorator
 
 
@@ -81,4 +81,4 @@ def _forgive_damage() -> None:
 
 
 _forgive_damage()
-KEPT = _place()
+CACHE = _place()

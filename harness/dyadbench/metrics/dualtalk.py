@@ -46,7 +46,7 @@ GROUPS = tuple(DUALTALK_CLUSTERS)
 
 
 def _columns() -> tuple[Column, ...]:
-    ranked, shown = [], []
+    ranked, unranked = [], []
     for group in GROUPS:
         matched = f"closest to the ground truth's wins ({group})"
         ranked += [
@@ -59,7 +59,7 @@ def _columns() -> tuple[Column, ...]:
             Column(f"variance.{group}", "match", digits=6, summary=f"variance over time; {matched}", target=f"variance.{group}_target"),
             Column(f"RPCC.{group}", "min", summary=f"residual correlation with the partner, {group}"),
         ]  # fmt: skip
-        shown += [
+        unranked += [
             Column(f"SID-official.{group}", "match", ranked=False, unit="bits", summary=f"clusters of the prediction, histogram of the truth, {group}", target=f"SID.{group}_target"),
             Column(f"STS.{group}", "min", ranked=False, summary=f"the script's error of velocity, which grows with a clip's length, {group}"),
             *(
@@ -67,7 +67,7 @@ def _columns() -> tuple[Column, ...]:
                 for name in ("SID", "diversity", "variance")
             ),
         ]  # fmt: skip
-    return (*ranked, *shown)
+    return (*ranked, *unranked)
 
 
 class DualTalkSuite:
@@ -91,7 +91,7 @@ class DualTalkSuite:
                 f"motion space {data.space.name!r} has no group {missing[0]!r}, which the dualtalk suite scores"
             )
         cluster = clusterer(self.config.fit, self.config.seed)
-        found: dict[str, list[float]] = {column.id: [] for column in self.columns}
+        values_of: dict[str, list[float]] = {column.id: [] for column in self.columns}
         for n, frames in enumerate(int(t) for t in data.lengths):
             pred = as_array(data.predicted_motion[n])[:, :frames]
             sides = (pred, as_array(data.listener_motion[n])[:frames], as_array(data.speaker_motion[n])[:frames])
@@ -111,10 +111,10 @@ class DualTalkSuite:
                 for name in scored[0]:
                     head, _, suffix = name.partition("_")
                     value = float(np.mean([scored[int(k)][name] for k in first]))
-                    found[f"{head}.{group}" + (f"_{suffix}" if suffix else "")].append(value)
+                    values_of[f"{head}.{group}" + (f"_{suffix}" if suffix else "")].append(value)
             if progress:
                 progress(n + 1, len(data.lengths))
-        return {name: clip_mean(np.array(values)) for name, values in found.items()}
+        return {name: clip_mean(np.array(values)) for name, values in values_of.items()}
 
 
 def frame_pairs(clip: str, frames: int) -> NDArray[np.int64] | None:

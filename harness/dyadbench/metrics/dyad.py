@@ -43,7 +43,7 @@ TARGETS = ("variation", "diversity", "sync", "lag")  # of the true listeners, to
 
 def columns_of(groups: Sequence[str]) -> tuple[Column, ...]:
     """The columns of a suite for these groups: ranked ones first."""
-    ranked, shown = (
+    ranked, unranked = (
         [],
         [
             Column(
@@ -70,7 +70,7 @@ def columns_of(groups: Sequence[str]) -> tuple[Column, ...]:
             Column(f"sync.{group}", "match", family="synchrony", low=-1.0, high=1.0, summary=f"strongest correlation with the speaker; {matched}", target=f"sync.{group}_target"),
             Column(f"lag.{group}", "match", unit="s", family="synchrony", low=0.0, summary=f"time by which that comes later or earlier; {matched}", target=f"lag.{group}_target"),
         ]  # fmt: skip
-        shown += [
+        unranked += [
             Column(f"PCC.{group}", "max", ranked=False, low=-1.0, high=1.0, **near, summary=f"correlation with the true listener, {group}"),
             Column(f"samples.{group}", "max", ranked=False, summary=f"difference between samples of a clip, {group}"),
             *(
@@ -79,7 +79,7 @@ def columns_of(groups: Sequence[str]) -> tuple[Column, ...]:
                 for name in TARGETS
             ),
         ]  # fmt: skip
-    return (*ranked, *shown)
+    return (*ranked, *unranked)
 
 
 @dataclass
@@ -114,8 +114,8 @@ class _Group:
 
     def _synchrony(self, pred: NDArray[Any], speaker: NDArray[Any], first: NDArray[np.int64]) -> tuple[float, float]:
         """Mean over samples of the strength, 0 for one that stands still, and of the |lag| in seconds where there is one."""
-        heard = np.ascontiguousarray(speaker)
-        each = {k: frsyn.strongest(np.ascontiguousarray(pred[k]), heard) for k in np.unique(first).tolist()}
+        speaker_array = np.ascontiguousarray(speaker)
+        each = {k: frsyn.strongest(np.ascontiguousarray(pred[k]), speaker_array) for k in np.unique(first).tolist()}
         lags = np.array([abs(each[int(k)][0]) for k in first])
         strengths = np.array([each[int(k)][1] for k in first])
         still = np.array([not np.ptp(pred[int(k)], axis=0).any() for k in first])
@@ -161,9 +161,9 @@ class DyadSuite:
         """
         self.groups, self.all_groups = tuple(groups), all_groups
         every = columns_of(groups)
-        known = dict.fromkeys(_metric(column.id) for column in columns_of(("any",)))
-        if strange := [name for name in metrics if name not in known]:
-            raise ValueError(f"there is no metric {strange[0]!r}; there are {', '.join(known)}")
+        available = dict.fromkeys(_metric(column.id) for column in columns_of(("any",)))
+        if strange := [name for name in metrics if name not in available]:
+            raise ValueError(f"there is no metric {strange[0]!r}; there are {', '.join(available)}")
         self.columns = tuple(c for c in every if not metrics or c.id == "CCC" or _metric(c.id) in metrics)
 
     def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]:

@@ -71,7 +71,7 @@ def clip_over_time(pred: Floats, listeners: list[Floats], fps: float) -> tuple[F
     """
     starts, channels = bin_starts(fps), pred.shape[2]
     parts = [squared_errors(pred, listener, starts) for listener in listeners]
-    sums = np.stack([found for found, _ in parts])  # (J, K, BINS + 1)
+    sums = np.stack([by_bin for by_bin, _ in parts])  # (J, K, BINS + 1)
     counts = np.stack([count for _, count in parts])  # (J, BINS + 1)
     whole = sums.sum(2) / counts.sum(1)[:, None]  # (J, K)
     nearest, samples = whole.argmin(0), np.arange(len(pred))
@@ -85,11 +85,11 @@ def clip_over_time(pred: Floats, listeners: list[Floats], fps: float) -> tuple[F
 
 def growth(errors: Floats) -> float:
     """Least-squares slope through the bins that count, per ten seconds; NaN where fewer than two do. errors (BINS,)."""
-    known = np.flatnonzero(np.isfinite(errors))
-    if len(known) < 2:
+    bins = np.flatnonzero(np.isfinite(errors))
+    if len(bins) < 2:
         return float("nan")
-    time = (known - known.mean()) * SECONDS / 10
-    return float(time @ errors[known] / (time @ time))
+    time = (bins - bins.mean()) * SECONDS / 10
+    return float(time @ errors[bins] / (time @ time))
 
 
 class OverTimeSuite:
@@ -111,7 +111,7 @@ class OverTimeSuite:
         listeners = [listener.astype(np.float64) for listener in Clips(truth, lengths)]
         own = np.array([jitter(listener) for listener in listeners[:count]])
         steady = float(np.nanmean(own)) if np.isfinite(own).any() else float("nan")
-        found: dict[str, list[float]] = {column.id: [] for column in self.columns}
+        values_of: dict[str, list[float]] = {column.id: [] for column in self.columns}
         for n in range(count):
             samples = Clips(pred, lengths)[n].astype(np.float64)
             near = [n] if data.appropriate is None else [int(j) for j in np.flatnonzero(data.appropriate[n])]
@@ -119,15 +119,15 @@ class OverTimeSuite:
                 raise ValueError(f"clip {data.clips[n]} has no appropriate listener; every clip needs at least one")
             errors = clip_over_time(samples, [listeners[j] for j in near], data.space.fps)
             for kind, values in zip(KINDS, errors, strict=True):
-                found[f"growth.{kind}"].append(growth(values))
+                values_of[f"growth.{kind}"].append(growth(values))
                 for name, value in zip(NAMES, values, strict=True):
-                    found[f"{kind}.{name}"].append(float(value))
+                    values_of[f"{kind}.{name}"].append(float(value))
             trembling = np.mean([jitter(sample) for sample in samples])
-            found["jitter"].append(float(trembling) / steady if steady > 0 else float("nan"))
-            found["jitter_target"].append(1.0)
+            values_of["jitter"].append(float(trembling) / steady if steady > 0 else float("nan"))
+            values_of["jitter_target"].append(1.0)
             if progress:
                 progress(n + 1, count)
-        return {name: clip_mean(np.array(values)) for name, values in found.items()}
+        return {name: clip_mean(np.array(values)) for name, values in values_of.items()}
 
     def _sides(self, data: Evaluation) -> tuple[Any, Any]:
         pred, truth = getattr(data, f"predicted_{self.space}"), getattr(data, f"listener_{self.space}")

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dyadbench.api import Result
-from dyadbench.metrics.l2l.clips import Floats
+
+Floats = NDArray[np.float64]
 
 
 def clip_mean(values: Floats) -> Result:

@@ -215,7 +215,7 @@ def position_bits(frames: int, keyframes: int) -> float:
     return max(0.0, ways / log(2))
 
 
-def layers_shown(residual: int) -> list[int]:
+def layer_counts(residual: int) -> list[int]:
     """The numbers of residual layers whose decoding is scored: one to four, then doublings, and all of them."""
     return [n for n in range(1, residual + 1) if n <= 4 or n & (n - 1) == 0 or n == residual]
 
@@ -283,7 +283,7 @@ def _encode(tokenizer: Tokenizer, x: NDArray[np.float32], felt: Any, fps: float,
     if felt is not None and emotion is not None:
         coded.add("emotion-rmse", _rmse(emotion[0], felt))
     residual = tokenizer.tokens.residual
-    for layers in layers_shown(residual) if tokens.ids.ndim == 4 and residual > 1 else ():
+    for layers in layer_counts(residual) if tokens.ids.ndim == 4 and residual > 1 else ():
         try:
             part = Tokens(tokens.ids[..., :layers], tokens.keyframes, tokens.frames)
             motion, emotion = tokenizer.decode(part, frames)

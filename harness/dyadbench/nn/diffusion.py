@@ -128,14 +128,14 @@ class DiscreteDiffusion(nn.Module):
         any code, x_0, or x_t unchanged.
         """
         keep, uniformly, mask = (float(value.exp()) for value in self.between(s, t))
-        kept, spread, masked = (float(value.exp()) for value in self.between(0, s))
+        stay, spread, masked = (float(value.exp()) for value in self.between(0, s))
         hidden = xt == self.codes
         onward = torch.where(hidden, mask, uniformly).double()  # q(x_t | x_s) for a code x_s that is not x_t
-        any_code, known = onward * self.codes * spread, onward * kept
-        same = torch.where(hidden, masked, keep * (spread + kept * (x0 == xt)))
-        chance = uniform[..., 0].double() * (any_code + known + same)
+        any_code, original = onward * self.codes * spread, onward * stay
+        same = torch.where(hidden, masked, keep * (spread + stay * (x0 == xt)))
+        chance = uniform[..., 0].double() * (any_code + original + same)
         changed = torch.where(chance < any_code, self._any_code(uniform), x0)
-        return torch.where(chance < any_code + known, changed, xt)
+        return torch.where(chance < any_code + original, changed, xt)
 
     def sample(
         self, denoise: Denoise, uniform: Tensor, *, truncation: float = 1.0, known: Tensor | None = None
@@ -216,9 +216,9 @@ def nucleus(log_p: Tensor, uniform: Tensor, share: float) -> Tensor:
     if share >= 1:
         return draw(log_p, uniform)
     p, place = log_p.double().exp().topk(-(-log_p.shape[-1] // 4), -1)
-    kept = p * (p.cumsum(-1) - p < share)
-    below = kept.cumsum(-1)
-    at = (below <= uniform[..., None].double() * below[..., -1:]).sum(-1).minimum((kept > 0).sum(-1) - 1)
+    head = p * (p.cumsum(-1) - p < share)
+    below = head.cumsum(-1)
+    at = (below <= uniform[..., None].double() * below[..., -1:]).sum(-1).minimum((head > 0).sum(-1) - 1)
     ids = place.gather(-1, at[..., None])[..., 0]
     short = p.sum(-1) < share
     if bool(short.any()):

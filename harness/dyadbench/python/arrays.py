@@ -67,23 +67,27 @@ def score_arrays(
     """
     if others:
         name = next(iter(others))
-        said = f"is called {SPELLING[name]!r} here, for every suite" if name in SPELLING else "is none of its arguments"
-        raise ValueError(f"{name!r} {said}; score_arrays takes pred, listener, speaker, appropriate, lengths and space")
+        reason = (
+            f"is called {SPELLING[name]!r} here, for every suite" if name in SPELLING else "is none of its arguments"
+        )
+        raise ValueError(
+            f"{name!r} {reason}; score_arrays takes pred, listener, speaker, appropriate, lengths and space"
+        )
     if suite == READINGS:
         return _readings(pred, listener, speaker, lengths)
-    made = _suite(suite) if isinstance(suite, str) else suite
-    data = _evaluation(made, suite, pred, listener, speaker, appropriate, lengths, space, threads)
-    found = made.evaluate(data, progress)
-    values = {column.id: found[column.id].value for column in made.columns}
+    evaluator = _suite(suite) if isinstance(suite, str) else suite
+    data = _evaluation(evaluator, suite, pred, listener, speaker, appropriate, lengths, space, threads)
+    results = evaluator.evaluate(data, progress)
+    values = {column.id: results[column.id].value for column in evaluator.columns}
     return {name: float("nan") if value is None else float(value) for name, value in values.items()}
 
 
 def _suite(name: str) -> Suite:
     try:
-        made: Suite = plugins().build("suite", name, {})
+        suite: Suite = plugins().build("suite", name, {})
     except DyadbenchError as error:
         raise ValueError(str(error)) from None
-    return made
+    return suite
 
 
 def _evaluation(
@@ -125,12 +129,12 @@ def _evaluation(
 
 
 def _channels(space: MotionSpace | None, listener: NDArray[Any]) -> int:
-    found = int(listener.shape[-1]) if listener.ndim else 0
-    if space is None and found not in SPACES:
+    channels = int(listener.shape[-1]) if listener.ndim else 0
+    if space is None and channels not in SPACES:
         raise ValueError(
-            f"listener has {found} channels, which are neither faceverse-58 nor deca-56; say what they are with space=MotionSpace(...)"
+            f"listener has {channels} channels, which are neither faceverse-58 nor deca-56; say what they are with space=MotionSpace(...)"
         )
-    return found if space is None else space.dim
+    return channels if space is None else space.dim
 
 
 def _demand_shapes(pred: Any, others: dict[str, NDArray[Any]], channels: int) -> None:
@@ -152,15 +156,15 @@ def _frames(lengths: Any, clips: int, listeners: int, frames: int) -> NDArray[np
     """(listeners,) frames of each clip."""
     if lengths is None:
         return np.full(listeners, frames, np.int64)
-    found = np.asarray(lengths.detach().cpu() if hasattr(lengths, "detach") else lengths)
-    if found.ndim != 1 or found.dtype.kind not in "iu" or len(found) not in (clips, listeners):
+    counts = np.asarray(lengths.detach().cpu() if hasattr(lengths, "detach") else lengths)
+    if counts.ndim != 1 or counts.dtype.kind not in "iu" or len(counts) not in (clips, listeners):
         raise ValueError(
-            f"lengths has {found.dtype} of shape {found.shape}; {clips} whole numbers are expected, one per clip"
+            f"lengths has {counts.dtype} of shape {counts.shape}; {clips} whole numbers are expected, one per clip"
         )
-    if found.min() < 1 or found.max() > frames:
-        raise ValueError(f"lengths goes from {found.min()} to {found.max()}; 1 to {frames} frames are possible")
-    rest = np.full(listeners - len(found), frames, np.int64)  # listeners that belong to no clip are not padded
-    return np.concatenate([found.astype(np.int64), rest])
+    if counts.min() < 1 or counts.max() > frames:
+        raise ValueError(f"lengths goes from {counts.min()} to {counts.max()}; 1 to {frames} frames are possible")
+    rest = np.full(listeners - len(counts), frames, np.int64)  # listeners that belong to no clip are not padded
+    return np.concatenate([counts.astype(np.int64), rest])
 
 
 def _demand_finite(array: Any, name: str, lengths: NDArray[np.int64]) -> None:
@@ -195,5 +199,5 @@ def _readings(pred: Any, listener: Any, speaker: Any, lengths: Any) -> dict[str,
 
     motion = floats(pred.whole() if isinstance(pred, LazyTensor) else pred, "pred")
     samples = [motion[:, k] for k in range(motion.shape[1])] if motion.ndim == 4 else [motion]
-    found = [score_l2l(sample, listener, speaker, lengths) for sample in samples]
-    return {name: float(np.mean([each[name] for each in found])) for name in found[0]}
+    readings = [score_l2l(sample, listener, speaker, lengths) for sample in samples]
+    return {name: float(np.mean([each[name] for each in readings])) for name in readings[0]}

@@ -82,22 +82,24 @@ def open_target(host: Host, benchmark: str, overrides: Mapping[str, Any], runtim
     return Target(host, runtime, name, setting, part, dataset, split, suites, limit)
 
 
-def score_predictions(target: Target, found: Predictions) -> dict[str, SuiteScores]:
+def score_predictions(target: Target, predictions: Predictions) -> dict[str, SuiteScores]:
     """Every suite of the space that was predicted. Raises DyadbenchError with the first ten faults of the file."""
     clips, space = target.clips, target.space
     if target.limit:  # a file of all clips serves as well
-        wanted = set(clips)
-        kept = [row for row, clip in enumerate(found.clips) if clip in wanted]
-        arrays = {name: Reordered(array, kept) for name, array in found.arrays.items()}
-        found = dataclasses.replace(found, clips=tuple(found.clips[row] for row in kept), arrays=arrays)
+        scored_clips = set(clips)
+        rows = [row for row, clip in enumerate(predictions.clips) if clip in scored_clips]
+        arrays = {name: Reordered(array, rows) for name, array in predictions.arrays.items()}
+        predictions = dataclasses.replace(
+            predictions, clips=tuple(predictions.clips[row] for row in rows), arrays=arrays
+        )
         _say(f"only {len(clips)} clips are scored (--limit {target.limit}); such numbers rank nowhere")
     fps, samples, channels = target.dataset.space.fps, target.setting.samples, target.shape[3]
-    refuse(found.path, faults(found, clips, target.split.lengths, samples, space, channels, fps))
-    row = {clip: i for i, clip in enumerate(found.clips)}
-    ordered = Reordered(found.arrays[space], [row[clip] for clip in clips])
+    refuse(predictions.path, faults(predictions, clips, target.split.lengths, samples, space, channels, fps))
+    row = {clip: i for i, clip in enumerate(predictions.clips)}
+    ordered = Reordered(predictions.arrays[space], [row[clip] for clip in clips])
     if not any(np.any(ordered[n]) for n in range(len(ordered))):
-        _say(f"every value of {found.path} is 0: is it the template as it was written?")
-    if raw := raw_units(target, found):
+        _say(f"every value of {predictions.path} is 0: is it the template as it was written?")
+    if raw := raw_units(target, predictions):
         _say(f"{raw}; they are scored as they are")
     both = (ordered if space == "motion" else None, ordered if space == "emotion" else None)
     data = target.split.evaluation(*both, target.runtime.threads, "cpu")
@@ -116,8 +118,8 @@ def estimates(scores: SuiteScores, columns: Sequence[Column], sessions: Sequence
     out = {}
     for c, column in enumerate(columns):
         value = scores.scores[column.id].value
-        known = value is not None and boot.informative and column.by_clip
-        span = interval(boot.draws[:, 0, c], within=column) if known else None
+        certain = value is not None and boot.informative and column.by_clip
+        span = interval(boot.draws[:, 0, c], within=column) if certain else None
         out[column.id] = Estimate(value, span.low if span else None, span.high if span else None)
     return out
 
@@ -146,7 +148,7 @@ def score(
     target = open_target(plugins(), benchmark, dataset or {}, runtime, limit)
     scored = score_predictions(target, _opened(predictions))
     sessions = [clip.session for clip in target.split.clips]
-    return {name: estimates(found, target.suites[name].columns, sessions) for name, found in scored.items()}
+    return {name: estimates(scores, target.suites[name].columns, sessions) for name, scores in scored.items()}
 
 
 def _opened(predictions: str | Path | Mapping[str, Any]) -> Predictions:
@@ -156,16 +158,16 @@ def _opened(predictions: str | Path | Mapping[str, Any]) -> Predictions:
     return Predictions(Path("predictions"), tuple(predictions.get("clips", ())), predictions.get("fps"), arrays)
 
 
-def record_of(target: Target, name: str, found: Predictions, scores: Mapping[str, SuiteScores]) -> Record:
+def record_of(target: Target, name: str, predictions: Predictions, scores: Mapping[str, SuiteScores]) -> Record:
     """The record of a predictions file: a row that nobody can run again, so it has intervals and no rank.
 
     Raises DyadbenchError for action units that could not stand beside those of the other rows.
     """
-    if raw := raw_units(target, found):
+    if raw := raw_units(target, predictions):
         raise DyadbenchError(f"{raw}, or leave --as out")
     binary = target.space == "emotion" and target.setting.action_units == "binary"
     rule: dict[str, Any] = {"action_units": BinaryUnits(version=UNITS_VERSION, thresholds={})} if binary else {}
-    with found.path.open("rb") as file:
+    with predictions.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     hidden = target.host.get("dataset", target.part.name).config.machine_paths
     return Record(
@@ -178,7 +180,7 @@ def record_of(target: Target, name: str, found: Predictions, scores: Mapping[str
         plugin=("", ""),
         entry_version=1,
         calibration=False,
-        scored_from=found.path.name,
+        scored_from=predictions.path.name,
         trained=False,
         seed=0,
         dataset=RecordedData(
@@ -198,18 +200,18 @@ def record_of(target: Target, name: str, found: Predictions, scores: Mapping[str
     )
 
 
-def raw_units(target: Target, found: Predictions) -> str:
+def raw_units(target: Target, predictions: Predictions) -> str:
     """What is to be said of action units that are not 0 and 1 where all other rows have them so; empty if they are.
 
     A file has no reactions to training clips, so the rule of datasets/readout cannot be applied to it.
     """
     if target.space != "emotion" or target.setting.action_units != "binary":
         return ""
-    emotion = found.arrays["emotion"]
+    emotion = predictions.arrays["emotion"]
     if all(np.isin(emotion[n][..., :UNITS], (0, 1)).all() for n in range(len(emotion))):
         return ""
     return (
-        f"action units of {found.path} are not all 0 or 1; every row beside yours has them 0 or 1, above thresholds that give "
+        f"action units of {predictions.path} are not all 0 or 1; every row beside yours has them 0 or 1, above thresholds that give "
         "each method the true rates on training clips, so turn yours to 0 and 1 likewise"
     )
 

@@ -48,8 +48,8 @@ class SuiteMetric(Metric):
         self.suite, self.space, self.threads = suite, space, threads
         self.listener, self.speaker = floats(listener, "listener"), floats(speaker, "speaker")
         self.appropriate = None if appropriate is None else floats(appropriate, "appropriate")
-        given = lengths.detach().cpu() if hasattr(lengths, "detach") else lengths
-        self.lengths = np.full(len(self.speaker), self.speaker.shape[1]) if given is None else np.asarray(given)
+        frames = lengths.detach().cpu() if hasattr(lengths, "detach") else lengths
+        self.lengths = np.full(len(self.speaker), self.speaker.shape[1]) if frames is None else np.asarray(frames)
         self._alone = False  # whether a batch is scored by itself
         self.add_state("clip", [], dist_reduce_fx="cat")
         self.add_state("pred", [], dist_reduce_fx="cat")
@@ -66,8 +66,8 @@ class SuiteMetric(Metric):
         if len(pred) != len(clip):
             raise ValueError(f"{len(pred)} predictions for {len(clip)} clips")
         missing = self.speaker.shape[1] - pred.shape[-2]
-        known = [n for n in clip.tolist() if 0 <= n < len(self.lengths)]
-        if missing > 0 and all(self.lengths[n] <= pred.shape[-2] for n in known):
+        rows = [n for n in clip.tolist() if 0 <= n < len(self.lengths)]
+        if missing > 0 and all(self.lengths[n] <= pred.shape[-2] for n in rows):
             pred = torch.nn.functional.pad(pred, (0, 0, 0, missing))
         self.clip.append(clip)
         self.pred.append(pred.to(torch.promote_types(pred.dtype, torch.float32)))
@@ -129,6 +129,6 @@ class SuiteMetric(Metric):
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:
         """Every metric as a point (matplotlib): of `val`, one result of `compute` or a list of them over time."""
-        found = self.compute() if val is None else val
+        values = self.compute() if val is None else val
         as_tensors = lambda each: {name: torch.as_tensor(value) for name, value in each.items()}  # noqa: E731  # a name for one expression
-        return self._plot([as_tensors(one) for one in found] if isinstance(found, list) else as_tensors(found), ax)
+        return self._plot([as_tensors(one) for one in values] if isinstance(values, list) else as_tensors(values), ax)

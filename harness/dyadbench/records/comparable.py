@@ -93,7 +93,7 @@ def of_newest_data(records: Sequence[Record]) -> tuple[list[Record], list[LeftOu
     for record in records:
         name = record.dataset.name
         newest[name] = max(newest.get(name, 1), record.data_version)
-    kept = [record for record in records if record.data_version == newest[record.dataset.name]]
+    newest_records = [record for record in records if record.data_version == newest[record.dataset.name]]
     left_out = [
         LeftOut(
             r,
@@ -104,7 +104,7 @@ def of_newest_data(records: Sequence[Record]) -> tuple[list[Record], list[LeftOu
         if r.data_version < newest[r.dataset.name]
     ]
     rules: dict[str, int] = {}
-    for record in kept:
+    for record in newest_records:
         rules[record.benchmark] = max(rules.get(record.benchmark, 0), _units_rule(record))
     left_out += [
         LeftOut(
@@ -112,10 +112,10 @@ def of_newest_data(records: Sequence[Record]) -> tuple[list[Record], list[LeftOu
             f"was scored with action units by version {_units_rule(r)} of the rule (0: as emitted), which "
             f"is now at version {rules[r.benchmark]}, and is left out; run it again",
         )
-        for r in kept
+        for r in newest_records
         if _units_rule(r) < rules[r.benchmark]
     ]
-    return [r for r in kept if _units_rule(r) == rules[r.benchmark]], left_out
+    return [r for r in newest_records if _units_rule(r) == rules[r.benchmark]], left_out
 
 
 def _units_rule(record: Record) -> int:

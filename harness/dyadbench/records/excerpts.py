@@ -23,14 +23,14 @@ from dyadbench.files.atomic import atomic_write
 from dyadbench.records.record import Record, slug
 
 # The parameters of a drawn face, in the order of its arrays; head rotations in radians, the rest 0 at rest and about 1 at full.
-DRAWN = (
+PARAMETERS = (
     "pitch", "yaw", "roll", "smile", "cheek", "brow", "frown", "jaw", "round", "press", "lid", "sadness", "blink", "gaze",
 )  # fmt: skip
 HEAD = 3  # the first of them are the head's
-RANGE = np.array([1.0] * HEAD + [2.0] * (len(DRAWN) - HEAD))  # +-, what an int8 spans
+RANGE = np.array([1.0] * HEAD + [2.0] * (len(PARAMETERS) - HEAD))  # +-, what an int8 spans
 # What some datasets measure beside the face, and what an int8 spans: movement is the logarithm of 1 + pixels that change.
 BESIDE = {"movement": 12.0}
-Drawn = NDArray[np.float64]  # (T, len(DRAWN) + what is beside)
+FaceTrack = NDArray[np.float64]  # (T, len(PARAMETERS) + what is beside)
 
 
 def ranges(beside: Sequence[str] = ()) -> NDArray[np.float64]:
@@ -38,13 +38,13 @@ def ranges(beside: Sequence[str] = ()) -> NDArray[np.float64]:
     return np.array([*RANGE, *(BESIDE[name] for name in beside)])
 
 
-def pack(face: Drawn, beside: Sequence[str] = ()) -> str:
+def pack(face: FaceTrack, beside: Sequence[str] = ()) -> str:
     """(T, P) as base64 of int8, row by row: a hundredth of a radian, a sixtieth of a full smile."""
     scaled = np.rint(np.clip(face / ranges(beside), -1, 1) * 127).astype(np.int8)
     return base64.b64encode(scaled.tobytes()).decode()
 
 
-def unpack(text: str, beside: Sequence[str] = ()) -> Drawn:
+def unpack(text: str, beside: Sequence[str] = ()) -> FaceTrack:
     """The inverse of `pack`, to within half a step. Raises ValueError for text that is not whole frames."""
     raw, span = np.frombuffer(base64.b64decode(text, validate=True), np.int8), ranges(beside)
     if len(raw) % len(span):

@@ -67,11 +67,11 @@ def packages(extra: tuple[str, ...] = ()) -> dict[str, str]:
 def hardware(device: str = "cpu") -> dict[str, Any]:
     facts: dict[str, Any] = {"machine": platform.machine(), "system": platform.system(), "cpus": os.cpu_count()}
     try:
-        said = dict(re.findall(r"^([^\t:]+?)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
-        facts["cpu"] = said.get("model name", "")
+        cpuinfo = dict(re.findall(r"^([^\t:]+?)\s*: (.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE))
+        facts["cpu"] = cpuinfo.get("model name", "")
         # Kernels are chosen by these, and sum in another order: trained methods then differ in the last digits.
-        known = str(said.get("flags") or said.get("Features") or "").split()
-        facts["instructions"] = next((name for name in INSTRUCTIONS if name in known), "")
+        flags = str(cpuinfo.get("flags") or cpuinfo.get("Features") or "").split()
+        facts["instructions"] = next((name for name in INSTRUCTIONS if name in flags), "")
     except OSError:
         pass  # not Linux: the machine and system above must do
     if chosen := {name: os.environ[name] for name in KERNEL_SETTINGS if name in os.environ}:

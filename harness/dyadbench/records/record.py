@@ -227,12 +227,12 @@ def _finite(text: str) -> float:
 
 def _depth_within(text: str, limit: int) -> bool:
     depth = 0
-    for found in MARKS.finditer(text):
-        if found[0] in "[{":
+    for mark in MARKS.finditer(text):
+        if mark[0] in "[{":
             depth += 1
             if depth > limit:
                 return False
-        elif found[0] in "]}":
+        elif mark[0] in "]}":
             depth -= 1
     return True
 

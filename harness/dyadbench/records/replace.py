@@ -49,11 +49,11 @@ def _as_now(host: Host, kind: str, part: Any) -> dict[str, Any]:
     """A recorded part as this installation would run it: fields that came later have their defaults."""
     if part is None:
         return {}
-    known = Part.model_validate(part)
+    component = Part.model_validate(part)
     try:
-        return {"name": known.name, **resolve_config(kind, host.get(kind, known.name), known.config)}
+        return {"name": component.name, **resolve_config(kind, host.get(kind, component.name), component.config)}
     except DyadbenchError:
-        return {"name": known.name, **known.config}
+        return {"name": component.name, **component.config}
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:

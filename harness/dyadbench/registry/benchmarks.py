@@ -15,7 +15,7 @@ REACT: dict[str, Any] = {
 L2L: dict[str, Any] = {"suite": "l2l", "also": ("over-time-motion", "realism-motion"), "samples": 10}
 DYAD: dict[str, Any] = {"also": ("over-time-motion", "realism-motion"), "samples": 5}
 TRACKS: tuple[tuple[TrackName, str], ...] = (("online", ""), ("offline", "-offline"))
-KNOWN = {"online": "no look-ahead", "offline": "the whole speaker clip is known"}
+LOOKAHEAD = {"online": "no look-ahead", "offline": "the whole speaker clip is known"}
 L2L_PEOPLE = ("conan", "devi2", "fallon", "kimmel", "stephen", "trevor")
 LM_PEOPLE = ("trevor", "stephen", "conan")
 
@@ -32,7 +32,7 @@ ALL: dict[str, tuple[BenchmarkConfig, str]] = {
     **{
         f"simdyad-{preset}-react-{track}": (
             _react("simdyad", "test", track, preset=preset, layout="react2024"),
-            f"{meaning}; {KNOWN[track]}",
+            f"{meaning}; {LOOKAHEAD[track]}",
         )
         for preset, meaning in MEANING.items()
         for track, _ in TRACKS

@@ -32,7 +32,7 @@ class Field:
 def fields_of(config: type[Config], presets: Mapping[str, Mapping[str, Any]]) -> list[Field]:
     """Every field of `config`, in its order."""
     meanings = _meanings(config)
-    found = []
+    fields = []
     for name, info in config.model_fields.items():
         required = info.is_required()
         default = None if required else info.get_default(call_default_factory=True)
@@ -43,7 +43,7 @@ def fields_of(config: type[Config], presets: Mapping[str, Mapping[str, Any]]) ->
             if getattr(each, bound, None) is not None
         ]
         differing = {preset: values[name] for preset, values in presets.items() if name in values}
-        found.append(
+        fields.append(
             Field(
                 name=name,
                 type=", ".join([_type_text(info.annotation), *bounds]),
@@ -53,7 +53,7 @@ def fields_of(config: type[Config], presets: Mapping[str, Mapping[str, Any]]) ->
                 presets={preset: value for preset, value in differing.items() if value != default},
             )
         )
-    return found
+    return fields
 
 
 def _type_text(annotation: Any) -> str:
@@ -72,7 +72,7 @@ def _type_text(annotation: Any) -> str:
 
 def _meanings(config: type[Config]) -> dict[str, str]:
     """Field -> the comment on its lines, or the text below it, in the source of the class and those it inherits from."""
-    found: dict[str, str] = {}
+    meanings: dict[str, str] = {}
     for base in reversed(config.__mro__):
         if not issubclass(base, Config) or base is Config:
             continue
@@ -91,10 +91,10 @@ def _meanings(config: type[Config]) -> dict[str, str]:
             if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
                 continue
             lines = range(statement.lineno, (statement.end_lineno or statement.lineno) + 1)
-            said = [comments[line] for line in lines if line in comments]
+            sentences = [comments[line] for line in lines if line in comments]
             after = statements[place + 1] if place + 1 < len(statements) else None
             if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):
-                said.append(" ".join(str(after.value.value).split()))
-            if said:
-                found[statement.target.id] = " ".join(said)
-    return found
+                sentences.append(" ".join(str(after.value.value).split()))
+            if sentences:
+                meanings[statement.target.id] = " ".join(sentences)
+    return meanings

@@ -45,7 +45,7 @@ class Host:
     def __init__(self) -> None:
         self.problems: list[Problem] = []
         self.plugins: list[Plugin] = []
-        self._found: dict[tuple[str, str], tuple[Entry, Plugin]] = {}
+        self._offers: dict[tuple[str, str], tuple[Entry, Plugin]] = {}
         self._clashes: dict[tuple[str, str], str] = {}
         self._warned: set[tuple[str, str]] = set()
         self._hashes: dict[str, str] = {}  # module -> hash of the code it belongs to
@@ -79,11 +79,11 @@ class Host:
         for kind, entries in plugin.entries.items():
             for entry in entries:
                 key = (kind, entry.name)
-                held = self._found.get(key)
-                if held is None:
-                    self._found[key] = (entry, plugin)
+                earlier = self._offers.get(key)
+                if earlier is None:
+                    self._offers[key] = (entry, plugin)
                     continue
-                other = held[1]
+                other = earlier[1]
                 both = f"{other.name!r} ({other.distribution}) and {plugin.name!r} ({plugin.distribution})"
                 if other.distribution == OWN_DISTRIBUTION and plugin.distribution != OWN_DISTRIBUTION:
                     detail = f"{kind} {entry.name!r} is built in and cannot be replaced; rename it"
@@ -104,7 +104,7 @@ class Host:
     def entries(self, kind: str) -> list[Any]: ...
     def entries(self, kind: str) -> list[Any]:
         """All entries of a kind that can be used, by name."""
-        return [self._found[key][0] for key in sorted(self._found) if key[0] == kind and key not in self._clashes]
+        return [self._offers[key][0] for key in sorted(self._offers) if key[0] == kind and key not in self._clashes]
 
     @overload
     def get(self, kind: Literal["predictor"], name: str) -> PredictorEntry: ...
@@ -122,12 +122,12 @@ class Host:
             name = configured_suite(name)[0]
         if clash := self._clashes.get((kind, name)):
             raise DyadbenchError(clash)
-        held = self._found.get((kind, name))
-        if held is not None:
-            return held[0]
-        known = [entry.name for entry in self.entries(kind)]
-        near = difflib.get_close_matches(name, known, n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(known) or 'none'}"
+        offer = self._offers.get((kind, name))
+        if offer is not None:
+            return offer[0]
+        names = [entry.name for entry in self.entries(kind)]
+        near = difflib.get_close_matches(name, names, n=3)
+        hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(names) or 'none'}"
         trouble = "".join(f"\n  {problem}" for problem in self.problems)
         raise DyadbenchError(
             f"there is no {kind} {name!r}; {hint}" + (f"\nProblems with plugins:{trouble}" if trouble else "")
@@ -135,24 +135,24 @@ class Host:
 
     def plugin_of(self, entry: Entry) -> tuple[str, str]:
         """(distribution, version) that an entry comes from."""
-        for held, plugin in self._found.values():
-            if held is entry:
+        for offer, plugin in self._offers.values():
+            if offer is entry:
                 return plugin.distribution, plugin.version
         raise KeyError(entry.name)
 
     def sources_of(self, components: Mapping[ComponentKind, str]) -> dict[str, str]:
         """The hash of the code of each component (kind -> name), as "predictor NAME" -> hash; without those of dyadbench
         itself."""
-        found = {}
+        hashes = {}
         for kind, name in components.items():
-            entry, _ = self._found.get((kind, name), (None, None))
+            entry, _ = self._offers.get((kind, name), (None, None))
             if not isinstance(entry, ComponentEntry):
                 continue  # a dataset that is handed in and not registered
             module = entry.load.partition(":")[0]
             if module not in self._hashes:
                 self._hashes[module] = source_hash(module)
-            found[f"{kind} {name}"] = self._hashes[module]
-        return {label: value for label, value in found.items() if value}
+            hashes[f"{kind} {name}"] = self._hashes[module]
+        return {label: value for label, value in hashes.items() if value}
 
     # --- building ---------------------------------------------------------------------------------------
 
@@ -175,19 +175,19 @@ class Host:
             values = config.model_dump() if isinstance(config, Config) else dict(config)
             if kind == "suite":
                 values |= configured_suite(name)[1]
-            made = entry.config.model_validate(values)
+            settings = entry.config.model_validate(values)
         except ValidationError as error:
             raise DyadbenchError(f"configuration of {kind} {name!r}: {first_fault(error, entry.config)}") from None
-        if made.accepts is not None:
-            demand_tokens(name, made.accepts, more.get("tokenizer"))
+        if settings.accepts is not None:
+            demand_tokens(name, settings.accepts, more.get("tokenizer"))
         factory = self.load(kind, entry)
         with self.blame(kind, name, "build"):
-            return factory(made, *args, **more)
+            return factory(settings, *args, **more)
 
     def _author(self, kind: str, name: str, error: BaseException) -> tuple[str, str]:
         """Whose code raised. A dataset may fail while a predictor reads it, which is not the predictor's fault."""
         entries: dict[str, list[tuple[str, str]]] = {}
-        for (other, label), (entry, _) in self._found.items():
+        for (other, label), (entry, _) in self._offers.items():
             if isinstance(entry, ComponentEntry):
                 entries.setdefault(entry.load.partition(":")[0], []).append((other, label))
         at_work = next((entries[module] for module in _modules(error) if module in entries), [])
@@ -198,15 +198,17 @@ class Host:
 
         One that cannot be built is left out with a line on stderr.
         """
-        built: dict[str, Suite] = {}
+        suites: dict[str, Suite] = {}
         settings = [entry.config for entry in self.entries("benchmark")]
-        asked = {name: None for setting in settings for name in (setting.suite, *setting.also) if name.endswith("]")}
-        for suite in [*(entry.name for entry in self.entries("suite")), *asked]:
+        configured = {
+            name: None for setting in settings for name in (setting.suite, *setting.also) if name.endswith("]")
+        }
+        for suite in [*(entry.name for entry in self.entries("suite")), *configured]:
             try:
-                built[suite] = self.build("suite", suite, {})
+                suites[suite] = self.build("suite", suite, {})
             except DyadbenchError as error:
                 print(f"dyadbench: {error}; its tables are left out", file=sys.stderr)
-        return built
+        return suites
 
     @contextmanager
     def blame(self, kind: str, name: str, stage: str) -> Iterator[None]:
@@ -258,8 +260,10 @@ def configured_suite(name: str) -> tuple[str, dict[str, tuple[str, ...]]]:
     if not bracket or not rest.endswith("]"):
         return name, {}
     groups, _, metrics = rest.removesuffix("]").partition(";")
-    given = {"groups": groups, "metrics": metrics}
-    return base, {what: tuple(part.strip() for part in text.split(",")) for what, text in given.items() if text.strip()}
+    options = {"groups": groups, "metrics": metrics}
+    return base, {
+        what: tuple(part.strip() for part in text.split(",")) for what, text in options.items() if text.strip()
+    }
 
 
 def _modules(error: BaseException) -> list[str]:

@@ -105,11 +105,11 @@ def load_plugin(point: importlib.metadata.EntryPoint) -> tuple[Plugin, list[str]
 
 def _check_names(module: Any) -> None:
     """Raises Rejected for a misspelt hook and for one without @hookimpl: pluggy would ignore both silently."""
-    known = [name for name in vars(hookspecs) if name.startswith("dyadbench_")]
+    hooks = [name for name in vars(hookspecs) if name.startswith("dyadbench_")]
     for name in vars(module):
         if name.startswith("dyadbench_") and callable(getattr(module, name)):
-            if name not in known:
-                near = difflib.get_close_matches(name, known, n=1)
+            if name not in hooks:
+                near = difflib.get_close_matches(name, hooks, n=1)
                 raise Rejected("register", f"{name} is not a hook" + (f"; did you mean {near[0]}?" if near else ""))
             if not hasattr(getattr(module, name), "dyadbench_impl"):
                 raise Rejected("register", f"{name} lacks @hookimpl (from dyadbench.hookspecs import hookimpl)")

@@ -28,8 +28,8 @@ class About:
 
 def paper_link(paper: str) -> str:
     """The address of a paper on arXiv; "" where the reference names none."""
-    found = LINK.search(paper)
-    return f"https://arxiv.org/abs/{found[1]}" if found else ""
+    match = LINK.search(paper)
+    return f"https://arxiv.org/abs/{match[1]}" if match else ""
 
 
 def differences(readme: str) -> Markup:
@@ -40,11 +40,11 @@ def differences(readme: str) -> Markup:
     from markdown_it import MarkdownIt
 
     parts = re.split(r"^(?=## )", readme, flags=re.MULTILINE)
-    found = [part for part in parts if part.startswith("## ") and "paper" in part.splitlines()[0].lower()]
-    text = re.sub(r"\[([^\]]*)\]\((?!https://)[^)]*\)", r"\1", "\n".join(found))
+    sections = [part for part in parts if part.startswith("## ") and "paper" in part.splitlines()[0].lower()]
+    text = re.sub(r"\[([^\]]*)\]\((?!https://)[^)]*\)", r"\1", "\n".join(sections))
     text = re.sub(r"^## ", "#### ", text, flags=re.MULTILINE)
-    made = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)  # HTML in it is escaped
-    return Markup(made.replace("<a href", '<a rel="external noreferrer" href'))
+    html = MarkdownIt("commonmark", {"html": False}).enable("table").render(text)  # HTML in it is escaped
+    return Markup(html.replace("<a href", '<a rel="external noreferrer" href'))
 
 
 def provenance(records: Sequence[Record], leaderboards: Path) -> dict[str, str]:
@@ -58,13 +58,13 @@ def provenance(records: Sequence[Record], leaderboards: Path) -> dict[str, str]:
 
 def machines(records: Sequence[Record]) -> list[str]:
     """The processors that records were made on, with their threads, each once."""
-    found: dict[str, None] = {}
+    names: dict[str, None] = {}
     for record in records:
         hardware, threads = record.provenance.get("hardware", {}), record.provenance.get("threads")
         name = hardware.get("gpu") or hardware.get("cpu") or hardware.get("machine")
         if name:
-            found[f"{name}, {threads} thread{'' if threads == 1 else 's'}" if threads else str(name)] = None
-    return sorted(found)
+            names[f"{name}, {threads} thread{'' if threads == 1 else 's'}" if threads else str(name)] = None
+    return sorted(names)
 
 
 def citation(table: Table, where: Mapping[str, str]) -> str:

@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.records.excerpts import BESIDE, DRAWN, HEAD, ClipExcerpt, Drawn, MethodExcerpt, People, unpack
+from dyadbench.records.excerpts import BESIDE, HEAD, PARAMETERS, ClipExcerpt, FaceTrack, MethodExcerpt, People, unpack
 
-AT = {name: place for place, name in enumerate((*DRAWN, *BESIDE))}
+AT = {name: place for place, name in enumerate((*PARAMETERS, *BESIDE))}
 CLOSED, SMILING, SHIFT, NOD = (
     0.5,
     0.3,
@@ -30,11 +30,11 @@ def _starts(on: np.ndarray) -> int:
     return int((np.diff(on.astype(int)) == 1).sum() + int(on[0]))
 
 
-def _blinks(face: Drawn, fps: float) -> float:
+def _blinks(face: FaceTrack, fps: float) -> float:
     return 60 * _starts(face[:, AT["blink"]] > CLOSED) / (len(face) / fps)
 
 
-def _gaze_shifts(face: Drawn, fps: float) -> float:
+def _gaze_shifts(face: FaceTrack, fps: float) -> float:
     """Changes within a fifth of a second, per minute."""
     step = max(round(fps / 5), 1)
     gaze = face[:, AT["gaze"]]
@@ -42,25 +42,25 @@ def _gaze_shifts(face: Drawn, fps: float) -> float:
     return 60 * _starts(moved) / (len(face) / fps)
 
 
-def _nods(face: Drawn, fps: float) -> float:
+def _nods(face: FaceTrack, fps: float) -> float:
     from scipy.signal import find_peaks
 
     return 60 * len(find_peaks(face[:, AT["pitch"]], prominence=NOD)[0]) / (len(face) / fps)
 
 
-def _smiling(face: Drawn, fps: float) -> float:
+def _smiling(face: FaceTrack, fps: float) -> float:
     return 100 * float((face[:, AT["smile"]] > SMILING).mean())
 
 
-def _mouth(face: Drawn, fps: float) -> float:
+def _mouth(face: FaceTrack, fps: float) -> float:
     return float(np.abs(np.diff(face[:, AT["jaw"]])).mean() * fps)
 
 
-def _head(face: Drawn, fps: float) -> float:
+def _head(face: FaceTrack, fps: float) -> float:
     return float(np.sqrt(np.square(np.diff(face[:, :HEAD], axis=0) * fps).sum(1).mean()))
 
 
-def _movement(face: Drawn, fps: float) -> float:
+def _movement(face: FaceTrack, fps: float) -> float:
     return float(face[:, AT["movement"]].mean())
 
 
@@ -76,7 +76,7 @@ def loudness(clip: ClipExcerpt) -> list[float]:
     return [round(float(x), 3) for x in loud / max(loud.max(), 1e-9)]
 
 
-def latency(speaker: Drawn, face: Drawn, fps: float) -> float | None:
+def latency(speaker: FaceTrack, face: FaceTrack, fps: float) -> float | None:
     """Seconds, up to LONGEST, by which movement follows the speaker's where the two correlate most; None without movement."""
     a, b = (np.convolve(np.abs(np.diff(each, axis=0)).sum(1), np.ones(5) / 5, "same") for each in (speaker, face))
     best: tuple[float, float] | None = None
@@ -84,15 +84,15 @@ def latency(speaker: Drawn, face: Drawn, fps: float) -> float | None:
         x, y = a[: len(a) - lag], b[lag:]
         if x.std() < 1e-9 or y.std() < 1e-9:
             return None
-        found = float(np.corrcoef(x, y)[0, 1])
-        best = max(best, (found, -lag / fps)) if best else (found, -lag / fps)
+        correlation = float(np.corrcoef(x, y)[0, 1])
+        best = max(best, (correlation, -lag / fps)) if best else (correlation, -lag / fps)
     return -best[1] if best else None
 
 
-COUNTED: tuple[tuple[str, str, tuple[str, ...], Callable[[Drawn, float], float]], ...] = (
+COUNTED: tuple[tuple[str, str, tuple[str, ...], Callable[[FaceTrack, float], float]], ...] = (
     ("blinks", "per minute", ("blink",), _blinks), ("gaze shifts", "per minute", ("gaze",), _gaze_shifts),
     ("nods", "per minute", ("pitch",), _nods), ("smile", "% of the time", ("smile",), _smiling),
-    ("mouth movement", "per second", ("jaw",), _mouth), ("head speed", "rad/s", DRAWN[:HEAD], _head),
+    ("mouth movement", "per second", ("jaw",), _mouth), ("head speed", "rad/s", PARAMETERS[:HEAD], _head),
     ("body movement", "mean, log of pixels", ("movement",), _movement),
 )  # fmt: skip
 
@@ -104,13 +104,13 @@ def behaviour(people: People, methods: Mapping[str, MethodExcerpt]) -> dict[str,
         rows["other appropriate listeners"] = [
             [unpack(p.face, people.beside) for p in clip.listeners[1:]] for clip in people.clips
         ]
-    for name, kept in methods.items():
+    for name, excerpt in methods.items():
         rows[name] = [
-            [unpack(text, people.beside) for text in kept.reactions.get(clip.id, ())] for clip in people.clips
+            [unpack(text, people.beside) for text in excerpt.reactions.get(clip.id, ())] for clip in people.clips
         ]
     speakers = [unpack(clip.speaker.face, people.beside) for clip in people.clips]
     real = [*speakers, *(face for faces in rows["true listener"] for face in faces)]
-    moving = {name for name in (*DRAWN, *people.beside) if any(np.ptp(face[:, AT[name]]) > 0 for face in real)}
+    moving = {name for name in (*PARAMETERS, *people.beside) if any(np.ptp(face[:, AT[name]]) > 0 for face in real)}
     counted = [each for each in COUNTED if moving.intersection(each[2])]
     return {
         "header": [*((title, unit) for title, unit, _, _ in counted), ("behind the speaker", "s")],
@@ -119,7 +119,7 @@ def behaviour(people: People, methods: Mapping[str, MethodExcerpt]) -> dict[str,
 
 
 def _row(
-    clips: Sequence[Sequence[Drawn]], speakers: Sequence[Drawn], fps: float, counts: Sequence[Callable[[Drawn, float], float]]
+    clips: Sequence[Sequence[FaceTrack]], speakers: Sequence[FaceTrack], fps: float, counts: Sequence[Callable[[FaceTrack, float], float]]
 ) -> list[str]:  # fmt: skip
     faces = [face for clip in clips for face in clip]
     if not faces:

@@ -28,7 +28,8 @@ def corrections(board: Sequence[Judged]) -> list[dict[str, Any]]:
 
 def claim_view(one: Judged, methods: Collection[str], compared: Mapping[str, Collection[str]]) -> dict[str, Any]:
     lines = [
-        _line(part, found, methods, compared) for part, found in zip(one.statement.part, one.findings, strict=False)
+        _line(part, evidence, methods, compared)
+        for part, evidence in zip(one.statement.part, one.findings, strict=False)
     ]
     return {
         "said": one.statement,
@@ -38,13 +39,13 @@ def claim_view(one: Judged, methods: Collection[str], compared: Mapping[str, Col
     }
 
 
-def _line(part: Contrast, found: Evidence, methods: Collection[str], compared: Mapping[str, Collection[str]]) -> dict[str, Any]:  # fmt: skip
+def _line(part: Contrast, result: Evidence, methods: Collection[str], compared: Mapping[str, Collection[str]]) -> dict[str, Any]:  # fmt: skip
     """One finding: its picture in per cent of the axis, and where the two methods can be compared."""
-    names = list(found.methods)
+    names = list(result.methods)
     link = compare_link(part.benchmark, *names[:2]) if len(names) == 2 and set(names) <= set(compared.get(part.benchmark, ())) else ""  # fmt: skip
     return {
-        "short": _short(part), "on": part.benchmark, "real": not found.simulated and found.verdict != "untested", "text": found.text, "verdict": found.verdict, "says": evidence(found), "compare": link,
-        "methods": [(name, page_name("method", name)) for name in names if name in methods], "bar": _bar(found),
+        "short": _short(part), "on": part.benchmark, "real": not result.simulated and result.verdict != "untested", "text": result.text, "verdict": result.verdict, "says": evidence(result), "compare": link,
+        "methods": [(name, page_name("method", name)) for name in names if name in methods], "bar": _bar(result),
     }  # fmt: skip
 
 
@@ -57,18 +58,18 @@ def _short(part: Contrast) -> str:
     return f"{first} of {a} below {second} of {b}" if a != b else f"{a}: {first} below {second}"
 
 
-def _bar(found: Evidence) -> dict[str, Any] | None:
+def _bar(evidence: Evidence) -> dict[str, Any] | None:
     """Difference and interval as shares of the larger side, on an axis from -REACH to REACH; None without a number."""
-    size = max(abs(found.less or 0.0), abs(found.more or 0.0))
-    if found.difference is None or size == 0:
+    size = max(abs(evidence.less or 0.0), abs(evidence.more or 0.0))
+    if evidence.difference is None or size == 0:
         return None
 
     def place(value: float) -> float:
         return round(50 + 50 * min(max(value / size / REACH, -1), 1), 1)
 
-    low, high = (found.difference if end is None else end for end in (found.low, found.high))
+    low, high = (evidence.difference if end is None else end for end in (evidence.low, evidence.high))
     return {
-        "left": place(low), "width": max(round(place(high) - place(low), 1), 0.8), "dot": place(found.difference),
-        "off": "right" if found.difference / size > REACH else "left" if found.difference / size < -REACH else "",
-        "share": f"{100 * found.difference / size:+.0f} %",
+        "left": place(low), "width": max(round(place(high) - place(low), 1), 0.8), "dot": place(evidence.difference),
+        "off": "right" if evidence.difference / size > REACH else "left" if evidence.difference / size < -REACH else "",
+        "share": f"{100 * evidence.difference / size:+.0f} %",
     }  # fmt: skip

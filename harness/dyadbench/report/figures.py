@@ -18,7 +18,7 @@ from dyadbench.records.record import Record
 # Suite -> (how appropriate: smaller is better, how diverse).
 PLANES = {"react2024": ("FRDist", "FRDiv"), "react2024-official": ("FRDist", "FRDiv"), "l2l": ("P-FD.expression", "variation.expression")}  # fmt: skip
 HEADS = {"react2024": "FRDist", "l2l": "P-FD.expression"}  # what ablations are shown in, where the suite has it
-SHOWN = ("floor", "ceiling", "copy")  # references that the plane shows; truth, means and noise are far outside
+ROLES_IN_PLANE = ("floor", "ceiling", "copy")  # references that the plane shows; truth, means and noise are far outside
 Records = Mapping[str, Sequence[Record]]  # method -> its seeds
 
 
@@ -40,18 +40,18 @@ def plane(table: Table) -> dict[str, Any] | None:
     In the metrics that papers use where the suite has them; else by skill and by how diverse next to real listeners.
     """
     columns = {c["id"]: c for c in table.columns}
-    rows = [row for row in table.rows if row.kind in ("method", "ablation") or row.role in SHOWN]
+    rows = [row for row in table.rows if row.kind in ("method", "ablation") or row.role in ROLES_IN_PLANE]
     if table.suite in PLANES and set(PLANES[table.suite]) <= columns.keys():
         x, y = PLANES[table.suite]
-        found = [(row, row.cells[x].value, row.cells[y].value) for row in rows]
+        places = [(row, row.cells[x].value, row.cells[y].value) for row in rows]
         labels = (f"{x}: less is more appropriate", f"{y}: diversity of the samples")
         target = table.rows[0].cells[columns[y]["target"]].value if columns[y]["target"] else None
     else:
         x, y = "skill", "diversity"
-        found = [(row, row.skill.value if row.skill else None, _log2(row.families.get("diversity"))) for row in rows]
+        places = [(row, row.skill.value if row.skill else None, _log2(row.families.get("diversity"))) for row in rows]
         labels = ("skill: more is more appropriate", "diversity: doublings or halvings from real listeners")
         target = 0.0
-    points = [Point(row.method, a, b, _kind(row)) for row, a, b in found if a is not None and b is not None]
+    points = [Point(row.method, a, b, _kind(row)) for row, a, b in places if a is not None and b is not None]
     if len(points) < 2:
         return None
     picture = scatter(
@@ -74,10 +74,10 @@ def _tokens(records: Sequence[Record], name: str) -> float | None:
 def rate_distortion(records: Records) -> dict[str, Any] | None:
     """Reconstruction error against bits a second for every tokenizer; residual layers of one tokenizer are joined."""
     corpora_of_all = corpora([record for group in records.values() for record in group])
-    drawn = drawing(corpora_of_all[0], "motion-rmse") if corpora_of_all else None
-    if drawn is None:
+    chart = drawing(corpora_of_all[0], "motion-rmse") if corpora_of_all else None
+    if chart is None:
         return None
-    picture, points = drawn
+    picture, points = chart
     rows = [[p.number or "", p.label, round(p.x), p.y] for p in points]
     return figure(
         "rate", "Rate and distortion", "What each tokenizer costs and what it keeps of the test listeners; lower left is better. "
@@ -89,10 +89,10 @@ def rate_distortion(records: Records) -> dict[str, Any] | None:
 def codebooks(records: Records) -> dict[str, Any] | None:
     """How much of its codebook each tokenizer uses."""
     rows = []
-    for method, found in records.items():
-        use, perplexity = _tokens(found, "utilisation"), _tokens(found, "perplexity")
+    for method, runs in records.items():
+        use, perplexity = _tokens(runs, "utilisation"), _tokens(runs, "perplexity")
         if use is not None:
-            rows.append((method, use, perplexity, (found[0].measured.tokens or {}).get("codes")))
+            rows.append((method, use, perplexity, (runs[0].measured.tokens or {}).get("codes")))
     if not rows:
         return None
     picture = bars([Bar(name, use, strong=True) for name, use, _, _ in rows], "Use of codebooks", "share of codes that occur")  # fmt: skip
@@ -105,11 +105,11 @@ def codebooks(records: Records) -> dict[str, Any] | None:
 def over_time(records: Records) -> dict[str, Any] | None:
     """Error in consecutive parts of the clips, all samples."""
     series: errors_over_time.Series = {}
-    for method, found in records.items():
-        suite = next((name for name in errors_over_time.SUITES if all(name in record.suites for record in found)), None)
-        if suite is None or not errors_over_time.drawn(method, found[0].calibration):
+    for method, runs in records.items():
+        suite = next((name for name in errors_over_time.SUITES if all(name in record.suites for record in runs)), None)
+        if suite is None or not errors_over_time.has_curve(method, runs[0].calibration):
             continue
-        scores = [record.suites[suite].scores for record in found]
+        scores = [record.suites[suite].scores for record in runs]
         values = {name: _mean([score[name].value for score in scores]) for name in scores[0]}
         line = errors_over_time.points(values, "mean")
         if len(line[0]) > 1:
@@ -127,8 +127,8 @@ def over_time(records: Records) -> dict[str, Any] | None:
 
 
 def _mean(values: Sequence[float | None]) -> float | None:
-    known = [value for value in values if value is not None]
-    return float(np.mean(known)) if known and len(known) == len(values) else None
+    numbers = [value for value in values if value is not None]
+    return float(np.mean(numbers)) if numbers and len(numbers) == len(values) else None
 
 
 def ablations(table: Table) -> list[dict[str, Any]]:
@@ -137,26 +137,26 @@ def ablations(table: Table) -> list[dict[str, Any]]:
     column = column if column in {c["id"] for c in table.columns} else next((c["id"] for c in table.columns if c["ranked"]), None)  # fmt: skip
     if column is None:
         return []
-    found: list[dict[str, Any]] = []
+    figures: list[dict[str, Any]] = []
     for base in sorted({row.of for row in table.rows if row.kind == "ablation"}):
         family = [row for row in table.rows if row.method == base or (row.kind == "ablation" and row.of == base)]
         family.sort(key=lambda row: (row.method != base, row.method))
         family = [row for row in family if row.cells[column].value is not None]
         if len(family) < 2:
             continue
-        shown = [Bar(r.method, r.cells[column].value or 0.0, r.cells[column].low, r.cells[column].high, r.method == base) for r in family]  # fmt: skip
-        rows = [[b.label, b.value, b.low, b.high] for b in shown]
-        found.append(figure(
-            f"ablation-{len(found)}", f"Ablations of {base}", f"{column} with 95 % intervals; the first row is {base} itself.",
-            bars(shown, f"Ablations of {base}", column), ["variant", column, "low", "high"], rows,
+        entries = [Bar(r.method, r.cells[column].value or 0.0, r.cells[column].low, r.cells[column].high, r.method == base) for r in family]  # fmt: skip
+        rows = [[b.label, b.value, b.low, b.high] for b in entries]
+        figures.append(figure(
+            f"ablation-{len(figures)}", f"Ablations of {base}", f"{column} with 95 % intervals; the first row is {base} itself.",
+            bars(entries, f"Ablations of {base}", column), ["variant", column, "low", "high"], rows,
         ))  # fmt: skip
-    return found
+    return figures
 
 
 def benchmark_figures(table: Table, records: Records) -> list[dict[str, Any]]:
     """All pictures there is data for, in order."""
-    found = [rate_distortion(records), codebooks(records), over_time(records)]
-    return [one for one in [*found, *ablations(table)] if one is not None]
+    figures = [rate_distortion(records), codebooks(records), over_time(records)]
+    return [one for one in [*figures, *ablations(table)] if one is not None]
 
 
 # --- method pages -------------------------------------------------------------------------------------------
@@ -169,41 +169,45 @@ def distribution(record_group: Sequence[Record], suite: str, column: Mapping[str
     )
     with np.errstate(all="ignore"):
         mean = np.array([np.nan if np.isnan(clip).all() else np.nanmean(clip) for clip in values.T])
-    known = mean[np.isfinite(mean)]
-    if len(known) < 8 or np.ptp(known) < 1e-12:
+    finite = mean[np.isfinite(mean)]
+    if len(finite) < 8 or np.ptp(finite) < 1e-12:
         return None
-    quantiles = [float(q) for q in np.quantile(known, [0, 0.25, 0.5, 0.75, 1])]
+    quantiles = [float(q) for q in np.quantile(finite, [0, 0.25, 0.5, 0.75, 1])]
     name = column["id"]
     return figure(
-        f"spread-{suite}-{name}", name, column["summary"], histogram(known.tolist(), f"{name} by clip", name),
-        ["clips", "least", "quarter", "median", "three quarters", "most"], [[len(known), *quantiles]],
+        f"spread-{suite}-{name}", name, column["summary"], histogram(finite.tolist(), f"{name} by clip", name),
+        ["clips", "least", "quarter", "median", "three quarters", "most"], [[len(finite), *quantiles]],
     )  # fmt: skip
 
 
 def training_curves(records: Sequence[Record]) -> list[dict[str, Any]]:
     """Loss of training and of validation, stage by stage, one line per seed, from the records themselves."""
-    found: list[dict[str, Any]] = []
+    figures: list[dict[str, Any]] = []
     for part in ("tokenizer", "predictor"):
-        kept = [r.measured.tokenizer_curves if part == "tokenizer" else r.measured.curves for r in records]
-        for stage in dict.fromkeys(name for curves in kept for name in curves):
-            given = [(r.seed, curves[stage]) for r, curves in zip(records, kept, strict=True) if stage in curves]
+        curves_of_runs = [r.measured.tokenizer_curves if part == "tokenizer" else r.measured.curves for r in records]
+        for stage in dict.fromkeys(name for curves in curves_of_runs for name in curves):
+            with_stage = [
+                (r.seed, curves[stage]) for r, curves in zip(records, curves_of_runs, strict=True) if stage in curves
+            ]
             for kind, steps, values in (
                 ("training", "steps", "loss"),
                 ("validation", "validation_steps", "validation"),
             ):
                 series = {
-                    f"seed {seed}": line for seed, curve in given if len((line := _line(curve, steps, values))[0]) > 1
+                    f"seed {seed}": line
+                    for seed, curve in with_stage
+                    if len((line := _line(curve, steps, values))[0]) > 1
                 }
                 if not series:
                     continue
-                metric = given[0][1].get("metric", "loss") if kind == "validation" else "loss"
+                metric = with_stage[0][1].get("metric", "loss") if kind == "validation" else "loss"
                 title = f"{kind.capitalize()} of the {part}" + (f", {stage}" if stage != part else "")
                 rows = [[name, int(xs[0]), ys[0], int(xs[-1]), ys[-1], min(ys)] for name, (xs, ys) in series.items()]
-                found.append(figure(
-                    f"curve-{len(found)}", title, "Whether the line is flat at its end says whether it was trained long enough.",
+                figures.append(figure(
+                    f"curve-{len(figures)}", title, "Whether the line is flat at its end says whether it was trained long enough.",
                     lines(series, title, "step", metric, named=True), ["seed", "first step", f"first {metric}", "last step", f"last {metric}", "least"], rows,
                 ))  # fmt: skip
-    return found
+    return figures
 
 
 def _line(curve: Mapping[str, Any], steps: str, values: str) -> tuple[list[float], list[float]]:

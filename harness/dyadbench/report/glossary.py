@@ -59,16 +59,16 @@ def metric_text(name: str) -> str:
     return METRICS.get(head) or METRICS.get(head.removesuffix("-pooled").removesuffix("-official"), "")
 
 
-def term(word: str, shown: str = "") -> Markup:
+def term(word: str, text: str = "") -> Markup:
     """A word with its meaning, which hover, focus and touch open, and which prints as the word alone."""
-    said = WORDS[word]
-    return explained(shown or word, said)
+    meaning = WORDS[word]
+    return explained(text or word, meaning)
 
 
-def explained(shown: str, said: str) -> Markup:
+def explained(text: str, meaning: str) -> Markup:
     """Text with an explanation that opens on hover, focus and touch. Without one it is the text alone."""
-    if not said:
-        return escape(shown)
+    if not meaning:
+        return escape(text)
     return Markup('<span class="term" tabindex="0">{}<span class="tip" role="note">{}</span></span>').format(
-        shown, said
+        text, meaning
     )

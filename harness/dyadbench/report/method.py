@@ -19,24 +19,24 @@ def section(
     table: Table, view: dict[str, Any], row: dict[str, Any], records: Sequence[Record], excerpt: MethodExcerpt | None
 ) -> dict[str, Any]:
     """A method's part in one benchmark."""
-    shown = [c for c in table.columns if c["ranked"]]
-    drawn = figures.training_curves(records)
+    ranked = [c for c in table.columns if c["ranked"]]
+    curves = figures.training_curves(records)
     return {
         "benchmark": table.benchmark, "page": pages.page_name("", table.benchmark), "simulated": table.simulated,
         "row": row, "columns": view["columns"], "config": pages.config_view(records[0]), "kind": row["kind"],
         "plugin": records[0].plugin, "entry_version": records[0].entry_version, "facts": measured(records),
-        "curves": drawn or figures.curves(excerpt), "codebooks": figures.codebooks({records[0].method: records}),
+        "curves": curves or figures.curves(excerpt), "codebooks": figures.codebooks({records[0].method: records}),
         "watch": pages.watch_link(table.benchmark, [records[0].method]) if excerpt else "", "gain": speaker_gain(records),
         "extremes": extremes(table, records, excerpt), "groups": figures.group_errors(records),
-        "spread": [f for c in shown if (f := figures.distribution(records, table.suite, c)) is not None],
+        "spread": [f for c in ranked if (f := figures.distribution(records, table.suite, c)) is not None],
     }  # fmt: skip
 
 
 def speaker_gain(records: Sequence[Record]) -> list[tuple[str, str]]:
     """By how much the validation loss grows with a stranger's face and sound, mean over the seeds that say."""
-    gains = [found for record in records if (found := record.measured.speaker_gain)]
-    names = dict.fromkeys(name for found in gains for name in found)
-    return [(name, f"{np.mean([found[name] for found in gains if name in found]):+.1%}") for name in names]
+    gains = [gain for record in records if (gain := record.measured.speaker_gain)]
+    names = dict.fromkeys(name for gain in gains for name in gain)
+    return [(name, f"{np.mean([gain[name] for gain in gains if name in gain]):+.1%}") for name in names]
 
 
 def extremes(table: Table, records: Sequence[Record], excerpt: MethodExcerpt | None) -> dict[str, Any] | None:
@@ -47,23 +47,23 @@ def extremes(table: Table, records: Sequence[Record], excerpt: MethodExcerpt | N
     values = np.array(
         [[np.nan if v is None else v for v in record.suites[table.suite].per_clip[column["id"]]] for record in records]
     )  # (seeds, clips)
-    known = np.flatnonzero(np.isfinite(values).all(0))
-    if len(known) < 2 * EXTREMES:
+    finite = np.flatnonzero(np.isfinite(values).all(0))
+    if len(finite) < 2 * EXTREMES:
         return None
-    mean = values[:, known].mean(0)
-    order = known[np.argsort(mean if column["direction"] == "max" else -mean, kind="stable")]  # the worst first
+    mean = values[:, finite].mean(0)
+    order = finite[np.argsort(mean if column["direction"] == "max" else -mean, kind="stable")]  # the worst first
 
     def line(place: int) -> dict[str, Any]:
         clip = records[0].clips[place]
-        seen = excerpt is not None and clip in excerpt.reactions
-        link = pages.watch_link(table.benchmark, [records[0].method], clip) if seen else ""
+        excerpted = excerpt is not None and clip in excerpt.reactions
+        link = pages.watch_link(table.benchmark, [records[0].method], clip) if excerpted else ""
         value = f"{values[:, place].mean():.{column['digits']}f}"
         return {"clip": clip, "session": records[0].sessions[place], "value": value, "watch": link}
 
-    watched = [n for n in known if excerpt is not None and records[0].clips[n] in excerpt.reactions]
+    watched = [n for n in finite if excerpt is not None and records[0].clips[n] in excerpt.reactions]
     return {
         "column": column["id"], "worst": [line(int(n)) for n in order[:EXTREMES]], "best": [line(int(n)) for n in order[::-1][:EXTREMES]],
-        "watched": [line(int(n)) | {"place": int(np.flatnonzero(order == n)[0]) + 1, "of": len(known)} for n in watched],
+        "watched": [line(int(n)) | {"place": int(np.flatnonzero(order == n)[0]) + 1, "of": len(finite)} for n in watched],
     }  # fmt: skip
 
 
@@ -78,9 +78,9 @@ def measured(records: Sequence[Record]) -> list[tuple[str, str]]:
     }  # fmt: skip
     rows = []
     for name, title in names.items():
-        given = [record.measured.model_dump(mode="json") for record in records]
-        values = [each.get(name, "") for each in given]
-        if any(name in each for each in given):
+        measures = [record.measured.model_dump(mode="json") for record in records]
+        values = [each.get(name, "") for each in measures]
+        if any(name in each for each in measures):
             text = ["whole clip" if v is None and "lookahead" in name else str(v) for v in values]
             rows.append((title, text[0] if len(set(text)) == 1 else ", ".join(text)))
     for part in ("predictor", "tokenizer"):
@@ -88,8 +88,8 @@ def measured(records: Sequence[Record]) -> list[tuple[str, str]]:
             record.measured.validation if part == "predictor" else record.measured.tokenizer_validation
             for record in records
         ]
-        found = {(stage, name) for one in last for stage, values in one.items() for name in values}
-        for stage, name in sorted(found):
+        pairs = {(stage, name) for one in last for stage, values in one.items() for name in values}
+        for stage, name in sorted(pairs):
             text = [f"{one[stage][name]:.3g}" for one in last if name in one.get(stage, {})]
             rows.append((f"last validation of the {part}: {name}" + f" ({stage})" * (stage != part), ", ".join(text)))
     return rows

@@ -60,18 +60,18 @@ def _against_floor(ranked: Sequence[Row]) -> list[str]:
     below = [row.method for row in ranked if row.skill and row.skill.high is not None and row.skill.high < 0]
     open_ = [row.method for row in ranked if row.method not in above and row.method not in below]
     whole = len(above) == len(ranked)
-    said = [f"All {len(ranked)} ranked methods beat the floor." if whole and len(ranked) > 1 else f"{len(above)} of {len(ranked)} ranked methods beat{'s' * (len(above) == 1)} the floor."]  # fmt: skip
+    sentences = [f"All {len(ranked)} ranked methods beat the floor." if whole and len(ranked) > 1 else f"{len(above)} of {len(ranked)} ranked methods beat{'s' * (len(above) == 1)} the floor."]  # fmt: skip
     if below:
-        said.append(f"Worse than the floor: {listed(below)}.")
+        sentences.append(f"Worse than the floor: {listed(below)}.")
     if open_:
-        said.append(f"Not told apart from the floor: {listed(open_)}.")
-    return said
+        sentences.append(f"Not told apart from the floor: {listed(open_)}.")
+    return sentences
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
     """`a, b and c`; of many names the first, and how many more there are."""
-    shown = [*names] if len(names) <= most else [*names[:most], f"{len(names) - most} more"]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+    entries = [*names] if len(names) <= most else [*names[:most], f"{len(names) - most} more"]
+    return entries[0] if len(entries) == 1 else f"{', '.join(entries[:-1])} and {entries[-1]}"
 
 
 def ladder(table: Table, summaries: dict[str, str]) -> dict[str, Any] | None:

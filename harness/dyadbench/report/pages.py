@@ -61,13 +61,13 @@ def plain_name(name: str) -> str:
 def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
     """One suite's table: header, rows with bars, published numbers. Of the columns the first ones are `shown` at once."""
     headline = {scale.column for scale in table.scales}
-    kept = [column for column in table.columns if not column["id"].endswith("_target")]
-    kept.sort(key=lambda column: column["id"] not in headline)  # what ranks comes first
+    view_columns = [column for column in table.columns if not column["id"].endswith("_target")]
+    view_columns.sort(key=lambda column: column["id"] not in headline)  # what ranks comes first
     families = [name for name in FAMILIES if any(name in row.families for row in table.rows)] if table.main else []
     room = WIDTH - 2 - (2 + len(families[:2]) if table.main else 0)  # beside method, rank and skill, families and speed
     columns = [
         {**column, "arrow": ARROWS[column["direction"]], "better": BETTER[column["direction"]], "says": metric_text(column["id"]), "shown": n < room}
-        for n, column in enumerate(kept)
+        for n, column in enumerate(view_columns)
     ]  # fmt: skip
     targets = _targets(table)
     scales = {column["id"]: _scale(table, column["id"], targets.get(column["id"])) for column in columns}
@@ -98,12 +98,12 @@ def _family_view(value: Value | None) -> dict[str, Any]:
 def _families_together(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Ablations behind the method they are of."""
     own = {row["method"] for row in rows if row["kind"] == "method"}
-    found = []
+    together = []
     for row in rows:
         if row["kind"] == "ablation" and row["of"] in own:
             continue
-        found += [row, *(each for each in rows if each["kind"] == "ablation" and each["of"] == row["method"])]
-    return found
+        together += [row, *(each for each in rows if each["kind"] == "ablation" and each["of"] == row["method"])]
+    return together
 
 
 def _digits(table: Table, name: str) -> int:
@@ -208,13 +208,13 @@ def published_view(claims: Sequence[PublishedNumber], order: Sequence[str]) -> d
     groups: dict[tuple[str, str, str], dict[str, PublishedNumber]] = {}
     for claim in claims:
         groups.setdefault((claim.method, claim.split, claim.source), {})[claim.column] = claim
-    names = [c for c in order if any(c in found for found in groups.values())]
+    names = [c for c in order if any(c in by_column for by_column in groups.values())]
     notes: list[str] = []
     rows = []
-    for (method, split, source), found in groups.items():
+    for (method, split, source), by_column in groups.items():
         values: list[tuple[str, int] | None] = []
         for name in names:
-            printed = found.get(name)
+            printed = by_column.get(name)
             if printed is None:
                 values.append(None)
                 continue
@@ -234,9 +234,9 @@ def sources_view(claims: Sequence[PublishedNumber]) -> list[dict[str, Any]]:
         {
             "source": source,
             "warning": warning,
-            "grid": published_view(found, list(dict.fromkeys(c.column for c in found))),
+            "grid": published_view(numbers, list(dict.fromkeys(c.column for c in numbers))),
         }
-        for (source, warning), found in groups.items()
+        for (source, warning), numbers in groups.items()
     ]
 
 

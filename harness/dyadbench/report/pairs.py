@@ -35,32 +35,37 @@ def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column],
     boot = bootstrap(values, first.sessions, draws, names=names)
     with np.errstate(all="ignore"):
         clips = np.array([_clip_means(value[:, :, chosen]) for value in values])  # (M, N, C)
-    drawn = np.ascontiguousarray(boot.draws[:, :, chosen].transpose(1, 2, 0))  # (M, C, R)
+    by_method = np.ascontiguousarray(boot.draws[:, :, chosen].transpose(1, 2, 0))  # (M, C, R)
     lost, targets = _losses(boot, columns, chosen)  # (M, C, R)
-    pairs, most, verdicts = {}, {}, {}
+    pairs, most, verdicts = {}, {}, dict[str, list[int | None]]()
     for i, j in combinations(range(len(names)), 2):
         key = f"{i}-{j}"
         point = boot.point[i, chosen] - boot.point[j, chosen]
-        low = high = ends = np.full(len(chosen), np.nan)
-        better = np.zeros(len(chosen))
+        low = high = np.full(len(chosen), np.nan)
+        verdicts[key] = [None] * len(chosen)
         if boot.informative:
-            low, high = _interval(drawn[i] - drawn[j])
-            ends, tops = _interval(lost[i] - lost[j])
-            better = np.where(tops < 0, 1, np.where(ends > 0, -1, 0))  # 1: the first loses less
+            low, high = _interval(by_method[i] - by_method[j])
+            verdicts[key] = _verdicts(lost[i] - lost[j])
         pairs[key] = [[_short(p), _short(a), _short(b)] for p, a, b in zip(point, low, high, strict=True)]
-        verdicts[key] = [None if np.isnan(end) else int(side) for end, side in zip(ends, better, strict=True)]
         gap = clips[i] - clips[j]  # (N, C)
         most[key] = [_extremes(gap[:, c]) for c in range(min(WIDEST, len(chosen)))]
-    kept = [columns[c] for c in chosen]
+    ranked_columns = [columns[c] for c in chosen]
     return {
         "benchmark": first.benchmark, "suite": suite, "methods": names, "clips": list(first.clips),
         "sessions": len(set(first.sessions)), "pairs": pairs, "verdicts": verdicts, "most": most,
         "left_out": len(groups) - len(names), "points": [[_short(v) for v in row] for row in boot.point[:, chosen]],
         "columns": [
             {"id": c.id, "direction": c.direction, "digits": c.digits, "summary": c.summary, "target": target}
-            for c, target in zip(kept, targets, strict=True)
+            for c, target in zip(ranked_columns, targets, strict=True)
         ],
     }  # fmt: skip
+
+
+def _verdicts(more_lost: np.ndarray) -> list[int | None]:
+    """Draws of how much more the first method loses than the second, (C, R), to a verdict per column: see `pairs_view`."""
+    low, high = _interval(more_lost)
+    sides = np.where(high < 0, 1, np.where(low > 0, -1, 0))
+    return [None if np.isnan(end) else int(side) for end, side in zip(low, sides, strict=True)]
 
 
 def _losses(boot: Bootstrap, columns: Sequence[Column], chosen: Sequence[int]) -> tuple[np.ndarray, list[float | None]]:

@@ -24,7 +24,7 @@ from dyadbench.leaderboard.validity_page import load_validity
 from dyadbench.leaderboard.verdicts import MEANING, Claim, Judged, judge, load_claims, rows_of
 from dyadbench.leaderboard.verdicts_page import counted
 from dyadbench.records.comparable import by_benchmark
-from dyadbench.records.excerpts import DRAWN, Excerpts, gather, ranges
+from dyadbench.records.excerpts import PARAMETERS, Excerpts, gather, ranges
 from dyadbench.records.record import Record, record_path, slug
 from dyadbench.report import claims, figures, glossary, method, overview, pages, speed
 from dyadbench.report.about import About, citation, differences, machines, paper_link, provenance
@@ -60,15 +60,15 @@ class Site:
 
     @cached_property
     def _environment(self) -> Environment:
-        made = Environment(
+        environment = Environment(
             loader=PackageLoader("dyadbench.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True,
             undefined=StrictUndefined, keep_trailing_newline=True,
         )  # fmt: skip
-        made.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": True}
-        made.globals["inline"] = lambda name: Markup(asset(name))
-        made.globals["simulated_note"] = SIMULATED.replace("**", "")
-        made.globals |= {"term": glossary.term, "words": glossary.WORDS, "page_name": pages.page_name}
-        return made
+        environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": True}
+        environment.globals["inline"] = lambda name: Markup(asset(name))
+        environment.globals["simulated_note"] = SIMULATED.replace("**", "")
+        environment.globals |= {"term": glossary.term, "words": glossary.WORDS, "page_name": pages.page_name}
+        return environment
 
     def render(self, template: str, **values: Any) -> str:
         return self._environment.get_template(template).render(**values)
@@ -77,22 +77,22 @@ class Site:
 
     def pages(self) -> dict[str, str]:
         """File name -> HTML."""
-        made = {}
+        texts = {}
         for benchmark, records in by_benchmark(self.leaderboards):
-            made[pages.page_name("", benchmark)] = self._benchmark(benchmark, records)
-        for found in (self.cards, self.pairs, self.costs, *self.sections.values()):
-            found.sort(key=lambda view: (bool(view["simulated"]), str(view["benchmark"])))
-        made["index.html"] = self.render("index.html", cards=self.cards, words=glossary.WORDS)
+            texts[pages.page_name("", benchmark)] = self._benchmark(benchmark, records)
+        for views in (self.cards, self.pairs, self.costs, *self.sections.values()):
+            views.sort(key=lambda view: (bool(view["simulated"]), str(view["benchmark"])))
+        texts["index.html"] = self.render("index.html", cards=self.cards, words=glossary.WORDS)
         for name, sections in self.sections.items():
-            made[pages.page_name("method", name)] = self._method(name, sections)
+            texts[pages.page_name("method", name)] = self._method(name, sections)
         for view in self.pairs:
-            made[view["own"]] = self.render("compare.html", view=view, views=self.pairs)
-        made["compare.html"] = self.render("compared.html", views=self.pairs)
-        made["claims.html"] = self._board()
-        made["published.html"] = self.render("published.html", sources=pages.sources_view(self._claims))
-        made["speed.html"] = self.render("speed.html", views=self.costs)
-        made["validity.html"] = self.render("validity.html", corpora=load_validity(self.leaderboards))
-        return made
+            texts[view["own"]] = self.render("compare.html", view=view, views=self.pairs)
+        texts["compare.html"] = self.render("compared.html", views=self.pairs)
+        texts["claims.html"] = self._board()
+        texts["published.html"] = self.render("published.html", sources=pages.sources_view(self._claims))
+        texts["speed.html"] = self.render("speed.html", views=self.costs)
+        texts["validity.html"] = self.render("validity.html", corpora=load_validity(self.leaderboards))
+        return texts
 
     @cached_property
     def _claims(self) -> list[Any]:
@@ -109,8 +109,8 @@ class Site:
             methods.setdefault(record.method, []).append(record)
             self._of |= {record.method: record.of} if record.of else {}
             self.links[pages.record_link(record)] = record_path(self.leaderboards, record)
-        wanted = rows_of(self._statements)
-        self.judged += [record for record in records if (benchmark, record.method) in wanted]
+        in_claims = rows_of(self._statements)
+        self.judged += [record for record in records if (benchmark, record.method) in in_claims]
         excerpts = self.excerpts[benchmark] = gather(records, self.leaderboards, self.home)
         excerpts.missing |= {m: why for m, why in self.reasons.get(benchmark, {}).items() if m in excerpts.missing}
         tables = make_tables(self.leaderboards, self.suites, records)[0]
@@ -122,14 +122,14 @@ class Site:
         for method_name, mine in sorted(methods.items()):
             self._section(main, view, method_name, mine)
         self._pair(main, records)
-        drawn = figures.benchmark_figures(main, methods)
+        charts = figures.benchmark_figures(main, methods)
         if cost := speed.costs(main, methods):
             self.costs.append(cost | {"machines": machines(records)})
         return self.render(
             "benchmark.html", table=main, page=pages.page_name("", benchmark), views=views, lead=lead, beside=beside,
             says=sentence_case(self.about.benchmarks.get(benchmark, "")), split=split_text(main.setting), where=where,
             presets=sorted({r.preset for r in records if r.preset and not r.calibration}), ladder=overview.ladder(main, dict(self.about.methods)),
-            scale_note=overview.scale_note(main), plane=figures.plane(main), figures=drawn, player=self._player(benchmark, tables[0]),
+            scale_note=overview.scale_note(main), plane=figures.plane(main), figures=charts, player=self._player(benchmark, tables[0]),
             files=self._files(benchmark, tables), cite=citation(main, where), compare=self._first_pair(main), dataset=records[0].dataset.name,
         )  # fmt: skip
 
@@ -163,10 +163,10 @@ class Site:
         view: dict[str, Any] = {"missing": excerpts.missing, "data": None}
         if excerpts.people is not None:
             view["data"] = {
-                "drawn": [*DRAWN, *excerpts.people.beside], "range": ranges(excerpts.people.beside).tolist(), **excerpts.people.model_dump(mode="json", exclude={"digest", "clips"}),
+                "drawn": [*PARAMETERS, *excerpts.people.beside], "range": ranges(excerpts.people.beside).tolist(), **excerpts.people.model_dump(mode="json", exclude={"digest", "clips"}),
                 "clips": [clip.model_dump(mode="json") | {"loudness": loudness(clip)} for clip in excerpts.people.clips],
-                "methods": {name: dict(kept.reactions) for name, kept in excerpts.methods.items()},
-                "static": [name for name, kept in excerpts.methods.items() if kept.static],
+                "methods": {name: dict(excerpt.reactions) for name, excerpt in excerpts.methods.items()},
+                "static": [name for name, excerpt in excerpts.methods.items() if excerpt.static],
                 "ranked": [
                     row.method for row in table.rows if row.method in excerpts.methods
                 ],
@@ -201,9 +201,9 @@ class Site:
         ]
 
     def _board(self) -> str:
-        known = {view["benchmark"]: set(view["methods"]) for view in self.pairs}
+        compared = {view["benchmark"]: set(view["methods"]) for view in self.pairs}
         return self.render(
-            "claims.html", papers=claims.by_paper(self.board, set(self.sections), known), corrections=claims.corrections(self.board),
+            "claims.html", papers=claims.by_paper(self.board, set(self.sections), compared), corrections=claims.corrections(self.board),
             counted=counted(self.board), meaning=MEANING,
         )  # fmt: skip
 
@@ -253,14 +253,14 @@ def build_site(
             f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
         )
     site = Site(leaderboards, suites, home, reasons or {}, about or About())
-    made = {**site.pages(), **site.files}
-    for name, text in made.items():
+    texts = {**site.pages(), **site.files}
+    for name, text in texts.items():
         _write(out / name, text.encode())
     for name, record in site.links.items():
         _write(out / name, read_whole(record) or b"")
     listing = out / "pages.json"  # what this program wrote here, so that it never deletes what it did not
     old = _listed(listing)
-    here = sorted({*made, *site.links})
+    here = sorted({*texts, *site.links})
     for name in sorted(set(old) - set(here)):
         if (out / name).resolve().is_relative_to(out.resolve()):
             (out / name).unlink(missing_ok=True)

@@ -120,12 +120,12 @@ def holder_of(pid: int, token: str = "") -> Holder:
 def job_facts(job: str) -> dict[str, str] | None:
     """What Slurm still knows about a job; {} if it knows it no more, None if Slurm cannot be asked."""
     try:
-        asked = subprocess.run(["scontrol", "show", "job", "-o", job], capture_output=True, text=True, timeout=60)
+        answer = subprocess.run(["scontrol", "show", "job", "-o", job], capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
         return None
-    if asked.returncode:
-        return {} if "Invalid job id" in asked.stderr + asked.stdout else None
-    return dict(re.findall(r"(\w+)=(\S*)", asked.stdout))
+    if answer.returncode:
+        return {} if "Invalid job id" in answer.stderr + answer.stdout else None
+    return dict(re.findall(r"(\w+)=(\S*)", answer.stdout))
 
 
 def job_over(job: str, restart: int = 0) -> bool:
@@ -199,9 +199,9 @@ def locked(path: Path, wait: float = -1) -> Iterator[FileLock]:
 
 def _lock(path: Path, wait: float) -> FileLock:
     """A wait is mentioned, with the name of the holder if it has written one."""
-    lock, begun, mentioned = FileLock(path), time.monotonic(), False
+    lock, start, mentioned = FileLock(path), time.monotonic(), False
     while True:
-        left = None if wait < 0 else max(0.0, wait - (time.monotonic() - begun))
+        left = None if wait < 0 else max(0.0, wait - (time.monotonic() - start))
         step = PATIENCE_SECONDS if left is None else min(PATIENCE_SECONDS, left)
         try:
             lock.acquire(timeout=step)
@@ -223,7 +223,7 @@ def _mention(holder: Holder | None, folder: Path) -> None:
 
 
 def _take(folder: Path, mine: Holder, wait: float, *, lock_held: bool) -> None:
-    path, begun, mentioned = folder / CLAIM, time.monotonic(), False
+    path, start, mentioned = folder / CLAIM, time.monotonic(), False
     while not _place(path, mine):
         other = read_holder(path)
         # Unreadable: cut short by a power failure, as claims appear whole.
@@ -231,7 +231,7 @@ def _take(folder: Path, mine: Holder, wait: float, *, lock_held: bool) -> None:
             if path.exists():
                 _break(path, other)
             continue
-        waited = time.monotonic() - begun
+        waited = time.monotonic() - start
         if 0 <= wait <= waited:
             raise Timeout(str(path))
         if waited > PATIENCE_SECONDS and not mentioned:

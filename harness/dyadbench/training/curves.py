@@ -29,10 +29,10 @@ def curve_of(folder: Path, points: int = POINTS) -> dict[str, Any]:
         bins = np.array_split(np.array(trained, float), min(points, len(trained)))
         curve |= {"steps": [int(part[-1, 0]) for part in bins], "loss": [_short(part[:, 1].mean()) for part in bins]}
     if validated:
-        rows_kept = [validated[i] for i in thin(len(validated), points)]
+        points_of_line = [validated[i] for i in thin(len(validated), points)]
         curve |= {
-            "validation_steps": [step for step, _, _ in rows_kept],
-            "validation": [_short(value) for _, _, value in rows_kept],
+            "validation_steps": [step for step, _, _ in points_of_line],
+            "validation": [_short(value) for _, _, value in points_of_line],
             "metric": validated[0][1],
         }
     return curve

@@ -92,7 +92,7 @@ class Fitter:
         from dyadbench.training.loop import FitOptions, fit
 
         how = FitOptions(
-            folder, self.setup.seed, self.setup.device, report=self.report, world=self.world, kept=clock.keep,
+            folder, self.setup.seed, self.setup.device, report=self.report, world=self.world, after_checkpoint=clock.keep,
             speaker_gain=kind == "predictor",  # a tokenizer hears no speaker
         )  # fmt: skip
         return fit(component, self.data(), self.setup.audio, how)

@@ -49,7 +49,7 @@ class FitOptions:
     device: str = "cpu"
     precision: str = "32-true"
     checkpoint_every: int = 200  # steps
-    kept: Callable[[], None] = lambda: None  # called after every checkpoint
+    after_checkpoint: Callable[[], None] = lambda: None  # called after every checkpoint
     track: bool = False  # write TensorBoard files beside the JSONL log
     report: Report = silent  # of the stage and its loss, and of the steps
     world: World = SOLO
@@ -134,7 +134,7 @@ class StageRun:
             # After validation, so that a run that goes on from here has the best weights so far, too.
             if state.step % self.how.checkpoint_every == 0:
                 self.files.save(state)
-                self.how.kept()
+                self.how.after_checkpoint()
         self._select()
         if self.how.speaker_gain and self.validation is not None and self.validation.windows.has_strangers:
             metrics = {**metrics, **self.world.broadcast(self.validation.speaker_gain())}
@@ -171,7 +171,7 @@ class StageRun:
         if self.world.size > 1:  # buffers that follow each process's own rows (batch norm, codebooks) differ
             state.module.load_state_dict(self.world.broadcast(weights_of(state.module)))
         self.files.finish(state, metrics)
-        self.how.kept()
+        self.how.after_checkpoint()
         self.world.wait()
 
     # --- one step ---------------------------------------------------------------------------------------

@@ -100,25 +100,19 @@ class WindowSource:
         faces, voices = faces or places, voices or places
 
         def stack(arrays: Sequence[np.ndarray], at: Sequence[tuple[int, int]], per_frame: int = 1) -> Tensor:
-            size = windows.frames * per_frame
-            # Zeros after a clip's end; `valid` says where that is, so that a loss can leave it out.
-            out = np.zeros((len(arrays), size, arrays[0].shape[1]), np.float32)
-            for i, ((_, start), array) in enumerate(zip(at, arrays, strict=True)):
-                part = array[start * per_frame : start * per_frame + size]
-                out[i, : len(part)] = part
-            return torch.from_numpy(out).to(device)  # (B, T * per_frame, C)
+            return torch.from_numpy(_cut(arrays, at, windows.frames, per_frame)).to(device)
 
         rows = [row for row, _ in places]
         felt = [pair[1] for row in rows if (pair := t.emotion[row]) is not None]
-        shown = [pair[0] for row, _ in faces if (pair := t.emotion[row]) is not None]
+        speaker_emotion = [pair[0] for row, _ in faces if (pair := t.emotion[row]) is not None]
         # All rows or none: a batch of which half has emotion would need a mask in every loss.
-        all_have_emotion = len(felt) == len(shown) == len(rows)
+        all_have_emotion = len(felt) == len(speaker_emotion) == len(rows)
         lengths = torch.tensor([len(t.motion[row][0]) - start for row, start in places])
         return WindowBatch(
             clips=tuple(t.clips[row] for row in rows),
             speaker_motion=stack([t.motion[row][0] for row, _ in faces], faces),
             listener_motion=stack([t.motion[row][1] for row in rows], places),
-            speaker_emotion=stack(shown, faces) if all_have_emotion else None,
+            speaker_emotion=stack(speaker_emotion, faces) if all_have_emotion else None,
             listener_emotion=stack(felt, places) if all_have_emotion else None,
             audio={
                 name: stack([t.audio[row][name] for row, _ in voices], voices, spec.per_frame)
@@ -144,3 +138,16 @@ def rows_of_rank(batch: WindowBatch, rank: int, world: int, seed: int) -> Window
         batch, audio={k: v[rank::world] for k, v in batch.audio.items()}, rank=rank, processes=world,
         rows=len(batch.clips), generator=torch.Generator().manual_seed(seed), **mine,
     )  # fmt: skip
+
+
+def _cut(arrays: Sequence[np.ndarray], at: Sequence[tuple[int, int]], frames: int, per_frame: int) -> np.ndarray:
+    """`frames` frames of each clip's array from its place (clip, first frame) on: (B, frames * per_frame, C).
+
+    Zeros after a clip's end; `WindowBatch.valid` says where that is, so that a loss can leave it out.
+    """
+    size = frames * per_frame
+    out = np.zeros((len(arrays), size, arrays[0].shape[1]), np.float32)
+    for i, ((_, start), array) in enumerate(zip(at, arrays, strict=True)):
+        part = array[start * per_frame : start * per_frame + size]
+        out[i, : len(part)] = part
+    return out

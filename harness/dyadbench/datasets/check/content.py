@@ -25,10 +25,10 @@ class Contents:
         if values.size == 0 or (values == values[:1]).all():
             return
         digest = hashlib.sha256(np.ascontiguousarray(values, np.float32).data).hexdigest()
-        if digest in (known := self._at[kind, split]):
-            self._twice[kind, split].append(f"{known[digest]} = {name}")
+        if digest in (names := self._at[kind, split]):
+            self._twice[kind, split].append(f"{names[digest]} = {name}")
         else:
-            known[digest] = name
+            names[digest] = name
 
     def findings(self) -> Iterator[Finding]:
         """What is in two splits, and what is in one split twice, as one finding per kind and splits."""

@@ -61,9 +61,9 @@ def _recording(folder: Path, name: str, silent: bool) -> Iterator[Finding]:
         try:
             lengths[person] = length_of(path)
             read_npz(path, tuple(SIZES))
-            if not silent and abs(lengths[person] - (heard := sound_frames(path.with_suffix(".wav")))) > APART:
+            if not silent and abs(lengths[person] - (sound := sound_frames(path.with_suffix(".wav")))) > APART:
                 yield Finding(
-                    level="warn", what=f"{lengths[person]} frames of motion and {heard} of sound", where=where,
+                    level="warn", what=f"{lengths[person]} frames of motion and {sound} of sound", where=where,
                     meaning="face and voice may drift apart", remedy="cut both alike, at 25 frames a second",
                 )  # fmt: skip
         except BadFile as problem:

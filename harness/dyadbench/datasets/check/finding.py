@@ -52,14 +52,14 @@ class CheckReport(Config):
     def summary(self) -> str:
         """What the report comes to, in a sentence or two."""
         decisive = [f for f in self.findings if f.weight >= SPLIT and f.level in ("error", "warn")]
-        told = [f.what for f in sorted(decisive, key=lambda f: (f.level != "error", -f.weight))[:3]]
-        if not told:
+        sentences = [f.what for f in sorted(decisive, key=lambda f: (f.level != "error", -f.weight))[:3]]
+        if not sentences:
             counts = {level: sum(f.level == level for f in self.findings) for level in ("error", "warn")}
             if self.ok:
-                told = ["scores from this folder can be trusted"]
+                sentences = ["scores from this folder can be trusted"]
             else:
-                told = [f"{count} {level}{'s' * (count > 1)}" for level, count in counts.items() if count]
-        return f"{'clean' if self.ok else 'not clean'}: {'; '.join(told)}."
+                sentences = [f"{count} {level}{'s' * (count > 1)}" for level, count in counts.items() if count]
+        return f"{'clean' if self.ok else 'not clean'}: {'; '.join(sentences)}."
 
 
 def error(what: str, where: Path | str = "", meaning: str = "", remedy: str = "", weight: int = 0) -> Finding:

@@ -75,8 +75,8 @@ def _half(root: Path, person: str, half: str, contents: Contents) -> Iterator[Fi
             if part == "speak_audio"
             else array.shape[1:2] == (WINDOW,) and array.ndim == 3 and array.shape[2] >= 56
         ):
-            wanted = (WINDOW * 4, 128) if part == "speak_audio" else (WINDOW, "56 or more")
-            yield error(f"shape {array.shape}; (windows, {', '.join(map(str, wanted))}) is expected", name, lost,
+            shape = (WINDOW * 4, 128) if part == "speak_audio" else (WINDOW, "56 or more")
+            yield error(f"shape {array.shape}; (windows, {', '.join(map(str, shape))}) is expected", name, lost,
                         AGAIN if part == "speak_audio" else f"{AGAIN}, or {CUT}", PART)  # fmt: skip
         elif not len(array):
             yield error("no windows", name, lost, AGAIN, PART)
@@ -84,9 +84,13 @@ def _half(root: Path, person: str, half: str, contents: Contents) -> Iterator[Fi
             for n, window in enumerate(array):
                 contents.add("motion", half, f"window {n}", window[:, :56])
     if len(set(sizes.values())) > 1:
-        told = ", ".join(f"{part} {count}" for part, count in sizes.items())
+        counts = ", ".join(f"{part} {count}" for part, count in sizes.items())
         yield error(
-            f"files differ in windows: {told}", f"data/{person}/{half}", "faces and sound would not match", AGAIN, PART
+            f"files differ in windows: {counts}",
+            f"data/{person}/{half}",
+            "faces and sound would not match",
+            AGAIN,
+            PART,
         )
 
 

@@ -54,9 +54,9 @@ def _split(root: Path, split: str, names: dict[str, list[str]], limit: int, cont
     silent = not (root / split / SOUND).is_dir()
     for name in sorted(both)[: limit or None]:
         for role in OTHER:
-            found = yield from _person(root, split, role, name, silent, contents)
-            if found:
-                lengths[role, name] = found
+            frames = yield from _person(root, split, role, name, silent, contents)
+            if frames:
+                lengths[role, name] = frames
     if silent:
         yield warn(
             f"{split}/{SOUND} is missing", split, "methods that hear cannot run", "run with --data-set audio=false"
@@ -91,8 +91,8 @@ def _person(
     seconds = None if silent else sound_seconds(file_of(root, split, SOUND, role, name, ".wav"))
     if not silent and seconds is None:
         yield error("no sound that can be read", where, "methods that hear cannot run", AGAIN)
-    elif told := disagreement(SPACE.fps, len(motion), None, seconds):
-        yield error(told, where, "sound and picture drift apart", AGAIN)
+    elif fault := disagreement(SPACE.fps, len(motion), None, seconds):
+        yield error(fault, where, "sound and picture drift apart", AGAIN)
     contents.add("motion", split, where, motion)
     contents.add("emotion", split, where, emotion)
     return len(emotion)

@@ -95,8 +95,10 @@ def _splits(data: OpenFaceDataset, used: Counter[Row]) -> Iterator[Finding]:
     for split in SPLITS:
         rows = splits[split]
         clips = sum(used[row] * len(row.roles) for row in rows)
-        told = f"{split}: {len({row.session for row in rows if used[row]})} sessions, {clips} clips"
+        summary = f"{split}: {len({row.session for row in rows if used[row]})} sessions, {clips} clips"
         if clips:
-            yield Finding(level="ok", what=told)
+            yield Finding(level="ok", what=summary)
         else:
-            yield error(told, LIST, "a split without clips cannot be used", "give it sessions with usable recordings")
+            yield error(
+                summary, LIST, "a split without clips cannot be used", "give it sessions with usable recordings"
+            )

@@ -20,7 +20,7 @@ def react(root: Path, name: str) -> Finding | None:
         level = "one level too high" if below else "too deep"
         return error(f"this folder is {level}: the release is {place}", root, "nothing can be read from here",
                      f"dyadbench data check {name} {place}", FOLDER)  # fmt: skip
-    if renamed := next((found for csv in LISTS if (found := other_case(root / csv))), None):
+    if renamed := next((path for csv in LISTS if (path := other_case(root / csv))), None):
         return error(f"{renamed.relative_to(root)} differs from the release's name in capitals", root,
                      "it is not found", "rename it to data/train.csv, data/val.csv or data/test.csv", FOLDER)  # fmt: skip
     if other := _other(root):

@@ -42,8 +42,8 @@ def check(root: Path, fix: bool, limit: int = 0, name: str = "react2024") -> Ite
             )
     yield from facts.contents.findings()
     if len(facts.rates) > 1:
-        told = ", ".join(f"{rate} ({count} files)" for rate, count in facts.rates.most_common())
-        yield warn(f"sound of {len(facts.rates)} sampling rates: {told}", "Audio_files",
+        rates = ", ".join(f"{rate} ({count} files)" for rate, count in facts.rates.most_common())
+        yield warn(f"sound of {len(facts.rates)} sampling rates: {rates}", "Audio_files",
                    "features of the slower ones lack the upper frequencies", "resample all to one rate", PART)  # fmt: skip
     for finding in guarded(faces(root), "mean_face.npy and std_face.npy"):
         problems |= finding.level == "error"
@@ -129,13 +129,13 @@ def _folders(root: Path, split: str, own: list[str], facts: Facts) -> Iterator[F
             yield error(f"{split}/{kind} is {'empty' if folder.is_dir() else 'missing'}", split, meaning, remedy, SPLIT)
 
 
-def _strangers(root: Path, split: str, known: set[str]) -> Iterator[Finding]:
+def _strangers(root: Path, split: str, listed: set[str]) -> Iterator[Finding]:
     """Files that no csv row names: a renamed clip, or further arrays beside a clip's own, as releases have them."""
     for kind, (place_of, suffix) in KINDS.items():
-        wanted = {place_of(root, split, path) for path in known}
-        beside = {path.with_suffix("") for path in wanted}
+        places = {place_of(root, split, path) for path in listed}
+        beside = {path.with_suffix("") for path in places}
         for path in files_below(root / split / kind) if (root / split / kind).is_dir() else ():
-            if path.suffix != suffix or path in wanted:
+            if path.suffix != suffix or path in places:
                 continue
             where = path.relative_to(root).as_posix()
             if any(path.with_name(path.stem[:n]) in beside for n, letter in enumerate(path.stem) if letter == "_"):

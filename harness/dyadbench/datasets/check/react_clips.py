@@ -55,16 +55,16 @@ def clip(root: Path, split: str, path: str, facts: Facts) -> Iterator[Finding]:
             facts.contents.add("emotion", split, path, values)
         except BadFile as problem:
             yield error(_short(problem, felt), _name(root, felt), _without(path), AGAIN)
-    heard = audio_file(root, split, path)
+    sound = audio_file(root, split, path)
     if (split, "Audio_files") not in facts.absent:
         try:
-            samples, rate = read_sound(heard)
+            samples, rate = read_sound(sound)
             facts.rates[rate] += 1
             seconds = len(samples) / rate
-            yield from _sound(samples, _name(root, heard))
+            yield from _sound(samples, _name(root, sound))
         except BadFile as problem:
-            meaning = LOST if heard.exists() else "methods that listen cannot use the clip"
-            yield error(_short(problem, heard), _name(root, heard), meaning, AGAIN)
+            meaning = LOST if sound.exists() else "methods that listen cannot use the clip"
+            yield error(_short(problem, sound), _name(root, sound), meaning, AGAIN)
     if apart := disagreement(FPS, frames, rows, seconds):
         yield error(
             apart, _name(root, where), "face and voice would drift apart", "resample, or restore from the release"

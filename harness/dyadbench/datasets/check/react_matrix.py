@@ -21,46 +21,46 @@ def matrix(root: Path, split: str, speakers: list[str], fix: bool) -> Iterator[F
     name, size = f"neighbour_emotion_{split}.npy", 2 * len(speakers)
     path = neighbours.find_matrix(root, split)
     whole, index = (neighbours.locate(root, each) for each in (neighbours.GLOBAL_NAME, neighbours.INDEX_NAME))
-    built = None
+    recomputed = None
     if whole.exists() or index.exists():
         try:
-            built = neighbours.build(read_npy(whole, (None, None)), neighbours.read_indices(index), speakers)
+            recomputed = neighbours.build(read_npy(whole, (None, None)), neighbours.read_indices(index), speakers)
         except BadFile as problem:
             yield error(str(problem), neighbours.GLOBAL_NAME, f"the {split} matrix cannot be rebuilt or verified",
                         "restore it from the release", PART)  # fmt: skip
     if path is None:
-        yield _missing(root, name, built, fix)
+        yield _missing(root, name, recomputed, fix)
         return
     try:
         stored = read_npy(path, (size, size))
     except BadFile as problem:
         yield error(str(problem), name, f"{size} clips are scored, so rows and clips would not match", REBUILD, PART)
         return
-    yield from _entries(stored, built, name)
+    yield from _entries(stored, recomputed, name)
 
 
-def _missing(root: Path, name: str, built: np.ndarray | None, fix: bool) -> Finding:
-    if built is None:
+def _missing(root: Path, name: str, recomputed: np.ndarray | None, fix: bool) -> Finding:
+    if recomputed is None:
         return error(f"{name} is missing", name, "FRCorr and FRDist are not defined without it",
                      f"restore it, or {neighbours.GLOBAL_NAME} and tool/{neighbours.INDEX_NAME}", PART)  # fmt: skip
     if not fix:
         return warn(f"{name} is missing", name, "it is built again at every run", "--fix writes it", PART)
-    atomic_write(root / name, npy_bytes(built))
+    atomic_write(root / name, npy_bytes(recomputed))
     return Finding(level="ok", what=f"built {name} from {neighbours.GLOBAL_NAME}")
 
 
-def _entries(found: np.ndarray, built: np.ndarray | None, name: str) -> Iterator[Finding]:
-    if odd := int((~np.isin(found, (0, 1))).sum()):
+def _entries(stored: np.ndarray, recomputed: np.ndarray | None, name: str) -> Iterator[Finding]:
+    if odd := int((~np.isin(stored, (0, 1))).sum()):
         yield error(f"{odd} entries are neither 0 nor 1", name, "only exactly 1 counts as appropriate", REBUILD, PART)
-    if empty := np.flatnonzero(~(found == 1).any(1)).tolist():
+    if empty := np.flatnonzero(~(stored == 1).any(1)).tolist():
         yield error(f"row {empty[0]} has no appropriate reaction ({len(empty)} such rows)", name,
                     "the official code stops there", REBUILD, PART)  # fmt: skip
-    if mimes := neighbours.own_speaker(found):
+    if mimes := neighbours.own_speaker(stored):
         yield warn(
-            f"{len(mimes)} of {len(found)} rows mark the speaker's own clip as an appropriate reaction, the first is {mimes[0]}",
+            f"{len(mimes)} of {len(stored)} rows mark the speaker's own clip as an appropriate reaction, the first is {mimes[0]}",
             name, "a copy of the speaker scores as perfect there", "compare it with the release's", PART,
         )  # fmt: skip
-    if built is not None and not np.array_equal(found, built):
+    if recomputed is not None and not np.array_equal(stored, recomputed):
         yield error(f"it differs from {neighbours.GLOBAL_NAME}", name, "another rule made it, or rows are shifted",
                     REBUILD, PART)  # fmt: skip
 

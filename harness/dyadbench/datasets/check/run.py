@@ -97,7 +97,7 @@ def _sums(root: Path) -> Iterator[Finding]:
                 "generate the corpus again",
             )
         return
-    wanted: dict[str, str] = {}
+    digests: dict[str, str] = {}
     for number, line in enumerate(path.read_text(errors="replace").splitlines(), 1):
         digest, _, name = line.partition("  ")
         if len(digest) != 64 or not name:
@@ -108,16 +108,16 @@ def _sums(root: Path) -> Iterator[Finding]:
                 "generate the corpus again",
             )
             continue
-        wanted[name] = digest
+        digests[name] = digest
     there = {file.relative_to(root).as_posix(): file for file in files_below(root) if file != path}
     again = "generate the corpus again"
-    for name, digest in wanted.items():
+    for name, digest in digests.items():
         if name not in there:
             yield error("a generated file is missing", name, "its clip cannot be read", again)
         elif hashlib.sha256(there[name].read_bytes()).hexdigest() != digest:
             yield error(f"a file is not what {SUMS} says", name, "scores would be of other data", again)
-    for name in sorted(set(there) - set(wanted)):
+    for name in sorted(set(there) - set(digests)):
         yield error(f"a file is not listed in {SUMS}", name, "it was renamed or added, or the list is cut short", again)
     if not generated:
         yield error(f"{MARK} is missing", MARK, "the corpus would be taken for real data", again)
-    yield note(f"simulated corpus, {len(wanted)} files compared with {SUMS}")
+    yield note(f"simulated corpus, {len(digests)} files compared with {SUMS}")

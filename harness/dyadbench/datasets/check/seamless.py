@@ -30,8 +30,8 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
         except BadFile as problem:
             yield error(str(problem), split, "the split cannot be read", AGAIN, PART)
             continue
-        told = ", ".join(f"{count} with {reason}" for reason, count in dropped.items() if count)
-        yield note(f"{split}: {len(pairs)} pairs; files left out: {told or 'none'}", FOLDERS[split],
+        reasons = ", ".join(f"{count} with {reason}" for reason, count in dropped.items() if count)
+        yield note(f"{split}: {len(pairs)} pairs; files left out: {reasons or 'none'}", FOLDERS[split],
                    "only vendor V00 has movement")  # fmt: skip
         if not pairs:
             yield warn(f"{split} holds no pair with movement", FOLDERS[split], "nothing can be trained or tested on it",
@@ -45,7 +45,7 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
 
 
 def _pairs(split: str, pairs: list[Pair]) -> Iterator[Finding]:
-    kept = invalid = short = 0
+    usable = invalid = short = 0
     least = round(SeamlessConfig().least * FPS)
     for pair in pairs:
         try:
@@ -56,16 +56,16 @@ def _pairs(split: str, pairs: list[Pair]) -> Iterator[Finding]:
         frames = min(map(len, valid))
         both = valid[0][:frames] & valid[1][:frames]
         runs = sum(stop - start for start, stop in runs_of(both, least))
-        kept, invalid, short = kept + runs, invalid + int((~both).sum()), short + int(both.sum()) - runs
+        usable, invalid, short = usable + runs, invalid + int((~both).sum()), short + int(both.sum()) - runs
         if abs(len(valid[0]) - len(valid[1])) > APART * FPS:
             yield warn(
                 f"its people have {len(valid[0])} and {len(valid[1])} frames", pair.name, "they may not be of one clock"
             )
         yield from _sides(pair, frames)
-    total = kept + invalid + short
+    total = usable + invalid + short
     if total:
-        share = np.round(100 * np.array([kept, invalid, short]) / total, 1)
-        yield note(f"{split}: {kept} of {total} frames are kept ({share[0]} %); {share[1]} % are not valid on both sides, {share[2]} % "
+        share = np.round(100 * np.array([usable, invalid, short]) / total, 1)
+        yield note(f"{split}: {usable} of {total} frames are kept ({share[0]} %); {share[1]} % are not valid on both sides, {share[2]} % "
                    f"are in runs below {SeamlessConfig().least:g} s", FOLDERS[split])  # fmt: skip
 
 

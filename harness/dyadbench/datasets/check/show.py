@@ -31,8 +31,8 @@ def _group(group: list[Finding]) -> Iterator[str]:
     if where := [finding.where for finding in group if finding.where]:
         more = f" and {len(where) - EXAMPLES} more" if len(where) > EXAMPLES else ""
         yield from _wrapped(" " * 7, ", ".join(where[:EXAMPLES]) + more)
-    if told := "; ".join(filter(None, (first.meaning, first.remedy and f"to do: {first.remedy}"))):
-        yield from _wrapped(" " * 7, told)
+    if advice := "; ".join(filter(None, (first.meaning, first.remedy and f"to do: {first.remedy}"))):
+        yield from _wrapped(" " * 7, advice)
 
 
 def _wrapped(head: str, text: str) -> list[str]:

@@ -174,11 +174,11 @@ def synchrony_effect(dyads: list[SimDyad], reach: float = 5.0) -> float:
 
 def _synchrony(a: np.ndarray, b: np.ndarray, reach: float) -> float:
     lags = range(-round(reach * FPS), round(reach * FPS) + 1, 5)
-    found = []
+    correlations = []
     for lag in lags:
         x, y = (a[lag:], b[: len(b) - lag]) if lag >= 0 else (a[:lag], b[-lag:])
-        found.append(abs(np.arctanh(np.clip(np.corrcoef(x, y)[0, 1], -0.999, 0.999))))
-    return float(np.mean(found))
+        correlations.append(abs(np.arctanh(np.clip(np.corrcoef(x, y)[0, 1], -0.999, 0.999))))
+    return float(np.mean(correlations))
 
 
 # --- faces ----------------------------------------------------------------------------------------------
@@ -310,8 +310,8 @@ def _rows() -> list[list[str]]:
     for name, (low, high, real) in BANDS.items():
         add(name, low, high, f"{real:g}", [values[name] for values in talk])
     faces = [measure_faces(config) for config in configs]
-    for name, (low, high, told) in FACES.items():
-        add(name, low, high, told, [values[name] for values in faces])
+    for name, (low, high, source) in FACES.items():
+        add(name, low, high, source, [values[name] for values in faces])
     between = "variance of emotion between clips"
     add(f"{between} (hard)", *BETWEEN, [values[between] for values in faces])
     for config in configs:

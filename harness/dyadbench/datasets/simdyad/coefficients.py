@@ -71,7 +71,7 @@ UNITS: tuple[tuple[dict[str, float], float], ...] = (
     ({"press": 1.0, "part": -0.3}, 0.34), ({"part": 1.0}, 0.06), ({"jaw": 1.0}, 0.09),
 )  # fmt: skip
 GAIN = 8.0
-SEEN = 0.08  # seconds over which a detector of action units averages
+DETECTOR_SECONDS = 0.08  # seconds over which a detector of action units averages
 
 
 @cache
@@ -87,7 +87,7 @@ def intensities(face: Face, fps: float) -> np.ndarray:
     """(T, 15) action units from 0 to 5, as OpenFace gives them."""
     weights, rest = _unit_weights()
     evidence = face.latents @ weights - rest + np.broadcast_to(face.bias, 25)[:15]
-    width = max(round(SEEN * fps), 1)
+    width = max(round(DETECTOR_SECONDS * fps), 1)
     padded = np.concatenate([np.repeat(evidence[:1], width, 0), evidence])
     total = np.cumsum(padded, 0)
     return np.clip(GAIN * (total[width:] - total[:-width]) / width, 0, 5)

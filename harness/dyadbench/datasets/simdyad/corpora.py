@@ -30,7 +30,7 @@ def _scripts(config: SimConfig, split: str, context: int) -> Scripts:
 
 
 @lru_cache(maxsize=64)
-def _said(config: SimConfig, split: str, context: int, who: int) -> tuple[Word, ...]:
+def _words_of(config: SimConfig, split: str, context: int, who: int) -> tuple[Word, ...]:
     """What the voice of one side says: its script's words, and the backchannels of the context's first dyad."""
     scripts = _scripts(config, split, context)
     person = draw_person(config, split, context, 0, who, scripts, 25.0, round(config.seconds * 25))
@@ -42,7 +42,7 @@ def _said(config: SimConfig, split: str, context: int, who: int) -> tuple[Word, 
     return tuple(sorted((*scripts[who].words, *silent), key=lambda word: word.start))
 
 
-def _heard(words: tuple[Word, ...], start: float, end: float) -> tuple[Word, ...]:
+def _words_within(words: tuple[Word, ...], start: float, end: float) -> tuple[Word, ...]:
     """The words that can be heard between two times, counted from the first of them and cut to what lies between."""
     return tuple(
         Word(w.text, max(w.start, start) - start, min(w.end, end) - start)
@@ -75,7 +75,8 @@ class SimulatedReact(ReactDataset):
         dyad = super().dyad(split, index, audio)
         of, context, side, _ = self._place(self._pairs_cached(split)[index][0])
         speaker, listener = (
-            _heard(_said(self.simulation, of, context, who), 0.0, self.simulation.seconds) for who in (side, 1 - side)
+            _words_within(_words_of(self.simulation, of, context, who), 0.0, self.simulation.seconds)
+            for who in (side, 1 - side)
         )
         return Dyad(
             dyad.clip,
@@ -108,7 +109,7 @@ class SimulatedL2L(L2LDataset):
         dyad = super().dyad(split, index, audio)
         of, context, _, first = self._place(split, index)
         start, end = first / self.space.fps, (first + dyad.clip.frames) / self.space.fps
-        speaker, listener = (_heard(_said(self.simulation, of, context, who), start, end) for who in (0, 1))
+        speaker, listener = (_words_within(_words_of(self.simulation, of, context, who), start, end) for who in (0, 1))
         return Dyad(
             dyad.clip,
             dataclasses.replace(dyad.speaker, words=speaker),

@@ -69,9 +69,9 @@ def _drive(rng: np.random.Generator, config: SimConfig, scripts: Scripts, who: i
         share *= config.link
         return np.sqrt(share) * curve + np.sqrt(1 - share) * alone
 
-    def rhythm(axis: str, alone: np.ndarray, said: np.ndarray) -> np.ndarray:
+    def rhythm(axis: str, alone: np.ndarray, script: np.ndarray) -> np.ndarray:
         follow = partner.curve(axis, times - HEAD_DELAY) * talking(partner, times - HEAD_DELAY)
-        rhythm = np.sqrt(0.6) * own.curve(axis, times) + np.sqrt(0.4) * said  # of the script, and of this take
+        rhythm = np.sqrt(0.6) * own.curve(axis, times) + np.sqrt(0.4) * script  # of the script, and of this take
         return rhythm * talking(own, times) + mixed(follow, 0.6 * alone, coupling.head)
 
     lively = partner.curve("lively", times - MOVEMENT_DELAY)

@@ -177,8 +177,8 @@ def render(
 ) -> Face:  # fmt: skip
     """One person's face over a clip of `frames` frames at `fps`."""
     blinks = _blink_times(rng, style.blink, frames / fps)
-    shown = [Event(SPEAKER_MARK[e.kind], e.time, 0.7 * e.strength) for e in own.events if e.kind in IN_FACE]
-    latents = _from_events((*reactions, *shown, *blinks), fps, frames)  # (L, T)
+    marks = [Event(SPEAKER_MARK[e.kind], e.time, 0.7 * e.strength) for e in own.events if e.kind in IN_FACE]
+    latents = _from_events((*reactions, *marks, *blinks), fps, frames)  # (L, T)
     speaking = active(own.ipus, fps, frames)
     talk = talking(own, np.arange(frames) / fps)
     colours = ["face"] * len(FACE) + ["head"] * len(HEAD) + ["speech"] * 3 + ["lively"] * len(FACE)

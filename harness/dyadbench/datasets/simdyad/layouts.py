@@ -152,22 +152,11 @@ def write_react2024(folder: Path, config: SimConfig, progress: Progress) -> None
             paths.append(f"{SITE}/{chat}/{clip}")
             groups.append(chat)
             events[f"{SITE}/{chat}/{clip}"] = _events(dyad)
-            for who, (role, released) in enumerate(ROLES):
-                motion = to_faceverse(
-                    stream(config, split, dyad.context, dyad.number, who, "faceverse"), dyad.people[who].face
-                )
-                path = folder / split / "3D_FV_files" / f"{own[who]}.npy"
-                _save(path, motion[:, None])
+            for who in range(len(ROLES)):
+                motion = _write_react_person(folder / split, config, split, dyad, who)  # (T, 58)
                 if split == "train":
                     sums += motion.sum(0, dtype=np.float64), (motion.astype(np.float64) ** 2).sum(0)
                     count += len(motion)
-                path = folder / split / "Emotion" / SITE / chat / released / f"{clip}.csv"
-                _write(path, _emotion_csv(to_emotion(dyad.people[who].face, 25.0)[:frames]))
-                path = folder / split / "Audio_files" / f"{own[who]}.wav"
-                if dyad.number == 0:
-                    _save_voice(path, _voice(config, split, dyad.context, who, dyad.people[who]))
-                else:
-                    _link(folder / split / "Audio_files" / f"{SITE}/{chat}/{role}/1.wav", path)
             done += 1
             progress(done, total)
         _write(folder / "data" / f"{split}.csv", "\n".join(lines) + "\n")
@@ -179,6 +168,25 @@ def write_react2024(folder: Path, config: SimConfig, progress: Progress) -> None
     )
     _write_appropriate(folder, config, paths, groups)
     _write(folder / "events.json", json.dumps(events, sort_keys=True))
+
+
+def _write_react_person(folder: Path, config: SimConfig, split: str, dyad: SimDyad, who: int) -> np.ndarray:
+    """The face, emotion and voice of one side of a dyad in a split's `folder`; gives the face, (T, 58).
+
+    All dyads of a context share each side's voice: the first has the file, the others link to it.
+    """
+    role, released = ROLES[who]
+    chat, clip, person = f"{split}{dyad.context:04d}", str(dyad.number + 1), dyad.people[who]
+    motion = to_faceverse(stream(config, split, dyad.context, dyad.number, who, "faceverse"), person.face)
+    _save(folder / "3D_FV_files" / SITE / chat / role / f"{clip}.npy", motion[:, None])
+    emotion = to_emotion(person.face, 25.0)[: round(config.seconds * 25)]  # (T, 25)
+    _write(folder / "Emotion" / SITE / chat / released / f"{clip}.csv", _emotion_csv(emotion))
+    voices = folder / "Audio_files" / SITE / chat / role
+    if dyad.number == 0:
+        _save_voice(voices / f"{clip}.wav", _voice(config, split, dyad.context, who, person))
+    else:
+        _link(voices / "1.wav", voices / f"{clip}.wav")
+    return motion
 
 
 def _write_appropriate(folder: Path, config: SimConfig, paths: list[str], groups: list[str]) -> None:
@@ -199,6 +207,16 @@ def _write_appropriate(folder: Path, config: SimConfig, paths: list[str], groups
 # --- Learning2Listen ------------------------------------------------------------------------------------
 
 
+L2L_FILES = ("p0_list_faces", "p1_speak_faces", "p1_speak_audio", "p1_speak_files")
+
+
+def _l2l_windows(config: SimConfig, split: str, dyad: SimDyad, who: int, windows: int) -> np.ndarray:
+    """One side's face as DECA coefficients in windows, (W, 64, 56 + 128); the 128 of detail are 0."""
+    rng = stream(config, split, dyad.context, dyad.number, who, "deca")
+    detail = np.zeros((windows * WINDOW, 128), np.float32)
+    return np.concatenate([to_deca(rng, dyad.people[who].face), detail], 1).reshape(windows, WINDOW, -1)
+
+
 def write_l2l(folder: Path, config: SimConfig, progress: Progress) -> None:
     """data/simulated/{train,test}/...: consecutive 64-frame windows; the listener is p0 and the second person of a dyad.
 
@@ -213,22 +231,14 @@ def write_l2l(folder: Path, config: SimConfig, progress: Progress) -> None:
     total = sum(contexts(config, split) for split in SPLITS) * config.listeners
     done = 0
     for half, splits in (("train", ("train", "val")), ("test", ("test",))):
-        parts: dict[str, list[np.ndarray]] = {
-            "p0_list_faces": [],
-            "p1_speak_faces": [],
-            "p1_speak_audio": [],
-            "p1_speak_files": [],
-        }
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in L2L_FILES}
         events = {}
         for split in splits:
             for dyad in dyads(config, split, 30.0, frames):
                 video, start = PER_SPLIT * SPLITS.index(split) + dyad.context, TAKE * dyad.number
                 events[f"{video}/{start}"] = _events(dyad)
                 for who, name in ((1, "p0_list_faces"), (0, "p1_speak_faces")):
-                    rng = stream(config, split, dyad.context, dyad.number, who, "deca")
-                    detail = np.zeros((frames, 128), np.float32)
-                    faces = np.concatenate([to_deca(rng, dyad.people[who].face), detail], 1)
-                    parts[name].append(faces.reshape(windows, WINDOW, -1))
+                    parts[name].append(_l2l_windows(config, split, dyad, who, windows))
                 if dyad.number == 0:
                     voice = _voice(config, split, dyad.context, 0, dyad.people[0])
                     mel = mel_128(voice.astype(np.float32) / 32768, RATE, frames, 30.0)

@@ -64,7 +64,7 @@ def react(rng: np.random.Generator, style: Style, partner: Script, seconds: floa
 
     So rates and shapes are the same at every link, and only the dependence on the partner goes.
     """
-    events_made: list[Event] = []
+    events: list[Event] = []
     for event in partner.events:
         if rng.random() >= style.response[event.kind]:
             continue
@@ -72,12 +72,10 @@ def react(rng: np.random.Generator, style: Style, partner: Script, seconds: floa
         if rng.random() >= link:
             time = float(rng.uniform(-2.0, seconds))
         for kind, amplitude in REACTIONS[event.kind]:
-            events_made.append(Event(kind, time, amplitude * event.strength * style.amplitude))
+            events.append(Event(kind, time, amplitude * event.strength * style.amplitude))
         if event.kind == "cue" and rng.random() < VERBAL:
-            events_made.append(Event("verbal", time, 1.0))
+            events.append(Event("verbal", time, 1.0))
     for kind, rate in SPONTANEOUS.items():
         for time in rng.uniform(-2.0, seconds, rng.poisson(rate * (seconds + 2) / 60)):
-            events_made.append(
-                Event(kind, float(time), float(np.clip(rng.normal(0.8, 0.2), 0.2, 1.4)) * style.amplitude)
-            )
-    return sorted(events_made, key=lambda event: event.time)
+            events.append(Event(kind, float(time), float(np.clip(rng.normal(0.8, 0.2), 0.2, 1.4)) * style.amplitude))
+    return sorted(events, key=lambda event: event.time)

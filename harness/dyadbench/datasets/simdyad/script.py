@@ -126,8 +126,8 @@ def _side(rng: np.random.Generator, turns: list[tuple[float, float]], seconds: f
 
 
 def _inside(spans: list[tuple[float, float]], seconds: float) -> np.ndarray:
-    kept = [(start, end) for start, end in spans if end > -1.0 and start < seconds + 1.0]
-    return np.array(kept, np.float64).reshape(-1, 2)
+    inside = [(start, end) for start, end in spans if end > -1.0 and start < seconds + 1.0]
+    return np.array(inside, np.float64).reshape(-1, 2)
 
 
 def write_scripts(

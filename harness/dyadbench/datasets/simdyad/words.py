@@ -46,12 +46,12 @@ def speak(
         budget = max(round((end - start) / SYLLABLE), 1)
         while sum(size for _, size in last) > budget:  # a short phrase keeps only the last of them
             last = last[1:]
-        room, said = budget - sum(size for _, size in last), []
+        room, spoken = budget - sum(size for _, size in last), []
         while room > 0:
             choices = [word for word in PLAIN if word[1] <= room]
-            said.append(choices[int(rng.integers(len(choices)))])
-            room -= said[-1][1]
-        chosen = (*said, *last)
+            spoken.append(choices[int(rng.integers(len(choices)))])
+            room -= spoken[-1][1]
+        chosen = (*spoken, *last)
         edges = start + (end - start) * np.cumsum([0, *(size for _, size in chosen)]) / budget
         words += [Word(text, float(a), float(b)) for (text, _), a, b in zip(chosen, edges[:-1], edges[1:], strict=True)]
     return tuple(word for word in words if word.end > 0 and word.start < seconds)

@@ -65,9 +65,9 @@ def distance_from_root(truth: Moments, truth_root: Floats, other: Moments) -> Fl
         values = np.asarray(np.linalg.eigvalsh(product), np.float64)
         noise = _floor(values)
         certain = values > noise
-        kept = np.sqrt(np.where(certain, values, 1.0))
-        cross = np.where(certain, kept, 0.0).sum(-1)
-        doubt = np.where(certain, noise / kept, np.sqrt(noise)).sum(-1)
+        roots = np.sqrt(np.where(certain, values, 1.0))
+        cross = np.where(certain, roots, 0.0).sum(-1)
+        doubt = np.where(certain, noise / roots, np.sqrt(noise)).sum(-1)
         rough = doubt > TOLERANCE * both
         if rough.any():
             cross = np.where(rough, _cross_exact(truth_root, other.cov), cross)

@@ -86,7 +86,7 @@ def score_l2l(
     groups = {name: tuple([x[:, at] for x in side] for side in (p, t, s)) for name, at in GROUPS.items()}
     each = {name: per_clip(*sides, single=single) for name, sides in groups.items()}
     cluster = clusterer(fit, seed)
-    given = _checked_centroids(centroids or {})
+    fixed_centres = _checked_centroids(centroids or {})
     out = _lm(each["full"], p, t, seed)
     for name in ("expression", "pose", "full"):
         out |= _dim(name, each[name], *groups[name])
@@ -97,7 +97,7 @@ def score_l2l(
     for name, k in CLUSTERS.items():
         group = name.rsplit(".", 1)[1]
         pooled_target = np.concatenate(groups[group][1])
-        centres = given.get(name)
+        centres = fixed_centres.get(name)
         if centres is None:
             own = fit == "own" and len(pooled_target) >= k
             centres = centroids_for(pooled_target, k, seed=seed) if own else cluster(pooled_target, k)
@@ -204,10 +204,17 @@ def _checked_centroids(centroids: Mapping[str, Any]) -> dict[str, Floats]:
         if name not in CLUSTERS:
             raise ValueError(f"no clusters are called {name!r}: centroids may be given for {', '.join(CLUSTERS)}")
         at = GROUPS[name.rsplit(".", 1)[1]]
-        found = as_array(value).astype(np.float64)
-        if found.ndim != 2 or found.shape[1] != at.stop - at.start or len(found) == 0 or not np.isfinite(found).all():
-            raise ValueError(f"centroids {name!r} must be finite numbers (k, {at.stop - at.start}), got {found.shape}")
-        out[name] = found
+        centres = as_array(value).astype(np.float64)
+        if (
+            centres.ndim != 2
+            or centres.shape[1] != at.stop - at.start
+            or len(centres) == 0
+            or not np.isfinite(centres).all()
+        ):
+            raise ValueError(
+                f"centroids {name!r} must be finite numbers (k, {at.stop - at.start}), got {centres.shape}"
+            )
+        out[name] = centres
     return out
 
 

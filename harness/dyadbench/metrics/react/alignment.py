@@ -29,8 +29,8 @@ def resampled(emotion: np.ndarray, frames: int) -> np.ndarray:
     if len(emotion) == frames:
         return emotion
     place = np.linspace(0, len(emotion) - 1, frames)
-    known = np.arange(len(emotion))
-    rest = [np.interp(place, known, emotion[:, c]) for c in range(UNITS, emotion.shape[1])]
+    places = np.arange(len(emotion))
+    rest = [np.interp(place, places, emotion[:, c]) for c in range(UNITS, emotion.shape[1])]
     return np.column_stack([emotion[np.floor(place + 0.5).astype(int), :UNITS], *rest]).astype(emotion.dtype)
 
 

@@ -47,9 +47,8 @@ GROUPS = ((0, 15), (15, 17), (17, 25))  # action units; valence and arousal; exp
 WEIGHTS = (1 / 15, 1.0, 1 / 8)
 CHEAPEST_FIRST = (1, 2, 0)
 UNIT = 2.0**-24  # of float32
-KEPT = (
-    64 << 20
-)  # bytes of `Search.keep` at most; longer clips are aligned without, in memory that grows with length alone
+# Bytes of `Search.keep` at most; longer clips are aligned without, in memory that grows with length alone.
+STATE_BYTES = 64 << 20
 LARGEST = 1e30  # squared norms above this leave float32 to float64
 NOTHING = np.empty((0, 0))
 
@@ -93,8 +92,8 @@ class Search:
         self.scratch = np.empty(scratch_size(longest), np.float32)
         # (J, group, strip, column): what float32 leaves behind for the float64 corridor.
         # Without it the corridor is wide: as exact, and slower.
-        kept = self.strips if 12 * count * self.strips * longest <= KEPT else 0
-        self.keep = np.empty((count, 3, kept, longest), np.float32)
+        slots = self.strips if 12 * count * self.strips * longest <= STATE_BYTES else 0
+        self.keep = np.empty((count, 3, slots, longest), np.float32)
         self.rows64 = np.empty(self.strips * STRIP * max(CHANNELS))
         self.columns64 = np.empty(max(CHANNELS) * (longest + 2 * (LANES - 1)))
         self.scratch64 = np.empty(scratch_size(longest))
@@ -126,8 +125,10 @@ class Search:
         # `room` is a bound of the exact distance; squared, times rate, plus slack it bounds the float32 cost (3. above, solved
         # for the cost). 3e38: the largest finite float32 stands for "no bound".
         bound = np.float32(min((room * room * rate + slack) * (1 + 1e-6), 3e38))
-        y, m, kept = self.packed.columns[j][g], self.packed.frames[j], self.keep[j, g]
-        cost = dtw(strips(True)[g], CHANNELS[g] + 1, self.rows[g], y, self.n, m, 0, bound, kept[:0], kept, self.scratch)
+        y, m, states = self.packed.columns[j][g], self.packed.frames[j], self.keep[j, g]
+        cost = dtw(
+            strips(True)[g], CHANNELS[g] + 1, self.rows[g], y, self.n, m, 0, bound, states[:0], states, self.scratch
+        )
         self.low[j][g] = math.sqrt(max(0.0, cost - slack) / rate)
         self.high[j][g] = math.sqrt((cost + slack) * rate) * (1 + 1e-9)
 
@@ -253,10 +254,10 @@ def group_dtw(x: np.ndarray, y: np.ndarray, g: int) -> float:
 
 
 def _trimmed(x: np.ndarray, y: np.ndarray, g: int) -> float:
-    kept = []
+    trimmed = []
     for sequence in (x, y):
         rows = np.flatnonzero(~np.isnan(sequence).all(1))
-        kept.append(sequence[: rows[-1] + 1] if len(rows) else sequence[:0])
-    if not all(map(len, kept)) or any(np.isnan(k).any() for k in kept):
+        trimmed.append(sequence[: rows[-1] + 1] if len(rows) else sequence[:0])
+    if not all(map(len, trimmed)) or any(np.isnan(k).any() for k in trimmed):
         return math.nan
-    return math.inf if any(np.isinf(k).any() for k in kept) else group_dtw(kept[0], kept[1], g)
+    return math.inf if any(np.isinf(k).any() for k in trimmed) else group_dtw(trimmed[0], trimmed[1], g)

@@ -98,14 +98,14 @@ def _steps(typing: Any, channels: Any, dot: Any, x: Any, y: Any, above: Any, bel
         e = _Emitter(b, real, lanes, bits // 8)
         const = lambda n: ir.Constant(start.type, n)  # noqa: E731
         shift = ir.Constant(ir.VectorType(ir.IntType(32), lanes), [lanes - 1 + i for i in range(lanes)])
-        entry, loop, done = b.block, b.append_basic_block("loop"), b.append_basic_block("done")
+        entry, loop, end = b.block, b.append_basic_block("loop"), b.append_basic_block("done")
         before = [e.load(work, const(STRIP + i * lanes)) for i in range(2 * vectors)]
         b.branch(loop)
 
         b.position_at_end(loop)
         step = b.phi(start.type)
         # Phis: these vectors stay in registers from step to step.
-        kept = [b.phi(e.vector) for _ in before]  # each lane's last row, then the row above each lane
+        phis = [b.phi(e.vector) for _ in before]  # each lane's last row, then the row above each lane
         # Columns are stored backwards: lane l reads column step - l, so consecutive lanes read consecutive addresses.
         base = b.sub(b.sub(width, const(LANES)), step)
         offsets = [b.add(base, b.mul(width, const(c))) for c in range(channels + dot)]
@@ -113,8 +113,8 @@ def _steps(typing: Any, channels: Any, dot: Any, x: Any, y: Any, above: Any, bel
         entering = b.insert_element(ir.Constant(e.vector, ir.Undefined), head, ir.Constant(ir.IntType(32), lanes - 1))
         fresh, tops = [], []
         for v in range(vectors):
-            up = b.shuffle_vector(kept[v - 1] if v else entering, kept[v], shift)  # every lane takes its neighbour's
-            diagonal = kept[vectors + v]
+            up = b.shuffle_vector(phis[v - 1] if v else entering, phis[v], shift)  # every lane takes its neighbour's
+            diagonal = phis[vectors + v]
             tops.append(up)
             cost = _costs(e, x, y, [b.add(o, const(v * lanes)) for o in offsets], v * lanes, dot, const)
             for r in range(ROWS):
@@ -128,20 +128,20 @@ def _steps(typing: Any, channels: Any, dot: Any, x: Any, y: Any, above: Any, bel
         last = b.load(b.gep(work, [cell]))
         b.store(last, b.gep(below, [b.sub(b.add(step, const(LANES + 1)), lane)]))
         following = b.add(step, const(1))
-        b.cbranch(b.icmp_signed("<", following, stop), loop, done)
+        b.cbranch(b.icmp_signed("<", following, stop), loop, end)
 
         step.add_incoming(start, entry)
         step.add_incoming(following, loop)
-        for phi, old, new in zip(kept, before, fresh + tops, strict=True):
+        for phi, old, new in zip(phis, before, fresh + tops, strict=True):
             phi.add_incoming(old, entry)
             phi.add_incoming(new, loop)
-        b.position_at_end(done)
+        b.position_at_end(end)
         for i, value in enumerate(fresh + tops):
             e.store(value, work, const(STRIP + i * lanes))
         return context.get_dummy_value()
 
-    given = (x, y, above, below, work, width, cell, lane, start, stop)
-    return types.none(types.literal(channels), types.literal(int(dot)), *given), emit
+    types_of = (x, y, above, below, work, width, cell, lane, start, stop)
+    return types.none(types.literal(channels), types.literal(int(dot)), *types_of), emit
 
 
 def _strip(channels: int, dot: int) -> Any:
@@ -164,11 +164,11 @@ def _strip(channels: int, dot: int) -> Any:
 @cache
 def strips(dot: bool) -> np.ndarray:
     """(3,) addresses of the strip functions of the three groups, compiled or loaded on first use."""
-    _kept[dot] = [_strip(channels, int(dot)) for channels in CHANNELS]
-    return np.array([function.address for function in _kept[dot]])
+    _alive[dot] = [_strip(channels, int(dot)) for channels in CHANNELS]
+    return np.array([function.address for function in _alive[dot]])
 
 
-_kept: dict[bool, list[Any]] = {}  # what the addresses point to
+_alive: dict[bool, list[Any]] = {}  # what the addresses point to
 
 
 @intrinsic
@@ -179,9 +179,9 @@ def run_strip(typing: Any, address: Any, x: Any, y: Any, above: Any, below: Any,
 
     def emit(context: Any, b: Any, signature: Any, args: Any) -> Any:
         data = [context.make_array(t)(context, b, v).data for t, v in zip(arrays, args[1:6], strict=True)]
-        given = [*data, *args[6:]]
-        kind = ir.FunctionType(ir.VoidType(), [v.type for v in given])
-        b.call(b.inttoptr(args[0], kind.as_pointer()), given)
+        operands = [*data, *args[6:]]
+        kind = ir.FunctionType(ir.VoidType(), [v.type for v in operands])
+        b.call(b.inttoptr(args[0], kind.as_pointer()), operands)
         return context.get_dummy_value()
 
     return types.none(types.intp, *arrays, *[types.intp] * 5), emit

@@ -56,8 +56,8 @@ def frsyn(pred: np.ndarray, speaker: np.ndarray, *, corrected: bool = False) -> 
     >>> frsyn(np.stack([speaker, late]), speaker).tolist()
     [0.0, 7.0]
     """
-    offset, heard = best_lag if corrected else official_offset, standard(np.ascontiguousarray(speaker))
-    return np.array([float(offset(x, speaker, heard)) for x in pred])
+    offset, speaker_standard = best_lag if corrected else official_offset, standard(np.ascontiguousarray(speaker))
+    return np.array([float(offset(x, speaker, speaker_standard)) for x in pred])
 
 
 def _exact(x: np.ndarray, y: np.ndarray, lag: int) -> np.ndarray:
@@ -70,7 +70,10 @@ def _exact(x: np.ndarray, y: np.ndarray, lag: int) -> np.ndarray:
 
 
 def lag_correlations(
-    pred: np.ndarray, speaker: np.ndarray, heard: np.ndarray | None = None, undefined: np.ndarray | None = None
+    pred: np.ndarray,
+    speaker: np.ndarray,
+    speaker_standard: np.ndarray | None = None,
+    undefined: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
     """(99, C) correlations, NaN where undefined, and how far each may be off. Inputs (T, C); heard: standard(speaker)."""
     if undefined is None:
@@ -79,7 +82,7 @@ def lag_correlations(
     doubt = np.zeros(undefined.shape)
     # The fast path computes lags in fours and so goes beyond LAG; shorter clips are few and cheap.
     if len(pred) >= LAG + 4:
-        lagged(standard(pred), standard(speaker) if heard is None else heard, out, doubt)
+        lagged(standard(pred), standard(speaker) if speaker_standard is None else speaker_standard, out, doubt)
     else:
         for lag in range(1 - len(pred), len(pred)):
             if abs(lag) <= LAG:
@@ -104,7 +107,7 @@ def _close(curve: np.ndarray, doubt: np.ndarray) -> np.ndarray:
     return np.flatnonzero(curve + doubt >= (curve - doubt).max())
 
 
-def official_offset(pred: np.ndarray, speaker: np.ndarray, heard: np.ndarray | None = None) -> int:
+def official_offset(pred: np.ndarray, speaker: np.ndarray, speaker_standard: np.ndarray | None = None) -> int:
     """|lag| of the official TLCC for one prediction: first maximum of the float32 channel mean, a NaN counting as it.
 
     One channel that is constant in some window decides alone, so no correlation is computed then. heard: standard(speaker).
@@ -115,7 +118,7 @@ def official_offset(pred: np.ndarray, speaker: np.ndarray, heard: np.ndarray | N
     if broken is not None or undefined.any():
         bad = undefined.any(1) if broken is None else undefined.any(1) | broken
         return abs(LAG - int(bad.argmax()))
-    _, mean, doubt = mean_curve(*lag_correlations(x, y, heard, undefined))
+    _, mean, doubt = mean_curve(*lag_correlations(x, y, speaker_standard, undefined))
     # Three sieves, each dearer and finer than the one before: float32 with its bound, float64, the official arithmetic.
     places = _close(mean, doubt + OFFICIAL)
     if len(places) > 1:
@@ -135,18 +138,18 @@ def _official_mean(x: np.ndarray, y: np.ndarray, lag: int) -> float:
     return float(torch.mean(torch.Tensor([np.corrcoef(x[:, c], y[:, c])[0, 1] for c in range(x.shape[1])])))
 
 
-def best_lag(pred: np.ndarray, speaker: np.ndarray, heard: np.ndarray | None = None) -> float:
+def best_lag(pred: np.ndarray, speaker: np.ndarray, speaker_standard: np.ndarray | None = None) -> float:
     """|lag| of the strongest mean correlation over the channels that have one; NaN where no channel does.
 
     A channel counts if it is defined at every lag, so that lags are compared over the same channels. heard:
     standard(speaker).
     """
-    return abs(strongest(pred, speaker, heard)[0])
+    return abs(strongest(pred, speaker, speaker_standard)[0])
 
 
-def strongest(pred: np.ndarray, speaker: np.ndarray, heard: np.ndarray | None = None) -> tuple[float, float]:
+def strongest(pred: np.ndarray, speaker: np.ndarray, speaker_standard: np.ndarray | None = None) -> tuple[float, float]:
     """(lag in frames, positive where the speaker leads; correlation there), as `best_lag` finds it; NaN where it is NaN."""
-    whole, mean, doubt = mean_curve(*lag_correlations(pred, speaker, heard))
+    whole, mean, doubt = mean_curve(*lag_correlations(pred, speaker, speaker_standard))
     if not whole.any():
         return float("nan"), float("nan")
 

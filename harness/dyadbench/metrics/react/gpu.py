@@ -144,10 +144,10 @@ def _lagged(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
     # A lag > 0 drops the head of x and the tail of y, a lag < 0 the reverse.
     sx, sy = windows(x, False), windows(y, True)
     vx, vy = windows(x.square(), False) - sx**2 / count, windows(y.square(), True) - sy**2 / count
-    known = (vx > 0) & (vy > 0)
-    curve = torch.where(known, (products - sx * sy / count) * (vx * vy).rsqrt(), 0.0)
+    defined = (vx > 0) & (vy > 0)
+    curve = torch.where(defined, (products - sx * sy / count) * (vx * vy).rsqrt(), 0.0)
     doubt = 2.0**-49 * (frames + 64) * frames * (1 / vx + 1 / vy)
-    return curve, torch.where(known, doubt, torch.inf)
+    return curve, torch.where(defined, doubt, torch.inf)
 
 
 Offset = Callable[[np.ndarray, np.ndarray], float]

@@ -56,15 +56,15 @@ class Loaded:
         empty = np.flatnonzero(~np.asarray(data.appropriate).any(1))
         if len(empty):
             raise ValueError(f"clip {data.clips[empty[0]]} has no appropriate listener; every clip needs at least one")
-        self.kept: Chunk | None = None
+        self._last: Chunk | None = None
 
     def chunks(self) -> Iterator[Chunk]:
         for first in range(0, self.count, self.step):
             rows = range(first, min(first + self.step, self.count))
-            if self.kept is None or self.kept.rows != rows:
-                self.kept = None  # make room first
-                self.kept = self._chunk(rows)
-            yield self.kept
+            if self._last is None or self._last.rows != rows:
+                self._last = None  # make room first
+                self._last = self._chunk(rows)
+            yield self._last
 
     def _chunk(self, rows: range) -> Chunk:
         assert self.data.appropriate is not None
@@ -91,18 +91,18 @@ def loaded(data: Evaluation) -> Loaded:
 
 def frdist(data: Evaluation, progress: Progress | None) -> np.ndarray:
     """(N, K): `frdist` of every clip."""
-    chunks, known = [], loaded(data)
-    for chunk in known.chunks():
-        chunks.append(_distances(chunk, known))
+    chunks, inputs = [], loaded(data)
+    for chunk in inputs.chunks():
+        chunks.append(_distances(chunk, inputs))
         if progress:
-            progress(chunk.rows.stop, known.count)
+            progress(chunk.rows.stop, inputs.count)
     return np.concatenate(chunks)
 
 
-def _distances(chunk: Chunk, known: Loaded) -> np.ndarray:
+def _distances(chunk: Chunk, inputs: Loaded) -> np.ndarray:
     n, k, frames, channels = chunk.pred.shape
     device = chunk.pred.device
-    x, y = chunk.pred.reshape(n * k, frames, channels).float(), known.listeners.float()
+    x, y = chunk.pred.reshape(n * k, frames, channels).float(), inputs.listeners.float()
     sound_x, sound_y = (v.isfinite().all(2).all(1) for v in (x, y))
     clip, listener = torch.from_numpy(chunk.pairs).to(device).T
     x_of = (clip[:, None] * k + torch.arange(k, device=device)).flatten()
@@ -111,12 +111,12 @@ def _distances(chunk: Chunk, known: Loaded) -> np.ndarray:
     bad[x_of[~sound_y[y_of]]] = True
     keep = ~bad[x_of]
     x_frames = torch.from_numpy(np.repeat(chunk.frames, k)).to(device)
-    y_frames = torch.from_numpy(known.frames[: len(y)]).to(device)
+    y_frames = torch.from_numpy(inputs.frames[: len(y)]).to(device)
     x, y = (torch.where(sound[:, None, None], v, 0.0) for v, sound in ((x, sound_x), (y, sound_y)))
     distances = gpu_frdist.nearest(x, y, x_frames, y_frames, x_of[keep], y_of[keep]).reshape(n, k)
     for i, j in np.argwhere(bad.cpu().numpy().reshape(n, k)):  # NaN and infinity: as frdist has it
         pred = chunk.pred[i, j, : chunk.frames[i]].cpu().numpy()
-        near = [known.listeners[m, : known.frames[m]].cpu().numpy() for m in chunk.pairs[chunk.pairs[:, 0] == i, 1]]
+        near = [inputs.listeners[m, : inputs.frames[m]].cpu().numpy() for m in chunk.pairs[chunk.pairs[:, 0] == i, 1]]
         distances[i, j] = frdist_of_clip(pred[None], near)[0]
     return distances
 
@@ -136,8 +136,8 @@ def _moments(x: Tensor, frames: np.ndarray) -> dict[str, np.ndarray]:
     return {"FRDiv": spread, "FRVar": _by_length(gpu.variance, frames, size, x)}
 
 
-def _common(chunk: Chunk, known: Loaded) -> np.ndarray:
-    return np.minimum(chunk.frames[chunk.pairs[:, 0]], known.frames[chunk.pairs[:, 1]])
+def _common(chunk: Chunk, inputs: Loaded) -> np.ndarray:
+    return np.minimum(chunk.frames[chunk.pairs[:, 0]], inputs.frames[chunk.pairs[:, 1]])
 
 
 def _lags(work: Callable[..., Tensor], x: Tensor, chunk: Chunk) -> np.ndarray:
@@ -152,33 +152,33 @@ def official(data: Evaluation) -> dict[str, np.ndarray]:
 
     Raises ValueError where a clip and a listener appropriate to it differ in length.
     """
-    known = loaded(data)
-    return _joined([_official(chunk, known) for chunk in known.chunks()])
+    inputs = loaded(data)
+    return _joined([_official(chunk, inputs) for chunk in inputs.chunks()])
 
 
-def _official(chunk: Chunk, known: Loaded) -> dict[str, np.ndarray]:
-    unequal = np.flatnonzero(chunk.frames[chunk.pairs[:, 0]] != known.frames[chunk.pairs[:, 1]])
+def _official(chunk: Chunk, inputs: Loaded) -> dict[str, np.ndarray]:
+    unequal = np.flatnonzero(chunk.frames[chunk.pairs[:, 0]] != inputs.frames[chunk.pairs[:, 1]])
     if len(unequal):
         clip, listener = chunk.pairs[unequal[0]]
         raise ValueError(
             f"clip {chunk.rows[clip]} has {chunk.frames[clip]} frames and its appropriate listener {listener} "
-            f"{known.frames[listener]}; the official metrics take one length: cut them, or use react2024"
+            f"{inputs.frames[listener]}; the official metrics take one length: cut them, or use react2024"
         )
-    common = _common(chunk, known)
-    frcorr = gpu.frcorr(chunk.pred, known.listeners, chunk.pairs, common, corrected=False)
+    common = _common(chunk, inputs)
+    frcorr = gpu.frcorr(chunk.pred, inputs.listeners, chunk.pairs, common, corrected=False)
     lags = _lags(gpu.official_offsets, chunk.pred[:, :1], chunk)
     return {"FRCorr": frcorr.cpu().numpy(), "FRSyn": lags[:, 0], **_moments(chunk.pred, chunk.frames)}
 
 
 def corrected(data: Evaluation) -> dict[str, np.ndarray]:
     """(N,) values of the clips as `react_suites.ReactSuite` defines them; "no lag" counts samples without an FRSyn."""
-    known = loaded(data)
-    return _joined([_corrected(chunk, known) for chunk in known.chunks()])
+    inputs = loaded(data)
+    return _joined([_corrected(chunk, inputs) for chunk in inputs.chunks()])
 
 
-def _corrected(chunk: Chunk, known: Loaded) -> dict[str, np.ndarray]:
-    common, (own, _) = _common(chunk, known), known.own(chunk)
-    frcorr = gpu.frcorr(chunk.pred, known.listeners, chunk.pairs, common, corrected=True)
+def _corrected(chunk: Chunk, inputs: Loaded) -> dict[str, np.ndarray]:
+    common, (own, _) = _common(chunk, inputs), inputs.own(chunk)
+    frcorr = gpu.frcorr(chunk.pred, inputs.listeners, chunk.pairs, common, corrected=True)
     lags = _lags(gpu.best_lags, chunk.pred, chunk)
     defined = ~np.isnan(lags)
     with np.errstate(invalid="ignore"):
@@ -187,39 +187,39 @@ def _corrected(chunk: Chunk, known: Loaded) -> dict[str, np.ndarray]:
         "FRCorr": frcorr.cpu().numpy(),
         "FRSyn": frsyn,
         "no lag": (~defined).sum(1).astype(np.float64),
-        "FRDiv_target": _set_diversity(chunk, known),
+        "FRDiv_target": _set_diversity(chunk, inputs),
         "FRVar_target": _by_length(gpu.variance, chunk.frames, own.shape[3], own),
         "FRSyn_target": _lags(gpu.best_lags, own, chunk)[:, 0],
         **_moments(chunk.pred, chunk.frames),
     }
 
 
-def _set_diversity(chunk: Chunk, known: Loaded) -> np.ndarray:
+def _set_diversity(chunk: Chunk, inputs: Loaded) -> np.ndarray:
     """(n,) diversity within the appropriate set over the frames that all have; NaN for a set of one."""
     (_, near), frames = gpu.table(chunk.pairs), np.full(len(chunk.rows), np.iinfo(np.int64).max)
-    np.minimum.at(frames, chunk.pairs[:, 0], known.frames[chunk.pairs[:, 1]])
+    np.minimum.at(frames, chunk.pairs[:, 0], inputs.frames[chunk.pairs[:, 1]])
     size = np.bincount(chunk.pairs[:, 0])
     out = np.empty(len(frames))
-    for length, chosen in gpu.alike(frames, near.shape[1] * known.listeners.shape[2]):
-        of, count = (torch.from_numpy(v[chosen]).to(known.listeners.device) for v in (near, size))
-        out[chosen] = gpu.diversity(known.listeners[of, :length], count).cpu().numpy()
+    for length, chosen in gpu.alike(frames, near.shape[1] * inputs.listeners.shape[2]):
+        of, count = (torch.from_numpy(v[chosen]).to(inputs.listeners.device) for v in (near, size))
+        out[chosen] = gpu.diversity(inputs.listeners[of, :length], count).cpu().numpy()
     return np.where(size > 1, out, np.nan)
 
 
-def _joined(found: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    return {name: np.concatenate([part[name] for part in found]) for name in found[0]}
+def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def spread(data: Evaluation, *, target: bool) -> tuple[float, np.ndarray]:
     """FRDvs of the predictions, or of the true listeners, and its pseudo-values: `react_suites.spread_of`."""
     from dyadbench.metrics.react.frdvs import spread as combine
 
-    known = loaded(data)
-    shortest = int(known.frames[: known.count].min())
+    inputs = loaded(data)
+    shortest = int(inputs.frames[: inputs.count].min())
 
     def parts() -> Iterator[Tensor]:
-        for chunk in known.chunks():
-            clips = known.own(chunk)[0] if target else chunk.pred
+        for chunk in inputs.chunks():
+            clips = inputs.own(chunk)[0] if target else chunk.pred
             for part in clips.split(max(1, gpu.VALUES // max(1, clips[0].numel()))):
                 yield part[:, :, :shortest].double()
 

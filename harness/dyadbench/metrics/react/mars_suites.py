@@ -96,11 +96,11 @@ class ChallengeSuite:
             return self._clip(pred, refs, speakers[n])
 
         scores = over_clips(len(data.clips), data.threads, work, progress)
-        drawn = zlib.crc32(repr(rows).encode())
+        checksum = zlib.crc32(repr(rows).encode())
         detail = {
             "reference_seed": SEED,
             "references": REFERENCES,
-            "reference_draw": drawn,
+            "reference_draw": checksum,
             "official_aligner": self.official,
         }
         return {

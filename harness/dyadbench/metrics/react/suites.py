@@ -45,19 +45,19 @@ class References:
         return [int(j) for j in np.flatnonzero(self.appropriate[clip])]
 
     def listener(self, j: int) -> np.ndarray:
-        found: np.ndarray = self.listeners[j]
-        return found
+        listener: np.ndarray = self.listeners[j]
+        return listener
 
 
 def over_clips(count: int, threads: int, work: Callable[[int], T], progress: Progress | None = None) -> list[T]:
     """`work` on every clip, on `threads` threads (the kernels release the interpreter)."""
-    found: list[T] = []
+    results: list[T] = []
     with ThreadPoolExecutor(max_workers=threads) as pool:
         for done, scores in enumerate(pool.map(work, range(count)), 1):
-            found.append(scores)
+            results.append(scores)
             if progress:
                 progress(done, count)
-    return found
+    return results
 
 
 def _on_gpu(data: Evaluation) -> bool:
@@ -198,8 +198,10 @@ class ReactSuite:
         def work(n: int) -> ClipScores:
             pred, speaker = read(n), Clips(data.speaker_emotion, data.lengths)[n]
             refs = [references.listener(j) for j in references.of(n)]
-            first, heard = distinct(pred), frsyn_kernels.standard(speaker)
-            own = [frsyn.best_lag(pred[k], speaker, heard) if first[k] == k else 0.0 for k in range(len(pred))]
+            first, speaker_standard = distinct(pred), frsyn_kernels.standard(speaker)
+            own = [
+                frsyn.best_lag(pred[k], speaker, speaker_standard) if first[k] == k else 0.0 for k in range(len(pred))
+            ]
             lags = np.array(own)[first]
             diversity, variance = react.moments(pred)
             return {
