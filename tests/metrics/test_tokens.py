@@ -207,6 +207,6 @@ def test_places_that_follow_from_the_length_are_free() -> None:
 
 
 def test_which_layers_are_shown() -> None:
-    assert tokens.layers_shown(4) == [1, 2, 3, 4]
-    assert tokens.layers_shown(32) == [1, 2, 3, 4, 8, 16, 32]
-    assert tokens.layers_shown(10) == [1, 2, 3, 4, 8, 10]
+    assert tokens.layer_counts(4) == [1, 2, 3, 4]
+    assert tokens.layer_counts(32) == [1, 2, 3, 4, 8, 16, 32]
+    assert tokens.layer_counts(10) == [1, 2, 3, 4, 8, 10]
