@@ -71,7 +71,7 @@ class PredictorConfig(Config):
     """`coarse-to-fine`. Depth and arg max are the paper's; the width is not stated there."""
 
     sampling: ClassVar[frozenset[str]] = frozenset({"drawn", "guidance", "smooth", "temperature", "top_k"})
-    added: ClassVar[frozenset[str]] = frozenset({"guidance", "null"})
+    added: ClassVar[frozenset[str]] = frozenset({"guidance", "kl", "latent", "null"})
 
     chunk: int = Field(0, ge=0)  # frames per chunk; 0: the predictor sees the whole clip
     ahead: int = Field(0, ge=0)  # with chunks: speaker frames seen after a chunk's first
@@ -90,6 +90,8 @@ class PredictorConfig(Config):
     smooth: float = Field(0.0, ge=0)  # frames over which the random numbers of neighbouring frames are correlated
     null: float = Field(0.0, ge=0, lt=1)  # share of training rows without the speaker, which guidance needs
     guidance: float = Field(1.0, ge=0)  # on the speaker, in sampling; 1: none (nn/guidance.py)
+    latent: int = Field(0, ge=0)  # numbers drawn once per sample: what kind of listener reacts; 0: none
+    kl: float = Field(1.0, gt=0)  # weight of the latent's Kullback-Leibler divergence; 1: the evidence bound
     coarse: float = Field(0.0, ge=0, le=1)  # extra share of training rows for the first layer
     batch: PositiveInt = 16
     frames: PositiveInt = 750  # per window

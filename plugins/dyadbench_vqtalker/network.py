@@ -84,6 +84,37 @@ def chunk_mask(frames: int, chunk: int, device: torch.device) -> Tensor:
     return place[:, None] >= place
 
 
+class ListenerLatent(nn.Module):
+    """What kind of listener reacts: L numbers z, from N(0, I) in sampling and from the listener in training (1312.6114).
+
+    Codes of groups, layers and frames are independent given the speaker. A z that all of them hear lets them agree.
+    """
+
+    def __init__(self, frame: int, dim: int, size: int):
+        """frame: channels of a dequantised frame; dim: of the trunk; size: L."""
+        super().__init__()
+        self.size = size
+        self.seen = nn.Sequential(nn.Linear(frame, dim), nn.GELU(), nn.Linear(dim, dim))
+        self.posterior = nn.Linear(2 * dim, 2 * size)
+        self.heard = nn.Linear(size, dim)
+
+    def encode(self, listener: Tensor, valid: Tensor) -> tuple[Tensor, Tensor]:
+        """listener (B, T, frame), valid (B, T) -> mean and log-variance of q(z | listener), (B, L) each.
+
+        The mean and the spread over time of what a small network sees in each frame, so that a clip's length is no clue.
+        """
+        seen, weight = self.seen(listener), valid[..., None] / valid.sum(1).clamp_min(1)[:, None, None]  # (B, T, dim)
+        mean = (seen * weight).sum(1)  # (B, dim)
+        spread = ((seen - mean[:, None]).square() * weight).sum(1).add(1e-6).sqrt()
+        z, log_variance = self.posterior(torch.cat([mean, spread], 1)).chunk(2, 1)
+        return z, log_variance.clamp(-8, 4)
+
+
+def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, variance) || N(0, I)) in nats, summed over the last axis (1312.6114, appendix B)."""
+    return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(-1)
+
+
 class CoarseToFineNet(nn.Module):
     """One pass: the speaker and the sum of the coarser layers -> logits of the next residual layer.
 
@@ -119,6 +150,7 @@ class CoarseToFineNet(nn.Module):
             Block(dim, config.heads, dropout=config.dropout, rotary=True) for _ in range(config.layers)
         )
         self.norm, self.heads = nn.LayerNorm(dim), nn.Linear(dim, self.groups * self.codes)
+        self.latent = ListenerLatent(latent, dim, config.latent) if config.latent else None
 
     def speaker(self, face: Tensor, sound: Tensor | None, valid: Tensor | None = None) -> Tensor:
         """face (B, T, D), sound (B, T * per_frame, F) -> (B, T, dim), computed once for all samples and layers.

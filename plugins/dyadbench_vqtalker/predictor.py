@@ -7,6 +7,8 @@ Design, and where it departs from the paper, which drives a talking head by its 
   gives a single reaction, where this benchmark asks for many.
 - Given the speaker, frames are sampled independently, which would make the face tremble. So the uniform numbers that
   sample neighbouring frames are correlated over `smooth` frames. Each of them stays uniform.
+- `latent` numbers per sample, drawn once, say what kind of listener reacts (the paper has one talker and none), so that
+  the codes of a sample agree. In training they come from the true listener, at the cost of their divergence from N(0, I).
 - `chunk` limits attention to a chunk and those before it, so that the listener can react while the speaker speaks.
 
 B clips, K samples, R = B * K rows, T frames, G groups, V codes per codebook. In shapes of ids, (B, T, G, r) has the first
@@ -45,7 +47,7 @@ from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.sampling import draw, uniforms
 from dyadbench.nn.schedules import ramp
 from dyadbench_vqtalker.config import PredictorConfig
-from dyadbench_vqtalker.network import CoarseToFineNet, GridOfCodes
+from dyadbench_vqtalker.network import CoarseToFineNet, GridOfCodes, divergence
 from dyadbench_vqtalker.smooth import smooth_uniforms
 from dyadbench_vqtalker.stream import ChunkStream
 
@@ -89,6 +91,10 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
 
     def entropy(self, batch: WindowBatch, layer: Tensor) -> Tensor:
         """Cross entropy of the codes of layer[b] in row b, given the true earlier layers: (B, T, G)."""
+        return self._costs(batch, layer)[0]
+
+    def _costs(self, batch: WindowBatch, layer: Tensor) -> tuple[Tensor, Tensor | None]:
+        """`entropy`, and the latent's divergence in nats (B,) where there is one."""
         ids = self.grid.ids_of(batch.listener_motion)  # (B, T, G, R)
         with torch.no_grad():
             coarser = self.grid.dequantise(ids, layer)
@@ -96,16 +102,32 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
         speaker = self.net.speaker(batch.speaker_motion, batch.audio[self.audio] if self.audio else None, valid)
         if (unheard := without_speaker(batch, self.config.null)) is not None:
             speaker = speaker.masked_fill(unheard[:, None, None], 0)
+        nats = None
+        if self.net.latent is not None:
+            mean, log_variance = self.net.latent.encode(self.grid.dequantise(ids), batch.valid)
+            nats = divergence(mean, log_variance)
+            z = mean if batch.step < 0 else mean + (log_variance / 2).exp() * self._normals(batch)
+            speaker = speaker + self.net.latent.heard(z)[:, None]
         logits = self.net.logits(self.net(speaker, coarser, layer, valid))
         target = ids.gather(3, layer.view(-1, 1, 1, 1).expand(-1, *ids.shape[1:3], 1))[..., 0]
-        return F.cross_entropy(logits.flatten(0, 2), target.flatten(), reduction="none").view(target.shape)
+        return F.cross_entropy(logits.flatten(0, 2), target.flatten(), reduction="none").view(target.shape), nats
+
+    def _normals(self, batch: WindowBatch) -> Tensor:
+        return batch.draw_rows(torch.randn, self.config.latent).to(self.device)
 
     def _loss(self, batch: WindowBatch) -> Loss:
         layer = self._layers(batch)
-        per_frame = self.entropy(batch, layer).mean(2) * batch.valid
+        each, nats = self._costs(batch, layer)
+        per_frame = each.mean(2) * batch.valid
         per_row = per_frame.sum(1) / batch.valid.sum(1).clamp_min(1)
         log = {f"layer{r}": per_row[layer == r].mean().detach() for r in layer.unique().tolist()}
-        return Loss({"all": per_frame.sum() / batch.valid.sum().clamp_min(1)}, log)
+        loss = per_frame.sum() / batch.valid.sum().clamp_min(1)
+        if nats is not None:
+            # The evidence bound of a window, divided by its codes, as the cross entropy is.
+            codes = batch.valid.sum(1).clamp_min(1) * self.net.groups * self.net.residual
+            loss = loss + self.config.kl * (nats / codes).mean()
+            log["latent"] = nats.mean().detach()
+        return Loss({"all": loss}, log)
 
     def stages(self, data: TrainData) -> Iterator[Stage]:
         config = self.config
@@ -132,26 +154,39 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
         frames = end + -end % (self.config.chunk or 1)  # a chunk is reacted to before anybody knows that it is the last
         valid = self._valid(context)
         speaker = self._speaker(context, valid, frames - end)
-        ids = torch.zeros(clips, frames, self.net.groups, 0, dtype=torch.long, device=self.device)
-        identical = True  # until a layer is sampled, all samples of a clip are equal, so one pass serves them
+        listeners = self.listeners(noise, context.clips, k)
+        # Until something is drawn, all samples of a clip are equal, so one pass serves them.
+        rows = clips if listeners is None else clips * k
+        ids = torch.zeros(rows, frames, self.net.groups, 0, dtype=torch.long, device=self.device)
         for layer in range(self.net.residual):
-            copies = 1 if identical else k
+            copies = len(ids) // clips
             heard = speaker.repeat_interleave(copies, 0)
+            deaf = torch.zeros_like(heard)
+            if listeners is not None:
+                heard, deaf = heard + listeners, deaf + listeners
             common = (
                 self.grid.dequantise(ids),
                 torch.full((len(ids),), layer, device=self.device),
                 None if valid is None or self.config.chunk else valid.repeat_interleave(copies, 0),
             )
             hidden = self.net(heard, *common)
-            free = None if self.config.guidance == 1 else self.net(torch.zeros_like(heard), *common)
+            free = None if self.config.guidance == 1 else self.net(deaf, *common)
             random = layer < self.config.drawn
             uniform = self._uniforms(noise, context.clips, k, frames, layer) if random else None
             codes = self.choose(hidden, free, uniform)
             if len(codes) > len(ids):
                 ids = ids.repeat_interleave(k, 0)
-            identical &= not random
             ids = torch.cat([ids, codes[..., None]], 3)
         return self.decoded(ids, clips, k, end)
+
+    def listeners(self, noise: Noise, clips: Sequence[str], k: int) -> Tensor | None:
+        """What the trunk hears of each sample's latent, (R, 1, dim); None without one."""
+        if self.net.latent is None:
+            return None
+        flat = uniforms(noise, clips, k, self.config.latent, "latent", self.device)  # (R, L)
+        z = torch.special.ndtri(flat.clamp(1e-12, 1 - 1e-12)).float()
+        out: Tensor = self.net.latent.heard(z)[:, None]
+        return out
 
     def start(self, clips: Sequence[str], k: int, noise: Noise) -> ChunkStream:
         """Reactions while the speaker speaks, a chunk at a time."""

@@ -47,6 +47,8 @@ class ChunkStream:
             )
         self.model, self.clips, self.k = model, len(clips), k
         layers = range(net.residual)
+        with torch.no_grad():
+            self.listeners = model.listeners(noise, clips, k)
         self.uniform = [UniformStreams(noise, clips, k, f"layer{layer}", model.device) for layer in layers]
         self.last: list[np.ndarray | None] = [None for _ in layers]  # scores that smoothing ended with
         self.caches, self.free = ([[KVCache() for _ in net.blocks] for _ in layers] for _ in range(2))
@@ -90,12 +92,16 @@ class ChunkStream:
         """The codes of the next chunk, (R or B, chunk, G, layers)."""
         model, net, chunk = self.model, self.model.net, self.model.config.chunk
         speaker = net.heard_step(frames, self.tails)  # (B, chunk, dim)
-        ids = torch.zeros(self.clips, chunk, net.groups, 0, dtype=torch.long, device=model.device)
+        rows = self.clips if self.listeners is None else self.clips * self.k
+        ids = torch.zeros(rows, chunk, net.groups, 0, dtype=torch.long, device=model.device)
         for layer, caches in enumerate(self.caches):
             heard, coarser = speaker.repeat_interleave(len(ids) // self.clips, 0), model.grid.dequantise(ids)
+            deaf = torch.zeros_like(heard)
+            if self.listeners is not None:
+                heard, deaf = heard + self.listeners, deaf + self.listeners
             hidden, free = net.step(heard, coarser, layer, caches, self.first), None
             if model.config.guidance != 1:
-                free = net.step(torch.zeros_like(heard), coarser, layer, self.free[layer], self.first)
+                free = net.step(deaf, coarser, layer, self.free[layer], self.first)
             codes = model.choose(hidden, free, self._uniforms(layer) if layer < model.config.drawn else None)
             if len(codes) > len(ids):
                 ids = ids.repeat_interleave(self.k, 0)

@@ -56,6 +56,7 @@ def _build(name: str, corpus: TinyCorpus, **settings: Any) -> Any:
         ("learning2listen", {"predictor.ahead": 3, "predictor.reencode": True}),
         ("vqtalker-chunked", {"predictor.ahead": 5, "predictor.drawn": 2, "predictor.smooth": 30.0, "predictor.guidance": 1.5}),
         ("vqtalker-chunked", {"predictor.drawn": 0, "predictor.convolutions": 2}),
+        ("vqtalker-chunked", {"predictor.latent": 4, "predictor.guidance": 1.5}),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("space", ["faceverse-58", "deca-56"])

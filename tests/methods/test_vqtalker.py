@@ -32,6 +32,7 @@ from dyadbench.cell.noise import CellNoise
 from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_vqtalker.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, ChunkedConfig, GridConfig, PredictorConfig
+from dyadbench_vqtalker.network import divergence
 from dyadbench_vqtalker.predictor import CoarseToFine, reach
 from dyadbench_vqtalker.reconstruction import Reconstruction
 from dyadbench_vqtalker.smooth import smooth_uniforms
@@ -193,10 +194,74 @@ def test_a_chunk_hears_the_speaker_up_to_its_first_frame() -> None:
         assert int(np.flatnonzero(moved > 1e-5)[0]) // 8 == chunk
 
 
+# --- the latent -----------------------------------------------------------------------------------------
+
+
+def test_without_a_latent_nothing_changes_and_its_fits_stay_valid() -> None:
+    assert "latent" not in PredictorConfig().model_dump()
+    assert not [name for name in _build().net.state_dict() if name.startswith("latent")]
+
+
+def test_divergence_is_that_of_torch() -> None:
+    mean, log_variance = torch.randn(4, 3), torch.randn(4, 3)
+    own = torch.distributions.Normal(mean, (log_variance / 2).exp())
+    standard = torch.distributions.Normal(torch.zeros(4, 3), torch.ones(4, 3))
+    expected = torch.distributions.kl_divergence(own, standard).sum(1)
+    assert torch.allclose(divergence(mean, log_variance), expected, atol=1e-5)
+
+
+def test_samples_of_a_latent_differ_though_no_layer_is_drawn() -> None:
+    predictor = _build(drawn=0, latent=3)
+    with torch.no_grad():
+        predictor.net.latent.heard.weight.mul_(20.0)
+    motion = predictor.sample(_context([0], predictor), 8, CellNoise(0)).motion
+    assert motion[0].std(0).max() > 1e-3
+
+
+class Kinds:
+    """Every listener keeps to one of two codes, which nothing about the speaker tells."""
+
+    def clips(self, split: str) -> list[Clip]:
+        return [Clip(f"{split}{i}", str(i), 40) for i in range(32 if split == "train" else 8)]
+
+    def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
+        for n, clip in enumerate(self.clips(split)):
+            yield Dyad(clip, Track(np.zeros((40, 2), np.float32)), Track(np.full((40, 2), 1 + 5 * (n % 2), np.float32)))
+
+
+def test_a_latent_lets_the_codes_of_a_sample_agree(tmp_path: Path) -> None:
+    """Drawn frame by frame, half of a sample's frames are of one kind and half of the other; with a latent all are alike."""
+    alike = {}
+    for latent in (0, 2):
+        sizes: dict[str, Any] = {
+            "steps": 200,
+            "batch": 16,
+            "frames": 20,
+            "dim": 32,
+            "lr": 5e-3,
+            "drawn": 2,
+            "latent": latent,
+        }
+        predictor = _build(
+            CoinTokenizer(), setup=COINS, loud=False, audio="none", temperature=1.0, top_k=CODES, **sizes
+        )
+        fit(predictor, Kinds(), {}, FitOptions(tmp_path / str(latent), seed=0))
+        face = np.zeros((1, 40, 2), np.float32)
+        context = Context(("a",), np.array([40]), face, None, {})
+        first = predictor.sample(context, 24, CellNoise(0)).motion[0, :, :, 0]  # (K, T) codes of the first layer
+        share = (first == 1).mean(1)
+        alike[latent] = float(np.maximum(share, 1 - share).mean())
+        assert 0.2 < float(share.mean()) < 0.8, "both kinds of listener are sampled"
+    assert alike[0] < 0.75
+    assert alike[2] > 0.9
+
+
 # --- use ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("options", [{}, {"chunk": 8}, {"audio": "mel-128"}, {"audio": "none"}, {"smooth": 5.0}])
+@pytest.mark.parametrize(
+    "options", [{}, {"chunk": 8}, {"audio": "mel-128"}, {"audio": "none"}, {"smooth": 5.0}, {"latent": 3}]
+)
 def test_a_clips_samples_do_not_depend_on_its_batch(options: dict[str, Any]) -> None:
     predictor = _build(**options)
     together = predictor.sample(_context([0, 1, 2], predictor), 3, CellNoise(1))
