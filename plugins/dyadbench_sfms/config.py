@@ -83,7 +83,7 @@ class PredictorConfig(Config):
     """`keyframe-ar`. The paper gives the 40 + 8 frames and the width; the other defaults are this project's."""
 
     sampling: ClassVar[frozenset[str]] = frozenset({"spacing", "decode", "guidance", "temperature", "top_k"})
-    added: ClassVar[frozenset[str]] = frozenset({"guidance", "null"})
+    added: ClassVar[frozenset[str]] = frozenset({"guidance", "joint", "null"})
 
     past: PositiveInt = 40  # frames of history
     patch: PositiveInt = 8  # frames generated at once
@@ -107,6 +107,9 @@ class PredictorConfig(Config):
     top_k: PositiveInt = 32
     dim: PositiveInt = 256
     heads: PositiveInt = 8
+    joint: bool = (
+        False  # the speaker's positions attend to the listener's, too: the paper's joint encoder, at K times the cost
+    )
     layers: PositiveInt = 4  # of each: the speaker's, the listener's and the joint stack
     hidden: PositiveInt = 1024
     taps: PositiveInt = 5  # of the convolution over the sound
@@ -145,7 +148,7 @@ TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
 }  # fmt: skip
 
 PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {},
+    "paper": {"joint": True},
     "small": {
         "ahead": 1, "dim": 64, "heads": 4, "layers": 1, "hidden": 192, "dropout": 0.0, "gate_gain": 10.0, "hide": 0.2,
         "temperature": 0.7, "batch": 48, "steps": 1000, "lr": 3e-3, "warmup": 20, "validate_every": 100,

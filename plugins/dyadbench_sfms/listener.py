@@ -1,8 +1,10 @@
 """The predictor's network (arXiv 2504.05748, section 3.4): what the next frames are, keyframes' codes or transitions.
 
 The speaker's face attends to the speaker's voice through gated blocks (eq. 12). The listener's past is embedded, with
-class 0 for a transition. Both, and one query per frame to come, go through a joint transformer. There the speaker's
-positions attend only to each other: they do not depend on the listener, so one pass per clip serves all its samples.
+class 0 for a transition. Both, and one query per frame to come, go through a joint transformer (section IV-C2).
+
+With `joint`, as in the paper, every position there attends to every other. Without it the speaker's positions attend
+only to each other. They then do not depend on the listener, and one pass per clip serves all its samples.
 
 B clips, K samples, R = B * K rows, P frames of past, n frames to come, D motion channels, F audio features, C channels.
 """
@@ -17,7 +19,8 @@ from dyadbench.api import AudioSpec
 from dyadbench.nn.attention import Attention, Block, GatedBlock, look_back
 from dyadbench_sfms.config import PredictorConfig
 
-Memory = list[tuple[Tensor, Tensor]]  # the speaker's keys and values in each block of the joint stack
+# The speaker's keys and values in each block of the joint stack; with `joint`, the speaker before that stack (B, P, C).
+Memory = list[tuple[Tensor, Tensor]] | Tensor
 
 
 class KeyframeNet(nn.Module):
@@ -73,7 +76,9 @@ class KeyframeNet(nn.Module):
         return x + self.of_speaker
 
     def memory(self, x: Tensor) -> Memory:
-        """(B, P, C) -> keys and values for the joint stack, once for all samples of a clip."""
+        """(B, P, C) -> what the joint stack reads of the speaker, once for all samples of a clip."""
+        if self.config.joint:
+            return x
         memory_of_blocks = []
         for block in self.joint:
             memory_of_blocks.append(block.attention.keys(block.norm1(x), self.config.ahead))  # type: ignore[operator, union-attr]
@@ -86,18 +91,25 @@ class KeyframeNet(nn.Module):
         for block in self.listen:
             x = block(x)
         x = torch.cat([x + self.of_listener, self.queries.expand(len(x), -1, -1)], 1)
-        patch, offset = self.config.patch, 0
+        heard = speaker.repeat_interleave(len(x) // len(speaker), 0) if isinstance(speaker, Tensor) else None
+        patch, ahead, offset = self.config.patch, self.config.ahead, 0
         for i, block in enumerate(self.joint):
+            last = i + 1 == len(self.joint)
             attention: Attention = block.attention  # type: ignore[assignment]
             normed = block.norm1(x)  # type: ignore[operator]
-            samples = len(x) // len(speaker[i][0])
-            keys, values = (
-                torch.cat([of_clip.repeat_interleave(samples, 0), own], 2)
-                for of_clip, own in zip(speaker[i], attention.keys(normed), strict=True)
-            )
-            if i + 1 == len(self.joint):  # only the frames to come are read from the last block
+            if heard is None:
+                of_speaker = tuple(each.repeat_interleave(len(x) // len(each), 0) for each in speaker[i])
+            else:
+                normed_heard = block.norm1(heard)  # type: ignore[operator]
+                of_speaker = attention.keys(normed_heard, ahead)
+            both = [torch.cat(pair, 2) for pair in zip(of_speaker, attention.keys(normed), strict=True)]
+            memory = (both[0], both[1])
+            if heard is not None and not last:  # nothing reads the speaker's positions of the last block
+                heard = heard + attention(normed_heard, memory, offset=ahead)
+                heard = heard + block.mlp(block.norm2(heard))  # type: ignore[operator]
+            if last:  # only the frames to come are read from the last block
                 x, normed, offset = x[:, -patch:], normed[:, -patch:], self.config.past
-            x = x + attention(normed, (keys, values), offset=offset)
+            x = x + attention(normed, memory, offset=offset)
             x = x + block.mlp(block.norm2(x))  # type: ignore[operator]
         out: Tensor = self.head(self.norm(x))
         return out

@@ -215,8 +215,8 @@ def test_the_odds_of_keyframes_are_taken_back_from_the_balanced_loss(tmp_path: P
 
 @pytest.mark.parametrize(
     ("config", "declared"),
-    [({}, 0), ({"ahead": 0}, 0), ({"ahead": 8}, 7), ({"decode": "windows"}, 40)],
-    ids=["first frame", "strictly past", "whole patch", "whole windows"],
+    [({}, 0), ({"ahead": 0}, 0), ({"ahead": 8}, 7), ({"decode": "windows"}, 40), ({"joint": True, "layers": 2}, 0)],
+    ids=["first frame", "strictly past", "whole patch", "whole windows", "joint encoder"],
 )
 def test_measured_lookahead_is_the_declared(config: dict[str, Any], declared: int) -> None:
     predictor = _build(**config)
@@ -265,7 +265,16 @@ def test_codes_stay_in_the_book_and_dense_tokens_are_never_a_transition() -> Non
     assert _generated(_build(_dense()))[:, 40:].min() >= 1
 
 
-@pytest.mark.parametrize("options", [{}, {"spacing": "independent"}, {"audio": "mfcc-78"}, {"audio": "none"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"spacing": "independent"},
+        {"audio": "mfcc-78"},
+        {"audio": "none"},
+        {"joint": True, "layers": 2, "guidance": 2.0},
+    ],
+)
 def test_a_clips_samples_do_not_depend_on_its_batch(options: dict[str, Any]) -> None:
     predictor = _build(**options)
     together = predictor.sample(_context([0, 1, 2], predictor), 3, CellNoise(1)).motion
@@ -303,6 +312,24 @@ def test_the_speaker_is_encoded_once_a_window_and_shared_exactly() -> None:
         shared = predictor.net(past, held)
         copied = predictor.net(past, [(k.repeat_interleave(3, 0), v.repeat_interleave(3, 0)) for k, v in held])
     assert torch.equal(shared, copied)
+
+
+def _logits(predictor: KeyframeAR) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    speaker, past = torch.randn(2, 40, 16, generator=generator), torch.randint(81, (6, 40), generator=generator)
+    with torch.no_grad():
+        return predictor.net(past, predictor.net.memory(speaker))
+
+
+def test_in_the_joint_encoder_the_speakers_positions_read_the_listener() -> None:
+    """From the second block on: the first block's speaker has read nobody yet, and nothing reads the last one's."""
+    for layers, same in ((1, True), (2, False)):
+        apart, joint = (_build(layers=layers, joint=joint) for joint in (False, True))
+        joint.load_state_dict(apart.state_dict())
+        gap = float((_logits(apart) - _logits(joint)).abs().max())
+        assert (gap < 1e-4) == same, (layers, gap)
+    assert PredictorConfig(**PREDICTOR_PRESETS["paper"]).joint, "as the paper says"
+    assert "joint" not in PredictorConfig(**PREDICTOR_PRESETS["small"]).model_dump(), "fits of before stay valid"
 
 
 @pytest.mark.parametrize("who", ["face", "sound"])
