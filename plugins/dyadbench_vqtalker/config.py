@@ -71,11 +71,15 @@ class PredictorConfig(Config):
     """`coarse-to-fine`. Depth and arg max are the paper's; the width is not stated there."""
 
     sampling: ClassVar[frozenset[str]] = frozenset({"drawn", "guidance", "smooth", "temperature", "top_k"})
-    added: ClassVar[frozenset[str]] = frozenset({"guidance", "kl", "latent", "null"})
+    added: ClassVar[frozenset[str]] = frozenset({"guidance", "kl", "latent", "null", "speech", "speech_codes"})
 
     chunk: int = Field(0, ge=0)  # frames per chunk; 0: the predictor sees the whole clip
     ahead: int = Field(0, ge=0)  # with chunks: speaker frames seen after a chunk's first
     audio: str = "auto"  # a feature's name, "auto" (wav2vec2, else mfcc-78, else the first) or "none"
+    speech: str = (
+        ""  # discrete tokens of the sound: "kmeans", or a folder with a codebook.npy; empty: its features themselves
+    )
+    speech_codes: PositiveInt = 200  # of "kmeans"
     convolutions: int = Field(
         0, ge=0
     )  # over the speaker, before the trunk; each reaches `taps` times as far as the one before

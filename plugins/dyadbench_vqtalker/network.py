@@ -14,6 +14,7 @@ from dyadbench.api import AudioSpec
 from dyadbench.nn.attention import Block, KVCache
 from dyadbench.nn.grfsq import GRFSQ, GRVQ, Grid
 from dyadbench_vqtalker.config import GridConfig, PredictorConfig
+from dyadbench_vqtalker.speech import SpeechTokens
 
 
 def quantizer(config: GridConfig) -> Grid:
@@ -129,9 +130,17 @@ class CoarseToFineNet(nn.Module):
     sound_scale: Tensor
 
     def __init__(
-        self, config: PredictorConfig, channels: int, sound: AudioSpec | None, grid: tuple[int, int, int, int]
+        self,
+        config: PredictorConfig,
+        channels: int,
+        sound: AudioSpec | None,
+        grid: tuple[int, int, int, int],
+        speech_codes: int = 0,
     ):
-        """grid: groups, residual layers, codes per codebook, channels of a dequantised frame."""
+        """grid: groups, residual layers, codes per codebook, channels of a dequantised frame.
+
+        speech_codes: of discrete speech; 0 for the sound's features themselves.
+        """
         super().__init__()
         self.groups, self.residual, self.codes, latent = grid
         self.chunk, self.per_frame = config.chunk, sound.per_frame if sound else 1
@@ -141,7 +150,8 @@ class CoarseToFineNet(nn.Module):
             self.register_buffer(f"{name}_mean", torch.zeros(size))
             self.register_buffer(f"{name}_scale", torch.ones(size))
         self.face = nn.Linear(channels, dim)
-        self.sound = nn.Linear(width * self.per_frame, dim) if sound else None
+        self.sound = nn.Linear(width * self.per_frame, dim) if sound and not speech_codes else None
+        self.speech = SpeechTokens(speech_codes, sound, dim) if sound and speech_codes else None
         self.taps, reach = config.taps, [config.taps**n for n in range(config.convolutions)]
         self.convolutions = nn.ModuleList(nn.Conv1d(dim, dim, config.taps, dilation=n) for n in reach)
         self.coarser = nn.Linear(latent, dim)
@@ -170,6 +180,8 @@ class CoarseToFineNet(nn.Module):
         if self.sound is not None and sound is not None:
             rows = ((sound - self.sound_mean) / self.sound_scale).unflatten(1, (-1, self.per_frame)).flatten(2)
             x = x + self.sound(rows)
+        if self.speech is not None and sound is not None:
+            x = x + self.speech(sound)
         return x
 
     def _around(self, x: Tensor, convolution: nn.Module) -> Tensor:

@@ -1,7 +1,8 @@
 """The coarse-to-fine listener: one pass per residual layer, over all frames at once (VQTalker, arXiv 2412.09892).
 
 Design, and where it departs from the paper, which drives a talking head by its own speech:
-- The speaker's face and sound replace the paper's speech tokens, pose, gaze and blink.
+- The speaker's face and the dataset's sound features replace the paper's speech tokens, pose, gaze and blink; `speech`
+  makes tokens of the sound.
 - Layer r is conditioned on the dequantised sum of the layers before it, which the paper does not specify.
 - The first `drawn` layers are sampled, and the likeliest code is taken in the others. The paper's arg max in all layers
   gives a single reaction, where this benchmark asks for many.
@@ -26,7 +27,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dyadbench.api import (
+    AudioSpec,
     Context,
+    DyadbenchError,
     Loss,
     Needs,
     Noise,
@@ -49,6 +52,7 @@ from dyadbench.nn.schedules import ramp
 from dyadbench_vqtalker.config import PredictorConfig
 from dyadbench_vqtalker.network import CoarseToFineNet, GridOfCodes, divergence
 from dyadbench_vqtalker.smooth import smooth_uniforms
+from dyadbench_vqtalker.speech import KMEANS, kmeans_codebook, read_codebook
 from dyadbench_vqtalker.stream import ChunkStream
 
 
@@ -66,14 +70,23 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
         assert isinstance(tokenizer, GridOfCodes), "the configuration's `accepts` names its members"
         self.config, self.setup, self.tokenizer, self.grid = config, setup, tokenizer, tokenizer
         self.audio = audio_of(config.audio, setup, prefer=("wav2vec2", "mfcc-78"), who="coarse-to-fine")
-        self.build_net(
-            lambda: CoarseToFineNet(
-                config, setup.space.dim, setup.audio[self.audio] if self.audio else None, self._grid(spec)
-            ),
-            setup,
-        )
+        sound = setup.audio[self.audio] if self.audio else None
+        codebook = self._codebook(sound)
+        codes = 0 if not config.speech else config.speech_codes if codebook is None else len(codebook)
+        self.build_net(lambda: CoarseToFineNet(config, setup.space.dim, sound, self._grid(spec), codes), setup)
+        if codebook is not None and self.net.speech is not None:
+            self.net.speech.book.copy_(torch.from_numpy(codebook))
         lookahead = reach(config.chunk, config.ahead, (spec.lookahead or 0) + 1) if config.chunk else None
         self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=lookahead)
+
+    def _codebook(self, sound: AudioSpec | None) -> np.ndarray | None:
+        """The centroids of discrete speech that the configuration names; None where k-means or nobody makes them."""
+        where = self.config.speech
+        if where and (sound is None or self.audio is None):
+            raise DyadbenchError(f"speech = {where!r} needs a sound feature, and this fit has none; leave speech out")
+        if not where or where == KMEANS or sound is None or self.audio is None:
+            return None
+        return read_codebook(where, self.audio, sound.dim)
 
     def _grid(self, spec: TokenSpec) -> tuple[int, int, int, int]:
         nothing = torch.zeros(1, 1, spec.groups, 0, dtype=torch.long, device=self.device)
@@ -134,6 +147,8 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
         for name, (mean, spread) in input_moments(data, self.audio).items():
             getattr(self.net, f"{name}_mean").copy_(mean)
             getattr(self.net, f"{name}_scale").copy_(spread)
+        if config.speech == KMEANS and self.net.speech is not None and self.audio is not None:
+            self.net.speech.book.copy_(torch.from_numpy(kmeans_codebook(data, self.audio, config.speech_codes)))
         adam = Optimiser(
             "all", list(self.net.parameters()), config.lr, (0.9, 0.95), config.weight_decay,
             ramp(config.warmup, steps=config.steps),

@@ -36,6 +36,7 @@ from dyadbench_vqtalker.network import divergence
 from dyadbench_vqtalker.predictor import CoarseToFine, reach
 from dyadbench_vqtalker.reconstruction import Reconstruction
 from dyadbench_vqtalker.smooth import smooth_uniforms
+from dyadbench_vqtalker.speech import SpeechTokens
 from dyadbench_vqtalker.tokenizer import GridTokenizer
 
 SETUP = Setup(FACEVERSE_58, {"mfcc-78": AudioSpec(78), "mel-128": AudioSpec(128, 4)}, True, seed=0)
@@ -254,6 +255,50 @@ def test_a_latent_lets_the_codes_of_a_sample_agree(tmp_path: Path) -> None:
         assert 0.2 < float(share.mean()) < 0.8, "both kinds of listener are sampled"
     assert alike[0] < 0.75
     assert alike[2] > 0.9
+
+
+# --- discrete speech ------------------------------------------------------------------------------------
+
+
+def test_speech_tokens_are_the_nearest_centroids() -> None:
+    tokens = SpeechTokens(3, AudioSpec(2, 2), dim=4)
+    tokens.book.copy_(torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 5.0]]))
+    sound = torch.tensor([[[0.9, 0.1], [0.1, 0.0], [0.2, 4.0], [1.2, 0.0]]])  # two frames of two rows
+    assert tokens.ids(sound).tolist() == [[1, 0, 2, 1]]
+    table = tokens.embedding.weight
+    assert torch.allclose(tokens(sound)[0, 0], (table[1] + table[0]) / 2)
+
+
+def test_k_means_gives_the_same_codebook_again_and_it_travels_with_the_weights(tmp_path: Path) -> None:
+    corpus = TinyCorpus()
+    sizes: dict[str, Any] = {"steps": 2, "speech": "kmeans", "speech_codes": 5, "loud": False}
+    one, two = _build(**sizes), _build(**sizes)
+    for name, predictor in (("one", one), ("two", two)):
+        fit(predictor, corpus, corpus.audio, FitOptions(tmp_path / name, seed=0))
+    assert one.net.speech is not None
+    assert two.net.speech is not None
+    assert torch.equal(one.net.speech.book, two.net.speech.book)
+    assert len(one.net.speech.book.unique(dim=0)) == 5
+    restored = _build(**sizes)
+    restored.load_state_dict(one.state_dict())
+    context = _context([0], one)
+    assert np.array_equal(restored.sample(context, 1, CellNoise(0)).motion, one.sample(context, 1, CellNoise(0)).motion)
+
+
+def test_a_codebook_from_a_folder_is_read_or_refused_in_one_sentence(tmp_path: Path) -> None:
+    book = np.random.default_rng(0).normal(size=(7, 78))
+    np.save(tmp_path / "codebook.npy", book)
+    predictor = _build(speech=str(tmp_path))
+    assert predictor.net.speech is not None
+    assert np.allclose(predictor.net.speech.book.numpy(), book, atol=1e-6)
+    assert measure_lookahead(_build(speech=str(tmp_path), chunk=8), _context([0], predictor), CellNoise(0)) == 0
+    np.save(tmp_path / "codebook.npy", book[:, :70])
+    with pytest.raises(DyadbenchError, match=r"has shape \(7, 70\), but the feature 'mfcc-78' needs"):
+        _build(speech=str(tmp_path))
+    with pytest.raises(DyadbenchError, match=r"is no codebook"):
+        _build(speech=str(tmp_path / "nowhere"))
+    with pytest.raises(DyadbenchError, match=r"needs a sound feature"):
+        _build(speech="kmeans", audio="none")
 
 
 # --- use ------------------------------------------------------------------------------------------------
