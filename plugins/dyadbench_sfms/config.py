@@ -15,8 +15,11 @@ from dyadbench.api import AcceptedTokens, Config
 class TokenizerConfig(Config):
     """`sparse-fsq`, `sparse-vq`. Defaults give the paper's size, 9.6 M parameters within 5 %."""
 
+    added: ClassVar[frozenset[str]] = frozenset({"across"})
+
     placement: Literal["dynamic", "static", "none", "threshold", "penalty"] = "dynamic"  # none: every frame has a token
     keyframe_axis: Literal["frame", "channel"] = "frame"  # channel: each channel has keyframes and tokens of its own
+    across: bool = False  # with keyframe_axis "channel": in the decoder, the channels of a frame attend to each other
     quantizer: Literal["fsq", "vq"] = "fsq"
     levels: tuple[int, ...] = (8, 6, 5)  # fsq; 240 codes, the recommended set for 2^8
     codes: PositiveInt = 256  # vq
@@ -68,6 +71,8 @@ class TokenizerConfig(Config):
             for name in ("tau", "tau_end", "tau_schedule", "mask_weight", "through"):
                 if getattr(self, name) != type(self).model_fields[name].default:
                     raise ValueError(f"{name} belongs to objective 'best-of-s'; set that too, or leave {name} out")
+        if self.across and self.keyframe_axis != "channel":
+            raise ValueError("across lets channels attend to each other, so it needs keyframe_axis 'channel'")
         if self.keyframe_axis == "channel" and self.placement in ("threshold", "penalty"):
             raise ValueError(
                 f"placement {self.placement!r} gives each channel another number of tokens; take keyframe_axis 'frame'"

@@ -72,15 +72,33 @@ class Scorer(nn.Module):
         return out
 
 
+class Across(nn.ModuleList):
+    """The channels of a frame attend to each other: rows (N * D, T, C) -> the same."""
+
+    def __init__(self, config: TokenizerConfig, channels: int):
+        dim, more = config.dim, {"hidden": config.hidden, "dropout": config.dropout}
+        super().__init__(Block(dim, config.heads, **more) for _ in range(config.layers))  # type: ignore[arg-type]
+        self.channels = channels
+
+    def forward(self, rows: Tensor) -> Tensor:
+        x = rows.unflatten(0, (-1, self.channels)).transpose(1, 2)  # (N, T, D, C)
+        windows = x.shape[:2]
+        x = x.flatten(0, 1)
+        for block in self:
+            x = block(x)
+        return x.unflatten(0, windows).transpose(1, 2).flatten(0, 1)
+
+
 class Inpainter(nn.Module):
     """Quantised keyframes to the dense motion.
 
     The query of a transition frame is its position, its two neighbouring keyframes and the distances to them. These are
     concatenated and not added, as the paper insists. Transition frames attend to all keyframes; then keyframes and
-    transitions are decoded together.
+    transitions are decoded together. With `across`, the channels of each frame attend to each other before that.
     """
 
-    def __init__(self, config: TokenizerConfig, channels: int):
+    def __init__(self, config: TokenizerConfig, channels: int, across: int):
+        """channels: of a row; across: rows of a window that attend to each other, 0 for none."""
         super().__init__()
         dim, places = config.dim, config.places
         self.places = places
@@ -91,6 +109,7 @@ class Inpainter(nn.Module):
         self.norm = nn.LayerNorm(dim)
         self.merge, self.blocks = nn.Linear(dim + places, dim), Blocks(config)
         self.out = nn.Linear(dim, channels)
+        self.across = Across(config, across) if across else None
 
     def _questions(self, quantised: Tensor, keys: Tensor) -> Tensor:
         """The query of each frame: (R, T, C)."""
@@ -131,6 +150,8 @@ class Inpainter(nn.Module):
         x = self.merge(torch.cat([x, positions], -1))
         if channel is not None:
             x = x + channel[:, None]
+        if self.across is not None:
+            x = self.across(x)
         out: Tensor = self.out(self.blocks(x, valid))
         return out
 
@@ -152,7 +173,7 @@ class SparseNet(nn.Module):
         self.scorer = Scorer(config, channels) if scored else None
         self.inward, self.encoder = nn.Linear(inward, config.dim), Blocks(config)
         self.quantizer = quantizer(config)
-        self.inpainter = Inpainter(config, inward)
+        self.inpainter = Inpainter(config, inward, channels if config.across else 0)
         self.channel = nn.Parameter(torch.randn(channels, config.dim) * 0.02) if self.apart else None
 
     # --- rows -------------------------------------------------------------------------------------------

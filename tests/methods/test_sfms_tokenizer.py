@@ -199,6 +199,21 @@ def test_each_channel_is_painted_from_its_own_keyframes() -> None:
     assert changed.nonzero().flatten().tolist() == [3]
 
 
+def test_with_across_the_channels_of_a_window_are_painted_together_and_no_other_window() -> None:
+    tokenizer = _tokenizer(keyframe_axis="channel", across=True)
+    motion = torch.from_numpy(_motion(48, rows=2))
+    ids, keys = tokenizer.encode_frames(motion)
+    other = ids.clone()
+    other[0, :, 3] = (other[0, :, 3] + 1) % tokenizer.tokens.codes
+    changed = (tokenizer.inpaint(other, keys) - tokenizer.inpaint(ids, keys)).abs().amax(1) > 1e-7  # (2, D)
+    assert changed[0].sum() > 40
+    assert not changed[1].any()
+    assert torch.allclose(tokenizer.inpaint(ids[1:], keys[1:]), tokenizer.inpaint(ids, keys)[1:], atol=1e-5)
+    with pytest.raises(ValueError, match="needs keyframe_axis 'channel'"):
+        TokenizerConfig(across=True)
+    assert "across" not in TokenizerConfig().model_dump(), "fits of before stay valid"
+
+
 @pytest.mark.parametrize("objective", ["reinforce", "best-of-s"])
 @pytest.mark.parametrize("quantizer", ["fsq", "vq"])
 @pytest.mark.parametrize("placement", PLACEMENTS)
