@@ -13,7 +13,8 @@ from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime
 from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.matrix.cells import Cell, MethodSpec, Part, PartSpec, method_parts, resolve_part
-from dyadbench.metrics.tokens import COLUMNS, FURTHER, layer_counts, score_tokenizer
+from dyadbench.metrics.tokenizer import score_tokenizer
+from dyadbench.metrics.tokens import COLUMNS, FURTHER, layer_counts
 from dyadbench.records.record import load_record, record_path, save_record
 from dyadbench.registry.host import Host
 

@@ -19,12 +19,6 @@ from dyadbench.datasets.simdyad import SimConfig, ensure, open_simdyad, write
 from dyadbench.datasets.simdyad import config as sizes
 from dyadbench.datasets.simdyad import measures as m
 from dyadbench.datasets.simdyad.acceptance import (
-    BANDS,
-    BETWEEN,
-    COUPLINGS,
-    EXPLAINED,
-    FACES,
-    SYNCHRONY,
     couplings,
     explained,
     measure,
@@ -32,6 +26,7 @@ from dyadbench.datasets.simdyad.acceptance import (
     sample,
     synchrony_effect,
 )  # fmt: skip
+from dyadbench.datasets.simdyad.bands import BANDS, BETWEEN, COUPLINGS, EXPLAINED, FACES, SYNCHRONY
 from dyadbench.datasets.simdyad.config import MEANING, PRESETS
 from dyadbench.datasets.simdyad.dyads import scripts_of
 from dyadbench.datasets.simdyad.script import Event, Script

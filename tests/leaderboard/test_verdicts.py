@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from dyadbench.api import DyadbenchError
+from dyadbench.leaderboard.claims import Claim, Contrast, load_claims, rows_of
 from dyadbench.leaderboard.fairness import unequal
-from dyadbench.leaderboard.verdicts import Claim, Contrast, judge, load_claims, rows_of, together
+from dyadbench.leaderboard.verdicts import judge, together
 from dyadbench.leaderboard.verdicts_page import claims_page
 from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.matrix.cells import cells_of, read_matrix

@@ -29,7 +29,7 @@ from dyadbench.api import (
     WindowBatch,
 )  # fmt: skip
 from dyadbench.datasets.tiny_corpus import TinyCorpus
-from dyadbench.metrics.tokens import score_tokenizer
+from dyadbench.metrics.tokenizer import score_tokenizer
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_sfms.config import TOKENIZER_PRESETS, TokenizerConfig, VQConfig
 from dyadbench_sfms.network import SparseNet

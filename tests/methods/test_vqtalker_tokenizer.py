@@ -10,7 +10,8 @@ import pytest
 
 from dyadbench.api import DECA_56, FACEVERSE_58, DyadbenchError, MotionSpace, Setup, Tokenizer, Tokens, Trainable
 from dyadbench.datasets.tiny_corpus import TinyCorpus
-from dyadbench.metrics.tokens import bits_per_second, score_tokenizer
+from dyadbench.metrics.tokenizer import score_tokenizer
+from dyadbench.metrics.tokens import bits_per_second
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_vqtalker.config import TOKENIZER_PRESETS, GridConfig, GRVQConfig, GVQConfig, RVQConfig, VQConfig
 from dyadbench_vqtalker.tokenizer import GridTokenizer

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dyadbench.api import MotionSpace, Tokens, TokenSpec
 from dyadbench.metrics import tokens
+from dyadbench.metrics.tokenizer import score_tokenizer
 
 
 @pytest.mark.parametrize(
@@ -142,7 +143,7 @@ SPACE = MotionSpace("pair", 25.0, ("a", "b"), {"a": (0, 1), "b": (1, 2)})
 def test_a_tokenizer_is_scored_layer_by_layer() -> None:
     rng = np.random.default_rng(0)
     motion = [(rng.integers(100, size=(t, 2)) + 0.5) / 100 for t in (200, 300)]
-    scores = tokens.score_tokenizer(Rounding(), motion, SPACE)
+    scores = score_tokenizer(Rounding(), motion, SPACE)
     assert scores["motion-rmse.layers2"].value == pytest.approx(0.005, rel=1e-3)
     assert np.allclose(scores["motion-rmse.layers2"].per_clip, scores["motion-rmse"].per_clip)
     digits = (np.arange(10) / 100 + 0.005) ** 2
@@ -165,7 +166,7 @@ class Whole(Rounding):
 def test_emotion_is_scored_where_it_is_decoded_and_prefixes_where_they_decode() -> None:
     motion = [np.full((t, 2), 0.505) for t in (20, 40)]
     emotion = [np.full((20, 25), 0.5), np.full((40, 25), 0.9)]
-    scores = tokens.score_tokenizer(Whole(), motion, SPACE, emotion=emotion, emotion_mean=np.full(25, 0.7))
+    scores = score_tokenizer(Whole(), motion, SPACE, emotion=emotion, emotion_mean=np.full(25, 0.7))
     assert scores["emotion-rmse"].per_clip == pytest.approx([0.0, 0.4], abs=1e-6)
     assert scores["constant-emotion-rmse"].per_clip == pytest.approx([0.2, 0.2])
     assert not any("layers" in name for name in scores)
@@ -186,7 +187,7 @@ class EveryEighth:
 
 
 def test_keyframes_pay_for_their_places_and_not_for_padding() -> None:
-    scores = tokens.score_tokenizer(EveryEighth(), [np.ones((32, 2))], SPACE)
+    scores = score_tokenizer(EveryEighth(), [np.ones((32, 2))], SPACE)
     assert scores["bits-per-second"].value == pytest.approx(25 / 8 * 2)
     ways = np.log2(32 * 31 * 30 * 29 / 24)
     assert scores["position-bits-per-second"].value == pytest.approx(ways / 32 * 25)
@@ -200,9 +201,9 @@ def test_places_that_follow_from_the_length_are_free() -> None:
             return Tokens(np.zeros((1, places.sum()), np.int64), places, motion.shape[1])
 
     clips = [np.full((frames, 2), place) for frames, place in ((32, 8.0), (32, 4.0), (48, 8.0))]
-    scores = tokens.score_tokenizer(EveryEighth(), clips, SPACE)["position-bits-per-second"]
+    scores = score_tokenizer(EveryEighth(), clips, SPACE)["position-bits-per-second"]
     assert list(scores.per_clip) == [0.0, 0.0, 0.0]
-    scores = tokens.score_tokenizer(Peaks(), clips, SPACE)["position-bits-per-second"]
+    scores = score_tokenizer(Peaks(), clips, SPACE)["position-bits-per-second"]
     assert min(scores.per_clip) > 0
 
 

@@ -17,6 +17,7 @@ from dyadbench.cell.split import Split
 from dyadbench.errors import PluginError
 from dyadbench.matrix.keys import key_of
 from dyadbench.metrics import tokens as token_metrics
+from dyadbench.metrics.tokenizer import score_tokenizer
 from dyadbench.records.record import Score, SuiteScores, mean_fault
 from dyadbench.registry.host import Host
 
@@ -164,7 +165,7 @@ class Scoring:
             motion, emotion = self.split.listeners()
             mean, emotion_mean = self.split.training_means()
             with self.host.blame("tokenizer", name, "score"):
-                results = token_metrics.score_tokenizer(
+                results = score_tokenizer(
                     tokenizer, motion, space, mean=mean, emotion=emotion, emotion_mean=emotion_mean
                 )
             scores = scores_of({column: token_metrics.version_of(column) for column in results}, results)

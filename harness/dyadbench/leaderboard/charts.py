@@ -13,10 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup, escape
-from numpy.typing import NDArray
 
-WIDTH, HEIGHT = 520, 320
-LEFT, RIGHT, TOP, BOTTOM = 58, 14, 14, 44
+from dyadbench.leaderboard.chart_labels import BOTTOM, HEIGHT, LEFT, LETTER, RIGHT, TOP, WIDTH, names, number_places
+
 SERIES = 8  # colours there are; more series than that share them
 
 
@@ -152,9 +151,8 @@ def scatter(
     if target is not None:
         level = axes.py(target)
         parts.append(f'<line class="target" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{level:.1f}" y2="{level:.1f}"/>')
-        crowded = (
-            sum(axes.px(p.x) > WIDTH / 2 for p in points) > len(points) / 2
-        )  # the label goes where fewer points are
+        # The label goes where fewer points are.
+        crowded = sum(axes.px(p.x) > WIDTH / 2 for p in points) > len(points) / 2
         at, anchor = (LEFT + 4, "start") if crowded else (WIDTH - RIGHT - 4, "end")
         parts.append(f'<text x="{at}" y="{level - 5:.1f}" text-anchor="{anchor}">{escape(target_label)}</text>')
         wide = LETTER * len(target_label)
@@ -168,79 +166,12 @@ def scatter(
         label = f"{number} {point.label}" if number else point.label
         parts.append(f"<g><title>{escape(label)}</title>{SHAPES[point.kind](x, y)}</g>")
     if named:
-        return _svg([*parts, *_names([p.label for p in points], places, boxes)], title)
+        return _svg([*parts, *names([p.label for p in points], places, boxes)], title)
     with_number = [n for n, number in enumerate(numbers) if number]
-    for n, (x, y) in zip(with_number, _label_places(places, with_number), strict=True):
+    for n, (x, y) in zip(with_number, number_places(places, with_number), strict=True):
         number = numbers[n]
         parts.append(f'<text class="number" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{number}</text>')
     return _svg(parts, title)
-
-
-LETTER, LINE = 6.4, 14  # width and height of a letter at 12 px, a little generous
-SHIFTS = (0, -12, 12, -24, 24, -36, 36, -48, 48)  # where labels are tried above and below a point
-
-
-def _names(labels: Sequence[str], places: Sequence[tuple[float, float]], occupied: Sequence[tuple[float, ...]] = ()) -> list[str]:  # fmt: skip
-    """The labels of points, each where it covers no other label and no point, else where it covers least.
-
-    A label that stands away from its point is joined to it by a thin line.
-    """
-    full = [*occupied, *((x - 7, y - 7, x + 7, y + 7) for x, y in places)]
-    parts = []
-    for label, (x, y) in sorted(zip(labels, places, strict=True), key=lambda each: each[1][1]):
-        wide = LETTER * len(label)
-        spots = [(x + side * 10, y + 4 + down, "start" if side > 0 else "end") for down in SHIFTS for side in (1, -1)]
-        boxes = []
-        for left, base, anchor in spots:
-            start = left if anchor == "start" else left - wide
-            boxes.append((start, base - 11, start + wide, base - 11 + LINE))
-        away = [50 * _outside(box) + n for n, box in enumerate(boxes)]
-        best = int(np.argmin(_overlaps(np.array(boxes), np.array(full)) + away))
-        full.append(boxes[best])
-        left, base, anchor = spots[best]
-        if abs(base - 4 - y) > 12:
-            parts.append(f'<line class="grid" x1="{x:.1f}" y1="{y:.1f}" x2="{left:.1f}" y2="{base - 4:.1f}"/>')
-        parts.append(
-            f'<text class="number" x="{left:.1f}" y="{base:.1f}" text-anchor="{anchor}">{escape(label)}</text>'
-        )
-    return parts
-
-
-def _overlaps(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(B,) areas that each of (B, 4) boxes, left, top, right and bottom, shares with (N, 4) others."""
-    low, high = (
-        np.maximum(boxes[:, None, :2], others[:, :2]),
-        np.minimum(boxes[:, None, 2:], others[:, 2:]),
-    )  # (B, N, 2)
-    areas: NDArray[np.float64] = np.maximum(high - low, 0).prod(-1).sum(-1)
-    return areas
-
-
-def _outside(box: tuple[float, ...]) -> float:
-    """By how many pixels a box leaves the frame of the axes."""
-    return (
-        max(0.0, LEFT - box[0])
-        + max(0.0, box[2] - WIDTH + 2)
-        + max(0.0, TOP - 10 - box[1])
-        + max(0.0, box[3] - HEIGHT + BOTTOM)
-    )
-
-
-def _label_places(points: Sequence[tuple[float, float]], indices: Sequence[int]) -> list[tuple[float, float]]:
-    """Where the number of each of the points at `indices` stands: the first of some places round it that nothing else takes."""
-    occupied: list[tuple[float, float]] = list(points)
-    places = []
-    for x, y in [points[n] for n in indices]:
-        around = [(x + r * math.cos(a), y + r * math.sin(a)) for r in (13, 20, 28) for a in np.linspace(-0.8, 5.5, 9)]
-
-        def free(place: tuple[float, float]) -> bool:
-            inside = LEFT - 4 < place[0] < WIDTH - 4 and TOP - 8 < place[1] < HEIGHT - BOTTOM + 4
-            return inside and all(abs(place[0] - a) > 13 or abs(place[1] - b) > 11 for a, b in occupied)
-
-        place = next((spot for spot in around if free(spot)), around[0])
-        occupied.append(place)
-        places.append((place[0], place[1] + 4))
-    return places
 
 
 def bars(rows: Sequence[Bar], title: str, x_label: str) -> Markup:
@@ -288,9 +219,9 @@ def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: 
         )
         ends.append((axes.px(xs[-1]), axes.py(ys[-1])))
     if named and len(series) > 1:
-        parts += _names(list(series), ends)
+        parts += names(list(series), ends)
     elif len(series) > 1:
-        for number, (x, y) in enumerate(_label_places(ends, range(len(ends))), 1):
+        for number, (x, y) in enumerate(number_places(ends, range(len(ends))), 1):
             parts.append(f'<text class="number" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{number}</text>')
     return _svg(parts, title)
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from dyadbench.leaderboard import skill_chart
+from dyadbench.leaderboard.claims import Judged
 from dyadbench.leaderboard.over_time import embedded
-from dyadbench.leaderboard.published import PublishedNumber
+from dyadbench.leaderboard.published_page import published_grid
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.skill import NULL
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
     ARROWS,
     SIMULATED,
+    WIDTH,
     cell_text,
+    chunks,
     escape,
     family_text,
     grid,
@@ -26,10 +29,8 @@ from dyadbench.leaderboard.text import (
     skill_text,
     split_text,
 )
-from dyadbench.leaderboard.verdicts import Judged
 from dyadbench.records.record import slug
 
-WIDTH = 8  # columns of a table that a page can show
 HOW = f"""Methods are ranked by **skill**: 0 is a real listener of another conversation (`{NULL}`), 1 is the ceiling that the note
 below each table names; it is the mean over the headline columns. A method's skill depends on no other method. Brackets are
 95 % intervals over sessions and seeds; in the rank column they are the places that a method may share, where paired
@@ -38,11 +39,6 @@ is random needs two seeds for a rank. References stand in italics between the me
 realism are distances to the band of real listeners: *within*, or by which factor outside. ◆: no method has more skill
 without being worse in diversity. **Bold**: not distinguishable from the best ranked method of that column.
 """
-
-
-def _chunks(names: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
-    for start in range(0, len(names), size):
-        yield names[start : start + size]
 
 
 # --- one suite ----------------------------------------------------------------------------------------------
@@ -93,7 +89,7 @@ def value_tables(table: Table) -> str:
     rows = [row for row in table.rows if row.kind != "reconstruction"]
     targets = {c["id"]: rows[0].cells[c["target"]] for c in chosen if c["target"] and rows}
     parts = []
-    for some in _chunks(chosen, WIDTH - 1):
+    for some in chunks(chosen, WIDTH - 1):
         heads = []
         for column in some:
             target = targets.get(column["id"])
@@ -186,7 +182,7 @@ def markdown_page(tables: Sequence[Table]) -> str:
         parts.append(_legend(table))
         if table.claims:
             parts.append("### Published numbers, as printed; never ranked\n")
-            parts.append(_claimsgrid(table.claims, [c["id"] for c in table.columns]))
+            parts.append(published_grid(table.claims, [c["id"] for c in table.columns]))
         if table.notes:
             parts.append("### Notes\n")
             parts.append("".join(f"- {escape(note)}\n" for note in table.notes))
@@ -204,32 +200,6 @@ def _legend(table: Table) -> str:
 
 def _unit(column: Any) -> str:
     return f" ({escape(column['unit'])})" if column["unit"] else ""
-
-
-def _claimsgrid(claims: Sequence[PublishedNumber], columns: Sequence[str]) -> str:
-    """Printed methods by printed metrics; every distinct convention is a numbered note below."""
-    groups: dict[tuple[str, str, str], dict[str, PublishedNumber]] = {}
-    for claim in claims:
-        groups.setdefault((claim.method, claim.split, claim.source), {})[claim.column] = claim
-    notes: list[str] = []
-    parts = []
-    for names in _chunks([c for c in columns if any(c in by_column for by_column in groups.values())], WIDTH - 3):
-        rows = []
-        for (method, split, source), by_column in groups.items():
-            values = []
-            for printed in (by_column.get(name) for name in names):
-                if printed is not None and printed.note not in notes:
-                    notes.append(printed.note)
-                values.append(
-                    ""
-                    if printed is None
-                    else f"{escape(str(printed.value))} <sup>{notes.index(printed.note) + 1}</sup>"
-                )
-            if any(values):
-                rows.append([escape(method), escape(split), *values, escape(source)])
-        parts.append(grid(["method", "split", *names, "source"], rows))
-    listed = "".join(f"{i}. {escape(note)}\n" for i, note in enumerate(notes, 1))
-    return "\n".join(parts) + "\nScale and convention:\n\n" + listed
 
 
 # --- all suites ---------------------------------------------------------------------------------------------
@@ -265,23 +235,6 @@ def index_page(tables: Sequence[Table], board: Sequence[Judged] = (), *, tokeniz
     if board:
         parts.append("[Claims, checked](claims.md): what papers say, tested on these records.\n")
     parts.append("[Numbers as published](published.md), each with its scale and source.\n")
-    return "\n".join(parts)
-
-
-def published_page(claims: Sequence[PublishedNumber]) -> str:
-    """Every published number that was transcribed, source by source."""
-    parts = [
-        "# Published numbers\n",
-        "As printed. They were measured on other data or by other rules than the tables here.\n",
-    ]
-    sources: dict[tuple[str, str], list[PublishedNumber]] = {}
-    for claim in claims:
-        sources.setdefault((claim.source, claim.warning), []).append(claim)
-    for (source, warning), numbers in sources.items():
-        parts.append(f"## {escape(source)}\n")
-        if warning:
-            parts.append(f"**Read with care.** {escape(warning)}\n")
-        parts.append(_claimsgrid(numbers, list(dict.fromkeys(claim.column for claim in numbers))))
     return "\n".join(parts)
 
 

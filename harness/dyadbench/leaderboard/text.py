@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dyadbench.errors import one_line
@@ -14,6 +14,7 @@ from dyadbench.leaderboard.tables import Table
 
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}
 SIMULATED = "**Simulated data.** These numbers test the harness; they say nothing about real listeners."
+WIDTH = 8  # columns of a table that a page can show
 
 
 def number(value: float | None, digits: int) -> str:
@@ -121,3 +122,8 @@ def split_text(setting: Mapping[str, Any]) -> str:
     if folds := setting.get("folds"):
         return f"{folds}-fold cross-validation by session"
     return f"{setting['split']} split"
+
+
+def chunks(names: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
+    for start in range(0, len(names), size):
+        yield names[start : start + size]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from dyadbench.leaderboard.claims import MEANING, Evidence, Judged
 from dyadbench.leaderboard.text import escape
-from dyadbench.leaderboard.verdicts import MEANING, SEEDS, Evidence, Judged
+from dyadbench.leaderboard.verdicts import SEEDS
 
 
 def counted(board: Sequence[Judged]) -> str:

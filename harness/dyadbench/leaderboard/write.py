@@ -9,12 +9,14 @@ from pathlib import Path
 
 from dyadbench.api import DyadbenchError
 from dyadbench.leaderboard.build import tables_of
+from dyadbench.leaderboard.claims import Judged, load_claims, rows_of
 from dyadbench.leaderboard.data_files import csv_text, json_text
-from dyadbench.leaderboard.markdown import headline, index_page, markdown_page, published_page
+from dyadbench.leaderboard.markdown import headline, index_page, markdown_page
 from dyadbench.leaderboard.published import PublishedNumber, load_published
+from dyadbench.leaderboard.published_page import published_page
 from dyadbench.leaderboard.tables import Suites, Table
 from dyadbench.leaderboard.validity_page import load_validity, validity_page
-from dyadbench.leaderboard.verdicts import Judged, judge, load_claims, rows_of
+from dyadbench.leaderboard.verdicts import judge
 from dyadbench.records.comparable import by_benchmark
 from dyadbench.records.record import Record, slug
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
-from dyadbench.leaderboard.verdicts import Contrast, Evidence, Judged
+from dyadbench.leaderboard.claims import Contrast, Evidence, Judged
 from dyadbench.leaderboard.verdicts_page import command, evidence
 from dyadbench.report.pages import compare_link, page_name
 

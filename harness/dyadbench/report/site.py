@@ -16,12 +16,13 @@ from markupsafe import Markup
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.files.atomic import atomic_write, read_whole
 from dyadbench.leaderboard.build import make_tables
+from dyadbench.leaderboard.claims import MEANING, Claim, Judged, load_claims, rows_of
 from dyadbench.leaderboard.data_files import csv_text, json_text
 from dyadbench.leaderboard.published import load_published
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import SIMULATED, rank_text, skill_text, split_text
 from dyadbench.leaderboard.validity_page import load_validity
-from dyadbench.leaderboard.verdicts import MEANING, Claim, Judged, judge, load_claims, rows_of
+from dyadbench.leaderboard.verdicts import judge
 from dyadbench.leaderboard.verdicts_page import counted
 from dyadbench.records.comparable import by_benchmark
 from dyadbench.records.excerpts import PARAMETERS, Excerpts, gather, ranges
