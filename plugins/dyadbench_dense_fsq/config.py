@@ -122,7 +122,7 @@ PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "small": {
         "rotary": True, "dim": 64, "heads": 4, "layers": 1, "dropout": 0.0, "context": 40, "patch": 8, "gate_gain": 10.0,
-        "mask": 0.2, "hide": 0.25, "batch": 64, "contexts": 2, "steps": 1200, "lr": 4e-3, "warmup": 20, "cosine": True,
+        "top_k": 32, "mask": 0.2, "hide": 0.25, "batch": 64, "contexts": 2, "steps": 1200, "lr": 4e-3, "warmup": 20, "cosine": True,
         "weight_decay": 0.01, "validate_every": 100,
     },
     "smoke": {
