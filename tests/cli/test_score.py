@@ -110,3 +110,21 @@ def test_places_and_references_come_from_records_of_the_same_data(
     ]
     assert "among 2 methods" in note
     assert standing(tmp_path, "bench", "suite", COLUMNS, "other data", mine)[1][0][-1] == ""
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"suite": "react2024", "template": True}, "--template would change nothing"),
+        ({"suite": "react2024", "data": ["x"]}, "--data would change nothing"),
+        ({"suite": "react2024", "limit": 2}, "--limit would change nothing"),
+        ({"suite": "l2l", "benchmark": "react2024-test"}, "leave out --benchmark or --suite"),
+        ({"benchmark": "react2024-test", "replace": True}, "--replace would change nothing"),
+    ],
+)
+def test_an_option_that_would_change_nothing_is_refused(
+    options: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    """They were dropped; --suite with --template ended in a traceback."""
+    with pytest.raises(DyadbenchError, match=message):
+        score(tmp_path / "none.npz", **options)  # type: ignore[arg-type]

@@ -220,6 +220,9 @@ def test_results_are_kept_and_shown(tmp_path: Path, corpus_result: Corpus) -> No
     (tmp_path / "validity" / "bad.json").write_text("{}")
     with pytest.raises(DyadbenchError, match="no result of `dyadbench validity`"):
         load_validity(tmp_path)
+    (tmp_path / "validity" / "bad.json").write_text(validity_json(found))
+    with pytest.raises(DyadbenchError, match=r"is the result of toy-pairs, which belongs to toy-pairs\.json"):
+        load_validity(tmp_path)
 
 
 def test_a_column_that_fails_on_a_corpus_is_no_part_of_its_headline(tmp_path: Path, corpus_result: Corpus) -> None:
@@ -229,7 +232,7 @@ def test_a_column_that_fails_on_a_corpus_is_no_part_of_its_headline(tmp_path: Pa
     suites = {"react2024": COLUMNS}
     [before], _ = make_tables(tmp_path / "leaderboards", suites)
     (tmp_path / "leaderboards" / "validity").mkdir()
-    (tmp_path / "leaderboards" / "validity" / "toy.json").write_text(validity_json(here))
+    (tmp_path / "leaderboards" / "validity" / "toy-pairs.json").write_text(validity_json(here))
     [after], _ = make_tables(tmp_path / "leaderboards", suites)
     assert [scale.column for scale in before.scales] == ["FRCorr", "FRDist"]
     assert [scale.column for scale in after.scales] == ["FRCorr"]
@@ -237,7 +240,7 @@ def test_a_column_that_fails_on_a_corpus_is_no_part_of_its_headline(tmp_path: Pa
     assert now.skill == was.skills["FRCorr"] and now.declared == was.skill, "the same records by the rule of before"
     assert any("FRDist is no part of the headline" in note and "prefers constant" in note for note in after.notes)
     other = here.model_copy(update={"data": "e" * 64})
-    (tmp_path / "leaderboards" / "validity" / "toy.json").write_text(validity_json(other))
+    (tmp_path / "leaderboards" / "validity" / "toy-pairs.json").write_text(validity_json(other))
     [elsewhere], _ = make_tables(tmp_path / "leaderboards", suites)
     assert elsewhere == before, "what fails on other data changes nothing here"
 

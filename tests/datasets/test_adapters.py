@@ -110,6 +110,30 @@ def test_react_offers_features_of_frames_that_a_user_has(tmp_path: Path) -> None
         data.dyad("val", 4, ("video-features",))
     with pytest.raises(BadFile, match="vgg"):
         ReactDataset(ReactConfig(video_features="vgg"), root)
+    for elsewhere in ("../swin", "/swin", "swin/a", ".swin"):  # no part of the digest
+        with pytest.raises(DyadbenchError, match="names a folder in train, val and test"):
+            ReactDataset(ReactConfig(video_features=elsewhere), root)
+
+
+def test_features_of_another_model_are_not_those_that_were_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """They were kept under the name of the feature alone."""
+    from tests.datasets.test_check_real import write
+
+    root, heard = write(tmp_path / "r"), dict[str, np.ndarray]()
+    for number, name in enumerate(("a", "b", "copy of b"), 1):
+        model = tmp_path / name
+        model.mkdir()
+        (model / "weights.bin").write_bytes(bytes([min(number, 2)]))
+        monkeypatch.setattr(
+            "dyadbench.datasets.react.wav2vec2",
+            lambda of: lambda *_: np.full((750, 768), len(Path(of).name), np.float32),
+        )
+        data = ReactDataset(ReactConfig(wav2vec2=str(model)), root)
+        heard[name] = data.dyad("test", 0, ("wav2vec2",)).speaker.audio["wav2vec2"]
+    assert (heard["a"] == 1).all() and len(list((root / ".dyadbench-features").glob("wav2vec2-*"))) == 2
+    np.testing.assert_array_equal(heard["b"], heard["copy of b"], "the same files are the same model")
 
 
 def test_react_neighbours_follow_the_index_not_the_row(tmp_path: Path) -> None:

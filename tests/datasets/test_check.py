@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from dyadbench.api import DyadbenchError
-from dyadbench.datasets.check.run import check_dataset
+from dyadbench.datasets.check.run import check_dataset, checkers
 from dyadbench.datasets.simdyad import SimConfig, write
 from dyadbench.datasets.simdyad import config as sizes
 from dyadbench.files.walk import files_below
@@ -204,5 +204,19 @@ def _real_l2l(tmp_path: Path) -> Path:
 def test_unknown_names_and_folders(tmp_path: Path) -> None:
     with pytest.raises(DyadbenchError, match="react2042"):
         check_dataset("react2042", tmp_path)
-    with pytest.raises(DyadbenchError, match="not a folder"):
-        check_dataset("react2024", tmp_path / "none")
+    with pytest.raises(DyadbenchError, match="did you mean lm-listener"):
+        check_dataset("lm-listner", tmp_path)
+    (tmp_path / "list.txt").write_text("x")
+    for name in checkers():  # what is no folder is a report, too: the verb always ends in one
+        assert check_dataset(name, tmp_path / "none").summary() == f"not clean: there is no folder {tmp_path / 'none'}."
+        assert check_dataset(name, tmp_path / "list.txt").findings[0].remedy == "give the folder as it was downloaded"
+        report = check_dataset(name, tmp_path)
+        assert not report.ok and report.findings[0].meaning in ("there is nothing to read", "nothing can be read"), name
+
+
+def test_an_option_that_a_dataset_has_no_use_for_is_refused(tmp_path: Path) -> None:
+    """--fix and --limit were taken and dropped, and the report then said that only a part was read."""
+    with pytest.raises(DyadbenchError, match="--fix rebuilds the neighbour matrices of REACT; dualtalk has none"):
+        check_dataset("dualtalk", tmp_path, fix=True)
+    with pytest.raises(DyadbenchError, match="l2l reads whole files; leave --limit out"):
+        check_dataset("l2l", tmp_path, limit=2)

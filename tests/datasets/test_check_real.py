@@ -17,6 +17,12 @@ from dyadbench.datasets.check.finding import CheckReport
 from dyadbench.datasets.check.run import check_dataset
 from dyadbench.datasets.check.show import lines
 
+from ..fixtures.mars import write_mars
+from ..fixtures.openface import write_csv
+from ..fixtures.seamless import write_seamless
+from ..fixtures.vc_dyads import write_vc_dyads
+from .test_dualtalk import write_dualtalk
+
 RATE = 8000
 LISTS = {
     "train": ["NoXI/001", "NoXI/002"],
@@ -152,7 +158,7 @@ def test_recola_without_emotion_is_counted_and_its_tenth_clips_are_known(own: Pa
         (own / f"val/Emotion/RECOLA/group-1/{person}/1.csv").unlink()
     report = check_dataset("react2024", own)
     assert "2 of 4 val clips cannot be scored" in report.summary()
-    missing = [f for f in report.findings if f.what == "is missing"]
+    missing = [f for f in report.findings if f.what == "a file is missing"]
     assert len(missing) == 2 and not any("tenth" in f.meaning for f in missing), "these are first clips"
     _screen(report)
 
@@ -171,7 +177,54 @@ def test_nothing_there_and_other_releases_are_named(tmp_path: Path) -> None:
     (tmp_path / "dataset/trevor").mkdir(parents=True)
     (tmp_path / "dataset/trevor/segments_test.pth").touch()
     assert check_dataset("react2024", tmp_path).findings[0].remedy == f"dyadbench data check lm-listener {tmp_path}"
-    assert "no person below data/" in check_dataset("l2l", tmp_path).findings[0].what
+    assert "looks like LM-Listener" in check_dataset("l2l", tmp_path).findings[0].what
+    assert "no person below data/" in check_dataset("l2l", tmp_path / "dataset").findings[0].what
+
+
+def _writers() -> dict[str, Callable[[Path], object]]:
+    return {
+        "react2024": lambda root: write(root, {split: chats[:1] for split, chats in LISTS.items()}),
+        "dualtalk": write_dualtalk, "mars": write_mars, "seamless": write_seamless, "vc-dyads": write_vc_dyads,
+        "openface": lambda root: [write_csv(root / "a.csv"), (root / "dyads.csv").write_text("session,clip,a,b\n")],
+    }  # fmt: skip
+
+
+def test_any_folder_is_told_from_any_other_release_and_one_level_beside(tmp_path: Path) -> None:
+    for name, make in _writers().items():
+        make(root := tmp_path / name / "in")
+        for asked in _writers():
+            report = check_dataset(asked, root)
+            assert report.findings[0].what.startswith("this looks like") == (asked != name), (asked, name)
+            if asked != name:
+                assert report.findings[0].remedy == f"dyadbench data check {name} {root}" and len(report.findings) == 1
+        assert check_dataset(name, root.parent).findings[0].remedy == f"dyadbench data check {name} {root}"
+        (deep := root / "deep").mkdir()
+        assert "too deep" in check_dataset(name, deep).summary()
+
+
+def test_two_releases_in_one_folder_are_said_first(tmp_path: Path) -> None:
+    write_dualtalk(tmp_path)
+    write_mars(tmp_path)
+    for name, other in (("dualtalk", "MARS (REACT 2025 and 2026)"), ("mars", "DualTalk")):
+        assert check_dataset(name, tmp_path).summary() == f"not clean: the folder also holds {other}."
+
+
+def test_half_of_the_recordings_are_counted_and_told_together(tmp_path: Path) -> None:
+    root = write_dualtalk(tmp_path / "d")
+    for name in ("bbb_sub_video_1_speaker1", "ccc_sub_video_1_speaker2"):
+        (root / f"data/train/{name}.npz").unlink()
+    report = check_dataset("dualtalk", root)
+    assert report.summary() == "not clean: 2 of 4 recordings in train cannot be read."
+    assert sum(line.startswith("error  a file is missing (2 times)") for line in _screen(report)) == 1
+
+
+def test_the_command_asks_the_rules_of_every_dataset_that_has_some(tmp_path: Path) -> None:
+    """mars and seamless had rules that the command never asked."""
+    write_mars(tmp_path)
+    outcome = CliRunner().invoke(app, ["data", "check", "mars", str(tmp_path)])
+    assert outcome.exit_code == 0 and "6 pairs of 2 sessions, 70 to 83 frames" in outcome.output
+    outcome = CliRunner().invoke(app, ["data", "check", "seamless", str(tmp_path)])
+    assert outcome.exit_code == 1 and "this looks like MARS" in outcome.output
 
 
 RENAMED: dict[str, tuple[Callable[[Path], object], str]] = {

@@ -101,7 +101,7 @@ def test_the_check_is_clean_or_names_the_file(tmp_path: Path) -> None:
 
 
 def test_its_benchmarks_run_from_folder_to_record(tmp_path: Path) -> None:
-    root = write_dualtalk(tmp_path / "dataset", frames=120, seconds=5.0)
+    root = write_dualtalk(tmp_path / "dataset", frames=120, seconds=4.8)
     (tmp_path / "leaderboards").mkdir()
     words = ["run", "-b", "dualtalk-test", "-b", "dualtalk-ood", "-m", "mime", "-m", "ridge-matched", "-m", "oracle"]
     outcome = CliRunner().invoke(app, [*words, "--root", str(tmp_path), "--data", str(root), "--threads", "1"])
@@ -132,3 +132,23 @@ def test_hostile_archives_are_refused_before_anything_is_unpacked(tmp_path: Path
     path.write_bytes(path.read_bytes()[:60])
     with pytest.raises(BadFile, match=r"not a readable \.npz file"):
         npz_shapes(path)
+
+
+def test_motion_of_another_rate_is_refused_with_the_rate_that_it_suggests(tmp_path: Path) -> None:
+    """It was cut to the sound's 25 frames per second, so that face and voice drifted apart."""
+    root = write_dualtalk(tmp_path, frames=301, seconds=10.0)
+    with pytest.raises(BadFile, match=r"301 frames and 10\.0 s of sound suggest 30 frames per second"):
+        DualTalkDataset(DualTalkConfig(), root).clips("test")
+    told = [finding for finding in check(root, False) if finding.level == "error"]
+    assert len(told) == 12 + 3 and "suggest 30 frames per second" in told[0].what
+    assert len(DualTalkDataset(DualTalkConfig(audio=False), root).clips("test")) == 2, "without sound nobody can know"
+
+
+def test_a_copy_of_a_test_recording_among_the_training_ones_is_told(tmp_path: Path) -> None:
+    root = write_dualtalk(tmp_path, frames=51)
+    for person in ("speaker1", "speaker2"):
+        for suffix in (".npz", ".wav"):
+            source = root / f"data/test/xkH_sub_video_109_000_{person}{suffix}"
+            (root / f"data/train/new_sub_video_1_{person}{suffix}").write_bytes(source.read_bytes())
+    [told] = [finding.what for finding in check(root, False) if finding.level == "error"]
+    assert told == "2 of 2 recordings in test have the same motion as in train, under other names"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -172,3 +173,32 @@ def test_clips_of_eleven_minutes_are_read_and_scored(tmp_path: Path) -> None:
     assert dyad.speaker.audio["mfcc-78"].shape == (20_000, 78)
     assert dyad.listener.emotion is not None
     assert frdist(dyad.listener.emotion[None, :19_000], [dyad.listener.emotion])[0] == 0
+
+
+def test_streams_of_another_clock_are_refused(tmp_path: Path) -> None:
+    """Motion that was longer than emotion was cut, however much."""
+    root = write_mars(tmp_path)
+    first = "session5/Camera-2024-06-21-103120-103102"
+    motion = root / "test" / "coefficients" / "speaker" / f"{first}.npy"
+    np.save(motion, np.repeat(np.load(motion), 2, 0))
+    with pytest.raises(BadFile, match=r"at 30 rows per second the motion has 60: resample one of them"):
+        _open(root).dyad("test", 0)
+    np.save(motion, np.load(motion)[::2])
+    assert len(_open(root).dyad("test", 0).speaker.motion) == 70
+    with wave.open(str(root / "test" / "audio" / "speaker" / f"{first}.wav"), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * round(8000 * 70 / 25)))
+    with pytest.raises(BadFile, match=r"suggest 25 frames per second"):
+        _open(root).dyad("test", 0)
+    assert len(_open(root, audio=False).dyad("test", 0).speaker.motion) == 70
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_numbers_of_two_aligners_are_of_other_data(tmp_path: Path) -> None:
+    """They are of other scales, and no record keeps where the file lies."""
+    root, file = write_mars(tmp_path / "data"), tmp_path / "aligner.pt"
+    digests = {_open(root).digest}
+    for module in (_Halves(), torch.nn.Identity()):
+        torch.jit.script(module).save(str(file))
+        digests.add(_open(root, aligner=str(file)).digest)
+    assert len(digests) == 3

@@ -141,15 +141,17 @@ def test_malformed_files_are_named(tmp_path: Path) -> None:
     ("lines", "reason"),
     [
         (["session,clip,a", "s,1,x.csv"], "has no column 'b'"),
-        (["session,clip,a,b,mood", "s,1,x,y,z"], "column 'mood' that means nothing"),
+        (["session,clip,a,b,mood", "s,1,x.csv,y.csv,z"], "column 'mood' that means nothing"),
         (["session,clip,a,b", "s,1,x.csv"], "line 2 has 3 cells"),
-        (["session,clip,a,b", "s,1,x,y", "s,1,x,y"], "line 3: s/1 is already in line 2"),
-        (["session,clip,a,b", "s,1,/x,y"], "must be relative"),
-        (["session,clip,a,b,split", "s,1,x,y,train", "s,2,x,y,test"], "a session belongs to one"),
-        (["session,clip,a,b,split", "s,1,x,y,train", "t,2,x,y,"], "some sessions only"),
-        (["session,clip,a,b,speaker", "s,1,x,y,c"], "it is a, b or both"),
-        (["session,clip,a,b,audio_a,audio_b", "s,1,x,y,v.wav,"], "only audio_a is given"),
-        (["session,clip,a,b,start_a", "s,1,x,y,soon"], "start_a must be a number"),
+        (["session,clip,a,b", "s,1,x.csv,y.csv", "s,1,x.csv,y.csv"], "line 3: s/1 is already in line 2"),
+        (["session,clip,a,b", "s,1,/x.csv,y.csv"], "must be relative"),
+        (["session,clip,a,b,split", "s,1,x.csv,y.csv,train", "s,2,x.csv,y.csv,test"], "a session belongs to one"),
+        (["session,clip,a,b,split", "s,1,x.csv,y.csv,train", "t,2,x.csv,y.csv,"], "some sessions only"),
+        (["session,clip,a,b,speaker", "s,1,x.csv,y.csv,c"], "it is a, b or both"),
+        (["session,clip,a,b,audio_a,audio_b", "s,1,x.csv,y.csv,v.wav,"], "only audio_a is given"),
+        (["session,clip,a,b", "s,1,x.txt,y.csv"], "a is 'x.txt'; a .csv file is expected"),
+        (["session,clip,a,b,audio_a,audio_b", "s,1,x.csv,y.csv,v.flac,w.flac"], "audio_a is 'v.flac'; a .wav file"),
+        (["session,clip,a,b,start_a", "s,1,x.csv,y.csv,soon"], "start_a must be a number"),
     ],
 )
 def test_a_list_that_is_wrong_is_refused_by_its_line(lines: list[str], reason: str, tmp_path: Path) -> None:
@@ -233,3 +235,16 @@ def test_eight_dirty_dyads_become_a_table_and_pages(dirty: Path, tmp_path: Path)
     assert "*oracle (truth)* | 1.00 |" in text and "ridge-matched" in text
     pages = [page.read_text() for page in (tmp_path / "leaderboards" / "site").rglob("*.html")]
     assert any("the intensities of the action units that were measured" in page for page in pages)
+
+
+def test_a_person_under_another_name_in_another_split_is_told(tmp_path: Path) -> None:
+    rows = ["session,clip,a,b,split"]
+    for n, split in enumerate(("train", "val", "test")):
+        for side in "ab":
+            write_csv(
+                tmp_path / f"{n}{side}.csv", phase=0.0 if side == "a" and split != "val" else 1.0 + n + (side == "a")
+            )
+        rows.append(f"s{n},1,{n}a.csv,{n}b.csv,{split}")
+    (tmp_path / "dyads.csv").write_text("\n".join(rows))
+    told = [finding.what for finding in check(tmp_path, False) if finding.level == "error"]
+    assert "1 of 2 recordings in test have the same motion as in train, under other names" in told

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import wave
 from pathlib import Path
 
 import numpy as np
@@ -126,3 +128,32 @@ def test_a_run_ranks_the_true_listener_first(tmp_path: Path) -> None:
     )
     ranked = next(name for name in truth.scores if name.startswith("concordance") or "CCC" in name)
     assert (truth.scores[ranked].value or 0) > (ridge.scores[ranked].value or 0)
+
+
+def test_motion_of_another_rate_and_copies_are_told(tmp_path: Path) -> None:
+    write_seamless(tmp_path)
+    folder = tmp_path / "improvised" / "test" / "0000" / "0000"
+    [wav, _] = sorted(folder.glob("*.wav"))
+    with wave.open(str(wav), "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes(bytes(2 * round(8000 * 960 / 25)))
+    with pytest.raises(BadFile, match="suggest 25 frames per second"):
+        data = _open(tmp_path)
+        for n in range(len(data.clips("test"))):
+            data.dyad("test", n, ("mfcc-78",))
+    train = tmp_path / "improvised" / "train" / "0000" / "0000"
+    for source, target in zip(sorted(folder.glob("*.npz")), sorted(train.glob("*.npz")), strict=True):
+        shutil.copy(source, target)
+    told = [finding.what for finding in check_dataset("seamless", tmp_path).findings if finding.level == "error"]
+    assert any("suggest 25 frames per second" in what for what in told)
+    assert "2 of 4 recordings in test have the same motion as in train, under other names" in told
+
+
+def test_what_other_programs_leave_is_nobodys_recording(tmp_path: Path) -> None:
+    write_seamless(tmp_path)
+    before = pairs_of(tmp_path, "test")
+    place = tmp_path / "improvised" / "test" / "0000"
+    shutil.copytree(place / "0000", place / ".ipynb_checkpoints")
+    [first, _] = sorted((place / "0000").glob("*.npz"))
+    shutil.copy(first, first.with_name(f"._{first.name}"))
+    assert pairs_of(tmp_path, "test") == before

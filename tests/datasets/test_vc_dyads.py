@@ -170,3 +170,11 @@ def test_couplings_are_the_plain_formula(folder: Path) -> None:
     assert np.allclose(rows["correlation of people of two sessions"], np.mean(pseudo, 0), atol=1e-6)
     sample = couplings(data, sample_covariance=True)
     assert np.allclose(sample["copy 2 s late"], rows["copy 2 s late"] * 60 / 59)
+
+
+def test_a_dyad_that_is_a_copy_of_another_is_told(folder: Path) -> None:
+    for resolution in RESOLUTIONS:
+        for measure, path in Recording("s7", resolution).files().items():
+            (folder / path).write_bytes((folder / Recording("s1", resolution).files()[measure]).read_bytes())
+    told = [finding.what for finding in check(folder, False) if finding.level == "error"]
+    assert "6 of 6 recordings in s7 have the same motion as in s1, under other names" in told

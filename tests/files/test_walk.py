@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from dyadbench.datasets.digest import folder_digest
-from dyadbench.files.walk import files_below, folders_in, other_case
+from dyadbench.files.walk import files_below, files_in, folders_in, other_case
 
 
 def _write(root: Path, *names: str, text: str = "x") -> Path:
@@ -62,3 +62,11 @@ def test_names_that_differ_in_capitals_are_found(tmp_path: Path) -> None:
     assert other_case(root / "train/3D_FV_files") == root / "train/3d_fv_files"
     assert other_case(root / "train/3D_FV_files/NoXI/1.npy") == root / "train/3d_fv_files/NoXI/1.NPY"
     assert other_case(root / "train") is None and other_case(root / "val") is None
+
+
+def test_files_of_one_suffix_are_those_of_this_program(tmp_path: Path) -> None:
+    for name in ("b.toml", "a.toml", "._a.toml", "c.txt"):
+        (tmp_path / name).touch()
+    (tmp_path / "folder.toml").mkdir()
+    assert [path.name for path in files_in(tmp_path, ".toml")] == ["a.toml", "b.toml"]
+    assert files_in(tmp_path / "none", ".toml") == []

@@ -285,6 +285,16 @@ def test_every_published_number_is_there() -> None:
     )
 
 
+def test_a_copied_file_of_published_numbers_is_no_second_source(tmp_path: Path) -> None:
+    [first, *_] = sorted((ROOT / "leaderboards" / "claims").glob("*.toml"))
+    (tmp_path / "a.toml").write_bytes(first.read_bytes())
+    (tmp_path / "._a.toml").write_bytes(b"what macOS leaves")
+    assert load_published(tmp_path)
+    (tmp_path / "a (1).toml").write_bytes(first.read_bytes())
+    with pytest.raises(DyadbenchError, match=r"repeats what .*delete the copy"):
+        load_published(tmp_path)
+
+
 def test_the_table_that_mixes_scales_says_so() -> None:
     mixed = [c for c in load_published(ROOT / "leaderboards" / "claims") if c.metric == "FRCorr" and c.value == 0.85]
     assert mixed

@@ -79,6 +79,15 @@ def test_pictures_and_arrays_are_the_same_frames(tmp_path: Path, weights: Path) 
     assert frrea(tmp_path / "p", real, weights, every=5) == pytest.approx(frrea(arrays, real, weights, every=5))
 
 
+def test_frames_behind_links_count_and_what_other_programs_leave_does_not(tmp_path: Path, weights: Path) -> None:
+    real, apart = as_arrays(tmp_path / "r", clips(150, 0)), as_arrays(tmp_path / "apart", clips(110, 1))
+    (linked := tmp_path / "linked").mkdir()
+    (linked / "disk").symlink_to(apart)
+    (linked / ".ipynb_checkpoints").mkdir()
+    np.save(linked / ".ipynb_checkpoints" / "clip0.npy", np.zeros((3, 4, 4), np.uint8))
+    assert frrea(linked, real, weights) == frrea(apart, real, weights)
+
+
 def test_the_verb_prints_it_and_says_what_is_wrong(tmp_path: Path, weights: Path) -> None:
     real, fake = as_arrays(tmp_path / "r", clips(150, 0)), as_arrays(tmp_path / "f", clips(110, 1))
     outcome = CliRunner().invoke(app, ["realism", str(fake), "--reference", str(real), "--weights", str(weights)])

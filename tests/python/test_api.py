@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import dyadbench
 from dyadbench import records
 from dyadbench.api import DyadbenchError
 from dyadbench.files.predictions import read_predictions
+from dyadbench.python.score import _opened
 
 BENCHMARK, TINY = "simdyad-clear-react-online", {"size": "tiny"}
 
@@ -121,3 +123,38 @@ def test_predictions_have_intervals_and_may_be_a_row(root: Path) -> None:
     assert f"{mine.value:.4f} [{mine.low:.4f}, {mine.high:.4f}]" in row
     subprocess.run([sys.executable, "-m", "dyadbench", "report", "--root", str(root)], check=True, capture_output=True)
     assert "theirs" in (root / "leaderboards" / "site" / f"{BENCHMARK}.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"data": {"simdyd": "."}}, "no dataset 'simdyd' is read here; did you mean simdyad"),
+        ({"data": {"simdyad": "none"}}, "data simdyad: none is not a folder"),
+        ({"seeds": (0, 0)}, "two of the seeds are 0"),
+        ({"seeds": ()}, "seeds: .*at least 1"),
+        ({"seeds": 3}, "seeds: .*tuple"),
+        ({"benchmark": [BENCHMARK, BENCHMARK]}, "two of the benchmarks"),
+        ({"method": []}, "method: .*at least 1"),
+        ({"limit": -1}, "limit is -1"),
+        ({"batch": 0}, "batch is 0; it must be 1 or more"),
+        ({"threads": 0}, "threads is 0"),
+    ],
+)
+def test_what_is_asked_is_what_runs_or_it_is_refused(options: dict[str, object], message: str, tmp_path: Path) -> None:
+    """A misspelt folder was ignored, a cell that was asked for twice ran twice, and 0 threads were taken."""
+    with pytest.raises(DyadbenchError, match=message):
+        dyadbench.run(**{"benchmark": BENCHMARK, "method": "mime", "dataset": TINY, "root": tmp_path, **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_predictions_in_memory_enter_at_the_same_door(kind: torch.dtype) -> None:
+    values = torch.rand(2, 1, 5, 25, dtype=kind, requires_grad=True)
+    given = {"clips": np.array(["a", "b"]).astype("S"), "emotion": values, "fps": torch.tensor([25.0])}
+    opened = _opened(given)
+    assert opened.clips == ("a", "b") and opened.fps == 25.0
+    expected = values.detach().to(torch.float64 if kind == torch.float64 else torch.float32).numpy()
+    np.testing.assert_array_equal(opened.arrays["emotion"], expected)
+    with pytest.raises(DyadbenchError, match=r"predictions hold 'emotions', which is none of .*did you mean emotion"):
+        _opened({**given, "emotions": values})
+    with pytest.raises(DyadbenchError, match="emotion holds <U1; numbers are expected"):
+        _opened({**given, "emotion": np.array(["x"])})

@@ -101,6 +101,8 @@ def test_an_edited_record_is_refused(leaderboards: Path, edit: str) -> None:
         (0.5, [0.25, float("nan"), 0.75], True),
         (11145.254855459338, [11145.25] * 5, True),  # rounded to seven digits
         (1e-9, [5.0, -5.0], True),  # within what is lost of the summands
+        (-1.579537e-11, [-1.579181e-11], True),  # a pooled distance between equals
+        (2e-9, [1e-9], False),
         (0.5001, [0.25, 0.75], False),
         (None, [float("nan")], True),
         (None, [1.0], False),

@@ -89,6 +89,12 @@ def dyadbench(
     """Evaluates dyadic facial reaction generation: runs methods, scores predictions, ranks records."""
 
 
+def _at_home(word: str) -> str:
+    """`--out=~/site` as `--out ~/site`, which the shell expands."""
+    option, equals, value = word.partition("=")
+    return f"{option}={Path(value).expanduser()}" if equals and option.startswith("--") and value[:2] == "~/" else word
+
+
 def main() -> None:
     """Exit codes: 0 done, 1 a cell or plugin failed, 2 the request was wrong, 3 the leaderboards have drifted."""
     from dyadbench.errors import Interrupted, PluginError
@@ -104,6 +110,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # piped into an encoding without arrows: "?" instead of a crash
             stream.reconfigure(errors="replace")
+    sys.argv[1:] = [_at_home(word) for word in sys.argv[1:]]
     try:
         app()
     except DyadbenchError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,9 +13,9 @@ import typer
 import typer.core
 
 from dyadbench.api import DyadbenchError
-from dyadbench.errors import nearest
 from dyadbench.python.places import find_home as find_home
 from dyadbench.python.places import find_root as find_root
+from dyadbench.python.places import folders_of
 
 Root = Annotated[
     Path | None,
@@ -75,14 +75,16 @@ def data_folders(pairs: list[str] | None, datasets: Collection[str]) -> dict[str
                 read = f"{', '.join(datasets)} are read" if datasets else "no dataset is read"
                 raise DyadbenchError(f"--data {pair!r} must be NAME=PATH here, because {read}")
             [name], path = datasets, pair
-        if name not in datasets:
-            raise DyadbenchError(f"--data {pair}: no dataset {name!r} is read here; {nearest(name, datasets)}")
         if name in folders:
             raise DyadbenchError(f"--data {name} is given twice; a dataset is read from one folder")
-        folders[name] = Path(path).expanduser()
-        if not folders[name].is_dir():
-            raise DyadbenchError(f"--data {name}: {path} is not a folder")
-    return folders
+        folders[name] = Path(path)
+    return folders_of(folders, datasets, "--data")
+
+
+def refuse_unused(given: Mapping[str, object], why: str) -> None:
+    """Raises DyadbenchError for the first of the options that was given; `why` goes on from "leave it out, because "."""
+    if unused := next((name for name, value in given.items() if value not in (None, False, 0, [])), None):
+        raise DyadbenchError(f"{unused} would change nothing: leave it out, because {why}")
 
 
 def print_json(value: Any) -> None:

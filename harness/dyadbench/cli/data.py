@@ -22,7 +22,10 @@ app = typer.Typer(
 @app.command("check")
 def check(
     name: Annotated[
-        str, typer.Argument(help="react2024, react2023, l2l, lm-listener, vc-dyads, openface, dualtalk, or a plugin's.")
+        str,
+        typer.Argument(
+            help="react2024, react2023, l2l, lm-listener, vc-dyads, openface, dualtalk, mars, seamless, or a plugin's."
+        ),
     ],
     path: Annotated[Path, typer.Argument(help="The folder as it was downloaded.")],
     fix: Annotated[bool, typer.Option("--fix", help="Build what can be rebuilt (the neighbour matrices).")] = False,
@@ -37,10 +40,10 @@ def check(
     json: Json = False,
 ) -> None:
     """Reports which files exist, are missing or malformed, what can be rebuilt, and what that means for scores. Exit 1 on errors."""
-    from dyadbench.datasets.check.run import CHECKED, check_dataset
+    from dyadbench.datasets.check.run import check_dataset, checkers
     from dyadbench.matrix.settings import parse_settings
 
-    if name not in CHECKED and check_plugin(name, path.expanduser(), parse_settings(setting or []), json):
+    if name not in checkers() and check_plugin(name, path.expanduser(), parse_settings(setting or []), json):
         return
     report = check_dataset(name, path, fix=fix, limit=limit, settings=parse_settings(setting or []))
     if json:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli.common import Json, Root, find_root, print_json
+from dyadbench.cli.common import Json, Root, find_root, print_json, refuse_unused
 from dyadbench.errors import nearest
 
 
@@ -24,6 +24,10 @@ def leaderboard(
     from dyadbench.leaderboard.write import write_leaderboards
     from dyadbench.registry.host import Host
 
+    if benchmark is None:
+        refuse_unused({"--all-columns": every}, "it is of one --benchmark")
+    if check or json:
+        refuse_unused({"--top": top, "--all-columns": every}, "no table is printed")
     host = Host()
     suites = host.suites()
     outcome = write_leaderboards(find_root(root), {name: suite.columns for name, suite in suites.items()}, check=check)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli.common import Data, Home, Json, Root, data_folders, find_home, find_root, print_json
+from dyadbench.cli.common import Data, Home, Json, Root, data_folders, find_home, find_root, print_json, refuse_unused
 
 
 def realism(
@@ -28,6 +28,11 @@ def realism(
     """FRRea: the Frechet inception distance of rendered faces to real ones. Less is better."""
     from dyadbench.metrics.frames import frrea
 
+    if renderer is None:
+        refuse_unused(
+            {"--benchmark": benchmark, "--root": root, "--home": home, "--data": data},
+            "only a --renderer asks for a benchmark's data",
+        )
     if renderer is not None:
         if benchmark is None:
             raise DyadbenchError("--renderer makes pictures of the predictions for a benchmark: say which, -b NAME")

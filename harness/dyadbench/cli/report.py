@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from dyadbench.cli.common import Data, Home, Json, Root, data_folders, find_home, find_root, print_json
+from dyadbench.cli.common import Data, Home, Json, Root, data_folders, find_home, find_root, print_json, refuse_unused
 
 if TYPE_CHECKING:
     from dyadbench.registry.host import Host
@@ -29,6 +29,8 @@ def report(
     from dyadbench.registry.host import Host
     from dyadbench.report.site import build_site
 
+    if not excerpts:
+        refuse_unused({"--data": data}, "data are read for excerpts, and --no-excerpts makes none")
     host = Host()
     base = find_root(root)
     target = out or base / "leaderboards" / "site"

@@ -22,6 +22,7 @@ from dyadbench.cli.common import (
     find_root,
     print_json,
     print_table,
+    refuse_unused,
     set_threads,
 )  # fmt: skip
 
@@ -52,6 +53,22 @@ def score(
     set_threads(threads)
     if benchmark is None and suite is None:
         raise DyadbenchError("say what to score against: --benchmark NAME, or --suite NAME for a self-contained file")
+    if benchmark is None:
+        refuse_unused(
+            {
+                "--template": template,
+                "--data": data,
+                "--data-set": data_setting,
+                "--limit": limit,
+                "--root": root,
+                "--home": home,
+            },
+            "it is of a --benchmark, and with --suite the file brings what it is compared with",
+        )
+    elif suite is not None:
+        raise DyadbenchError(f"--benchmark {benchmark} decides the suites; leave out --benchmark or --suite")
+    if name is None:
+        refuse_unused({"--replace": replace}, "it is about the record that --as writes")
     if name is not None and (benchmark is None or limit or template):
         raise DyadbenchError(
             "--as writes a record of a whole benchmark: give --benchmark, and neither --limit nor --template"

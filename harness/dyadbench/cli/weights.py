@@ -63,6 +63,7 @@ def install(
     from dyadbench.cell.runtime import Runtime
     from dyadbench.cell.weights import SUFFIX
     from dyadbench.cell.weights import install as put
+    from dyadbench.files.walk import files_in
     from dyadbench.registry.host import Host
 
     base = find_root(root)
@@ -71,7 +72,7 @@ def install(
         raise DyadbenchError(f"there is no folder of weights {place}; name one")
     store, host = Runtime(home=find_home(home, base)).store, Host()
     new, refused = 0, []
-    files = sorted(place.glob(f"*{SUFFIX}"))
+    files = files_in(place, SUFFIX)
     for path in files:
         try:
             new += put(path, store, host)

@@ -27,6 +27,17 @@ def disagreement(fps: float, motion: int | None, emotion: int | None = None, sec
     return f"{lengths}; one is cut, or the sound is of another recording"
 
 
+def other_rate(fps: float, frames: int, seconds: float) -> str:
+    """In words, the usual rate that the lengths of motion and sound suggest where it is not `fps`; "" elsewhere.
+
+    For releases whose motion and sound may be cut differently: a cut is no other rate.
+    """
+    rate = _usual(frames / seconds, frames) if seconds else None
+    if rate is None or abs(rate - fps) < 1e-6:
+        return ""
+    return f"{frames} frames and {seconds:.1f} s of sound suggest {rate:g} frames per second: resample the motion to {fps:g}"
+
+
 def _usual(rate: float, frames: int) -> float | None:
     """The usual rate that is meant, None where there is none near; `frames` decide how exactly it is known."""
     nearest = min(RATES, key=lambda usual: abs(usual - rate) / usual)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import OWN_VOICE, AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Track
+from dyadbench.datasets.clock import other_rate
 from dyadbench.datasets.config import DualTalkConfig
 from dyadbench.datasets.digest import folder_digest
 from dyadbench.datasets.features import FEATURES, cached, read_wav
@@ -59,15 +60,21 @@ def length_of(path: Path) -> int:
     return shapes["exp"][0]
 
 
-def sound_frames(path: Path) -> int:
-    """Video frames that a wav file lasts, the last one may be begun."""
+def sound_frames(path: Path, frames: int) -> int:
+    """Video frames that a wav file lasts, the last one may be begun.
+
+    Raises BadFile where it and the `frames` of its person's motion suggest another rate: cut to one length they would drift apart.
+    """
     import soundfile
 
     try:
         facts = soundfile.info(str(path))
-        return math.ceil(facts.frames / facts.samplerate * SPACE.fps)
+        seconds = facts.frames / facts.samplerate
     except (RuntimeError, OSError) as error:
         raise BadFile(f"{path} is not a readable wav file: {error}; without sound use audio=false") from None
+    if told := other_rate(SPACE.fps, frames, seconds):
+        raise BadFile(f"{path}: {told}")
+    return math.ceil(seconds * SPACE.fps)
 
 
 class DualTalkDataset:
@@ -121,7 +128,8 @@ class DualTalkDataset:
         for name in names:
             lengths = [length_of(self._file(half, name, person, ".npz")) for person in OTHER]
             if self.config.audio:
-                lengths += [sound_frames(self._file(half, name, person, ".wav")) for person in OTHER]
+                own = dict(zip(OTHER, lengths, strict=True))
+                lengths += [sound_frames(self._file(half, name, person, ".wav"), own[person]) for person in OTHER]
             if min(lengths) < 1:
                 raise BadFile(f"{self._file(half, name, 'speaker1', '.npz')} or its partner has no frames")
             places += [(half, name, person, min(lengths)) for person in OTHER]

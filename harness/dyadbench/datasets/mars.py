@@ -23,10 +23,11 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import FACEVERSE_58, AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Track
+from dyadbench.datasets.clock import disagreement, other_rate
 from dyadbench.datasets.config import MarsConfig
 from dyadbench.datasets.digest import folder_digest
 from dyadbench.datasets.eeg import EEG, read_eeg
-from dyadbench.datasets.features import FEATURES, cached, read_wav
+from dyadbench.datasets.features import FEATURES, cached, read_wav, sound_seconds
 from dyadbench.datasets.folds import natural
 from dyadbench.files.npy import BadFile, read_header, read_npy
 
@@ -98,6 +99,8 @@ class MarsDataset:
         for name in ("mean_face.npy", "std_face.npy"):
             if (self.root / name).is_file():
                 whole.update((self.root / name).read_bytes())
+        if self.config.aligner:  # numbers of two aligners are of two scales
+            whole.update(Path(self.config.aligner).read_bytes())
         return whole.hexdigest()
 
     def normalisation(self) -> Mapping[str, Any]:
@@ -151,6 +154,10 @@ class MarsDataset:
         if raw.ndim != 2 or raw.shape[1] != 58 or len(raw) < frames:
             raise BadFile(f"{path} has shape {raw.shape}; ({frames}, 58) is expected, as many as facial attributes")
         emotion = read_npy(file_of(self.root, split, EMOTION, role, name), (None, 25))
+        heard = sound_seconds(file_of(self.root, split, SOUND, role, name, ".wav")) if self.config.audio else None
+        apart = disagreement(SPACE.fps, len(raw), len(emotion))  # cut, they would drift apart unseen
+        if apart or (heard and (apart := other_rate(SPACE.fps, len(raw), heard))):
+            raise BadFile(f"{path} and the files of its clip are not of one clock: {apart}")
         return Track(self._normalised(raw[:frames]), np.ascontiguousarray(emotion[:frames], np.float32))
 
     def _normalised(self, raw: np.ndarray) -> np.ndarray:

@@ -106,6 +106,9 @@ def _row(root: Path, line: int, cells: Mapping[str, str]) -> Row:
         path = Path(cells[name])
         if path.is_absolute() or ".." in path.parts:
             raise fail(f"{name} is {cells[name]!r}; paths must be relative to the folder and inside it")
+        kind = ".wav" if name.startswith("audio") else ".csv"
+        if path.suffix.lower() != kind:  # others would be no part of the data's digest
+            raise fail(f"{name} is {cells[name]!r}; a {kind} file is expected")
         return root / path
 
     for name in NEEDED:

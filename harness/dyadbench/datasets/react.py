@@ -20,8 +20,9 @@ from dyadbench.datasets import neighbours
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.config import ReactConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
-from dyadbench.datasets.features import FEATURES, Feature, cached, read_wav, sound_seconds, wav2vec2
+from dyadbench.datasets.features import FEATURES, Feature, cached, model_digest, read_wav, sound_seconds, wav2vec2
 from dyadbench.files.npy import BadFile, cells_of, read_npy, read_rows, read_text
+from dyadbench.files.walk import ours
 
 SPLITS = ("train", "val", "test")
 # Emotion folders name people P1 and P2 in the released data; everything else keeps the recording's own names.
@@ -94,6 +95,11 @@ class ReactDataset:
             self._features["wav2vec2"] = Feature(AudioSpec(768, causal=False), wav2vec2(config.wav2vec2))
         self.audio: Mapping[str, AudioSpec] = {name: feature.spec for name, feature in self._features.items()}
         if config.video_features:
+            if not ours(config.video_features) or Path(config.video_features).name != config.video_features:
+                raise DyadbenchError(
+                    f"video_features is {config.video_features!r}; it names a folder in train, val and test of {root}, since what "
+                    "lies elsewhere is no part of the data's digest"
+                )
             self.audio = {**self.audio, VIDEO_FEATURES: AudioSpec(self._video_width(), causal=False)}
         self._cache = root / ".dyadbench-features"
         self._track = lru_cache(maxsize=4096)(self._read_track)
@@ -226,9 +232,11 @@ class ReactDataset:
     def _audio(self, split: str, path: str, name: str) -> np.ndarray:
         if name == VIDEO_FEATURES:
             return self._video(split, path)
-        feature = self._features[name]
+        feature, cache_name = self._features[name], name
+        if name == "wav2vec2":  # another model gives other features
+            cache_name = f"{name}-{model_digest(str(self.config.wav2vec2))}"
         return cached(
-            audio_file(self.root, split, path), name, feature, self.config.frames, self.space.fps, self._cache
+            audio_file(self.root, split, path), cache_name, feature, self.config.frames, self.space.fps, self._cache
         )
 
     @lru_cache(maxsize=8)  # noqa: B019  # as above

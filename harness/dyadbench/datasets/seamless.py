@@ -25,10 +25,12 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import OWN_VOICE, AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Track
+from dyadbench.datasets.clock import other_rate
 from dyadbench.datasets.config import SeamlessConfig
 from dyadbench.datasets.digest import folder_digest
 from dyadbench.datasets.features import FEATURES, Feature, read_wav
 from dyadbench.files.npy import BadFile, npz_shapes, read_npz, read_text
+from dyadbench.files.walk import ours
 
 FOLDERS = {"train": "train", "val": "dev", "test": "test"}  # ours -> theirs
 LABELS = ("improvised", "naturalistic")
@@ -60,7 +62,10 @@ def pairs_of(root: Path, split: str, labels: Sequence[str] = LABELS) -> tuple[li
     people_of: dict[str, list[Path]] = {}
     dropped = {"unreadable name": 0, "no movement": 0, "no partner": 0, "more than two people": 0}
     for label in labels:
-        for path in sorted((root / label / FOLDERS[split]).glob("*/*/*.npz")):
+        folder = root / label / FOLDERS[split]
+        for path in sorted(folder.glob("*/*/*.npz")):
+            if not all(map(ours, path.relative_to(folder).parts)):
+                continue
             match = NAME.fullmatch(path.stem)
             if match is None:
                 dropped["unreadable name"] += 1
@@ -204,6 +209,8 @@ class SeamlessDataset:
         """The feature from the interaction's start to frame `stop`."""
         feature: Feature = FEATURES[name]
         wave, rate = read_wav(person.with_suffix(".wav"))
+        if told := other_rate(FPS, npz_shapes(person.with_suffix(".npz"))[FAU][0], len(wave) / rate):
+            raise BadFile(f"{person}.wav: {told}")
         if len(wave) / rate * FPS < stop - 1:
             raise BadFile(f"{person}.wav holds {len(wave) / rate:.1f} s of sound for {stop / FPS:.1f} s of motion")
         return feature.compute(wave, rate, stop, FPS)

@@ -120,7 +120,7 @@ def _read_npz(path: Path) -> Predictions:
         with np.load(path, allow_pickle=False) as archive_arrays:
             arrays = {name: archive_arrays[name] for name in archive_arrays.files}
         ids = np.atleast_1d(arrays.pop("clips", np.array([], "U1")))
-        clips = tuple(id.decode() if isinstance(id, bytes) else str(id) for id in ids.tolist())
+        clips = tuple(map(id_of, ids.tolist()))
         fps = float(arrays.pop("fps").reshape(())) if "fps" in arrays else None  # (1,) is one number, too
     except DyadbenchError:
         raise
@@ -128,6 +128,11 @@ def _read_npz(path: Path) -> Predictions:
         reason = " ".join(str(error).split())[:200] or type(error).__name__  # zipfile quotes the file at any length
         raise DyadbenchError(f"{path} is not a readable npz file of plain arrays: {reason}") from None
     return Predictions(path, clips, fps, arrays)
+
+
+def id_of(value: Any) -> str:
+    """A clip's id, which numpy may keep as bytes."""
+    return value.decode() if isinstance(value, bytes) else str(value)
 
 
 def _check_size(path: Path, unpacked: int) -> None:

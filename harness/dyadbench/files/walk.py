@@ -40,6 +40,14 @@ def files_below(root: Path) -> Iterator[Path]:
     return iter(sorted(paths))
 
 
+def files_in(folder: Path, suffix: str) -> list[Path]:
+    """The files of that suffix directly in `folder`, sorted; none where there is no folder."""
+    paths = (
+        [folder / entry.name for entry in _entries(folder) if entry.name.endswith(suffix)] if folder.is_dir() else []
+    )
+    return sorted(path for path in paths if path.is_file())
+
+
 def folders_in(root: Path) -> list[str]:
     """The names of the folders directly in `root`, sorted: for example the people of a release. Empty if `root` is not a folder."""
     return sorted(entry.name for entry in _entries(root) if (root / entry.name).is_dir()) if root.is_dir() else []

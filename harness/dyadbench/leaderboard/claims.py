@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import ValidationError, model_validator
 
 from dyadbench.api import Config, DyadbenchError
+from dyadbench.files.walk import files_in
 from dyadbench.leaderboard.fairness import Trend
 
 Verdict = Literal[
@@ -127,7 +128,7 @@ class Judged(Config):
 def load_claims(folder: Path) -> list[Claim]:
     """All entries below `folder`, file by file; raises DyadbenchError for an id that occurs twice and for a file that is not a claim file."""
     claims: list[Claim] = []
-    for path in sorted(folder.glob("*.toml")):
+    for path in files_in(folder, ".toml"):
         try:
             rows = tomllib.loads(path.read_text(encoding="utf-8"))["claim"]
             claims += [Claim.model_validate(row) for row in rows]

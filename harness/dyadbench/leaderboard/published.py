@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dyadbench.api import Config, DyadbenchError
+from dyadbench.files.walk import files_in
 from dyadbench.records.record import RecordedData
 
 # Which printed tables speak of which dataset here. Whatever fits none is listed on the claims page only.
@@ -88,5 +89,12 @@ def read_published_file(path: Path) -> PublishedFile:
 
 
 def load_published(folder: Path) -> list[PublishedNumber]:
-    """All claims below `folder`, file by file and row by row in order."""
-    return [claim for path in sorted(folder.glob("*.toml")) for claim in read_published_file(path).claims()]
+    """All claims below `folder`, file by file and row by row in order. DyadbenchError where two files say the same number."""
+    numbers: dict[PublishedNumber, Path] = {}
+    for path in files_in(folder, ".toml"):
+        for number in read_published_file(path).claims():
+            if numbers.setdefault(number, path) != path:
+                raise DyadbenchError(
+                    f"{path} repeats what {numbers[number].name} says of {number.method}, {number.metric}; delete the copy"
+                )
+    return list(numbers)

@@ -10,7 +10,9 @@ from typing import Any, Literal
 from pydantic import ValidationError
 
 from dyadbench.api import Config, Direction, DyadbenchError
+from dyadbench.files.walk import files_in
 from dyadbench.leaderboard.text import escape, grid
+from dyadbench.records.record import slug
 
 FOLDER = "validity"  # below leaderboards/, one file per corpus
 Reading = Literal["yes", "blind", "wrong", "undefined"]
@@ -79,13 +81,18 @@ class Corpus(Config):
 def load_validity(leaderboards: Path) -> list[Corpus]:
     """Every committed result, real people first; DyadbenchError names a file that is none."""
     reports = []
-    for path in sorted((leaderboards / FOLDER).glob("*.json")):
+    for path in files_in(leaderboards / FOLDER, ".json"):
         try:
-            reports.append(Corpus.model_validate_json(path.read_text(encoding="utf-8")))
+            corpus = Corpus.model_validate_json(path.read_text(encoding="utf-8"))
         except (ValidationError, OSError, UnicodeDecodeError) as error:
             raise DyadbenchError(
                 f"{path} is no result of `dyadbench validity`: {' '.join(str(error).split())[:200]}"
             ) from None
+        if path.name != (proper := f"{slug(corpus.benchmark)}.json"):
+            raise DyadbenchError(
+                f"{path} is the result of {corpus.benchmark}, which belongs to {proper}; delete or rename it"
+            )
+        reports.append(corpus)
     return sorted(reports, key=lambda corpus: (corpus.simulated, corpus.benchmark))
 
 

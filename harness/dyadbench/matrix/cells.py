@@ -154,7 +154,9 @@ def resolve_part(host: Host, kind: str, spec: PartSpec, overrides: Mapping[str, 
 
 def resolve_config(kind: str, entry: ComponentEntry, values: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return entry.config.model_validate(values).model_dump(mode="json")
+        config = entry.config.model_validate(values).model_dump(mode="json")
+        home = {name for name in entry.config.machine_paths if str(config.get(name)).startswith("~")}
+        return config | {name: str(Path(config[name]).expanduser()) for name in home}
     except ValidationError as error:
         several = any(
             isinstance(fault["input"], list) and fault["type"] != "extra_forbidden" for fault in error.errors()

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dyadbench.api import DyadbenchError
+from dyadbench.files.walk import files_below
 
 if TYPE_CHECKING:
     import torch
@@ -105,12 +106,11 @@ def frames_of(folder: Path, every: int) -> Iterator[np.ndarray]:
 
 
 def _frames(folder: Path, every: int) -> Iterator[np.ndarray]:
-    clips = [
-        folder,
-        *sorted((p for p in folder.rglob("*") if p.is_dir()), key=lambda p: [_natural(Path(x)) for x in p.parts]),
-    ]
-    for clip in clips:
-        files = sorted((p for p in clip.iterdir() if p.is_file()), key=_natural)
+    clips: dict[Path, list[Path]] = {}
+    for path in files_below(folder):
+        clips.setdefault(path.parent, []).append(path)
+    for clip in sorted(clips, key=lambda p: [_natural(Path(x)) for x in p.parts]):
+        files = sorted(clips[clip], key=_natural)
         for path in (p for p in files if p.suffix == ".npy"):
             yield from _array(path)[::every]
         yield from (_picture(path) for path in [p for p in files if p.suffix.lower() in PICTURES][::every])

@@ -22,7 +22,7 @@ from dyadbench.api import (
 from dyadbench.files.arrays import floats
 from dyadbench.matrix.cells import MethodSpec, make_cell
 from dyadbench.python.arrays import plugins
-from dyadbench.python.run import runtime_of
+from dyadbench.python.run import Data, runtime_of
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def load_method(
     dataset: Mapping[str, Any] | None = None,
     fold: int = 0,
     train: bool = False,
-    data: Mapping[str, str | Path] | None = None,
+    data: Data | None = None,
     root: str | Path | None = None,
     home: str | Path | None = None,
     device: str = "cpu",
@@ -113,7 +113,7 @@ def load_method(
 
     host = plugins()
     cell = make_cell(host, benchmark, MethodSpec(name=method, preset=preset, settings=settings or {}), seed, dataset)
-    _, runtime = runtime_of(root, home, data, device=device, threads=threads)
+    _, runtime = runtime_of(root, home, data, [cell.dataset.name], device=device, threads=threads)
     source = Source(host, cell.dataset, runtime)
     parts = run_of(cell, host, source.runtime, source.dataset).parts
     if not 0 <= fold < len(parts):

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from dyadbench.api import DyadbenchError
+from dyadbench.errors import nearest
 
 
 def find_root(root: Path | None) -> Path:
@@ -26,3 +28,26 @@ def find_home(home: Path | None, root: Path) -> Path:
     if os.environ.get("DYADBENCH_HOME"):
         return Path(os.environ["DYADBENCH_HOME"]).expanduser()
     return root / ".dyadbench"
+
+
+def folders_of(
+    given: Mapping[str, str | Path] | str | Path, datasets: Collection[str], option: str = "data"
+) -> dict[str, Path]:
+    """Dataset -> its folder, for the `datasets` that are read; a path alone belongs to the only one.
+
+    Raises DyadbenchError for a name that is not read here and for a folder that does not exist.
+    """
+    if not isinstance(given, Mapping):
+        if len(datasets) != 1:
+            read = f"{', '.join(datasets)} are read" if datasets else "no dataset is read"
+            raise DyadbenchError(f"{option} {str(given)!r} must say of which dataset it is, because {read}")
+        given = {next(iter(datasets)): given}
+    folders = {name: Path(path).expanduser() for name, path in given.items()}
+    for name, folder in folders.items():
+        if name not in datasets:
+            raise DyadbenchError(
+                f"{option} {name}={folder}: no dataset {name!r} is read here; {nearest(name, datasets)}"
+            )
+        if not folder.is_dir():
+            raise DyadbenchError(f"{option} {name}: {folder} is not a folder")
+    return folders

@@ -4,28 +4,58 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dyadbench.errors import Interrupted
-from dyadbench.matrix.cells import Cell, MethodSpec, make_cell
+from pydantic import ValidationError
+
+from dyadbench.api import DyadbenchError
+from dyadbench.errors import Interrupted, first_fault
+from dyadbench.matrix.cells import Matrix, cells_of
 from dyadbench.python.arrays import plugins
-from dyadbench.python.places import find_home, find_root
+from dyadbench.python.places import find_home, find_root, folders_of
 from dyadbench.records.record import Record, record_path, save_record
+
+Data = Mapping[str, str | Path] | str | Path  # dataset -> folder; a folder alone where one dataset is read
 
 
 def runtime_of(
-    root: str | Path | None, home: str | Path | None, data: Mapping[str, str | Path] | None, **how: Any
+    root: str | Path | None, home: str | Path | None, data: Data | None, datasets: Collection[str], **how: Any
 ) -> Any:
-    """(folder of the leaderboards, `Runtime`) as the command line would choose them."""
+    """(folder of the leaderboards, `Runtime`) as the command line would choose them, for the `datasets` that are read."""
     from dyadbench.cell.runtime import Runtime, demand_device
 
     demand_device(how.get("device", "cpu"))
+    for name in ("threads", "batch"):
+        if how.get(name, 1) < 1:
+            raise DyadbenchError(f"{name} is {how[name]}; it must be 1 or more")
     base = find_root(None if root is None else Path(root))
-    folders = {name: Path(path).expanduser() for name, path in (data or {}).items()}
+    folders = folders_of(data, datasets) if data else {}
     return base, Runtime(home=find_home(None if home is None else Path(home), base), data=folders, **how)
+
+
+def demand_limit(limit: int) -> int:
+    """`limit`, where it is a number of clips."""
+    if limit < 0:
+        raise DyadbenchError(f"limit is {limit}; it is a number of clips, or 0 for all")
+    return limit
+
+
+def _matrix(
+    benchmark: str | Sequence[str], method: str | Sequence[str], preset: str | None, seeds: Iterable[int] | int,
+    settings: Mapping[str, Any] | None, dataset: Mapping[str, Any] | None,
+) -> Matrix:  # fmt: skip
+    """What a matrix file would say. Raises DyadbenchError where it would be none."""
+    benchmarks, methods = ([one] if isinstance(one, str) else list(one) for one in (benchmark, method))
+    rows = [{"name": name, "preset": preset, "settings": settings or {}} for name in methods]
+    over = dict.fromkeys(benchmarks, dataset) if dataset else {}
+    chosen = tuple(seeds) if isinstance(seeds, Iterable) else seeds
+    try:
+        return Matrix.model_validate({"benchmarks": benchmarks, "method": rows, "seeds": chosen, "datasets": over})
+    except ValidationError as error:
+        raise DyadbenchError(f"run: {first_fault(error, Matrix)}") from None
 
 
 def run(
@@ -36,7 +66,7 @@ def run(
     seeds: Sequence[int] = (0,),
     settings: Mapping[str, Any] | None = None,
     dataset: Mapping[str, Any] | None = None,
-    data: Mapping[str, str | Path] | None = None,
+    data: Data | None = None,
     root: str | Path | None = None,
     home: str | Path | None = None,
     device: str = "cpu",
@@ -52,7 +82,7 @@ def run(
         preset, seeds: of the methods.
         settings: what differs from the preset, by field: {"gain": 0.7}, or {"predictor.layers": 4}.
         dataset: what differs in the dataset's configuration: {"size": "tiny"}.
-        data: dataset name -> folder, for real data.
+        data: dataset name -> folder, for real data; a folder alone where one dataset is read.
         root: the folder with leaderboards/, where the records are written; home: store and caches. Defaults as on the
             command line.
         device, threads, batch: never change a number.
@@ -65,15 +95,10 @@ def run(
     """
     from dyadbench.engines.inline import run_cells
 
-    names = [[one] if isinstance(one, str) else list(one) for one in (benchmark, method)]
-    base, runtime = runtime_of(root, home, data, device=device, threads=threads, batch=batch)
     host = plugins()
-    cells: list[Cell] = [
-        make_cell(host, on, MethodSpec(name=name, preset=preset, settings=settings or {}), seed, dataset, limit)
-        for on in names[0]
-        for name in names[1]
-        for seed in seeds
-    ]
+    cells = cells_of(host, _matrix(benchmark, method, preset, seeds, settings, dataset), demand_limit(limit))
+    read = list(dict.fromkeys(cell.dataset.name for cell in cells))
+    base, runtime = runtime_of(root, home, data, read, device=device, threads=threads, batch=batch)
     records, failures = [], []
     with _interrupts():
         for _, outcome in run_cells(cells, host, runtime, None if replace else base / "leaderboards"):

@@ -20,11 +20,13 @@ from dyadbench.cell.split import Split
 from dyadbench.datasets.folds import PooledDataset
 from dyadbench.datasets.limit import scored_part
 from dyadbench.datasets.readout import UNITS, UNITS_VERSION
-from dyadbench.files.predictions import Predictions, Reordered, faults, read_predictions, refuse
+from dyadbench.errors import nearest
+from dyadbench.files.arrays import floats
+from dyadbench.files.predictions import Predictions, Reordered, faults, id_of, read_predictions, refuse
 from dyadbench.leaderboard.stats import bootstrap, interval
 from dyadbench.matrix.cells import Part, evaluated
 from dyadbench.python.arrays import plugins
-from dyadbench.python.run import runtime_of
+from dyadbench.python.run import Data, demand_limit, runtime_of
 from dyadbench.records import provenance
 from dyadbench.records.record import BinaryUnits, Measured, Record, RecordedData, RecordedSetting, SuiteScores
 from dyadbench.registry.host import Host
@@ -129,7 +131,7 @@ def score(
     benchmark: str,
     *,
     dataset: Mapping[str, Any] | None = None,
-    data: Mapping[str, str | Path] | None = None,
+    data: Data | None = None,
     root: str | Path | None = None,
     home: str | Path | None = None,
     threads: int = 1,
@@ -144,18 +146,38 @@ def score(
 
     Raises DyadbenchError with the first ten faults where the predictions do not fit the benchmark.
     """
-    _, runtime = runtime_of(root, home, data, threads=threads)
-    target = open_target(plugins(), benchmark, dataset or {}, runtime, limit)
-    scored = score_predictions(target, _opened(predictions))
+    found, host = _opened(predictions), plugins()  # what is wrong with it is said before anything is read or generated
+    part = evaluated(host, benchmark, dataset or {})[2]
+    _, runtime = runtime_of(root, home, data, [part.name], threads=threads)
+    target = open_target(host, benchmark, dataset or {}, runtime, demand_limit(limit))
+    scored = score_predictions(target, found)
     sessions = [clip.session for clip in target.split.clips]
     return {name: estimates(scores, target.suites[name].columns, sessions) for name, scores in scored.items()}
 
 
+GIVEN = ("clips", "emotion", "motion", "fps")  # what `predictions` may hold
+
+
 def _opened(predictions: str | Path | Mapping[str, Any]) -> Predictions:
+    """A file, or arrays of any number type on any device. Raises DyadbenchError."""
     if isinstance(predictions, str | Path):
-        return read_predictions(Path(predictions))
-    arrays = {name: np.asarray(value) for name, value in predictions.items() if name in ("emotion", "motion")}
-    return Predictions(Path("predictions"), tuple(predictions.get("clips", ())), predictions.get("fps"), arrays)
+        return read_predictions(Path(predictions).expanduser())
+    if strange := [name for name in predictions if name not in GIVEN]:
+        raise DyadbenchError(
+            f"predictions hold {strange[0]!r}, which is none of {', '.join(GIVEN)}; {nearest(strange[0], GIVEN)}"
+        )
+    ids = np.asarray(predictions.get("clips", ())).reshape(-1).tolist()
+    fps = predictions.get("fps")
+    try:
+        arrays = {name: floats(predictions[name], name) for name in ("emotion", "motion") if name in predictions}
+        return Predictions(
+            Path("predictions"),
+            tuple(map(id_of, ids)),
+            None if fps is None else float(np.asarray(fps).reshape(())),
+            arrays,
+        )
+    except (ValueError, TypeError) as error:
+        raise DyadbenchError(f"predictions: {error}") from None
 
 
 def record_of(target: Target, name: str, predictions: Predictions, scores: Mapping[str, SuiteScores]) -> Record:

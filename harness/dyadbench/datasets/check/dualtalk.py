@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from dyadbench.datasets.check.finding import Finding, error
+import numpy as np
+
+from dyadbench.datasets.check.content import Contents
+from dyadbench.datasets.check.finding import FOLDER, SPLIT, Finding, error
 from dyadbench.datasets.config import DualTalkConfig
 from dyadbench.datasets.dualtalk import (
     HALVES,
@@ -29,18 +32,24 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
     names = {half: recordings(root, half) for half in HALVES}
     if not any(names.values()):
         yield error("no recordings below data/train, data/test, data/ood", "data", "there is nothing to read",
-                    "give the folder that holds data/")  # fmt: skip
+                    "give the folder that holds data/", FOLDER)  # fmt: skip
         return
     silent = all(not list((root / "data" / half).glob("*.wav")) for half in HALVES)
     if silent:
         yield Finding(level="warn", what="no wav files", where="data", meaning="methods that hear cannot run",
                       remedy="run with audio=false, or add the sound")  # fmt: skip
-    broken = False
+    broken, contents = 0, Contents()
     for half in HALVES:
+        lost = 0
         for name in names[half][: limit or None]:
-            for finding in _recording(root / "data" / half, name, silent):
-                broken |= finding.level == "error"
-                yield finding
+            findings = list(_recording(root / "data" / half, name, silent, contents))
+            lost += any(finding.level == "error" for finding in findings)
+            yield from findings
+        if lost:
+            yield error(
+                f"{lost} of {len(names[half])} recordings in {half} cannot be read", f"data/{half}", weight=SPLIT
+            )
+        broken += lost
     ids = {half: {youtube_id(name) for name in names[half]} for half in HALVES}
     for half in ("test", "ood"):
         if shared := sorted(ids[half] & ids["train"]):
@@ -48,20 +57,24 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
                 level="warn", what=f"{len(shared)} videos are in train and in {half}, the first is {shared[0]}",
                 where=f"data/{half}", meaning="scores are of people that were trained on", remedy="move them to one side",
             )  # fmt: skip
+    yield from contents.findings()
     if not broken and not limit:
         data = DualTalkDataset(DualTalkConfig(audio=not silent), root)
         yield Finding(level="ok", what=", ".join(f"{split} {len(data.clips(split))}" for split in SPLITS) + " clips")
 
 
-def _recording(folder: Path, name: str, silent: bool) -> Iterator[Finding]:
+def _recording(folder: Path, name: str, silent: bool, contents: Contents) -> Iterator[Finding]:
     lengths = {}
     for person in OTHER:
         path = folder / f"{name}_{person}.npz"
         where, meaning = f"data/{folder.name}/{path.name}", "neither of its two clips can be read"
         try:
             lengths[person] = length_of(path)
-            read_npz(path, tuple(SIZES))
-            if not silent and abs(lengths[person] - (sound := sound_frames(path.with_suffix(".wav")))) > APART:
+            contents.add("motion", folder.name, f"{name}_{person}", np.concatenate(read_npz(path, tuple(SIZES)), 1))
+            if (
+                not silent
+                and abs(lengths[person] - (sound := sound_frames(path.with_suffix(".wav"), lengths[person]))) > APART
+            ):
                 yield Finding(
                     level="warn", what=f"{lengths[person]} frames of motion and {sound} of sound", where=where,
                     meaning="face and voice may drift apart", remedy="cut both alike, at 25 frames a second",

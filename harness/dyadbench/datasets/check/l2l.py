@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dyadbench.api import Clip
 from dyadbench.datasets.check.content import Contents
-from dyadbench.datasets.check.finding import FOLDER, PART, Finding, error, guarded
+from dyadbench.datasets.check.finding import FOLDER, PART, SPLIT, Finding, error, guarded
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig
 from dyadbench.datasets.l2l import CUT, PARTS, WINDOW, L2LDataset, part_file, read_places
 from dyadbench.datasets.lm_listener import SPLITS, LMListenerDataset
@@ -20,15 +20,18 @@ AGAIN = "restore the file from the release"
 
 def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
     """Every person's eight files: shapes, finite values, windows that match, windows that are in both halves."""
-    people = folders_in(root / "data")
+    there = folders_in(root / "data")
+    people = [name for name in there if any((root / "data" / name).glob("*/p?_*_clean_deca.npy"))] or there
     if not people:
         yield error("no person below data/", "data", "there is nothing to read", "unpack the release here", FOLDER)
     for person in people:
         clean, contents = True, Contents()
         for half in ("train", "test"):
-            for finding in guarded(_half(root, person, half, contents), f"data/{person}/{half}"):
-                clean = False
-                yield finding
+            broken = list(guarded(_half(root, person, half, contents), f"data/{person}/{half}"))
+            if any(finding.level == "error" for finding in broken):
+                yield error(f"{person}'s {half} windows cannot be read", f"data/{person}/{half}", weight=SPLIT)
+            clean = clean and not broken
+            yield from broken
         for finding in contents.findings():
             clean = clean and finding.level != "error"
             yield finding
@@ -66,7 +69,7 @@ def _half(root: Path, person: str, half: str, contents: Contents) -> Iterator[Fi
                 continue
             array = read_npy(path)
         except BadFile as problem:
-            yield error(str(problem).removeprefix(f"{path} "), name, lost, AGAIN, PART)
+            yield error(str(problem), name, lost, AGAIN, PART)
             continue
         sizes[part] = len(array)
         sound = array.shape[1:] == (WINDOW * 4, 128)

@@ -57,6 +57,9 @@ def _split(root: Path, split: str, names: dict[str, list[str]], limit: int, cont
             frames = yield from _person(root, split, role, name, silent, contents)
             if frames:
                 lengths[role, name] = frames
+    looked = 2 * len(sorted(both)[: limit or None])
+    if len(lengths) < looked:
+        yield error(f"{looked - len(lengths)} of {looked} {split} clips cannot be read", split, weight=SPLIT)
     if silent:
         yield warn(
             f"{split}/{SOUND} is missing", split, "methods that hear cannot run", "run with --data-set audio=false"

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dyadbench.api import DyadbenchError
-from dyadbench.datasets.check.finding import Finding, error, note
+from dyadbench.datasets.check.content import Contents
+from dyadbench.datasets.check.finding import FOLDER, SPLIT, Finding, error, note
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.features import read_wav
 from dyadbench.datasets.openface import LIST, SPLITS, OpenFaceDataset, Row
@@ -22,24 +23,42 @@ def check(root: Path, fix: bool, limit: int = 0, config: OpenFaceConfig | None =
     try:
         data = OpenFaceDataset(config or OpenFaceConfig(), root)
     except BadFile as problem:
-        yield error(str(problem), LIST, "nothing can be read", "see docs/own-dyads.md for the list's columns")
+        yield error(str(problem), LIST, "nothing can be read", "see docs/own-dyads.md for the list's columns", FOLDER)
         return
-    used: Counter[Row] = Counter()
+    used, lost = Counter[Row](), 0
+    contents, split_of, listed = Contents(), _split_of(data), set[tuple[str, Path]]()
     for row in data.rows[: limit or None]:
         try:
             people = {side: data.person(row, side) for side in ("a", "b")}
             yield from _pair(data, row, people)
             used[row] = len(data._read(row)[1])
+            for side, person in people.items():
+                split = split_of.get(row, "the list")
+                if (split, row.files[side]) not in listed:  # one person may talk to several of a session
+                    contents.add("motion", split, f"{row.name}, {side}", person.values[person.good])
+                listed.add((split, row.files[side]))
         except BadFile as problem:
             yield error(str(problem), _where(row), "this recording cannot be read", "repair it, or remove its row")
+            lost += 1
             continue
         if not used[row]:
             yield Finding(
                 level="warn", what=f"no window of {data.config.window:g} s without a long gap", where=_where(row),
                 meaning="the recording is not used", remedy="choose a shorter window or a longer gap",
             )  # fmt: skip
+    if lost:
+        yield error(f"{lost} of {len(data.rows)} recordings cannot be read", LIST, weight=SPLIT)
+    yield from contents.findings()
     if not limit:
         yield from _splits(data, used)
+
+
+def _split_of(data: OpenFaceDataset) -> dict[Row, str]:
+    """Row -> its split; nothing where there are too few sessions, which `_splits` says."""
+    try:
+        return {row: split for split, rows in data.splits.items() for row in rows}
+    except DyadbenchError:
+        return {}
 
 
 def _where(row: Row) -> str:

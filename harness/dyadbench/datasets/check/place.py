@@ -2,45 +2,84 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from dyadbench.datasets.check.finding import FOLDER, Finding, error
+from dyadbench.datasets.check.finding import FOLDER, SPLIT, Finding, error, warn
 from dyadbench.files.walk import folders_in, other_case
 
 LISTS = ("data/train.csv", "data/val.csv", "data/test.csv")
+SPLITS = ("train", "val", "test")
 
 
-def react(root: Path, name: str) -> Finding | None:
-    """What stands in the way of reading `root` as REACT before any file is looked at; None where nothing does."""
-    if any((root / each).exists() for each in LISTS):
+@dataclass(frozen=True)
+class Release:
+    """How a release is called and known."""
+
+    title: str
+    here: Callable[[Path], bool]
+
+
+def _any(folder: Path, *patterns: str) -> bool:
+    return any(not path.name.startswith(".") for pattern in patterns for path in folder.glob(pattern))
+
+
+REACT = Release("REACT", lambda root: any((root / each).exists() for each in LISTS))
+RELEASES: Mapping[str, Release] = {
+    "react2024": REACT,
+    "react2023": REACT,
+    "l2l": Release("Learning2Listen", lambda root: _any(root / "data", "*/*/p?_*_clean_deca.npy")),
+    "lm-listener": Release("LM-Listener", lambda root: _any(root / "dataset", "*/segments_*.pth")),
+    "vc-dyads": Release("vc-dyads", lambda root: (root / "data/real_dyads").is_dir()),
+    "openface": Release("recordings listed in dyads.csv", lambda root: (root / "dyads.csv").exists()),
+    "dualtalk": Release("DualTalk", lambda root: _any(root / "data", "*/*_speaker[12].npz")),
+    "mars": Release(
+        "MARS (REACT 2025 and 2026)", lambda root: any((root / split / "facial-attributes").is_dir() for split in SPLITS)
+    ),
+    "seamless": Release(
+        "Seamless Interaction",
+        lambda root: any((root / label / split).is_dir() for label in ("improvised", "naturalistic") for split in ("train", "dev", "test")),
+    ),
+}  # fmt: skip
+
+
+def misplaced(root: Path, name: str) -> Finding | None:
+    """What stands in the way of reading `root` as that release before any file is looked at; None where nothing does."""
+    if not root.is_dir():
+        what = f"{root} is a file" if root.exists() else f"there is no folder {root}"
+        return error(what, "", "there is nothing to read", "give the folder as it was downloaded", FOLDER)
+    release = RELEASES[name]
+    if release.here(root):
         return None
-    below = [root / each for each in folders_in(root) if any((root / each / csv).exists() for csv in LISTS)]
-    above = next((each for each in root.resolve().parents[:3] if any((each / csv).exists() for csv in LISTS)), None)
+    below = [root / each for each in folders_in(root) if release.here(root / each)]
+    above = next((each for each in root.resolve().parents[:3] if release.here(each)), None)
     if place := below[0] if below else above:
         level = "one level too high" if below else "too deep"
-        return error(f"this folder is {level}: the release is {place}", root, "nothing can be read from here",
+        return error(f"this folder is {level}: the release is {place}", "", "nothing can be read from here",
                      f"dyadbench data check {name} {place}", FOLDER)  # fmt: skip
+    if other := next((each for each in RELEASES if RELEASES[each].here(root)), None):
+        return error(f"this looks like {RELEASES[other].title} and not like {release.title}", "", "nothing of it can be read as that",
+                     f"dyadbench data check {other} {root}", FOLDER)  # fmt: skip
+    return _unlisted(root) if release is REACT else None
+
+
+def mixed(root: Path, name: str) -> Iterator[Finding]:
+    """Other releases in the same folder."""
+    names = {release: name for name, release in reversed(list(RELEASES.items()))}  # each once
+    for release, other in names.items():
+        if release is not RELEASES[name] and release.here(root):
+            yield warn(f"the folder also holds {release.title}", "", f"its files count as data of {name}, and may be taken for it",
+                       f"move {other} into a folder of its own", SPLIT)  # fmt: skip
+
+
+def _unlisted(root: Path) -> Finding:
+    """REACT without its lists."""
     if renamed := next((path for csv in LISTS if (path := other_case(root / csv))), None):
-        return error(f"{renamed.relative_to(root)} differs from the release's name in capitals", root,
+        return error(f"{renamed.relative_to(root)} differs from the release's name in capitals", "",
                      "it is not found", "rename it to data/train.csv, data/val.csv or data/test.csv", FOLDER)  # fmt: skip
-    if other := _other(root):
-        return error(f"this looks like {other[0]}", root, "REACT has data/*.csv and train, val and test",
-                     f"dyadbench data check {other[1]} {root}" if other[1] else "", FOLDER)  # fmt: skip
-    if any((root / split / kind).is_dir() for split in ("train", "val", "test") for kind in ("Emotion", "3D_FV_files")):
-        return error("data/train.csv, data/val.csv and data/test.csv are missing", root, "it cannot be known which clips belong together",
+    if any((root / split / kind).is_dir() for split in SPLITS for kind in ("Emotion", "3D_FV_files")):
+        return error("data/train.csv, data/val.csv and data/test.csv are missing", "", "it cannot be known which clips belong together",
                      "restore them from the release (they come with the baseline's code)", FOLDER)  # fmt: skip
-    return error("nothing of REACT is here: no data/*.csv, no train, val or test", root, "there is nothing to read",
+    return error("nothing of REACT is here: no data/*.csv, no train, val or test", "", "there is nothing to read",
                  "unpack the release here", FOLDER)  # fmt: skip
-
-
-def _other(root: Path) -> tuple[str, str] | None:
-    """(name, name for the check) of the release that `root` seems to be."""
-    if any((root / "data").glob("*/*/p?_list_faces_clean_deca.npy")):
-        return "Learning2Listen", "l2l"
-    if any((root / "dataset").glob("*/segments_*.pth")):
-        return "LM-Listener", "lm-listener"
-    if any((root / split / "facial-attributes").is_dir() for split in ("train", "val", "test")):
-        return "MARS (REACT 2025 and 2026)", "mars"
-    if (root / "dyads.csv").exists():
-        return "recordings listed in dyads.csv", "openface"
-    return None

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from dyadbench.datasets.check import place
 from dyadbench.datasets.check.finding import PART, SPLIT, Finding, error, guarded, note, warn
 from dyadbench.datasets.check.react_clips import Facts, clip
 from dyadbench.datasets.check.react_matrix import faces, matrix
@@ -25,9 +24,6 @@ ABSENT = {  # what is lost without a folder, and what to do
 
 def check(root: Path, fix: bool, limit: int = 0, name: str = "react2024") -> Iterator[Finding]:
     """Splits with their clips and matrices, what is in two of them, normalisation files, the emotion readout."""
-    if hindrance := place.react(root, name):
-        yield hindrance
-        return
     facts = Facts(simulated=(root / "simdyad.json").exists())
     listed: Counter[str] = Counter()
     problems = False

@@ -45,7 +45,7 @@ def clip(root: Path, split: str, path: str, facts: Facts) -> Iterator[Finding]:
             frames = len(raw) if raw.ndim == 2 else None
             facts.contents.add("motion", split, path, raw)
         except BadFile as problem:
-            yield error(_short(problem, where), _name(root, where), LOST, AGAIN)
+            yield error(str(problem), _name(root, where), LOST, AGAIN)
     felt = emotion_file(root, split, path)
     if (split, "Emotion") not in facts.absent:
         try:
@@ -54,7 +54,7 @@ def clip(root: Path, split: str, path: str, facts: Facts) -> Iterator[Finding]:
             rows = len(values)
             facts.contents.add("emotion", split, path, values)
         except BadFile as problem:
-            yield error(_short(problem, felt), _name(root, felt), _without(path), AGAIN)
+            yield error(str(problem), _name(root, felt), _without(path), AGAIN)
     sound = audio_file(root, split, path)
     if (split, "Audio_files") not in facts.absent:
         try:
@@ -64,7 +64,7 @@ def clip(root: Path, split: str, path: str, facts: Facts) -> Iterator[Finding]:
             yield from _sound(samples, _name(root, sound))
         except BadFile as problem:
             meaning = LOST if sound.exists() else "methods that listen cannot use the clip"
-            yield error(_short(problem, sound), _name(root, sound), meaning, AGAIN)
+            yield error(str(problem), _name(root, sound), meaning, AGAIN)
     if apart := disagreement(FPS, frames, rows, seconds):
         yield error(
             apart, _name(root, where), "face and voice would drift apart", "resample, or restore from the release"
@@ -123,8 +123,3 @@ def _without(path: str) -> str:
 
 def _name(root: Path, path: Path) -> str:
     return path.relative_to(root).as_posix()
-
-
-def _short(problem: BadFile, path: Path) -> str:
-    """The sentence without the file's path, which stands beside it."""
-    return str(problem).removeprefix(str(path)).replace(repr(str(path)), "it").lstrip(" ,")

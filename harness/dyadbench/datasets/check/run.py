@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,38 @@ from typing import Any
 from pydantic import ValidationError
 
 from dyadbench.api import DyadbenchError
+from dyadbench.datasets.check import openface, place
 from dyadbench.datasets.check.finding import CheckReport, Finding, error, guarded, note
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.digest import MARK, SUMS
-from dyadbench.errors import first_fault
+from dyadbench.errors import first_fault, nearest
 from dyadbench.files.walk import files_below, ours
 
-CHECKED = ("react2024", "react2023", "l2l", "lm-listener", "vc-dyads", "openface", "dualtalk")  # by their own rules
+
+@dataclass(frozen=True)
+class Checker:
+    """The rules of one dataset, and which options of the check mean something to them."""
+
+    findings: Callable[[Path, bool, int], Iterator[Finding]]  # of folder, fix, limit
+    fixes: bool = False
+    limits: bool = True
+
+
+def checkers() -> dict[str, Checker]:
+    """Dataset -> its own rules. A dataset that is not among them is checked by the contract alone."""
+    from dyadbench.datasets.check import dualtalk, l2l, mars, openface, react, seamless, vc_dyads
+
+    return {
+        "react2024": Checker(react.check, fixes=True),
+        "react2023": Checker(partial(react.check, name="react2023"), fixes=True),
+        "l2l": Checker(l2l.check, limits=False),
+        "lm-listener": Checker(l2l.check_lm, limits=False),
+        "vc-dyads": Checker(vc_dyads.check),
+        "openface": Checker(openface.check),
+        "dualtalk": Checker(dualtalk.check),
+        "mars": Checker(mars.check),
+        "seamless": Checker(seamless.check),
+    }
 
 
 def check_dataset(
@@ -27,38 +53,44 @@ def check_dataset(
     """Checks `root` as dataset `name`; with `fix`, builds what can be rebuilt; with `limit`, reads at most that many recordings.
 
     `settings` are those that a run would have; only openface, which looks as they say, takes some. Raises DyadbenchError
-    for unknown names and settings.
+    for an unknown name and for an option that this dataset has no use for. A path that is no folder is a finding.
     """
-    from dyadbench.datasets.check import dualtalk, mars, openface, seamless, vc_dyads
-    from dyadbench.datasets.check import l2l as check_l2l
-    from dyadbench.datasets.check import react as check_react
-
-    checkers: dict[str, Callable[[Path, bool, int], Iterator[Finding]]] = {
-        "react2024": check_react.check,
-        "react2023": partial(check_react.check, name="react2023"),
-        "l2l": check_l2l.check,
-        "lm-listener": check_l2l.check_lm,
-        "vc-dyads": vc_dyads.check,
-        "openface": openface.check,
-        "dualtalk": dualtalk.check,
-        "mars": mars.check,
-        "seamless": seamless.check,
-    }
-    if name not in checkers:
-        raise DyadbenchError(f"there is no dataset {name!r} to check; there are {', '.join(checkers)}")
+    known = checkers()
+    if name not in known:
+        raise DyadbenchError(f"there is no dataset {name!r} to check; {nearest(name, known)}")
+    checker = known[name]
     if settings and name != "openface":
         raise DyadbenchError(f"data check of {name} has no settings; its files are looked at as they were released")
-    if settings:
-        checkers[name] = partial(openface.check, config=_openface_config(settings))
-    if not root.is_dir():
-        raise DyadbenchError(f"{root} is not a folder")
-    steps = {"links": _links(root), SUMS: _sums(root), name: checkers[name](root, fix, limit)}
-    findings = [finding for where, step in steps.items() for finding in guarded(step, where)]
+    if fix and not checker.fixes:
+        raise DyadbenchError(f"--fix rebuilds the neighbour matrices of REACT; {name} has none, so leave it out")
+    if limit and not checker.limits:
+        raise DyadbenchError(f"data check of {name} reads whole files; leave --limit out")
+    rules = partial(openface.check, config=_openface_config(settings)) if settings else checker.findings
+    steps: dict[str, Iterator[Finding]]
+    if hindrance := place.misplaced(root, name):
+        steps = {"the folder": iter([hindrance])}
+    else:
+        steps = {
+            "the folder": place.mixed(root, name),
+            "links": _links(root),
+            SUMS: _sums(root),
+            name: rules(root, fix, limit),
+        }
+    findings = [_short(finding, root) for where, step in steps.items() for finding in guarded(step, where)]
     if limit:
         findings.append(
             note(f"only {limit} recordings of every part were read (--limit)", meaning="the rest may have faults")
         )
     return CheckReport(name=name, root=str(root), findings=tuple(dict.fromkeys(findings)))
+
+
+def _short(finding: Finding, root: Path) -> Finding:
+    """Without the path of the file in the sentence, which is said below it: so that like findings are told together."""
+    if not finding.where:
+        return finding
+    path = str(root / finding.where)
+    told = finding.what.replace(repr(path), "it").replace(path, "a file").replace(f"{root}/", "")
+    return finding.model_copy(update={"what": told})
 
 
 def _openface_config(settings: Mapping[str, Any]) -> OpenFaceConfig:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dyadbench.datasets.check.content import Contents
 from dyadbench.datasets.check.finding import FOLDER, PART, SPLIT, Finding, error, note, warn
+from dyadbench.datasets.clock import other_rate
 from dyadbench.datasets.config import SeamlessConfig
 from dyadbench.datasets.features import sound_seconds
 from dyadbench.datasets.seamless import FOLDERS, FPS, LABELS, NAME, Pair, movement, pairs_of, runs_of, speech_of
@@ -24,6 +26,7 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
                     "give the folder that holds them", FOLDER)  # fmt: skip
         return
     people: dict[str, set[str]] = {}
+    contents = Contents()
     for split in FOLDERS:
         try:
             pairs, dropped = pairs_of(root, split)
@@ -37,22 +40,27 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
             yield warn(f"{split} holds no pair with movement", FOLDERS[split], "nothing can be trained or tested on it",
                        "fetch batches of vendor V00", SPLIT)  # fmt: skip
         people[split] = {match[4] for pair in pairs for p in pair.people if (match := NAME.fullmatch(p.name))}
-        yield from _pairs(split, pairs[: limit or None])
+        yield from _pairs(split, pairs[: limit or None], contents)
     for split in ("val", "test"):
         if shared := sorted(people.get("train", set()) & people.get(split, set())):
             yield warn(f"{len(shared)} participants are in train and in {split}, the first is {shared[0]}", FOLDERS[split],
                        "scores are of people that were trained on")  # fmt: skip
+    yield from contents.findings()
 
 
-def _pairs(split: str, pairs: list[Pair]) -> Iterator[Finding]:
-    usable = invalid = short = 0
+def _pairs(split: str, pairs: list[Pair], contents: Contents) -> Iterator[Finding]:
+    usable = invalid = short = broken = 0
     least = round(SeamlessConfig().least * FPS)
     for pair in pairs:
         try:
-            valid = [movement(person)[1] for person in pair.people]
+            moved = [movement(person) for person in pair.people]
         except BadFile as problem:
             yield error(str(problem), pair.name, "the pair cannot be read", AGAIN)
+            broken += 1
             continue
+        valid = [tracked for _, tracked in moved]
+        for person, (motion, _) in zip(pair.people, moved, strict=True):
+            contents.add("motion", split, person.name, motion)
         frames = min(map(len, valid))
         both = valid[0][:frames] & valid[1][:frames]
         runs = sum(stop - start for start, stop in runs_of(both, least))
@@ -62,6 +70,8 @@ def _pairs(split: str, pairs: list[Pair]) -> Iterator[Finding]:
                 f"its people have {len(valid[0])} and {len(valid[1])} frames", pair.name, "they may not be of one clock"
             )
         yield from _sides(pair, frames)
+    if broken:
+        yield error(f"{broken} of {len(pairs)} pairs in {split} cannot be read", FOLDERS[split], weight=SPLIT)
     total = usable + invalid + short
     if total:
         share = np.round(100 * np.array([usable, invalid, short]) / total, 1)
@@ -80,6 +90,8 @@ def _sides(pair: Pair, frames: int) -> Iterator[Finding]:
         if seconds is None:
             yield error("no sound that can be read", f"{person.name}.wav", "methods that hear cannot run",
                         "restore it, or run with --data-set audio=false")  # fmt: skip
+        elif told := other_rate(FPS, frames, seconds):
+            yield error(told, f"{person.name}.wav", "sound and picture drift apart", AGAIN)
         elif abs(seconds - frames / FPS) > APART:
             yield warn(
                 f"{seconds:.1f} s of sound and {frames / FPS:.1f} s of motion",

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.datasets.check.finding import Finding, error, note
+from dyadbench.datasets.check.content import Contents
+from dyadbench.datasets.check.finding import FOLDER as DECISIVE
+from dyadbench.datasets.check.finding import SPLIT, Finding, error, note
 from dyadbench.datasets.config import VCDyadsConfig
 from dyadbench.datasets.fetch import sources
 from dyadbench.datasets.vc_dyads import FOLDER, RESOLUTIONS, Recording, content_digest, read_recording, recordings
@@ -23,16 +25,22 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
     if not names:
         yield error(
             f"no recordings below {FOLDER.as_posix()}", FOLDER, "there is nothing to read",
-            "give the folder of the clone itself, the one that holds data/",
+            "give the folder of the clone itself, the one that holds data/", DECISIVE,
         )  # fmt: skip
         return
-    whole = True
+    broken, contents = 0, Contents()
     for recording in names[: limit or None]:
         try:
-            yield from _content(recording, read_recording(root, recording, "code"))
+            values = read_recording(root, recording, "code")
+            for person, motion in zip("AB", values, strict=True):
+                contents.add("motion", recording.dyad, f"{_name(recording)}, {person}", motion)
+            yield from _content(recording, values)
         except BadFile as problem:
-            whole = False
+            broken += 1
             yield error(str(problem), _name(recording), "its windows cannot be read", AGAIN)
+    if broken:
+        yield error(f"{broken} of {len(names)} recordings cannot be read", FOLDER, weight=SPLIT)
+    yield from contents.findings()
     dyads = dict.fromkeys(recording.dyad for recording in names)
     for dyad in dyads:
         missing = [name for name in RESOLUTIONS if Recording(dyad, name) not in names]
@@ -41,9 +49,9 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
                 level="warn", what=f"no recording at {', '.join(missing)}", where=dyad,
                 meaning="this dyad weighs less than the others", remedy=AGAIN,
             )  # fmt: skip
-    if whole and not limit and content_digest(root) == sources()["vc-dyads"].digest:
+    if not broken and not limit and content_digest(root) == sources()["vc-dyads"].digest:
         yield note("the data are those that were published", meaning="scores can be compared with committed records")
-    elif not limit and (len(dyads) != DYADS or whole):
+    elif not limit and (len(dyads) != DYADS or not broken):
         yield Finding(
             level="warn", what=f"{len(dyads)} dyads whose contents are not those published ({DYADS} dyads)",
             meaning="scores cannot be compared with committed records", remedy=AGAIN,
