@@ -220,7 +220,7 @@ def test_results_are_kept_and_shown(tmp_path: Path, corpus_result: Corpus) -> No
     (tmp_path / "validity" / "bad.json").write_text("{}")
     with pytest.raises(DyadbenchError, match="no result of `dyadbench validity`"):
         load_validity(tmp_path)
-    (tmp_path / "validity" / "bad.json").write_text(validity_json(found))
+    (tmp_path / "validity" / "bad.json").write_text(validity_json(corpus_result))
     with pytest.raises(DyadbenchError, match=r"is the result of toy-pairs, which belongs to toy-pairs\.json"):
         load_validity(tmp_path)
 

@@ -146,11 +146,11 @@ def score(
 
     Raises DyadbenchError with the first ten faults where the predictions do not fit the benchmark.
     """
-    found, host = _opened(predictions), plugins()  # what is wrong with it is said before anything is read or generated
+    given, host = _opened(predictions), plugins()  # what is wrong with it is said before anything is read or generated
     part = evaluated(host, benchmark, dataset or {})[2]
     _, runtime = runtime_of(root, home, data, [part.name], threads=threads)
     target = open_target(host, benchmark, dataset or {}, runtime, demand_limit(limit))
-    scored = score_predictions(target, found)
+    scored = score_predictions(target, given)
     sessions = [clip.session for clip in target.split.clips]
     return {name: estimates(scores, target.suites[name].columns, sessions) for name, scores in scored.items()}
 
