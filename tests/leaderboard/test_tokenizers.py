@@ -119,10 +119,18 @@ def test_error_over_time_is_drawn_for_methods_and_the_levels_to_beat() -> None:
     files = pictures(table)
     assert set(files) == {"toy-over-time-best.svg", "toy-over-time-mean.svg"}
     lines = [e.get("points", "") for e in ElementTree.fromstring(files["toy-over-time-mean.svg"]).iter("{http://www.w3.org/2000/svg}polyline")]  # fmt: skip
-    assert [len(points.split()) for points in lines] == [5, 5, 5], "undefined bins have no point"
-    [(_, name, legend), _] = sorted(embedded(table))
+    assert sorted(len(points.split()) for points in lines) == [2, 2, 2, 5, 5, 5], (
+        "undefined bins have no point; a line to each name"
+    )
+    [(_, name, says), _] = sorted(embedded(table))
     assert name in files
-    assert set(legend.replace("1 ", "").replace("2 ", "").replace("3 ", "").split(", ")) == {"steady", "drifting", "mean"}  # fmt: skip
+    named = [
+        e.text
+        for e in ElementTree.fromstring(files[name]).iter("{http://www.w3.org/2000/svg}text")
+        if e.get("class") == "number"
+    ]
+    assert says == "Error over time, all samples."
+    assert set(named) == {"steady", "drifting", "mean"}
 
 
 def test_the_files_are_covered_by_the_check(tmp_path: Path) -> None:

@@ -239,7 +239,7 @@ def test_bars_of_a_histogram_stand_on_its_axis(page: Any, site: Path) -> None:
     """A style meant for the tables' bars once cut them off."""
     _open(page, site, "method-good")
     heights = page.evaluate(
-        "[...document.querySelectorAll('svg.picture rect.bar')].map(b => [b.getBBox().height, Number(b.getAttribute('height'))])"
+        "[...document.querySelectorAll('.wide svg.picture rect.bar')].map(b => [b.getBBox().height, Number(b.getAttribute('height'))])"
     )
     assert heights
     assert all(abs(top - meant) < 0.01 for top, meant in heights)

@@ -13,8 +13,9 @@ import pytest
 
 from dyadbench.api import DECA_56, EMOTION_CHANNELS, FACEVERSE_58, DyadbenchError
 from dyadbench.cell.faces import FaceMap, face_map
-from dyadbench.leaderboard.charts import Point, scatter, ticks
+from dyadbench.leaderboard.charts import Point, scatter
 from dyadbench.leaderboard.data_files import csv_text
+from dyadbench.leaderboard.drawing import ticks
 from dyadbench.leaderboard.markdown import markdown_page
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.terminal import terminal_table

@@ -1,22 +1,21 @@
-"""Plain SVG pictures: no script, colours from the page's style sheet, every word escaped, the same bytes every time.
-
-Why no charting library: a page opens from disk, works without scripts and on paper, follows light and dark, and is the
-same bytes on every machine. Vega and Plotly draw by scripts of 0.8 and 3.5 MB that each page would carry; matplotlib
-fixes colours and fonts when it draws, and its SVG changes with its version. Five plain kinds of picture need none of it.
-"""
+"""The kinds of pictures: points, bars, lines, histograms. Each has its numbers beside it as text, which callers add."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from markupsafe import Markup, escape
 
-from dyadbench.leaderboard.chart_labels import BOTTOM, HEIGHT, LEFT, LETTER, RIGHT, TOP, WIDTH, names, number_places
+from dyadbench.leaderboard.drawing import LEFT, TOP, WIDE, Axes, Size, plain, svg
+from dyadbench.leaderboard.labels import Box, Room, spread, width_of
 
 SERIES = 8  # colours there are; more series than that share them
+CROWD = 12  # bars that have all the height they want
+LONGEST = 36  # letters of a name in a picture
+FAR = 3.0  # spans of the middle half of the points, beyond which a point stands at the frame and not where it belongs
 
 
 @dataclass(frozen=True)
@@ -35,96 +34,7 @@ class Bar:
     low: float | None = None
     high: float | None = None
     strong: bool = False
-
-
-def ticks(low: float, high: float, count: int = 5) -> list[float]:
-    """Round numbers inside [low, high], about `count` of them."""
-    span = high - low
-    if span <= 0 or not math.isfinite(span):
-        return [low]
-    raw = span / count
-    power = 10 ** math.floor(math.log10(raw))
-    step = next(m * power for m in (1, 2, 2.5, 5, 10) if m * power >= raw * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def plain(value: float) -> str:
-    """A tick's text."""
-    text = f"{value:.0f}" if 1e4 <= abs(value) < 1e7 else f"{value:.4g}"
-    return text.replace("e+0", "e").replace("e-0", "e-") if "e" in text else text
-
-
-class _Axes:
-    """Maps data to the picture; log axes take powers of ten."""
-
-    def __init__(self, xs: Sequence[float], ys: Sequence[float], *, log_x: bool = False, zero_y: bool = False):
-        self.log_x = log_x
-        self.x = self._limits([math.log10(x) for x in xs] if log_x else xs)
-        self.y = self._limits([*ys, 0.0] if zero_y else ys)
-
-    @staticmethod
-    def _limits(values: Sequence[float]) -> tuple[float, float]:
-        low, high = min(values), max(values)
-        pad = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
-        return (low if low == 0 else low - pad), high + pad
-
-    def px(self, x: float) -> float:
-        value = math.log10(x) if self.log_x else x
-        return LEFT + (value - self.x[0]) / (self.x[1] - self.x[0]) * (WIDTH - LEFT - RIGHT)
-
-    def py(self, y: float) -> float:
-        return HEIGHT - BOTTOM - (y - self.y[0]) / (self.y[1] - self.y[0]) * (HEIGHT - TOP - BOTTOM)
-
-    def frame(self, x_label: str, y_label: str) -> list[str]:
-        bottom, parts = HEIGHT - BOTTOM, []
-        places = (
-            [10.0**p for p in range(math.ceil(self.x[0]), math.floor(self.x[1]) + 1)] if self.log_x else ticks(*self.x)
-        )
-        if self.log_x and len(places) < 2:
-            places = [10**p for p in ticks(*self.x, 4)]
-        for x in places:
-            parts.append(f'<line class="grid" x1="{self.px(x):.1f}" x2="{self.px(x):.1f}" y1="{TOP}" y2="{bottom}"/>')
-            parts.append(
-                f'<text x="{self.px(x):.1f}" y="{bottom + 16}" text-anchor="middle">{plain(float(f"{x:.3g}"))}</text>'
-            )
-        for y in ticks(*self.y):
-            parts.append(
-                f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{self.py(y):.1f}" y2="{self.py(y):.1f}"/>'
-            )
-            parts.append(f'<text x="{LEFT - 6}" y="{self.py(y) + 4:.1f}" text-anchor="end">{plain(y)}</text>')
-        parts.append(
-            f'<text class="axis" x="{(LEFT + WIDTH - RIGHT) / 2:.0f}" y="{HEIGHT - 8}" text-anchor="middle">{escape(x_label)}</text>'
-        )
-        middle = (TOP + bottom) / 2
-        parts.append(
-            f'<text class="axis" transform="rotate(-90 14 {middle:.0f})" x="14" y="{middle:.0f}" text-anchor="middle">{escape(y_label)}</text>'
-        )
-        return parts
-
-
-def _svg(parts: Sequence[str], title: str, *, width: int = WIDTH, height: int = HEIGHT) -> Markup:
-    head = f'<svg class="picture" viewBox="0 0 {width} {height}" role="img" aria-label="{escape(title)}" preserveAspectRatio="xMidYMid meet">'
-    return Markup(head + "".join(parts) + "</svg>")
-
-
-FILE_STYLE = (  # what a picture outside the pages' style sheet needs
-    "text{font:12px system-ui,sans-serif;fill:#55595f}.axis,.number{fill:#1c1e22}.number{font-size:11px}"
-    ".grid{stroke:#d5d6d2}.target{stroke:#b34700;stroke-width:1.5;stroke-dasharray:5 4}.mark{stroke:#fff}"
-    ".ranked,.bar.strong{fill:#0a57a4}.other{fill:#00727a}.calibration,.bar{fill:#55595f}.oracle{fill:#8a6a00}"
-    ".join{fill:none;stroke:#55595f}.whisker{stroke:#1c1e22;stroke-width:2}.line{fill:none;stroke-width:2}"
-    ".s1{stroke:#0a57a4}.s2{stroke:#b34700;stroke-dasharray:7 3}.s3{stroke:#1b6e3c;stroke-dasharray:2 3}"
-    ".s4{stroke:#7b3fa0;stroke-dasharray:9 3 2 3}.s5{stroke:#8a6a00}.s6{stroke:#a8325c;stroke-dasharray:7 3}"
-    ".s7{stroke:#00727a;stroke-dasharray:2 3}.s8{stroke:#55595f;stroke-dasharray:9 3 2 3}"
-)
-
-
-def as_file(picture: Markup) -> str:
-    """A picture as an SVG file of its own: namespace, size, colours, a white ground."""
-    head, rest = str(picture).split(">", 1)
-    width, height = head.partition('viewBox="0 0 ')[2].partition('"')[0].split()
-    head = head.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" ', 1)
-    return f'{head}>\n<style>{FILE_STYLE}</style>\n<rect width="100%" height="100%" fill="#fff"/>\n{rest}\n'
+    text: str = ""  # of the value; default: four digits of it
 
 
 SHAPES: dict[str, Callable[[float, float], str]] = {
@@ -139,58 +49,155 @@ SHAPES: dict[str, Callable[[float, float], str]] = {
 }
 
 
+IMPORTANT = ("ranked", "calibration", "oracle", "other")  # whose name is placed first
+
+
 def scatter(
-    points: Sequence[Point], title: str, x_label: str, y_label: str, *,
+    points: Sequence[Point], title: str, x_label: str, y_label: str, size: Size = WIDE, *,
     target: float | None = None, target_label: str = "target", log_x: bool = False, joined: Sequence[Sequence[int]] = (), named: bool = False,
 ) -> Markup:  # fmt: skip
-    """Numbered points (from 1, as in the table beside it), or `named` ones with their labels beside them; `target` is a dashed level; `joined` are lines through points."""
-    axes = _Axes(
-        [p.x for p in points], [*(p.y for p in points), *([target] if target is not None else [])], log_x=log_x
+    """Points with their numbers, as in the table beside it, or `named` ones with their names; `target` is a dashed level; `joined` are lines through points.
+
+    A name that fits nowhere becomes a number, and the name stands below the picture. Of named points, one that is far
+    from all others stands at the frame with an arrow, and its value with its name, so that the others have room.
+    """
+    shown, labels, arrows = _brought_in(points, log_x) if named and not joined else (points, [p.label for p in points], [""] * len(points))  # fmt: skip
+    axes = Axes(
+        [p.x for p in shown], [*(p.y for p in shown), *([target] if target is not None else [])], size, log_x=log_x
     )
-    parts, boxes = axes.frame(x_label, y_label), []
+    places = [(axes.px(p.x), axes.py(p.y)) for p in shown]
+    parts, taken, thin = axes.frame(x_label, y_label), [], []
     if target is not None:
         level = axes.py(target)
-        parts.append(f'<line class="target" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{level:.1f}" y2="{level:.1f}"/>')
-        # The label goes where fewer points are.
-        crowded = sum(axes.px(p.x) > WIDTH / 2 for p in points) > len(points) / 2
-        at, anchor = (LEFT + 4, "start") if crowded else (WIDTH - RIGHT - 4, "end")
-        parts.append(f'<text x="{at}" y="{level - 5:.1f}" text-anchor="{anchor}">{escape(target_label)}</text>')
-        wide = LETTER * len(target_label)
-        boxes.append((at, level - 18, at + wide, level) if crowded else (at - wide, level - 18, at, level))
+        parts.append(f'<line class="target" x1="{LEFT}" x2="{axes.right}" y1="{level:.1f}" y2="{level:.1f}"/>')
+        taken.append(_level_name(parts, axes, level, target_label, places))
+        thin.append((LEFT, level - 1, axes.right, level + 1))
     for line in joined:
-        path = " ".join(f"{axes.px(points[i].x):.1f},{axes.py(points[i].y):.1f}" for i in line)
+        path = " ".join(f"{places[i][0]:.1f},{places[i][1]:.1f}" for i in line)
         parts.append(f'<polyline class="join" points="{path}"/>')
-    places = [(axes.px(p.x), axes.py(p.y)) for p in points]
     numbers = [n if p.number is None else p.number for n, p in enumerate(points, 1)]
-    for number, point, (x, y) in zip(numbers, points, places, strict=True):
-        label = f"{number} {point.label}" if number else point.label
-        parts.append(f"<g><title>{escape(label)}</title>{SHAPES[point.kind](x, y)}</g>")
+    for number, point, arrow, (x, y) in zip(numbers, points, arrows, places, strict=True):
+        label = point.label if named or not number else f"{number} {point.label}"
+        mark = ARROW.format(kind=point.kind, x=x, y=y, turn=TURNS[arrow]) if arrow else SHAPES[point.kind](x, y)
+        parts.append(f"<g><title>{escape(label)}</title>{mark}</g>")
+    room = Room((LEFT - 40.0, TOP - 12.0, size.width - 2.0, axes.bottom - 1.0), places, taken, thin)
     if named:
-        return _svg([*parts, *names([p.label for p in points], places, boxes)], title)
-    with_number = [n for n, number in enumerate(numbers) if number]
-    for n, (x, y) in zip(with_number, number_places(places, with_number), strict=True):
-        number = numbers[n]
-        parts.append(f'<text class="number" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{number}</text>')
-    return _svg(parts, title)
+        order = sorted(
+            (n for n, p in enumerate(points) if p.number != 0), key=lambda n: IMPORTANT.index(points[n].kind)
+        )
+        parts, size = _named(parts, room, {n: labels[n] for n in order}, places, size)
+    else:
+        parts += [
+            _placed(room, str(number), place, across=True)
+            for number, place in zip(numbers, places, strict=True)
+            if number
+        ]
+    return svg(parts, title, size)
 
 
-def bars(rows: Sequence[Bar], title: str, x_label: str) -> Markup:
-    """Horizontal bars from 0 with interval whiskers, one row each; names stand above their bars so that they fit."""
-    height = 26 * len(rows) + 44
-    reach = [
-        v for r in rows for v in (r.value, 0.0, r.low if r.low is not None else 0, r.high if r.high is not None else 0)
+ARROW = '<path class="mark {kind}" transform="translate({x:.1f} {y:.1f}) rotate({turn})" d="M0 -7l6 11h-12z"/>'
+TURNS = {"↑": 0, "→": 90, "↓": 180, "←": 270}
+
+
+def _brought_in(points: Sequence[Point], log_x: bool) -> tuple[list[Point], list[str], list[str]]:
+    """The points inside the fences of both axes, their labels, and the arrow of each that was moved there."""
+    shown, labels, arrows = list(points), [p.label for p in points], [""] * len(points)
+    for axis, ends in (("x", "←→"), ("y", "↓↑")):
+        values = [math.log10(p.x) if axis == "x" and log_x else getattr(p, axis) for p in points]
+        low, high = _fences(values)
+        for n, value in enumerate(values):
+            if low <= value <= high:
+                continue
+            kept = min(max(value, low), high)
+            kept = 10**kept if axis == "x" and log_x else kept
+            shown[n] = replace(shown[n], x=kept) if axis == "x" else replace(shown[n], y=kept)
+            arrows[n] = ends[value > high]
+            labels[n] += f" ({plain(float(f'{getattr(points[n], axis):.3g}'))} {arrows[n]})"
+    return shown, labels, arrows
+
+
+def _fences(values: Sequence[float]) -> tuple[float, float]:
+    """Between what points are drawn: the outermost ones that are not far from the middle half, if these are most."""
+    first, last = np.quantile(values, [0.25, 0.75])
+    span = FAR * float(last - first)
+    inside = [v for v in values if first - span <= v <= last + span]
+    if len(values) < 6 or span == 0 or len(inside) < 0.8 * len(values):
+        return min(values), max(values)
+    return min(inside), max(inside)
+
+
+def _level_name(parts: list[str], axes: Axes, level: float, name: str, places: Sequence[tuple[float, float]]) -> Box:
+    """Writes what a level is at that end of it, above or below, where it covers fewest points. Returns the space it takes."""
+    wide = width_of(name) * 1.1
+    spots = [(left, base) for base in (level - 5, level + 14) for left in (axes.right - 4 - wide, LEFT + 4.0)]
+    spots = [(left, base) for left, base in spots if base < axes.bottom] or spots
+    covered = [
+        sum(left - 8 < x < left + wide + 8 and base - 18 < y < base + 10 for x, y in places) for left, base in spots
     ]
+    left, base = spots[int(np.argmin(covered))]
+    parts.append(f'<text x="{left:.1f}" y="{base:.1f}">{escape(name)}</text>')
+    return (left, base - 12, left + wide, base + 3)
+
+
+def _placed(room: Room, text: str, point: tuple[float, float], *, across: bool = False) -> str:
+    """A text beside its point; "" where nothing is free."""
+    spot = room.place(text, point, across=across)
+    if spot is None:
+        return ""
+    (x, y), (a, b) = point, spot.end
+    line = f'<line class="lead" x1="{x:.1f}" y1="{y:.1f}" x2="{a:.1f}" y2="{b:.1f}"/>' if spot.joined else ""
+    return (
+        line
+        + f'<text class="number" x="{spot.x:.1f}" y="{spot.y:.1f}" text-anchor="{spot.anchor}">{escape(text)}</text>'
+    )
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= LONGEST else name[: LONGEST - 1] + "…"
+
+
+def _named(
+    parts: list[str], room: Room, labels: Mapping[int, str], places: Sequence[tuple[float, float]], size: Size
+) -> tuple[list[str], Size]:  # fmt: skip
+    """Adds the names by place, those without a place as numbers with a legend below, and the height that needs."""
+    rest, labels = [], {n: _short(label) for n, label in labels.items()}
+    for n, label in labels.items():
+        text = _placed(room, label, places[n])
+        parts.append(text)
+        rest += [] if text else [n]
+    legend: list[str] = []
+    for n in sorted(rest, key=lambda n: places[n][0]):
+        number = str(sum(not line.startswith("·") for line in legend) + 1)
+        parts.append(text := _placed(room, number, places[n], across=True))
+        legend.append(f"{number if text else '·'} {labels[n]}")
+    legend.sort(key=lambda line: line.startswith("·"))
+    if not legend:
+        return parts, size
+    column = max(map(width_of, legend)) + 14
+    across = max(int((size.width - LEFT) // column), 1)
+    for place, text in enumerate(legend):
+        x, y = LEFT + column * (place % across), size.height + 8 + 16 * (place // across)
+        parts.append(f'<text class="number" x="{x:.0f}" y="{y}">{escape(text)}</text>')
+    return parts, Size(size.width, size.height + 16 * -(-len(legend) // across) + 4)
+
+
+def bars(rows: Sequence[Bar], title: str, x_label: str, size: Size = WIDE) -> Markup:
+    """Horizontal bars from 0 with interval whiskers, one row each; names stand above their bars, or beside many of them."""
+    many = len(rows) > CROWD
+    step = 16 if many else 26
+    height = step * len(rows) + 44
+    reach = [v for r in rows for v in (r.value, r.low, r.high, 0.0) if v is not None]
     low, high = min(reach), max(reach) or 1.0
-    left, right = 8, WIDTH - 66
+    left, right = 8 + many * max(width_of(_short(r.label)) + 6 for r in rows), size.width - 66
 
     def px(value: float) -> float:
         return left + (value - low) / (high - low) * (right - left)
 
-    parts = []
+    parts, style = [], ' class="number"' if many else ""
     for i, row in enumerate(rows):
-        y = 26 * i + 16
+        y = step * i + 16
         start, stop = sorted((px(0), px(row.value)))
-        parts.append(f'<text x="{left}" y="{y - 3}">{escape(row.label)}</text>')
+        parts.append(f'<text{style} x="8" y="{y + 8 if many else y - 3}">{escape(_short(row.label))}</text>')
         parts.append(
             f'<rect class="bar{" strong" if row.strong else ""}" x="{start:.1f}" y="{y}" width="{max(stop - start, 1):.1f}" height="8"/>'
         )
@@ -198,46 +205,50 @@ def bars(rows: Sequence[Bar], title: str, x_label: str) -> Markup:
             parts.append(
                 f'<line class="whisker" x1="{px(row.low):.1f}" x2="{px(row.high):.1f}" y1="{y + 4}" y2="{y + 4}"/>'
             )
-        parts.append(f'<text x="{WIDTH - 4}" y="{y + 8}" text-anchor="end">{plain(row.value)}</text>')
+        parts.append(f'<text x="{size.width - 4}" y="{y + 8}" text-anchor="end">{row.text or plain(row.value)}</text>')
     parts.append(
-        f'<text class="axis" x="{WIDTH / 2:.0f}" y="{height - 10}" text-anchor="middle">{escape(x_label)}</text>'
+        f'<text class="axis" x="{size.width / 2:.0f}" y="{height - 10}" text-anchor="middle">{escape(x_label)}</text>'
     )
-    return _svg(parts, title, height=height)
+    return svg(parts, title, Size(size.width, height))
 
 
-def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x_label: str, y_label: str, named: bool = False) -> Markup:  # fmt: skip
-    """One line per series, numbered at its end as in the legend beside it, or `named`; dashes tell them apart without colour."""
-    axes = _Axes(
-        [x for xs, _ in series.values() for x in xs], [y for _, ys in series.values() for y in ys], zero_y=False
+def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x_label: str, y_label: str, size: Size = WIDE) -> Markup:  # fmt: skip
+    """One line per series, the first of them named at the right; dashes tell them apart without colour, the rest is thin and grey."""
+    names = list(series)[:SERIES] if len(series) > 1 else []
+    side = min(max(map(width_of, names), default=-16.0) + 16, 0.42 * size.width)
+    axes = Axes(
+        [x for xs, _ in series.values() for x in xs], [y for _, ys in series.values() for y in ys], size, side=side
     )
     parts = axes.frame(x_label, y_label)
-    ends = []
-    for number, (label, (xs, ys)) in enumerate(series.items(), 1):
+    for number, (label, (xs, ys)) in reversed(list(enumerate(series.items(), 1))):  # the first on top
         path = " ".join(f"{axes.px(x):.1f},{axes.py(y):.1f}" for x, y in zip(xs, ys, strict=True))
+        style = f"s{(number - 1) % SERIES + 1}" if number <= SERIES else "rest"
+        parts.append(f'<g><title>{escape(label)}</title><polyline class="line {style}" points="{path}"/></g>')
+    ends = [(axes.px(series[name][0][-1]), axes.py(series[name][1][-1])) for name in names]
+    fits = int((side - 16) / width_of("x") + 1e-6)  # letters
+    for number, (name, (x, y), height) in enumerate(
+        zip(names, ends, spread([y for _, y in ends], TOP + 4, axes.bottom), strict=True)
+    ):
+        left, text = axes.right + 12, name if len(name) <= fits else name[: fits - 1] + "…"
         parts.append(
-            f'<g><title>{escape(label)}</title><polyline class="line s{(number - 1) % SERIES + 1}" points="{path}"/></g>'
+            f'<polyline class="lead s{number % SERIES + 1}" points="{x:.1f},{y:.1f} {left - 2:.1f},{height:.1f}"/>'
         )
-        ends.append((axes.px(xs[-1]), axes.py(ys[-1])))
-    if named and len(series) > 1:
-        parts += names(list(series), ends)
-    elif len(series) > 1:
-        for number, (x, y) in enumerate(number_places(ends, range(len(ends))), 1):
-            parts.append(f'<text class="number" x="{x:.1f}" y="{y:.1f}" text-anchor="middle">{number}</text>')
-    return _svg(parts, title)
+        parts.append(f'<text class="number" x="{left:.1f}" y="{height + 4:.1f}">{escape(text)}</text>')
+    return svg(parts, title, size)
 
 
-def histogram(values: Sequence[float], title: str, x_label: str, bins: int = 24) -> Markup:
+def histogram(values: Sequence[float], title: str, x_label: str, size: Size = WIDE, bins: int = 24) -> Markup:
     """How the clips' values are spread, with their mean."""
     counts, edges = np.histogram(np.asarray(values), bins=bins)
-    axes = _Axes([float(edges[0]), float(edges[-1])], [float(counts.max())], zero_y=True)
+    axes = Axes([float(edges[0]), float(edges[-1])], [float(counts.max())], size, zero_y=True)
     parts = axes.frame(x_label, "clips")
     for count, start, stop in zip(counts, edges[:-1], edges[1:], strict=True):
         x, width = axes.px(float(start)), axes.px(float(stop)) - axes.px(float(start))
         top = axes.py(float(count))
         parts.append(
-            f'<rect class="bar" x="{x + 0.5:.1f}" y="{top:.1f}" width="{max(width - 1, 0.5):.1f}" height="{HEIGHT - BOTTOM - top:.1f}"/>'
+            f'<rect class="bar" x="{x + 0.5:.1f}" y="{top:.1f}" width="{max(width - 1, 0.5):.1f}" height="{axes.bottom - top:.1f}"/>'
         )
     mean = axes.px(float(np.mean(values)))
-    parts.append(f'<line class="target" x1="{mean:.1f}" x2="{mean:.1f}" y1="{TOP}" y2="{HEIGHT - BOTTOM}"/>')
+    parts.append(f'<line class="target" x1="{mean:.1f}" x2="{mean:.1f}" y1="{TOP}" y2="{axes.bottom}"/>')
     parts.append(f'<text x="{mean + 4:.1f}" y="{TOP + 10}">mean</text>')
-    return _svg(parts, title)
+    return svg(parts, title, size)

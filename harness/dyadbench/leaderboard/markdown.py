@@ -177,8 +177,7 @@ def markdown_page(tables: Sequence[Table]) -> str:
                 "### Values\n",
             ]
         parts.append(value_tables(table))
-        for title, name, legend in embedded(table):
-            parts.append(f"![{title}]({name})\n\n{title}: {escape(legend)}.\n")
+        parts += [f"![{title}]({name})\n\n{says}\n" for title, name, says in embedded(table)]
         parts.append(_legend(table))
         if table.claims:
             parts.append("### Published numbers, as printed; never ranked\n")

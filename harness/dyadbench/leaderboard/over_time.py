@@ -30,7 +30,21 @@ def series(table: Table, kind: str) -> Series:
         row.method: points({name: cell.value for name, cell in row.cells.items()}, kind)
         for row in table.rows if has_curve(row.method, row.calibration)
     }  # fmt: skip
-    return {method: line for method, line in curves.items() if len(line[0]) > 1}
+    return ordered({method: line for method, line in curves.items() if len(line[0]) > 1})
+
+
+def ordered(curves: Series) -> Series:
+    """The levels to beat first, for a picture names the first lines only."""
+    return dict(sorted(curves.items(), key=lambda each: each[0] not in LEVELS))
+
+
+def rest_text(curves: Series) -> str:
+    """What to say of the lines without a name."""
+    from dyadbench.leaderboard.charts import SERIES
+
+    return f" The first {SERIES} lines have names; the {len(curves) - SERIES} grey ones are in the table." * (
+        len(curves) > SERIES
+    )
 
 
 def picture_name(table: Table, kind: str) -> str:
@@ -39,7 +53,8 @@ def picture_name(table: Table, kind: str) -> str:
 
 def pictures(table: Table) -> dict[str, str]:
     """File name -> SVG text; none where clips are too short for two bins, or for another suite's table."""
-    from dyadbench.leaderboard.charts import as_file, lines
+    from dyadbench.leaderboard.charts import lines
+    from dyadbench.leaderboard.drawing import as_file
 
     if table.suite not in SUITES:
         return {}
@@ -53,10 +68,10 @@ def pictures(table: Table) -> dict[str, str]:
 
 
 def embedded(table: Table) -> list[tuple[str, str, str]]:
-    """(title, file name, legend) of every picture of a table, for its page."""
+    """(title, file name, what to say below it) of every picture of a table, for its page."""
     out = []
     for name in pictures(table):
         kind = name.rpartition("-")[2].removesuffix(".svg")
-        legend = ", ".join(f"{n} {method}" for n, method in enumerate(series(table, kind), 1))
-        out.append((f"Error over time, {READINGS[kind]}", name, legend))
+        title = f"Error over time, {READINGS[kind]}"
+        out.append((title, name, f"{title}.{rest_text(series(table, kind))}"))
     return out

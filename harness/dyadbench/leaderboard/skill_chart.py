@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.tables import Table
+from dyadbench.leaderboard.text import number
 from dyadbench.records.record import slug
 
 MOST = 14  # rows that are drawn
@@ -22,13 +23,14 @@ def bar_rows(table: Table) -> list[Row]:
 
 def picture(table: Table) -> dict[str, str]:
     """File name -> SVG text; none where the table has no skill."""
-    from dyadbench.leaderboard.charts import Bar, as_file, bars
+    from dyadbench.leaderboard.charts import Bar, bars
+    from dyadbench.leaderboard.drawing import as_file
 
     rows = bar_rows(table)
     if not table.main or not rows:
         return {}
     entries = [
-        Bar(_label(row), row.skill.value, row.skill.low, row.skill.high, strong=row.rank is not None)
+        Bar(_label(row), row.skill.value, row.skill.low, row.skill.high, strong=row.rank is not None, text=number(row.skill.value, 2))
         for row in rows if row.skill is not None and row.skill.value is not None
     ]  # fmt: skip
     title = f"Skill on {table.benchmark}: methods in blue, references in grey"

@@ -6,13 +6,14 @@ share its rows. Intervals are the leaderboards': 95 % bootstrap over sessions, a
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 
-from dyadbench.leaderboard.charts import Point, as_file, scatter
+from dyadbench.leaderboard.charts import Point, scatter
+from dyadbench.leaderboard.drawing import WIDE, Size, as_file
 from dyadbench.leaderboard.rows import Value
 from dyadbench.leaderboard.stats import Floats, bootstrap, interval
 from dyadbench.leaderboard.text import SIMULATED, cell_text, escape, grid, number
@@ -183,8 +184,8 @@ def token_values(record: Record, names: Sequence[str]) -> Floats:
 # --- text and pictures ----------------------------------------------------------------------------------
 
 
-def drawing(corpus: Corpus, error: str) -> tuple[Markup, list[Point]] | None:
-    """The rows of the table as a picture, and its points; None where fewer than two have that error."""
+def drawing(corpus: Corpus, error: str, *, named: bool = False) -> tuple[Callable[[Size], Markup], list[Point]] | None:
+    """The rows of the table as a picture of any size, and its points; None where fewer than two have that error."""
     points: list[Point] = []
     joined: list[tuple[str, int]] = []  # label, place among the points
     for place, tokenizer, rate in numbered(corpus):
@@ -202,11 +203,11 @@ def drawing(corpus: Corpus, error: str) -> tuple[Markup, list[Point]] | None:
         return None
     lines = [[i for label, i in joined if label == one] for one in dict.fromkeys(label for label, _ in joined)]
     what = {"motion-rmse": "motion, coefficients", "emotion-rmse": "emotion"}[error]
-    picture = scatter(
-        points, f"Error of reconstructed {what} against bits a second", "bits a second", f"root mean square error: {what}",
-        target=corpus.constants[error].value, target_label="constant mean", log_x=True, joined=lines,
-    )  # fmt: skip
-    return picture, points
+    title, axis = f"Error of reconstructed {what} against bits per second", f"root mean square error: {what}"
+    level = corpus.constants[error].value
+    return lambda size: scatter(
+        points, title, "bits per second", axis, size, target=level, target_label="constant mean", log_x=True, joined=lines, named=named
+    ), points  # fmt: skip
 
 
 def numbered(corpus: Corpus) -> list[tuple[int, TokenizerRow, Rate]]:
@@ -230,7 +231,7 @@ def tokenizer_files(records: Sequence[Record]) -> dict[str, str]:
             picture = drawing(corpus, error)
             if picture is not None:
                 name = f"tokenizers-{corpus.name}-{error.partition('-')[0]}.svg"
-                files[name] = as_file(picture[0])
+                files[name] = as_file(picture[0](WIDE))
                 parts.append(f"![Error of {error.partition('-')[0]} against bits a second]({name})\n")
         parts += [_rate_table(corpus), "### Use of the books\n", _use_table(corpus)]
         parts.append("".join(f"- {escape(note)}\n" for note in corpus.notes))

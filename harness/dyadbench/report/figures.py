@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from markupsafe import Markup
 
 from dyadbench.leaderboard import over_time as errors_over_time
-from dyadbench.leaderboard.charts import Bar, Point, bars, histogram, lines, plain, scatter
+from dyadbench.leaderboard.charts import Bar, Point, bars, histogram, lines, scatter
+from dyadbench.leaderboard.drawing import both, plain
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.tokenizers import corpora, drawing
@@ -18,6 +20,7 @@ from dyadbench.records.record import Record
 # Suite -> (how appropriate: smaller is better, how diverse).
 PLANES = {"react2024": ("FRDist", "FRDiv"), "react2024-official": ("FRDist", "FRDiv"), "l2l": ("P-FD.expression", "variation.expression")}  # fmt: skip
 HEADS = {"react2024": "FRDist", "l2l": "P-FD.expression"}  # what ablations are shown in, where the suite has it
+MOST = 60  # points that the plane has room for
 ROLES_IN_PLANE = ("floor", "ceiling", "copy")  # references that the plane shows; truth, means and noise are far outside
 Records = Mapping[str, Sequence[Record]]  # method -> its seeds
 
@@ -26,6 +29,14 @@ def figure(name: str, title: str, caption: str, picture: Any, header: Sequence[s
     """A picture and the table that says the same."""
     text = [[plain(v) if isinstance(v, float) else "" if v is None else str(v) for v in row] for row in rows]
     return {"name": name, "title": title, "caption": caption, "svg": picture, "header": list(header), "rows": text}
+
+
+def _bars(rows: Sequence[Bar], title: str, axis: str) -> Markup:
+    return both(lambda size: bars(rows, title, axis, size))
+
+
+def _lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x: str, y: str) -> Markup:
+    return both(lambda size: lines(series, title, x, y, size))
 
 
 def _kind(row: Row) -> str:
@@ -49,16 +60,22 @@ def plane(table: Table) -> dict[str, Any] | None:
     else:
         x, y = "skill", "diversity"
         places = [(row, row.skill.value if row.skill else None, _log2(row.families.get("diversity"))) for row in rows]
-        labels = ("skill: more is more appropriate", "diversity: doublings or halvings from real listeners")
+        labels = ("skill: more is more appropriate", "diversity: factors of two from real")
         target = 0.0
     points = [Point(row.method, a, b, _kind(row)) for row, a, b in places if a is not None and b is not None]
     if len(points) < 2:
         return None
-    picture = scatter(
-        points, f"Appropriate and diverse: {y} against {x}", *labels, target=target, target_label="as diverse as real listeners", named=True
-    )  # fmt: skip
+    title, level = f"Appropriate and diverse: {y} against {x}", "as diverse as real listeners"
+    drawn = points[:MOST]
+    picture = both(lambda size: scatter(drawn, title, *labels, size, target=target, target_label=level, named=True))
     text = [[point.label, point.x, point.y] for point in points]
-    return figure("plane", "Appropriate and diverse", "Squares are references: floor, ceiling, copies of the speaker. Lighter points are methods without a rank.", picture, ["method", x, y], text)  # fmt: skip
+    caption = (
+        "Squares are references: floor, ceiling, copies of the speaker. Green-blue points are methods without a rank. A point that "
+        "is far from all others stands at the frame as an arrow, with its value. A number stands for a name below the picture."
+    )
+    if len(drawn) < len(points):
+        caption += f" Of {len(points)} rows the first {MOST} are drawn."
+    return figure("plane", "Appropriate and diverse", caption, picture, ["method", x, y], text)
 
 
 def _log2(value: Value | None) -> float | None:
@@ -72,17 +89,17 @@ def _tokens(records: Sequence[Record], name: str) -> float | None:
 
 
 def rate_distortion(records: Records) -> dict[str, Any] | None:
-    """Reconstruction error against bits a second for every tokenizer; residual layers of one tokenizer are joined."""
+    """Reconstruction error against bits per second for every tokenizer; residual layers of one tokenizer are joined."""
     corpora_of_all = corpora([record for group in records.values() for record in group])
-    chart = drawing(corpora_of_all[0], "motion-rmse") if corpora_of_all else None
+    chart = drawing(corpora_of_all[0], "motion-rmse", named=True) if corpora_of_all else None
     if chart is None:
         return None
-    picture, points = chart
+    draw, points = chart
     rows = [[p.number or "", p.label, round(p.x), p.y] for p in points]
     return figure(
         "rate", "Rate and distortion", "What each tokenizer costs and what it keeps of the test listeners; lower left is better. "
         "Lines join the residual layers of one tokenizer; for sparse tokens the positions are paid for.",
-        picture, ["", "tokenizer of", "bit/s", "motion RMSE"], rows,
+        both(draw), ["", "tokenizer of", "bit/s", "motion RMSE"], rows,
     )  # fmt: skip
 
 
@@ -95,17 +112,18 @@ def codebooks(records: Records) -> dict[str, Any] | None:
             rows.append((method, use, perplexity, (runs[0].measured.tokens or {}).get("codes")))
     if not rows:
         return None
-    picture = bars([Bar(name, use, strong=True) for name, use, _, _ in rows], "Use of codebooks", "share of codes that occur")  # fmt: skip
+    shown = [Bar(name, use, strong=True) for name, use, _, _ in rows]
+    picture = _bars(shown, "Use of codebooks", "share of codes that occur")
     return figure(
         "codes", "Use of codebooks", "Share of each book's codes that occur on the test listeners, mean over books.",
         picture, ["tokenizer of", "used", "perplexity", "codes in a book"], rows,
     )  # fmt: skip
 
 
-def over_time(records: Records) -> dict[str, Any] | None:
-    """Error in consecutive parts of the clips, all samples."""
+def over_time(table: Table, records: Records) -> dict[str, Any] | None:
+    """Error in consecutive parts of the clips, all samples; the rows in the order of the table."""
     series: errors_over_time.Series = {}
-    for method, runs in records.items():
+    for method, runs in ((row.method, records[row.method]) for row in table.rows):
         suite = next((name for name in errors_over_time.SUITES if all(name in record.suites for record in runs)), None)
         if suite is None or not errors_over_time.has_curve(method, runs[0].calibration):
             continue
@@ -116,12 +134,13 @@ def over_time(records: Records) -> dict[str, Any] | None:
             series[method] = line
     if not series:
         return None
-    picture = lines(series, "Error over time", "seconds into the clip", "root mean square error", named=True)
+    series = errors_over_time.ordered(series)
+    picture = _lines(series, "Error over time", "seconds into the clip", "root mean square error")
     times = max((xs for xs, _ in series.values()), key=len)
     rows = [[name, *ys] for name, (_, ys) in series.items()]
     return figure(
         "time", "Error over time", "A method that feeds on its own output may drift: distance of all samples from the appropriate "
-        "listener that is nearest to each over the whole clip, by time into the clip.",
+        "listener that is nearest to each over the whole clip, by time into the clip." + errors_over_time.rest_text(series),
         picture, ["method", *(f"{t:g} s" for t in times)], rows,
     )  # fmt: skip
 
@@ -148,14 +167,14 @@ def ablations(table: Table) -> list[dict[str, Any]]:
         rows = [[b.label, b.value, b.low, b.high] for b in entries]
         figures.append(figure(
             f"ablation-{len(figures)}", f"Ablations of {base}", f"{column} with 95 % intervals; the first row is {base} itself.",
-            bars(entries, f"Ablations of {base}", column), ["variant", column, "low", "high"], rows,
+            _bars(entries, f"Ablations of {base}", column), ["variant", column, "low", "high"], rows,
         ))  # fmt: skip
     return figures
 
 
 def benchmark_figures(table: Table, records: Records) -> list[dict[str, Any]]:
     """All pictures there is data for, in order."""
-    figures = [rate_distortion(records), codebooks(records), over_time(records)]
+    figures = [rate_distortion(records), codebooks(records), over_time(table, records)]
     return [one for one in [*figures, *ablations(table)] if one is not None]
 
 
@@ -175,7 +194,7 @@ def distribution(record_group: Sequence[Record], suite: str, column: Mapping[str
     quantiles = [float(q) for q in np.quantile(finite, [0, 0.25, 0.5, 0.75, 1])]
     name = column["id"]
     return figure(
-        f"spread-{suite}-{name}", name, column["summary"], histogram(finite.tolist(), f"{name} by clip", name),
+        f"spread-{suite}-{name}", name, column["summary"], both(lambda size: histogram(finite.tolist(), f"{name} by clip", name, size)),
         ["clips", "least", "quarter", "median", "three quarters", "most"], [[len(finite), *quantiles]],
     )  # fmt: skip
 
@@ -205,7 +224,7 @@ def training_curves(records: Sequence[Record]) -> list[dict[str, Any]]:
                 rows = [[name, int(xs[0]), ys[0], int(xs[-1]), ys[-1], min(ys)] for name, (xs, ys) in series.items()]
                 figures.append(figure(
                     f"curve-{len(figures)}", title, "Whether the line is flat at its end says whether it was trained long enough.",
-                    lines(series, title, "step", metric, named=True), ["seed", "first step", f"first {metric}", "last step", f"last {metric}", "least"], rows,
+                    _lines(series, title, "step", metric), ["seed", "first step", f"first {metric}", "last step", f"last {metric}", "least"], rows,
                 ))  # fmt: skip
     return figures
 
@@ -223,7 +242,7 @@ def curves(excerpt: MethodExcerpt | None) -> list[dict[str, Any]]:
         if len(pairs) < 2:
             continue
         steps, losses = [p[0] for p in pairs], [p[1] for p in pairs]
-        picture = lines({"loss": (steps, losses)}, f"Training loss, {name}", "step", "loss")
+        picture = _lines({"loss": (steps, losses)}, f"Training loss, {name}", "step", "loss")
         ends = [pairs[round(i * (len(pairs) - 1) / 4)] for i in range(5)]
         series.append(figure(f"curve-{len(series)}", f"Training: {name}", "Loss of the first seed.", picture, ["step", "loss"], [[int(s), v] for s, v in ends]))  # fmt: skip
     return series

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.leaderboard.charts import Point, scatter
+from dyadbench.leaderboard.drawing import both
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import skill_text
@@ -39,7 +40,8 @@ def _picture(table: Table, lines: Sequence[Mapping[str, Any]], key: str, label: 
     if len(points) < 2:
         return None
     title = f"Skill against {label.partition(' of')[0].partition(':')[0]}"
-    picture = scatter(points, f"{title} on {table.benchmark}", label, "skill", log_x=True, named=True, target=0.0, target_label="floor")  # fmt: skip
+    named = f"{title} on {table.benchmark}"
+    picture = both(lambda size: scatter(points, named, label, "skill", size, log_x=True, named=True, target=0.0, target_label="floor"))  # fmt: skip
     return figure(f"cost-{key}", title, "Upper left is better: more skill for less.", picture, ["method", label, "skill"], [[p.label, p.x, p.y] for p in points])  # fmt: skip
 
 
