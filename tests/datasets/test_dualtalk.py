@@ -152,3 +152,27 @@ def test_a_copy_of_a_test_recording_among_the_training_ones_is_told(tmp_path: Pa
             (root / f"data/train/new_sub_video_1_{person}{suffix}").write_bytes(source.read_bytes())
     [told] = [finding.what for finding in check(root, False) if finding.level == "error"]
     assert told == "2 of 2 recordings in test have the same motion as in train, under other names"
+
+
+def test_a_folder_of_npy_files_named_after_the_generated_person_is_scored(tmp_path: Path) -> None:
+    root = write_dualtalk(tmp_path / "data")
+    data = DualTalkDataset(DualTalkConfig(), root)
+    folder = tmp_path / "predictions"
+    folder.mkdir()
+    for row, clip in enumerate(data.clips("test")):
+        np.save(folder / f"{clip.id}.npy", data.dyad("test", row).listener.motion)
+    asked = [
+        "score",
+        str(folder),
+        "--benchmark",
+        "dualtalk-test",
+        "--data",
+        f"dualtalk={root}",
+        "--root",
+        str(tmp_path),
+    ]
+    outcome = CliRunner().invoke(app, [*asked, "--as", "truth", "--threads", "1"])
+    assert outcome.exit_code == 0, outcome.output
+    assert "expression 0-49, rotation 50-52, jaw 53-55" in outcome.output
+    scores = load_record(next((tmp_path / "leaderboards").rglob("seed0.json"))).suites["dualtalk"].scores
+    assert scores["MSE.expression"].value == scores["MSE.rotation"].value == 0.0

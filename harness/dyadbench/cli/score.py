@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def score(
-    file: Annotated[Path, typer.Argument(help="Predictions (.safetensors or .npz): clip ids and (N, K, T, C) arrays.")],
+    file: Annotated[Path, typer.Argument(help="Predictions (.safetensors or .npz): clip ids and (N, K, T, C) arrays; or a folder of one .npy per clip, (T, C) or (K, T, C), named after it.")],
     benchmark: Annotated[str | None, typer.Option(help="The benchmark whose clips were predicted.")] = None,
     suite: Annotated[str | None, typer.Option(help="For a file that carries its references too: the suite to compute.")] = None,
     template: Annotated[bool, typer.Option("--template", help="Write FILE as an example with the right ids and shapes.")] = False,
@@ -48,7 +48,7 @@ def score(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Checks FILE, refuses it with the first ten problems, or prints every suite's numbers."""
-    from dyadbench.files.predictions import read_predictions
+    from dyadbench.files.folder import open_predictions
 
     set_threads(threads)
     if benchmark is None and suite is None:
@@ -74,7 +74,7 @@ def score(
             "--as writes a record of a whole benchmark: give --benchmark, and neither --limit nor --template"
         )
     # Read first: what is wrong with the file is said before anything is generated.
-    predictions = None if template else read_predictions(file)
+    predictions = None if template else open_predictions(file)
     started = time.monotonic()
     from dyadbench.bench.memory import PeakMemory
 

@@ -3,6 +3,7 @@
 safetensors: tensors `emotion` and/or `motion`, metadata `clips` (a JSON list of ids) and `fps`.
 npz: the same arrays, with `clips` (text) and `fps` as arrays. A self-contained file also carries the references
 (`listener`, `speaker`, `appropriate`, or `target`, `speaker`, `lengths`) and needs no benchmark.
+A folder of npy files, one per clip, is read by `files/folder.py`.
 """
 
 from __future__ import annotations
@@ -183,8 +184,16 @@ def faults(
     if len(shape) != 4:
         return [*wrong, f"{space} has shape {shape}; (clips, samples, frames, channels) is expected"]
     due = (len(predictions.clips), samples, frames, channels)
+    own = getattr(array, "frames", None)  # of files that hold one clip each
+    if own is not None:
+        lengths_of = dict(zip(clips, lengths.tolist(), strict=True))
+        wrong += [
+            f"clip {clip!r} has {have} frames, {lengths_of[clip]} are expected"
+            for clip, have in zip(predictions.clips, own, strict=True)
+            if have != lengths_of.get(clip, have)
+        ]
     for axis, have, want in zip(("clips", "samples", "frames", "channels"), shape, due, strict=True):
-        if have != want:
+        if have != want and not (axis == "frames" and own is not None):
             wrong.append(f"{space} has {have} {axis}, {want} are expected{WAYS_OUT[axis].format(want=want)}")
     return wrong or _value_faults(predictions, array, space, dict(zip(clips, lengths, strict=True)))
 
@@ -229,6 +238,8 @@ class Reordered:
     def __init__(self, array: Any, order: Sequence[int]):
         self._array, self._order = array, order
         self.shape, self.dtype = (len(order), *tuple(array.shape)[1:]), array.dtype
+        frames = getattr(array, "frames", None)  # of files that hold one clip each
+        self.frames = None if frames is None else tuple(frames[row] for row in order)
 
     def __len__(self) -> int:
         return len(self._order)

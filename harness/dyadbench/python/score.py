@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -22,7 +21,8 @@ from dyadbench.datasets.limit import scored_part
 from dyadbench.datasets.readout import UNITS, UNITS_VERSION
 from dyadbench.errors import nearest
 from dyadbench.files.arrays import floats
-from dyadbench.files.predictions import Predictions, Reordered, faults, id_of, read_predictions, refuse
+from dyadbench.files.folder import digest_of, fitted_to, open_predictions
+from dyadbench.files.predictions import Predictions, Reordered, faults, id_of, refuse
 from dyadbench.leaderboard.stats import bootstrap, interval
 from dyadbench.matrix.cells import Part, evaluated
 from dyadbench.python.arrays import plugins
@@ -87,6 +87,12 @@ def open_target(host: Host, benchmark: str, overrides: Mapping[str, Any], runtim
 def score_predictions(target: Target, predictions: Predictions) -> dict[str, SuiteScores]:
     """Every suite of the space that was predicted. Raises DyadbenchError with the first ten faults of the file."""
     clips, space = target.clips, target.space
+    if predictions.path.is_dir():
+        predictions = fitted_to(predictions, clips, target.setting.samples)
+        if space == "motion":  # scripts write channels in orders of their own
+            groups = target.dataset.space.groups
+            order = ", ".join(f"{name} {start}-{end - 1}" for name, (start, end) in groups.items())
+            _say(f"channels are read in this order: {order}")
     if target.limit:  # a file of all clips serves as well
         scored_clips = set(clips)
         rows = [row for row, clip in enumerate(predictions.clips) if clip in scored_clips]
@@ -140,7 +146,7 @@ def score(
     """Suite -> metric -> value and 95 % interval, of predictions that were made elsewhere.
 
     Args:
-        predictions: a file (.safetensors or .npz), or {"clips": ids, "emotion" or "motion": (N, K, T, C)}.
+        predictions: a file (.safetensors or .npz), a folder of one npy file per clip, or {"clips": ids, "emotion" or "motion": (N, K, T, C)}.
         benchmark: whose clips were predicted.
         dataset, data, root, home, threads, limit: as `run` takes them.
 
@@ -161,7 +167,7 @@ GIVEN = ("clips", "emotion", "motion", "fps")  # what `predictions` may hold
 def _opened(predictions: str | Path | Mapping[str, Any]) -> Predictions:
     """A file, or arrays of any number type on any device. Raises DyadbenchError."""
     if isinstance(predictions, str | Path):
-        return read_predictions(Path(predictions).expanduser())
+        return open_predictions(Path(predictions).expanduser())
     if strange := [name for name in predictions if name not in GIVEN]:
         raise DyadbenchError(
             f"predictions hold {strange[0]!r}, which is none of {', '.join(GIVEN)}; {nearest(strange[0], GIVEN)}"
@@ -189,8 +195,7 @@ def record_of(target: Target, name: str, predictions: Predictions, scores: Mappi
         raise DyadbenchError(f"{raw}, or leave --as out")
     binary = target.space == "emotion" and target.setting.action_units == "binary"
     rule: dict[str, Any] = {"action_units": BinaryUnits(version=UNITS_VERSION, thresholds={})} if binary else {}
-    with predictions.path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    digest = digest_of(predictions.path)
     hidden = target.host.get("dataset", target.part.name).config.machine_paths
     return Record(
         key=digest,

@@ -1,0 +1,111 @@
+"""Predictions as a folder: one npy file per clip, (T, C) or (K, T, C), named after the clip.
+
+A clip `a/b/c` is the file `a/b/c.npy`, or `c.npy` alone where no other clip ends so. That is how DualTalk's and many other
+scripts write. 25 channels are emotion, any other number is motion.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from dyadbench.api import DyadbenchError
+from dyadbench.files.arrays import floats
+from dyadbench.files.npy import BadFile, read_header, read_npy
+from dyadbench.files.predictions import Predictions, read_predictions
+from dyadbench.files.walk import files_below
+
+EMOTION = 25  # channels
+
+
+class ClipFiles:
+    """One npy file per clip as an array (N, K, T, C), read one clip at a time; shorter clips are padded with zeros.
+
+    Files without an axis of samples hold the answer of a method that is not random: all `samples` are equal then.
+    """
+
+    def __init__(self, paths: Sequence[Path], samples: int = 1):
+        self.paths, self.samples = tuple(paths), samples
+        shapes = [self._shape_of(path) for path in self.paths]
+        first = shapes[0]
+        for path, shape in zip(self.paths, shapes, strict=True):
+            if (shape[0], shape[2]) != (first[0], first[2]):
+                raise DyadbenchError(
+                    f"{path} has {shape[0]} samples of {shape[2]} channels, but {self.paths[0]} has {first[0]} of "
+                    f"{first[2]}; write all clips alike"
+                )
+        self.frames = tuple(shape[1] for shape in shapes)
+        self.alone = len(read_header(self.paths[0])[0]) == 2  # no axis of samples
+        self.shape = (len(shapes), samples if self.alone else first[0], max(self.frames), first[2])
+        self.dtype = read_header(self.paths[0])[1]
+
+    @staticmethod
+    def _shape_of(path: Path) -> tuple[int, int, int]:
+        try:
+            shape = read_header(path)[0]
+        except BadFile as error:
+            raise DyadbenchError(str(error)) from None
+        if len(shape) not in (2, 3) or not all(shape):
+            raise DyadbenchError(
+                f"{path} has shape {shape}; (frames, channels) or (samples, frames, channels) is expected"
+            )
+        return (1, *shape) if len(shape) == 2 else (shape[0], shape[1], shape[2])
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        path = self.paths[int(index)]
+        try:
+            values = floats(read_npy(path), str(path))
+        except BadFile as error:
+            raise DyadbenchError(str(error)) from None
+        values = values if values.ndim == 3 else np.repeat(values[None], self.samples, 0)  # (K, T, C)
+        return np.pad(values, ((0, 0), (0, self.shape[2] - values.shape[1]), (0, 0)))
+
+
+def open_predictions(path: Path) -> Predictions:
+    """A predictions file, or a folder of one npy file per clip. Raises DyadbenchError where it is neither."""
+    return read_folder(path) if path.is_dir() else read_predictions(path)
+
+
+def read_folder(folder: Path) -> Predictions:
+    """The npy files below a folder as predictions. Raises DyadbenchError where there is none or they are not alike."""
+    paths = sorted(path for path in files_below(folder) if path.suffix == ".npy")
+    if not paths:
+        raise DyadbenchError(
+            f"{folder} holds no .npy file; write one per clip, named after it, or one .npz or .safetensors file of all"
+        )
+    files = ClipFiles(paths)
+    names = tuple(path.relative_to(folder).with_suffix("").as_posix() for path in paths)
+    return Predictions(folder, names, None, {"emotion" if files.shape[3] == EMOTION else "motion": files})
+
+
+def fitted_to(predictions: Predictions, clips: Sequence[str], samples: int) -> Predictions:
+    """Predictions of a folder with the ids of the benchmark's clips, and its number of samples where the files name none.
+
+    A file names its clip by the whole id, or by its last part where that is unique.
+    """
+    last = Counter(clip.rsplit("/", 1)[-1] for clip in clips)
+    whole = {clip.rsplit("/", 1)[-1]: clip for clip in clips}
+    ids = tuple(
+        name if name in set(clips) or last[name.rsplit("/", 1)[-1]] != 1 else whole[name.rsplit("/", 1)[-1]]
+        for name in predictions.clips
+    )
+    arrays = {name: ClipFiles(files.paths, samples) for name, files in predictions.arrays.items()}
+    return dataclasses.replace(predictions, clips=ids, arrays=arrays)
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file's bytes, or of the names and digests of the npy files below a folder, in hexadecimal."""
+    if path.is_dir():
+        files = [file for file in files_below(path) if file.suffix == ".npy"]
+        listed = "".join(f"{file.relative_to(path).as_posix()} {digest_of(file)}\n" for file in files)
+        return hashlib.sha256(listed.encode()).hexdigest()
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
