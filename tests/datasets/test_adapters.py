@@ -16,7 +16,7 @@ from dyadbench.datasets.features import mel_128, mfcc_78, mfcc_78_centred
 from dyadbench.datasets.l2l import L2LDataset, bilateral, part_file
 from dyadbench.datasets.lm_listener import LMListenerDataset, read_segments
 from dyadbench.datasets.neighbours import build, clip_key, read_indices
-from dyadbench.datasets.react import ReactDataset
+from dyadbench.datasets.react import ReactDataset, read_pairs
 from dyadbench.files.npy import BadFile, read_npy, read_rows
 
 RNG = np.random.default_rng(0)
@@ -221,6 +221,20 @@ def test_react_index_faults_are_named(tmp_path: Path) -> None:
     path.write_text("site,chat_index,clip_index\nNoXI,065,1\nNoXI/065/2\n")
     with pytest.raises(BadFile, match="line 3 is not"):
         read_indices(path)
+
+
+def test_speaker_and_listener_of_a_list_are_read_by_name(tmp_path: Path) -> None:
+    """They were read by place: a list with the columns exchanged gave every clip the other role."""
+    a, b = "NoXI/1/Expert_video/1", "NoXI/1/Novice_video/1"
+    (tmp_path / "data").mkdir()
+    for text in (f",speaker_path,listener_path\n0,{a},{b}\n", f"listener_path,,speaker_path\n{b},0,{a}\n",
+                 f'"","speaker_path","listener_path","note"\n"0","{a}","{b}","x"\n'):  # fmt: skip
+        (tmp_path / "data/val.csv").write_text(text)
+        assert read_pairs(tmp_path, "val") == [(a, b)]
+    for text in (f",speaker_path\n0,{a}\n", f",speaker_path,speaker_path\n0,{a},{b}\n", f"0,{a},{b}\n"):
+        (tmp_path / "data/val.csv").write_text(text)
+        with pytest.raises(BadFile, match="has no header ',speaker_path,listener_path'"):
+            read_pairs(tmp_path, "val")
 
 
 def test_keys_of_all_sites() -> None:
@@ -452,6 +466,17 @@ def test_lm_listener_reads_arrays_as_numpy_1_and_2_name_them(tmp_path: Path) -> 
             np.testing.assert_array_equal(np.asarray(segments[name], np.float32), np.asarray(segment[name], np.float32))
 
 
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_lm_listener_reads_tensors_of_any_precision(tmp_path: Path, kind: torch.dtype) -> None:
+    segment = _segment()
+    exact = torch.as_tensor(np.asarray(segment["p0_exp"])).to(kind)
+    root = _lm(tmp_path, [segment | {"p0_exp": exact}])
+    torch.save([segment | {"p0_exp": exact}], root / "dataset/trevor/segments_test.pth")
+    motion = LMListenerDataset(LMConfig(), root).dyad("test", 0).listener.motion
+    assert motion.dtype == np.float32
+    np.testing.assert_array_equal(motion[:, :50], exact.float().numpy()[: len(motion)])
+
+
 # --- files and features ---------------------------------------------------------------------------------
 
 
@@ -543,6 +568,25 @@ def test_mfcc_78_is_kaldis_video_frame_by_video_frame(rate: int) -> None:
         np.testing.assert_allclose(features[frame, 0], np.stack([a, b], 1), atol=2e-3)
         np.testing.assert_allclose(features[frame, 1], np.stack([0.3 * (b - a)] * 2, 1), atol=2e-3)
     assert not features[:, 2].any() and (features[:6, 0, 0] == 0).all()
+
+
+KALDI = {  # MFCC of both analysis frames of a video frame, by kaldi-native-fbank 1.23 (dither 0, energy floor 1)
+    3: [[2.889, 53.409, 60.024, 39.899, 5.99, -24.438, -42.253, -49.047, -50.348, -48.475, -41.991, -30.222, -16.324],
+        [2.891, 54.443, 59.182, 36.887, 3.609, -23.658, -39.584, -48.195, -52.69, -51.148, -41.379, -26.259, -12.162]],
+    24: [[2.886, 51.964, -10.207, -83.982, -80.745, -13.778, 50.814, 75.27, 52.907, 2.659, -32.36, -27.097, -1.416],
+         [2.891, 50.845, -11.973, -86.964, -83.777, -14.923, 49.978, 71.606, 46.92, -3.218, -37.383, -30.781, -3.165]],
+}  # fmt: skip
+
+
+def test_mfcc_78_has_kaldis_numbers_coefficient_by_coefficient() -> None:
+    """The same where kaldi-native-fbank is not installed."""
+    time = np.arange(16000) / 16000
+    wave = (0.3 * np.sin(2 * np.pi * (200 + 300 * time) * time)).astype(np.float32)
+    features = mfcc_78(wave, 16000, 25, 25.0)
+    for frame, both in KALDI.items():
+        a, b = np.array(both)
+        np.testing.assert_allclose(features[frame, :26], np.stack([a, b], 1).reshape(-1), atol=2e-3)
+        np.testing.assert_allclose(features[frame, 26:52], np.repeat(0.3 * (b - a), 2), atol=2e-3)
 
 
 @pytest.mark.parametrize("fps", [25.0, 30.0])

@@ -131,10 +131,19 @@ def test_malformed_files_are_named(tmp_path: Path) -> None:
         (text.replace("confidence", "trust"), "no column 'confidence'"),
         (text.replace("0.98,1", "0.98,0"), "no frame with success 1"),
         (text.replace(",0.033,", ",0.900,"), "timestamp of frame 3 is not later"),
+        (text.replace("AU02_r", "AU01_r", 1), "has two columns 'AU01_r'"),
     ):
         path.write_text(broken)
         with pytest.raises(BadFile, match=reason):
             read_person(path, ["au"])
+
+
+def test_quoted_cells_are_read(tmp_path: Path) -> None:
+    plain = read_person(write_csv(tmp_path / "x.csv", blank=False), ["au"])
+    lines = (tmp_path / "x.csv").read_text().splitlines()
+    quoted = [",".join(f'"{cell}"' for cell in line.split(",")) for line in lines]
+    (tmp_path / "x.csv").write_text("\n".join(quoted) + "\n")
+    np.testing.assert_array_equal(read_person(tmp_path / "x.csv", ["au"]).values, plain.values)
 
 
 @pytest.mark.parametrize(

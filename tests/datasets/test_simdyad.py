@@ -49,6 +49,21 @@ def _hash(folder: Path) -> str:
     return whole.hexdigest()
 
 
+def test_a_home_that_cannot_be_written_is_a_sentence(
+    few: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It was blamed on the dataset's plugin."""
+
+    def forbidden(self: Path, *_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "mkdir", forbidden)
+    with pytest.raises(
+        DyadbenchError, match=r"cannot write .*/simdyad: Permission denied; .*choose other folders with --home"
+    ):
+        ensure(SimConfig(size="tiny"), tmp_path / "simdyad")
+
+
 @pytest.mark.parametrize("layout", ["react2024", "l2l"])
 def test_same_configuration_same_bytes(few: None, layout: str, tmp_path: Path) -> None:
     config = SimConfig(layout=layout, size="tiny", seconds=5.0, listeners=2)

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fixtures.records import COLUMNS, FLOOR, SESSIONS, floor, record, write_records
 
-from dyadbench.api import DyadbenchError
+from dyadbench.api import Column, DyadbenchError
 from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.markdown import markdown_page
 from dyadbench.leaderboard.paired import compare
@@ -64,6 +64,16 @@ def test_seeds_are_a_second_level() -> None:
     draws = bootstrap([spread], SESSIONS).draws[:, 0, 0]
     assert draws.std() > 0.3, "constant clips, so all the spread is the seeds'"
     assert abs(draws.mean() - 1) < 0.1
+
+
+def test_an_interval_stays_within_the_range_of_its_measure() -> None:
+    """utilisation was 0.998 [0.995, 1.005]."""
+    draws = np.random.default_rng(0).normal(0.998, 0.003, 2000)
+    free, share = interval(draws), interval(draws, within=Column("U", "max", low=0.0, high=1.0))
+    assert free is not None and share is not None and free.high > 1.004
+    assert (share.low, share.high) == (free.low, 1.0)
+    below = interval(draws - 1, within=Column("E", "min", low=0.0))
+    assert below is not None and below.low == 0.0
 
 
 def test_ranks_ties_and_match() -> None:

@@ -35,6 +35,12 @@ def test_fsq_of_the_paper_has_1000_codes_and_even_levels_are_asymmetric() -> Non
     assert torch.equal(first, torch.tensor([-1, -0.75, -0.5, -0.25, 0, 0.25, 0.5, 0.75]))
 
 
+@pytest.mark.parametrize("levels", [(2,), (8, 2, 5), (1, 5), ()])
+def test_a_channel_of_fewer_than_three_levels_is_dead_and_refused(levels: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="fewer than three is dead"):
+        FSQ(levels)
+
+
 @given(st.lists(st.floats(-1e4, 1e4), min_size=4, max_size=4))
 @settings(max_examples=50, deadline=None)
 def test_fsq_forward_and_decode_agree_on_any_input(values: list[float]) -> None:

@@ -152,6 +152,10 @@ def test_strict_raises_and_disable_blocks(install: Install, monkeypatch: pytest.
         Host()
     monkeypatch.setenv("DYADBENCH_DISABLE", "brokenplug")
     assert [p.stage for p in Host().problems if p.plugin == "brokenplug"] == ["disabled"]
+    monkeypatch.setenv("DYADBENCH_DISABLE", "brokenplug, brokenplugg")  # a name that no plugin has was ignored
+    assert [p.detail for p in Host().problems if p.plugin == "brokenplugg"] == [
+        "DYADBENCH_DISABLE names it, and there is no such plugin; did you mean brokenplug?"
+    ]
 
 
 def test_two_plugins_with_one_name_are_both_named_and_neither_wins(install: Install) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 from dyadbench.api import DECA_56, AudioSpec, Clip, Dyad, DyadbenchError, Track, Word
 from dyadbench.datasets.config import LMConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
+from dyadbench.files.arrays import floats
 from dyadbench.files.npy import BadFile, read_npy
 from dyadbench.files.torch_file import load_plain
 
@@ -63,7 +64,7 @@ def _motion(path: Path, index: int, segment: Mapping[str, Any], side: str) -> np
         if math.prod(getattr(stored, "shape", ())) > path.stat().st_size:
             raise BadFile(f"{path}, segment {index}: {side}_{name} declares more numbers than the file holds")
         try:
-            values = np.asarray(stored, np.float32)
+            values = floats(stored).astype(np.float32, copy=False)
         except (ValueError, TypeError, RuntimeError):
             raise BadFile(f"{path}, segment {index}: {side}_{name} holds no numbers") from None
         if values.ndim != 2 or values.shape[1] != size:

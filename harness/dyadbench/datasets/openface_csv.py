@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.files.npy import BadFile, read_text
+from dyadbench.files.npy import BadFile, cells_of, read_text
 
 VERSION = 1  # of what `resample` gives; raised whenever the same file and settings may give other numbers
 MAX_BYTES = 2 << 30  # of a file: some six hours with all of OpenFace's 700 columns
@@ -98,7 +98,10 @@ def _header(path: Path) -> tuple[dict[str, int], str]:
     """Column name -> place, and the whole text. OpenFace for Windows writes NaN as -nan(ind)."""
     text = read_text(path, most=MAX_BYTES).replace("-nan(ind)", "nan")
     head = text.partition("\n")[0]
-    return {name.strip().strip('"'): place for place, name in enumerate(head.split(","))}, text
+    names = cells_of(head)
+    if twice := [name for name in names if name and names.count(name) > 1]:
+        raise BadFile(f"{path} has two columns {twice[0]!r}; nobody knows which is meant")
+    return {name: place for place, name in enumerate(names)}, text.replace('"', "")
 
 
 def _columns(path: Path, names: Mapping[str, int], groups: Sequence[str]) -> list[str]:

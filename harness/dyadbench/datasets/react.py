@@ -34,22 +34,25 @@ EMOTION_NAME = {own: released for released, names in PEOPLE.items() for own in n
 
 
 def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:
-    """(speaker path, listener path) of every row of data/<split>.csv, header dropped."""
+    """(speaker path, listener path) of every row of data/<split>.csv, its columns read by name."""
     path = root / "data" / f"{split}.csv"
     lines = read_text(path, f"; it lists the clips of the {split} split").splitlines()
-    if not lines or "speaker_path" not in lines[0]:
+    header = cells_of(lines[0]) if lines else []
+    if any(header.count(name) != 1 for name in ("speaker_path", "listener_path")):
         raise BadFile(f"{path} has no header ',speaker_path,listener_path'; its first pair would be lost")
+    places = [header.index(name) for name in ("speaker_path", "listener_path")]
     pairs = []
     for number, line in enumerate(lines[1:], 2):
         if not line.strip():
             continue
         cells = cells_of(line)
-        if len(cells) != 3 or any(len(cell.split("/")) < 4 for cell in cells[1:]):
+        pair = [cells[place] for place in places] if len(cells) == len(header) else [""]
+        if any(len(cell.split("/")) < 4 for cell in pair):
             raise BadFile(f"{path}, line {number} is not 'index,site/chat/person/clip,site/chat/person/clip'")
-        for cell in cells[1:]:
+        for cell in pair:
             if not _inside(cell):
                 raise BadFile(f"{path}, line {number} names {cell[:200]!r}, which is no path inside the folder")
-        pairs.append((cells[1], cells[2]))
+        pairs.append((pair[0], pair[1]))
     return pairs
 
 

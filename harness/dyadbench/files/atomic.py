@@ -29,7 +29,13 @@ WEATHER = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EIO}
 
 def cannot_write(path: Path | str, error: OSError) -> DyadbenchError:
     """The error for a write that failed."""
-    return DyadbenchError(f"cannot write {path}: {error.strerror}; free space or fix the permission, then run again")
+    barred = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
+    advice = (
+        "fix the permission, or choose other folders with --home and --root"
+        if barred
+        else "free space or fix the permission"
+    )
+    return DyadbenchError(f"cannot write {path}: {error.strerror}; {advice}, then run again")
 
 
 def cannot_read(path: Path | str, error: OSError) -> DyadbenchError:

@@ -30,7 +30,7 @@ from dyadbench.api import (
     PredictorEntry,
     Suite,
 )
-from dyadbench.errors import Interrupted, PluginError, first_fault, one_line, place_of
+from dyadbench.errors import Interrupted, PluginError, first_fault, nearest, one_line, place_of
 from dyadbench.registry.guard import unchanged_process
 from dyadbench.registry.load import GROUP, OWN_DISTRIBUTION, Plugin, Problem, Rejected, load_plugin, origin_of
 from dyadbench.registry.sources import source_hash
@@ -49,8 +49,14 @@ class Host:
         self._clashes: dict[tuple[str, str], str] = {}
         self._warned: set[tuple[str, str]] = set()
         self._hashes: dict[str, str] = {}  # module -> hash of the code it belongs to
-        disabled = {name for name in os.environ.get("DYADBENCH_DISABLE", "").split(",") if name}
+        disabled = {name.strip() for name in os.environ.get("DYADBENCH_DISABLE", "").split(",") if name.strip()}
         points = importlib.metadata.entry_points(group=GROUP)
+        for name in sorted(disabled - {point.name for point in points}):
+            instead = nearest(name, sorted({point.name for point in points}))
+            self._note(
+                Problem(name, "disabled", f"DYADBENCH_DISABLE names it, and there is no such plugin; {instead}"),
+                fatal=False,
+            )
         # Ours first, so that another plugin cannot take a built-in name; then by name, so that the order is always the same.
         for point in sorted(points, key=lambda p: (origin_of(p)[0] != OWN_DISTRIBUTION, p.name, p.value)):
             if point.name in disabled:

@@ -20,13 +20,17 @@ def write(folder: Path, config: SimConfig, progress: Progress | None = None) -> 
 def ensure(config: SimConfig, cache: Path, progress: Progress | None = None) -> Path:
     """The folder of this corpus below `cache`, generated there if it is not yet; safe with several processes."""
     from dyadbench.datasets.simdyad.layouts import digest
+    from dyadbench.files.atomic import cannot_write
     from dyadbench.store.lock import locked
 
     name = digest(config)[:16]
     folder = cache / name
     if folder.is_dir():
         return folder
-    cache.mkdir(parents=True, exist_ok=True)
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise cannot_write(cache, error) from None
     with locked(cache / f"{name}.lock"):
         if not folder.is_dir():
             scratch = cache / f".{name}.part"
