@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 import tomllib
 from pathlib import Path
 
@@ -52,3 +53,21 @@ def test_the_workflow_publishes_what_the_command_builds() -> None:
     assert re.findall(r"dyadbench ([a-z]+)", ran) == ["leaderboard", "report"]
     assert "gh release upload" in ran and any("deploy-pages" in step.get("uses", "") for step in steps)
     assert any(step.get("with", {}).get("path") == "leaderboards/site" for step in steps)
+
+
+def test_no_checkout_changes_the_bytes_of_what_is_compared(tmp_path: Path) -> None:
+    """With core.autocrlf a table is not the one that the records give."""
+    files = {"leaderboards/a.md": b"| a |\n", "leaderboards/b.json": b"{}\n", "weights.safetensors": b"\r\n\n\0"}
+    for name, content in {**files, ".gitattributes": (ROOT / ".gitattributes").read_bytes()}.items():
+        (tmp_path / "own" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "own" / name).write_bytes(content)
+    git = ["git", "-c", "user.name=x", "-c", "user.email=x@x", "-c", "core.autocrlf=true"]
+    for words in (
+        ["init", "-q", "."],
+        ["add", "-A"],
+        ["commit", "-qm", "x"],
+        ["clone", "-q", ".", str(tmp_path / "there")],
+    ):
+        subprocess.run([*git, *words], cwd=tmp_path / "own", check=True, capture_output=True)
+    for name, content in files.items():
+        assert (tmp_path / "there" / name).read_bytes() == content, name

@@ -40,3 +40,33 @@ def test_the_command_of_a_record_has_its_overrides(official: str, overrides: dic
     assert words[8::2] == ["--data-set"] * len(overrides)
     again = make_cell(HOST, official, MethodSpec(name="dense-fsq", preset="smoke"), 0, parse_settings(words[9::2]))
     assert again == cell
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        MethodSpec(name="dense-fsq", preset="smoke", settings={"predictor.layers": 3, "tokenizer.lr": 0.002}),
+        MethodSpec(name="mine", method="dense-fsq", preset="smoke", settings={"predictor.temperature": 0.5}),
+        MethodSpec(name="short", method="ridge", settings={"taps": 3}),
+        MethodSpec(name="ridge"),
+    ],
+)
+def test_the_command_of_a_record_has_its_settings_seed_and_own_name(spec: MethodSpec) -> None:
+    """It had the name alone, which ran another configuration, or nothing where the name is the row's own."""
+    cell = make_cell(HOST, "simdyad-clear-react-online", spec, 3, {"size": "tiny"}, action_units="raw")
+    data = {"name": "simdyad", "digest": "d" * 64, "simulated": True, "split": "test", "config": cell.dataset.config}
+    setting = cell.setting.model_dump(mode="json")
+    made = record(
+        spec.name, 0.1, 3, benchmark=cell.benchmark, benchmark_config=setting, dataset=data, preset=spec.preset,
+        method_config=cell.identity(),
+    )  # fmt: skip
+    words = shlex.split(command_of(made, HOST))
+    assert words.pop() == "size=tiny" and words.pop() == "--data-set" and words.pop() == "--raw-action-units"
+    given = {option: words[n + 1] for n, option in enumerate(words) if option in ("-m", "--as", "--preset", "--seeds")}
+    settings = parse_settings([words[n + 1] for n, option in enumerate(words) if option == "-s"])
+    again = MethodSpec(
+        name=given.get("--as", given["-m"]), method=given["-m"] if "--as" in given else "", preset=given.get("--preset"),
+        settings=settings,
+    )  # fmt: skip
+    seed = int(given["--seeds"])
+    assert make_cell(HOST, "simdyad-clear-react-online", again, seed, {"size": "tiny"}, action_units="raw") == cell

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Iterator
+from typing import Any
 
-from dyadbench.matrix.cells import PartSpec, resolve_part
+from dyadbench.api import DyadbenchError
+from dyadbench.matrix.cells import MethodSpec, PartSpec, method_parts, resolve_part
 from dyadbench.matrix.keys import canonical
 from dyadbench.records.record import Record
 from dyadbench.registry.host import Host
 
 
 def command_of(record: Record, host: Host) -> str:
-    """`dyadbench run ...` with the overrides of the data that the record was measured on.
+    """`dyadbench run ...` with all that differs from what the names alone would run: settings, seed, data, action units.
 
     A benchmark of data that were read otherwise is named after the registered one it came from (matrix.cells.evaluated).
     """
@@ -21,15 +24,49 @@ def command_of(record: Record, host: Host) -> str:
         )
     names = [entry.name for entry in host.entries("benchmark")]
     official = max((name for name in names if f"{record.benchmark}+".startswith(f"{name}+")), key=len, default="")
-    words = ["dyadbench", "run", "-b", official or record.benchmark, "-m", record.method]
-    if record.preset:
-        words += ["--preset", record.preset]
+    words = ["dyadbench", "run", "-b", official or record.benchmark, *_method_words(record, host)]
+    if record.seed:
+        words += ["--seeds", str(record.seed)]
     if official:
         setting = host.get("benchmark", official).config
         usual = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config)).config
         changed = {name: value for name, value in record.dataset.config.items() if usual.get(name) != value}
         if record.benchmark_config.clips and not setting.clips:
             words += ["--clips", str(record.benchmark_config.clips)]
-        for name, value in sorted(changed.items()):
-            words += ["--data-set", f"{name}={value if isinstance(value, str) else canonical(value)}"]
+        if record.benchmark_config.action_units == "raw" != setting.action_units:
+            words.append("--raw-action-units")
+        words += _assignments("--data-set", changed)
     return shlex.join(words)
+
+
+def _method_words(record: Record, host: Host) -> list[str]:
+    """The registered method with what the record's own configuration has otherwise, and `--as` where the row has its own name."""
+    parts = {kind: part for kind, part in record.method_config.items() if isinstance(part, dict)}
+    name = _registered(record.method, {kind: part["name"] for kind, part in parts.items()}, host)
+    preset = ["--preset", record.preset] if record.preset else []
+    try:
+        predictor, tokenizer = method_parts(host, MethodSpec(name=name, preset=record.preset))
+    except DyadbenchError:  # not installed here: nobody knows what its names alone would run
+        return ["-m", record.method, *preset]
+    changed = {
+        f"{kind}.{field}": value
+        for kind, usual in (("predictor", predictor), ("tokenizer", tokenizer))
+        for field, value in parts.get(kind, {"config": {}})["config"].items()
+        if usual is not None and usual.config.get(field) != value
+    }
+    label = [] if name == record.method else ["--as", record.method]
+    return ["-m", name, *label, *preset, *_assignments("-s", changed)]
+
+
+def _registered(method: str, parts: dict[str, str], host: Host) -> str:
+    """The name under which a row's parts are installed: its own, else that of the method or the predictor it is made of."""
+    methods = {entry.name: (entry.predictor, entry.tokenizer or "") for entry in host.entries("method")}
+    if method in methods or method in {entry.name for entry in host.entries("predictor")}:
+        return method
+    made = (parts.get("predictor", method), parts.get("tokenizer", ""))
+    return next((name for name, of in methods.items() if of == made), made[0])
+
+
+def _assignments(option: str, values: dict[str, Any]) -> Iterator[str]:
+    for name, value in sorted(values.items()):
+        yield from (option, f"{name}={value if isinstance(value, str) else canonical(value)}")
