@@ -18,6 +18,7 @@ from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.markdown import markdown_page
 from dyadbench.leaderboard.paired import compare
 from dyadbench.leaderboard.published import load_published
+from dyadbench.leaderboard.rows import facts_of
 from dyadbench.leaderboard.sanity import Sanity, check_sanity
 from dyadbench.leaderboard.stats import bootstrap, interval, losses, overall, ranks
 from dyadbench.leaderboard.tables import make_table
@@ -322,3 +323,14 @@ def test_committed_records_are_readable_and_of_known_benchmarks() -> None:
     for each in records:
         if each.method == "oracle" and each.dataset.simulated:  # a real person may not move for a whole clip
             assert not any(score.undefined for score in each.suites[each.benchmark_config.suite].scores.values())
+
+
+def test_latencies_of_seeds_of_different_versions_are_joined_by_what_all_hold() -> None:
+    older = {"step_p99_ms": 7.0, "budget_ms": 40.0}
+    newer = {"step_p99_ms": 3.0, "step_p99_cpu_ms": 2.0, "budget_ms": 40.0}
+    for waits in ((older, newer), (newer, older)):
+        records = [
+            one.model_copy(update={"measured": one.measured.model_copy(update={"latency": wait})})
+            for one, wait in zip((record("a", 0.1, seed=0), record("a", 0.1, seed=1)), waits, strict=True)
+        ]
+        assert facts_of(records)["latency"] == {"step_p99_ms": 5.0, "budget_ms": 40.0}

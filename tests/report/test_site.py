@@ -147,6 +147,31 @@ def test_tied_methods_are_all_named_and_those_below_the_floor_too(tmp_path: Path
     assert "Worse than the floor: worse." in beside
 
 
+def test_who_is_ahead_without_a_rank_is_named_with_the_reason(tmp_path: Path) -> None:
+    ranked = [made_up("a", 0.3, seed=seed) for seed in range(3)]
+    table = make_table([*ranked, made_up("bold", 0.1), made_up("mismatched-listener", 0.7, calibration=True, trained=False)], "react2024", SUITES["react2024"])  # fmt: skip
+    lead, beside = sentences(table)
+    assert lead == "a is the only method with a rank."
+    assert (
+        beside[0].startswith("More skill, but no rank: bold (0.")
+        and "one seed of a method that is random)" in beside[0]
+    )
+    assert not any(text.startswith("More skill") for text in sentences(make_table(usual_records()[:20], "react2024", SUITES["react2024"]))[1])  # fmt: skip
+
+
+def test_speed_says_how_busy_the_machine_was(tmp_path: Path) -> None:
+    times = {"generate_seconds": 90.0, "generate_cpu_seconds": 30.0}
+    records = [*(made_up("good", 0.1, seed=s, measured=times) for s in range(2)), made_up("fair", 0.3, measured={"generate_seconds": 9.0}),
+               made_up("mismatched-listener", 0.7, calibration=True, trained=False)]  # fmt: skip
+    write_root(tmp_path, records)
+    build(tmp_path, tmp_path / "site")
+    page = (tmp_path / "site" / "speed.html").read_text()
+    rows = re.findall(r"<tr><th scope=\"row\"><a [^>]*>(\w+)</a></th>(.*?)</tr>", page)
+    cells = {name: re.findall(r"<td[^>]*>(.*?)</td>", rest) for name, rest in rows}
+    assert cells["good"][2:4] == ["30", "3.0"]
+    assert cells["fair"][2:4] == ["9*", "-"], "a record that does not know processor seconds says nothing of the load"
+
+
 def test_every_number_of_a_benchmark_can_be_had_as_csv_and_json(site: Path) -> None:
     page = (site / "toy-online.html").read_text()
     assert 'href="data/toy-online.csv" download' in page

@@ -112,7 +112,17 @@ def facts_of(records: Sequence[Record]) -> dict[str, Any]:
     inputs = measured[0].two_sided
     return {
         **({"two_sided": list(inputs)} if inputs else {}),
-        **({"latency": {name: float(np.median([w[name] for w in waits])) for name in waits[0]}} if waits else {}),
+        **(
+            {
+                "latency": {
+                    name: float(np.median([w[name] for w in waits]))
+                    for name in waits[0]
+                    if all(name in w for w in waits)
+                }
+            }
+            if waits
+            else {}
+        ),
         "lookahead": measured[0].lookahead,
         "scored_from": records[0].scored_from,
         "trained": records[0].trained,
@@ -156,7 +166,8 @@ def latency_notes(rows: Sequence[Row]) -> list[str]:
         return []
     return [
         f"p99: of 100 steps of one speaker frame, one takes longer (K = 1, one core of the machine of the record); a frame has "
-        f"{waits[0]['budget_ms']:g} ms. Methods without it do not stream"
+        f"{waits[0]['budget_ms']:g} ms. It is one run by the clock, and longer where the machine had other work. Methods without "
+        "it do not stream"
     ]
 
 

@@ -19,7 +19,15 @@ def by_paper(board: Sequence[Judged], methods: Collection[str], compared: Mappin
         if not one.statement.demonstration:
             paper = one.statement.source.partition(":")[0].partition(", Table")[0].partition(", section")[0].strip()
             papers.setdefault(paper, []).append(claim_view(one, methods, compared))
-    return [{"paper": paper, "claims": claims} for paper, claims in papers.items()]
+    parts = [(paper, *_apart(claims)) for paper, claims in papers.items()]
+    parts.sort(key=lambda part: not part[1])  # papers of which something was tested come first
+    return [{"paper": paper, "claims": tested, "untested": untested} for paper, tested, untested in parts]
+
+
+def _apart(claims: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]], list[Mapping[str, Any]]]:
+    """Those with a result, or of which it is said why there can be none; and those that only lack records."""
+    untested = [claim for claim in claims if claim["verdict"] == "untested"]
+    return [claim for claim in claims if claim["verdict"] != "untested"], untested
 
 
 def corrections(board: Sequence[Judged]) -> list[dict[str, Any]]:

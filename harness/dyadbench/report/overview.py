@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -41,7 +42,19 @@ def sentences(table: Table) -> tuple[str, list[str]]:
         lead = f"{best.method} leads alone."
     else:
         lead = f"No single winner: {listed(shared)} cannot be told apart at the top."
-    return lead, [_way(best, table), *_against_floor(ranked)]
+    return lead, [text for text in (ahead(table), _way(best, table), *_against_floor(ranked)) if text]
+
+
+def ahead(table: Table) -> str:
+    """Who has more skill than the first ranked method and no rank, and why; "" where nobody has."""
+    ranked = [row for row in table.rows if row.rank is not None and row.skill is not None]
+    most = max((row.skill.value or 0.0 for row in ranked if row.skill), default=math.inf)
+    others = [
+        f"{row.method} ({skill_text(row.skill)}: {row.reason.partition(';')[0]})"
+        for row in table.rows
+        if row.kind == "method" and row.rank is None and row.skill and (row.skill.value or 0.0) > most
+    ]
+    return f"More skill, but no rank: {listed(others)}." if others else ""
 
 
 def _way(best: Row, table: Table) -> str:

@@ -150,7 +150,7 @@ class Site:
         ranked = [row for row in table.rows if row.rank is not None]
         self.cards.append({
             "benchmark": table.benchmark, "page": pages.page_name("", table.benchmark), "simulated": table.simulated,
-            "says": sentence_case(self.about.benchmarks.get(table.benchmark, "")), "track": table.setting["track"], "lead": lead,
+            "says": sentence_case(self.about.benchmarks.get(table.benchmark, "")), "track": table.setting["track"], "lead": lead, "ahead": overview.ahead(table), "ranked": len(ranked),
             "clips": table.clips, "sessions": table.sessions, "methods": sum(row.kind == "method" for row in table.rows),
             "rows": [
                 {"method": row.method, "page": pages.page_name("method", row.method), "rank": rank_text(row), "skill": skill_text(row.skill)}

@@ -55,10 +55,24 @@ def _line(row: Row, records: Sequence[Record]) -> dict[str, Any]:
     speed, skill = row.facts.get("realtime_factor"), row.skill
     return {
         "method": row.method, "page": page_name("method", row.method), "skill": skill.value if skill else None, "skill_text": skill_text(skill),
-        "seconds": cpu or wall, "wall": cpu is None and wall is not None, "fit": fit_text, "parameters": row.facts.get("parameters"),
+        "seconds": cpu or wall, "busy": _busy(records), "wall": cpu is None and wall is not None, "fit": fit_text, "parameters": row.facts.get("parameters"),
         "speed": f"{speed:,}".replace(",", " ") if speed else "-", "preset": row.facts.get("preset") or "-",
         "learnt": learning(records), "learning": LEARNING[learning(records)],
     }  # fmt: skip
+
+
+def _busy(records: Sequence[Record]) -> str:
+    """By how much the clock ran longer than the processor worked while sampling; "" where a record does not hold both."""
+    pairs = [
+        (
+            record.measured.generate_seconds,
+            record.measured.generate_cpu_seconds,
+            int(record.provenance.get("threads") or 1),
+        )
+        for record in records
+    ]
+    times = [clock * threads / cpu for clock, cpu, threads in pairs if clock and cpu]
+    return f"{np.median(times):.1f}" if times else ""
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -11,6 +11,7 @@
       one.hidden = field.value !== "" && one.dataset.verdict !== field.value;
       count += one.hidden ? 0 : 1;
     }
+    for (const more of document.querySelectorAll("details.untested")) if (field.value === "untested" || more.querySelector(":target")) more.open = true;
     for (const paper of document.querySelectorAll("section.paper")) paper.hidden = !paper.querySelector("article:not([hidden])");
     document.getElementById("shown").textContent = `${count} claims`;
   }
