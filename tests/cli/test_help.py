@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from importlib.metadata import version
 from typing import Any
 
 import pytest
@@ -30,3 +31,8 @@ def test_help_is_whole_at_80_columns(words: tuple[str, ...]) -> None:
 def test_a_misspelt_verb_gets_the_nearest() -> None:
     outcome = CliRunner().invoke(app, ["leaderbord"])
     assert outcome.exit_code == 2 and "Did you mean 'leaderboard'?" in outcome.output
+
+
+def test_the_version_is_printed() -> None:
+    outcome = CliRunner().invoke(app, ["--version"])
+    assert outcome.exit_code == 0 and outcome.output == f"dyadbench {version('dyadbench')}\n"

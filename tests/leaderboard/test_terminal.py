@@ -102,3 +102,10 @@ def test_a_table_without_a_floor_says_why_nothing_is_ranked(capsys: pytest.Captu
     assert "nothing is ranked" not in capsys.readouterr().out
     show_table(plain.model_copy(update={"columns": tuple({**c, "headline": True} for c in plain.columns)}))
     assert "nothing is ranked: run mismatched-listener" in capsys.readouterr().out
+
+
+def test_the_first_methods_and_the_references_are_shown_where_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    references = [row.model_copy(update={"kind": "reference"}) if row.rank is None else row for row in table().rows]
+    show_table(table().model_copy(update={"rows": tuple(references)}), 1)
+    text = capsys.readouterr().out
+    assert "first" in text and "oracle" in text and "second" not in text

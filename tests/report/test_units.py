@@ -54,6 +54,16 @@ def test_movement_stands_beside_the_face_and_survives_packing() -> None:
     assert np.abs(unpack(pack(face, faces.beside), faces.beside) - face).max() < 12 / 127
 
 
+def test_a_simulation_of_a_plugin_is_not_read_with_the_simulators_key() -> None:
+    """A space without expression ended the report, and one with it moved faces by coefficients of unknown meaning."""
+    for groups in ({"all": (0, 3)}, {"expression": (0, 3)}, {"expression": (0, 2), "jaw": (2, 3)}):
+        data = _Data(MotionSpace("odd", 25.0, ("a", "b", "c"), groups))
+        data.simulated = True
+        faces = face_map(data)  # type: ignore[arg-type]
+        assert faces.inverse is None and "simulator" not in faces.note
+        assert faces.draw(np.zeros((2, 3), np.float32), None).shape == (2, len(PARAMETERS))
+
+
 def test_a_space_with_two_rotations_and_no_known_channel_is_drawn_at_rest() -> None:
     space = MotionSpace("odd", 25.0, ("p", "q"), {"rotation": (0, 2)})
     assert _face(space, p=1.0) == {}

@@ -20,6 +20,7 @@ from dyadbench.cell.faces import FaceMap, face_map
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.keys import fit_keys
 from dyadbench.cell.noise import CellNoise
+from dyadbench.cell.react import react
 from dyadbench.cell.recorded import cell_of
 from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime
@@ -55,7 +56,8 @@ def make_excerpts(records: Sequence[Record], leaderboards: Path, runtime: Runtim
     people = read_excerpt(folder / "people.json", People)
     if people is None or people.digest != first.dataset.digest:
         try:
-            people = maker.people(first)
+            with host.blame("dataset", first.dataset.name, "read"):
+                people = maker.people(first)
         except DyadbenchError as error:  # a clip that cannot be read costs faces and nothing else
             return {record.method: str(error) for record in first_seeds(records)}
         if people is None:
@@ -149,7 +151,8 @@ class Maker:
             predictor = predictors[part.fold]
             context = part.split.context(range(place, place + 1), predictor.needs, privileged=False)
             with self.host.blame("predictor", run.cell.predictor.name, "sample"):
-                reaction = predictor.sample(context, run.cell.setting.samples, CellNoise(record.seed))
+                k, space = run.cell.setting.samples, run.dataset.space
+                reaction = react(predictor.sample, context, k, CellNoise(record.seed), space, run.cell.predictor.name)
             begin = round(clip.start * run.dataset.space.fps)
             span, static = slice(begin, begin + clip.frames), static or reaction.motion is None
             reactions[record.clips[row]] = tuple(

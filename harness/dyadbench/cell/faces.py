@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dyadbench.api import EMOTION_CHANNELS, Array, Dataset, MotionSpace
+from dyadbench.api import DECA_56, EMOTION_CHANNELS, FACEVERSE_58, Array, Dataset, MotionSpace
 from dyadbench.records.excerpts import BESIDE, HEAD, PARAMETERS, FaceTrack
 
 UNITS = {  # action unit -> (drawn parameter, weight)
@@ -106,7 +106,7 @@ def face_map(dataset: Dataset) -> FaceMap:
             f"Head: {head}. Face: the intensities of the action units that were measured, and the gaze to the side."
             f"{moves}{still}", named, beside, tuple(dataset.space.channels.index(name) for name in beside),
         )  # fmt: skip
-    if dataset.simulated:
+    if dataset.simulated and dataset.space in (FACEVERSE_58, DECA_56):  # of simdyad, not of a plugin's simulation
         from dyadbench.datasets.simdyad.coefficients import DECA_GAIN, FACEVERSE_GAIN
 
         seed, gain = (1, DECA_GAIN) if "jaw" in groups else (0, FACEVERSE_GAIN)
