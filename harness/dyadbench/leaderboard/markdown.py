@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from string import ascii_lowercase
 from typing import Any
 
 from dyadbench.leaderboard import skill_chart
@@ -56,14 +57,18 @@ def markdown_table(table: Table) -> str:
     families = families[: WIDTH - 4 - len(first) - bool(wait)]
     header = ["rank", "method", "skill", *(_head(by_id[name]) for name in first), *families, *wait, "seeds"]
     rows = []
-    for row in table.rows:
-        if row.kind not in ("method", "reference") or row.skill is None:
-            continue
+    shown = [row for row in table.rows if row.kind in ("method", "reference") and row.skill is not None]
+    # Why a method has no rank is said once below the table, and its rank is a letter.
+    reasons = list(dict.fromkeys(row.reason for row in shown if row.kind == "method" and row.reason))
+    letters = dict(zip(reasons, ascii_lowercase, strict=False))
+    for row in shown:
         values = [_marked(row, name, by_id[name]["digits"]) for name in first]
         beside = [family_text(row.families.get(name)) for name in families]
         late = [latency_text(row)] if wait else []
-        rows.append([rank_text(row), _name(row), skill_text(row.skill), *values, *beside, *late, str(len(row.seeds))])
-    return grid(header, rows) if rows else ""
+        rank = f"({letters[row.reason]})" if row.kind == "method" and row.reason in letters else rank_text(row)
+        rows.append([rank, _name(row), skill_text(row.skill), *values, *beside, *late, str(len(row.seeds))])
+    notes = "; ".join(f"({letter}) {escape(reason)}" for reason, letter in letters.items())
+    return grid(header, rows) + (f"\nNot ranked: {notes}.\n" if notes else "") if rows else ""
 
 
 def _head(column: Any) -> str:
@@ -73,8 +78,7 @@ def _head(column: Any) -> str:
 def _name(row: Row) -> str:
     if row.kind == "reference":
         return f"*{escape(method_text(row))}*"
-    why = f" *({escape(row.reason)})*" if row.reason and row.kind == "method" else ""
-    return escape(row.method) + (" ◆" if row.pareto else "") + why
+    return escape(row.method) + (" ◆" if row.pareto else "")
 
 
 def _marked(row: Row, column: str, digits: int) -> str:
