@@ -4,26 +4,26 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from tests.fixtures.hosts import shared_host
 
 from dyadbench.api import FACEVERSE_58, DyadbenchError, Setup
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.check import check
 from dyadbench.datasets.tiny_corpus import TinyCorpus
-from dyadbench.registry.host import Host
+from dyadbench_baselines.plugin import dyadbench_predictors
 
-HOST = Host()
-BASELINES = [e.name for e in HOST.entries("predictor") if e.load.startswith("dyadbench_baselines.")]
+BASELINES = [entry.name for entry in dyadbench_predictors()]
 
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_contract(name: str) -> None:
-    report = check(name, HOST)
+    report = check(name, shared_host())
     assert report.ok, [item for item in report.items if not item.ok]
 
 
 def _sample(name: str, k: int = 4, frames: int = 80, **config: object):
     corpus = TinyCorpus()
-    predictor = HOST.build("predictor", name, config, Setup(FACEVERSE_58, corpus.audio, True, seed=0))
+    predictor = shared_host().build("predictor", name, config, Setup(FACEVERSE_58, corpus.audio, True, seed=0))
     if hasattr(predictor, "fit"):
         predictor.fit(corpus)
     context = corpus.context([0, 1], predictor.needs, frames)
@@ -35,11 +35,11 @@ def test_oracle_motion_is_the_truth_without_its_emotion() -> None:
     assert reaction.emotion is None
     assert all(np.array_equal(reaction.motion[row, 1], context.truth.motion[row][0]) for row in range(2))
     with pytest.raises(DyadbenchError, match="this dataset has no emotion; run oracle"):
-        HOST.build("predictor", "oracle-motion", {}, Setup(FACEVERSE_58, {}, False, seed=0))
+        shared_host().build("predictor", "oracle-motion", {}, Setup(FACEVERSE_58, {}, False, seed=0))
 
 
 def test_all_calibration_rows_are_marked_and_others_are_not() -> None:
-    ranked = {name for name in BASELINES if not HOST.get("predictor", name).calibration}
+    ranked = {name for name in BASELINES if not shared_host().get("predictor", name).calibration}
     assert ranked == {
         "nearest-face",
         "nearest-audio",
@@ -102,7 +102,7 @@ def test_retrieval_returns_whole_training_listeners(name: str) -> None:
 
 def test_nearest_finds_the_training_speaker_itself() -> None:
     corpus = TinyCorpus()
-    predictor = HOST.build("predictor", "nearest-face", {}, Setup(FACEVERSE_58, corpus.audio, True, seed=0))
+    predictor = shared_host().build("predictor", "nearest-face", {}, Setup(FACEVERSE_58, corpus.audio, True, seed=0))
     predictor.fit(corpus)
     dyads = list(corpus.dyads("train"))
     nearest = predictor.nearest([dyads[5].speaker.motion], 1, 96)
@@ -121,7 +121,7 @@ def test_ridge_recovers_a_planted_linear_reaction_and_its_residuals_differ() -> 
     setup = Setup(FACEVERSE_58, corpus.audio, True, seed=0)
     errors = {}
     for name in ("ridge", "mean"):
-        predictor = HOST.build(
+        predictor = shared_host().build(
             "predictor", name, {"penalty": 0.1, "audio": False, "stride": 1} if name == "ridge" else {}, setup
         )
         predictor.fit(corpus)
@@ -139,7 +139,7 @@ def test_parameters_are_what_was_learnt_and_not_the_clips_that_are_kept(name: st
     from dyadbench.training.fit import _count
 
     corpus = TinyCorpus()
-    method = HOST.build("predictor", name, {}, Setup(FACEVERSE_58, corpus.audio, True, seed=0))
+    method = shared_host().build("predictor", name, {}, Setup(FACEVERSE_58, corpus.audio, True, seed=0))
     method.fit(corpus)
     state = method.state_dict()
     count = _count(method, state)

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.cell.test_run import HOST, _emotion, _run
+from tests.cell.test_run import _emotion, _run
+from tests.fixtures.hosts import shared_host
 
 from dyadbench.cell.again import forget, stages_of, warn_of_other_code
 from dyadbench.registry.sources import source_hash
@@ -58,7 +59,7 @@ def test_a_run_warns_once_of_other_code_and_forgets_what_it_made(
     first = _emotion(run)
     warn_of_other_code(run, process)
     assert not process and not capsys.readouterr().err
-    monkeypatch.setattr(HOST, "_hashes", dict.fromkeys(HOST._hashes, "other"))
+    monkeypatch.setattr(shared_host(), "_hashes", dict.fromkeys(shared_host()._hashes, "other"))
     for _ in range(2):
         warn_of_other_code(run, process)
     err = capsys.readouterr().err

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.fixtures.hosts import shared_host
 from tests.fixtures.vc_dyads import write_vc_dyads
 
 from dyadbench.api import BenchmarkConfig, DyadbenchError, Setup
@@ -20,11 +21,9 @@ from dyadbench.datasets.folds import FoldedDataset
 from dyadbench.datasets.train_data import TrainSplits
 from dyadbench.datasets.vc_dyads import VCDyadsDataset
 from dyadbench.matrix.cells import Cell, MethodSpec, make_cell
-from dyadbench.registry.host import Host
 from dyadbench_baselines.config import RidgeMatchedConfig
 from dyadbench_baselines.matched import RidgeMatched
 
-HOST = Host()
 DATA = {"frames": 60, "test": 1, "validation": 1}
 DYADS = ("s1", "s3", "s5", "s7", "s9", "s11")
 
@@ -36,12 +35,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> VCDyadsDataset:
 
 
 def _cell(method: str = "ridge-matched", folds: int = 3, **spec: object) -> Cell:
-    cell = make_cell(HOST, "vc-dyads", MethodSpec(name=method, **spec), 0, DATA)  # type: ignore[arg-type]
+    cell = make_cell(shared_host(), "vc-dyads", MethodSpec(name=method, **spec), 0, DATA)  # type: ignore[arg-type]
     return cell.model_copy(update={"setting": cell.setting.model_copy(update={"folds": folds})})
 
 
 def _run(home: Path, dataset: VCDyadsDataset, **changes: object) -> CellRun:
-    return run_of(_cell(**changes), HOST, Runtime(home=home), dataset)  # type: ignore[arg-type]
+    return run_of(_cell(**changes), shared_host(), Runtime(home=home), dataset)  # type: ignore[arg-type]
 
 
 def test_a_record_holds_every_clip_and_each_was_predicted_by_a_fold_that_never_saw_it(
@@ -82,7 +81,10 @@ def test_only_what_is_missing_is_done_again(dataset: VCDyadsDataset, tmp_path: P
     (folder / "DONE").unlink()
     names: list[str] = []
     again = run_of(
-        first.cell, HOST, Runtime(home=tmp_path, report=lambda stage, done, total: names.append(stage)), dataset
+        first.cell,
+        shared_host(),
+        Runtime(home=tmp_path, report=lambda stage, done, total: names.append(stage)),
+        dataset,
     )
     assert again.run().suites == record.suites
     assert set(names) == {"generate"}, "one fold is sampled again, nothing is fitted or scored"
@@ -139,4 +141,4 @@ def test_folds_of_another_split_are_refused(dataset: VCDyadsDataset, tmp_path: P
     cell = _cell()
     cell = cell.model_copy(update={"setting": cell.setting.model_copy(update={"split": "val"})})
     with pytest.raises(DyadbenchError, match="its split must be 'test', not 'val'"):
-        run_of(cell, HOST, Runtime(home=tmp_path), dataset)
+        run_of(cell, shared_host(), Runtime(home=tmp_path), dataset)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from tests.fixtures.corpora import ToyDataset
+from tests.fixtures.hosts import shared_host
 
 from dyadbench.api import EMOTION_CHANNELS, BenchmarkConfig, DyadbenchError, Needs, Reaction
 from dyadbench.cell.run import CellRun
@@ -19,18 +20,16 @@ from dyadbench.leaderboard.tables import make_table
 from dyadbench.matrix.cells import Cell, MethodSpec, Part, make_cell, method_parts
 from dyadbench.registry.host import Host
 
-HOST = Host()
-
 
 def _run(
     home: Path, method: str = "ridge-sampled", setting: dict[str, Any] | None = None, **runtime: object
 ) -> CellRun:
-    predictor, _ = method_parts(HOST, MethodSpec(name=method))
+    predictor, _ = method_parts(shared_host(), MethodSpec(name=method))
     cell = Cell(
         benchmark="toy", benchmark_version=1, setting=BenchmarkConfig(dataset="toy", samples=3, suite="react2024", **(setting or {})),
         dataset=Part(name="toy", version=1, config={}), method=method, predictor=predictor, seed=5,
     )  # fmt: skip
-    return CellRun(cell, HOST, Runtime(home=home, **{"batch": 3, **runtime}), ToyDataset())  # type: ignore[arg-type]
+    return CellRun(cell, shared_host(), Runtime(home=home, **{"batch": 3, **runtime}), ToyDataset())  # type: ignore[arg-type]
 
 
 def _emotion(run: CellRun) -> np.ndarray:
@@ -72,8 +71,8 @@ def test_what_is_done_is_not_done_again(tmp_path: Path) -> None:
 def test_what_only_sampling_reads_is_not_trained_again(tmp_path: Path) -> None:
     def run(**settings: object) -> CellRun:
         spec = MethodSpec(name="dense-fsq", preset="smoke", settings=settings)
-        cell = make_cell(HOST, "simdyad-clear-react-online", spec, 0)
-        return CellRun(cell, HOST, Runtime(home=tmp_path), ToyDataset())
+        cell = make_cell(shared_host(), "simdyad-clear-react-online", spec, 0)
+        return CellRun(cell, shared_host(), Runtime(home=tmp_path), ToyDataset())
 
     plain, cooler, other = run(), run(**{"predictor.temperature": 0.5}), run(**{"predictor.hide": 0.5})
     assert cooler.fit_key == plain.fit_key != other.fit_key
@@ -83,7 +82,7 @@ def test_what_only_sampling_reads_is_not_trained_again(tmp_path: Path) -> None:
 def test_the_threads_of_a_run_are_set_before_a_plugin_is_called(tmp_path: Path, capsys) -> None:
     """Otherwise the trainer's own setting looks like the plugin's, which is named and put back."""
     before = torch.get_num_threads()
-    cell = make_cell(HOST, "simdyad-clear-react-online", MethodSpec(name="learning2listen", preset="smoke"), 0)
+    cell = make_cell(shared_host(), "simdyad-clear-react-online", MethodSpec(name="learning2listen", preset="smoke"), 0)
     try:
         CellRun(cell, Host(), Runtime(home=tmp_path, threads=before + 1), ToyDataset()).fit()
         assert torch.get_num_threads() == before + 1
@@ -143,7 +142,7 @@ def test_motion_alone_is_read_out_and_the_table_says_so(tmp_path: Path, monkeypa
     monkeypatch.setattr(run, "fit", lambda: (Mute(), {}))
     record = run.run()
     assert set(record.measured.readout.rmse) == set(EMOTION_CHANNELS)
-    suite = HOST.build("suite", "react2024", {})
+    suite = shared_host().build("suite", "react2024", {})
     [note] = [n for n in make_table([record], "react2024", suite.columns).notes if "readout" in n]
     assert note.startswith("mime: motion only")
     assert "AU12 0." in note
@@ -165,7 +164,7 @@ def test_action_units_are_0_or_1_unless_raw_ones_are_asked_for(tmp_path: Path) -
 def test_who_reads_the_speakers_emotion_is_measured_and_said(tmp_path: Path) -> None:
     records = [_run(tmp_path, name).run() for name in ("ridge", "mean")]
     assert [record.measured.reads_emotion for record in records] == [True, False]
-    notes = make_table(records, "react2024", HOST.build("suite", "react2024", {}).columns).notes
+    notes = make_table(records, "react2024", shared_host().build("suite", "react2024", {}).columns).notes
     assert "read the speaker's emotion beside face and voice, as every method may: ridge" in notes
 
 

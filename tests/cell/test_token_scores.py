@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.fixtures.corpora import ToyDataset
+from tests.fixtures.hosts import shared_host
 
 from dyadbench.api import BenchmarkConfig, Setup
 from dyadbench.cell.run import CellRun
@@ -16,25 +17,32 @@ from dyadbench.matrix.cells import Cell, MethodSpec, Part, PartSpec, method_part
 from dyadbench.metrics.tokenizer import score_tokenizer
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, layer_counts
 from dyadbench.records.record import load_record, record_path, save_record
-from dyadbench.registry.host import Host
-
-HOST = Host()
 
 
 def _cell(method: str, tokenizer: str, predictor: str) -> Cell:
     spec = MethodSpec(name=method, preset="smoke", tokenizer={"name": tokenizer}, predictor={"name": predictor})
-    component, under = method_parts(HOST, spec)
+    component, under = method_parts(shared_host(), spec)
     return Cell(
         benchmark="toy", benchmark_version=1, setting=BenchmarkConfig(dataset="toy", samples=2, suite="react2024"),
         dataset=Part(name="toy", version=1, config={}), method=method, predictor=component, tokenizer=under, seed=5,
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("name", sorted(entry.name for entry in HOST.entries("tokenizer")))
+TOKENIZERS = (
+    "conv-vq", "conv-vq-causal", "frame-fsq", "frame-lfq", "frame-vq", "grfsq", "grvq", "gvq", "rvq", "sparse-fsq", "sparse-vq",
+    "vq", "window-vq",
+)  # fmt: skip
+
+
+def test_the_tokenizers_here_are_all_there_are() -> None:
+    assert sorted(entry.name for entry in shared_host().entries("tokenizer")) == sorted(TOKENIZERS)
+
+
+@pytest.mark.parametrize("name", TOKENIZERS)
 def test_every_tokenizer_answers(name: str) -> None:
     corpus = TinyCorpus(clips=3)
-    part = resolve_part(HOST, "tokenizer", PartSpec(name=name, preset="smoke"))
-    tokenizer = HOST.build(
+    part = resolve_part(shared_host(), "tokenizer", PartSpec(name=name, preset="smoke"))
+    tokenizer = shared_host().build(
         "tokenizer", name, part.config, Setup(space=corpus.space, audio=corpus.audio, has_emotion=True, seed=0)
     )
     listeners = [dyad.listener for dyad in corpus.dyads("test")]
@@ -55,10 +63,10 @@ def test_every_tokenizer_answers(name: str) -> None:
 def test_tokens_are_scored_once_and_stand_in_the_record(tmp_path: Path) -> None:
     stages: list[str] = []
     runtime = Runtime(home=tmp_path, batch=4, report=lambda stage, done, total: stages.append(stage))
-    first = CellRun(_cell("one", "frame-fsq", "reconstruction"), HOST, runtime, ToyDataset()).run()
+    first = CellRun(_cell("one", "frame-fsq", "reconstruction"), shared_host(), runtime, ToyDataset()).run()
     assert stages.count("score frame-fsq") == 1
     stages.clear()
-    second = CellRun(_cell("two", "frame-fsq", "crossmodal-ar"), HOST, runtime, ToyDataset()).run()
+    second = CellRun(_cell("two", "frame-fsq", "crossmodal-ar"), shared_host(), runtime, ToyDataset()).run()
     assert not {"fit frame-fsq", "score frame-fsq"} & set(stages)
     assert second.suites["tokens"] == first.suites["tokens"]
     assert second.measured.tokens == first.measured.tokens
@@ -79,8 +87,8 @@ def test_tokens_are_scored_once_and_stand_in_the_record(tmp_path: Path) -> None:
 
 
 def test_a_method_without_tokens_has_none(tmp_path: Path) -> None:
-    predictor, _ = method_parts(HOST, MethodSpec(name="mime"))
+    predictor, _ = method_parts(shared_host(), MethodSpec(name="mime"))
     cell = _cell("mime", "frame-fsq", "reconstruction").model_copy(update={"predictor": predictor, "tokenizer": None})
-    record = CellRun(cell, HOST, Runtime(home=tmp_path), ToyDataset()).run()
+    record = CellRun(cell, shared_host(), Runtime(home=tmp_path), ToyDataset()).run()
     assert "tokens" not in record.suites
     assert record.measured.tokens is None

@@ -6,15 +6,13 @@ import json
 
 import pytest
 from pydantic import Field as PydanticField
+from tests.fixtures.hosts import shared_host
 from typer.testing import CliRunner
 
 from dyadbench.api import Config, DyadbenchError
 from dyadbench.cli import app
 from dyadbench.registry.fields import fields_of
-from dyadbench.registry.host import Host
 from dyadbench.registry.load import KINDS
-
-HOST = Host()
 
 
 def _text_of(*words: str) -> str:
@@ -67,7 +65,7 @@ def test_what_is_shown(name: str, parts: list[str]) -> None:
 
 def test_every_entry_can_be_shown_and_fits_the_terminal() -> None:
     for kind in KINDS:
-        for entry in HOST.entries(kind):
+        for entry in shared_host().entries(kind):
             if kind in ("method", "predictor"):
                 continue  # these are built, which takes longer; two are above
             facts = json.loads(_text_of(entry.name, "--json"))

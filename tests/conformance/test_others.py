@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.fixtures.hosts import shared_host
 from tests.fixtures.vc_dyads import write_vc_dyads
 
 from dyadbench.api import Column, DyadbenchError, Result, Tokens
@@ -16,15 +17,13 @@ from dyadbench.conformance.others import check_dataset, check_suite
 from dyadbench.conformance.report import Report
 from dyadbench.registry.host import Host
 
-HOST = Host()
-
 
 def _failures(report: Report) -> dict[str, str]:
     return {item.what: item.detail for item in report.items if not item.ok}
 
 
 def test_a_tokenizer_of_ours_keeps_the_contract() -> None:
-    report = check("frame-fsq", HOST)
+    report = check("frame-fsq", shared_host())
     assert not _failures(report)
     assert any(item.what.endswith("an id outside the book is refused") for item in report.items)
 
@@ -67,7 +66,7 @@ def test_a_tokenizer_that_lies_is_named(lie: str, what: str) -> None:
 
 @pytest.mark.parametrize("name", ["react2024", "over-time-motion", "l2l"])
 def test_suites_of_ours_keep_the_contract(name: str) -> None:
-    assert not _failures(check_suite(name, HOST))
+    assert not _failures(check_suite(name, shared_host()))
 
 
 def test_a_suite_whose_value_is_not_its_mean_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,7 +85,7 @@ def test_a_suite_whose_value_is_not_its_mean_is_named(monkeypatch: pytest.Monkey
 
 def test_a_dataset_is_checked_where_it_lies(tmp_path: Path) -> None:
     write_vc_dyads(tmp_path)
-    report = check_dataset("vc-dyads", HOST, tmp_path, settings={"frames": 60, "test": 1, "validation": 1})
+    report = check_dataset("vc-dyads", shared_host(), tmp_path, settings={"frames": 60, "test": 1, "validation": 1})
     assert not _failures(report)
     assert any(item.what.startswith("test: every clip") and "sessions" in item.detail for item in report.items)
 
@@ -102,4 +101,4 @@ def test_a_dataset_is_checked_where_it_lies(tmp_path: Path) -> None:
 )
 def test_a_wrong_check_is_one_sentence(name: str, options: dict[str, Any], message: str) -> None:
     with pytest.raises(DyadbenchError, match=message):
-        check(name, HOST, **options)
+        check(name, shared_host(), **options)

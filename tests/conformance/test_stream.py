@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.fixtures.hosts import shared_host
 
 from dyadbench.api import DECA_56, Context, DyadbenchError, Needs, Noise, Reaction, Setup, Streaming
 from dyadbench.bench.latency import latency_rows, streaming
@@ -18,9 +19,7 @@ from dyadbench.conformance.checks import check_factory
 from dyadbench.conformance.stream import check_stream
 from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.matrix.cells import MethodSpec, method_parts
-from dyadbench.registry.host import Host
 
-HOST = Host()
 STREAMS = {
     "mime",
     "lagged-mime",
@@ -35,10 +34,10 @@ STREAMS = {
 
 
 def _build(name: str, corpus: TinyCorpus, **settings: Any) -> Any:
-    part, under = method_parts(HOST, MethodSpec(name=name, settings=settings), default_preset="smoke")
+    part, under = method_parts(shared_host(), MethodSpec(name=name, settings=settings), default_preset="smoke")
     setup = Setup(corpus.space, corpus.audio, corpus.emotion, seed=0)
-    more = {"tokenizer": HOST.build("tokenizer", under.name, under.config, setup)} if under else {}
-    predictor = HOST.build("predictor", part.name, part.config, setup, **more)
+    more = {"tokenizer": shared_host().build("tokenizer", under.name, under.config, setup)} if under else {}
+    predictor = shared_host().build("predictor", part.name, part.config, setup, **more)
     if name.startswith("ridge"):
         predictor.fit(corpus)
     return predictor
@@ -67,7 +66,7 @@ def test_steps_give_what_sample_gives(name: str, settings: dict[str, Any], space
 
 
 def test_the_predictors_that_stream_are_found() -> None:
-    assert set(streaming(HOST)) >= STREAMS
+    assert set(streaming(shared_host())) >= STREAMS
 
 
 @pytest.mark.parametrize(
@@ -83,7 +82,7 @@ def test_a_configuration_that_cannot_stream_says_so(name: str, settings: dict[st
     predictor = _build(name, TinyCorpus(), **settings)
     with pytest.raises(DyadbenchError, match="stream"):
         predictor.start(("clip",), 1, CellNoise(0))
-    row = next(latency_rows(HOST, [name], "smoke", settings, 100))
+    row = next(latency_rows(shared_host(), [name], "smoke", settings, 100))
     assert row.latency is None and "does not stream in this configuration" in row.verdict
 
 

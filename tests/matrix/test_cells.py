@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fixtures.hosts import shared_host
 
 from dyadbench.api import DyadbenchError
 from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of, make_cell, read_matrix
 from dyadbench.matrix.keys import canonical, key_of
 from dyadbench.matrix.settings import parse_settings
-from dyadbench.registry.host import Host
 
-HOST = Host()
 BENCHMARK = "simdyad-clear-react-online"
 KEYS = Path(__file__).parents[1] / "goldens" / "keys.json"
 values = st.recursive(
@@ -58,19 +57,22 @@ def test_keys_are_those_of_the_golden_file() -> None:
 
 def test_overrides_reach_the_config_and_unknown_ones_are_named() -> None:
     cell = make_cell(
-        HOST, BENCHMARK, MethodSpec(name="ridge", settings=parse_settings(["taps=4", "predictor.penalty=2.5"])), 0
+        shared_host(),
+        BENCHMARK,
+        MethodSpec(name="ridge", settings=parse_settings(["taps=4", "predictor.penalty=2.5"])),
+        0,
     )
     assert cell.predictor.config["taps"] == 4
     assert cell.predictor.config["penalty"] == 2.5
     assert cell.predictor.config["seconds"] == 3.0
     with pytest.raises(DyadbenchError, match=r"ridge.*layers"):
-        make_cell(HOST, BENCHMARK, MethodSpec(name="ridge", settings={"layers": 4}), 0)
+        make_cell(shared_host(), BENCHMARK, MethodSpec(name="ridge", settings={"layers": 4}), 0)
     with pytest.raises(DyadbenchError, match="FIELD=VALUE"):
         parse_settings(["layers"])
 
 
 def test_a_cell_reads_back_from_its_json() -> None:
-    cell = make_cell(HOST, BENCHMARK, MethodSpec(name="lagged-mime"), 3)
+    cell = make_cell(shared_host(), BENCHMARK, MethodSpec(name="lagged-mime"), 3)
     assert type(cell).model_validate_json(cell.json_text()) == cell
 
 
@@ -82,7 +84,7 @@ def _matrix(tmp_path: Path, text: str) -> Path:
 
 def test_cells_are_benchmark_by_method_by_seed(tmp_path: Path) -> None:
     text = f'benchmarks = ["{BENCHMARK}"]\nseeds = [0, 1]\n[[method]]\nname = "ridge"\n[[method]]\nname = "mime"\nseeds = [0]\n'
-    cells = cells_of(HOST, read_matrix(_matrix(tmp_path, text)))
+    cells = cells_of(shared_host(), read_matrix(_matrix(tmp_path, text)))
     assert [(cell.method, cell.seed) for cell in cells] == [("ridge", 0), ("ridge", 1), ("mime", 0)]
 
 
@@ -100,13 +102,13 @@ def test_cells_are_benchmark_by_method_by_seed(tmp_path: Path) -> None:
 )
 def test_mistakes_in_a_matrix_are_one_sentence(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DyadbenchError, match=message):
-        cells_of(HOST, read_matrix(_matrix(tmp_path, text)))
+        cells_of(shared_host(), read_matrix(_matrix(tmp_path, text)))
     with pytest.raises(DyadbenchError, match="no matrix file"):
         read_matrix(tmp_path / "none.toml")
 
 
 def test_raw_action_units_make_a_benchmark_of_their_own() -> None:
     matrix = Matrix(benchmarks=("simdyad-clear-react-online",), method=(MethodSpec(name="mime"),), action_units="raw")
-    [cell] = cells_of(HOST, matrix)
+    [cell] = cells_of(shared_host(), matrix)
     assert cell.benchmark == "simdyad-clear-react-online+action_units-raw"
     assert cell.setting.action_units == "raw"

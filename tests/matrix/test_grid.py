@@ -6,12 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.fixtures.hosts import shared_host
 
 from dyadbench.api import DyadbenchError
 from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of, make_cell, read_matrix
-from dyadbench.registry.host import Host
 
-HOST = Host()
 DOCS = Path(__file__).parents[2] / "docs" / "matrices.md"
 ON = "simdyad-clear-react-online"
 
@@ -26,7 +25,7 @@ def test_the_documented_matrix_is_one_and_gives_the_rows_that_it_says(tmp_path: 
     [text] = re.findall(r"```toml\n(.*?)```", DOCS.read_text(encoding="utf-8"), re.DOTALL)
     path = tmp_path / "documented.toml"
     path.write_text(text)
-    cells = cells_of(HOST, read_matrix(path))
+    cells = cells_of(shared_host(), read_matrix(path))
     rows = list(dict.fromkeys(cell.method for cell in cells))
     grid = [f"ridge+taps-{taps}+penalty-{penalty}" for taps in (4, 8) for penalty in (1.0, 10.0)]
     assert rows == ["dense-fsq", "ridge-short", *grid, "my-pair"]
@@ -37,8 +36,8 @@ def test_the_documented_matrix_is_one_and_gives_the_rows_that_it_says(tmp_path: 
 
 
 def test_a_row_of_ones_own_name_is_another_row_of_the_same_method() -> None:
-    plain = make_cell(HOST, ON, MethodSpec(name="ridge"), 0)
-    named = make_cell(HOST, ON, MethodSpec(name="mine", method="ridge"), 0)
+    plain = make_cell(shared_host(), ON, MethodSpec(name="ridge"), 0)
+    named = make_cell(shared_host(), ON, MethodSpec(name="mine", method="ridge"), 0)
     assert named.method == "mine" and named.identity() == plain.identity()
 
 
@@ -55,4 +54,4 @@ def test_a_row_of_ones_own_name_is_another_row_of_the_same_method() -> None:
 )  # fmt: skip
 def test_a_wrong_grid_or_name_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DyadbenchError, match=message):
-        cells_of(HOST, _matrix(tmp_path, text))
+        cells_of(shared_host(), _matrix(tmp_path, text))

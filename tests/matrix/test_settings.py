@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from tests.fixtures.hosts import shared_host
 
 from dyadbench.api import Config, DyadbenchError
 from dyadbench.cli.common import data_folders
 from dyadbench.matrix.cells import MethodSpec, cells_of, make_cell, method_parts, read_matrix
 from dyadbench.matrix.settings import nest, parse_settings
-from dyadbench.registry.host import Host
 
-HOST = Host()
 BENCHMARK = "simdyad-clear-react-online"
 DENSE = "dense-fsq has no setting "
 
@@ -36,7 +35,7 @@ DENSE = "dense-fsq has no setting "
 )
 def test_a_setting_that_no_part_has_is_refused_with_the_nearest(method: str, settings: list[str], message: str) -> None:
     with pytest.raises(DyadbenchError, match=message):
-        method_parts(HOST, MethodSpec(name=method, settings=parse_settings(settings)))
+        method_parts(shared_host(), MethodSpec(name=method, settings=parse_settings(settings)))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +47,7 @@ def test_a_setting_that_no_part_has_is_refused_with_the_nearest(method: str, set
 )
 def test_a_preset_that_no_part_has_is_refused(method: str, preset: str, message: str) -> None:
     with pytest.raises(DyadbenchError, match=message):
-        method_parts(HOST, MethodSpec(name=method, preset=preset))
+        method_parts(shared_host(), MethodSpec(name=method, preset=preset))
 
 
 def test_a_method_of_two_tables_takes_its_preset_for_the_parts_that_name_none() -> None:
@@ -56,27 +55,29 @@ def test_a_method_of_two_tables_takes_its_preset_for_the_parts_that_name_none() 
         "tokenizer": {"name": "frame-fsq"},
         "predictor": {"name": "crossmodal-ar", "preset": "small", "layers": 2},
     }
-    predictor, tokenizer = method_parts(HOST, MethodSpec(name="mine", preset="smoke", **tables))
-    presets = HOST.get("tokenizer", "frame-fsq").presets
+    predictor, tokenizer = method_parts(shared_host(), MethodSpec(name="mine", preset="smoke", **tables))
+    presets = shared_host().get("tokenizer", "frame-fsq").presets
     assert tokenizer is not None
-    assert tokenizer.config["dim"] == presets["smoke"]["dim"] != HOST.get("tokenizer", "frame-fsq").config().dim
-    small = HOST.get("predictor", "crossmodal-ar").presets["small"]
+    assert (
+        tokenizer.config["dim"] == presets["smoke"]["dim"] != shared_host().get("tokenizer", "frame-fsq").config().dim
+    )
+    small = shared_host().get("predictor", "crossmodal-ar").presets["small"]
     assert predictor.config["layers"] == 2
     assert all(predictor.config[name] == value for name, value in small.items() if name != "layers")
     with pytest.raises(DyadbenchError, match="mine has no preset 'huge'"):
-        method_parts(HOST, MethodSpec(name="mine", preset="huge", **tables))
+        method_parts(shared_host(), MethodSpec(name="mine", preset="huge", **tables))
 
 
 def test_toml_may_spell_a_setting_as_a_table(tmp_path: Path) -> None:
     path = tmp_path / "m.toml"
     head = f'benchmarks = ["{BENCHMARK}"]\n[[method]]\nname = "dense-fsq"\n[method.settings]\n'
     path.write_text(head + "predictor.layers = 3\n")
-    [cell] = cells_of(HOST, read_matrix(path))
+    [cell] = cells_of(shared_host(), read_matrix(path))
     assert cell.predictor.config["layers"] == 3
     for line, message in (("stepz = 1", "'stepz'; .*steps"), ('predictor.layers = 3\n"predictor.layers" = 4', "twice")):
         path.write_text(head + line)
         with pytest.raises(DyadbenchError, match=message):
-            cells_of(HOST, read_matrix(path))
+            cells_of(shared_host(), read_matrix(path))
 
 
 @pytest.mark.parametrize(
@@ -92,7 +93,7 @@ def test_a_table_of_a_matrix_that_changes_nothing_is_refused(tmp_path: Path, tai
     path = tmp_path / "m.toml"
     path.write_text(f'benchmarks = ["{BENCHMARK}"]\n[[method]]\nname = "mime"\n{tail}\n')
     with pytest.raises(DyadbenchError, match=message):
-        cells_of(HOST, read_matrix(path))
+        cells_of(shared_host(), read_matrix(path))
 
 
 def test_a_field_that_is_set_twice_is_refused() -> None:
@@ -104,7 +105,7 @@ def test_a_field_that_is_set_twice_is_refused() -> None:
 
 def test_a_misspelt_method_is_offered_methods_and_predictors() -> None:
     with pytest.raises(DyadbenchError, match=r"there is no method 'dense-fqs'; did you mean .*dense-fsq"):
-        method_parts(HOST, MethodSpec(name="dense-fqs"))
+        method_parts(shared_host(), MethodSpec(name="dense-fqs"))
 
 
 @pytest.mark.parametrize(
@@ -122,10 +123,10 @@ def test_a_misspelt_method_is_offered_methods_and_predictors() -> None:
 def test_data_read_otherwise_than_a_benchmark_says_make_another_benchmark(
     official: str, overrides: dict[str, object], name: str
 ) -> None:
-    cell = make_cell(HOST, official, MethodSpec(name="mime"), 0, overrides)
+    cell = make_cell(shared_host(), official, MethodSpec(name="mime"), 0, overrides)
     assert cell.benchmark == name
     changed = {key: cell.dataset.config[key] for key in overrides} if name != official else {}
-    assert {**HOST.get("benchmark", official).config.dataset_config, **changed} == cell.setting.dataset_config
+    assert {**shared_host().get("benchmark", official).config.dataset_config, **changed} == cell.setting.dataset_config
 
 
 def test_data_folders_are_those_of_the_datasets_that_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.fixtures.hosts import shared_host
 
 from dyadbench.api import FACEVERSE_58, Setup
 from dyadbench.cell.lookahead import measure_lookahead
@@ -16,10 +17,8 @@ from dyadbench.conformance.checks import learn
 from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.matrix.cells import MethodSpec, method_parts
 from dyadbench.nn.guidance import guided, guided_step, without_speaker
-from dyadbench.registry.host import Host
 
 METHODS = ("dense-fsq", "learning2listen", "vqtalker-chunked", "difflistener-online", "sfms")
-HOST = Host()
 
 
 def test_a_scale_of_one_is_no_guidance_and_of_zero_is_deaf() -> None:
@@ -44,11 +43,11 @@ def test_every_predictor_of_tokens_can_be_guided(name: str) -> None:
 
     def guided(**settings: float) -> Any:
         spec = MethodSpec(name=name, preset="smoke", settings={f"predictor.{k}": v for k, v in settings.items()})
-        predictor, tokenizer = method_parts(HOST, spec)
+        predictor, tokenizer = method_parts(shared_host(), spec)
         assert tokenizer is not None
-        return HOST.build(
+        return shared_host().build(
             "predictor", predictor.name, predictor.config, setup,
-            tokenizer=HOST.build("tokenizer", tokenizer.name, tokenizer.config, setup),
+            tokenizer=shared_host().build("tokenizer", tokenizer.name, tokenizer.config, setup),
         )  # fmt: skip
 
     plain, strong = guided(null=0.3, guidance=1.0), guided(null=0.3, guidance=6.0)
@@ -89,11 +88,11 @@ def test_a_gate_that_begins_open_hears_the_speaker_before_anything_is_learnt() -
 
     def reaction(gate: float, clip: int) -> np.ndarray:
         predictor, tokenizer = method_parts(
-            HOST, MethodSpec(name="dense-fsq", preset="smoke", settings={"predictor.gate_start": gate})
+            shared_host(), MethodSpec(name="dense-fsq", preset="smoke", settings={"predictor.gate_start": gate})
         )
         assert tokenizer is not None
-        codec = HOST.build("tokenizer", tokenizer.name, tokenizer.config, setup)
-        model = HOST.build("predictor", predictor.name, predictor.config, setup, tokenizer=codec)
+        codec = shared_host().build("tokenizer", tokenizer.name, tokenizer.config, setup)
+        model = shared_host().build("predictor", predictor.name, predictor.config, setup, tokenizer=codec)
         with torch.no_grad():
             for values in model.net.state_dict().values():
                 if values.is_floating_point() and values.dim() == 2:

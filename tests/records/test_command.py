@@ -6,14 +6,12 @@ import shlex
 from typing import Any
 
 import pytest
+from tests.fixtures.hosts import shared_host
 from tests.fixtures.records import record
 
 from dyadbench.matrix.cells import MethodSpec, make_cell
 from dyadbench.matrix.settings import parse_settings
 from dyadbench.records.command import command_of
-from dyadbench.registry.host import Host
-
-HOST = Host()
 
 
 @pytest.mark.parametrize(
@@ -26,7 +24,7 @@ HOST = Host()
     ],
 )
 def test_the_command_of_a_record_has_its_overrides(official: str, overrides: dict[str, Any]) -> None:
-    cell = make_cell(HOST, official, MethodSpec(name="dense-fsq", preset="smoke"), 0, overrides)
+    cell = make_cell(shared_host(), official, MethodSpec(name="dense-fsq", preset="smoke"), 0, overrides)
     data = {
         "name": cell.dataset.name,
         "digest": "d" * 64,
@@ -34,11 +32,15 @@ def test_the_command_of_a_record_has_its_overrides(official: str, overrides: dic
         "split": "test",
         "config": cell.dataset.config,
     }
-    command = command_of(record("dense-fsq", 0.1, benchmark=cell.benchmark, dataset=data, preset="smoke"), HOST)
+    command = command_of(
+        record("dense-fsq", 0.1, benchmark=cell.benchmark, dataset=data, preset="smoke"), shared_host()
+    )
     words = shlex.split(command)
     assert words[:8] == ["dyadbench", "run", "-b", official, "-m", "dense-fsq", "--preset", "smoke"]
     assert words[8::2] == ["--data-set"] * len(overrides)
-    again = make_cell(HOST, official, MethodSpec(name="dense-fsq", preset="smoke"), 0, parse_settings(words[9::2]))
+    again = make_cell(
+        shared_host(), official, MethodSpec(name="dense-fsq", preset="smoke"), 0, parse_settings(words[9::2])
+    )
     assert again == cell
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixtures.hosts import shared_host
 from tests.fixtures.records import record, write_records
 
 from dyadbench.api import DyadbenchError
@@ -18,10 +19,8 @@ from dyadbench.matrix.cells import Cell, MethodSpec, make_cell
 from dyadbench.records.comparable import by_benchmark, records_below
 from dyadbench.records.record import load_record, mean_fault, record_path, save_record
 from dyadbench.records.replace import demand_replaceable
-from dyadbench.registry.host import Host
 
 COMMITTED = Path(__file__).parents[2] / "leaderboards"
-HOST = Host()
 
 
 @pytest.fixture
@@ -116,7 +115,7 @@ def test_a_value_is_the_mean_of_its_defined_clips_within_rounding(
 
 
 def _cell(**change: object) -> Cell:
-    cell = make_cell(HOST, "simdyad-clear-react-online", MethodSpec(name="ridge"), 0, {"size": "tiny"})
+    cell = make_cell(shared_host(), "simdyad-clear-react-online", MethodSpec(name="ridge"), 0, {"size": "tiny"})
     return cell.model_copy(update=change)
 
 
@@ -127,21 +126,21 @@ def _recorded(cell: Cell, digest: str = "d" * 64) -> Any:
 
 def test_a_record_of_other_data_or_another_configuration_is_not_replaced(tmp_path: Path) -> None:
     cell = _cell()
-    demand_replaceable(tmp_path, cell, "d" * 64, HOST)  # nothing there
+    demand_replaceable(tmp_path, cell, "d" * 64, shared_host())  # nothing there
     path = record_path(tmp_path, cell)
     save_record(_recorded(cell), path)
-    demand_replaceable(tmp_path, cell, "d" * 64, HOST)  # the same cell
+    demand_replaceable(tmp_path, cell, "d" * 64, shared_host())  # the same cell
     newer = cell.predictor.model_copy(update={"version": 2})
-    demand_replaceable(tmp_path, _cell(predictor=newer), "d" * 64, HOST)  # its author says that numbers change
+    demand_replaceable(tmp_path, _cell(predictor=newer), "d" * 64, shared_host())  # its author says that numbers change
     with pytest.raises(DyadbenchError, match=r"seed0\.json holds .* other data .*digest eeeeeeeeeeee.*--replace"):
-        demand_replaceable(tmp_path, cell, "e" * 64, HOST)
-    small = make_cell(HOST, "simdyad-clear-react-online", MethodSpec(name="ridge"), 0)
+        demand_replaceable(tmp_path, cell, "e" * 64, shared_host())
+    small = make_cell(shared_host(), "simdyad-clear-react-online", MethodSpec(name="ridge"), 0)
     with pytest.raises(DyadbenchError, match=r"dataset\.size 'tiny' -> 'small'"):
-        demand_replaceable(tmp_path, small, "e" * 64, HOST)
+        demand_replaceable(tmp_path, small, "e" * 64, shared_host())
     other = make_cell(
-        HOST, "simdyad-clear-react-online", MethodSpec(name="ridge", settings={"taps": 3}), 0, {"size": "tiny"}
+        shared_host(), "simdyad-clear-react-online", MethodSpec(name="ridge", settings={"taps": 3}), 0, {"size": "tiny"}
     )
     with pytest.raises(DyadbenchError, match=r"predictor\.taps 8 -> 3"):
-        demand_replaceable(tmp_path, other, "d" * 64, HOST)
+        demand_replaceable(tmp_path, other, "d" * 64, shared_host())
     path.write_text("cut short")
-    demand_replaceable(tmp_path, other, "d" * 64, HOST)
+    demand_replaceable(tmp_path, other, "d" * 64, shared_host())
