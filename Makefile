@@ -33,7 +33,7 @@ lint: .venv/tests
 	$(BIN)/lint-imports
 
 api: .venv/tests
-	$(BIN)/pdoc -t docs/pdoc -o build-api $(API) '!dyadbench.records.'
+	$(BIN)/python docs/pdoc/build.py -t docs/pdoc -o build-api $(API) '!dyadbench.records.'
 
 types: .venv/tests
 	$(BIN)/mypy

@@ -13,11 +13,12 @@ from dyadbench.api import EMOTION_CHANNELS, AudioSpec, Dataset, DyadbenchError
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig, ReactConfig
 from dyadbench.datasets.features import mel_128, mfcc_78, mfcc_78_centred
-from dyadbench.datasets.l2l import L2LDataset, bilateral, part_file
+from dyadbench.datasets.l2l import L2LDataset, part_file
 from dyadbench.datasets.lm_listener import LMListenerDataset, read_segments
 from dyadbench.datasets.neighbours import build, clip_key, read_indices
 from dyadbench.datasets.react import ReactDataset, read_pairs
 from dyadbench.files.npy import BadFile, read_npy, read_rows
+from dyadbench.metrics.l2l.bilateral import bilateral
 
 RNG = np.random.default_rng(0)
 
@@ -375,11 +376,11 @@ def test_bilateral_smoothing_is_opencvs() -> None:
 def test_l2l_smooths_every_window_by_itself_and_first(tmp_path: Path) -> None:
     root = _l2l(tmp_path, "trevor")
     faces = np.load(part_file(root, "trevor", "test", "list_faces"))[:3, :, :56]
-    smooth = np.concatenate([bilateral(window) for window in faces])
+    smooth = np.concatenate([bilateral(window).astype(np.float32) for window in faces])
     values = L2LDataset(L2LDatasetConfig(smooth=True), root).dyad("test", 0).listener.motion
     assert np.array_equal(values, smooth)
     train = np.load(part_file(root, "trevor", "train", "list_faces"))[..., :56]
-    stats = np.concatenate([bilateral(window) for window in train]).astype(np.float64)
+    stats = np.concatenate([bilateral(window).astype(np.float32) for window in train]).astype(np.float64)
     values = L2LDataset(L2LDatasetConfig(smooth=True, standardise="feature"), root).dyad("test", 0).listener.motion
     assert np.allclose(values, (smooth - stats.mean(0)) / stats.std(0), atol=1e-5)
 

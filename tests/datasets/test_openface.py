@@ -102,7 +102,7 @@ def test_the_face_seen_most_often_is_taken_or_the_one_that_is_named(tmp_path: Pa
 
 def test_pictures_without_a_clock_need_their_rate(tmp_path: Path) -> None:
     path = write_csv(tmp_path / "x.csv", step=0.001)
-    with pytest.raises(BadFile, match=r"1000 pictures a second.*rate=30"):
+    with pytest.raises(BadFile, match=r"1000 pictures per second.*rate=30"):
         read_person(path, ["au"])
     assert read_person(path, ["au"], rate=30.0).times[-1] == pytest.approx(239 / 30)
 

@@ -72,7 +72,7 @@ def test_the_page_and_its_picture() -> None:
     assert files == tokenizer_files(records[::-1])
     page = files["tokenizers.md"]
     assert "deep\\|&lt;b&gt;" in page
-    assert "![Error of motion against bits a second](tokenizers-toy-motion.svg)" in page
+    assert "![Error of motion against bits per second](tokenizers-toy-motion.svg)" in page
     assert "| 1.000 / 0.500 |" in page
     root = ElementTree.fromstring(files["tokenizers-toy-motion.svg"])
     labels = [e.text for e in root.iter("{http://www.w3.org/2000/svg}title")]

@@ -56,7 +56,7 @@ def test_other_people_are_near_and_what_no_person_does_is_far() -> None:
 
 def test_fmd_is_the_frechet_distance_of_projected_windows_by_hand() -> None:
     space = space_of(list(TRUTH), SPACE.fps)
-    assert (space.step, space.frames) == (2, 12), "one second at 12.5 frames a second"
+    assert (space.step, space.frames) == (2, 12), "one second at 12.5 frames per second"
     sides = [np.concatenate([space.project(x) for x in motion]) for motion in (TRUTH, people(1))]
     (m1, c1), (m2, c2) = ((x.mean(0), np.cov(x.T)) for x in sides)
     by_hand = ((m1 - m2) ** 2).sum() + np.trace(c1 + c2 - 2 * linalg.sqrtm(c1 @ c2).real)

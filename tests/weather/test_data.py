@@ -90,7 +90,7 @@ REACT: dict[str, tuple[Break, str]] = {
     "empty wav": (lambda r: _wav(r).write_bytes(b""), r"1\.wav is not a readable wav file"),
     "wav without sound": (lambda r: _wav(r).write_bytes(_wav(r).read_bytes()[:40] + bytes(4)), r"1\.wav holds no samples"),
     "wav of rate 0": (lambda r: _rate(_wav(r), 0), r"1\.wav"),
-    "wav of a mad rate": (lambda r: _rate(_wav(r), 2**31 - 1), r"1\.wav has 2147483647 samples a second"),
+    "wav of a mad rate": (lambda r: _rate(_wav(r), 2**31 - 1), r"1\.wav has 2147483647 samples per second"),
     "wav at another rate": (lambda r: _rate(_wav(r), 64000), r"1\.npy .*0\.5 s of sound and 49 frames of picture"),
     "truncated csv": (lambda r: _cut(_emotion(r)), r"P1/1\.csv"),
     "wrong dtype": (lambda r: _save(_motion(r), lambda v: v.astype("U8")), r"1\.npy holds <U8, numbers are expected"),

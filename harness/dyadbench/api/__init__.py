@@ -26,6 +26,7 @@ from dyadbench.api.base import (
 from dyadbench.api.data import (
     DECA_56,
     EMOTION_CHANNELS,
+    EMOTION_DIM,
     EMOTION_LOW,
     FACEVERSE_58,
     OWN_VOICE,
@@ -69,6 +70,7 @@ from dyadbench.api.predict import (
     Truth,
 )
 from dyadbench.api.scores import (
+    TARGET_SUFFIX,
     BenchmarkConfig,
     Column,
     Direction,
@@ -112,16 +114,19 @@ else:
         if name in ("Array", "State"):
             from dyadbench.api import base
 
-            return getattr(base, name)
+            value = globals()[name] = getattr(base, name)
+            return value
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 __all__ = [
     "DECA_56",
     "EMOTION_CHANNELS",
+    "EMOTION_DIM",
     "EMOTION_LOW",
     "FACEVERSE_58",
     "OWN_VOICE",
+    "TARGET_SUFFIX",
     "VIDEO_FEATURES",
     "AcceptedTokens",
     "Aligns",

@@ -18,6 +18,7 @@ EMOTION_CHANNELS: tuple[str, ...] = (
     *("valence", "arousal"),
     *("Neutral", "Happy", "Sad", "Surprise", "Fear", "Disgust", "Anger", "Contempt"),
 )  # the 25 columns of a REACT emotion file, in file order
+EMOTION_DIM = len(EMOTION_CHANNELS)
 EMOTION_LOW: tuple[float, ...] = (*[0.0] * 15, *[-1.0] * 2, *[0.0] * 8)  # their lowest values; all highest are 1
 
 

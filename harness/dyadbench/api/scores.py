@@ -26,6 +26,11 @@ Family = Literal["", "appropriateness", "diversity", "synchrony", "realism"]
 TrackName = Literal["online", "offline"]
 
 
+# What the id of a column ends with that holds the value which another column should match: the true listeners' own FRVar is
+# `FRVar_target`. Records hold ids and no columns, so claims find a target by this ending, and tables leave targets out by it.
+TARGET_SUFFIX = "_target"
+
+
 @dataclass(frozen=True)
 class Column:
     """One metric of a suite: what is printed, which way is better, and whether it takes part in the rank."""
@@ -37,7 +42,7 @@ class Column:
     unit: str = ""
     digits: int = 4
     summary: str = ""
-    target: str = ""  # for `match`: the id of the column that holds the value to match
+    target: str = ""  # for `match`: the id of the column that holds the value to match, see TARGET_SUFFIX
     family: Family = ""  # what it is about; diversity is liveliness, too
     headline: bool = False  # part of the skill that ranks: only columns that pass the validity tests
     perfect: float | None = None  # what a perfect listener has, where no row shows it

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import DECA_56, FACEVERSE_58, Config, Evaluation
+from dyadbench.api import DECA_56, EMOTION_DIM, FACEVERSE_58, Config, Evaluation
 from dyadbench.bench.memory import PeakMemory
 from dyadbench.leaderboard.stats import bootstrap
 from dyadbench.metrics.l2l import shannon
@@ -159,7 +159,7 @@ def metric_rows(clips: int) -> Iterator[Row]:
     pred, speaker = case.pred, case.speaker
     near = [case.listener[row] for row in case.rows]
     react.ccc(pred[0, :2], near[0])
-    wave = np.sin(np.arange(FRAMES)[:, None] * (np.pi / 10) + np.arange(25)).astype(np.float32)
+    wave = np.sin(np.arange(FRAMES)[:, None] * (np.pi / 10) + np.arange(EMOTION_DIM)).astype(np.float32)
     offsets(wave[None], wave)  # a tie between lags: what decides ties is compiled, too
     react.moments(pred[0])
     _published_moments(pred[:2, :, :9])  # torch is imported

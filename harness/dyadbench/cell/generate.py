@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, NonNegativeInt
 
-from dyadbench.api import Context, DyadbenchError, MotionSpace, Noise, Predictor, Reaction, Streaming
+from dyadbench.api import EMOTION_DIM, Context, DyadbenchError, MotionSpace, Noise, Predictor, Reaction, Streaming
 from dyadbench.cell.latency import measure_latency
 from dyadbench.cell.lookahead import measure_lookahead, reads_emotion
 from dyadbench.cell.noise import CellNoise
@@ -126,7 +126,7 @@ class Generation:
 
     def _shape(self, space: str) -> tuple[int, int, int, int]:
         """(clips, samples, frames, channels)"""
-        channels = self.space.dim if space == "motion" else 25
+        channels = self.space.dim if space == "motion" else EMOTION_DIM
         return len(self.split.clips), self.cell.setting.samples, self.split.frames, channels
 
     def calibrate(self, stage: Folder, progress: Progress) -> None:

@@ -9,7 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import EMOTION_CHANNELS, Context, DyadbenchError, MotionSpace, Needs, Noise, Reaction, Track, Truth
+from dyadbench.api import (
+    EMOTION_DIM,
+    Context,
+    DyadbenchError,
+    MotionSpace,
+    Needs,
+    Noise,
+    Reaction,
+    Track,
+    Truth,
+)
 from dyadbench.errors import PluginError
 from dyadbench.files.predictions import RANGES
 
@@ -49,7 +59,7 @@ def react(sample: Sample, context: Context, k: int, noise: Noise, space: MotionS
         raise PluginError(f"{name} returned neither motion nor emotion")
     due = (len(context.clips) * (2 if alone else 1), k, context.frames)
     motion = _checked(reaction.motion, "motion", (*due, space.dim), context, name)
-    emotion = _checked(reaction.emotion, "emotion", (*due, len(EMOTION_CHANNELS)), context, name)
+    emotion = _checked(reaction.emotion, "emotion", (*due, EMOTION_DIM), context, name)
     return Reaction(motion, emotion)
 
 

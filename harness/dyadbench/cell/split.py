@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import (
+    EMOTION_DIM,
     OWN_VOICE,
     Aligns,
     Context,
@@ -83,7 +84,7 @@ class Split:
 
     def training_means(self) -> tuple[np.ndarray, np.ndarray | None]:
         """The mean frame of the training split's listeners: motion (D,), and emotion (25,) where the dataset has it."""
-        motion, emotion, frames = np.zeros(self.dataset.space.dim), np.zeros(25), 0
+        motion, emotion, frames = np.zeros(self.dataset.space.dim), np.zeros(EMOTION_DIM), 0
         # In float64: a float32 sum over hours of frames loses the last digits of a mean.
         for dyad in self.training().dyads("train"):
             frames += len(dyad.listener.motion)
@@ -100,7 +101,7 @@ class Split:
         for role in ("speaker", "listener"):
             motion = None if self.read_emotion else np.zeros((*shape, self.dataset.space.dim), np.float32)
             tracks[f"{role}_motion"] = motion
-            tracks[f"{role}_emotion"] = np.zeros((*shape, 25), np.float32) if emotion else None
+            tracks[f"{role}_emotion"] = np.zeros((*shape, EMOTION_DIM), np.float32) if emotion else None
         for index in range(len(self.clips)):
             both: list[tuple[Any, Any]]  # motion and emotion of speaker and listener
             if self.read_emotion:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dyadbench.api import DyadbenchError
+from dyadbench.api import EMOTION_DIM, DyadbenchError
 from dyadbench.cell.split import Split
 from dyadbench.datasets.fresh import fresh_listener
 
@@ -174,7 +174,7 @@ class KnownOrder:
         space, count = self.split.dataset.space, count or self.samples
         shape = (len(self.sessions), count, self.split.frames)
         motion = np.zeros((*shape, space.dim), np.float32)
-        emotion = np.zeros((*shape, 25), np.float32) if self.tracks["emotion"] is not None else None
+        emotion = np.zeros((*shape, EMOTION_DIM), np.float32) if self.tracks["emotion"] is not None else None
         start = self.seed * (self.samples + AVERAGED) + first
         for n, length in enumerate(self.split.lengths.tolist()):
             for k in range(count):

@@ -9,6 +9,7 @@ import numpy as np
 
 from dyadbench.api import (
     DECA_56,
+    EMOTION_DIM,
     FACEVERSE_58,
     Evaluation,
     MoreListeners,
@@ -76,7 +77,7 @@ def _check_codes(report: Report, where: str, tokenizer: Tokenizer, motion: np.nd
 
     def decoded(frames: int) -> str:
         values, emotion = tokenizer.decode(encoded(frames), frames)
-        for what, array, channels in (("motion", values, motion.shape[2]), ("emotion", emotion, 25)):
+        for what, array, channels in (("motion", values, motion.shape[2]), ("emotion", emotion, EMOTION_DIM)):
             if array is not None:
                 due = (len(motion), frames, channels)
                 assert np.shape(array) == due, f"{what} has shape {np.shape(array)} where {due} is due"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dyadbench.api import Column, Evaluation, Result, Suite
+from dyadbench.api import TARGET_SUFFIX, Column, Evaluation, Result, Suite
 from dyadbench.cell.split import Split
 from dyadbench.conformance.known_order import DEGRADATIONS, FIXED, KnownOrder, Reactions
 from dyadbench.datasets.readout import UNITS, UNITS_VERSION, fit_thresholds, with_binary_units
@@ -162,7 +162,7 @@ def _judged(
 ) -> dict[str, Validity]:  # fmt: skip
     scores, changed = _Scores(columns, results, sessions), _Scores(columns, shifted, sessions)
     pairs_due = [*((a, b) for a, b in PAIRS if a in ladder and b in ladder), *(step for kind in DEGRADATIONS for step in _steps(kind))]  # fmt: skip
-    judged = [j for j, column in enumerate(columns) if not column.id.endswith("_target")]
+    judged = [j for j, column in enumerate(columns) if not column.id.endswith(TARGET_SUFFIX)]
     answers = _called([scores.gap(a, b, j) for j in judged for a, b in pairs_due])
     out = {}
     for j in judged:

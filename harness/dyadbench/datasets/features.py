@@ -61,7 +61,7 @@ def read_sound(path: Path) -> tuple[np.ndarray, int]:
         check_wav_length(path)
         with soundfile.SoundFile(str(path)) as sound:
             if not RATES[0] <= sound.samplerate <= RATES[1]:
-                raise BadFile(f"{path} has {sound.samplerate} samples a second; {RATES[0]} to {RATES[1]} are read")
+                raise BadFile(f"{path} has {sound.samplerate} samples per second; {RATES[0]} to {RATES[1]} are read")
             if len(sound) * sound.channels > MAX_SAMPLES:
                 raise BadFile(f"{path} declares {len(sound) * sound.channels} samples, {MAX_SAMPLES} are allowed")
             samples, rate = sound.read(dtype="float32", always_2d=True), sound.samplerate
@@ -223,7 +223,7 @@ def wav2vec2(model: str) -> Callable[[Wave, int, int, float], np.ndarray]:
         mono = resample(wave, rate)
         mono = (mono - mono.mean()) / (mono.std() + 1e-7)
         with torch.no_grad():
-            states = network(torch.from_numpy(mono)[None]).last_hidden_state  # (1, 50 a second, 768)
+            states = network(torch.from_numpy(mono)[None]).last_hidden_state  # (1, 50 per second, 768)
         resized = torch.nn.functional.interpolate(states.mT, size=frames, mode="linear", align_corners=True)
         return resized[0].T.numpy().astype(np.float32)
 

@@ -24,6 +24,7 @@ from dyadbench.datasets.config import L2LDatasetConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
 from dyadbench.files.npy import BadFile, BadShape, read_npy
 from dyadbench.files.walk import folders_in
+from dyadbench.metrics.l2l.bilateral import bilateral
 
 WINDOW = 64
 MEL_ROWS = 4  # mel rows a frame
@@ -43,27 +44,6 @@ def part_file(root: Path, person: str, half: str, part: str) -> Path:
     speaker = "p1" if listener == "p0" else "p0"
     side = listener if part == "list_faces" else speaker
     return root / "data" / person / half / f"{side}_{part}_clean_deca.npy"
-
-
-def bilateral(motion: np.ndarray, size: int = 5, colour: float = 20.0, space: float = 20.0) -> np.ndarray:
-    """Edge-preserving smoothing along time of each channel, (T, D): OpenCV's bilateralFilter of a (T, 1) image.
-
-    The neighbourhood is a disc, and OpenCV reflects its width of one pixel into copies of the same frame: frames
-    count by the disc's columns, 5:3:1 at size 5. Ends are reflected without repeating the last frame (101).
-    The release applies it to every window of both faces, targets included, before everything else.
-    """
-    radius = size // 2
-    if len(motion) <= radius:
-        return motion
-    padded = np.pad(motion.astype(np.float64), ((radius, radius), (0, 0)), mode="reflect")
-    total, weights = np.zeros(motion.shape), np.zeros(motion.shape)
-    for shift in range(-radius, radius + 1):
-        other = padded[radius + shift : radius + shift + len(motion)]
-        squares = [shift**2 + across**2 for across in range(-radius, radius + 1)]
-        near = sum(np.exp(-square / (2 * space**2)) for square in squares if square <= radius**2)
-        weight = near * np.exp(-((other - motion) ** 2) / (2 * colour**2))
-        total, weights = total + weight * other, weights + weight
-    return (total / weights).astype(np.float32)
 
 
 def read_places(path: Path) -> list[tuple[str, int]]:
@@ -191,7 +171,7 @@ class L2LDataset:
     def _faces(self, half: str, part: str, windows: Sequence[int]) -> np.ndarray:
         """(windows, 64, 56), each window smoothed by itself as in the release, whatever the unit."""
         faces = self._part(half, part)[windows][..., : self.space.dim].astype(np.float32)
-        return np.stack([bilateral(window) for window in faces]) if self.config.smooth else faces
+        return np.stack([bilateral(window).astype(np.float32) for window in faces]) if self.config.smooth else faces
 
     @lru_cache(maxsize=2)  # noqa: B019  # as above
     def _statistics(self, part: str) -> tuple[np.ndarray, np.ndarray]:

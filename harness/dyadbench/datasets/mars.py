@@ -1,4 +1,4 @@
-"""MARS, the data of REACT 2025 and 2026: clips of 2 s to 11 min at 30 frames a second, as the challenge lays them out.
+"""MARS, the data of REACT 2025 and 2026: clips of 2 s to 11 min at 30 frames per second, as the challenge lays them out.
 
     {train,val,test}/facial-attributes/{speaker,listener}/session<N>/<file>.npy   (l, 25)   action units, affect, expressions
     {train,val,test}/coefficients/...                                             (l, 58)   FaceVerse, singleton axes allowed
@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import FACEVERSE_58, AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Track
+from dyadbench.api import EMOTION_DIM, FACEVERSE_58, AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Track
 from dyadbench.datasets.clock import disagreement, other_rate
 from dyadbench.datasets.config import MarsConfig
 from dyadbench.datasets.digest import folder_digest
@@ -61,8 +61,8 @@ def frames_of(root: Path, split: str, role: str, name: str) -> int:
     """Frames of one person's clip, by the header of its facial attributes. Raises BadFile."""
     path = file_of(root, split, EMOTION, role, name)
     shape, _ = read_header(path)
-    if len(shape) != 2 or shape[1] != 25 or not shape[0]:
-        raise BadFile(f"{path} has shape {shape}; (frames, 25) is expected")
+    if len(shape) != 2 or shape[1] != EMOTION_DIM or not shape[0]:
+        raise BadFile(f"{path} has shape {shape}; (frames, {EMOTION_DIM}) is expected")
     return int(shape[0])
 
 
@@ -153,7 +153,7 @@ class MarsDataset:
         raw = raw.reshape(len(raw), -1) if raw.ndim > 2 and raw.size == len(raw) * 58 else raw
         if raw.ndim != 2 or raw.shape[1] != 58 or len(raw) < frames:
             raise BadFile(f"{path} has shape {raw.shape}; ({frames}, 58) is expected, as many as facial attributes")
-        emotion = read_npy(file_of(self.root, split, EMOTION, role, name), (None, 25))
+        emotion = read_npy(file_of(self.root, split, EMOTION, role, name), (None, EMOTION_DIM))
         heard = sound_seconds(file_of(self.root, split, SOUND, role, name, ".wav")) if self.config.audio else None
         apart = disagreement(SPACE.fps, len(raw), len(emotion))  # cut, they would drift apart unseen
         if apart or (heard and (apart := other_rate(SPACE.fps, len(raw), heard))):
@@ -171,7 +171,7 @@ class MarsDataset:
         role, name = self._places(split)[index]
         tracks = []
         for who in (role, OTHER[role]):
-            values = read_npy(file_of(self.root, split, EMOTION, who, name), (None, 25))
+            values = read_npy(file_of(self.root, split, EMOTION, who, name), (None, EMOTION_DIM))
             tracks.append(np.ascontiguousarray(values[: self._frames(split, who, name)], np.float32))
         return tracks[0], tracks[1]
 

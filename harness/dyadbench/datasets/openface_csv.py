@@ -48,7 +48,7 @@ class Person:
     times: np.ndarray  # (R,) seconds
     good: np.ndarray  # (R,) bool: the rows that count
     values: np.ndarray  # (R, D) the groups' columns in order; translation in cm less its median over good rows
-    rate: float  # pictures a second
+    rate: float  # pictures per second
     faces: tuple[int, ...]  # every face_id of the file
     repeated: int  # rows that were left out because their frame was there before
 
@@ -141,7 +141,7 @@ def _times(path: Path, rows: np.ndarray, rate: float | None) -> tuple[np.ndarray
     clock_rate = (frames[-1] - frames[0]) / (times[-1] - times[0]) if len(rows) > 1 else float("nan")
     if not RATES[0] <= clock_rate <= RATES[1]:
         raise BadFile(
-            f"{path} has timestamps of {clock_rate:g} pictures a second, which is no camera's rate (OpenFace writes 1000 for a "
+            f"{path} has timestamps of {clock_rate:g} pictures per second, which is no camera's rate (OpenFace writes 1000 for a "
             "folder of pictures); say the true rate with rate=30"
         )
     return times, float(clock_rate)

@@ -1,4 +1,4 @@
-"""Seamless Interaction (Meta, 2025): two people who talk, each filmed and recorded alone, 30 frames a second.
+"""Seamless Interaction (Meta, 2025): two people who talk, each filmed and recorded alone, 30 frames per second.
 
     <label>/<split>/<BBBB>/<AAAA>/V##_S####_I########_P####[A].{npz,wav,json}      label improvised | naturalistic, split train | dev | test
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import (
+    EMOTION_DIM,
     FACEVERSE_58,
     OWN_VOICE,
     AudioSpec,
@@ -33,7 +34,7 @@ WORDS = ("well", "yes", "I", "never", "thought", "about", "that")
 
 
 def _words(row: int, seconds: float) -> tuple[Word, ...]:
-    """Three words a second, others for every clip."""
+    """Three words per second, others for every clip."""
     starts = np.arange(0.1, seconds, 0.33)
     return tuple(Word(WORDS[(row + n) % len(WORDS)], float(t), float(t) + 0.25) for n, t in enumerate(starts))
 
@@ -74,7 +75,7 @@ class TinyCorpus:
         motion = np.cumsum(rng.standard_normal((self.frames, self.space.dim)), 0).astype(np.float32) * 0.05
         emotion = None
         if self.emotion:
-            emotion = rng.random((self.frames, 25)).astype(np.float32)
+            emotion = rng.random((self.frames, EMOTION_DIM)).astype(np.float32)
             emotion[:, :15] = emotion[:, :15] > 0.6
         sound = {
             name: rng.standard_normal((self.frames * self.audio[name].per_frame, self.audio[name].dim)).astype(

@@ -1,4 +1,4 @@
-"""vc-dyads: twenty pairs of people in videoconferences, 30 frames a second, MIT licensed.
+"""vc-dyads: twenty pairs of people in videoconferences, 30 frames per second, MIT licensed.
 
 Diao, Arboleda and Raake, "Nonverbal Dynamics in Dyadic Videoconferencing Interaction", ICMI 2024
 (https://doi.org/10.1145/3678957.3685733). The repository's own layout is read as it is:

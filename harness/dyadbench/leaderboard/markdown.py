@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from string import ascii_lowercase
 from typing import Any
 
+from dyadbench.api import TARGET_SUFFIX
 from dyadbench.leaderboard import skill_chart
 from dyadbench.leaderboard.claims import Judged
 from dyadbench.leaderboard.over_time import embedded
@@ -89,7 +90,7 @@ def _marked(row: Row, column: str, digits: int) -> str:
 def value_tables(table: Table) -> str:
     """Every ranked column (the first ones where none is), in tables of at most eight columns; ablations come last."""
     ranked = [column for column in table.columns if column["ranked"]]
-    chosen = ranked or [c for c in table.columns if not c["id"].endswith("_target")][: WIDTH - 1]
+    chosen = ranked or [c for c in table.columns if not c["id"].endswith(TARGET_SUFFIX)][: WIDTH - 1]
     rows = [row for row in table.rows if row.kind != "reconstruction"]
     targets = {c["id"]: rows[0].cells[c["target"]] for c in chosen if c["target"] and rows}
     parts = []
@@ -197,7 +198,7 @@ def markdown_page(tables: Sequence[Table]) -> str:
 
 def _legend(table: Table) -> str:
     head = "↑ more is better, ↓ less is better, → closest to the number of real listeners behind it is better.\n\n"
-    columns = [column for column in table.columns if not column["id"].endswith("_target")]
+    columns = [column for column in table.columns if not column["id"].endswith(TARGET_SUFFIX)]
     return head + "".join(f"- `{c['id']}` v{c['version']}: {escape(c['summary'])}{_unit(c)}\n" for c in columns)
 
 

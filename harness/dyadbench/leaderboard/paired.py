@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from dyadbench.api import Column, Config, Direction, DyadbenchError
+from dyadbench.api import TARGET_SUFFIX, Column, Config, Direction, DyadbenchError
 from dyadbench.errors import nearest
 from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval, p_value, paired
 from dyadbench.records.comparable import by_method, method_values, odd_ones_out
@@ -59,7 +59,7 @@ def compare(
     first = groups[a][0]
     boot = bootstrap(values, first.sessions, names=(a, b))
     random_once = any(len(groups[name]) == 1 and not groups[name][0].deterministic for name in (a, b))
-    indices = [j for j, column in enumerate(columns) if not column.id.endswith("_target")]
+    indices = [j for j, column in enumerate(columns) if not column.id.endswith(TARGET_SUFFIX)]
     return Comparison(
         benchmark=first.benchmark, simulated=first.dataset.simulated, a=a, b=b, clips=len(first.clips),
         sessions=len(set(first.sessions)),

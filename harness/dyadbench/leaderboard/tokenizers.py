@@ -33,7 +33,7 @@ class Rate:
     """One point: a tokenizer decoded from its first `layers` residual layers."""
 
     layers: int
-    bits: float  # a second, positions of keyframes included
+    bits: float  # per second, positions of keyframes included
     errors: Mapping[str, Value]
 
 
@@ -232,7 +232,7 @@ def tokenizer_files(records: Sequence[Record]) -> dict[str, str]:
             if picture is not None:
                 name = f"tokenizers-{corpus.name}-{error.partition('-')[0]}.svg"
                 files[name] = as_file(picture[0](WIDE))
-                parts.append(f"![Error of {error.partition('-')[0]} against bits a second]({name})\n")
+                parts.append(f"![Error of {error.partition('-')[0]} against bits per second]({name})\n")
         parts += [_rate_table(corpus), "### Use of the books\n", _use_table(corpus)]
         parts.append("".join(f"- {escape(note)}\n" for note in corpus.notes))
     parts.append("## Columns\n")
@@ -245,7 +245,7 @@ HEAD = """# Tokenizers
 
 What each tokenizer costs and keeps of the listeners of the test split, without any predictor. Lower left is better. The
 numbers in the pictures are those of the tokenizers in the table; lines join the residual layers of one tokenizer; the
-dashed level is the mean frame of the training split. Bits are frames a second / frames a token x groups x layers x
+dashed level is the mean frame of the training split. Bits are frames per second / frames per token x groups x layers x
 log2(codes); sparse tokens also pay for the positions of their keyframes where these depend on the motion. Brackets: 95
 % bootstrap over sessions (and seeds).
 """

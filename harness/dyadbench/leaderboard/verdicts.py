@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from dyadbench.api import TARGET_SUFFIX
 from dyadbench.leaderboard.claims import Claim, Contrast, Evidence, Judged, Verdict, describe
 from dyadbench.leaderboard.fairness import longer_names, takes_steps, trend, unequal
 from dyadbench.leaderboard.paired import on_shared_clips
@@ -140,7 +141,7 @@ def _terms(column: str) -> list[tuple[float, str]]:
 def _columns(part: Contrast) -> list[str]:
     names = [name for _, column in part.sides for _, name in _terms(column)]
     if part.closer:
-        names.append(f"{part.column}_target")
+        names.append(part.column + TARGET_SUFFIX)
     return list(dict.fromkeys(names))
 
 
@@ -173,7 +174,7 @@ def _contrast(part: Contrast, columns: Sequence[str], methods: Sequence[str], dr
     """(R,): above 0 where the claim holds."""
     less, more = (_side(draws, columns, methods, side) for side in part.sides)
     if part.closer:
-        target = draws[:, 0, columns.index(f"{part.column}_target")]
+        target = draws[:, 0, columns.index(part.column + TARGET_SUFFIX)]
         return np.abs(more - target) - np.abs(less - target)
     return (1 - part.by) * more - less
 

@@ -7,10 +7,10 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dyadbench.api import EMOTION_LOW
+from dyadbench.api import EMOTION_DIM, EMOTION_LOW
 
 LOW = torch.tensor(EMOTION_LOW)  # (25,)
-AUS, PROBABILITIES = slice(0, 15), slice(17, 25)
+AUS, PROBABILITIES = slice(0, 15), slice(17, EMOTION_DIM)
 EmotionOutput = Literal["valid", "raw", "rounded"]
 
 

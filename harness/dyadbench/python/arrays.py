@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dyadbench.api import DECA_56, FACEVERSE_58, DyadbenchError, Evaluation, MotionSpace, Progress, Suite
+from dyadbench.api import DECA_56, EMOTION_DIM, FACEVERSE_58, DyadbenchError, Evaluation, MotionSpace, Progress, Suite
 from dyadbench.files.arrays import floats
 from dyadbench.files.predictions import LazyTensor
 from dyadbench.registry.host import Host
@@ -100,7 +100,7 @@ def _evaluation(
     if len(pred.shape) == 3:
         pred = (pred.whole() if isinstance(pred, LazyTensor) else pred)[:, None]  # (N, 1, T, C)
     others = {"listener": floats(listener, "listener"), "speaker": floats(speaker, "speaker")}
-    channels = 25 if suite.space == "emotion" else _channels(space, others["listener"])
+    channels = EMOTION_DIM if suite.space == "emotion" else _channels(space, others["listener"])
     _demand_shapes(pred, others, channels)
     count = max(len(pred), len(others["listener"]))
     frames = _frames(lengths, len(pred), count, pred.shape[2])
@@ -148,7 +148,7 @@ def _demand_shapes(pred: Any, others: dict[str, NDArray[Any]], channels: int) ->
             raise ValueError(f"{name} has {array.shape[1]} frames and pred {shape[2]}; cut them to one length")
     if len(others["speaker"]) != shape[0]:
         raise ValueError(f"speaker has {len(others['speaker'])} clips and pred {shape[0]}")
-    if channels != 25 and len(others["listener"]) < shape[0]:
+    if channels != EMOTION_DIM and len(others["listener"]) < shape[0]:
         raise ValueError(f"listener has {len(others['listener'])} clips and pred {shape[0]}")
 
 

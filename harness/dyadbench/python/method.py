@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import (
+    EMOTION_DIM,
     Array,
     AudioSpec,
     Context,
@@ -66,7 +67,7 @@ class LoadedMethod:
             clips=(clip,),
             lengths=np.array([len(face)]),
             speaker_motion=face[None] if needs.face else np.zeros_like(face[None]),
-            speaker_emotion=None if emotion is None else _frames(emotion, "emotion", 25, len(face))[None],
+            speaker_emotion=None if emotion is None else _frames(emotion, "emotion", EMOTION_DIM, len(face))[None],
             audio={name: self._feature(name, audio, len(face))[None] for name in needs.audio},
             words=(tuple(words or ()),) if needs.words else None,
         )

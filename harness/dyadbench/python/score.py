@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import BenchmarkConfig, Column, Dataset, DyadbenchError, Suite
+from dyadbench.api import EMOTION_DIM, BenchmarkConfig, Column, Dataset, DyadbenchError, Suite
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import demand_groups, evaluate, open_suites, scores_of
 from dyadbench.cell.source import open_dataset
@@ -68,7 +68,7 @@ class Target:
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(clips, samples, frames, channels) of predictions."""
-        channels = 25 if self.space == "emotion" else self.dataset.space.dim
+        channels = EMOTION_DIM if self.space == "emotion" else self.dataset.space.dim
         return len(self.split.clips), self.setting.samples, self.split.frames, channels
 
 

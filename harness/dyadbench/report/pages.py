@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
+from dyadbench.api import TARGET_SUFFIX
 from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import FAMILIES, Table
@@ -61,7 +62,7 @@ def plain_name(name: str) -> str:
 def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
     """One suite's table: header, rows with bars, published numbers. Of the columns the first ones are `shown` at once."""
     headline = {scale.column for scale in table.scales}
-    view_columns = [column for column in table.columns if not column["id"].endswith("_target")]
+    view_columns = [column for column in table.columns if not column["id"].endswith(TARGET_SUFFIX)]
     view_columns.sort(key=lambda column: column["id"] not in headline)  # what ranks comes first
     families = [name for name in FAMILIES if any(name in row.families for row in table.rows)] if table.main else []
     room = WIDTH - 2 - (2 + len(families[:2]) if table.main else 0)  # beside method, rank and skill, families and speed

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Column
+from dyadbench.api import TARGET_SUFFIX, Column
 from dyadbench.leaderboard.stats import DRAWS, Bootstrap, bootstrap
 from dyadbench.records.comparable import method_values, usable_records
 from dyadbench.records.record import Record
@@ -28,7 +28,7 @@ def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column],
     if len(groups) < 2:
         return None
     names = [name for name in order or groups if name in groups][:METHODS]
-    chosen = [i for i, column in enumerate(columns) if not column.id.endswith("_target")]
+    chosen = [i for i, column in enumerate(columns) if not column.id.endswith(TARGET_SUFFIX)]
     chosen.sort(key=lambda i: not columns[i].headline)
     values = [method_values(groups[name], suite, columns) for name in names]
     first = groups[names[0]][0]

@@ -77,7 +77,7 @@ def _recording(folder: Path, name: str, silent: bool, contents: Contents) -> Ite
             ):
                 yield Finding(
                     level="warn", what=f"{lengths[person]} frames of motion and {sound} of sound", where=where,
-                    meaning="face and voice may drift apart", remedy="cut both alike, at 25 frames a second",
+                    meaning="face and voice may drift apart", remedy="cut both alike, at 25 frames per second",
                 )  # fmt: skip
         except BadFile as problem:
             yield error(str(problem), where, meaning, AGAIN)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dyadbench.api import EMOTION_DIM
 from dyadbench.datasets.check.content import Contents
 from dyadbench.datasets.check.finding import FOLDER, PART, SPLIT, Finding, error, note, warn
 from dyadbench.datasets.clock import disagreement
@@ -73,7 +74,7 @@ def _person(
     """Findings about one file of one role; returns its frames, 0 where they are not known."""
     where = f"{split}/{role}/{name}"
     try:
-        emotion = read_npy(file_of(root, split, EMOTION, role, name), (None, 25))
+        emotion = read_npy(file_of(root, split, EMOTION, role, name), (None, EMOTION_DIM))
         motion = read_npy(file_of(root, split, MOTION, role, name))
     except BadFile as problem:
         yield error(str(problem), where, "its clip cannot be read", AGAIN)

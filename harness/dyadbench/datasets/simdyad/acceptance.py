@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import EMOTION_CHANNELS
+from dyadbench.api import EMOTION_CHANNELS, EMOTION_DIM
 from dyadbench.datasets.simdyad import measures as m
 from dyadbench.datasets.simdyad.bands import BANDS, BETWEEN, COUPLINGS, EXPLAINED, FACES
 from dyadbench.datasets.simdyad.coefficients import intensities, to_deca, to_emotion, to_faceverse
@@ -55,11 +55,11 @@ def measure(dyads: list[SimDyad]) -> dict[str, float]:
         "turn length, median s": float(np.median(np.diff(turns[turns[:, 0] > -1], axis=1))),
         "floor transfer, median s": float(np.median(np.concatenate([_transfers(dyad) for dyad in dyads]))),
         "share of time speaking": float(np.mean([p.face.speaking.mean() for p in people])),
-        "verbal backchannels a minute of partner speech": len(verbal) / speech,
+        "verbal backchannels per minute of partner speech": len(verbal) / speech,
         "backchannel onset after phrase end, median s": float(np.median(ends)),
-        "nods a minute": _rate(people, "nod", minutes),
-        "smiles a minute": _rate(people, "smile", minutes),
-        "blinks a minute": float(np.mean([p.face.blinks for p in people])) / minutes,
+        "nods per minute": _rate(people, "nod", minutes),
+        "smiles per minute": _rate(people, "smile", minutes),
+        "blinks per minute": float(np.mean([p.face.blinks for p in people])) / minutes,
         "gaze at partner while listening": float(np.mean(np.concatenate([quiet for quiet, _ in listening]))),
         "gaze at partner while speaking": float(np.mean(np.concatenate([loud for _, loud in listening]))),
     }
@@ -163,13 +163,13 @@ def _emotions(clips: np.ndarray) -> dict[str, float]:
         on = clips[:, :, EMOTION_CHANNELS.index(name)] > 0.5
         lengths = np.concatenate([m.bouts(clip, FPS) for clip in on])
         measures[f"{name} share of time"] = float(on.mean())
-        measures[f"{name} a minute"] = len(lengths) / minutes
+        measures[f"{name} per minute"] = len(lengths) / minutes
         measures[f"{name} median s"], measures[f"{name} mean s"] = float(np.median(lengths)), float(lengths.mean())
         measures[f"clips in which {name} never changes"] = float(np.mean(on.all(1) | ~on.any(1)))
     within = clips.var(1, ddof=1).mean()
     measures["constant emotion channels"] = float((np.ptp(clips, axis=1) == 0).mean())
     measures["variance of emotion within clips"] = float(within)
-    measures["variance of emotion between clips"] = float(clips.reshape(-1, 25).var(0).mean() - within)
+    measures["variance of emotion between clips"] = float(clips.reshape(-1, EMOTION_DIM).var(0).mean() - within)
     return measures
 
 
@@ -199,7 +199,7 @@ def _common(config: SimConfig, contexts: int) -> dict[str, float]:
 
 
 def couplings(config: SimConfig, contexts: int = 150) -> dict[str, float]:
-    """Every quantity of COUPLINGS, measured as on the real dyads: 900 frames at 30 a second, both roles."""
+    """Every quantity of COUPLINGS, measured as on the real dyads: 900 frames at 30 per second, both roles."""
     rows = []
     for (dyad,) in _takes(config.model_copy(update={"listeners": 1, "seconds": 30.0}), contexts, 30.0):
         people = [_series(person.face)[None] for person in dyad.people]  # (1, T, 4) each

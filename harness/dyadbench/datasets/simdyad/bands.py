@@ -17,11 +17,11 @@ BANDS: Mapping[str, tuple[float, float, float]] = {
     "turn length, median s": (3.5, 7.5, 5.35),
     "floor transfer, median s": (0.0, 0.7, 0.30),
     "share of time speaking": (0.36, 0.50, 0.425),
-    "verbal backchannels a minute of partner speech": (1.8, 6.4, 4.08),
+    "verbal backchannels per minute of partner speech": (1.8, 6.4, 4.08),
     "backchannel onset after phrase end, median s": (-0.2, 0.7, 0.12),
-    "nods a minute": (2.3, 9.0, 2.3),  # measured as mimicry episodes only: a lower bound
-    "smiles a minute": (0.8, 4.0, 0.81),  # likewise
-    "blinks a minute": (20.0, 33.0, 26.0),
+    "nods per minute": (2.3, 9.0, 2.3),  # measured as mimicry episodes only: a lower bound
+    "smiles per minute": (0.8, 4.0, 0.81),  # likewise
+    "blinks per minute": (20.0, 33.0, 26.0),
     "gaze at partner while listening": (0.58, 0.82, 0.70),
     "gaze at partner while speaking": (0.40, 0.64, 0.52),
 }
@@ -41,12 +41,12 @@ FACES: Mapping[str, tuple[float, float, str]] = {
     "variance of rotation": (0.02, 0.09, "0.057"),
     "variance of translation": (0.02, 0.11, "0.075"),
     "AU12 share of time": (0.30, 0.55, "0.43-0.46"),
-    "AU12 a minute": (11.0, 24.0, "16-17"),
+    "AU12 per minute": (11.0, 24.0, "16-17"),
     "AU12 median s": (0.25, 0.65, "0.33-0.37"),
     "AU12 mean s": (0.9, 2.2, "1.5-1.7"),
-    "AU25 a minute": (35.0, 75.0, "54"),
+    "AU25 per minute": (35.0, 75.0, "54"),
     "AU25 median s": (0.16, 0.36, "0.25"),
-    "AU4 a minute": (2.0, 22.0, "2-22"),
+    "AU4 per minute": (2.0, 22.0, "2-22"),
     "clips in which AU4 never changes": (0.0, 0.3, ""),
     "constant emotion channels": (0.03, 0.25, "0.165"),
     "variance of emotion within clips": (0.05, 0.085, "0.064-0.072"),

@@ -9,6 +9,7 @@ from functools import cache
 
 import numpy as np
 
+from dyadbench.api import EMOTION_DIM
 from dyadbench.datasets.simdyad.faces import FACE, INDEX, LATENTS, Face
 
 # White noise as a share of a channel's variance. FaceVerse: an ARKit capture had .7 % of expression and .1 % of the head;
@@ -86,7 +87,7 @@ def _unit_weights() -> tuple[np.ndarray, np.ndarray]:
 def intensities(face: Face, fps: float) -> np.ndarray:
     """(T, 15) action units from 0 to 5, as OpenFace gives them."""
     weights, rest = _unit_weights()
-    evidence = face.latents @ weights - rest + np.broadcast_to(face.bias, 25)[:15]
+    evidence = face.latents @ weights - rest + np.broadcast_to(face.bias, EMOTION_DIM)[:15]
     width = max(round(DETECTOR_SECONDS * fps), 1)
     padded = np.concatenate([np.repeat(evidence[:1], width, 0), evidence])
     total = np.cumsum(padded, 0)
@@ -98,7 +99,7 @@ def to_emotion(face: Face, fps: float) -> np.ndarray:
     x = face.latents
     units = (intensities(face, fps) >= 1).astype(np.float32)
     smile, sad, frown, brow, jaw, nose = (x[:, INDEX[n]] for n in ("smile", "sadness", "frown", "brow", "jaw", "nose"))
-    bias = np.broadcast_to(face.bias, 25)
+    bias = np.broadcast_to(face.bias, EMOTION_DIM)
     valence = np.tanh(0.8 * smile - 0.6 * sad - 0.4 * frown + bias[15])
     arousal = np.tanh(0.5 * np.abs(smile) + 0.5 * brow + 0.4 * jaw - 0.15 + bias[16])
     zero = np.zeros_like(smile)

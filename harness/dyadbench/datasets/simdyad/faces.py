@@ -120,7 +120,7 @@ def _gain(fps: float, frames: int, colour: str) -> np.ndarray:
     for share, corner, steepness in COLOURS[colour]:
         part = 1 / (1 + (frequency / corner) ** steepness)
         part[0] = 0
-        if colour == "speech":  # syllables: nothing slower than about two a second
+        if colour == "speech":  # syllables: nothing slower than about two per second
             part *= 1 / (1 + (2.0 / np.maximum(frequency, 1e-6)) ** 6)
         power += share * part / part.mean()
     return np.sqrt(power)
@@ -188,7 +188,9 @@ def render(
     bursts = np.ones((len(LATENTS), 1)) * lively  # few parts of a face move at a time
     bursts[: len(FACE)] *= np.exp(BURSTS * noise[-len(FACE) :] - 0.6 * BURSTS**2)
     latents += sizes[:, None] * bursts * noise[: len(LATENTS)]
-    syllables = np.maximum(0.45 + 0.35 * noise[len(LATENTS) : len(LATENTS) + 3], 0) * talk  # irregular, 2 to 6 a second
+    syllables = (
+        np.maximum(0.45 + 0.35 * noise[len(LATENTS) : len(LATENTS) + 3], 0) * talk
+    )  # irregular, 2 to 6 per second
     latents[INDEX["jaw"]] += 0.4 * syllables[0]
     latents[INDEX["part"]] += 0.3 * syllables[0] + 0.3 * syllables[1]
     latents[INDEX["round"]] += 0.35 * (syllables[2] - 0.45 * talk)

@@ -11,34 +11,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from dyadbench.metrics.l2l.bilateral import bilateral
+
 Floats = NDArray[np.float64]
 
 WINDOW = 64  # frames of a window
 FIRST = 32  # the first frame that is scored; the ones before are the past a method is given
 PARTS = {"": slice(0, 56), ".expression": slice(0, 50), ".pose": slice(50, 56), ".rotation": slice(50, 53)}
-
-
-def smooth(windows: ArrayLike, *, reach: int = 2, sigma_value: float = 20.0, sigma_time: float = 20.0) -> Floats:
-    """Bilateral filter over time of (N, T, D), each channel as an image one pixel wide (OpenCV, d = 5).
-
-    Such an image is continued sideways by its own pixels, so the disc of radius 2 weighs a frame by how many of its
-    copies fall inside: 5 for the frame itself, 3 for its neighbours, 1 two frames away. Ends are mirrored without
-    repeating the last frame. T < 3 raises ValueError.
-    """
-    x = np.asarray(windows, np.float64)
-    if x.ndim != 3 or x.shape[1] <= reach:
-        raise ValueError(f"smoothing needs windows (N, T, D) of at least {reach + 1} frames, got {x.shape}")
-    steps = np.arange(-reach, reach + 1)
-    square = steps[:, None] ** 2 + steps[None, :] ** 2
-    disc = np.where(square <= reach**2, np.exp(-square / (2.0 * sigma_time**2)), 0.0).sum(1)  # (5,)
-    padded = np.pad(x, ((0, 0), (reach, reach), (0, 0)), mode="reflect")
-    total, weight = np.zeros_like(x), np.zeros_like(x)
-    for step, space in zip(steps + reach, disc, strict=True):
-        near = padded[:, step : step + x.shape[1]]
-        w = space * np.exp(-((near - x) ** 2) / (2.0 * sigma_value**2))
-        total += w * near
-        weight += w
-    return total / weight
 
 
 def statistics(train: ArrayLike) -> tuple[Floats, Floats]:
@@ -63,7 +42,7 @@ def official_l2(
     if p.shape != t.shape or p.ndim != 3 or p.shape[1] < WINDOW or p.shape[2] != 56:
         raise ValueError(f"pred {p.shape} and target {t.shape} must both be (N, T, 56) with at least {WINDOW} frames")
     mean, std = statistics(train)
-    t = (smooth(t[:, :WINDOW]) - mean) / std
+    t = (bilateral(t[:, :WINDOW]) - mean) / std
     p = p[:, :WINDOW] if standardised else (p[:, :WINDOW] - mean) / std
     error = (p - t)[:, FIRST:]
     out = {f"l2l.L2{part}": float(np.linalg.norm(error[..., at], axis=-1).mean()) for part, at in PARTS.items()}

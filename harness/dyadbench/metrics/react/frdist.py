@@ -32,6 +32,7 @@ from typing import Any
 
 import numpy as np
 
+from dyadbench.api import EMOTION_DIM
 from dyadbench.metrics.compiled import njit
 from dyadbench.metrics.react.frdist_kernels import (
     CHANNELS,
@@ -43,7 +44,7 @@ from dyadbench.metrics.react.frdist_kernels import (
 )
 from dyadbench.metrics.react.frdist_packing import pack64, pack_columns32, pack_rows32
 
-GROUPS = ((0, 15), (15, 17), (17, 25))  # action units; valence and arousal; expressions
+GROUPS = ((0, 15), (15, 17), (17, EMOTION_DIM))  # action units; valence and arousal; expressions
 WEIGHTS = (1 / 15, 1.0, 1 / 8)
 CHEAPEST_FIRST = (1, 2, 0)
 UNIT = 2.0**-24  # of float32
@@ -56,11 +57,11 @@ NOTHING = np.empty((0, 0))
 @njit(nogil=True, fastmath={"contract", "nsz"})
 def diagonals(x: Any, listeners: Any) -> Any:
     """(J, 25): by channel, the summed squared distance of frame t of x with frame t of each listener; in float32."""
-    total = np.zeros((len(listeners), 25), np.float32)
+    total = np.zeros((len(listeners), EMOTION_DIM), np.float32)
     for j in range(len(listeners)):
         row, y = total[j], listeners[j]
         for t in range(x.shape[0]):
-            for c in range(25):
+            for c in range(EMOTION_DIM):
                 d = x[t, c] - y[t, c]
                 row[c] += d * d
     return total
@@ -71,7 +72,7 @@ class Listeners:
 
     def __init__(self, listeners: Sequence[np.ndarray]):
         self.frames = [len(y) for y in listeners]
-        self.values = np.zeros((len(listeners), max(self.frames), 25), np.float32)
+        self.values = np.zeros((len(listeners), max(self.frames), EMOTION_DIM), np.float32)
         for place, y in zip(self.values, listeners, strict=True):
             place[: len(y)] = y  # the official code casts to float32 first
         self.columns: list[list[np.ndarray]] = []
