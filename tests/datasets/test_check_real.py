@@ -192,10 +192,10 @@ def _writers() -> dict[str, Callable[[Path], object]]:
 def test_any_folder_is_told_from_any_other_release_and_one_level_beside(tmp_path: Path) -> None:
     for name, make in _writers().items():
         make(root := tmp_path / name / "in")
-        for asked in _writers():
-            report = check_dataset(asked, root)
-            assert report.findings[0].what.startswith("this looks like") == (asked != name), (asked, name)
-            if asked != name:
+        for release in _writers():
+            report = check_dataset(release, root)
+            assert report.findings[0].what.startswith("this looks like") == (release != name), (release, name)
+            if release != name:
                 assert report.findings[0].remedy == f"dyadbench data check {name} {root}" and len(report.findings) == 1
         assert check_dataset(name, root.parent).findings[0].remedy == f"dyadbench data check {name} {root}"
         (deep := root / "deep").mkdir()

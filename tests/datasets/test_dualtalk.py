@@ -139,8 +139,8 @@ def test_motion_of_another_rate_is_refused_with_the_rate_that_it_suggests(tmp_pa
     root = write_dualtalk(tmp_path, frames=301, seconds=10.0)
     with pytest.raises(BadFile, match=r"301 frames and 10\.0 s of sound suggest 30 frames per second"):
         DualTalkDataset(DualTalkConfig(), root).clips("test")
-    told = [finding for finding in check(root, False) if finding.level == "error"]
-    assert len(told) == 12 + 3 and "suggest 30 frames per second" in told[0].what
+    faults = [finding for finding in check(root, False) if finding.level == "error"]
+    assert len(faults) == 12 + 3 and "suggest 30 frames per second" in faults[0].what
     assert len(DualTalkDataset(DualTalkConfig(audio=False), root).clips("test")) == 2, "without sound nobody can know"
 
 
@@ -150,8 +150,8 @@ def test_a_copy_of_a_test_recording_among_the_training_ones_is_told(tmp_path: Pa
         for suffix in (".npz", ".wav"):
             source = root / f"data/test/xkH_sub_video_109_000_{person}{suffix}"
             (root / f"data/train/new_sub_video_1_{person}{suffix}").write_bytes(source.read_bytes())
-    [told] = [finding.what for finding in check(root, False) if finding.level == "error"]
-    assert told == "2 of 2 recordings in test have the same motion as in train, under other names"
+    [fault] = [finding.what for finding in check(root, False) if finding.level == "error"]
+    assert fault == "2 of 2 recordings in test have the same motion as in train, under other names"
 
 
 def test_a_folder_of_npy_files_named_after_the_generated_person_is_scored(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_folder_of_npy_files_named_after_the_generated_person_is_scored(tmp_pa
     folder.mkdir()
     for row, clip in enumerate(data.clips("test")):
         np.save(folder / f"{clip.id}.npy", data.dyad("test", row).listener.motion)
-    asked = [
+    words = [
         "score",
         str(folder),
         "--benchmark",
@@ -171,7 +171,7 @@ def test_a_folder_of_npy_files_named_after_the_generated_person_is_scored(tmp_pa
         "--root",
         str(tmp_path),
     ]
-    outcome = CliRunner().invoke(app, [*asked, "--as", "truth", "--threads", "1"])
+    outcome = CliRunner().invoke(app, [*words, "--as", "truth", "--threads", "1"])
     assert outcome.exit_code == 0, outcome.output
     assert "expression 0-49, rotation 50-52, jaw 53-55" in outcome.output
     scores = load_record(next((tmp_path / "leaderboards").rglob("seed0.json"))).suites["dualtalk"].scores

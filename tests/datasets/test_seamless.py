@@ -144,9 +144,9 @@ def test_motion_of_another_rate_and_copies_are_told(tmp_path: Path) -> None:
     train = tmp_path / "improvised" / "train" / "0000" / "0000"
     for source, target in zip(sorted(folder.glob("*.npz")), sorted(train.glob("*.npz")), strict=True):
         shutil.copy(source, target)
-    told = [finding.what for finding in check_dataset("seamless", tmp_path).findings if finding.level == "error"]
-    assert any("suggest 25 frames per second" in what for what in told)
-    assert "2 of 4 recordings in test have the same motion as in train, under other names" in told
+    faults = [finding.what for finding in check_dataset("seamless", tmp_path).findings if finding.level == "error"]
+    assert any("suggest 25 frames per second" in what for what in faults)
+    assert "2 of 4 recordings in test have the same motion as in train, under other names" in faults
 
 
 def test_what_other_programs_leave_is_nobodys_recording(tmp_path: Path) -> None:

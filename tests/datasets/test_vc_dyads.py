@@ -176,5 +176,5 @@ def test_a_dyad_that_is_a_copy_of_another_is_told(folder: Path) -> None:
     for resolution in RESOLUTIONS:
         for measure, path in Recording("s7", resolution).files().items():
             (folder / path).write_bytes((folder / Recording("s1", resolution).files()[measure]).read_bytes())
-    told = [finding.what for finding in check(folder, False) if finding.level == "error"]
-    assert "6 of 6 recordings in s7 have the same motion as in s1, under other names" in told
+    faults = [finding.what for finding in check(folder, False) if finding.level == "error"]
+    assert "6 of 6 recordings in s7 have the same motion as in s1, under other names" in faults

@@ -15,15 +15,15 @@ from dyadbench.leaderboard.labels import LINE, spread, width_of
 
 def _texts(picture: str) -> list[tuple[str, tuple[float, float, float, float]]]:
     """The names and numbers of a picture, each with the space it takes."""
-    found = []
+    texts = []
     for each in ElementTree.fromstring(str(picture)).iter("text"):
         if each.get("class") != "number":
             continue
         text, x, y = each.text or "", float(each.get("x", 0)), float(each.get("y", 0))
         wide = width_of(text)
         left = x - {"middle": wide / 2, "end": wide}.get(each.get("text-anchor", ""), 0.0)
-        found.append((text, (left, y - 10, left + wide, y - 10 + LINE)))
-    return found
+        texts.append((text, (left, y - 10, left + wide, y - 10 + LINE)))
+    return texts
 
 
 def _covered(boxes: list[tuple[float, float, float, float]]) -> list[tuple[int, int]]:
@@ -52,15 +52,15 @@ def _crowd(count: int, seed: int) -> list[Point]:
 def test_names_of_thirty_rows_cover_neither_each_other_nor_points(size: Size, seed: int) -> None:
     points = _crowd(29, seed)
     texts = _texts(scatter(points, "t", "x", "y", size, target=0.0, named=True))
-    said = [text for text, _ in texts]
+    labels = [text for text, _ in texts]
     assert not _covered([box for _, box in texts])
     assert all(box[0] >= 0 and box[2] <= size.width + 60 for _, box in texts)
     for point in points:
-        assert sum(point.label in text.split() for text in said) == 1, (
+        assert sum(point.label in text.split() for text in labels) == 1, (
             f"{point.label}: beside its point or in the legend"
         )
-    numbers = {text for text in said if text.isdigit()}
-    legend = {text.split(" ")[0] for text in said if " " in text and "far" not in text} - {"·"}
+    numbers = {text for text in labels if text.isdigit()}
+    legend = {text.split(" ")[0] for text in labels if " " in text and "far" not in text} - {"·"}
     assert numbers == legend, "every number is explained, every explained number stands at a point"
 
 

@@ -149,12 +149,12 @@ def test_what_is_asked_is_what_runs_or_it_is_refused(options: dict[str, object],
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
 def test_predictions_in_memory_enter_at_the_same_door(kind: torch.dtype) -> None:
     values = torch.rand(2, 1, 5, 25, dtype=kind, requires_grad=True)
-    given = {"clips": np.array(["a", "b"]).astype("S"), "emotion": values, "fps": torch.tensor([25.0])}
-    opened = _opened(given)
+    fields = {"clips": np.array(["a", "b"]).astype("S"), "emotion": values, "fps": torch.tensor([25.0])}
+    opened = _opened(fields)
     assert opened.clips == ("a", "b") and opened.fps == 25.0
     expected = values.detach().to(torch.float64 if kind == torch.float64 else torch.float32).numpy()
     np.testing.assert_array_equal(opened.arrays["emotion"], expected)
     with pytest.raises(DyadbenchError, match=r"predictions hold 'emotions', which is none of .*did you mean emotion"):
-        _opened({**given, "emotions": values})
+        _opened({**fields, "emotions": values})
     with pytest.raises(DyadbenchError, match="emotion holds <U1; numbers are expected"):
-        _opened({**given, "emotion": np.array(["x"])})
+        _opened({**fields, "emotion": np.array(["x"])})

@@ -81,9 +81,9 @@ def data_folders(pairs: list[str] | None, datasets: Collection[str]) -> dict[str
     return folders_of(folders, datasets, "--data")
 
 
-def refuse_unused(given: Mapping[str, object], why: str) -> None:
+def refuse_unused(options: Mapping[str, object], why: str) -> None:
     """Raises DyadbenchError for the first of the options that was given; `why` goes on from "leave it out, because "."""
-    if unused := next((name for name, value in given.items() if value not in (None, False, 0, [])), None):
+    if unused := next((name for name, value in options.items() if value not in (None, False, 0, [])), None):
         raise DyadbenchError(f"{unused} would change nothing: leave it out, because {why}")
 
 

@@ -72,8 +72,8 @@ def sound_frames(path: Path, frames: int) -> int:
         seconds = facts.frames / facts.samplerate
     except (RuntimeError, OSError) as error:
         raise BadFile(f"{path} is not a readable wav file: {error}; without sound use audio=false") from None
-    if told := other_rate(SPACE.fps, frames, seconds):
-        raise BadFile(f"{path}: {told}")
+    if fault := other_rate(SPACE.fps, frames, seconds):
+        raise BadFile(f"{path}: {fault}")
     return math.ceil(seconds * SPACE.fps)
 
 

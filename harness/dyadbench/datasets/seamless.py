@@ -209,8 +209,8 @@ class SeamlessDataset:
         """The feature from the interaction's start to frame `stop`."""
         feature: Feature = FEATURES[name]
         wave, rate = read_wav(person.with_suffix(".wav"))
-        if told := other_rate(FPS, npz_shapes(person.with_suffix(".npz"))[FAU][0], len(wave) / rate):
-            raise BadFile(f"{person}.wav: {told}")
+        if fault := other_rate(FPS, npz_shapes(person.with_suffix(".npz"))[FAU][0], len(wave) / rate):
+            raise BadFile(f"{person}.wav: {fault}")
         if len(wave) / rate * FPS < stop - 1:
             raise BadFile(f"{person}.wav holds {len(wave) / rate:.1f} s of sound for {stop / FPS:.1f} s of motion")
         return feature.compute(wave, rate, stop, FPS)

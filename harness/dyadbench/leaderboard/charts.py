@@ -61,16 +61,16 @@ def scatter(
     A name that fits nowhere becomes a number, and the name stands below the picture. Of named points, one that is far
     from all others stands at the frame with an arrow, and its value with its name, so that the others have room.
     """
-    shown, labels, arrows = _brought_in(points, log_x) if named and not joined else (points, [p.label for p in points], [""] * len(points))  # fmt: skip
+    visible, labels, arrows = _brought_in(points, log_x) if named and not joined else (points, [p.label for p in points], [""] * len(points))  # fmt: skip
     axes = Axes(
-        [p.x for p in shown], [*(p.y for p in shown), *([target] if target is not None else [])], size, log_x=log_x
+        [p.x for p in visible], [*(p.y for p in visible), *([target] if target is not None else [])], size, log_x=log_x
     )
-    places = [(axes.px(p.x), axes.py(p.y)) for p in shown]
-    parts, taken, thin = axes.frame(x_label, y_label), [], []
+    places = [(axes.px(p.x), axes.py(p.y)) for p in visible]
+    parts, occupied, thin = axes.frame(x_label, y_label), [], []
     if target is not None:
         level = axes.py(target)
         parts.append(f'<line class="target" x1="{LEFT}" x2="{axes.right}" y1="{level:.1f}" y2="{level:.1f}"/>')
-        taken.append(_level_name(parts, axes, level, target_label, places))
+        occupied.append(_level_name(parts, axes, level, target_label, places))
         thin.append((LEFT, level - 1, axes.right, level + 1))
     for line in joined:
         path = " ".join(f"{places[i][0]:.1f},{places[i][1]:.1f}" for i in line)
@@ -80,7 +80,7 @@ def scatter(
         label = point.label if named or not number else f"{number} {point.label}"
         mark = ARROW.format(kind=point.kind, x=x, y=y, turn=TURNS[arrow]) if arrow else SHAPES[point.kind](x, y)
         parts.append(f"<g><title>{escape(label)}</title>{mark}</g>")
-    room = Room((LEFT - 40.0, TOP - 12.0, size.width - 2.0, axes.bottom - 1.0), places, taken, thin)
+    room = Room((LEFT - 40.0, TOP - 12.0, size.width - 2.0, axes.bottom - 1.0), places, occupied, thin)
     if named:
         order = sorted(
             (n for n, p in enumerate(points) if p.number != 0), key=lambda n: IMPORTANT.index(points[n].kind)
@@ -101,19 +101,19 @@ TURNS = {"↑": 0, "→": 90, "↓": 180, "←": 270}
 
 def _brought_in(points: Sequence[Point], log_x: bool) -> tuple[list[Point], list[str], list[str]]:
     """The points inside the fences of both axes, their labels, and the arrow of each that was moved there."""
-    shown, labels, arrows = list(points), [p.label for p in points], [""] * len(points)
+    inside, labels, arrows = list(points), [p.label for p in points], [""] * len(points)
     for axis, ends in (("x", "←→"), ("y", "↓↑")):
         values = [math.log10(p.x) if axis == "x" and log_x else getattr(p, axis) for p in points]
         low, high = _fences(values)
         for n, value in enumerate(values):
             if low <= value <= high:
                 continue
-            kept = min(max(value, low), high)
-            kept = 10**kept if axis == "x" and log_x else kept
-            shown[n] = replace(shown[n], x=kept) if axis == "x" else replace(shown[n], y=kept)
+            edge = min(max(value, low), high)
+            edge = 10**edge if axis == "x" and log_x else edge
+            inside[n] = replace(inside[n], x=edge) if axis == "x" else replace(inside[n], y=edge)
             arrows[n] = ends[value > high]
             labels[n] += f" ({plain(float(f'{getattr(points[n], axis):.3g}'))} {arrows[n]})"
-    return shown, labels, arrows
+    return inside, labels, arrows
 
 
 def _fences(values: Sequence[float]) -> tuple[float, float]:

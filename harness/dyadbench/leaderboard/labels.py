@@ -76,15 +76,15 @@ class Room:
 
 def _spots(text: str, point: tuple[float, float]) -> list[Spot]:
     x, y = point
-    found = []
+    spots = []
     for distance in DISTANCES:
         for angle in np.linspace(0, 2 * math.pi, 24, endpoint=False):
             across, down = math.cos(angle), math.sin(angle)
             anchor = "start" if across > 0.3 else "end" if across < -0.3 else "middle"
             far = distance + (LINE / 2 - 2 if anchor == "middle" else 0)
             end = (x + far * across, y + far * down)
-            found.append(Spot(end[0], end[1] + 4, anchor, end, distance > 16))
-    return found
+            spots.append(Spot(end[0], end[1] + 4, anchor, end, distance > 16))
+    return spots
 
 
 def _box(text: str, spot: Spot) -> Box:
@@ -131,6 +131,6 @@ def spread(heights: Sequence[float], low: float, high: float) -> list[float]:
         return []
     order, steps = np.argsort(heights, kind="stable"), LINE * np.arange(len(heights))
     placed = isotonic_regression(np.array(heights, float)[order] - steps).x
-    found = np.empty(len(heights))
-    found[order] = np.clip(placed, low, max(high - steps[-1], low)) + steps
-    return [float(height) for height in found]
+    levels = np.empty(len(heights))
+    levels[order] = np.clip(placed, low, max(high - steps[-1], low)) + steps
+    return [float(height) for height in levels]

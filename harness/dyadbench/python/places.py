@@ -31,18 +31,18 @@ def find_home(home: Path | None, root: Path) -> Path:
 
 
 def folders_of(
-    given: Mapping[str, str | Path] | str | Path, datasets: Collection[str], option: str = "data"
+    data: Mapping[str, str | Path] | str | Path, datasets: Collection[str], option: str = "data"
 ) -> dict[str, Path]:
     """Dataset -> its folder, for the `datasets` that are read; a path alone belongs to the only one.
 
     Raises DyadbenchError for a name that is not read here and for a folder that does not exist.
     """
-    if not isinstance(given, Mapping):
+    if not isinstance(data, Mapping):
         if len(datasets) != 1:
             read = f"{', '.join(datasets)} are read" if datasets else "no dataset is read"
-            raise DyadbenchError(f"{option} {str(given)!r} must say of which dataset it is, because {read}")
-        given = {next(iter(datasets)): given}
-    folders = {name: Path(path).expanduser() for name, path in given.items()}
+            raise DyadbenchError(f"{option} {str(data)!r} must say of which dataset it is, because {read}")
+        data = {next(iter(datasets)): data}
+    folders = {name: Path(path).expanduser() for name, path in data.items()}
     for name, folder in folders.items():
         if name not in datasets:
             raise DyadbenchError(

@@ -152,25 +152,25 @@ def score(
 
     Raises DyadbenchError with the first ten faults where the predictions do not fit the benchmark.
     """
-    given, host = _opened(predictions), plugins()  # what is wrong with it is said before anything is read or generated
+    arrays, host = _opened(predictions), plugins()  # what is wrong with it is said before anything is read or generated
     part = evaluated(host, benchmark, dataset or {})[2]
     _, runtime = runtime_of(root, home, data, [part.name], threads=threads)
     target = open_target(host, benchmark, dataset or {}, runtime, demand_limit(limit))
-    scored = score_predictions(target, given)
+    scored = score_predictions(target, arrays)
     sessions = [clip.session for clip in target.split.clips]
     return {name: estimates(scores, target.suites[name].columns, sessions) for name, scores in scored.items()}
 
 
-GIVEN = ("clips", "emotion", "motion", "fps")  # what `predictions` may hold
+KEYS = ("clips", "emotion", "motion", "fps")  # what `predictions` may hold
 
 
 def _opened(predictions: str | Path | Mapping[str, Any]) -> Predictions:
     """A file, or arrays of any number type on any device. Raises DyadbenchError."""
     if isinstance(predictions, str | Path):
         return open_predictions(Path(predictions).expanduser())
-    if strange := [name for name in predictions if name not in GIVEN]:
+    if strange := [name for name in predictions if name not in KEYS]:
         raise DyadbenchError(
-            f"predictions hold {strange[0]!r}, which is none of {', '.join(GIVEN)}; {nearest(strange[0], GIVEN)}"
+            f"predictions hold {strange[0]!r}, which is none of {', '.join(KEYS)}; {nearest(strange[0], KEYS)}"
         )
     ids = np.asarray(predictions.get("clips", ())).reshape(-1).tolist()
     fps = predictions.get("fps")

@@ -66,14 +66,16 @@ def plane(table: Table) -> dict[str, Any] | None:
     if len(points) < 2:
         return None
     title, level = f"Appropriate and diverse: {y} against {x}", "as diverse as real listeners"
-    drawn = points[:MOST]
-    picture = both(lambda size: scatter(drawn, title, *labels, size, target=target, target_label=level, named=True))
+    points_in_plane = points[:MOST]
+    picture = both(
+        lambda size: scatter(points_in_plane, title, *labels, size, target=target, target_label=level, named=True)
+    )
     text = [[point.label, point.x, point.y] for point in points]
     caption = (
         "Squares are references: floor, ceiling, copies of the speaker. Green-blue points are methods without a rank. A point that "
         "is far from all others stands at the frame as an arrow, with its value. A number stands for a name below the picture."
     )
-    if len(drawn) < len(points):
+    if len(points_in_plane) < len(points):
         caption += f" Of {len(points)} rows the first {MOST} are drawn."
     return figure("plane", "Appropriate and diverse", caption, picture, ["method", x, y], text)
 
@@ -112,8 +114,8 @@ def codebooks(records: Records) -> dict[str, Any] | None:
             rows.append((method, use, perplexity, (runs[0].measured.tokens or {}).get("codes")))
     if not rows:
         return None
-    shown = [Bar(name, use, strong=True) for name, use, _, _ in rows]
-    picture = _bars(shown, "Use of codebooks", "share of codes that occur")
+    entries = [Bar(name, use, strong=True) for name, use, _, _ in rows]
+    picture = _bars(entries, "Use of codebooks", "share of codes that occur")
     return figure(
         "codes", "Use of codebooks", "Share of each book's codes that occur on the test listeners, mean over books.",
         picture, ["tokenizer of", "used", "perplexity", "codes in a book"], rows,

@@ -129,18 +129,20 @@ def ladder(table: Table, summaries: dict[str, str]) -> dict[str, Any] | None:
     Methods stand with their places, those without a rank hollow; references that copy or average stand between them.
     """
     rows = [row for row in table.rows if row.kind == "method" or row.role in BESIDE]
-    known = [(row, row.skill) for row in rows if row.skill is not None and row.skill.value is not None]
-    if not table.scales or not known:
+    with_skill = [(row, row.skill) for row in rows if row.skill is not None and row.skill.value is not None]
+    if not table.scales or not with_skill:
         return None
-    ends = [v for row, skill in known if row.kind == "method" for v in (skill.value, skill.low, skill.high) if v is not None]  # fmt: skip
+    ends = [v for row, skill in with_skill if row.kind == "method" for v in (skill.value, skill.low, skill.high) if v is not None]  # fmt: skip
     scale = Scale.of(
-        [*ends, *(min(skill.value or 0.0, 1.0) for _, skill in known if (skill.value or 0.0) > 0)] or [0.0]
+        [*ends, *(min(skill.value or 0.0, 1.0) for _, skill in with_skill if (skill.value or 0.0) > 0)] or [0.0]
     )
-    crowded = len(known) > CROWD
-    reasons = dict.fromkeys(row.reason for row, _ in known if row.kind == "method" and row.rank is None and row.reason)
+    crowded = len(with_skill) > CROWD
+    reasons = dict.fromkeys(
+        row.reason for row, _ in with_skill if row.kind == "method" and row.rank is None and row.reason
+    )
     letters = {reason: chr(ord("a") + n) for n, reason in enumerate(reasons)} if crowded else {}
     return {
-        "rows": [_rung(row, scale, summaries) | {"note": letters.get(row.reason, "")} for row, _ in known],
+        "rows": [_rung(row, scale, summaries) | {"note": letters.get(row.reason, "")} for row, _ in with_skill],
         "floor": scale.place(0.0), "ceiling": scale.place(1.0), "top": ceiling_text(table), "marks": scale.marks(), "crowded": crowded,
         "reasons": [(letter, reason) for reason, letter in letters.items()],
         "gap": (CUT + END) / 2 if scale.broken else None, "high": plain(float(f"{scale.high:.2g}")),

@@ -27,8 +27,8 @@ class Finding(Config):
     @property
     def kind(self) -> tuple[str, ...]:
         """What findings of one kind have in common: all but where they are and their numbers."""
-        told = re.sub(r"\S+/\S+|\d[\d.,e+-]*", "#", self.what)  # without paths and numbers
-        return (self.level, str(self.weight), told, self.meaning, self.remedy)
+        pattern = re.sub(r"\S+/\S+|\d[\d.,e+-]*", "#", self.what)  # without paths and numbers
+        return (self.level, str(self.weight), pattern, self.meaning, self.remedy)
 
 
 class CheckReport(Config):

@@ -55,10 +55,10 @@ def check_dataset(
     `settings` are those that a run would have; only openface, which looks as they say, takes some. Raises DyadbenchError
     for an unknown name and for an option that this dataset has no use for. A path that is no folder is a finding.
     """
-    known = checkers()
-    if name not in known:
-        raise DyadbenchError(f"there is no dataset {name!r} to check; {nearest(name, known)}")
-    checker = known[name]
+    checkers_of = checkers()
+    if name not in checkers_of:
+        raise DyadbenchError(f"there is no dataset {name!r} to check; {nearest(name, checkers_of)}")
+    checker = checkers_of[name]
     if settings and name != "openface":
         raise DyadbenchError(f"data check of {name} has no settings; its files are looked at as they were released")
     if fix and not checker.fixes:
@@ -89,8 +89,8 @@ def _short(finding: Finding, root: Path) -> Finding:
     if not finding.where:
         return finding
     path = str(root / finding.where)
-    told = finding.what.replace(repr(path), "it").replace(path, "a file").replace(f"{root}/", "")
-    return finding.model_copy(update={"what": told})
+    text = finding.what.replace(repr(path), "it").replace(path, "a file").replace(f"{root}/", "")
+    return finding.model_copy(update={"what": text})
 
 
 def _openface_config(settings: Mapping[str, Any]) -> OpenFaceConfig:

@@ -90,8 +90,8 @@ def _sides(pair: Pair, frames: int) -> Iterator[Finding]:
         if seconds is None:
             yield error("no sound that can be read", f"{person.name}.wav", "methods that hear cannot run",
                         "restore it, or run with --data-set audio=false")  # fmt: skip
-        elif told := other_rate(FPS, frames, seconds):
-            yield error(told, f"{person.name}.wav", "sound and picture drift apart", AGAIN)
+        elif fault := other_rate(FPS, frames, seconds):
+            yield error(fault, f"{person.name}.wav", "sound and picture drift apart", AGAIN)
         elif abs(seconds - frames / FPS) > APART:
             yield warn(
                 f"{seconds:.1f} s of sound and {frames / FPS:.1f} s of motion",
