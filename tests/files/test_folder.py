@@ -15,7 +15,7 @@ CLIPS = ["s/a/x", "s/a/y", "s/b/x"]
 LENGTHS = np.array([6, 4, 5])
 
 
-def _written(folder: Path, *, samples: int = 2, channels: int = 3) -> dict[str, np.ndarray]:
+def _write(folder: Path, *, samples: int = 2, channels: int = 3) -> dict[str, np.ndarray]:
     rng = np.random.default_rng(0)
     values = {}
     for clip, frames in zip(CLIPS, LENGTHS, strict=True):
@@ -32,7 +32,7 @@ def _faults(folder: Path, samples: int = 2) -> list[str]:
 
 
 def test_files_named_after_their_clips_are_read_whatever_their_lengths(tmp_path: Path) -> None:
-    values = _written(tmp_path)
+    values = _write(tmp_path)
     assert _faults(tmp_path) == []
     predictions = open_predictions(tmp_path)
     array = predictions.arrays["motion"]
@@ -60,7 +60,7 @@ def test_one_sample_needs_no_axis_and_25_channels_are_emotion(tmp_path: Path) ->
 
 
 def test_what_does_not_fit_is_said_clip_by_clip(tmp_path: Path) -> None:
-    _written(tmp_path)
+    _write(tmp_path)
     assert any("has 2 samples, 4 are expected" in fault for fault in _faults(tmp_path, 4))
     np.save(tmp_path / "s/a/y.npy", np.zeros((2, 3, 3), np.float32))
     assert _faults(tmp_path) == ["clip 's/a/y' has 3 frames, 4 are expected"]
@@ -83,7 +83,7 @@ def test_an_empty_folder_says_what_to_write(tmp_path: Path) -> None:
 
 
 def test_a_folders_digest_follows_names_and_bytes(tmp_path: Path) -> None:
-    _written(tmp_path)
+    _write(tmp_path)
     first = digest_of(tmp_path)
     (tmp_path / "notes.txt").write_text("of no matter")
     assert digest_of(tmp_path) == first
