@@ -55,20 +55,25 @@ def test_the_command_of_a_record_has_its_overrides(official: str, overrides: dic
 )
 def test_the_command_of_a_record_has_its_settings_seed_and_own_name(spec: MethodSpec) -> None:
     """It had the name alone, which ran another configuration, or nothing where the name is the row's own."""
-    cell = make_cell(HOST, "simdyad-clear-react-online", spec, 3, {"size": "tiny"}, action_units="raw")
+    cell = make_cell(shared_host(), "simdyad-clear-react-online", spec, 3, {"size": "tiny"}, action_units="raw")
     data = {"name": "simdyad", "digest": "d" * 64, "simulated": True, "split": "test", "config": cell.dataset.config}
     setting = cell.setting.model_dump(mode="json")
-    made = record(
+    committed = record(
         spec.name, 0.1, 3, benchmark=cell.benchmark, benchmark_config=setting, dataset=data, preset=spec.preset,
         method_config=cell.identity(),
     )  # fmt: skip
-    words = shlex.split(command_of(made, HOST))
+    words = shlex.split(command_of(committed, shared_host()))
     assert words.pop() == "size=tiny" and words.pop() == "--data-set" and words.pop() == "--raw-action-units"
-    given = {option: words[n + 1] for n, option in enumerate(words) if option in ("-m", "--as", "--preset", "--seeds")}
+    options = {
+        option: words[n + 1] for n, option in enumerate(words) if option in ("-m", "--as", "--preset", "--seeds")
+    }
     settings = parse_settings([words[n + 1] for n, option in enumerate(words) if option == "-s"])
     again = MethodSpec(
-        name=given.get("--as", given["-m"]), method=given["-m"] if "--as" in given else "", preset=given.get("--preset"),
+        name=options.get("--as", options["-m"]), method=options["-m"] if "--as" in options else "", preset=options.get("--preset"),
         settings=settings,
     )  # fmt: skip
-    seed = int(given["--seeds"])
-    assert make_cell(HOST, "simdyad-clear-react-online", again, seed, {"size": "tiny"}, action_units="raw") == cell
+    seed = int(options["--seeds"])
+    assert (
+        make_cell(shared_host(), "simdyad-clear-react-online", again, seed, {"size": "tiny"}, action_units="raw")
+        == cell
+    )

@@ -63,8 +63,8 @@ def _registered(method: str, parts: dict[str, str], host: Host) -> str:
     methods = {entry.name: (entry.predictor, entry.tokenizer or "") for entry in host.entries("method")}
     if method in methods or method in {entry.name for entry in host.entries("predictor")}:
         return method
-    made = (parts.get("predictor", method), parts.get("tokenizer", ""))
-    return next((name for name, of in methods.items() if of == made), made[0])
+    components = (parts.get("predictor", method), parts.get("tokenizer", ""))
+    return next((name for name, of in methods.items() if of == components), components[0])
 
 
 def _assignments(option: str, values: dict[str, Any]) -> Iterator[str]:
