@@ -467,6 +467,13 @@ def test_lm_listener_reads_arrays_as_numpy_1_and_2_name_them(tmp_path: Path) -> 
             np.testing.assert_array_equal(np.asarray(segments[name], np.float32), np.asarray(segment[name], np.float32))
 
 
+def test_conan_of_lm_listener_has_a_benchmark() -> None:
+    from dyadbench.registry.host import Host
+
+    setting = Host().get("benchmark", "lm-listener-conan").config
+    assert (setting.dataset, setting.dataset_config["person"]) == ("lm-listener", "conan")
+
+
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
 def test_lm_listener_reads_tensors_of_any_precision(tmp_path: Path, kind: torch.dtype) -> None:
     segment = _segment()
