@@ -6,9 +6,10 @@ import io
 import sys
 
 import pytest
+from tests.fixtures.records import COLUMNS, floor, record
 
 from dyadbench.leaderboard.rows import Row, Value
-from dyadbench.leaderboard.tables import Table
+from dyadbench.leaderboard.tables import Table, make_table
 from dyadbench.leaderboard.terminal import rich_tables, show_cell, show_table
 
 NAMES = ("first [bold]", "second\x1b[31m", "oracle")
@@ -109,3 +110,20 @@ def test_the_first_methods_and_the_references_are_shown_where_asked(capsys: pyte
     show_table(table().model_copy(update={"rows": tuple(references)}), 1)
     text = capsys.readouterr().out
     assert "first" in text and "oracle" in text and "second" not in text
+
+
+def test_top_keeps_methods_without_a_rank_that_have_as_much_skill_and_joins_equal_reasons(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    runs = [record(name, level, seed=seed) for name, level in (("a", 0.1), ("b", 0.4)) for seed in range(3)]
+    once = [
+        record("bold", 0.05, deterministic=False),
+        record("shy", 0.3, deterministic=False),
+        record("mild", 0.2, deterministic=False),
+    ]
+    board = make_table([*runs, *once, floor()], "react2024", COLUMNS)
+    show_table(board, top=1, values=False)
+    text = capsys.readouterr().out
+    rows = [line.split()[0] for line in text.splitlines() if line.startswith(" ") and line.strip()]
+    assert "bold" in rows and "mild" not in rows, "more skill than the first, and less"
+    assert "not ranked: bold, mild, shy: one seed of a method that is random; run more seeds" in text

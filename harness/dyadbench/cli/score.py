@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 def score(
     file: Annotated[Path, typer.Argument(help="Predictions (.safetensors or .npz): clip ids and (N, K, T, C) arrays; or a folder of one .npy per clip, (T, C) or (K, T, C), named after it.")],
-    benchmark: Annotated[str | None, typer.Option(help="The benchmark whose clips were predicted.")] = None,
+    benchmark: Annotated[str | None, typer.Option("-b", "--benchmark", help="The benchmark whose clips were predicted.")] = None,
     suite: Annotated[str | None, typer.Option(help="For a file that carries its references too: the suite to compute.")] = None,
     template: Annotated[bool, typer.Option("--template", help="Write FILE as an example with the right ids and shapes.")] = False,
     name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="Write a record, which is an unranked row of that name.")] = None,

@@ -80,7 +80,7 @@ def scatter(
         label = point.label if named or not number else f"{number} {point.label}"
         mark = ARROW.format(kind=point.kind, x=x, y=y, turn=TURNS[arrow]) if arrow else SHAPES[point.kind](x, y)
         parts.append(f"<g><title>{escape(label)}</title>{mark}</g>")
-    room = Room((LEFT - 40.0, TOP - 12.0, size.width - 2.0, axes.bottom - 1.0), places, occupied, thin)
+    room = Room((LEFT - 6.0, TOP - 12.0, size.width - 2.0, axes.bottom - 1.0), places, occupied, thin)
     if named:
         order = sorted(
             (n for n, p in enumerate(points) if p.number != 0), key=lambda n: IMPORTANT.index(points[n].kind)

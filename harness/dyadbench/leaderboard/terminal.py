@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -69,16 +70,30 @@ def _title(table: Table) -> str:
 
 
 def _rows(table: Table, top: int | None) -> list[Row]:
-    """Methods, ablations and references by skill; with `top` the references and the first methods."""
+    """Methods, ablations and references by skill.
+
+    With `top` the references, the first methods, and methods without a rank that have as much skill as the last of these.
+    """
     rows = [row for row in table.rows if row.kind != "reconstruction"]
     if top is None:
         return rows
-    return [row for row in rows if row.kind == "reference" or (row.rank is not None and row.rank <= top)]
+    first = [row for row in rows if row.rank is not None and row.rank <= top]
+    least = min((row.skill.value for row in first if row.skill and row.skill.value is not None), default=math.inf)
+
+    def shown(row: Row) -> bool:
+        value = row.skill.value if row.kind == "method" and row.rank is None and row.skill else None
+        return row in first or row.kind == "reference" or (value is not None and value >= least)
+
+    return [row for row in rows if shown(row)]
 
 
 def _below(table: Table) -> list[str]:
     """Which records and methods the table does not rank, and why."""
-    unranked = [f"not ranked: {row.method}: {row.reason}" for row in table.rows if row.kind == "method" and row.reason]
+    reasons: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.kind == "method" and row.reason:
+            reasons.setdefault(row.reason, []).append(row.method)
+    unranked = [f"not ranked: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
     if table.main and not table.scales and any(column.get("headline") for column in table.columns):
         unranked.append("nothing is ranked: run mismatched-listener on this benchmark, too, which a skill of 0 is")
     return [one_line(line) for line in (*(f"left out: {each}" for each in table.left_out), *unranked)]

@@ -264,6 +264,8 @@ def load_record(path: Path) -> Record:
         _check_content(record)
     except ValidationError as error:
         raise DyadbenchError(f"{path} is not a record: {first_fault(error)}") from None
+    except FileNotFoundError:
+        raise DyadbenchError(f"there is no record {path}") from None
     except (ValueError, OSError, RecursionError) as error:
         raise DyadbenchError(f"{path} is not a record: {error}") from None
     return record

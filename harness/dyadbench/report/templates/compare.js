@@ -63,8 +63,9 @@
       if (sign < 0) [difference, low, high] = [difference, high, low].map((x) => (x === null ? null : -x));
       const row = document.createElement("tr");
       const good = { max: "more", min: "less", match: column.target === null ? "no target" : `near ${text(column.target)}` }[column.direction];
-      row.append(cell(column.id.replaceAll(".", ".\u200b"), "head"), cell(good, "text"), cell(text(view.points[i][c])), cell(text(view.points[j][c])));
-      if (difference === null) row.append(cell("undefined"), cell(""), cell("undefined for one of them", "text"));
+      const values = [cell(good, "text"), cell(text(view.points[i][c])), cell(text(view.points[j][c]))];
+      const name = cell(column.id.replaceAll(".", ".\u200b"), "head");
+      if (difference === null) row.append(name, cell("undefined for one of them", "text"), ...values, cell("undefined"), cell(""));
       else {
         const reach = Math.max(...[difference, low, high].map((x) => Math.abs(x ?? 0)), 1e-12);
         const side = view.verdicts[key][c];
@@ -73,7 +74,7 @@
         const span = low === null ? "" : ` [${text(low)}, ${text(high)}]`;
         const told = cell(verdict, "text");
         told.classList.add("verdict", { "A is better": "reproduced", "B is better": "contradicted" }[verdict] ?? "undecided");
-        row.append(cell(text(difference) + span), cell(gap(difference, low, high, reach), "text"), told);
+        row.append(name, told, ...values, cell(text(difference) + span), cell(gap(difference, low, high, reach), "text"));
       }
       rows.append(row);
       const clips = view.most[key][c] ?? [];
