@@ -98,7 +98,7 @@ def test_the_python_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.chdir(tmp_path)
     (tmp_path / "tryout").mkdir()
     rng = np.random.default_rng(0)
-    _, runtime = runtime_of("tryout", None, None)
+    _, runtime = runtime_of("tryout", None, None, ["simdyad"])
     target = open_target(plugins(), "simdyad-clear-react-online", {"size": "tiny"}, runtime)
     write_template(tmp_path / "predictions.safetensors", target.clips, target.shape, "emotion", 25.0)
     listener, speaker = rng.random((2, 3, 60, 25), np.float32)
