@@ -31,6 +31,6 @@ def test_the_verbs_and_options_of_named_commands_exist(path: Path) -> None:
             name = words.pop(0)
             assert name in command.commands, f"{path.name}: dyadbench {line}"
             command = command.commands[name]
-        known = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+        options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
         named = {word.split("=")[0].rstrip(".,;:") for word in words if re.match(r"--?[a-z]", word)}
-        assert named <= known | {"--help"}, f"{path.name}: dyadbench {line}"
+        assert named <= options | {"--help"}, f"{path.name}: dyadbench {line}"

@@ -58,11 +58,11 @@ def markdown_table(table: Table) -> str:
     families = families[: WIDTH - 4 - len(first) - bool(wait)]
     header = ["rank", "method", "skill", *(_head(by_id[name]) for name in first), *families, *wait, "seeds"]
     rows = []
-    shown = [row for row in table.rows if row.kind in ("method", "reference") and row.skill is not None]
+    rows_with_skill = [row for row in table.rows if row.kind in ("method", "reference") and row.skill is not None]
     # Why a method has no rank is said once below the table, and its rank is a letter.
-    reasons = list(dict.fromkeys(row.reason for row in shown if row.kind == "method" and row.reason))
+    reasons = list(dict.fromkeys(row.reason for row in rows_with_skill if row.kind == "method" and row.reason))
     letters = dict(zip(reasons, ascii_lowercase, strict=False))
-    for row in shown:
+    for row in rows_with_skill:
         values = [_marked(row, name, by_id[name]["digits"]) for name in first]
         beside = [family_text(row.families.get(name)) for name in families]
         late = [latency_text(row)] if wait else []

@@ -80,11 +80,11 @@ def _rows(table: Table, top: int | None) -> list[Row]:
     first = [row for row in rows if row.rank is not None and row.rank <= top]
     least = min((row.skill.value for row in first if row.skill and row.skill.value is not None), default=math.inf)
 
-    def shown(row: Row) -> bool:
+    def belongs(row: Row) -> bool:
         value = row.skill.value if row.kind == "method" and row.rank is None and row.skill else None
         return row in first or row.kind == "reference" or (value is not None and value >= least)
 
-    return [row for row in rows if shown(row)]
+    return [row for row in rows if belongs(row)]
 
 
 def _below(table: Table) -> list[str]:
