@@ -71,3 +71,17 @@ def test_no_checkout_changes_the_bytes_of_what_is_compared(tmp_path: Path) -> No
         subprocess.run([*git, *words], cwd=tmp_path / "own", check=True, capture_output=True)
     for name, content in files.items():
         assert (tmp_path / "there" / name).read_bytes() == content, name
+
+
+def test_the_table_of_the_readme_is_short_and_says_who_leads() -> None:
+    from tests.fixtures.records import COLUMNS, floor, record
+
+    from dyadbench.leaderboard.markdown import FIRST, headline
+    from dyadbench.leaderboard.tables import make_table
+
+    runs = [record(f"m{n:02}", 0.1 + 0.02 * n) for n in range(FIRST + 5)]
+    text = headline([make_table([*runs, floor(), record("mean", 0.7, calibration=True)], "react2024", COLUMNS)])
+    rows = [line for line in text.splitlines() if line.startswith("| ") and "rank" not in line]
+    assert len(rows) == FIRST + 1, "the first methods and the floor"
+    assert f"The first {FIRST} of {FIRST + 5} methods" in text
+    assert "**m00 leads alone.**" in text or "cannot be told apart at the top" in text

@@ -17,6 +17,7 @@ from dyadbench.leaderboard.charts import Point, scatter
 from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.drawing import ticks
 from dyadbench.leaderboard.markdown import markdown_page
+from dyadbench.leaderboard.summary import sentences
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.terminal import terminal_table
 from dyadbench.records.excerpts import (
@@ -32,7 +33,6 @@ from dyadbench.records.excerpts import (
 )
 from dyadbench.report.about import differences
 from dyadbench.report.behaviour import behaviour
-from dyadbench.report.overview import sentences
 from dyadbench.report.pages import page_name
 from dyadbench.report.pairs import pairs_view
 

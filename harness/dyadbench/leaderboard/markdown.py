@@ -13,6 +13,7 @@ from dyadbench.leaderboard.over_time import embedded
 from dyadbench.leaderboard.published_page import published_grid
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.skill import NULL
+from dyadbench.leaderboard.summary import sentences
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
     ARROWS,
@@ -42,12 +43,18 @@ realism are distances to the band of real listeners: *within*, or by which facto
 without being worse in diversity. **Bold**: not distinguishable from the best ranked method of that column.
 """
 
+FIRST = 10  # methods in the table of the README
+PLAIN = ("mean", "noise")  # references that the README leaves out
+
 
 # --- one suite ----------------------------------------------------------------------------------------------
 
 
-def markdown_table(table: Table) -> str:
-    """Methods by skill with the references between them; by name where the suite does not rank."""
+def markdown_table(table: Table, most: int | None = None) -> str:
+    """Methods by skill with the references between them; by name where the suite does not rank.
+
+    With `most` only the first methods, and of the references floor, ceiling, truth and copies.
+    """
     by_id = {column["id"]: column for column in table.columns}
     headline = [scale.column for scale in table.scales]
     first = headline if len(headline) <= 3 else headline[:2]
@@ -59,6 +66,13 @@ def markdown_table(table: Table) -> str:
     header = ["rank", "method", "skill", *(_head(by_id[name]) for name in first), *families, *wait, "seeds"]
     rows = []
     rows_with_skill = [row for row in table.rows if row.kind in ("method", "reference") and row.skill is not None]
+    if most is not None:
+        first_ones = [row.method for row in rows_with_skill if row.kind == "method"][:most]
+        rows_with_skill = [
+            row
+            for row in rows_with_skill
+            if row.method in first_ones or (row.kind == "reference" and row.role not in PLAIN)
+        ]
     # Why a method has no rank is said once below the table, and its rank is a letter.
     reasons = list(dict.fromkeys(row.reason for row in rows_with_skill if row.kind == "method" and row.reason))
     letters = dict(zip(reasons, ascii_lowercase, strict=False))
@@ -256,6 +270,14 @@ def headline(tables: Sequence[Table]) -> str:
         return "No records yet.\n"
     main = boards[0]
     title = escape(main.benchmark) + (" (simulated data)" if main.simulated else "")
-    first = f"First: {leaders(main)}.\n\n" if main.scales else ""
+    lead, beside = sentences(main)
+    first = f"**{escape(lead)}** {escape(' '.join(beside))}\n\n" if main.scales else ""
     picture = _skill_picture(main, "leaderboards/")
-    return f"\n**{title}**\n\n{first}{picture}{markdown_table(main) or value_tables(main)}\n{_scale_note(main)}\n"
+    methods = sum(row.kind == "method" for row in main.rows)
+    more = (
+        f"\nThe first {FIRST} of {methods} methods; [all of them, and every metric](leaderboards/{slug(main.benchmark)}.md).\n"
+        if methods > FIRST
+        else ""
+    )
+    table = markdown_table(main, FIRST) or value_tables(main)
+    return f"\n**{title}**\n\n{first}{picture}{table}{more}\n{_scale_note(main)}\n"

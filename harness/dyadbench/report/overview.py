@@ -1,15 +1,14 @@
-"""The first screen of a benchmark: one computed sentence, and every method between the floor and the ceiling."""
+"""The first screen of a benchmark: every method between the floor and the ceiling."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from dyadbench.leaderboard.drawing import plain, ticks
 from dyadbench.leaderboard.rows import Row
-from dyadbench.leaderboard.skill import NULL
+from dyadbench.leaderboard.summary import CEILINGS, ceiling_text
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import rank_text, skill_text
 from dyadbench.report.pages import page_name
@@ -18,78 +17,6 @@ BESIDE = ("copy", "mean")  # references that stand between the methods; floor an
 CROWD = 14  # rows with what they are below their name; of more than that each takes one line
 # Where no skill is above NEAR the scale is broken; then it ends at CUT per cent of the width, and the ceiling is at END.
 NEAR, CUT, END = 0.35, 80.0, 91.0
-CEILINGS = {"fresh-listener": "another listener of the same speaker", "oracle-set": "the other appropriate listeners"}
-
-
-def ceiling_text(table: Table) -> str:
-    """Who the ceiling is, in words; several where the columns have different ones."""
-    names = dict.fromkeys(CEILINGS.get(scale.by, "a perfect reaction") for scale in table.scales)
-    return " or ".join(names)
-
-
-def sentences(table: Table) -> tuple[str, list[str]]:
-    """Who leads, in one sentence; then how far the leader is on the way to the ceiling, and who beats the floor."""
-    ranked = [row for row in table.rows if row.rank is not None and row.skill is not None]
-    if not ranked:
-        return "Nothing is ranked here yet.", [
-            f"A rank needs the records of {NULL}, which is the floor, and of a method."
-        ]
-    best = ranked[0]
-    shared = [row.method for row in ranked if row.rank_low == 1 or row.rank == 1]
-    if len(ranked) == 1:
-        lead = f"{best.method} is the only method with a rank."
-    elif len(shared) == 1:
-        lead = f"{best.method} leads alone."
-    else:
-        lead = f"No single winner: {listed(shared)} cannot be told apart at the top."
-    return lead, [text for text in (ahead(table), _way(best, table), *_against_floor(ranked)) if text]
-
-
-def ahead(table: Table) -> str:
-    """Who has more skill than the first ranked method and no rank, and why; "" where nobody has."""
-    ranked = [row for row in table.rows if row.rank is not None and row.skill is not None]
-    most = max((row.skill.value or 0.0 for row in ranked if row.skill), default=math.inf)
-    others = [
-        f"{row.method} ({skill_text(row.skill)}: {row.reason.partition(';')[0]})"
-        for row in table.rows
-        if row.kind == "method" and row.rank is None and row.skill and (row.skill.value or 0.0) > most
-    ]
-    return f"More skill, but no rank: {listed(others)}." if others else ""
-
-
-def _way(best: Row, table: Table) -> str:
-    skill = best.skill
-    if skill is None or skill.value is None:
-        return ""
-    span = f" [{_percent(skill.low)}, {_percent(skill.high)}]" if skill.low is not None else ""
-    return (
-        f"{best.method} goes {_percent(skill.value)} %{span} of the way from a real listener of another conversation (the floor) "
-        f"to {ceiling_text(table)} (the ceiling)."
-    )
-
-
-def _percent(value: float | None) -> str:
-    return "n/a" if value is None else f"{100 * value:.0f}"
-
-
-def _against_floor(ranked: Sequence[Row]) -> list[str]:
-    """How many methods beat the floor beyond doubt, and which do not."""
-    above = [row.method for row in ranked if row.skill and row.skill.low is not None and row.skill.low > 0]
-    below = [row.method for row in ranked if row.skill and row.skill.high is not None and row.skill.high < 0]
-    open_ = [row.method for row in ranked if row.method not in above and row.method not in below]
-    whole = len(above) == len(ranked)
-    sentences = [f"All {len(ranked)} ranked methods beat the floor." if whole and len(ranked) > 1 else f"{len(above)} of {len(ranked)} ranked methods beat{'s' * (len(above) == 1)} the floor."]  # fmt: skip
-    if below:
-        sentences.append(f"Worse than the floor: {listed(below)}.")
-    if open_:
-        sentences.append(f"Not told apart from the floor: {listed(open_)}.")
-    return sentences
-
-
-def listed(names: Sequence[str], most: int = 6) -> str:
-    """`a, b and c`; of many names the first, and how many more there are."""
-    entries = [*names] if len(names) <= most else [*names[:most], f"{len(names) - most} more"]
-    return entries[0] if len(entries) == 1 else f"{', '.join(entries[:-1])} and {entries[-1]}"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from markupsafe import Markup
 
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.files.atomic import atomic_write, read_whole
+from dyadbench.leaderboard import summary
 from dyadbench.leaderboard.build import make_tables
 from dyadbench.leaderboard.claims import MEANING, Claim, Judged, load_claims, rows_of
 from dyadbench.leaderboard.data_files import csv_text, json_text
@@ -117,7 +118,7 @@ class Site:
         tables = make_tables(self.leaderboards, self.suites, records)[0]
         views = [pages.table_view(table, methods) for table in tables]
         main, view = next((table, view) for table, view in zip(tables, views, strict=True) if table.main)
-        lead, beside = overview.sentences(main)
+        lead, beside = summary.sentences(main)
         where = provenance(records, self.leaderboards)
         self._card(main, lead)
         for method_name, mine in sorted(methods.items()):
@@ -150,7 +151,7 @@ class Site:
         ranked = [row for row in table.rows if row.rank is not None]
         self.cards.append({
             "benchmark": table.benchmark, "page": pages.page_name("", table.benchmark), "simulated": table.simulated,
-            "says": sentence_case(self.about.benchmarks.get(table.benchmark, "")), "track": table.setting["track"], "lead": lead, "ahead": overview.ahead(table), "ranked": len(ranked),
+            "says": sentence_case(self.about.benchmarks.get(table.benchmark, "")), "track": table.setting["track"], "lead": lead, "ahead": summary.ahead(table), "ranked": len(ranked),
             "clips": table.clips, "sessions": table.sessions, "methods": sum(row.kind == "method" for row in table.rows),
             "rows": [
                 {"method": row.method, "page": pages.page_name("method", row.method), "rank": rank_text(row), "skill": skill_text(row.skill)}
