@@ -20,7 +20,7 @@ from dyadbench.records.record import Record
 # Suite -> (how appropriate: smaller is better, how diverse).
 PLANES = {"react2024": ("FRDist", "FRDiv"), "react2024-official": ("FRDist", "FRDiv"), "l2l": ("P-FD.expression", "variation.expression")}  # fmt: skip
 HEADS = {"react2024": "FRDist", "l2l": "P-FD.expression"}  # what ablations are shown in, where the suite has it
-MOST = 60  # points that the plane has room for
+MOST = 60  # rows that a picture has room for; the table beside it has all
 ROLES_IN_PLANE = ("floor", "ceiling", "copy")  # references that the plane shows; truth, means and noise are far outside
 Records = Mapping[str, Sequence[Record]]  # method -> its seeds
 
@@ -114,7 +114,7 @@ def codebooks(records: Records) -> dict[str, Any] | None:
             rows.append((method, use, perplexity, (runs[0].measured.tokens or {}).get("codes")))
     if not rows:
         return None
-    entries = [Bar(name, use, strong=True) for name, use, _, _ in rows]
+    entries = [Bar(name, use, strong=True) for name, use, _, _ in rows[:MOST]]
     picture = _bars(entries, "Use of codebooks", "share of codes that occur")
     return figure(
         "codes", "Use of codebooks", "Share of each book's codes that occur on the test listeners, mean over books.",
@@ -137,7 +137,9 @@ def over_time(table: Table, records: Records) -> dict[str, Any] | None:
     if not series:
         return None
     series = errors_over_time.ordered(series)
-    picture = _lines(series, "Error over time", "seconds into the clip", "root mean square error")
+    picture = _lines(
+        dict(list(series.items())[:MOST]), "Error over time", "seconds into the clip", "root mean square error"
+    )
     times = max((xs for xs, _ in series.values()), key=len)
     rows = [[name, *ys] for name, (_, ys) in series.items()]
     return figure(
