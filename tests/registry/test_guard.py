@@ -19,7 +19,7 @@ from dyadbench.registry.host import Host
 
 CHANGES: dict[str, tuple[Callable[[], object], Callable[[], object]]] = {  # words -> (change, what must be as before)
     "the working directory": (lambda: os.chdir("/"), os.getcwd),
-    "the handler of SIGINT": (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN), lambda: signal.getsignal(signal.SIGINT)),
+    "the handler of SIGINT": (lambda: signal.signal(signal.SIGINT, lambda *_: None), lambda: signal.getsignal(signal.SIGINT)),
     "numpy's floating-point error mode": (lambda: np.seterr(all="raise"), np.geterr),
     "torch's default dtype": (lambda: torch.set_default_dtype(torch.float64), torch.get_default_dtype),
     "torch's gradient mode": (lambda: torch.set_grad_enabled(False), torch.is_grad_enabled),
