@@ -76,9 +76,7 @@ class PredictorConfig(Config):
     chunk: int = Field(0, ge=0)  # frames per chunk; 0: the predictor sees the whole clip
     ahead: int = Field(0, ge=0)  # with chunks: speaker frames seen after a chunk's first
     audio: str = "auto"  # a feature's name, "auto" (wav2vec2, else mfcc-78, else the first) or "none"
-    speech: str = (
-        ""  # discrete tokens of the sound: "kmeans", or a folder with a codebook.npy; empty: its features themselves
-    )
+    speech: str = ""  # tokens of the sound: "kmeans", or a folder with a codebook.npy; empty: its features themselves
     speech_codes: PositiveInt = 200  # of "kmeans"
     convolutions: int = Field(
         0, ge=0
@@ -113,6 +111,12 @@ class PredictorConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:
+        if self.kl != 1.0 and not self.latent:
+            raise ValueError("kl weighs the latent, and latent is 0; set latent, or leave kl out")
+        if self.speech_codes != 200 and self.speech != "kmeans":
+            raise ValueError(
+                "speech_codes is how many k-means makes; set speech to 'kmeans', or leave speech_codes out"
+            )
         if self.ahead and self.ahead >= self.chunk:
             raise ValueError(
                 f"ahead = {self.ahead} must be less than the {self.chunk} frames of a chunk; or set chunk=0 for the whole clip"

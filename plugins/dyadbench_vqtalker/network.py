@@ -107,8 +107,8 @@ class ListenerLatent(nn.Module):
         seen, weight = self.seen(listener), valid[..., None] / valid.sum(1).clamp_min(1)[:, None, None]  # (B, T, dim)
         mean = (seen * weight).sum(1)  # (B, dim)
         spread = ((seen - mean[:, None]).square() * weight).sum(1).add(1e-6).sqrt()
-        z, log_variance = self.posterior(torch.cat([mean, spread], 1)).chunk(2, 1)
-        return z, log_variance.clamp(-8, 4)
+        centre, log_variance = self.posterior(torch.cat([mean, spread], 1)).chunk(2, 1)
+        return centre, log_variance.clamp(-8, 4)  # so that no sample runs away early in training
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

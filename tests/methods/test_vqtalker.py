@@ -404,6 +404,10 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
         ChunkedConfig(ahead=8)
     with pytest.raises(ValueError, match="chunk"):
         ChunkedConfig(chunk=0)
+    with pytest.raises(ValueError, match="kl weighs the latent, and latent is 0"):
+        PredictorConfig(kl=0.5)
+    with pytest.raises(ValueError, match="set speech to 'kmeans', or leave speech_codes out"):
+        PredictorConfig(speech="folder", speech_codes=50)
     with pytest.raises(DyadbenchError, match=r"hubert.*mfcc-78"):
         _build(audio="hubert")
 

@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from dyadbench.api import DyadbenchError
+from dyadbench.api import EMOTION_DIM, DyadbenchError
 from dyadbench.files.arrays import floats
 from dyadbench.files.npy import BadFile, read_header, read_npy
 from dyadbench.files.predictions import Predictions, read_predictions
 from dyadbench.files.walk import files_below
-
-EMOTION = 25  # channels
 
 
 class ClipFiles:
@@ -83,7 +80,7 @@ def read_folder(folder: Path) -> Predictions:
         )
     files = ClipFiles(paths)
     names = tuple(path.relative_to(folder).with_suffix("").as_posix() for path in paths)
-    return Predictions(folder, names, None, {"emotion" if files.shape[3] == EMOTION else "motion": files})
+    return Predictions(folder, names, None, {"emotion" if files.shape[3] == EMOTION_DIM else "motion": files})
 
 
 def fitted_to(predictions: Predictions, clips: Sequence[str], samples: int) -> Predictions:
@@ -91,14 +88,22 @@ def fitted_to(predictions: Predictions, clips: Sequence[str], samples: int) -> P
 
     A file names its clip by the whole id, or by its last part where that is unique.
     """
-    last = Counter(clip.rsplit("/", 1)[-1] for clip in clips)
-    whole = {clip.rsplit("/", 1)[-1]: clip for clip in clips}
-    ids = tuple(
-        name if name in set(clips) or last[name.rsplit("/", 1)[-1]] != 1 else whole[name.rsplit("/", 1)[-1]]
-        for name in predictions.clips
-    )
+    by_end: dict[str, list[str]] = {}
+    for clip in clips:
+        by_end.setdefault(_end(clip), []).append(clip)
+    whole = set(clips)
+
+    def id_of(name: str) -> str:
+        candidates = by_end.get(_end(name), [])
+        return candidates[0] if name not in whole and len(candidates) == 1 else name
+
+    ids = tuple(map(id_of, predictions.clips))
     arrays = {name: ClipFiles(files.paths, samples) for name, files in predictions.arrays.items()}
     return dataclasses.replace(predictions, clips=ids, arrays=arrays)
+
+
+def _end(clip: str) -> str:
+    return clip.rsplit("/", 1)[-1]
 
 
 def digest_of(path: Path) -> str:

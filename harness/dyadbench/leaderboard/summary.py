@@ -70,12 +70,12 @@ def _against_floor(ranked: Sequence[Row]) -> list[str]:
     below = [row.method for row in ranked if row.skill and row.skill.high is not None and row.skill.high < 0]
     open_ = [row.method for row in ranked if row.method not in above and row.method not in below]
     whole = len(above) == len(ranked)
-    sentences = [f"All {len(ranked)} ranked methods beat the floor." if whole and len(ranked) > 1 else f"{len(above)} of {len(ranked)} ranked methods beat{'s' * (len(above) == 1)} the floor."]  # fmt: skip
+    texts = [f"All {len(ranked)} ranked methods beat the floor." if whole and len(ranked) > 1 else f"{len(above)} of {len(ranked)} ranked methods beat{'s' * (len(above) == 1)} the floor."]  # fmt: skip
     if below:
-        sentences.append(f"Worse than the floor: {listed(below)}.")
+        texts.append(f"Worse than the floor: {listed(below)}.")
     if open_:
-        sentences.append(f"Not told apart from the floor: {listed(open_)}.")
-    return sentences
+        texts.append(f"Not told apart from the floor: {listed(open_)}.")
+    return texts
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
