@@ -35,9 +35,9 @@ def one_line(text: object, most: int | None = None) -> str:
     return flat if most is None or len(flat) <= most else flat[: most - 3] + "..."
 
 
-def nearest(name: str, names_of: Iterable[str]) -> str:
+def nearest(name: str, choices: Iterable[str]) -> str:
     """What to write instead of `name`: the names like it, or else all there are."""
-    names = list(dict.fromkeys(names_of))
+    names = list(dict.fromkeys(choices))
     near = difflib.get_close_matches(name, names, n=3)
     # A dotted name is most often meant by its last part: "layers" for "predictor.layers".
     near = near or [each for each in names if each.rpartition(".")[2] == name.rpartition(".")[2]]

@@ -148,7 +148,9 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
             getattr(self.net, f"{name}_mean").copy_(mean)
             getattr(self.net, f"{name}_scale").copy_(spread)
         if config.speech == KMEANS and self.net.speech is not None and self.audio is not None:
-            self.net.speech.book.copy_(torch.from_numpy(kmeans_codebook(data, self.audio, config.speech_codes)))
+            book, deviation = kmeans_codebook(data, self.audio, config.speech_codes)
+            self.net.speech.book.copy_(torch.from_numpy(book))
+            self.net.speech.spread.copy_(torch.from_numpy(deviation))
         adam = Optimiser(
             "all", list(self.net.parameters()), config.lr, (0.9, 0.95), config.weight_decay,
             ramp(config.warmup, steps=config.steps),
@@ -169,16 +171,16 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
         frames = end + -end % (self.config.chunk or 1)  # a chunk is reacted to before anybody knows that it is the last
         valid = self._valid(context)
         speaker = self._speaker(context, valid, frames - end)
-        listeners = self.listeners(noise, context.clips, k)
+        latents = self.latents(noise, context.clips, k)
         # Until something is drawn, all samples of a clip are equal, so one pass serves them.
-        rows = clips if listeners is None else clips * k
+        rows = clips if latents is None else clips * k
         ids = torch.zeros(rows, frames, self.net.groups, 0, dtype=torch.long, device=self.device)
         for layer in range(self.net.residual):
             copies = len(ids) // clips
             heard = speaker.repeat_interleave(copies, 0)
             deaf = torch.zeros_like(heard)
-            if listeners is not None:
-                heard, deaf = heard + listeners, deaf + listeners
+            if latents is not None:
+                heard, deaf = heard + latents, deaf + latents
             common = (
                 self.grid.dequantise(ids),
                 torch.full((len(ids),), layer, device=self.device),
@@ -194,7 +196,7 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
             ids = torch.cat([ids, codes[..., None]], 3)
         return self.decoded(ids, clips, k, end)
 
-    def listeners(self, noise: Noise, clips: Sequence[str], k: int) -> Tensor | None:
+    def latents(self, noise: Noise, clips: Sequence[str], k: int) -> Tensor | None:
         """What the trunk hears of each sample's latent, (R, 1, dim); None without one."""
         if self.net.latent is None:
             return None

@@ -25,16 +25,19 @@ class SpeechTokens(nn.Module):
     """Sound (B, T * per_frame, F) to the embeddings of its tokens, averaged per frame: (B, T, dim)."""
 
     book: Tensor
+    spread: Tensor
 
     def __init__(self, codes: int, sound: AudioSpec, dim: int):
         super().__init__()
         self.per_frame = sound.per_frame
         self.register_buffer("book", torch.zeros(codes, sound.dim))
+        self.register_buffer("spread", torch.ones(sound.dim))  # of each channel, by which distances are measured
         self.embedding = nn.Embedding(codes, dim)
 
     def ids(self, sound: Tensor) -> Tensor:
         """(B, N, F) -> (B, N): the nearest centroid of each row."""
-        return torch.cdist(sound, self.book.expand(len(sound), -1, -1)).argmin(-1)
+        book = (self.book / self.spread).expand(len(sound), -1, -1)
+        return torch.cdist(sound / self.spread, book).argmin(-1)
 
     def forward(self, sound: Tensor) -> Tensor:
         out: Tensor = self.embedding(self.ids(sound)).unflatten(1, (-1, self.per_frame)).mean(2)
@@ -61,8 +64,11 @@ def read_codebook(where: str, feature: str, dim: int) -> np.ndarray:
     return book.astype(np.float32)
 
 
-def kmeans_codebook(data: TrainData, feature: str, codes: int) -> np.ndarray:
-    """`codes` centroids (V, F) of k-means++ (10 rounds, seed 0) over rows of the training split's sound."""
+def kmeans_codebook(data: TrainData, feature: str, codes: int) -> tuple[np.ndarray, np.ndarray]:
+    """`codes` centroids (V, F) of k-means++ (10 rounds, seed 0) over rows of the training split's sound.
+
+    And the spread (F,) of each channel: distances are measured in it, so that every channel counts alike.
+    """
     sounds = [
         dyad.speaker.audio[feature] for _, dyad in zip(range(CLIPS), data.dyads("train", (feature,)), strict=False)
     ]
@@ -73,6 +79,6 @@ def kmeans_codebook(data: TrainData, feature: str, codes: int) -> np.ndarray:
         raise DyadbenchError(
             f"k-means for {codes} speech tokens has {len(rows)} rows of {feature!r}; lower speech_codes to at most that"
         )
-    spread = rows.std(0) + 1e-3  # every channel counts alike
+    spread = rows.std(0) + 1e-3
     centroids, _ = kmeans2(rows / spread, codes, iter=10, minit="++", seed=0)
-    return np.asarray(centroids * spread, np.float32)
+    return np.asarray(centroids * spread, np.float32), np.asarray(spread, np.float32)

@@ -30,7 +30,7 @@ class Model(Protocol):
     def tokenizer(self) -> Tokenizer: ...
     @property
     def grid(self) -> GridOfCodes: ...
-    def listeners(self, noise: Noise, clips: Sequence[str], k: int) -> Tensor | None: ...
+    def latents(self, noise: Noise, clips: Sequence[str], k: int) -> Tensor | None: ...
     def choose(self, hidden: Tensor, free: Tensor | None, uniform: Tensor | None) -> Tensor: ...
     def decoded(self, ids: Tensor, clips: int, k: int, frames: int) -> Reaction: ...
 
@@ -49,7 +49,7 @@ class ChunkStream:
         self.model, self.clips, self.k = model, len(clips), k
         layers = range(net.residual)
         with torch.no_grad():
-            self.listeners = model.listeners(noise, clips, k)
+            self.latents = model.latents(noise, clips, k)
         self.uniform = [UniformStreams(noise, clips, k, f"layer{layer}", model.device) for layer in layers]
         self.last: list[np.ndarray | None] = [None for _ in layers]  # scores that smoothing ended with
         self.caches, self.free = ([[KVCache() for _ in net.blocks] for _ in layers] for _ in range(2))
@@ -93,13 +93,13 @@ class ChunkStream:
         """The codes of the next chunk, (R or B, chunk, G, layers)."""
         model, net, chunk = self.model, self.model.net, self.model.config.chunk
         speaker = net.heard_step(frames, self.tails)  # (B, chunk, dim)
-        rows = self.clips if self.listeners is None else self.clips * self.k
+        rows = self.clips if self.latents is None else self.clips * self.k
         ids = torch.zeros(rows, chunk, net.groups, 0, dtype=torch.long, device=model.device)
         for layer, caches in enumerate(self.caches):
             heard, coarser = speaker.repeat_interleave(len(ids) // self.clips, 0), model.grid.dequantise(ids)
             deaf = torch.zeros_like(heard)
-            if self.listeners is not None:
-                heard, deaf = heard + self.listeners, deaf + self.listeners
+            if self.latents is not None:
+                heard, deaf = heard + self.latents, deaf + self.latents
             hidden, free = net.step(heard, coarser, layer, caches, self.first), None
             if model.config.guidance != 1:
                 free = net.step(deaf, coarser, layer, self.free[layer], self.first)

@@ -58,9 +58,7 @@ def test_a_home_that_cannot_be_written_is_a_sentence(
         raise PermissionError(13, "Permission denied", str(self))
 
     monkeypatch.setattr(Path, "mkdir", forbidden)
-    with pytest.raises(
-        DyadbenchError, match=r"cannot write .*/simdyad: Permission denied; .*choose other folders with --home"
-    ):
+    with pytest.raises(DyadbenchError, match=r"cannot write .*/simdyad: Permission denied; .*write elsewhere"):
         ensure(SimConfig(size="tiny"), tmp_path / "simdyad")
 
 

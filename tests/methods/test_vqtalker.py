@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.cluster.vq import vq
 from scipy.stats import kstest
 
 from dyadbench.api import (
@@ -36,7 +37,7 @@ from dyadbench_vqtalker.network import divergence
 from dyadbench_vqtalker.predictor import CoarseToFine, reach
 from dyadbench_vqtalker.reconstruction import Reconstruction
 from dyadbench_vqtalker.smooth import smooth_uniforms
-from dyadbench_vqtalker.speech import SpeechTokens
+from dyadbench_vqtalker.speech import SpeechTokens, kmeans_codebook
 from dyadbench_vqtalker.tokenizer import GridTokenizer
 
 SETUP = Setup(FACEVERSE_58, {"mfcc-78": AudioSpec(78), "mel-128": AudioSpec(128, 4)}, True, seed=0)
@@ -283,6 +284,26 @@ def test_k_means_gives_the_same_codebook_again_and_it_travels_with_the_weights(t
     restored.load_state_dict(one.state_dict())
     context = _context([0], one)
     assert np.array_equal(restored.sample(context, 1, CellNoise(0)).motion, one.sample(context, 1, CellNoise(0)).motion)
+
+
+def test_the_tokens_of_the_training_sound_are_those_of_k_means() -> None:
+    """Channels of unlike spread: by the distance of raw numbers the loudest alone would decide."""
+    scale = np.geomspace(20.0, 0.1, 78).astype(np.float32)
+
+    class Loud(TinyCorpus):
+        def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
+            for dyad in super().dyads(split, audio):
+                sound = {name: np.asarray(values) * scale for name, values in dyad.speaker.audio.items()}
+                yield dataclasses.replace(dyad, speaker=dataclasses.replace(dyad.speaker, audio=sound))
+
+    book, spread = kmeans_codebook(Loud(), "mfcc-78", 6)
+    rows = np.concatenate([dyad.speaker.audio["mfcc-78"] for dyad in Loud().dyads("train", ("mfcc-78",))])
+    labels = vq(rows / spread, book / spread)[0]
+    tokens = SpeechTokens(6, AudioSpec(78), dim=2)
+    tokens.book.copy_(torch.from_numpy(book))
+    tokens.spread.copy_(torch.from_numpy(spread))
+    assert (tokens.ids(torch.from_numpy(rows)[None])[0].numpy() == labels).mean() > 0.999
+    assert (vq(rows, book)[0] == labels).mean() < 0.9, "the spread decides here"
 
 
 def test_a_codebook_from_a_folder_is_read_or_refused_in_one_sentence(tmp_path: Path) -> None:

@@ -139,12 +139,15 @@ class Maker:
             # The same key, or the faces shown would not be those that were scored.
             if run.generate_key != record.key:
                 return None, f"this installation would not give its record; {again}"
+            faces, reactions, static = face_map(run.dataset), {}, False
+            if faces.beside != people.beside:
+                return (
+                    None,
+                    f"the people's faces are of an older version; delete people.json of {record.benchmark}'s excerpts, and report again",
+                )
             predictors = {part.fold: part.fit()[0] for part in run.parts}
         except DyadbenchError as error:
             return None, f"{error}; {again}"
-        faces, reactions, static = face_map(run.dataset), {}, False
-        if faces.beside != people.beside:
-            return None, "the people's faces are of an older version; delete people.json in the folder of excerpts"
         for clip in people.clips:
             row = record.clips.index(clip.id)
             part, place = run.part_of(row)

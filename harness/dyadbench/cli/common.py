@@ -82,9 +82,9 @@ def data_folders(pairs: list[str] | None, datasets: Collection[str]) -> dict[str
 
 
 def refuse_unused(options: Mapping[str, object], why: str) -> None:
-    """Raises DyadbenchError for the first of the options that was given; `why` goes on from "leave it out, because "."""
+    """Raises DyadbenchError for the first of the options that was given; `why` says what it would need."""
     if unused := next((name for name, value in options.items() if value not in (None, False, 0, [])), None):
-        raise DyadbenchError(f"{unused} would change nothing: leave it out, because {why}")
+        raise DyadbenchError(f"{unused} would change nothing here: {why}")
 
 
 def print_json(value: Any) -> None:

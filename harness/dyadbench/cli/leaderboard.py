@@ -25,9 +25,9 @@ def leaderboard(
     from dyadbench.registry.host import Host
 
     if benchmark is None:
-        refuse_unused({"--all-columns": every}, "it is of one --benchmark")
+        refuse_unused({"--all-columns": every}, "it needs one --benchmark")
     if check or json:
-        refuse_unused({"--top": top, "--all-columns": every}, "no table is printed")
+        refuse_unused({"--top": top, "--all-columns": every}, "no table is printed with --json or --check")
     host = Host()
     suites = host.suites()
     outcome = write_leaderboards(find_root(root), {name: suite.columns for name, suite in suites.items()}, check=check)

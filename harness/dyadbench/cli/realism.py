@@ -31,7 +31,7 @@ def realism(
     if renderer is None:
         refuse_unused(
             {"--benchmark": benchmark, "--root": root, "--home": home, "--data": data},
-            "only a --renderer asks for a benchmark's data",
+            "it needs a --renderer, which alone asks for a benchmark's data",
         )
     if renderer is not None:
         if benchmark is None:

@@ -241,9 +241,9 @@ def _preview(work: Work, engine: Any, devices: dict[str, int]) -> int:
 def _run_away(work: Work, engine: Any, devices: dict[str, int]) -> int:
     from dyadbench.engines.detached import run_on
 
-    tally = work.tally()
+    tally, tickets = work.tally(), _tickets(work, devices)
     try:
-        for cell, outcome in run_on(engine, _tickets(work, devices)):
+        for cell, outcome in run_on(engine, tickets):
             tally.take(cell, outcome)
     except (KeyboardInterrupt, Interrupted):
         if engine.detached:

@@ -63,12 +63,12 @@ def score(
                 "--root": root,
                 "--home": home,
             },
-            "it is of a --benchmark, and with --suite the file brings what it is compared with",
+            "it needs a --benchmark; with --suite the file brings what it is compared with",
         )
     elif suite is not None:
         raise DyadbenchError(f"--benchmark {benchmark} decides the suites; leave out --benchmark or --suite")
     if name is None:
-        refuse_unused({"--replace": replace}, "it is about the record that --as writes")
+        refuse_unused({"--replace": replace}, "it needs --as, which writes a record")
     if name is not None and (benchmark is None or limit or template):
         raise DyadbenchError(
             "--as writes a record of a whole benchmark: give --benchmark, and neither --limit nor --template"
@@ -81,7 +81,7 @@ def score(
     with PeakMemory() as peak:
         if benchmark is None:
             assert suite is not None and predictions is not None
-            values = _score_arrays(file, suite, threads)
+            values = _score_arrays(predictions, suite, threads)
             print_json({suite: values}) if json else _print_values(suite, values)
         else:
             base = find_root(root)
@@ -100,28 +100,28 @@ def _print_values(suite: str, values: dict[str, float | None]) -> None:
     print_table(["metric", "value"], [[k, "undefined" if v is None else f"{v:.8g}"] for k, v in values.items()])
 
 
-def _score_arrays(file: Path, suite: str, threads: int) -> dict[str, float | None]:
+def _score_arrays(predictions: Predictions, suite: str, threads: int) -> dict[str, float | None]:
     """A file with predictions and references in it; predictions are read clip by clip."""
     import numpy as np
 
-    from dyadbench.files.predictions import LazyTensor, read_predictions
+    from dyadbench.files.predictions import LazyTensor
     from dyadbench.progress import bar
     from dyadbench.python.arrays import SPELLING, score_arrays
 
     arrays: dict[str, Any] = {}
-    for name, value in read_predictions(file).arrays.items():
+    for name, value in predictions.arrays.items():
         whole = value.whole() if isinstance(value, LazyTensor) and name != "pred" else value
         arrays[SPELLING.get(name, name)] = whole  # of files made for other programs
     names = ("pred", "listener", "speaker", "appropriate", "lengths")
     inputs: dict[str, Any] = {name: arrays[name] for name in names if name in arrays}
     missing = [name for name in names[:3] if name not in inputs]
     if missing:
-        raise DyadbenchError(f"{file} holds no array {missing[0]!r}; a suite needs {', '.join(names[:3])}")
+        raise DyadbenchError(f"{predictions.path} holds no array {missing[0]!r}; a suite needs {', '.join(names[:3])}")
     try:
         with bar(f"score {suite}") as progress:
             values = score_arrays(suite, **inputs, threads=threads, progress=progress)
     except ValueError as error:
-        raise DyadbenchError(f"{file}: {error}") from None
+        raise DyadbenchError(f"{predictions.path}: {error}") from None
     return {name: None if np.isnan(value) else float(value) for name, value in values.items()}
 
 

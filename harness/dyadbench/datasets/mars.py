@@ -154,9 +154,9 @@ class MarsDataset:
         if raw.ndim != 2 or raw.shape[1] != 58 or len(raw) < frames:
             raise BadFile(f"{path} has shape {raw.shape}; ({frames}, 58) is expected, as many as facial attributes")
         emotion = read_npy(file_of(self.root, split, EMOTION, role, name), (None, EMOTION_DIM))
-        heard = sound_seconds(file_of(self.root, split, SOUND, role, name, ".wav")) if self.config.audio else None
+        seconds = sound_seconds(file_of(self.root, split, SOUND, role, name, ".wav")) if self.config.audio else None
         apart = disagreement(SPACE.fps, len(raw), len(emotion))  # cut, they would drift apart unseen
-        if apart or (heard and (apart := other_rate(SPACE.fps, len(raw), heard))):
+        if apart or (seconds and (apart := other_rate(SPACE.fps, len(raw), seconds))):
             raise BadFile(f"{path} and the files of its clip are not of one clock: {apart}")
         return Track(self._normalised(raw[:frames]), np.ascontiguousarray(emotion[:frames], np.float32))
 

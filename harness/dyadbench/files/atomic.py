@@ -31,7 +31,7 @@ def cannot_write(path: Path | str, error: OSError) -> DyadbenchError:
     """The error for a write that failed."""
     barred = error.errno in (errno.EACCES, errno.EPERM, errno.EROFS)
     advice = (
-        "fix the permission, or choose other folders with --home and --root"
+        "fix the permission, or write elsewhere (--root for results, --home for the store)"
         if barred
         else "free space or fix the permission"
     )

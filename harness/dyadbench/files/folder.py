@@ -1,7 +1,6 @@
 """Predictions as a folder: one npy file per clip, (T, C) or (K, T, C), named after the clip.
 
-A clip `a/b/c` is the file `a/b/c.npy`, or `c.npy` alone where no other clip ends so. That is how DualTalk's and many other
-scripts write. 25 channels are emotion, any other number is motion.
+A clip `a/b/c` is the file `a/b/c.npy`. That is how DualTalk's and many other scripts write. 25 channels are emotion, any other number is motion.
 """
 
 from __future__ import annotations
@@ -9,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Sequence
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -23,35 +23,41 @@ from dyadbench.files.walk import files_below
 class ClipFiles:
     """One npy file per clip as an array (N, K, T, C), read one clip at a time; shorter clips are padded with zeros.
 
-    Files without an axis of samples hold the answer of a method that is not random: all `samples` are equal then.
+    Files without an axis of samples hold the answer of a method that is not random: all samples are equal then.
     """
 
-    def __init__(self, paths: Sequence[Path], samples: int = 1):
-        self.paths, self.samples = tuple(paths), samples
-        shapes = [self._shape_of(path) for path in self.paths]
-        first = shapes[0]
-        for path, shape in zip(self.paths, shapes, strict=True):
-            if (shape[0], shape[2]) != (first[0], first[2]):
+    def __init__(self, paths: Sequence[Path]):
+        self.paths = tuple(paths)
+        headers = [self._header(path) for path in self.paths]
+        first, self.dtype = headers[0]
+        for path, (shape, _) in zip(self.paths, headers, strict=True):
+            if len(shape) != len(first) or (*shape[:-2], shape[-1]) != (*first[:-2], first[-1]):
                 raise DyadbenchError(
-                    f"{path} has {shape[0]} samples of {shape[2]} channels, but {self.paths[0]} has {first[0]} of "
-                    f"{first[2]}; write all clips alike"
+                    f"{path} has shape {shape}, but {self.paths[0]} has {first}; write all clips alike, only their frames may differ"
                 )
-        self.frames = tuple(shape[1] for shape in shapes)
-        self.alone = len(read_header(self.paths[0])[0]) == 2  # no axis of samples
-        self.shape = (len(shapes), samples if self.alone else first[0], max(self.frames), first[2])
-        self.dtype = read_header(self.paths[0])[1]
+        self.frames = tuple(shape[-2] for shape, _ in headers)
+        self.alone = len(first) == 2  # no axis of samples
+        self.shape = (len(headers), 1 if self.alone else first[0], max(self.frames), first[-1])
+
+    def with_samples(self, samples: int) -> ClipFiles:
+        """With so many samples where the files name none; else as they are."""
+        if not self.alone:
+            return self
+        repeated = copy(self)
+        repeated.shape = (self.shape[0], samples, *self.shape[2:])
+        return repeated
 
     @staticmethod
-    def _shape_of(path: Path) -> tuple[int, int, int]:
+    def _header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
         try:
-            shape = read_header(path)[0]
+            shape, dtype = read_header(path)
         except BadFile as error:
             raise DyadbenchError(str(error)) from None
         if len(shape) not in (2, 3) or not all(shape):
             raise DyadbenchError(
                 f"{path} has shape {shape}; (frames, channels) or (samples, frames, channels) is expected"
             )
-        return (1, *shape) if len(shape) == 2 else (shape[0], shape[1], shape[2])
+        return shape, dtype
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -62,7 +68,7 @@ class ClipFiles:
             values = floats(read_npy(path), str(path))
         except BadFile as error:
             raise DyadbenchError(str(error)) from None
-        values = values if values.ndim == 3 else np.repeat(values[None], self.samples, 0)  # (K, T, C)
+        values = values if values.ndim == 3 else np.repeat(values[None], self.shape[1], 0)  # (K, T, C)
         return np.pad(values, ((0, 0), (0, self.shape[2] - values.shape[1]), (0, 0)))
 
 
@@ -83,27 +89,10 @@ def read_folder(folder: Path) -> Predictions:
     return Predictions(folder, names, None, {"emotion" if files.shape[3] == EMOTION_DIM else "motion": files})
 
 
-def fitted_to(predictions: Predictions, clips: Sequence[str], samples: int) -> Predictions:
-    """Predictions of a folder with the ids of the benchmark's clips, and its number of samples where the files name none.
-
-    A file names its clip by the whole id, or by its last part where that is unique.
-    """
-    by_end: dict[str, list[str]] = {}
-    for clip in clips:
-        by_end.setdefault(_end(clip), []).append(clip)
-    whole = set(clips)
-
-    def id_of(name: str) -> str:
-        candidates = by_end.get(_end(name), [])
-        return candidates[0] if name not in whole and len(candidates) == 1 else name
-
-    ids = tuple(map(id_of, predictions.clips))
-    arrays = {name: ClipFiles(files.paths, samples) for name, files in predictions.arrays.items()}
-    return dataclasses.replace(predictions, clips=ids, arrays=arrays)
-
-
-def _end(clip: str) -> str:
-    return clip.rsplit("/", 1)[-1]
+def fitted_to(predictions: Predictions, samples: int) -> Predictions:
+    """Predictions of a folder with the benchmark's number of samples where its files have no axis of samples."""
+    arrays = {name: files.with_samples(samples) for name, files in predictions.arrays.items()}
+    return dataclasses.replace(predictions, arrays=arrays)
 
 
 def digest_of(path: Path) -> str:

@@ -21,7 +21,7 @@ from dyadbench.datasets.limit import scored_part
 from dyadbench.datasets.readout import UNITS, UNITS_VERSION
 from dyadbench.errors import nearest
 from dyadbench.files.arrays import floats
-from dyadbench.files.folder import digest_of, fitted_to, open_predictions
+from dyadbench.files.folder import ClipFiles, digest_of, fitted_to, open_predictions
 from dyadbench.files.predictions import Predictions, Reordered, faults, id_of, refuse
 from dyadbench.leaderboard.stats import bootstrap, interval
 from dyadbench.matrix.cells import Part, evaluated
@@ -87,8 +87,8 @@ def open_target(host: Host, benchmark: str, overrides: Mapping[str, Any], runtim
 def score_predictions(target: Target, predictions: Predictions) -> dict[str, SuiteScores]:
     """Every suite of the space that was predicted. Raises DyadbenchError with the first ten faults of the file."""
     clips, space = target.clips, target.space
-    if predictions.path.is_dir():
-        predictions = fitted_to(predictions, clips, target.setting.samples)
+    if any(isinstance(array, ClipFiles) for array in predictions.arrays.values()):
+        predictions = fitted_to(predictions, target.setting.samples)
         if space == "motion":  # scripts write channels in orders of their own
             groups = target.dataset.space.groups
             order = ", ".join(f"{name} {start}-{end - 1}" for name, (start, end) in groups.items())
@@ -126,8 +126,8 @@ def estimates(scores: SuiteScores, columns: Sequence[Column], sessions: Sequence
     out = {}
     for c, column in enumerate(columns):
         value = scores.scores[column.id].value
-        certain = value is not None and boot.informative and column.by_clip
-        span = interval(boot.draws[:, 0, c], within=column) if certain else None
+        has_interval = value is not None and boot.informative and column.by_clip
+        span = interval(boot.draws[:, 0, c], within=column) if has_interval else None
         out[column.id] = Estimate(value, span.low if span else None, span.high if span else None)
     return out
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 FORMAT = "dyadbench-record/1"
 DIGITS = 7  # significant digits of a per-clip value
 MEAN_TOLERANCE = 2 * 0.5 * 10.0 ** (1 - DIGITS)  # of a mean of values that were rounded so, relative to their size
-NOTHING = 1e-5  # below it a distance between equals is rounding: -1.6e-11 for a pooled Frechet distance of 0
+ROUNDING = 1e-10  # a distance between equals is 0 but for this: -1.6e-11 for a pooled Frechet distance
 MAX_BYTES, MAX_DEPTH = 64 << 20, 64
 # Strings, one without end included, and what opens and closes outside them.
 MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
@@ -302,6 +302,6 @@ def mean_fault(value: float | None, per_clip: Sequence[float]) -> str | None:
         return None if value is None and not defined else "its value and its per-clip values are not defined together"
     mean = math.fsum(defined) / len(defined)
     size = math.fsum(map(abs, defined)) / len(defined)
-    if abs(mean - value) <= MEAN_TOLERANCE * max(abs(value), size, NOTHING):
+    if abs(mean - value) <= max(MEAN_TOLERANCE * max(abs(value), size), ROUNDING):
         return None
     return f"its value is {value:.7g}, and its per-clip values average to {mean:.7g}"

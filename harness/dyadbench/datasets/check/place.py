@@ -69,7 +69,7 @@ def mixed(root: Path, name: str) -> Iterator[Finding]:
     names = {release: name for name, release in reversed(list(RELEASES.items()))}  # each once
     for release, other in names.items():
         if release is not RELEASES[name] and release.here(root):
-            yield warn(f"the folder also holds {release.title}", "", f"its files count as data of {name}, and may be taken for it",
+            yield warn(f"the folder also holds {release.title}", "", f"its files would be read as data of {name}",
                        f"move {other} into a folder of its own", SPLIT)  # fmt: skip
 
 

@@ -75,7 +75,7 @@ def lag_correlations(
     speaker_standard: np.ndarray | None = None,
     undefined: np.ndarray | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """(99, C) correlations, NaN where undefined, and how far each may be off. Inputs (T, C); heard: standard(speaker)."""
+    """(99, C) correlations, NaN where undefined, and how far each may be off. Inputs (T, C); speaker_standard: standard(speaker)."""
     if undefined is None:
         undefined = lag_undefined(pred, speaker)
     out = np.full(undefined.shape, np.nan)
@@ -110,7 +110,7 @@ def _close(curve: np.ndarray, doubt: np.ndarray) -> np.ndarray:
 def official_offset(pred: np.ndarray, speaker: np.ndarray, speaker_standard: np.ndarray | None = None) -> int:
     """|lag| of the official TLCC for one prediction: first maximum of the float32 channel mean, a NaN counting as it.
 
-    One channel that is constant in some window decides alone, so no correlation is computed then. heard: standard(speaker).
+    One channel that is constant in some window decides alone, so no correlation is computed then. speaker_standard: standard(speaker).
     """
     x, y = (np.ascontiguousarray(v, np.float32) for v in (pred, speaker))
     undefined = lag_undefined(x, y)
@@ -141,8 +141,8 @@ def _official_mean(x: np.ndarray, y: np.ndarray, lag: int) -> float:
 def best_lag(pred: np.ndarray, speaker: np.ndarray, speaker_standard: np.ndarray | None = None) -> float:
     """|lag| of the strongest mean correlation over the channels that have one; NaN where no channel does.
 
-    A channel counts if it is defined at every lag, so that lags are compared over the same channels. heard:
-    standard(speaker).
+    A channel counts if it is defined at every lag, so that lags are compared over the same channels.
+    speaker_standard: standard(speaker).
     """
     return abs(strongest(pred, speaker, speaker_standard)[0])
 
