@@ -133,6 +133,10 @@ class PredictorConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:
+        if self.joint and self.layers < 2:
+            raise ValueError(
+                "joint changes nothing with one layer: nothing reads the speaker after it; set layers to 2 or more"
+            )
         if self.ahead > self.patch:
             raise ValueError(f"ahead = {self.ahead} is more than the {self.patch} frames of a patch")
         return self

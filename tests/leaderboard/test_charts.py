@@ -73,6 +73,8 @@ def test_a_row_far_from_all_others_stands_at_the_frame_with_its_value() -> None:
         if e.get("text-anchor") == "end" and e.get("x") == "52.0"
     ]
     assert max(axis) < 1, "the axis ends where the others do"
+    long = [*_crowd(29, 0)[:-1], Point("learning2listen-released-temperature-x4", 0.03, 4.9)]
+    assert "… (4.9 ↑)" in scatter(long, "t", "x", "y", named=True), "a long name is cut, and its value is not"
     few = scatter([Point("a", 0, 0), Point("b", 1, 1), Point("c", 1, 40)], "t", "x", "y", named=True)
     assert "↑" not in few, "of three rows none is the exception"
 

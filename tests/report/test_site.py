@@ -16,7 +16,7 @@ from dyadbench.cell.faces import FaceMap, face_map
 from dyadbench.leaderboard.charts import Point, scatter
 from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.drawing import ticks
-from dyadbench.leaderboard.markdown import markdown_page
+from dyadbench.leaderboard.markdown import leaders, markdown_page
 from dyadbench.leaderboard.summary import sentences
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.terminal import terminal_table
@@ -147,6 +147,19 @@ def test_tied_methods_are_all_named_and_those_below_the_floor_too(tmp_path: Path
     assert "Worse than the floor: worse." in beside
 
 
+def test_a_method_of_which_nothing_is_known_does_not_lead_by_that(tmp_path: Path) -> None:
+    """Two seeds far apart: its interval holds the floor and the leader, so that it could not be told from either."""
+    good = [made_up("good", 0.3, seed=seed) for seed in range(3)]
+    wild = [made_up("wild", value, seed=seed) for seed, value in enumerate((0.2, 0.6))]
+    floor = made_up("mismatched-listener", 0.7, calibration=True, trained=False)
+    table = make_table([*good, *wild, floor], "react2024", SUITES["react2024"])
+    assert {row.method: row.rank_low for row in table.rows if row.rank} == {"good": 1, "wild": 1}
+    lead, beside = sentences(table)
+    assert lead == "good leads."
+    assert "Too uncertain to place: wild; more seeds would tell." in beside
+    assert "not distinguishable" not in leaders(table)
+
+
 def test_who_is_ahead_without_a_rank_is_named_with_the_reason(tmp_path: Path) -> None:
     ranked = [made_up("a", 0.3, seed=seed) for seed in range(3)]
     table = make_table([*ranked, made_up("bold", 0.1), made_up("mismatched-listener", 0.7, calibration=True, trained=False)], "react2024", SUITES["react2024"])  # fmt: skip
@@ -232,7 +245,7 @@ def test_curves_and_the_speakers_worth_are_drawn_where_a_record_has_them(tmp_pat
     text = (tmp_path / "site" / page_name("method", "keyed")).read_text()
     assert "Training of the predictor" in text
     assert "Validation of the predictor" in text
-    assert "face and sound +25.0%" in text
+    assert "face and sound +0.25" in text
     assert "<dt>processor seconds of training (predictor)</dt><dd>12.5</dd>" in text
 
 

@@ -101,7 +101,7 @@ TURNS = {"↑": 0, "→": 90, "↓": 180, "←": 270}
 
 def _brought_in(points: Sequence[Point], log_x: bool) -> tuple[list[Point], list[str], list[str]]:
     """The points inside the fences of both axes, their labels, and the arrow of each that was moved there."""
-    inside, labels, arrows = list(points), [p.label for p in points], [""] * len(points)
+    inside, labels, arrows = list(points), [_short(p.label) for p in points], [""] * len(points)
     for axis, ends in (("x", "←→"), ("y", "↓↑")):
         values = [math.log10(p.x) if axis == "x" and log_x else getattr(p, axis) for p in points]
         low, high = _fences(values)
@@ -160,7 +160,7 @@ def _named(
     parts: list[str], room: Room, labels: Mapping[int, str], places: Sequence[tuple[float, float]], size: Size
 ) -> tuple[list[str], Size]:  # fmt: skip
     """Adds the names by place, those without a place as numbers with a legend below, and the height that needs."""
-    rest, labels = [], {n: _short(label) for n, label in labels.items()}
+    rest = []
     for n, label in labels.items():
         text = _placed(room, label, places[n])
         parts.append(text)

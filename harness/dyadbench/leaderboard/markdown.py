@@ -13,7 +13,7 @@ from dyadbench.leaderboard.over_time import embedded
 from dyadbench.leaderboard.published_page import published_grid
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.skill import NULL
-from dyadbench.leaderboard.summary import sentences
+from dyadbench.leaderboard.summary import at_the_top, sentences
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
     ARROWS,
@@ -228,9 +228,8 @@ def leaders(table: Table) -> str:
     ranked = [row for row in table.rows if row.rank is not None]
     if not ranked:
         return "nothing is ranked"
-    first = min(ranked, key=lambda row: row.rank or 0)
-    ties = [row.method for row in ranked if row is not first and row.rank_low == 1]
-    more = f"; not distinguishable: {', '.join(map(escape, ties))}" if ties else ""
+    first, *ties = at_the_top(ranked)[0]
+    more = f"; not distinguishable: {', '.join(escape(row.method) for row in ties)}" if ties else ""
     return f"{escape(first.method)}, skill {skill_text(first.skill)}{more}"
 
 

@@ -27,14 +27,32 @@ def sentences(table: Table) -> tuple[str, list[str]]:
             f"A rank needs the records of {NULL}, which is the floor, and of a method."
         ]
     best = ranked[0]
-    shared = [row.method for row in ranked if row.rank_low == 1 or row.rank == 1]
+    first, vague = at_the_top(ranked)
+    shared = [row.method for row in first]
     if len(ranked) == 1:
         lead = f"{best.method} is the only method with a rank."
     elif len(shared) == 1:
-        lead = f"{best.method} leads alone."
+        lead = f"{best.method} leads{'' if vague else ' alone'}."
     else:
         lead = f"No single winner: {listed(shared)} cannot be told apart at the top."
-    return lead, [text for text in (ahead(table), _way(best, table), *_against_floor(ranked)) if text]
+    unplaced = (
+        f"Too uncertain to place: {listed([row.method for row in vague])}; more seeds would tell." if vague else ""
+    )
+    return lead, [text for text in (unplaced, ahead(table), _way(best, table), *_against_floor(ranked)) if text]
+
+
+def at_the_top(ranked: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+    """Of methods by rank: the first and those that cannot be told from it; and those of which nothing can be told.
+
+    An interval that holds the floor and the leader says nothing: a method with few seeds would lead by not being known.
+    """
+    candidates = [row for row in ranked if row.rank_low == 1 or row.rank == 1]
+    first = [row for n, row in enumerate(candidates) if n == 0 or beats_floor(row)]
+    return first, [row for row in candidates if row not in first]
+
+
+def beats_floor(row: Row) -> bool:
+    return row.skill is not None and row.skill.low is not None and row.skill.low > 0
 
 
 def ahead(table: Table) -> str:
@@ -66,7 +84,7 @@ def _percent(value: float | None) -> str:
 
 def _against_floor(ranked: Sequence[Row]) -> list[str]:
     """How many methods beat the floor beyond doubt, and which do not."""
-    above = [row.method for row in ranked if row.skill and row.skill.low is not None and row.skill.low > 0]
+    above = [row.method for row in ranked if beats_floor(row)]
     below = [row.method for row in ranked if row.skill and row.skill.high is not None and row.skill.high < 0]
     open_ = [row.method for row in ranked if row.method not in above and row.method not in below]
     whole = len(above) == len(ranked)

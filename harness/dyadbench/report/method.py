@@ -33,10 +33,10 @@ def section(
 
 
 def speaker_gain(records: Sequence[Record]) -> list[tuple[str, str]]:
-    """By how much the validation loss grows with a stranger's face and sound, mean over the seeds that say."""
+    """By how much the validation loss grows with a stranger's face and sound, in its unit; mean over the seeds that say."""
     gains = [gain for record in records if (gain := record.measured.speaker_gain)]
     names = dict.fromkeys(name for gain in gains for name in gain)
-    return [(name, f"{np.mean([gain[name] for gain in gains if name in gain]):+.1%}") for name in names]
+    return [(name, f"{np.mean([gain[name] for gain in gains if name in gain]):+.2g}") for name in names]
 
 
 def extremes(table: Table, records: Sequence[Record], excerpt: MethodExcerpt | None) -> dict[str, Any] | None:
