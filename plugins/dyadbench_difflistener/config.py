@@ -127,7 +127,7 @@ TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
 
 _SMALL: dict[str, Any] = {
     "aux": 0.01, "fusion_layers": 1, "memory": "tokens", "sample_steps": 25, "guidance": 1.5, "dim": 64, "heads": 4, "layers": 3, "batch": 32,
-    "steps": 1000, "lr": 2e-3, "warmup": 40, "ema": 0.98, "drop_at": 0.75, "weight_decay": 0.01, "validate_every": 100,
+    "steps": 4000, "lr": 2e-3, "warmup": 40, "ema": 0.98, "drop_at": 0.75, "weight_decay": 0.01, "validate_every": 400,
 }  # fmt: skip
 
 _SMOKE: dict[str, Any] = {
@@ -143,6 +143,6 @@ PREDICTOR_PRESETS: dict[str, dict[str, Any]] = {
 
 ONLINE_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
-    "small": {**_SMALL, "sample_steps": 10},
+    "small": {**_SMALL, "sample_steps": 10, "guidance": 4.0},
     "smoke": {**_SMOKE, "window": 5},
 }
