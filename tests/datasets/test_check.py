@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from dyadbench.api import DyadbenchError
-from dyadbench.datasets.check.run import check_dataset, checkers
+from dyadbench.datasets.check.releases import RELEASES
+from dyadbench.datasets.check.run import check_dataset
 from dyadbench.datasets.simdyad import SimConfig, write
 from dyadbench.datasets.simdyad import config as sizes
 from dyadbench.files.walk import files_below
@@ -207,7 +208,7 @@ def test_unknown_names_and_folders(tmp_path: Path) -> None:
     with pytest.raises(DyadbenchError, match="did you mean lm-listener"):
         check_dataset("lm-listner", tmp_path)
     (tmp_path / "list.txt").write_text("x")
-    for name in checkers():  # what is no folder is a report, too: the verb always ends in one
+    for name in RELEASES:  # what is no folder is a report, too: the verb always ends in one
         assert check_dataset(name, tmp_path / "none").summary() == f"not clean: there is no folder {tmp_path / 'none'}."
         assert check_dataset(name, tmp_path / "list.txt").findings[0].remedy == "give the folder as it was downloaded"
         report = check_dataset(name, tmp_path)

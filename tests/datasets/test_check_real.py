@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from dyadbench.api import EMOTION_CHANNELS
 from dyadbench.cli import app
-from dyadbench.datasets.check.finding import CheckReport
+from dyadbench.datasets.check.finding import CheckReport, Finding
 from dyadbench.datasets.check.run import check_dataset
 from dyadbench.datasets.check.show import lines
 
@@ -158,7 +158,7 @@ def test_recola_without_emotion_is_counted_and_its_tenth_clips_are_known(own: Pa
         (own / f"val/Emotion/RECOLA/group-1/{person}/1.csv").unlink()
     report = check_dataset("react2024", own)
     assert "2 of 4 val clips cannot be scored" in report.summary()
-    missing = [f for f in report.findings if f.what == "a file is missing"]
+    missing = [f for f in report.findings if f.of_many == "a file is missing"]
     assert len(missing) == 2 and not any("tenth" in f.meaning for f in missing), "these are first clips"
     _screen(report)
 
@@ -216,6 +216,48 @@ def test_half_of_the_recordings_are_counted_and_told_together(tmp_path: Path) ->
     report = check_dataset("dualtalk", root)
     assert report.summary() == "not clean: 2 of 4 recordings in train cannot be read."
     assert sum(line.startswith("error  a file is missing (2 times)") for line in _screen(report)) == 1
+
+
+LOST = {  # per release: its files, all of which are damaged, and the sentence about the first recording of a part
+    "react2024": ("train/3D_FV_files/**/*.npy", "2 of 2 train clips cannot be trained on"),
+    "dualtalk": ("data/train/*.npz", "1 of 1 recordings in train cannot be read"),
+    "mars": ("train/coefficients/**/*.npy", "2 of 2 train clips cannot be read"),
+    "seamless": ("improvised/train/**/V00*A.npz", "1 of 1 pairs in train cannot be read"),
+    "vc-dyads": ("data/real_dyads/**/*.*", "1 of 1 recordings cannot be read"),
+    "openface": ("a.csv", "1 of 1 recordings cannot be read"),
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_with_a_limit_the_recordings_that_were_looked_at_are_counted(name: str, tmp_path: Path) -> None:
+    """Four releases said "1 of 400" where one was looked at."""
+    pattern, sentence = LOST[name]
+    (write if name == "react2024" else _writers()[name])(root := tmp_path / "release")
+    if name == "openface":
+        (root / "dyads.csv").write_text("session,clip,a,b\n1,1,a.csv,a.csv\n2,1,a.csv,a.csv\n")
+    for file in root.glob(pattern):
+        if name == "seamless":  # whose headers are read before its pairs are counted
+            with np.load(file) as arrays:
+                np.savez(file, **{key: np.full_like(values, np.nan) for key, values in arrays.items()})  # type: ignore[arg-type]
+        else:
+            file.write_bytes(b"")
+    summary = check_dataset(name, root, limit=1).summary()
+    assert sentence in summary, summary
+    assert sentence not in check_dataset(name, root).summary()
+
+
+def test_a_single_fault_names_its_file_and_many_stand_above_a_list(tmp_path: Path) -> None:
+    """The list of recordings "a file has no column" was said without its name, in the summary and in the report's data."""
+    (tmp_path / "dyads.csv").write_text("session,a,b\n1,a.csv,b.csv\n")
+    report = check_dataset("openface", tmp_path)
+    assert report.summary().startswith("not clean: dyads.csv has no column 'clip'")
+    text = " ".join(" ".join(_screen(report)).split())
+    assert text.count("dyads.csv has no column") == 2 and "a file" not in text  # of the summary and of the finding
+    findings = [
+        Finding(level="error", what=f"{file} is missing", where=file, meaning="x") for file in ("a/b.npy", "c.npy")
+    ]
+    several = CheckReport(name="x", root="y", findings=tuple(findings))
+    assert list(lines(several))[2:4] == ["error  a file is missing (2 times)", "       a/b.npy, c.npy"]
 
 
 def test_the_command_asks_the_rules_of_every_dataset_that_has_some(tmp_path: Path) -> None:

@@ -40,10 +40,11 @@ def check(
     json: Json = False,
 ) -> None:
     """Reports which files exist, are missing or malformed, what can be rebuilt, and what that means for scores. Exit 1 on errors."""
-    from dyadbench.datasets.check.run import check_dataset, checkers
+    from dyadbench.datasets.check.releases import RELEASES
+    from dyadbench.datasets.check.run import check_dataset
     from dyadbench.matrix.settings import parse_settings
 
-    if name not in checkers() and check_plugin(name, path.expanduser(), parse_settings(setting or []), json):
+    if name not in RELEASES and check_plugin(name, path.expanduser(), parse_settings(setting or []), json):
         return
     report = check_dataset(name, path, fix=fix, limit=limit, settings=parse_settings(setting or []))
     if json:

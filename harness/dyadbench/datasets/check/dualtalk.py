@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.datasets.check.content import Contents
-from dyadbench.datasets.check.finding import FOLDER, SPLIT, Finding, error
+from dyadbench.datasets.check.finding import FOLDER, Finding, error, unreadable
 from dyadbench.datasets.config import DualTalkConfig
 from dyadbench.datasets.dualtalk import (
     HALVES,
@@ -41,14 +41,12 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
     broken, contents = 0, Contents()
     for half in HALVES:
         lost = 0
-        for name in names[half][: limit or None]:
+        looked = names[half][: limit or None]
+        for name in looked:
             findings = list(_recording(root / "data" / half, name, silent, contents))
             lost += any(finding.level == "error" for finding in findings)
             yield from findings
-        if lost:
-            yield error(
-                f"{lost} of {len(names[half])} recordings in {half} cannot be read", f"data/{half}", weight=SPLIT
-            )
+        yield from unreadable(lost, len(looked), f"recordings in {half}", f"data/{half}")
         broken += lost
     ids = {half: {youtube_id(name) for name in names[half]} for half in HALVES}
     for half in ("test", "ood"):

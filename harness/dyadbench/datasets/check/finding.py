@@ -25,9 +25,16 @@ class Finding(Config):
     weight: int = 0
 
     @property
+    def of_many(self) -> str:
+        """The sentence as it stands above a list of places: without the name of the file, where that is the place."""
+        if not Path(self.where).suffix:
+            return self.what
+        return self.what.replace(repr(self.where), "it").replace(self.where, "a file")
+
+    @property
     def kind(self) -> tuple[str, ...]:
         """What findings of one kind have in common: all but where they are and their numbers."""
-        pattern = re.sub(r"\S+/\S+|\d[\d.,e+-]*", "#", self.what)  # without paths and numbers
+        pattern = re.sub(r"\S+/\S+|\d[\d.,e+-]*", "#", self.of_many)  # without paths and numbers
         return (self.level, str(self.weight), pattern, self.meaning, self.remedy)
 
 
@@ -73,6 +80,12 @@ def warn(what: str, where: Path | str = "", meaning: str = "", remedy: str = "",
 
 def note(what: str, where: Path | str = "", meaning: str = "") -> Finding:
     return Finding(level="note", what=what, where=str(where), meaning=meaning)
+
+
+def unreadable(lost: int, looked: int, things: str, where: Path | str, verb: str = "read") -> Iterator[Finding]:
+    """How many of the `things` that were looked at (with --limit: not of all) cannot be read; nothing where all can."""
+    if lost:
+        yield error(f"{lost} of {looked} {things} cannot be {verb}", where, weight=SPLIT)
 
 
 def guarded(findings: Iterable[Finding], where: str) -> Iterator[Finding]:

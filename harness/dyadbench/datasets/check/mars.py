@@ -10,7 +10,7 @@ import numpy as np
 
 from dyadbench.api import EMOTION_DIM
 from dyadbench.datasets.check.content import Contents
-from dyadbench.datasets.check.finding import FOLDER, PART, SPLIT, Finding, error, note, warn
+from dyadbench.datasets.check.finding import FOLDER, PART, SPLIT, Finding, error, note, unreadable, warn
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.features import sound_seconds
 from dyadbench.datasets.mars import EMOTION, MOTION, OTHER, SOUND, SPACE, SPLITS, file_of, names_of
@@ -53,14 +53,13 @@ def _split(root: Path, split: str, names: dict[str, list[str]], limit: int, cont
         return
     lengths: dict[tuple[str, str], int] = {}
     silent = not (root / split / SOUND).is_dir()
-    for name in sorted(both)[: limit or None]:
+    looked = sorted(both)[: limit or None]
+    for name in looked:
         for role in OTHER:
             frames = yield from _person(root, split, role, name, silent, contents)
             if frames:
                 lengths[role, name] = frames
-    looked = 2 * len(sorted(both)[: limit or None])
-    if len(lengths) < looked:
-        yield error(f"{looked - len(lengths)} of {looked} {split} clips cannot be read", split, weight=SPLIT)
+    yield from unreadable(2 * len(looked) - len(lengths), 2 * len(looked), f"{split} clips", split)
     if silent:
         yield warn(
             f"{split}/{SOUND} is missing", split, "methods that hear cannot run", "run with --data-set audio=false"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dyadbench.api import DyadbenchError
 from dyadbench.datasets.check.content import Contents
-from dyadbench.datasets.check.finding import FOLDER, SPLIT, Finding, error, note
+from dyadbench.datasets.check.finding import FOLDER, Finding, error, note, unreadable
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.features import read_wav
 from dyadbench.datasets.openface import LIST, SPLITS, OpenFaceDataset, Row
@@ -25,9 +25,9 @@ def check(root: Path, fix: bool, limit: int = 0, config: OpenFaceConfig | None =
     except BadFile as problem:
         yield error(str(problem), LIST, "nothing can be read", "see docs/own-dyads.md for the list's columns", FOLDER)
         return
-    used, lost = Counter[Row](), 0
+    used, lost, looked = Counter[Row](), 0, data.rows[: limit or None]
     contents, split_of, listed = Contents(), _split_of(data), set[tuple[str, Path]]()
-    for row in data.rows[: limit or None]:
+    for row in looked:
         try:
             people = {side: data.person(row, side) for side in ("a", "b")}
             yield from _pair(data, row, people)
@@ -46,8 +46,7 @@ def check(root: Path, fix: bool, limit: int = 0, config: OpenFaceConfig | None =
                 level="warn", what=f"no window of {data.config.window:g} s without a long gap", where=_where(row),
                 meaning="the recording is not used", remedy="choose a shorter window or a longer gap",
             )  # fmt: skip
-    if lost:
-        yield error(f"{lost} of {len(data.rows)} recordings cannot be read", LIST, weight=SPLIT)
+    yield from unreadable(lost, len(looked), "recordings", LIST)
     yield from contents.findings()
     if not limit:
         yield from _splits(data, used)

@@ -2,46 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 from dyadbench.datasets.check.finding import FOLDER, SPLIT, Finding, error, warn
+from dyadbench.datasets.check.releases import LISTS, REACT, RELEASES, SPLITS
 from dyadbench.files.walk import folders_in, other_case
-
-LISTS = ("data/train.csv", "data/val.csv", "data/test.csv")
-SPLITS = ("train", "val", "test")
-
-
-@dataclass(frozen=True)
-class Release:
-    """How a release is called and known."""
-
-    title: str
-    here: Callable[[Path], bool]
-
-
-def _any(folder: Path, *patterns: str) -> bool:
-    return any(not path.name.startswith(".") for pattern in patterns for path in folder.glob(pattern))
-
-
-REACT = Release("REACT", lambda root: any((root / each).exists() for each in LISTS))
-RELEASES: Mapping[str, Release] = {
-    "react2024": REACT,
-    "react2023": REACT,
-    "l2l": Release("Learning2Listen", lambda root: _any(root / "data", "*/*/p?_*_clean_deca.npy")),
-    "lm-listener": Release("LM-Listener", lambda root: _any(root / "dataset", "*/segments_*.pth")),
-    "vc-dyads": Release("vc-dyads", lambda root: (root / "data/real_dyads").is_dir()),
-    "openface": Release("recordings listed in dyads.csv", lambda root: (root / "dyads.csv").exists()),
-    "dualtalk": Release("DualTalk", lambda root: _any(root / "data", "*/*_speaker[12].npz")),
-    "mars": Release(
-        "MARS (REACT 2025 and 2026)", lambda root: any((root / split / "facial-attributes").is_dir() for split in SPLITS)
-    ),
-    "seamless": Release(
-        "Seamless Interaction",
-        lambda root: any((root / label / split).is_dir() for label in ("improvised", "naturalistic") for split in ("train", "dev", "test")),
-    ),
-}  # fmt: skip
 
 
 def misplaced(root: Path, name: str) -> Finding | None:
@@ -61,15 +27,15 @@ def misplaced(root: Path, name: str) -> Finding | None:
     if other := next((each for each in RELEASES if RELEASES[each].here(root)), None):
         return error(f"this looks like {RELEASES[other].title} and not like {release.title}", "", "nothing of it can be read as that",
                      f"dyadbench data check {other} {root}", FOLDER)  # fmt: skip
-    return _unlisted(root) if release is REACT else None
+    return _unlisted(root) if release.title == REACT else None
 
 
 def mixed(root: Path, name: str) -> Iterator[Finding]:
     """Other releases in the same folder."""
-    names = {release: name for name, release in reversed(list(RELEASES.items()))}  # each once
-    for release, other in names.items():
-        if release is not RELEASES[name] and release.here(root):
-            yield warn(f"the folder also holds {release.title}", "", f"its files would be read as data of {name}",
+    names = {release.title: name for name, release in reversed(list(RELEASES.items()))}  # each once
+    for title, other in names.items():
+        if title != RELEASES[name].title and RELEASES[other].here(root):
+            yield warn(f"the folder also holds {title}", "", f"its files would be read as data of {name}",
                        f"move {other} into a folder of its own", SPLIT)  # fmt: skip
 
 

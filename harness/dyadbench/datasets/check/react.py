@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from dyadbench.datasets.check.finding import PART, SPLIT, Finding, error, guarded, note, warn
+from dyadbench.datasets.check.finding import PART, SPLIT, Finding, error, guarded, note, unreadable, warn
 from dyadbench.datasets.check.react_clips import Facts, clip
 from dyadbench.datasets.check.react_matrix import faces, matrix
 from dyadbench.datasets.config import ReactConfig
@@ -60,7 +60,7 @@ def _split(
     try:
         pairs = read_pairs(root, split)
     except BadFile as problem:
-        yield error(str(problem).replace(f"{root}/", ""), csv, f"the {split} split cannot be read",
+        yield error(str(problem), csv, f"the {split} split cannot be read",
                     "restore the file from the release", PART)  # fmt: skip
         return
     if not pairs:
@@ -73,16 +73,16 @@ def _split(
     yield from _rows(split, own, name)
     yield from _folders(root, split, own, facts)
     lost: set[str] = set()
-    for path in list(dict.fromkeys(own))[: limit or None]:
+    looked = list(dict.fromkeys(own))[: limit or None]
+    for path in looked:
         for finding in guarded(clip(root, split, path, facts), f"{split}: {path}"):
             if finding.level == "error":
                 lost.add(path)
             yield finding
-    count = 2 * sum(bool(lost & set(pair)) for pair in pairs)
+    count, whole = (2 * sum(bool(paths & set(pair)) for pair in pairs) for paths in (lost, set(looked)))
     verb = "trained on" if split == "train" else "scored"
-    if count:
-        yield error(f"{count} of {2 * len(pairs)} {split} clips cannot be {verb}", csv, weight=SPLIT)
-    elif not any(absent == split for absent, _ in facts.absent):
+    yield from unreadable(count, whole, f"{split} clips", csv, verb)
+    if not lost and not any(absent == split for absent, _ in facts.absent):
         yield Finding(level="ok", what=f"{split}: {len(pairs)} pairs, {2 * len(pairs)} clips with both roles")
     yield from _strangers(root, split, set(own))
     if split != "train":

@@ -73,7 +73,7 @@ def faces(root: Path) -> Iterator[Finding]:
         try:
             values = read_npy(root / name).reshape(-1)
         except BadFile as problem:
-            yield error(str(problem).replace(f"{root}/", ""), name, meaning, "restore it from the release", PART)
+            yield error(str(problem), name, meaning, "restore it from the release", PART)
             continue
         if values.size != 58 or (name.startswith("std") and (values <= 0).any()):
             yield error(f"{values.size} values; 58 are expected, all positive for std", name, meaning,

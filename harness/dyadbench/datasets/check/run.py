@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,36 +14,11 @@ from pydantic import ValidationError
 from dyadbench.api import DyadbenchError
 from dyadbench.datasets.check import openface, place
 from dyadbench.datasets.check.finding import CheckReport, Finding, error, guarded, note
+from dyadbench.datasets.check.releases import RELEASES
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.digest import MARK, SUMS
 from dyadbench.errors import first_fault, nearest
 from dyadbench.files.walk import files_below, ours
-
-
-@dataclass(frozen=True)
-class Checker:
-    """The rules of one dataset, and which options of the check mean something to them."""
-
-    findings: Callable[[Path, bool, int], Iterator[Finding]]  # of folder, fix, limit
-    fixes: bool = False
-    limits: bool = True
-
-
-def checkers() -> dict[str, Checker]:
-    """Dataset -> its own rules. A dataset that is not among them is checked by the contract alone."""
-    from dyadbench.datasets.check import dualtalk, l2l, mars, openface, react, seamless, vc_dyads
-
-    return {
-        "react2024": Checker(react.check, fixes=True),
-        "react2023": Checker(partial(react.check, name="react2023"), fixes=True),
-        "l2l": Checker(l2l.check, limits=False),
-        "lm-listener": Checker(l2l.check_lm, limits=False),
-        "vc-dyads": Checker(vc_dyads.check),
-        "openface": Checker(openface.check),
-        "dualtalk": Checker(dualtalk.check),
-        "mars": Checker(mars.check),
-        "seamless": Checker(seamless.check),
-    }
 
 
 def check_dataset(
@@ -55,17 +29,16 @@ def check_dataset(
     `settings` are those that a run would have; only openface, which looks as they say, takes some. Raises DyadbenchError
     for an unknown name and for an option that this dataset has no use for. A path that is no folder is a finding.
     """
-    checkers_of = checkers()
-    if name not in checkers_of:
-        raise DyadbenchError(f"there is no dataset {name!r} to check; {nearest(name, checkers_of)}")
-    checker = checkers_of[name]
+    if name not in RELEASES:
+        raise DyadbenchError(f"there is no dataset {name!r} to check; {nearest(name, RELEASES)}")
+    release = RELEASES[name]
     if settings and name != "openface":
         raise DyadbenchError(f"data check of {name} has no settings; its files are looked at as they were released")
-    if fix and not checker.fixes:
+    if fix and not release.fixes:
         raise DyadbenchError(f"--fix rebuilds the neighbour matrices of REACT; {name} has none, so leave it out")
-    if limit and not checker.limits:
+    if limit and not release.limits:
         raise DyadbenchError(f"data check of {name} reads whole files; leave --limit out")
-    rules = partial(openface.check, config=_openface_config(settings)) if settings else checker.findings
+    rules = partial(openface.check, config=_openface_config(settings)) if settings else release.rules
     steps: dict[str, Iterator[Finding]]
     if hindrance := place.misplaced(root, name):
         steps = {"the folder": iter([hindrance])}
@@ -76,7 +49,7 @@ def check_dataset(
             SUMS: _sums(root),
             name: rules(root, fix, limit),
         }
-    findings = [_short(finding, root) for where, step in steps.items() for finding in guarded(step, where)]
+    findings = [_relative(finding, root) for where, step in steps.items() for finding in guarded(step, where)]
     if limit:
         findings.append(
             note(f"only {limit} recordings of every part were read (--limit)", meaning="the rest may have faults")
@@ -84,13 +57,9 @@ def check_dataset(
     return CheckReport(name=name, root=str(root), findings=tuple(dict.fromkeys(findings)))
 
 
-def _short(finding: Finding, root: Path) -> Finding:
-    """Without the path of the file in the sentence, which is said below it: so that like findings are told together."""
-    if not finding.where:
-        return finding
-    path = str(root / finding.where)
-    text = finding.what.replace(repr(path), "it").replace(path, "a file").replace(f"{root}/", "")
-    return finding.model_copy(update={"what": text})
+def _relative(finding: Finding, root: Path) -> Finding:
+    """With paths as they stand below `root`, where the finding is about something there."""
+    return finding.model_copy(update={"what": finding.what.replace(f"{root}/", "")}) if finding.where else finding
 
 
 def _openface_config(settings: Mapping[str, Any]) -> OpenFaceConfig:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.datasets.check.content import Contents
-from dyadbench.datasets.check.finding import FOLDER, PART, SPLIT, Finding, error, note, warn
+from dyadbench.datasets.check.finding import FOLDER, PART, SPLIT, Finding, error, note, unreadable, warn
 from dyadbench.datasets.clock import other_rate
 from dyadbench.datasets.config import SeamlessConfig
 from dyadbench.datasets.features import sound_seconds
@@ -70,8 +70,7 @@ def _pairs(split: str, pairs: list[Pair], contents: Contents) -> Iterator[Findin
                 f"its people have {len(valid[0])} and {len(valid[1])} frames", pair.name, "they may not be of one clock"
             )
         yield from _sides(pair, frames)
-    if broken:
-        yield error(f"{broken} of {len(pairs)} pairs in {split} cannot be read", FOLDERS[split], weight=SPLIT)
+    yield from unreadable(broken, len(pairs), f"pairs in {split}", FOLDERS[split])
     total = usable + invalid + short
     if total:
         share = np.round(100 * np.array([usable, invalid, short]) / total, 1)

@@ -25,10 +25,9 @@ def lines(report: CheckReport, *, everything: bool = False) -> Iterator[str]:
 
 
 def _group(group: list[Finding]) -> Iterator[str]:
-    first = group[0]
-    count = f" ({len(group)} times)" if len(group) > 1 else ""
-    yield from _wrapped(f"{first.level:5}  ", first.what + count)
-    if where := [finding.where for finding in group if finding.where]:
+    first, many = group[0], len(group) > 1
+    yield from _wrapped(f"{first.level:5}  ", f"{first.of_many} ({len(group)} times)" if many else first.what)
+    if where := [finding.where for finding in group if many or finding.where not in finding.what]:
         more = f" and {len(where) - EXAMPLES} more" if len(where) > EXAMPLES else ""
         yield from _wrapped(" " * 7, ", ".join(where[:EXAMPLES]) + more)
     if advice := "; ".join(filter(None, (first.meaning, first.remedy and f"to do: {first.remedy}"))):

@@ -9,7 +9,7 @@ import numpy as np
 
 from dyadbench.datasets.check.content import Contents
 from dyadbench.datasets.check.finding import FOLDER as DECISIVE
-from dyadbench.datasets.check.finding import SPLIT, Finding, error, note
+from dyadbench.datasets.check.finding import Finding, error, note, unreadable
 from dyadbench.datasets.config import VCDyadsConfig
 from dyadbench.datasets.fetch import sources
 from dyadbench.datasets.vc_dyads import FOLDER, RESOLUTIONS, Recording, content_digest, read_recording, recordings
@@ -28,8 +28,8 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
             "give the folder of the clone itself, the one that holds data/", DECISIVE,
         )  # fmt: skip
         return
-    broken, contents = 0, Contents()
-    for recording in names[: limit or None]:
+    broken, contents, looked = 0, Contents(), names[: limit or None]
+    for recording in looked:
         try:
             values = read_recording(root, recording, "code")
             for person, motion in zip("AB", values, strict=True):
@@ -38,8 +38,7 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
         except BadFile as problem:
             broken += 1
             yield error(str(problem), _name(recording), "its windows cannot be read", AGAIN)
-    if broken:
-        yield error(f"{broken} of {len(names)} recordings cannot be read", FOLDER, weight=SPLIT)
+    yield from unreadable(broken, len(looked), "recordings", FOLDER)
     yield from contents.findings()
     dyads = dict.fromkeys(recording.dyad for recording in names)
     for dyad in dyads:
