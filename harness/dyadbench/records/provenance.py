@@ -94,11 +94,20 @@ def snapshot(device: str, threads: int, distribution: str | None = None) -> dict
     }
 
 
-@cache
-def commit_date(folder: Path, commit: str) -> str:
-    """The day a commit was made, as 2026-01-31; "" where the checkout that holds `folder` does not know it."""
+def newest_commit(folder: Path) -> tuple[str, str]:
+    """Commit and day, as 2026-01-31, in which a file below `folder` was added or changed last.
+
+    A record holds the commit that it was made with and no time, so that only the history tells which one is the newest.
+    ("", "") where it does not: outside a checkout, in one without its whole history, and where a file is not committed.
+    """
+
+    def git(*words: str) -> str:
+        return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True).stdout
+
     try:
-        words = ["git", "-C", str(folder), "show", "-s", "--format=%cs", commit.rstrip("+")]
-        return subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+        if git("rev-parse", "--is-shallow-repository").strip() != "false" or git("status", "--porcelain", "--", "."):
+            return "", ""
+        commit, _, day = git("log", "-1", "--diff-filter=AM", "--format=%H %cs", "--", ".").strip().partition(" ")
+        return commit, day
     except (OSError, subprocess.CalledProcessError):
-        return ""
+        return "", ""

@@ -10,8 +10,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 from dyadbench.leaderboard.tables import Table
-from dyadbench.records.provenance import commit_date
-from dyadbench.records.record import Record, slug
+from dyadbench.records.provenance import newest_commit
+from dyadbench.records.record import Record, record_path, slug
 
 LINK = re.compile(r"arXiv[: ]?(\d{4}\.\d{4,5})", re.IGNORECASE)
 
@@ -48,12 +48,10 @@ def differences(readme: str) -> Markup:
 
 
 def provenance(records: Sequence[Record], leaderboards: Path) -> dict[str, str]:
-    """Commit, day and version of the newest record, and the machines that the records were made on."""
-    commits = dict.fromkeys(str(record.provenance.get("git") or "") for record in records)
-    dated = sorted((commit_date(leaderboards, commit), commit) for commit in commits if commit)
-    day, commit = dated[-1] if dated else ("", "")
+    """Commit and day of the newest record of a benchmark, the newest version, and the machines of all its records."""
+    commit, day = newest_commit(record_path(leaderboards, records[0]).parents[1])
     versions = {record.provenance.get("packages", {}).get("dyadbench", "") for record in records} - {""}
-    return {"commit": commit[:8], "day": day, "version": max(versions, default=""), "machines": "; ".join(machines(records))}  # fmt: skip
+    return {"commit": commit[:8], "day": day, "version": max(versions, default="", key=lambda text: [int(part) for part in re.findall(r"\d+", text)]), "machines": "; ".join(machines(records))}  # fmt: skip
 
 
 def machines(records: Sequence[Record]) -> list[str]:
