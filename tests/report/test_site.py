@@ -20,10 +20,12 @@ from dyadbench.leaderboard.markdown import leaders, markdown_page
 from dyadbench.leaderboard.summary import sentences
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.terminal import terminal_table
+from dyadbench.leaderboard.text import footnotes
 from dyadbench.records.excerpts import (
     PARAMETERS,
     RANGE,
     ClipExcerpt,
+    Excerpts,
     MethodExcerpt,
     People,
     Person,
@@ -33,6 +35,8 @@ from dyadbench.records.excerpts import (
 )
 from dyadbench.report.about import differences
 from dyadbench.report.behaviour import behaviour
+from dyadbench.report.claims import by_paper
+from dyadbench.report.figures import training_curves
 from dyadbench.report.pages import page_name
 from dyadbench.report.pairs import pairs_view
 
@@ -300,6 +304,49 @@ def test_published_numbers_stand_in_columns_of_their_own(tmp_path: Path) -> None
     assert "0.31" in page
     assert "sum over ten &lt;b&gt;" in page
     assert "Simulated data. These" not in page
+
+
+def test_a_page_has_room_for_the_faces_of_the_first_methods() -> None:
+    excerpt = MethodExcerpt(key="k", reactions={"c": ("x" * 400, "x" * 100)})
+    excerpts = Excerpts(methods=dict.fromkeys(("other", "third", "second", "first"), excerpt))
+    excerpts.limit(["first", "second", "third"], 1200)
+    assert set(excerpts.methods) == {"first", "second"}
+    assert set(excerpts.missing) == {"third", "other"}
+
+
+def test_a_reason_without_a_rank_is_said_once_under_its_letter() -> None:
+    rows = make_table([made_up(name, 0.3) for name in ("a", "b")], "react2024", SUITES["react2024"]).rows
+    assert [row.reason == rows[0].reason for row in rows] == [True, True]
+    assert footnotes(rows) == {rows[0].reason: "a"}
+    many = [rows[0].model_copy(update={"reason": f"reason {n}"}) for n in range(28)]
+    assert [*footnotes(many).values()][-3:] == ["z", "aa", "ab"]
+
+
+def test_claims_are_gathered_by_paper_and_say_how_many_seeds_they_lack() -> None:
+    from dyadbench.leaderboard.claims import Claim, Contrast
+    from dyadbench.leaderboard.verdicts import judge
+
+    part = Contrast(benchmark="toy-online", suite="react2024", column="FRDist", less="good", more="fair")
+    sources = (
+        "A paper (arXiv 1234.56789), Table 2: 1.0 against 2.0",
+        "A paper (arXiv 1234.56789), ablation without text",
+    )
+    claims = [
+        Claim(id=f"c{n}", says="Less.", source=source, matrix="m.toml", part=(part,))
+        for n, source in enumerate(sources)
+    ]
+    papers = by_paper(judge(claims, [made_up("good", 0.1), made_up("fair", 0.3)]), (), {})
+    assert [paper["paper"] for paper in papers] == ["A paper (arXiv 1234.56789)"]
+    (line,) = papers[0]["claims"][0]["lines"]
+    assert (line["verdict"], line["why"]) == ("undecided", "1 of 5 seeds")
+
+
+def test_curves_of_folds_and_seeds_share_a_picture() -> None:
+    curve = {"steps": [1, 2, 3], "loss": [3.0, 2.0, 1.5]}
+    measured = {"curves": {f"fold {fold}, predictor": curve for fold in range(3)}}
+    (figure,) = training_curves([made_up("m", 0.3, seed=seed, measured=measured) for seed in range(2)])
+    assert figure["title"] == "Training of the predictor"
+    assert [row[0] for row in figure["rows"]] == [f"seed {seed}, fold {fold}" for seed in range(2) for fold in range(3)]
 
 
 def test_sizes_stay_small(site: Path) -> None:

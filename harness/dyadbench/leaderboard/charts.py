@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from markupsafe import Markup, escape
 
-from dyadbench.leaderboard.drawing import LEFT, TOP, WIDE, Axes, Size, plain, svg
+from dyadbench.leaderboard.drawing import LEFT, SMALL, TOP, WIDE, Axes, Size, plain, svg
 from dyadbench.leaderboard.labels import Box, Room, spread, width_of
 
 SERIES = 8  # colours there are; more series than that share them
@@ -69,9 +69,9 @@ def scatter(
     parts, occupied, thin = axes.frame(x_label, y_label), [], []
     if target is not None:
         level = axes.py(target)
-        parts.append(f'<line class="target" x1="{LEFT}" x2="{axes.right}" y1="{level:.1f}" y2="{level:.1f}"/>')
+        parts.append(f'<line class="target" x1="{axes.left:.4g}" x2="{axes.right}" y1="{level:.1f}" y2="{level:.1f}"/>')
         occupied.append(_level_name(parts, axes, level, target_label, places))
-        thin.append((LEFT, level - 1, axes.right, level + 1))
+        thin.append((axes.left, level - 1, axes.right, level + 1))
     for line in joined:
         path = " ".join(f"{places[i][0]:.1f},{places[i][1]:.1f}" for i in line)
         parts.append(f'<polyline class="join" points="{path}"/>')
@@ -80,7 +80,7 @@ def scatter(
         label = point.label if named or not number else f"{number} {point.label}"
         mark = ARROW.format(kind=point.kind, x=x, y=y, turn=TURNS[arrow]) if arrow else SHAPES[point.kind](x, y)
         parts.append(f"<g><title>{escape(label)}</title>{mark}</g>")
-    room = Room((LEFT - 6.0, TOP - 12.0, size.width - 2.0, axes.bottom - 1.0), places, occupied, thin)
+    room = Room((axes.left - 6.0, TOP - 12.0, size.width - 2.0, axes.bottom - 1.0), places, occupied, thin)
     if named:
         order = sorted(
             (n for n, p in enumerate(points) if p.number != 0), key=lambda n: IMPORTANT.index(points[n].kind)
@@ -129,7 +129,7 @@ def _fences(values: Sequence[float]) -> tuple[float, float]:
 def _level_name(parts: list[str], axes: Axes, level: float, name: str, places: Sequence[tuple[float, float]]) -> Box:
     """Writes what a level is at that end of it, above or below, where it covers fewest points. Returns the space it takes."""
     wide = width_of(name) * 1.1
-    spots = [(left, base) for base in (level - 5, level + 14) for left in (axes.right - 4 - wide, LEFT + 4.0)]
+    spots = [(left, base) for base in (level - 5, level + 14) for left in (axes.right - 4 - wide, axes.left + 4.0)]
     spots = [(left, base) for left, base in spots if base < axes.bottom] or spots
     covered = [
         sum(left - 8 < x < left + wide + 8 and base - 18 < y < base + 10 for x, y in places) for left, base in spots
@@ -237,8 +237,8 @@ def lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: 
     return svg(parts, title, size)
 
 
-def histogram(values: Sequence[float], title: str, x_label: str, size: Size = WIDE, bins: int = 24) -> Markup:
-    """How the clips' values are spread, with their mean."""
+def histogram(values: Sequence[float], title: str, x_label: str, size: Size = SMALL, bins: int = 24) -> Markup:
+    """How the clips' values are spread, with their mean: one of many small pictures side by side, the same on a telephone."""
     counts, edges = np.histogram(np.asarray(values), bins=bins)
     axes = Axes([float(edges[0]), float(edges[-1])], [float(counts.max())], size, zero_y=True)
     parts = axes.frame(x_label, "clips")

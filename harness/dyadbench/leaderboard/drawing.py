@@ -26,7 +26,7 @@ class Size:
     height: int = 320
 
 
-WIDE, NARROW = Size(), Size(344, 400)
+WIDE, NARROW, SMALL = Size(), Size(344, 400), Size(344, 230)
 
 
 def both(draw: Callable[[Size], Markup]) -> Markup:
@@ -61,6 +61,7 @@ class Axes:
         self.log_x = log_x
         self.x = self._limits([math.log10(x) for x in xs] if log_x else xs)
         self.y = self._limits([*ys, 0.0] if zero_y else ys)
+        self.left = max(LEFT, 24 + LETTER * 1.1 * max(len(plain(y)) for y in ticks(*self.y)))  # beside the axis' name
         self.right, self.bottom = size.width - RIGHT - side, size.height - BOTTOM
 
     @staticmethod
@@ -71,7 +72,7 @@ class Axes:
 
     def px(self, x: float) -> float:
         value = math.log10(x) if self.log_x else x
-        return LEFT + (value - self.x[0]) / (self.x[1] - self.x[0]) * (self.right - LEFT)
+        return self.left + (value - self.x[0]) / (self.x[1] - self.x[0]) * (self.right - self.left)
 
     def py(self, y: float) -> float:
         return self.bottom - (y - self.y[0]) / (self.y[1] - self.y[0]) * (self.bottom - TOP)
@@ -83,10 +84,10 @@ class Axes:
             parts.append(_text(self.px(x), bottom + 16, plain(float(f"{x:.3g}"))))
         for y in ticks(*self.y):
             parts.append(
-                f'<line class="grid" x1="{LEFT}" x2="{self.right}" y1="{self.py(y):.1f}" y2="{self.py(y):.1f}"/>'
+                f'<line class="grid" x1="{self.left:.4g}" x2="{self.right}" y1="{self.py(y):.1f}" y2="{self.py(y):.1f}"/>'
             )
-            parts.append(_text(LEFT - 6, self.py(y) + 4, plain(y), anchor="end"))
-        across = (LEFT + self.right) / 2
+            parts.append(_text(self.left - 6, self.py(y) + 4, plain(y), anchor="end"))
+        across = (self.left + self.right) / 2
         parts.append(_title(x_label, across, bottom + 36, 2 * min(across, self.right + RIGHT - across)))
         middle = (TOP + bottom) / 2
         parts.append(_title(y_label, 14, middle, bottom, f' transform="rotate(-90 14 {middle:.0f})"'))
@@ -95,9 +96,13 @@ class Axes:
     def _places(self) -> list[float]:
         """Where the horizontal axis has its ticks."""
         if not self.log_x:
-            return ticks(*self.x, max(round((self.right - LEFT) / 90), 2))
-        powers = [10.0**p for p in range(math.ceil(self.x[0]), math.floor(self.x[1]) + 1)]
-        return powers if len(powers) > 1 else [10**p for p in ticks(*self.x, 4)]
+            return ticks(*self.x, max(round((self.right - self.left) / 90), 3))
+        low, high = self.x
+        for steps in ((1,), (1, 2, 5)):
+            places = [step * 10.0**p for p in range(math.floor(low), math.floor(high) + 1) for step in steps]
+            if len(places := [x for x in places if low <= math.log10(x) <= high]) > 1:
+                return places
+        return ticks(10**low, 10**high, 3)
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "middle") -> str:

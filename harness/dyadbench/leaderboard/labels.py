@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 LETTER, LINE = 6.2, 13.0  # width and height of a letter at 11 px, a little generous
 CLEAR, CORE = 7.0, 3.5  # pixels round a point that no text covers, and that no line to another point crosses
+END = 1 / 15  # of a line that joins a name, on either side: it begins in its point and ends at its name
 # From a point at which its name is tried, the nearest first.
 DISTANCES = (11.0, 16.0, 24.0, 34.0, 46.0, 60.0, 76.0, 94.0, 116.0, 140.0)
 Box = tuple[float, float, float, float]  # left, top, right, bottom
@@ -54,16 +55,19 @@ class Room:
         spots = _spots(text, point)
         boxes = np.array([_box(text, spot) for spot in spots])  # (S, 4)
         ways = np.array([(*point, *spot.end) for spot in spots])  # (S, 4)
-        free = self._inside(boxes) & ~_overlap(boxes, np.concatenate([self.texts, self.points, self.thin]))
-        free &= ~_crosses(self.lines, boxes).any(0) & ~_crosses(ways, self.texts).any(1)
+        obstacles = np.concatenate([self.texts, self.points, self.thin])
+        # Each test looks only at the places that the cheaper ones before it have left.
+        free = np.flatnonzero(self._inside(boxes) & ~_overlap(boxes, obstacles))
+        free = free[~_crosses(self.lines, boxes[free]).any(0)]
+        free = free[~_crosses(ways[free], self.texts).any(1)]
         # A line that runs through another point says nothing of whose name it leads to.
         own = np.abs((self.points[:, :2] + self.points[:, 2:]) / 2 - point).max(1) < CORE
         shrunk = self.points[~own] + (np.array([1, 1, -1, -1]) * (CLEAR - CORE))
-        clean = free & ~_crosses(ways, shrunk).any(1) & ~_meet(ways, self.lines).any(1)
-        free = clean if clean.any() or not across else free
-        if not free.any():
+        clean = free[~_crosses(ways[free], shrunk).any(1) & ~_meet(ways[free], self.lines).any(1)]
+        free = clean if len(clean) or not across else free
+        if not len(free):
             return None
-        best = int(np.argmax(free))
+        best = int(free[0])
         self.texts = np.concatenate([self.texts, boxes[best : best + 1]])
         if spots[best].joined:
             self.lines = np.concatenate([self.lines, ways[best : best + 1]])
@@ -103,11 +107,14 @@ def _overlap(boxes: Boxes, others: Boxes) -> NDArray[np.bool_]:
 
 
 def _crosses(lines: Segments, boxes: Boxes) -> NDArray[np.bool_]:
-    """(L, B) whether a line runs through a box: tried at points along it, closer together than a text is high."""
-    along = np.linspace(0, 1, 16)[1:-1, None]
-    at = (lines[:, None, :2] * (1 - along) + lines[:, None, 2:] * along)[:, :, None]  # (L, S, 1, 2)
-    inside: NDArray[np.bool_] = np.concatenate([at > boxes[:, :2], at < boxes[:, 2:]], axis=-1)  # (L, S, B, 4)
-    return np.asarray(np.min(inside, axis=-1)).max(axis=1, initial=False)
+    """(L, B) whether a line runs through a box; its very ends, where its own point and text are, do not count."""
+    start, way = lines[:, None, :2], lines[:, None, 2:] - lines[:, None, :2]  # (L, 1, 2)
+    with np.errstate(divide="ignore", invalid="ignore"):  # a line along an axis enters at infinity, or nowhere
+        enter, leave = (boxes[:, :2] - start) / way, (boxes[:, 2:] - start) / way  # (L, B, 2): shares of the line
+    beside = (way == 0) & ((start <= boxes[:, :2]) | (start >= boxes[:, 2:]))
+    first = np.fmax(np.fmin(enter, leave).max(-1), END)
+    last = np.fmin(np.fmax(enter, leave).min(-1), 1 - END)
+    return np.asarray((first < last) & ~beside.any(-1))
 
 
 def _meet(some: Segments, others: Segments) -> NDArray[np.bool_]:

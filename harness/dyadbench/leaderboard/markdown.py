@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from string import ascii_lowercase
 from typing import Any
 
 from dyadbench.api import TARGET_SUFFIX
@@ -23,6 +22,7 @@ from dyadbench.leaderboard.text import (
     chunks,
     escape,
     family_text,
+    footnotes,
     grid,
     latency_head,
     latency_text,
@@ -73,14 +73,12 @@ def markdown_table(table: Table, most: int | None = None) -> str:
             for row in rows_with_skill
             if row.method in first_ones or (row.kind == "reference" and row.role not in PLAIN)
         ]
-    # Why a method has no rank is said once below the table, and its rank is a letter.
-    reasons = list(dict.fromkeys(row.reason for row in rows_with_skill if row.kind == "method" and row.reason))
-    letters = dict(zip(reasons, ascii_lowercase, strict=False))
+    letters = footnotes(rows_with_skill)
     for row in rows_with_skill:
         values = [_marked(row, name, by_id[name]["digits"]) for name in first]
         beside = [family_text(row.families.get(name)) for name in families]
         late = [latency_text(row)] if wait else []
-        rank = f"({letters[row.reason]})" if row.kind == "method" and row.reason in letters else rank_text(row)
+        rank = rank_text(row) or (f"({letters[row.reason]})" if row.kind == "method" and row.reason else "")
         rows.append([rank, _name(row), skill_text(row.skill), *values, *beside, *late, str(len(row.seeds))])
     notes = "; ".join(f"({letter}) {escape(reason)}" for reason, letter in letters.items())
     return grid(header, rows) + (f"\nNot ranked: {notes}.\n" if notes else "") if rows else ""

@@ -8,7 +8,7 @@ from dyadbench.leaderboard.text import number
 from dyadbench.records.record import slug
 
 MOST = 14  # rows that are drawn
-AT_ONE = ("truth", "ceiling")  # would shrink the others to a line
+ABOVE = ("truth", "ceiling", "readout")  # near the ceiling or beyond it: they would shrink the others to a line
 
 
 def picture_name(table: Table) -> str:
@@ -16,9 +16,9 @@ def picture_name(table: Table) -> str:
 
 
 def bar_rows(table: Table) -> list[Row]:
-    """Methods and references, the best first; ablations and the rows at the ceiling are left out."""
+    """Methods and references, the best first; ablations and the rows from the ceiling on are left out."""
     with_skill = [row for row in table.rows if row.skill is not None and row.skill.value is not None]
-    return [row for row in with_skill if row.kind != "ablation" and row.role not in AT_ONE][:MOST]
+    return [row for row in with_skill if row.kind != "ablation" and row.role not in ABOVE][:MOST]
 
 
 def picture(table: Table) -> dict[str, str]:
@@ -30,7 +30,7 @@ def picture(table: Table) -> dict[str, str]:
     if not table.main or not rows:
         return {}
     entries = [
-        Bar(_label(row), row.skill.value, row.skill.low, row.skill.high, strong=row.rank is not None, text=number(row.skill.value, 2))
+        Bar(_label(row), row.skill.value, row.skill.low, row.skill.high, strong=row.kind == "method", text=number(row.skill.value, 2))
         for row in rows if row.skill is not None and row.skill.value is not None
     ]  # fmt: skip
     title = f"Skill on {table.benchmark}: methods in blue, references in grey"
@@ -42,4 +42,5 @@ def picture(table: Table) -> dict[str, str]:
 
 
 def _label(row: Row) -> str:
-    return f"{row.method} ({row.role})" if row.role else row.method
+    beside = row.role or ("" if row.rank is not None else "not ranked")
+    return f"{row.method} ({beside})" if beside else row.method

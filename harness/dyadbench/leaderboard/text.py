@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from string import ascii_lowercase
 from typing import Any
 
 from dyadbench.errors import one_line
@@ -43,6 +44,13 @@ def rank_text(row: Row) -> str:
     if row.rank is None:
         return ""
     return f"{row.rank} [{row.rank_low}-{row.rank_high}]" if row.rank_low is not None else str(row.rank)
+
+
+def footnotes(rows: Iterable[Row]) -> dict[str, str]:
+    """Why methods have no rank, each reason once -> the letter that it stands under: a to z, then aa, ab and so on."""
+    reasons = dict.fromkeys(row.reason for row in rows if row.kind == "method" and row.rank is None and row.reason)
+    letters = ["", *ascii_lowercase]
+    return {reason: letters[n // 26] + letters[n % 26 + 1] for n, reason in enumerate(reasons)}
 
 
 def lookahead_text(row: Row) -> str:

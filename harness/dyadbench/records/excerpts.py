@@ -96,6 +96,15 @@ class Excerpts:
     methods: dict[str, MethodExcerpt] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
 
+    def limit(self, order: Sequence[str], size: int) -> None:
+        """Keeps the first methods in `order` that take `size` characters together with the people; others are missing."""
+        length = len(self.people.model_dump_json()) if self.people else 0
+        for name in sorted(self.methods, key=lambda name: order.index(name) if name in order else len(order)):
+            length += sum(len(face) for faces in self.methods[name].reactions.values() for face in faces)
+            if length > size:
+                del self.methods[name]
+                self.missing[name] = "a page has room for the faces of the first methods only"
+
 
 def read_excerpt(path: Path, kind: type[Any]) -> Any | None:
     """The file's content; None where it is missing. A file that is not an excerpt is refused by name."""

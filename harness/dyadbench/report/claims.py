@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from dyadbench.leaderboard.claims import Contrast, Evidence, Judged
+from dyadbench.leaderboard.verdicts import SEEDS
 from dyadbench.leaderboard.verdicts_page import command, evidence
 from dyadbench.report.pages import compare_link, page_name
 
@@ -17,7 +18,9 @@ def by_paper(board: Sequence[Judged], methods: Collection[str], compared: Mappin
     papers: dict[str, list[dict[str, Any]]] = {}
     for one in board:
         if not one.statement.demonstration:
-            paper = one.statement.source.partition(":")[0].partition(", Table")[0].partition(", section")[0].strip()
+            paper = (
+                one.statement.source.partition(":")[0].partition(", ")[0].strip()
+            )  # without the table or the section
             papers.setdefault(paper, []).append(claim_view(one, methods, compared))
     parts = [(paper, *_apart(claims)) for paper, claims in papers.items()]
     parts.sort(key=lambda part: not part[1])  # papers of which something was tested come first
@@ -53,6 +56,7 @@ def _line(part: Contrast, result: Evidence, methods: Collection[str], compared: 
     link = compare_link(part.benchmark, *names[:2]) if len(names) == 2 and set(names) <= set(compared.get(part.benchmark, ())) else ""  # fmt: skip
     return {
         "short": _short(part), "on": part.benchmark, "real": not result.simulated and result.verdict != "untested", "text": result.text, "verdict": result.verdict, "says": evidence(result), "compare": link,
+        "why": f"{result.seeds} of {SEEDS} seeds" if result.few and result.verdict == "undecided" else "",
         "methods": [(name, page_name("method", name)) for name in names if name in methods], "bar": _bar(result),
     }  # fmt: skip
 

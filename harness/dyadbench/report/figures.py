@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from dyadbench.leaderboard import over_time as errors_over_time
 from dyadbench.leaderboard.charts import Bar, Point, bars, histogram, lines, scatter
-from dyadbench.leaderboard.drawing import both, plain
+from dyadbench.leaderboard.drawing import SMALL, both, plain
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.tokenizers import corpora, drawing
@@ -33,10 +33,6 @@ def figure(name: str, title: str, caption: str, picture: Any, header: Sequence[s
 
 def _bars(rows: Sequence[Bar], title: str, axis: str) -> Markup:
     return both(lambda size: bars(rows, title, axis, size))
-
-
-def _lines(series: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, x: str, y: str) -> Markup:
-    return both(lambda size: lines(series, title, x, y, size))
 
 
 def _kind(row: Row) -> str:
@@ -66,18 +62,20 @@ def plane(table: Table) -> dict[str, Any] | None:
     if len(points) < 2:
         return None
     title, level = f"Appropriate and diverse: {y} against {x}", "as diverse as real listeners"
-    points_in_plane = points[:MOST]
-    picture = both(
-        lambda size: scatter(points_in_plane, title, *labels, size, target=target, target_label=level, named=True)
-    )
+    few, rest = first_rows(points)
+    picture = both(lambda size: scatter(few, title, *labels, size, target=target, target_label=level, named=True))
     text = [[point.label, point.x, point.y] for point in points]
     caption = (
         "Squares are references: floor, ceiling, copies of the speaker. Green-blue points are methods without a rank. A point that "
-        "is far from all others stands at the frame as an arrow, with its value. A number stands for a name below the picture."
+        "is far from all others stands at the frame as an arrow, with its value. A number stands for a name below the picture; "
+        "a dot there for a point that has no room for a number."
     )
-    if len(points_in_plane) < len(points):
-        caption += f" Of {len(points)} rows the first {MOST} are drawn."
-    return figure("plane", "Appropriate and diverse", caption, picture, ["method", x, y], text)
+    return figure("plane", "Appropriate and diverse", caption + rest, picture, ["method", x, y], text)
+
+
+def first_rows(rows: Sequence[Any]) -> tuple[Sequence[Any], str]:
+    """The rows that a picture draws, and what its caption says where these are not all."""
+    return rows[:MOST], f" Of {len(rows)} rows the first {MOST} are drawn." if len(rows) > MOST else ""
 
 
 def _log2(value: Value | None) -> float | None:
@@ -114,10 +112,12 @@ def codebooks(records: Records) -> dict[str, Any] | None:
             rows.append((method, use, perplexity, (runs[0].measured.tokens or {}).get("codes")))
     if not rows:
         return None
-    entries = [Bar(name, use, strong=True) for name, use, _, _ in rows[:MOST]]
-    picture = _bars(entries, "Use of codebooks", "share of codes that occur")
+    few, rest = first_rows(rows)
+    picture = _bars(
+        [Bar(name, use, strong=True) for name, use, _, _ in few], "Use of codebooks", "share of codes that occur"
+    )
     return figure(
-        "codes", "Use of codebooks", "Share of each book's codes that occur on the test listeners, mean over books.",
+        "codes", "Use of codebooks", "Share of each book's codes that occur on the test listeners, mean over books." + rest,
         picture, ["tokenizer of", "used", "perplexity", "codes in a book"], rows,
     )  # fmt: skip
 
@@ -137,14 +137,14 @@ def over_time(table: Table, records: Records) -> dict[str, Any] | None:
     if not series:
         return None
     series = errors_over_time.ordered(series)
-    picture = _lines(
-        dict(list(series.items())[:MOST]), "Error over time", "seconds into the clip", "root mean square error"
-    )
+    few, rest = first_rows(list(series.items()))
+    axes = ("seconds into the clip", "root mean square error")
+    picture = both(lambda size: lines(dict(few), "Error over time", *axes, size))
     times = max((xs for xs, _ in series.values()), key=len)
     rows = [[name, *ys] for name, (_, ys) in series.items()]
     return figure(
         "time", "Error over time", "A method that feeds on its own output may drift: distance of all samples from the appropriate "
-        "listener that is nearest to each over the whole clip, by time into the clip." + errors_over_time.rest_text(series),
+        "listener that is nearest to each over the whole clip, by time into the clip." + errors_over_time.rest_text(series) + rest,
         picture, ["method", *(f"{t:g} s" for t in times)], rows,
     )  # fmt: skip
 
@@ -190,37 +190,35 @@ def distribution(record_group: Sequence[Record], suite: str, column: Mapping[str
     values = np.array(
         [[np.nan if v is None else v for v in r.suites[suite].per_clip[column["id"]]] for r in record_group]
     )
-    with np.errstate(all="ignore"):
-        mean = np.array([np.nan if np.isnan(clip).all() else np.nanmean(clip) for clip in values.T])
-    finite = mean[np.isfinite(mean)]
+    defined = np.isfinite(values)
+    counts = defined.sum(0)
+    finite = np.where(defined, values, 0).sum(0)[counts > 0] / counts[counts > 0]
     if len(finite) < 8 or np.ptp(finite) < 1e-12:
         return None
     quantiles = [float(q) for q in np.quantile(finite, [0, 0.25, 0.5, 0.75, 1])]
     name = column["id"]
     return figure(
-        f"spread-{suite}-{name}", name, column["summary"], both(lambda size: histogram(finite.tolist(), f"{name} by clip", name, size)),
+        f"spread-{suite}-{name}", name, column["summary"], histogram(finite, f"{name} by clip", name),
         ["clips", "least", "quarter", "median", "three quarters", "most"], [[len(finite), *quantiles]],
     )  # fmt: skip
 
 
 def training_curves(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Loss of training and of validation, stage by stage, one line per seed, from the records themselves."""
+    """Loss of training and of validation, stage by stage, one line per seed and fold, from the records themselves."""
     figures: list[dict[str, Any]] = []
     for part in ("tokenizer", "predictor"):
-        curves_of_runs = [r.measured.tokenizer_curves if part == "tokenizer" else r.measured.curves for r in records]
-        for stage in dict.fromkeys(name for curves in curves_of_runs for name in curves):
-            with_stage = [
-                (r.seed, curves[stage]) for r, curves in zip(records, curves_of_runs, strict=True) if stage in curves
-            ]
+        runs: dict[str, list[tuple[str, Any]]] = {}  # stage -> (whose line, curve)
+        for record in records:
+            curves = record.measured.tokenizer_curves if part == "tokenizer" else record.measured.curves
+            for name, curve in curves.items():
+                fold, _, stage = name.rpartition(", ")  # a cross-validated record has the stages of every fold
+                runs.setdefault(stage, []).append((", ".join(filter(None, (f"seed {record.seed}", fold))), curve))
+        for stage, with_stage in runs.items():
             for kind, steps, values in (
                 ("training", "steps", "loss"),
                 ("validation", "validation_steps", "validation"),
             ):
-                series = {
-                    f"seed {seed}": line
-                    for seed, curve in with_stage
-                    if len((line := _line(curve, steps, values))[0]) > 1
-                }
+                series = {run: line for run, curve in with_stage if len((line := _line(curve, steps, values))[0]) > 1}
                 if not series:
                     continue
                 metric = with_stage[0][1].get("metric", "loss") if kind == "validation" else "loss"
@@ -228,7 +226,7 @@ def training_curves(records: Sequence[Record]) -> list[dict[str, Any]]:
                 rows = [[name, int(xs[0]), ys[0], int(xs[-1]), ys[-1], min(ys)] for name, (xs, ys) in series.items()]
                 figures.append(figure(
                     f"curve-{len(figures)}", title, "Whether the line is flat at its end says whether it was trained long enough.",
-                    _lines(series, title, "step", metric), ["seed", "first step", f"first {metric}", "last step", f"last {metric}", "least"], rows,
+                    lines(series, title, "step", metric, SMALL), ["run", "first step", f"first {metric}", "last step", f"last {metric}", "least"], rows,
                 ))  # fmt: skip
     return figures
 
@@ -246,7 +244,7 @@ def curves(excerpt: MethodExcerpt | None) -> list[dict[str, Any]]:
         if len(pairs) < 2:
             continue
         steps, losses = [p[0] for p in pairs], [p[1] for p in pairs]
-        picture = _lines({"loss": (steps, losses)}, f"Training loss, {name}", "step", "loss")
+        picture = lines({"loss": (steps, losses)}, f"Training loss, {name}", "step", "loss", SMALL)
         ends = [pairs[round(i * (len(pairs) - 1) / 4)] for i in range(5)]
         series.append(figure(f"curve-{len(series)}", f"Training: {name}", "Loss of the first seed.", picture, ["step", "loss"], [[int(s), v] for s, v in ends]))  # fmt: skip
     return series

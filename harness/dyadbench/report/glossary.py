@@ -19,7 +19,7 @@ WORDS = {
     "realism": "How far the movement itself is from that of real listeners, whoever they listen to: within their band, or by which factor outside.",
     "among the best": "The best ranked method of a column, and every one that its paired difference does not tell from it.",
     "target": "The value of the real listeners. For these metrics neither more nor less is better: closest to the target is.",
-    "preset": "How large a model and how long a training. `small` trains for minutes on a processor core and is not what a paper ran.",
+    "preset": "How large a model and how long a training. The preset small trains for minutes on a processor core and is not what a paper ran.",
     "ablation": "A method with one thing changed, to see what that thing is worth. It is shown beside its method and not ranked.",
     "reconstruction": "The true listener, encoded to tokens and decoded: what the tokenizer keeps. It is given the answer, so it is no method.",
     "speaker gain": "By how much the validation loss grows when the model is given a stranger instead of the speaker. About 0 means that it does not listen.",

@@ -23,7 +23,7 @@ def section(
     curves = figures.training_curves(records)
     return {
         "benchmark": table.benchmark, "page": pages.page_name("", table.benchmark), "simulated": table.simulated,
-        "row": row, "columns": view["columns"], "config": pages.config_view(records[0]), "kind": row["kind"],
+        "row": row, "scores": list(zip(view["columns"], row["cells"], strict=True)), "targets": view["targets"], "config": pages.config_view(records[0]), "kind": row["kind"],
         "plugin": records[0].plugin, "entry_version": records[0].entry_version, "facts": measured(records),
         "curves": curves or figures.curves(excerpt), "codebooks": figures.codebooks({records[0].method: records}),
         "watch": pages.watch_link(table.benchmark, [records[0].method]) if excerpt else "", "gain": speaker_gain(records),

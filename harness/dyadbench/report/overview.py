@@ -10,7 +10,7 @@ from dyadbench.leaderboard.drawing import plain, ticks
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.summary import CEILINGS, ceiling_text
 from dyadbench.leaderboard.tables import Table
-from dyadbench.leaderboard.text import rank_text, skill_text
+from dyadbench.leaderboard.text import footnotes, rank_text, skill_text
 from dyadbench.report.pages import page_name
 
 BESIDE = ("copy", "mean")  # references that stand between the methods; floor and ceiling are lines through all of them
@@ -64,10 +64,7 @@ def ladder(table: Table, summaries: dict[str, str]) -> dict[str, Any] | None:
         [*ends, *(min(skill.value or 0.0, 1.0) for _, skill in with_skill if (skill.value or 0.0) > 0)] or [0.0]
     )
     crowded = len(with_skill) > CROWD
-    reasons = dict.fromkeys(
-        row.reason for row, _ in with_skill if row.kind == "method" and row.rank is None and row.reason
-    )
-    letters = {reason: chr(ord("a") + n) for n, reason in enumerate(reasons)} if crowded else {}
+    letters = footnotes(row for row, _ in with_skill) if crowded else {}
     return {
         "rows": [_rung(row, scale, summaries) | {"note": letters.get(row.reason, "")} for row, _ in with_skill],
         "floor": scale.place(0.0), "ceiling": scale.place(1.0), "top": ceiling_text(table), "marks": scale.marks(), "crowded": crowded,

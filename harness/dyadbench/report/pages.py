@@ -93,7 +93,7 @@ def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[st
 
 
 def _family_view(value: Value | None) -> dict[str, Any]:
-    return {"text": family_text(value) or "-", "good": None if value is None else value.value}
+    return {"text": family_text(value) or "-", "good": sort_text(None if value is None else value.value)}
 
 
 def _families_together(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -136,26 +136,32 @@ def cell_view(
     cell: Value, digits: int, scale: tuple[float, float] | None, target: float | None, direction: str
 ) -> dict[str, Any]:
     """A cell's text, its bar, and `good`: what sorting the best first goes by, less is better."""
-    spans = cell.low is not None and cell.high is not None and cell.high - cell.low > 1e-9
+    ends_text = [number(end, digits) for end in (cell.low, cell.high)]
+    spans = cell.low is not None and cell.high is not None and ends_text[0] != ends_text[1]
     view: dict[str, Any] = {
-        "text": number(cell.value, digits), "good": _loss(cell.value, target, direction), "best": cell.best, "undefined": cell.undefined,
-        "interval": f"{number(cell.low, digits)} to {number(cell.high, digits)}" if spans else "", "bar": None,
+        "text": number(cell.value, digits), "good": sort_text(_loss(cell.value, target, direction)), "best": cell.best, "undefined": cell.undefined,
+        "interval": " to ".join(ends_text) if spans else "", "bar": None,
     }  # fmt: skip
     if scale and cell.value is not None:
         low, high = scale
 
-        def place(value: float) -> float:
-            return round(100 * (value - low) / (high - low), 1)
+        def place(value: float) -> int:
+            return round(100 * (value - low) / (high - low))
 
         ends = (cell.low, cell.high) if spans else (cell.value, cell.value)
-        first, last = max(place(ends[0]), -1.0), min(place(ends[1]), 101.0)  # type: ignore[arg-type]
+        first, last = max(place(ends[0]), -1), min(place(ends[1]), 101)  # type: ignore[arg-type]
         if first <= 100 and last >= 0:
             view["bar"] = {
-                "left": max(first, 0), "width": max(min(last, 100) - max(first, 0), 1.5),
+                "left": max(first, 0), "width": max(min(last, 100) - max(first, 0), 1),
                 "dot": place(cell.value) if 0 <= place(cell.value) <= 100 else None,
                 "target": None if target is None else place(target),
             }  # fmt: skip
     return view
+
+
+def sort_text(loss: float | None) -> str:
+    """What scripts sort by, the best first; "" where there is no value. A page of many methods holds thousands of them."""
+    return "" if loss is None else f"{loss:.6g}"
 
 
 def _loss(value: float | None, target: float | None, direction: str) -> float | None:
@@ -169,7 +175,7 @@ def row_view(row: Row, cells: list[dict[str, Any]], records: Sequence[Record]) -
     return {
         "method": row.method, "page": page_name("method", row.method), "kind": row.kind, "of": row.of, "role": row.role, "rank": rank_text(row),
         "rank_sort": row.rank if row.rank is not None else None, "reason": "" if row.calibration else row.reason,
-        "skill": skill_text(row.skill) or "-", "skill_good": -row.skill.value if row.skill and row.skill.value is not None else None,
+        "skill": skill_text(row.skill) or "-", "skill_good": sort_text(-row.skill.value if row.skill and row.skill.value is not None else None),
         "pareto": row.pareto, "cells": cells, "seeds": len(row.seeds), "trained": learning(records),
         "parameters": parameters, "parameters_text": f"{parameters:,}".replace(",", " ") if parameters else "",
         "lookahead": lookahead_text(row), "lookahead_sort": 1e9 if row.facts.get("lookahead") is None else row.facts["lookahead"],

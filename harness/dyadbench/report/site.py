@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.files.atomic import atomic_write, read_whole
@@ -34,6 +34,7 @@ from dyadbench.report.behaviour import behaviour, loudness
 from dyadbench.report.pairs import pairs_view
 
 LIMIT = 1_500_000  # bytes of a page
+FACES = 500_000  # bytes of a page that its faces may take
 Suites = Mapping[str, Sequence[Column]]
 
 
@@ -69,6 +70,9 @@ class Site:
         environment.policies["json.dumps_kwargs"] = {"sort_keys": True, "separators": (",", ":"), "ensure_ascii": True}
         environment.globals["inline"] = lambda name: Markup(asset(name))
         environment.globals["simulated_note"] = SIMULATED.replace("**", "")
+        environment.filters["breaks"] = lambda name: escape(name).replace(
+            ".", Markup(".<wbr>")
+        )  # where a name may break
         environment.globals |= {"term": glossary.term, "words": glossary.WORDS, "page_name": pages.page_name}
         return environment
 
@@ -118,6 +122,7 @@ class Site:
         tables = make_tables(self.leaderboards, self.suites, records)[0]
         views = [pages.table_view(table, methods) for table in tables]
         main, view = next((table, view) for table, view in zip(tables, views, strict=True) if table.main)
+        excerpts.limit([row.method for row in main.rows], FACES)
         lead, beside = summary.sentences(main)
         where = provenance(records, self.leaderboards)
         self._card(main, lead)

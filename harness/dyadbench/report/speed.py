@@ -13,7 +13,7 @@ from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import skill_text
 from dyadbench.records.record import Record
-from dyadbench.report.figures import figure
+from dyadbench.report.figures import figure, first_rows
 from dyadbench.report.pages import LEARNING, learning, page_name
 
 
@@ -39,10 +39,11 @@ def _picture(table: Table, lines: Sequence[Mapping[str, Any]], key: str, label: 
     points = [Point(line["method"], line[key], line["skill"], "ranked" if line["learnt"] == "yes" else "other") for line in lines if line[key]]  # fmt: skip
     if len(points) < 2:
         return None
+    few, rest = first_rows(points)
     title = f"Skill against {label.partition(' of')[0].partition(':')[0]}"
     named = f"{title} on {table.benchmark}"
-    picture = both(lambda size: scatter(points, named, label, "skill", size, log_x=True, named=True, target=0.0, target_label="floor"))  # fmt: skip
-    return figure(f"cost-{key}", title, "Upper left is better: more skill for less.", picture, ["method", label, "skill"], [[p.label, p.x, p.y] for p in points])  # fmt: skip
+    picture = both(lambda size: scatter(few, named, label, "skill", size, log_x=True, named=True, target=0.0, target_label="floor"))  # fmt: skip
+    return figure(f"cost-{key}", title, "Upper left is better: more skill for less." + rest, picture, ["method", label, "skill"], [[p.label, p.x, p.y] for p in points])  # fmt: skip
 
 
 def _line(row: Row, records: Sequence[Record]) -> dict[str, Any]:
