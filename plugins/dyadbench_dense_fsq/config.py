@@ -12,6 +12,8 @@ from dyadbench.api import AcceptedTokens, Config
 class TokenizerConfig(Config):
     """`frame-fsq`, `frame-vq`, `frame-lfq`. Defaults are the released values (27.6 M parameters with emotion)."""
 
+    added: ClassVar[frozenset[str]] = frozenset({"error"})
+
     quantizer: Literal["fsq", "vq", "lfq"] = "fsq"
     levels: tuple[int, ...] = (8, 5, 5, 5)  # fsq; 1000 codes
     codes: PositiveInt = 1024  # vq and lfq
@@ -25,6 +27,7 @@ class TokenizerConfig(Config):
     layers: PositiveInt = 12  # of the encoder and of each decoder
     dropout: float = Field(0.1, ge=0, lt=1)
     standardise: bool = False  # divide channels by their spread, in the loss too; the release only centres
+    error: Literal["absolute", "squared"] = "absolute"  # of motion; squared is what SFMS's tokenizers minimise
     joint_emotion: bool = True  # the code trains the emotion decoder from the start, the paper only in phase two
     emotion_weight: float = Field(
         1.0, ge=0

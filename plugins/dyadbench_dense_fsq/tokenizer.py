@@ -169,7 +169,9 @@ class FrameTokenizer(NetComponent[TokenizerNet]):
         target, valid = self._blocks(batch.listener_motion), self._blocks(batch.valid)
         quantised, _, aux = self.net.encode(target)
         start = self.net.unfold(quantised)
-        motion = blendshape_loss(self.net.motion(start), target / self.net.scale, self.groups, valid)
+        motion = blendshape_loss(
+            self.net.motion(start), target / self.net.scale, self.groups, valid, squared=self.config.error == "squared"
+        )
         total, log = motion + aux, {"motion": motion.detach()}
         if self.net.emotion is not None and self.config.joint_emotion:
             emotion = self._emotion_error(start, batch, valid)

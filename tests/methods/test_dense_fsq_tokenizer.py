@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -43,8 +44,10 @@ def test_blendshape_loss_weighs_groups_not_channels() -> None:
         error = torch.zeros(1, 3, 58)
         error[..., start] = 1.0
         error[:, 2] = 100.0  # after the clip's end
-        loss = blendshape_loss(error, torch.zeros(1, 3, 58), groups, valid)
-        assert float(loss) == pytest.approx(1 / (stop - start))
+        loss = blendshape_loss(2 * error, torch.zeros(1, 3, 58), groups, valid)
+        assert float(loss) == pytest.approx(2 / (stop - start))
+        loss = blendshape_loss(2 * error, torch.zeros(1, 3, 58), groups, valid, squared=True)
+        assert float(loss) == pytest.approx(4 / (stop - start))
 
 
 def test_no_group_of_an_unnamed_space_outweighs_its_channels() -> None:
@@ -128,3 +131,20 @@ def test_training_lowers_the_error_and_phase_two_moves_the_emotion_decoder_alone
 def test_size_of_the_book_is_declared() -> None:
     assert _tokenizer().tokens.codes == math.prod(TOKENIZER_PRESETS["smoke"]["levels"])
     assert _tokenizer(quantizer="vq").tokens.codes == 64
+
+
+def test_the_error_that_is_asked_for_is_the_one_that_is_minimised() -> None:
+    batch = SimpleNamespace(
+        listener_motion=torch.from_numpy(_motion(16, DECA_56)), valid=torch.ones(2, 16, dtype=torch.bool)
+    )
+    logs = {}
+    for error in ("absolute", "squared"):
+        tokenizer = _tokenizer(DECA_56, emotion=False, error=error)
+        target = tokenizer._blocks(batch.listener_motion)
+        decoded = tokenizer.net.motion(tokenizer.net.unfold(tokenizer.net.encode(target)[0])).detach()
+        gap = decoded - target / tokenizer.net.scale
+        gap = gap.abs() if error == "absolute" else gap.square()
+        expected = sum(float(gap[..., start:stop].mean()) for start, stop in tokenizer.groups)
+        logs[error] = float(tokenizer._loss(batch).log["motion"])  # type: ignore[arg-type]
+        assert logs[error] == pytest.approx(expected, rel=1e-4)
+    assert logs["absolute"] != pytest.approx(logs["squared"], rel=0.01)
