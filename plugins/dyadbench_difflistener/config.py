@@ -51,6 +51,7 @@ class PredictorConfig(Config):
     """`token-diffusion`. Defaults are VQ-Diffusion's values in a denoiser of 12 layers of 512."""
 
     sampling: ClassVar[frozenset[str]] = frozenset({"guidance", "sample_steps", "truncation"})
+    machine_paths: ClassVar[frozenset[str]] = frozenset({"text"})
 
     # the speaker
     speaker: tuple[Modality, ...] = ("face", "differential", "audio")

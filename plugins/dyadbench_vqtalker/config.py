@@ -72,6 +72,7 @@ class PredictorConfig(Config):
 
     sampling: ClassVar[frozenset[str]] = frozenset({"drawn", "guidance", "smooth", "temperature", "top_k"})
     added: ClassVar[frozenset[str]] = frozenset({"guidance", "kl", "latent", "null", "speech", "speech_codes"})
+    machine_paths: ClassVar[frozenset[str]] = frozenset({"speech"})
 
     chunk: int = Field(0, ge=0)  # frames per chunk; 0: the predictor sees the whole clip
     ahead: int = Field(0, ge=0)  # with chunks: speaker frames seen after a chunk's first

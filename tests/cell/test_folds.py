@@ -100,8 +100,10 @@ def test_keys_know_the_fold_and_are_what_they_were_without_one(dataset: VCDyadsD
     assert type(plain) is CellRun
     assert "folds" not in json.loads(plain.cell.json_text())["setting"]
     assert "folds" not in BenchmarkConfig(dataset="x", suite="y").model_dump(mode="json")
-    assert source_of(folded.cell, "00", 1)["fold"] == {"number": 1, "of": 3, "version": 1}, "as in the golden keys"
-    assert source_of(plain.cell, "00").keys() == {"dataset", "digest"}
+    assert source_of(folded.cell, folded.host, "00", 1)["fold"] == {"number": 1, "of": 3, "version": 1}, (
+        "as in the golden keys"
+    )
+    assert source_of(plain.cell, plain.host, "00").keys() == {"dataset", "digest"}
     assert Cell.model_validate(json.loads(folded.cell.json_text())) == folded.cell
 
 

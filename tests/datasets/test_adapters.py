@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import torch
 from dyadbench.api import EMOTION_CHANNELS, AudioSpec, Dataset, DyadbenchError
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig, ReactConfig
+from dyadbench.datasets.digest import MARK
 from dyadbench.datasets.features import mel_128, mfcc_78, mfcc_78_centred
 from dyadbench.datasets.l2l import L2LDataset, part_file
 from dyadbench.datasets.lm_listener import LMListenerDataset, read_segments
@@ -114,6 +116,21 @@ def test_react_offers_features_of_frames_that_a_user_has(tmp_path: Path) -> None
     for elsewhere in ("../swin", "/swin", "swin/a", ".swin"):  # no part of the digest
         with pytest.raises(DyadbenchError, match="names a folder in train, val and test"):
             ReactDataset(ReactConfig(video_features=elsewhere), root)
+
+
+def test_features_that_a_user_adds_to_a_simulated_corpus_are_part_of_its_digest(tmp_path: Path) -> None:
+    """The generator's digest stood for them, so that other features were served the fits of the first."""
+    root = _react(tmp_path / "r", PAIRS)
+    (root / MARK).write_text(json.dumps({"sha256": "0" * 64}))
+    for path in (p for pair in PAIRS["val"] for p in pair):
+        file = root / "val" / "swin" / f"{path}.npy"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        np.save(file, np.zeros((751, 12)))
+    assert ReactDataset(ReactConfig(), root).digest == "0" * 64
+    first = ReactDataset(ReactConfig(video_features="swin"), root).digest
+    assert first == ReactDataset(ReactConfig(video_features="swin"), root).digest != "0" * 64
+    np.save(file, np.ones((751, 12)))
+    assert ReactDataset(ReactConfig(video_features="swin"), root).digest != first
 
 
 def test_features_of_another_model_are_not_those_that_were_kept(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from dyadbench.api import DyadbenchError
-from dyadbench.files.folder import digest_of, fitted_to, open_predictions, read_folder
+from dyadbench.files.folder import fitted_to, open_predictions, read_folder
 from dyadbench.files.predictions import Reordered, faults
 
 CLIPS = ["s/a/x", "s/a/y", "s/b/x"]
@@ -77,12 +77,3 @@ def test_what_does_not_fit_is_said_clip_by_clip(tmp_path: Path) -> None:
 def test_an_empty_folder_says_what_to_write(tmp_path: Path) -> None:
     with pytest.raises(DyadbenchError, match=r"holds no .npy file; write one per clip"):
         open_predictions(tmp_path)
-
-
-def test_a_folders_digest_follows_names_and_bytes(tmp_path: Path) -> None:
-    _write(tmp_path)
-    first = digest_of(tmp_path)
-    (tmp_path / "notes.txt").write_text("of no matter")
-    assert digest_of(tmp_path) == first
-    (tmp_path / "s/a/x.npy").rename(tmp_path / "s/a/z.npy")
-    assert digest_of(tmp_path) != first

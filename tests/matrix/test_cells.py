@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.fixtures.hosts import shared_host
 
@@ -24,6 +24,7 @@ values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(), values, max_size=5))
 def test_canonical_text_ignores_order_and_reads_back(table: dict[str, object]) -> None:
     shuffled = dict(reversed(table.items()))

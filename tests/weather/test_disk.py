@@ -208,7 +208,7 @@ def test_hashes_are_kept_only_of_files_older_than_now(tmp_path: Path, monkeypatc
     monkeypatch.setattr("time.time", lambda: changed + 10)
     before = folder_digest(tmp_path)
     assert list(json.loads(cache.read_text())) == ["a.csv"]
-    monkeypatch.setattr("dyadbench.datasets.digest._hash", lambda path: pytest.fail("it was hashed before"))
+    monkeypatch.setattr("dyadbench.datasets.digest.digest_of", lambda path: pytest.fail("it was hashed before"))
     assert folder_digest(tmp_path) == before
 
 

@@ -21,7 +21,7 @@ from dyadbench.api import (
 )
 from dyadbench.cell.draw import draw_clips, plain_name
 from dyadbench.cell.generate import Generation, Progress, Sampled, mapped
-from dyadbench.cell.keys import fit_keys, source_of
+from dyadbench.cell.keys import fit_keys, machine_paths, source_of
 from dyadbench.cell.react import demand_predictor, demand_sides
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import Scoring, demand_groups, open_suites
@@ -61,7 +61,7 @@ class CellRun:
         # only sampling reads gives new reactions from old weights.
         self.fit_key, self.tokenizer_key, sampling = keys.predictor, keys.tokenizer, keys.sampling
         self.made_of = keys.made_of
-        source = source_of(self.cell, self.dataset.digest, self.fold)
+        source = source_of(self.cell, self.host, self.dataset.digest, self.fold)
         self.readout_key = key_of("readout", version=READOUT, **source)
         self.generate_key = key_of(
             "generate", fit=self.fit_key, split=setting.split, samples=setting.samples, readout=READOUT,
@@ -288,12 +288,7 @@ class CellRun:
 
     def _dataset_config(self) -> dict[str, Any]:
         """The whole resolved configuration, but for folders of this machine."""
-        paths = {
-            name
-            for entry in self.host.entries("dataset")
-            if entry.name == self.cell.dataset.name
-            for name in entry.config.machine_paths
-        }
+        paths = machine_paths(self.host, "dataset", self.cell.dataset.name)
         config = self.cell.dataset.config
         return {k: v for k, v in config.items() if k not in paths or not (v and Path(v).exists())}
 

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from dyadbench.api import DyadbenchError
-from dyadbench.files.atomic import atomic_write, cannot_read
+from dyadbench.files.atomic import atomic_write
+from dyadbench.files.digest import digest_of
 from dyadbench.files.walk import files_below
 
 MARK = "simdyad.json"  # written by the generator: the folder is simulated, and this is its digest
@@ -48,10 +49,10 @@ def folder_digest(root: Path) -> str:
     for path, facts in _data_files(root):
         name, stamp = path.relative_to(root).as_posix(), _stamp(facts)
         entry = str(cache.get(name, ""))
-        content = entry.removeprefix(stamp) if entry.startswith(stamp) else _hash(path)
+        content = entry.removeprefix(stamp) if entry.startswith(stamp) else digest_of(path)
         if facts.st_ctime < now - SETTLED:  # not of a clock that was set back either
             fresh[name] = stamp + content
-        whole.update(f"{name}\0{facts.st_size}\0{content}\n".encode())
+        whole.update(f"{name}\0{facts.st_size}\0{content}\n".encode(errors="surrogateescape"))
     if fresh != cache:
         with contextlib.suppress(DyadbenchError):  # a read-only folder: hashing again next time is only slower
             atomic_write(kept_path, json.dumps(fresh), sync=False)
@@ -82,20 +83,12 @@ def _read_cache(path: Path) -> dict[str, object]:
     return cache if isinstance(cache, dict) else {}
 
 
-def _hash(path: Path) -> str:
-    try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise cannot_read(path, error) from error
-
-
 SUMS = "SHA256SUMS"  # of generated corpora; `sha256sum -c` reads it too
 
 
 def write_sums(root: Path, mark: bytes) -> None:
     """Checksums of everything below `root`, of the MARK as it will be; written last but it by the generator."""
-    sums = {file: _hash(file) for file in files_below(root) if file != root / SUMS}
+    sums = {file: digest_of(file) for file in files_below(root) if file != root / SUMS}
     sums[root / MARK] = hashlib.sha256(mark).hexdigest()
     lines = [f"{sums[file]}  {file.relative_to(root).as_posix()}\n" for file in sorted(sums)]
     atomic_write(root / SUMS, "".join(lines))

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.api import AudioSpec, DyadbenchError
+from dyadbench.files.digest import digest_of
 from dyadbench.files.npy import BadFile, npy_bytes, read_npy
-from dyadbench.files.walk import files_below
 
 VERSION = 2  # of everything below; part of the cache's file names
 FLOOR = 1e-10
@@ -233,13 +233,8 @@ def wav2vec2(model: str) -> Callable[[Wave, int, int, float], np.ndarray]:
 @cache
 def model_digest(model: str) -> str:
     """What features of a model are kept under: a hash of the folder's files, or of a hub id. Read once per process."""
-    folder, whole = Path(model), hashlib.sha256(model.encode() if not Path(model).is_dir() else b"")
-    for path in files_below(folder) if folder.is_dir() else ():
-        with path.open("rb") as file:
-            whole.update(
-                f"{path.relative_to(folder).as_posix()} {hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
-            )
-    return whole.hexdigest()[:16]
+    folder = Path(model)
+    return (digest_of(folder) if folder.is_dir() else hashlib.sha256(model.encode()).hexdigest())[:16]
 
 
 @cache

@@ -7,6 +7,7 @@ public loaders draw one at random even for testing.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import sys
 from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
@@ -21,6 +22,7 @@ from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.config import ReactConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
 from dyadbench.datasets.features import FEATURES, Feature, cached, model_digest, read_wav, sound_seconds, wav2vec2
+from dyadbench.files.digest import digest_of
 from dyadbench.files.npy import BadFile, cells_of, read_npy, read_rows, read_text
 from dyadbench.files.walk import ours
 
@@ -109,7 +111,12 @@ class ReactDataset:
 
     @cached_property
     def digest(self) -> str:
-        return simulated_digest(self.root) or folder_digest(self.root)
+        whole = simulated_digest(self.root)
+        if whole and self.config.video_features:  # added by the user: the generator's digest does not know them
+            folders = (self.root / split / self.config.video_features for split in SPLITS)
+            parts = [digest_of(folder) if folder.is_dir() else "" for folder in folders]
+            whole = hashlib.sha256(" ".join((whole, *parts)).encode()).hexdigest()
+        return whole or folder_digest(self.root)
 
     @property
     def simulated(self) -> bool:

@@ -6,7 +6,6 @@ A clip `a/b/c` is the file `a/b/c.npy`. That is how DualTalk's and many other sc
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 from collections.abc import Sequence
 from copy import copy
 from pathlib import Path
@@ -93,13 +92,3 @@ def fitted_to(predictions: Predictions, samples: int) -> Predictions:
     """Predictions of a folder with the benchmark's number of samples where its files have no axis of samples."""
     arrays = {name: files.with_samples(samples) for name, files in predictions.arrays.items()}
     return dataclasses.replace(predictions, arrays=arrays)
-
-
-def digest_of(path: Path) -> str:
-    """SHA-256 of a file's bytes, or of the names and digests of the npy files below a folder, in hexadecimal."""
-    if path.is_dir():
-        files = [file for file in files_below(path) if file.suffix == ".npy"]
-        listed = "".join(f"{file.relative_to(path).as_posix()} {digest_of(file)}\n" for file in files)
-        return hashlib.sha256(listed.encode()).hexdigest()
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -21,7 +21,8 @@ from dyadbench.datasets.limit import scored_part
 from dyadbench.datasets.readout import UNITS, UNITS_VERSION
 from dyadbench.errors import nearest
 from dyadbench.files.arrays import floats
-from dyadbench.files.folder import ClipFiles, digest_of, fitted_to, open_predictions
+from dyadbench.files.digest import digest_of
+from dyadbench.files.folder import ClipFiles, fitted_to, open_predictions
 from dyadbench.files.predictions import Predictions, Reordered, faults, id_of, refuse
 from dyadbench.leaderboard.stats import bootstrap, interval
 from dyadbench.matrix.cells import Part, evaluated
@@ -195,7 +196,7 @@ def record_of(target: Target, name: str, predictions: Predictions, scores: Mappi
         raise DyadbenchError(f"{raw}, or leave --as out")
     binary = target.space == "emotion" and target.setting.action_units == "binary"
     rule: dict[str, Any] = {"action_units": BinaryUnits(version=UNITS_VERSION, thresholds={})} if binary else {}
-    digest = digest_of(predictions.path)
+    digest = digest_of(predictions.path, ".npy")
     hidden = target.host.get("dataset", target.part.name).config.machine_paths
     return Record(
         key=digest,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -18,6 +17,7 @@ from dyadbench.datasets.check.releases import RELEASES
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.digest import MARK, SUMS
 from dyadbench.errors import first_fault, nearest
+from dyadbench.files.digest import digest_of
 from dyadbench.files.walk import files_below, ours
 
 
@@ -115,7 +115,7 @@ def _sums(root: Path) -> Iterator[Finding]:
     for name, digest in digests.items():
         if name not in there:
             yield error("a generated file is missing", name, "its clip cannot be read", again)
-        elif hashlib.sha256(there[name].read_bytes()).hexdigest() != digest:
+        elif digest_of(there[name]) != digest:
             yield error(f"a file is not what {SUMS} says", name, "scores would be of other data", again)
     for name in sorted(set(there) - set(digests)):
         yield error(f"a file is not listed in {SUMS}", name, "it was renamed or added, or the list is cut short", again)
