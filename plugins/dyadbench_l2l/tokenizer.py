@@ -69,14 +69,14 @@ class WindowTokenizer(NetComponent[WindowVQ]):
 
         Raises ValueError for an id outside the book or too few tokens for the frames.
         """
-        count, patches = tokens.ids.shape
-        if patches * self.config.patch < frames:
-            raise ValueError(f"{frames} frames need {-(-frames // self.config.patch)} tokens, got {patches}")
+        clips, length = tokens.ids.shape
+        if length * self.config.patch < frames:
+            raise ValueError(f"{frames} frames need {-(-frames // self.config.patch)} tokens, got {length}")
         self.net.eval()
         ids = to_tensor(tokens.ids, self.device)
-        ids = torch.cat([ids, ids[:, -1:].expand(-1, -patches % self.net.tokens)], 1).reshape(-1, self.net.tokens)
+        ids = torch.cat([ids, ids[:, -1:].expand(-1, -length % self.net.tokens)], 1).reshape(-1, self.net.tokens)
         whole = torch.cat([self.net.decode(part) for part in ids.split(CHUNK)])
-        return whole.reshape(count, -1, whole.shape[2])[:, :frames].float().cpu().numpy(), None
+        return whole.reshape(clips, -1, whole.shape[2])[:, :frames].float().cpu().numpy(), None
 
     # --- training ---------------------------------------------------------------------------------------
 

@@ -250,7 +250,7 @@ def _lazy(module: str, name: str, *more: object) -> Callable[[Path], object]:
 
 
 MATRIX = b'benchmarks = ["b"]\nseeds = [0, 1]\n[[method]]\nname = "m"\npreset = "smoke"\n[method.settings]\n"a.b" = 1\n'
-CLAIMS = b'source = "s"\nbenchmark = "b"\ndataset = "d"\nwarning = "w"\n[notes]\nn = "scale"\n[[rows]]\nmethod = "m"\nmetric = "FRC"\nvalue = 0.5\nnote = "n"\nsplit = "t"\ntask = "on"\n'  # fmt: skip
+PUBLISHED = b'source = "s"\nbenchmark = "b"\ndataset = "d"\nwarning = "w"\n[notes]\nn = "scale"\n[[rows]]\nmethod = "m"\nmetric = "FRC"\nvalue = 0.5\nnote = "n"\nsplit = "t"\ntask = "on"\n'  # fmt: skip
 READERS: dict[str, Reader] = {
     "npy": Reader("a.npy", _lazy("dyadbench.files.npy", "read_npy"), _seeds_npy),
     "csv": Reader("a.csv", _lazy("dyadbench.files.npy", "read_rows", ("a", "b")), lambda: [b"a,b\n1,2\n3,4\n", b"\xef\xbb\xbfa,b\r\n1e3,-.5\r\n"]),
@@ -263,7 +263,7 @@ READERS: dict[str, Reader] = {
     "safetensors": Reader("a.safetensors", _read_predictions, _seeds_safetensors),
     "record": Reader("a.json", _read_record, _seeds_record),
     "matrix": Reader("a.toml", _lazy("dyadbench.matrix.cells", "read_matrix"), lambda: [MATRIX]),
-    "claims": Reader("a.toml", _lazy("dyadbench.leaderboard.published", "read_published_file"), lambda: [CLAIMS]),
+    "published": Reader("a.toml", _lazy("dyadbench.leaderboard.published", "read_published_file"), lambda: [PUBLISHED]),
     "mark": Reader("simdyad.json", _mark, lambda: [b'{"sha256": "abc", "config": {}}', b"0" * 64 + b"  simdyad.json\n"]),
     "state": Reader("a.json", _state, lambda: [b'{"spaces": ["emotion"], "done": 3}']),
     "checkpoint": Reader("a.safetensors", _checkpoint, _seeds_checkpoint),

@@ -24,16 +24,18 @@ def check_stream(predictor: Any, corpus: TinyCorpus, noise: Noise) -> str:
         return f"not in this configuration: {refusal}"
     ahead = predictor.needs.lookahead
     parts: list[Reaction] = []
-    clock = done = turn = 0
-    while clock < FRAMES:
-        size = min(STEPS[turn % len(STEPS)], FRAMES - clock)
-        part = stream.step(cut_frames(context, clock, clock + size))
-        clock, turn = clock + size, turn + 1
+    frames_in = frames_out = turn = 0
+    while frames_in < FRAMES:
+        size = min(STEPS[turn % len(STEPS)], FRAMES - frames_in)
+        part = stream.step(cut_frames(context, frames_in, frames_in + size))
+        frames_in, turn = frames_in + size, turn + 1
         if part is not None:
             parts.append(part)
-            done += _frames(part)
-        late = 0 if ahead is None else clock - ahead - done
-        assert late <= 0, f"after {clock} frames it gave {done}; with a look-ahead of {ahead} it owes {late} more"
+            frames_out += _frames(part)
+        late = 0 if ahead is None else frames_in - ahead - frames_out
+        assert late <= 0, (
+            f"after {frames_in} frames it gave {frames_out}; with a look-ahead of {ahead} it owes {late} more"
+        )
     if (rest := stream.finish()) is not None:
         parts.append(rest)
     streamed, sampled = joined(parts, FRAMES), predictor.sample(context, k, noise)

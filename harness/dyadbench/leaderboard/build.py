@@ -27,7 +27,7 @@ def make_tables(
 def tables_of(
     groups: Iterable[tuple[str, list[Record]]], leaderboards: Path, suites: Suites
 ) -> tuple[list[Table], list[str]]:
-    claims, corpora = load_published(leaderboards / "claims"), load_validity(leaderboards)
+    published, corpora = load_published(leaderboards / "claims"), load_validity(leaderboards)
     tables, violations = [], []
     for benchmark, mine in groups:
         if len({record.dataset.simulated for record in mine}) > 1:
@@ -37,7 +37,11 @@ def tables_of(
             if suite not in suites:
                 violations.append(f"{benchmark}: suite {suite!r} is not installed")
                 continue
-            fitting = [] if mine[0].dataset.simulated else [c for c in claims if c.fits(mine[0].dataset, suite)]
+            fitting = (
+                []
+                if mine[0].dataset.simulated
+                else [number for number in published if number.fits(mine[0].dataset, suite)]
+            )
             failing = failing_on(corpora, {record.dataset.digest for record in mine}, suite)
             table = make_table(mine, suite, suites[suite], fitting, failing)
             order = order or {

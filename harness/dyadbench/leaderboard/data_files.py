@@ -48,5 +48,5 @@ def _rounded(value: Any) -> Any:
 
 
 def json_text(tables: Sequence[Table]) -> str:
-    data = [_rounded(table.model_dump(mode="json", exclude={"claims"})) for table in tables]
+    data = [_rounded(table.model_dump(mode="json", exclude={"published"})) for table in tables]
     return json.dumps(data, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False) + "\n"

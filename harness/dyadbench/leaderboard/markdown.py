@@ -196,9 +196,9 @@ def markdown_page(tables: Sequence[Table]) -> str:
         parts.append(value_tables(table))
         parts += [f"![{title}]({name})\n\n{says}\n" for title, name, says in embedded(table)]
         parts.append(_legend(table))
-        if table.claims:
+        if table.published:
             parts.append("### Published numbers, as printed; never ranked\n")
-            parts.append(published_grid(table.claims, [c["id"] for c in table.columns]))
+            parts.append(published_grid(table.published, [c["id"] for c in table.columns]))
         if table.notes:
             parts.append("### Notes\n")
             parts.append("".join(f"- {escape(note)}\n" for note in table.notes))

@@ -14,7 +14,7 @@ from dyadbench.api import Config, DyadbenchError
 from dyadbench.files.walk import files_in
 from dyadbench.records.record import RecordedData
 
-# Which printed tables speak of which dataset here. Whatever fits none is listed on the claims page only.
+# Which printed tables speak of which dataset here. Whatever fits none is listed on the page of published numbers only.
 FITS = {
     ("react2024", "val"): re.compile(r"^REACT2024.*\bval\b"),
     ("react2024", "test"): re.compile(r"^(REACT2024.*\btest\b|REACT .*\btest\b)"),
@@ -69,7 +69,7 @@ class PublishedFile(Config):
     notes: Mapping[str, str] = {}
     rows: tuple[Mapping[str, Any], ...]
 
-    def claims(self) -> list[PublishedNumber]:
+    def numbers(self) -> list[PublishedNumber]:
         shared = {"source": self.source, "benchmark": self.benchmark, "dataset": self.dataset, "warning": self.warning}
         numbers = []
         for row in self.rows:
@@ -82,17 +82,19 @@ class PublishedFile(Config):
 def read_published_file(path: Path) -> PublishedFile:
     try:
         published = PublishedFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
-        published.claims()
+        published.numbers()
         return published
     except (ValidationError, ValueError, KeyError, TypeError, OSError, RecursionError) as error:
-        raise DyadbenchError(f"{path} is not a file of claims: {' '.join(str(error).split())[:200]}") from None
+        raise DyadbenchError(
+            f"{path} is not a file of published numbers: {' '.join(str(error).split())[:200]}"
+        ) from None
 
 
 def load_published(folder: Path) -> list[PublishedNumber]:
-    """All claims below `folder`, file by file and row by row in order. DyadbenchError where two files say the same number."""
+    """All published numbers below `folder`, file by file and row by row in order. DyadbenchError where two files say the same number."""
     numbers: dict[PublishedNumber, Path] = {}
     for path in files_in(folder, ".toml"):
-        for number in read_published_file(path).claims():
+        for number in read_published_file(path).numbers():
             if numbers.setdefault(number, path) != path:
                 raise DyadbenchError(
                     f"{path} repeats what {numbers[number].name} says of {number.method}, {number.metric}; delete the copy"

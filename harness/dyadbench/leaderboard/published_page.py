@@ -8,28 +8,28 @@ from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.text import WIDTH, chunks, escape, grid
 
 
-def published_page(claims: Sequence[PublishedNumber]) -> str:
+def published_page(published: Sequence[PublishedNumber]) -> str:
     """Every published number that was transcribed, source by source."""
     parts = [
         "# Published numbers\n",
         "As printed. They were measured on other data or by other rules than the tables here.\n",
     ]
     sources: dict[tuple[str, str], list[PublishedNumber]] = {}
-    for claim in claims:
-        sources.setdefault((claim.source, claim.warning), []).append(claim)
+    for number in published:
+        sources.setdefault((number.source, number.warning), []).append(number)
     for (source, warning), numbers in sources.items():
         parts.append(f"## {escape(source)}\n")
         if warning:
             parts.append(f"**Read with care.** {escape(warning)}\n")
-        parts.append(published_grid(numbers, list(dict.fromkeys(claim.column for claim in numbers))))
+        parts.append(published_grid(numbers, list(dict.fromkeys(number.column for number in numbers))))
     return "\n".join(parts)
 
 
-def published_grid(claims: Sequence[PublishedNumber], columns: Sequence[str]) -> str:
+def published_grid(published: Sequence[PublishedNumber], columns: Sequence[str]) -> str:
     """Printed methods by printed metrics; every distinct convention is a numbered note below."""
     groups: dict[tuple[str, str, str], dict[str, PublishedNumber]] = {}
-    for claim in claims:
-        groups.setdefault((claim.method, claim.split, claim.source), {})[claim.column] = claim
+    for number in published:
+        groups.setdefault((number.method, number.split, number.source), {})[number.column] = number
     notes: list[str] = []
     parts = []
     for names in chunks([c for c in columns if any(c in by_column for by_column in groups.values())], WIDTH - 3):

@@ -1,4 +1,4 @@
-"""Records and claims to tables: a pure function, so that anyone regenerates the same bytes."""
+"""Records and published numbers to tables: a pure function, so that anyone regenerates the same bytes."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Table(Config):
     columns: tuple[Mapping[str, Any], ...]
     scales: tuple[Scale, ...] = ()
     rows: tuple[Row, ...]
-    claims: tuple[PublishedNumber, ...] = ()
+    published: tuple[PublishedNumber, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = Field(default=(), exclude=True)  # of `notes`: records that are not in the rows
 
@@ -61,7 +61,7 @@ def make_table(
     records: Sequence[Record],
     suite: str,
     columns: Sequence[Column],
-    claims: Sequence[PublishedNumber] = (),
+    published: Sequence[PublishedNumber] = (),
     failing: Mapping[str, Sequence[str]] | None = None,
 ) -> Table:
     """The table of one benchmark (all `records` are its) under one suite.
@@ -92,7 +92,7 @@ def make_table(
         dataset=first.dataset.name, setting=setting.model_dump(mode="json"), clips=len(first.clips), sessions=len(set(first.sessions)),
         columns=tuple({"id": c.id, "direction": c.direction, "ranked": c.ranked, "unit": c.unit, "digits": c.digits,
                        "summary": c.summary, "target": c.target, "version": c.version, "family": c.family, "headline": c.headline} for c in headed),
-        scales=scales, rows=tuple(rows), claims=tuple(claims), notes=tuple(notes), left_out=tuple(str(each) for each in odd),
+        scales=scales, rows=tuple(rows), published=tuple(published), notes=tuple(notes), left_out=tuple(str(each) for each in odd),
     )  # fmt: skip
 
 

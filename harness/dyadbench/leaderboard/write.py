@@ -76,11 +76,11 @@ HEADLINE = re.compile(r"(<!-- headline:begin -->\n).*?(<!-- headline:end -->)", 
 def generated_files(
     root: Path,
     tables: Sequence[Table],
-    claims: Sequence[PublishedNumber],
+    published: Sequence[PublishedNumber],
     board: Sequence[Judged] = (),
     records: Sequence[Record] = (),
 ) -> dict[Path, str]:
-    """Path -> text of every file that is made from records and claims."""
+    """Path -> text of every file that is made from records, claims and published numbers."""
     from dyadbench.leaderboard import skill_chart
     from dyadbench.leaderboard.over_time import pictures
     from dyadbench.leaderboard.tokenizers import tokenizer_files
@@ -105,7 +105,7 @@ def generated_files(
     if corpora:
         files[folder / "validity.md"] = validity_page(corpora)
     files[folder / "README.md"] = index_page(tables, board, tokenizers=bool(tokenizers), validity=bool(corpora))
-    files[folder / "published.md"] = published_page(claims)
+    files[folder / "published.md"] = published_page(published)
     if board:
         files[folder / "claims.md"] = claims_page(board)
     readme = root / "README.md"

@@ -1,4 +1,4 @@
-"""What templates are given: plain dictionaries of text, worked out from tables, records and claims."""
+"""What templates are given: plain dictionaries of text, worked out from tables, records and published numbers."""
 
 from __future__ import annotations
 
@@ -88,7 +88,7 @@ def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[st
     return {
         "suite": table.suite, "main": table.main, "columns": columns, "rows": _families_together(rows), "notes": table.notes,
         "targets": {name: number(value, _digits(table, name)) for name, value in targets.items()}, "families": families,
-        "printed_columns": named, "latency": latency_head(table), "published": published_view(table.claims, [c["id"] for c in table.columns]),
+        "printed_columns": named, "latency": latency_head(table), "published": published_view(table.published, [c["id"] for c in table.columns]),
     }  # fmt: skip
 
 
@@ -203,18 +203,18 @@ def learning(records: Sequence[Record]) -> str:
 def _printed(table: Table) -> dict[str, dict[str, list[PublishedNumber]]]:
     """Plain method name -> column -> what was printed for it."""
     numbers: dict[str, dict[str, list[PublishedNumber]]] = {}
-    for claim in table.claims:
-        numbers.setdefault(plain_name(claim.method), {}).setdefault(claim.column, []).append(claim)
+    for one in table.published:
+        numbers.setdefault(plain_name(one.method), {}).setdefault(one.column, []).append(one)
     return numbers
 
 
-def published_view(claims: Sequence[PublishedNumber], order: Sequence[str]) -> dict[str, Any] | None:
+def published_view(published: Sequence[PublishedNumber], order: Sequence[str]) -> dict[str, Any] | None:
     """Printed methods by printed metrics, every convention a numbered note."""
-    if not claims:
+    if not published:
         return None
     groups: dict[tuple[str, str, str], dict[str, PublishedNumber]] = {}
-    for claim in claims:
-        groups.setdefault((claim.method, claim.split, claim.source), {})[claim.column] = claim
+    for one in published:
+        groups.setdefault((one.method, one.split, one.source), {})[one.column] = one
     names = [c for c in order if any(c in by_column for by_column in groups.values())]
     notes: list[str] = []
     rows = []
@@ -232,11 +232,11 @@ def published_view(claims: Sequence[PublishedNumber], order: Sequence[str]) -> d
     return {"columns": names, "rows": rows, "notes": notes}
 
 
-def sources_view(claims: Sequence[PublishedNumber]) -> list[dict[str, Any]]:
+def sources_view(published: Sequence[PublishedNumber]) -> list[dict[str, Any]]:
     """Every transcribed source with its warning and grid."""
     groups: dict[tuple[str, str], list[PublishedNumber]] = {}
-    for claim in claims:
-        groups.setdefault((claim.source, claim.warning), []).append(claim)
+    for one in published:
+        groups.setdefault((one.source, one.warning), []).append(one)
     return [
         {
             "source": source,

@@ -95,13 +95,13 @@ class Site:
             texts[view["own"]] = self.render("compare.html", view=view, views=self.pairs)
         texts["compare.html"] = self.render("compared.html", views=self.pairs)
         texts["claims.html"] = self._board()
-        texts["published.html"] = self.render("published.html", sources=pages.sources_view(self._claims))
+        texts["published.html"] = self.render("published.html", sources=pages.sources_view(self._published))
         texts["speed.html"] = self.render("speed.html", views=self.costs)
         texts["validity.html"] = self.render("validity.html", corpora=load_validity(self.leaderboards))
         return texts
 
     @cached_property
-    def _claims(self) -> list[Any]:
+    def _published(self) -> list[Any]:
         return load_published(self.leaderboards / "claims")
 
     @cached_property
