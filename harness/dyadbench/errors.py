@@ -15,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 from dyadbench.api import DyadbenchError
 
 FAULTS_SHOWN = 3
+MOST_NAMES = 40
 STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories: controls, formats, halves of characters, line ends
 LIBRARIES = ("site-packages", "dist-packages", f"{os.sep}harness{os.sep}dyadbench{os.sep}")  # nobody's own code
 
@@ -36,14 +37,15 @@ def one_line(text: object, most: int | None = None) -> str:
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """What to write instead of `name`: the names like it, or else all there are."""
+    """What to write instead of `name`: the names like it, or else what there is, at most MOST_NAMES of them."""
     names = list(dict.fromkeys(choices))
     near = difflib.get_close_matches(name, names, n=3)
     # A dotted name is most often meant by its last part: "layers" for "predictor.layers".
     near = near or [each for each in names if each.rpartition(".")[2] == name.rpartition(".")[2]]
     if near:
         return f"did you mean {' or '.join(near)}?"
-    return f"there are: {', '.join(names)}" if names else "there are none"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"there are: {', '.join(names[:MOST_NAMES])}{more}" if names else "there are none"
 
 
 def place_of(error: BaseException) -> str:

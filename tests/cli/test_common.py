@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from dyadbench.api import DyadbenchError
 from dyadbench.cli import app
 from dyadbench.cli.common import print_json
+from dyadbench.errors import nearest
 
 
 def test_scores_that_are_not_finite_are_texts_in_json(capsys: pytest.CaptureFixture[str]) -> None:
@@ -42,3 +43,10 @@ def test_a_home_after_an_equals_sign_is_expanded(tmp_path: Path) -> None:
     words = [sys.executable, "-m", "dyadbench", "leaderboard", "--root=~/no/such"]
     done = subprocess.run(words, env={**os.environ, "HOME": str(tmp_path)}, capture_output=True, text=True)
     assert done.returncode == 2 and f"--root {tmp_path}/no/such is not a folder" in done.stderr
+
+
+def test_a_name_that_is_like_none_gets_some_of_many() -> None:
+    names = [f"row-{n}" for n in range(600)]
+    assert nearest("quite-else", names).endswith("and 560 more")
+    assert nearest("row-17", names).startswith("did you mean row-17")
+    assert nearest("x", ["a", "b"]) == "there are: a, b"

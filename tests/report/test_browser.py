@@ -197,6 +197,12 @@ def test_comparing_two_methods(page: Any, site: Path) -> None:
     assert "B is better" in page.locator("#differences tr", has_text="FRDist").text_content()
     assert "a=fair" in page.url
     assert page.locator("#extremes li").count() >= 3
+    page.locator("select[name=b]").select_option("mime")
+    assert "mime is random and ran with one seed" in page.locator("#said").text_content()
+    assert "one seed" in page.locator("#differences tr", has_text="FRDist").text_content()
+    page.locator("#differences .term").first.focus()
+    assert page.locator("#differences .tip").first.is_visible(), "what a metric is opens by keyboard"
+    page.locator("select[name=b]").select_option("good")
     page.locator("select[name=on]").select_option(label="toy-offline")
     _until(
         page,

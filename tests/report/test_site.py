@@ -17,9 +17,10 @@ from dyadbench.leaderboard.charts import Point, scatter
 from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.drawing import ticks
 from dyadbench.leaderboard.markdown import leaders, markdown_page
+from dyadbench.leaderboard.paired import ONE_SEED, compare
 from dyadbench.leaderboard.summary import sentences
 from dyadbench.leaderboard.tables import make_table
-from dyadbench.leaderboard.terminal import terminal_table
+from dyadbench.leaderboard.terminal import comparison_text, terminal_table
 from dyadbench.leaderboard.text import footnotes
 from dyadbench.records.excerpts import (
     PARAMETERS,
@@ -233,6 +234,22 @@ def test_verdicts_of_a_comparison_go_by_the_distance_to_the_target() -> None:
     assert view["columns"][2]["target"] == 0.1
     i = view["methods"].index("near")
     assert view["verdicts"]["0-1"] == [1 if i == 0 else -1] * 3
+
+
+def test_a_random_method_with_one_seed_is_named_where_two_are_compared() -> None:
+    records = [
+        made_up("once", 0.05),
+        *(made_up("twice", 0.3, seed=seed) for seed in range(2)),
+        made_up("fixed", 0.4, deterministic=True),
+    ]
+    view = pairs_view(records, "react2024", COLUMNS)
+    assert view is not None
+    assert view["once"] == ["once"]
+    outcome = compare(records, "once", "twice", "react2024", COLUMNS)
+    assert {difference.reading for difference in outcome.differences} == {ONE_SEED}
+    text = comparison_text(outcome)
+    assert text.startswith("a: once, b: twice, on toy-online (SIMULATED): 24 clips")
+    assert max(map(len, text.splitlines())) <= 100
 
 
 def test_curves_and_the_speakers_worth_are_drawn_where_a_record_has_them(tmp_path: Path) -> None:

@@ -54,6 +54,7 @@ app = typer.Typer(
     help="Evaluates dyadic facial reaction generation: runs methods, scores predictions, ranks records.",
     no_args_is_help=True,
     add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )

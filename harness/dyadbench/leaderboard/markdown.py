@@ -16,6 +16,7 @@ from dyadbench.leaderboard.summary import at_the_top, sentences
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
     ARROWS,
+    PLAIN,
     SIMULATED,
     WIDTH,
     cell_text,
@@ -44,7 +45,6 @@ without being worse in diversity. **Bold**: not distinguishable from the best ra
 """
 
 FIRST = 10  # methods in the table of the README
-PLAIN = ("mean", "noise")  # references that the README leaves out
 
 
 # --- one suite ----------------------------------------------------------------------------------------------

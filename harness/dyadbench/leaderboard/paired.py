@@ -13,6 +13,7 @@ from dyadbench.records.comparable import by_method, method_values, odd_ones_out
 from dyadbench.records.record import Record
 
 ENOUGH = 0.05  # a difference is called with at most this p
+WIDEST = 3  # columns whose clips of the largest difference are shown, and clips of each
 ONE_SEED = "one seed: another may differ"
 
 
@@ -41,7 +42,9 @@ class Comparison(Config):
     clips: int
     sessions: int
     differences: tuple[Difference, ...]
-    extremes: Mapping[str, tuple[tuple[str, float], ...]]  # column -> (clip, difference) where they differ most
+    extremes: Mapping[
+        str, tuple[tuple[str, float], ...]
+    ]  # column, those of the headline first -> (clip, difference) where they differ most
     left_out: tuple[str, ...] = ()  # records of the two that are not compared, and why
 
 
@@ -58,15 +61,20 @@ def compare(
     values = on_shared_clips([method_values(groups[name], suite, columns) for name in (a, b)])
     first = groups[a][0]
     boot = bootstrap(values, first.sessions, names=(a, b))
-    random_once = any(len(groups[name]) == 1 and not groups[name][0].deterministic for name in (a, b))
+    random_once = any(one_random_seed(groups[name]) for name in (a, b))
     indices = [j for j, column in enumerate(columns) if not column.id.endswith(TARGET_SUFFIX)]
     return Comparison(
         benchmark=first.benchmark, simulated=first.dataset.simulated, a=a, b=b, clips=len(first.clips),
         sessions=len(set(first.sessions)),
         differences=tuple(_difference(boot, columns, j, random_once) for j in indices),
-        extremes={columns[j].id: _extremes(values, j, first.clips, extremes) for j in indices if columns[j].ranked},
+        extremes={columns[j].id: _extremes(values, j, first.clips, extremes) for j in sorted(indices, key=lambda j: not columns[j].headline) if columns[j].ranked},
         left_out=tuple(str(each) for each in left_out if each.record.method in (a, b)),
     )  # fmt: skip
+
+
+def one_random_seed(records: Sequence[Record]) -> bool:
+    """Whether a method is random and has one seed, so that nothing says how another would have done."""
+    return len(records) == 1 and not records[0].deterministic
 
 
 def on_shared_clips(values: Sequence[Floats]) -> list[Floats]:

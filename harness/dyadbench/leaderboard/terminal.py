@@ -10,11 +10,12 @@ from typing import Any
 import typer
 
 from dyadbench.errors import one_line
-from dyadbench.leaderboard.paired import Comparison
+from dyadbench.leaderboard.paired import WIDEST, Comparison
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
     ARROWS,
+    PLAIN,
     family_text,
     grid,
     interval_text,
@@ -72,7 +73,8 @@ def _title(table: Table) -> str:
 def _rows(table: Table, top: int | None) -> list[Row]:
     """Methods, ablations and references by skill.
 
-    With `top` the references, the first methods, and methods without a rank that have as much skill as the last of these.
+    With `top` the first methods, those without a rank that have as much skill as the last of these, and of the references
+    floor, ceiling, truth and copies.
     """
     rows = [row for row in table.rows if row.kind != "reconstruction"]
     if top is None:
@@ -82,7 +84,11 @@ def _rows(table: Table, top: int | None) -> list[Row]:
 
     def belongs(row: Row) -> bool:
         value = row.skill.value if row.kind == "method" and row.rank is None and row.skill else None
-        return row in first or row.kind == "reference" or (value is not None and value >= least)
+        return (
+            row in first
+            or (row.kind == "reference" and row.role not in PLAIN)
+            or (value is not None and value >= least)
+        )
 
     return [row for row in rows if belongs(row)]
 
@@ -102,7 +108,7 @@ def _below(table: Table) -> list[str]:
 def _columns(table: Table, values: bool) -> list[tuple[str, Any]]:
     """(header, row -> cell) of every column after the method: skill and families where there are, then values.
 
-    Without `values` at most `MOST_COLUMNS` columns, rank and method among them.
+    Without `values` at most `MOST_COLUMNS` columns, rank and method among them, and an interval only of the skill.
     """
     out: list[tuple[str, Any]] = []
     if table.scales:
@@ -115,13 +121,13 @@ def _columns(table: Table, values: bool) -> list[tuple[str, Any]]:
     ranked = [column for column in table.columns if column["ranked"]]
     for column in ranked if values else sorted(ranked, key=lambda column: not column.get("headline")):
         head = f"{column['id']} {ARROWS[column['direction']]}"
-        out.append((head, lambda row, c=column: _cell(row.cells[c["id"]], c["digits"])))
+        out.append((head, lambda row, c=column: _cell(row.cells[c["id"]], c["digits"], values)))
     return out if values else out[: MOST_COLUMNS - 2]
 
 
-def _cell(cell: Value, digits: int) -> Cell:
+def _cell(cell: Value, digits: int, with_interval: bool) -> Cell:
     parts = [(number(cell.value, digits), "bold" if cell.best else "")]
-    if span := interval_text(cell, digits):
+    if with_interval and (span := interval_text(cell, digits)):
         parts.append((f" {span}", "dim"))
     if cell.undefined:
         parts.append((f" ({cell.undefined} undefined)", "yellow"))
@@ -175,24 +181,15 @@ def terminal_table(table: Table, top: int | None = None, *, values: bool = True)
 
 def comparison_text(comparison: Comparison) -> str:
     """Both values, their difference with its interval and what it means, then the clips where they differ most."""
-    title = f"{one_line(comparison.a)} against {one_line(comparison.b)} on {one_line(comparison.benchmark)}{' (SIMULATED)' if comparison.simulated else ''}"
+    title = f"a: {one_line(comparison.a)}, b: {one_line(comparison.b)}, on {one_line(comparison.benchmark)}{' (SIMULATED)' if comparison.simulated else ''}"
     lines = [f"{title}: {comparison.clips} clips, {comparison.sessions} sessions"]
     rows = []
     for d in comparison.differences:
-        span = f"[{d.low:.4g}, {d.high:.4g}]" if d.low is not None and d.high is not None else ""
+        span = f"[{d.low:.3g}, {d.high:.3g}]" if d.low is not None and d.high is not None else ""
         both = ["n/a" if v is None else f"{v:.4g}" for v in (d.a, d.b)]
-        value = "" if d.difference is None else f"{d.difference:+.4g}"
+        value = "" if d.difference is None else f"{d.difference:+.3g}"
         rows.append([f"{d.column} {ARROWS[d.direction]}", *both, d.target_text, value, span, d.reading])
-    lines.append(
-        grid(
-            ["metric", one_line(comparison.a), one_line(comparison.b), "target", "a - b", "95 %", "reading"],
-            rows,
-            "simple",
-        ).rstrip()
-    )
-    for column, clips in comparison.extremes.items():
-        if clips:
-            lines.append(
-                f"differ most in {column}: " + ", ".join(f"{one_line(clip)} ({value:+.3g})" for clip, value in clips)
-            )
+    lines.append(grid(["metric", "a", "b", "target", "a - b", "95 %", "reading"], rows, "simple").rstrip())
+    for column, clips in [each for each in comparison.extremes.items() if each[1]][:WIDEST]:
+        lines += [f"differ most in {column}:", *(f"  {value:+.3g}  {one_line(clip)}" for clip, value in clips[:WIDEST])]
     return "\n".join([*lines, *(f"left out: {one_line(each)}" for each in comparison.left_out)])

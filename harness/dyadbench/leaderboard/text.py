@@ -16,6 +16,7 @@ from dyadbench.leaderboard.tables import Table
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}
 SIMULATED = "**Simulated data.** These numbers test the harness; they say nothing about real listeners."
 WIDTH = 8  # columns of a table that a page can show
+PLAIN = ("mean", "noise")  # roles of references that a table of the first methods leaves out
 
 
 def number(value: float | None, digits: int) -> str:
@@ -29,10 +30,9 @@ def number(value: float | None, digits: int) -> str:
 
 
 def interval_text(cell: Value, digits: int) -> str:
-    """`[low, high]`, or nothing where there is no interval or no width."""
-    if cell.low is None or cell.high is None or cell.high - cell.low <= 1e-9:
-        return ""
-    return f"[{number(cell.low, digits)}, {number(cell.high, digits)}]"
+    """`[low, high]`, or nothing where there is no interval or both ends read the same."""
+    low, high = number(cell.low, digits), number(cell.high, digits)
+    return "" if cell.low is None or cell.high is None or low == high else f"[{low}, {high}]"
 
 
 def cell_text(cell: Value, digits: int) -> str:

@@ -8,7 +8,6 @@ drops duplicate names without a word, which is why it is not used.)
 from __future__ import annotations
 
 import contextlib
-import difflib
 import importlib
 import importlib.metadata
 import os
@@ -132,11 +131,10 @@ class Host:
         if offer is not None:
             return offer[0]
         names = [entry.name for entry in self.entries(kind)]
-        near = difflib.get_close_matches(name, names, n=3)
-        hint = f"did you mean {', '.join(near)}?" if near else f"there are: {', '.join(names) or 'none'}"
         trouble = "".join(f"\n  {problem}" for problem in self.problems)
         raise DyadbenchError(
-            f"there is no {kind} {name!r}; {hint}" + (f"\nProblems with plugins:{trouble}" if trouble else "")
+            f"there is no {kind} {name!r}; {nearest(name, names)}"
+            + (f"\nProblems with plugins:{trouble}" if trouble else "")
         )
 
     def plugin_of(self, entry: Entry) -> tuple[str, str]:

@@ -9,20 +9,22 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import TARGET_SUFFIX, Column
+from dyadbench.leaderboard.paired import WIDEST, one_random_seed
 from dyadbench.leaderboard.stats import DRAWS, Bootstrap, bootstrap
 from dyadbench.records.comparable import method_values, usable_records
 from dyadbench.records.record import Record
+from dyadbench.report.glossary import metric_text
 
 EXTREMES = 3  # clips per column
 METHODS = 40  # that a page compares; the command compares any two
-WIDEST = 3  # columns whose clips of the largest difference are listed
 
 
 def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column], order: Sequence[str] = (), draws: int = DRAWS) -> dict[str, Any] | None:  # fmt: skip
     """What the comparison page of a benchmark knows, of the first METHODS in `order`; None where fewer than two can be compared.
 
     By column, `pairs["i-j"]` holds [difference i - j, low, high], `verdicts["i-j"]` 1 where i is better, -1 where j is, 0
-    where that is undecided and None where it has no interval, and `most["i-j"]` [clip, difference] pairs.
+    where that is undecided and None where it has no interval, and `most["i-j"]` [clip, difference] pairs. Of the methods in
+    `once`, which are random and have one seed, no verdict is shown: another seed may differ.
     """
     groups = usable_records(records, suite, columns)
     if len(groups) < 2:
@@ -53,9 +55,10 @@ def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column],
     return {
         "benchmark": first.benchmark, "suite": suite, "methods": names, "clips": list(first.clips),
         "sessions": len(set(first.sessions)), "pairs": pairs, "verdicts": verdicts, "most": most,
+        "once": [name for name in names if one_random_seed(groups[name])],
         "left_out": len(groups) - len(names), "points": [[_short(v) for v in row] for row in boot.point[:, chosen]],
         "columns": [
-            {"id": c.id, "direction": c.direction, "digits": c.digits, "summary": c.summary, "target": target}
+            {"id": c.id, "direction": c.direction, "digits": c.digits, "says": metric_text(c.id) or f"{c.summary}.", "target": target}
             for c, target in zip(ranked_columns, targets, strict=True)
         ],
     }  # fmt: skip

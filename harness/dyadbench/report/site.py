@@ -147,8 +147,9 @@ class Site:
         return names
 
     def _first_pair(self, table: Table) -> str:
-        """The comparison of the first two methods; "" where there are none."""
-        names = [row.method for row in table.rows if row.kind == "method"][:2]
+        """The comparison of the first two methods, those with a rank first; "" where there are none."""
+        rows = sorted((row for row in table.rows if row.kind == "method"), key=lambda row: row.rank is None)
+        names = [row.method for row in rows][:2]
         compared = self.pairs and self.pairs[-1]["benchmark"] == table.benchmark
         return pages.compare_link(table.benchmark, *names) if compared and len(names) == 2 else ""
 
@@ -215,7 +216,7 @@ class Site:
         )  # fmt: skip
 
     def _pair(self, table: Table, records: Sequence[Record]) -> None:
-        rows = sorted(table.rows, key=lambda row: row.kind in ("reference", "reconstruction"))
+        rows = sorted(table.rows, key=lambda row: (row.kind in ("reference", "reconstruction"), row.rank is None))
         view = pairs_view(records, table.suite, self.suites[table.suite], [row.method for row in rows])
         if view is not None:
             view["pages"] = [pages.page_name("method", name) for name in view["methods"]]

@@ -36,6 +36,19 @@
     return box;
   }
 
+  // What a metric is, opened as in the tables of a benchmark.
+  function what(column) {
+    const mark = document.createElement("span"), tip = document.createElement("span");
+    mark.className = "term q";
+    mark.tabIndex = 0;
+    mark.setAttribute("aria-label", `what ${column.id} is`);
+    tip.className = "tip";
+    tip.setAttribute("role", "note");
+    tip.textContent = column.says;
+    mark.append("?", tip);
+    return mark;
+  }
+
   function watch(names, clip, text, style = "") {
     const link = document.createElement("a");
     link.href = `${view.page}#${new URLSearchParams([["watch", "1"], ["clip", clip], ...names.map((name, n) => [`m${n + 1}`, name])])}`;
@@ -55,6 +68,7 @@
     document.getElementById("head-b").textContent = b.value;
     const said = document.getElementById("said");
     if (i === j) { said.textContent = "Choose two different methods."; return; }
+    const once = [...new Set([a.value, b.value])].filter((name) => view.once.includes(name));
     const seen = [a.value, b.value].filter((name) => view.watch.includes(name));
     const counts = { "A is better": 0, "B is better": 0, undecided: 0 };
     view.columns.forEach((column, c) => {
@@ -65,15 +79,16 @@
       const good = { max: "more", min: "less", match: column.target === null ? "no target" : `near ${text(column.target)}` }[column.direction];
       const values = [cell(good, "text"), cell(text(view.points[i][c])), cell(text(view.points[j][c]))];
       const name = cell(column.id.replaceAll(".", ".\u200b"), "head");
+      name.append(what(column));
       if (difference === null) row.append(name, cell("undefined for one of them", "text"), ...values, cell("undefined"), cell(""));
       else {
         const reach = Math.max(...[difference, low, high].map((x) => Math.abs(x ?? 0)), 1e-12);
         const side = view.verdicts[key][c];
-        const verdict = side === null ? "no interval" : side === 0 ? "undecided" : side * sign > 0 ? "A is better" : "B is better";
+        const verdict = side === null ? "no interval" : once.length ? "one seed" : side === 0 ? "undecided" : side * sign > 0 ? "A is better" : "B is better";
         counts[verdict] = (counts[verdict] ?? 0) + 1;
         const span = low === null ? "" : ` [${text(low)}, ${text(high)}]`;
         const told = cell(verdict, "text");
-        told.classList.add("verdict", { "A is better": "reproduced", "B is better": "contradicted" }[verdict] ?? "undecided");
+        told.classList.add("verdict", { "A is better": "first", "B is better": "second" }[verdict] ?? "undecided");
         row.append(name, told, ...values, cell(text(difference) + span), cell(gap(difference, low, high, reach), "text"));
       }
       rows.append(row);
@@ -91,7 +106,8 @@
       }
     });
     said.textContent = `${a.value} minus ${b.value} on ${view.clips.length} clips of ${view.sessions} sessions${view.simulated ? " of simulated people" : ""}: `
-      + `${a.value} is better in ${counts["A is better"]} metrics, ${b.value} in ${counts["B is better"]}, ${counts.undecided} are undecided.`;
+      + (once.length ? `${once.join(" and ")} ${once.length > 1 ? "are" : "is"} random and ran with one seed; another may differ, so nothing is decided.`
+      : `${a.value} is better in ${counts["A is better"]} metrics, ${b.value} in ${counts["B is better"]}, ${counts.undecided} are undecided.`);
     const links = document.getElementById("watch");
     links.replaceChildren(...(seen.length ? view.seen : []).map((clip, n) => watch(seen, clip, `Watch ${seen.join(" and ")}, clip ${n + 1}`, "button")));
   }
