@@ -96,7 +96,7 @@ TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
     "released": {"token_axis": "channel_slice", "scale": "released", "network": "released"},
     "small": {
         "book": "ema", "reset": 0.5, "dim": 64, "heads": 4, "layers": 1, "hidden": 128,
-        "steps": 400, "lr": 2e-3, "warmup": 50, "validate_every": 40,
+        "steps": 2400, "lr": 2e-3, "warmup": 50, "validate_every": 240,
     },
     "smoke": {
         "codes": 32, "book": "ema", "dim": 16, "heads": 2, "layers": 1, "hidden": 16, "batch": 8,
