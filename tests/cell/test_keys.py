@@ -9,6 +9,7 @@ import pytest
 from tests.fixtures.hosts import shared_host
 
 from dyadbench.cell.keys import FitKeys, fit_keys, machine_paths
+from dyadbench.cell.recorded import recorded_config
 from dyadbench.matrix.cells import Cell, MethodSpec, make_cell
 from dyadbench.registry.host import ComponentKind
 
@@ -66,6 +67,15 @@ def test_a_name_that_is_no_path_stays_as_it_is_in_the_key(method: str) -> None:
         k: v for k, v in plain.predictor.config.items() if k not in sampled
     }
     assert made_of["dataset"] == plain.dataset.model_dump(mode="json")
+
+
+def test_a_record_keeps_the_name_of_a_model_and_no_path_of_this_machine(tmp_path: Path) -> None:
+    """Records of predictions left the name out, too, and the field where it is empty."""
+    values = (str(tmp_path), "some/model")
+    local, hub = (recorded_config(shared_host(), _cell("ridge", value).dataset) for value in values)
+    plain = recorded_config(shared_host(), _cell("ridge", None).dataset)
+    assert "wav2vec2" not in local and hub["wav2vec2"] == "some/model" and plain["wav2vec2"] is None
+    assert plain == _cell("ridge", None).dataset.config
 
 
 def test_every_field_that_a_component_speaks_of_is_one_of_its_own() -> None:

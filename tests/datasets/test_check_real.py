@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from dyadbench.api import EMOTION_CHANNELS
 from dyadbench.cli import app
 from dyadbench.datasets.check.finding import CheckReport, Finding
+from dyadbench.datasets.check.releases import RELEASES
 from dyadbench.datasets.check.run import check_dataset
 from dyadbench.datasets.check.show import lines
 
@@ -244,6 +245,29 @@ def test_with_a_limit_the_recordings_that_were_looked_at_are_counted(name: str, 
     summary = check_dataset(name, root, limit=1).summary()
     assert sentence in summary, summary
     assert sentence not in check_dataset(name, root).summary()
+
+
+@pytest.mark.parametrize("name", ["react2024", "seamless", "lm-listener"])
+def test_a_split_that_is_lost_as_a_whole_is_said_first(name: str, tmp_path: Path) -> None:
+    """One damaged file took the split, and the summary said "1 error"."""
+    pattern = {
+        "react2024": "data/train.csv",
+        "seamless": "improvised/train/**/V00*A.npz",
+        "lm-listener": "dataset/*/*.pth",
+    }[name]
+    if name == "lm-listener":
+        (tmp_path / "dataset/trevor").mkdir(parents=True)
+        (tmp_path / "dataset/trevor/segments_train.pth").touch()
+    else:
+        _writers()[name](tmp_path)
+    file = min(tmp_path.glob(pattern))
+    file.write_bytes(b"\xff")
+    assert file.relative_to(tmp_path).as_posix() in check_dataset(name, tmp_path).summary()
+
+
+def test_the_help_names_every_release() -> None:
+    text = " ".join(CliRunner().invoke(app, ["data", "check", "--help"]).output.split())
+    assert f"{', '.join(RELEASES)}, or a plugin's" in text
 
 
 def test_a_single_fault_names_its_file_and_many_stand_above_a_list(tmp_path: Path) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import base64
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Dataset, Dyad, DyadbenchError, Voiced
+from dyadbench.api import Dataset, Dyad, DyadbenchError, Predictor, Reaction, Voiced
 from dyadbench.cell.faces import FaceMap, face_map
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.keys import fit_keys
@@ -139,7 +139,7 @@ class Maker:
             # The same key, or the faces shown would not be those that were scored.
             if run.generate_key != record.key:
                 return None, f"this installation would not give its record; {again}"
-            faces, reactions, static = face_map(run.dataset), {}, False
+            faces = face_map(run.dataset)
             if faces.beside != people.beside:
                 return (
                     None,
@@ -148,17 +148,12 @@ class Maker:
             predictors = {part.fold: part.fit()[0] for part in run.parts}
         except DyadbenchError as error:
             return None, f"{error}; {again}"
+        reactions, static = {}, False
         for clip in people.clips:
-            row = record.clips.index(clip.id)
-            part, place = run.part_of(row)
-            predictor = predictors[part.fold]
-            context = part.split.context(range(place, place + 1), predictor.needs, privileged=False)
-            with self.host.blame("predictor", run.cell.predictor.name, "sample"):
-                k, space = run.cell.setting.samples, run.dataset.space
-                reaction = react(predictor.sample, context, k, CellNoise(record.seed), space, run.cell.predictor.name)
+            reaction = self._reaction(run, predictors, record.clips.index(clip.id), record.seed)  # (1, K, T, C)
             begin = round(clip.start * run.dataset.space.fps)
             span, static = slice(begin, begin + clip.frames), static or reaction.motion is None
-            reactions[record.clips[row]] = tuple(
+            reactions[clip.id] = tuple(
                 pack(faces.draw(
                     None if reaction.motion is None else reaction.motion[0, k, span],
                     None if reaction.emotion is None else reaction.emotion[0, k, span],
@@ -167,6 +162,15 @@ class Maker:
             )  # fmt: skip
         curves = self._curves(run.parts[0])
         return MethodExcerpt(key=record.key, reactions=reactions, curves=curves, static=static, beside=faces.beside), ""
+
+    def _reaction(self, run: CellRun, predictors: Mapping[int | None, Predictor], row: int, seed: int) -> Reaction:
+        """What the predictor of the clip's fold answers to it: (1, K, T, C)."""
+        part, place = run.part_of(row)
+        predictor, name = predictors[part.fold], run.cell.predictor.name
+        context = part.split.context(range(place, place + 1), predictor.needs, privileged=False)
+        with self.host.blame("predictor", name, "sample"):
+            k, space = run.cell.setting.samples, run.dataset.space
+            return react(predictor.sample, context, k, CellNoise(seed), space, name)
 
     def _learnt(self, record: Record) -> bool:
         """Whether `fit` restores and does not train: all that was learnt for a record is in the store, or takes seconds."""

@@ -1,8 +1,12 @@
-"""From a record back to the cell that it was measured on."""
+"""What a record holds of its cell, and the way back from a record to the cell."""
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 from dyadbench.api import BenchmarkConfig
+from dyadbench.cell.keys import machine_paths
 from dyadbench.matrix.cells import Cell, Part, PartSpec, resolve_config, resolve_part
 from dyadbench.records.record import Record
 from dyadbench.registry.host import ComponentKind, Host
@@ -21,6 +25,12 @@ def cell_of(record: Record, host: Host) -> Cell:
         dataset=resolve_part(host, "dataset", PartSpec(name=record.dataset.name, config=record.dataset.config)),
         predictor=predictor, tokenizer=None if tokenizer is None else _part(host, "tokenizer", Part.model_validate(tokenizer)),
     )  # fmt: skip
+
+
+def recorded_config(host: Host, part: Part) -> dict[str, Any]:
+    """The whole configuration of a dataset as a record holds it: without files and folders of this machine."""
+    paths = machine_paths(host, "dataset", part.name)
+    return {k: v for k, v in part.config.items() if k not in paths or not (v and Path(v).exists())}
 
 
 def _part(host: Host, kind: ComponentKind, part: Part) -> Part:

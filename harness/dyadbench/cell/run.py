@@ -21,8 +21,9 @@ from dyadbench.api import (
 )
 from dyadbench.cell.draw import draw_clips, plain_name
 from dyadbench.cell.generate import Generation, Progress, Sampled, mapped
-from dyadbench.cell.keys import fit_keys, machine_paths, source_of
+from dyadbench.cell.keys import fit_keys, source_of
 from dyadbench.cell.react import demand_predictor, demand_sides
+from dyadbench.cell.recorded import recorded_config
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import Scoring, demand_groups, open_suites
 from dyadbench.cell.split import Split
@@ -265,7 +266,7 @@ class CellRun:
                 simulated=self.dataset.simulated,
                 normalisation=dict(self.dataset.normalisation()),
                 split=self.cell.setting.split,
-                config=self._dataset_config(),
+                config=recorded_config(self.host, self.cell.dataset),
                 **({"limit": self.cell.limit} if self.cell.limit else {}),
             ),
             clips=[clip.id for clip in self.split.clips],
@@ -285,12 +286,6 @@ class CellRun:
         """What the cell's tokenizer alone keeps of the split, and its grid."""
         # The other processes are done by now: only the first one scores, so it restores the tokenizer by itself.
         return self.scoring.tokens(part.name, lambda: self.fit_tokenizer(part, SOLO)[0])
-
-    def _dataset_config(self) -> dict[str, Any]:
-        """The whole resolved configuration, but for folders of this machine."""
-        paths = machine_paths(self.host, "dataset", self.cell.dataset.name)
-        config = self.cell.dataset.config
-        return {k: v for k, v in config.items() if k not in paths or not (v and Path(v).exists())}
 
 
 def _reactions(path: Path) -> np.ndarray:

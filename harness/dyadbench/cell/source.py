@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 
-from dyadbench.api import Dataset, DyadbenchError
+from dyadbench.api import BenchmarkConfig, Dataset, DyadbenchError
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.split import demand_dataset
 from dyadbench.datasets.digest import data_stamps
-from dyadbench.datasets.limit import LimitedDataset
+from dyadbench.datasets.folds import PooledDataset
+from dyadbench.datasets.limit import LimitedDataset, scored_part
 from dyadbench.matrix.cells import Part
 from dyadbench.registry.host import Host
 
@@ -18,6 +19,11 @@ def open_dataset(host: Host, part: Part, runtime: Runtime, limit: int = 0) -> Da
     dataset: Dataset = host.build("dataset", part.name, part.config, root=runtime.folder_of(part.name))
     demand_dataset(dataset)
     return LimitedDataset(dataset, limit) if limit else dataset
+
+
+def scored_dataset(dataset: Dataset, setting: BenchmarkConfig) -> Dataset:
+    """What a benchmark scores of an open dataset: the clips of all folds as its split, or a part of the split's clips."""
+    return PooledDataset(dataset) if setting.folds else scored_part(dataset, setting.split, setting.clips)
 
 
 class Source:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli.common import Json, find_home, find_root, print_json
-from dyadbench.records.record import slug
+from dyadbench.cli.common import Json, find_home, find_root, print_json, write_log
 from dyadbench.registry.host import Host
 
 if TYPE_CHECKING:
@@ -39,10 +37,8 @@ def show(report: Report, json: bool) -> None:
         for item in report.items:
             typer.echo(f"{'ok  ' if item.ok else 'FAIL'}  {item.what}" + (f": {item.detail}" if item.detail else ""))
     if report.tracebacks:
-        log = find_home(None, find_root(None)) / "logs" / f"check-{slug(report.name)}.log"
-        with contextlib.suppress(OSError):
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text("\n".join(report.tracebacks), encoding="utf-8", errors="replace")
+        home = find_home(None, find_root(None))
+        if log := write_log(home, f"check-{report.name}", "\n".join(report.tracebacks)):
             typer.echo(f"tracebacks are in {log}", err=True)
     if not report.ok:
         raise typer.Exit(1)

@@ -16,6 +16,7 @@ from dyadbench.api import DyadbenchError
 from dyadbench.python.places import find_home as find_home
 from dyadbench.python.places import find_root as find_root
 from dyadbench.python.places import folders_of
+from dyadbench.records.record import slug
 
 Root = Annotated[
     Path | None,
@@ -85,6 +86,17 @@ def refuse_unused(options: Mapping[str, object], why: str) -> None:
     """Raises DyadbenchError for the first of the options that was given; `why` says what it would need."""
     if unused := next((name for name, value in options.items() if value not in (None, False, 0, [])), None):
         raise DyadbenchError(f"{unused} would change nothing here: {why}")
+
+
+def write_log(home: Path, name: str, text: str) -> Path | None:
+    """Writes `text` into a log of the store's home; None where nothing can be written, which must not end what failed before."""
+    path = home / "logs" / f"{slug(name)}.log"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return path
 
 
 def print_json(value: Any) -> None:

@@ -54,8 +54,7 @@ def _rendered(
     """FRRea of a file of motion, rendered by a plugin, against frames or the true listeners, rendered likewise."""
     from dyadbench.cell.render import listener_motions, predicted_motions, rendered
     from dyadbench.cell.runtime import Runtime
-    from dyadbench.cell.source import open_dataset
-    from dyadbench.datasets.folds import PooledDataset
+    from dyadbench.cell.source import open_dataset, scored_dataset
     from dyadbench.files.predictions import read_predictions
     from dyadbench.matrix.cells import evaluated
     from dyadbench.metrics.frames import frames_of, frrea_of
@@ -65,8 +64,7 @@ def _rendered(
     renderer = host.build("renderer", name, {})
     _, setting, part = evaluated(host, benchmark, {})
     runtime = Runtime(home=find_home(home, find_root(root)), data=data_folders(data, [part.name]))
-    dataset = open_dataset(host, part, runtime)
-    dataset = PooledDataset(dataset) if setting.folds else dataset
+    dataset = scored_dataset(open_dataset(host, part, runtime), setting)
 
     def pictures_of(motions: Iterator[Any]) -> Iterator[Any]:  # of (T, D)
         return rendered(host, name, renderer, motions, dataset.space, every)

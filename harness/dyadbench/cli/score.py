@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -51,28 +52,15 @@ def score(
     from dyadbench.files.folder import open_predictions
 
     set_threads(threads)
-    if benchmark is None and suite is None:
-        raise DyadbenchError("say what to score against: --benchmark NAME, or --suite NAME for a self-contained file")
-    if benchmark is None:
-        refuse_unused(
-            {
-                "--template": template,
-                "--data": data,
-                "--data-set": data_setting,
-                "--limit": limit,
-                "--root": root,
-                "--home": home,
-            },
-            "it needs a --benchmark; with --suite the file brings what it is compared with",
-        )
-    elif suite is not None:
-        raise DyadbenchError(f"--benchmark {benchmark} decides the suites; leave out --benchmark or --suite")
-    if name is None:
-        refuse_unused({"--replace": replace}, "it needs --as, which writes a record")
-    if name is not None and (benchmark is None or limit or template):
-        raise DyadbenchError(
-            "--as writes a record of a whole benchmark: give --benchmark, and neither --limit nor --template"
-        )
+    options = {
+        "--template": template,
+        "--data": data,
+        "--data-set": data_setting,
+        "--limit": limit,
+        "--root": root,
+        "--home": home,
+    }
+    _demand_sensible(benchmark, suite, options, name, replace)
     # Read first: what is wrong with the file is said before anything is generated.
     predictions = None if template else open_predictions(file)
     started = time.monotonic()
@@ -93,6 +81,24 @@ def score(
     if not json:
         extra = "" if peak.extra_mb is None else f", {peak.extra_mb:.0f} MB of memory on top of the program"
         typer.echo(f"\n{time.monotonic() - started:.1f} s{extra}")
+
+
+def _demand_sensible(
+    benchmark: str | None, suite: str | None, options: Mapping[str, object], name: str | None, replace: bool
+) -> None:
+    """Raises DyadbenchError where the options contradict each other; `options` are those that need a benchmark."""
+    if benchmark is None and suite is None:
+        raise DyadbenchError("say what to score against: --benchmark NAME, or --suite NAME for a self-contained file")
+    if benchmark is None:
+        refuse_unused(options, "it needs a --benchmark; with --suite the file brings what it is compared with")
+    elif suite is not None:
+        raise DyadbenchError(f"--benchmark {benchmark} decides the suites; leave out --benchmark or --suite")
+    if name is None:
+        refuse_unused({"--replace": replace}, "it needs --as, which writes a record")
+    elif benchmark is None or options["--limit"] or options["--template"]:
+        raise DyadbenchError(
+            "--as writes a record of a whole benchmark: give --benchmark, and neither --limit nor --template"
+        )
 
 
 def _print_values(suite: str, values: dict[str, float | None]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 import sys
 import time
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli.common import find_root, print_json
+from dyadbench.cli.common import find_root, print_json, write_log
 from dyadbench.registry.host import Host
 
 
@@ -88,13 +87,9 @@ class Tally:
 
 def _failure(cell: Any, error: BaseException, home: Path) -> str:
     """The cell and what went wrong in one sentence; the traceback goes to the cell's log, where one can be written."""
-    from dyadbench.records.record import slug
-
     text = str(error) if isinstance(error, DyadbenchError) else f"{type(error).__name__}: {error}"
     if not isinstance(error, DyadbenchError) or error.__cause__ is not None:
-        log = home / "logs" / f"{slug(cell.name.replace(' / ', '--').replace(' ', ''))}.log"
-        with contextlib.suppress(OSError):
-            log.parent.mkdir(parents=True, exist_ok=True)
-            log.write_text("".join(traceback.format_exception(error)), encoding="utf-8", errors="replace")
+        name = cell.name.replace(" / ", "--").replace(" ", "")
+        if log := write_log(home, name, "".join(traceback.format_exception(error))):
             text += f" (traceback in {log})"
     return f"{cell.name}: {text}"

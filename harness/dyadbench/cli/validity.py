@@ -31,10 +31,9 @@ def validity(
 ) -> None:  # fmt: skip
     """Scores reactions whose order is known with every metric, and writes the result to leaderboards/validity/."""
     from dyadbench.cell.runtime import Runtime
-    from dyadbench.cell.source import open_dataset
+    from dyadbench.cell.source import open_dataset, scored_dataset
     from dyadbench.cell.split import Split
     from dyadbench.conformance.validity import examine
-    from dyadbench.datasets.folds import PooledDataset
     from dyadbench.datasets.limit import LimitedDataset
     from dyadbench.files.atomic import atomic_write
     from dyadbench.leaderboard.validity_page import FOLDER, validity_json
@@ -50,8 +49,7 @@ def validity(
     part = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config))
     with stages("validity") as report:
         runtime = Runtime(home=find_home(home, base), data=data_folders(data, [part.name]), threads=threads, report=report)  # fmt: skip
-        dataset = open_dataset(host, part, runtime)
-        dataset = PooledDataset(dataset) if setting.folds else dataset
+        dataset = scored_dataset(open_dataset(host, part, runtime), setting)
         split = Split(LimitedDataset(dataset, clips), setting.split)
         if len({clip.session for clip in split.clips}) < 2:
             raise DyadbenchError(

@@ -14,7 +14,7 @@ import numpy as np
 
 from dyadbench.api import EMOTION_DIM, DyadbenchError
 from dyadbench.files.arrays import floats
-from dyadbench.files.npy import BadFile, read_header, read_npy
+from dyadbench.files.npy import read_header, read_npy
 from dyadbench.files.predictions import Predictions, read_predictions
 from dyadbench.files.walk import files_below
 
@@ -48,10 +48,7 @@ class ClipFiles:
 
     @staticmethod
     def _header(path: Path) -> tuple[tuple[int, ...], np.dtype]:
-        try:
-            shape, dtype = read_header(path)
-        except BadFile as error:
-            raise DyadbenchError(str(error)) from None
+        shape, dtype = read_header(path)
         if len(shape) not in (2, 3) or not all(shape):
             raise DyadbenchError(
                 f"{path} has shape {shape}; (frames, channels) or (samples, frames, channels) is expected"
@@ -63,10 +60,7 @@ class ClipFiles:
 
     def __getitem__(self, index: int) -> np.ndarray:
         path = self.paths[int(index)]
-        try:
-            values = floats(read_npy(path), str(path))
-        except BadFile as error:
-            raise DyadbenchError(str(error)) from None
+        values = floats(read_npy(path), str(path))
         values = values if values.ndim == 3 else np.repeat(values[None], self.shape[1], 0)  # (K, T, C)
         return np.pad(values, ((0, 0), (0, self.shape[2] - values.shape[1]), (0, 0)))
 

@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import EMOTION_DIM, BenchmarkConfig, Column, Dataset, DyadbenchError, Suite
+from dyadbench.cell.recorded import recorded_config
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import demand_groups, evaluate, open_suites, scores_of
-from dyadbench.cell.source import open_dataset
+from dyadbench.cell.source import open_dataset, scored_dataset
 from dyadbench.cell.split import Split
-from dyadbench.datasets.folds import PooledDataset
-from dyadbench.datasets.limit import scored_part
 from dyadbench.datasets.readout import UNITS, UNITS_VERSION
 from dyadbench.errors import nearest
 from dyadbench.files.arrays import floats
@@ -80,8 +79,7 @@ def open_target(host: Host, benchmark: str, overrides: Mapping[str, Any], runtim
     suites = open_suites(host, (setting.suite, *setting.also))
     demand_groups(suites, dataset.space)
     emotion_only = suites[setting.suite].space == "emotion"
-    whole = PooledDataset(dataset) if setting.folds else scored_part(dataset, setting.split, setting.clips)
-    split = Split(whole, setting.split, emotion_only=emotion_only)
+    split = Split(scored_dataset(dataset, setting), setting.split, emotion_only=emotion_only)
     return Target(host, runtime, name, setting, part, dataset, split, suites, limit)
 
 
@@ -197,7 +195,6 @@ def record_of(target: Target, name: str, predictions: Predictions, scores: Mappi
     binary = target.space == "emotion" and target.setting.action_units == "binary"
     rule: dict[str, Any] = {"action_units": BinaryUnits(version=UNITS_VERSION, thresholds={})} if binary else {}
     digest = digest_of(predictions.path, ".npy")
-    hidden = target.host.get("dataset", target.part.name).config.machine_paths
     return Record(
         key=digest,
         benchmark=target.benchmark,
@@ -218,7 +215,7 @@ def record_of(target: Target, name: str, predictions: Predictions, scores: Mappi
             simulated=target.dataset.simulated,
             normalisation=dict(target.dataset.normalisation()),
             split=target.setting.split,
-            config={k: v for k, v in target.part.config.items() if k not in hidden},
+            config=recorded_config(target.host, target.part),
         ),
         clips=target.clips,
         sessions=[clip.session for clip in target.split.clips],

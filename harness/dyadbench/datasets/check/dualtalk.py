@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.datasets.check.content import Contents
-from dyadbench.datasets.check.finding import FOLDER, Finding, error, unreadable
+from dyadbench.datasets.check.finding import AGAIN, FOLDER, Finding, error, ok, unreadable, warn
 from dyadbench.datasets.config import DualTalkConfig
 from dyadbench.datasets.dualtalk import (
     HALVES,
@@ -23,7 +23,6 @@ from dyadbench.datasets.dualtalk import (
 )
 from dyadbench.files.npy import BadFile, read_npz
 
-AGAIN = "restore the file from the release"
 APART = 1  # frames by which motion may outlast sound in the release
 
 
@@ -36,7 +35,7 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
         return
     silent = all(not list((root / "data" / half).glob("*.wav")) for half in HALVES)
     if silent:
-        yield Finding(level="warn", what="no wav files", where="data", meaning="methods that hear cannot run",
+        yield warn(what="no wav files", where="data", meaning="methods that hear cannot run",
                       remedy="run with audio=false, or add the sound")  # fmt: skip
     broken, contents = 0, Contents()
     for half in HALVES:
@@ -51,14 +50,13 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
     ids = {half: {youtube_id(name) for name in names[half]} for half in HALVES}
     for half in ("test", "ood"):
         if shared := sorted(ids[half] & ids["train"]):
-            yield Finding(
-                level="warn", what=f"{len(shared)} videos are in train and in {half}, the first is {shared[0]}",
+            yield warn(what=f"{len(shared)} videos are in train and in {half}, the first is {shared[0]}",
                 where=f"data/{half}", meaning="scores are of people that were trained on", remedy="move them to one side",
             )  # fmt: skip
     yield from contents.findings()
     if not broken and not limit:
         data = DualTalkDataset(DualTalkConfig(audio=not silent), root)
-        yield Finding(level="ok", what=", ".join(f"{split} {len(data.clips(split))}" for split in SPLITS) + " clips")
+        yield ok(", ".join(f"{split} {len(data.clips(split))}" for split in SPLITS) + " clips")
 
 
 def _recording(folder: Path, name: str, silent: bool, contents: Contents) -> Iterator[Finding]:
@@ -73,14 +71,12 @@ def _recording(folder: Path, name: str, silent: bool, contents: Contents) -> Ite
                 not silent
                 and abs(lengths[person] - (sound := sound_frames(path.with_suffix(".wav"), lengths[person]))) > APART
             ):
-                yield Finding(
-                    level="warn", what=f"{lengths[person]} frames of motion and {sound} of sound", where=where,
+                yield warn(what=f"{lengths[person]} frames of motion and {sound} of sound", where=where,
                     meaning="face and voice may drift apart", remedy="cut both alike, at 25 frames per second",
                 )  # fmt: skip
         except BadFile as problem:
             yield error(str(problem), where, meaning, AGAIN)
     if len(lengths) == len(OTHER) and abs(lengths["speaker1"] - lengths["speaker2"]) > APART:
-        yield Finding(
-            level="warn", what=f"{lengths['speaker1']} and {lengths['speaker2']} frames",
+        yield warn(what=f"{lengths['speaker1']} and {lengths['speaker2']} frames",
             where=f"data/{folder.name}/{name}", meaning="the longer one is cut", remedy=AGAIN,
         )  # fmt: skip

@@ -11,6 +11,7 @@ from dyadbench.api import Config, DyadbenchError
 
 Level = Literal["error", "warn", "note", "ok"]
 LEVELS: tuple[Level, ...] = ("error", "warn", "note", "ok")
+AGAIN = "restore it from the release"
 FOLDER, SPLIT, PART = 3, 2, 1  # weights of findings about the whole folder, a split, a file that all clips need
 
 
@@ -76,6 +77,10 @@ def error(what: str, where: Path | str = "", meaning: str = "", remedy: str = ""
 
 def warn(what: str, where: Path | str = "", meaning: str = "", remedy: str = "", weight: int = 0) -> Finding:
     return Finding(level="warn", what=what, where=str(where), meaning=meaning, remedy=remedy, weight=weight)
+
+
+def ok(what: str) -> Finding:
+    return Finding(level="ok", what=what)
 
 
 def note(what: str, where: Path | str = "", meaning: str = "") -> Finding:

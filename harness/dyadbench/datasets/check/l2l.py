@@ -8,14 +8,12 @@ from pathlib import Path
 
 from dyadbench.api import Clip
 from dyadbench.datasets.check.content import Contents
-from dyadbench.datasets.check.finding import FOLDER, PART, SPLIT, Finding, error, guarded
+from dyadbench.datasets.check.finding import AGAIN, FOLDER, PART, SPLIT, Finding, error, guarded, ok, warn
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig
 from dyadbench.datasets.l2l import CUT, PARTS, WINDOW, L2LDataset, part_file, read_places
 from dyadbench.datasets.lm_listener import SPLITS, LMListenerDataset
 from dyadbench.files.npy import BadFile, read_npy
 from dyadbench.files.walk import folders_in
-
-AGAIN = "restore the file from the release"
 
 
 def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
@@ -38,7 +36,7 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
         if clean:
             dataset = L2LDataset(L2LDatasetConfig(person=person), root)
             clips = {split: dataset.clips(split) for split in SPLITS}
-            yield Finding(level="ok", what=f"{person}: {', '.join(f'{s} {len(c)}' for s, c in clips.items())} clips")
+            yield ok(f"{person}: {', '.join(f'{s} {len(c)}' for s, c in clips.items())} clips")
             yield from _shared(clips, f"data/{person}")
 
 
@@ -47,8 +45,7 @@ def _shared(clips: Mapping[str, Sequence[Clip]], where: str) -> Iterator[Finding
     sessions = {split: {clip.session for clip in of} for split, of in clips.items()}
     for one, other in combinations(sessions, 2):
         if both := sorted(sessions[one] & sessions[other]):
-            yield Finding(
-                level="warn",
+            yield warn(
                 what=f"{len(both)} of {len(sessions[other])} recordings of {other} also stand in {one}, the first is {both[0]}",
                 where=where,
                 meaning=f"scores on {other} flatter what was trained or chosen on {one}",
@@ -120,17 +117,18 @@ def check_lm(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
                     contents.add("motion", split, segment.id, dataset.dyad(split, n).listener.motion)
                 if len({clip.id for clip in clips}) < len(clips):
                     yield error("a segment appears twice", f"{person}, {split}", "it would count double", "remove one")
-                yield Finding(level="ok", what=f"{person}, {split}: {len(clips)} segments")
+                yield ok(f"{person}, {split}: {len(clips)} segments")
             except BadFile as problem:
-                yield error(str(problem), f"dataset/{person}/segments_{split}.pth", "the split cannot be read", AGAIN)
+                yield error(
+                    str(problem), f"dataset/{person}/segments_{split}.pth", "the split cannot be read", AGAIN, SPLIT
+                )
         yield from _shared(read, f"dataset/{person}")
         yield from contents.findings()
         for name in ("mean", "std"):
             try:
                 read_npy(root / "dataset" / person / f"{name}.npy", (56,))
             except BadFile as problem:
-                yield Finding(
-                    level="warn",
+                yield warn(
                     what=str(problem),
                     where=f"dataset/{person}/{name}.npy",
                     meaning="standardise=true is not available",

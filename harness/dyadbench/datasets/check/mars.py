@@ -10,13 +10,12 @@ import numpy as np
 
 from dyadbench.api import EMOTION_DIM
 from dyadbench.datasets.check.content import Contents
-from dyadbench.datasets.check.finding import FOLDER, PART, SPLIT, Finding, error, note, unreadable, warn
+from dyadbench.datasets.check.finding import AGAIN, FOLDER, PART, SPLIT, Finding, error, note, unreadable, warn
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.features import sound_seconds
 from dyadbench.datasets.mars import EMOTION, MOTION, OTHER, SOUND, SPACE, SPLITS, file_of, names_of
 from dyadbench.files.npy import BadFile, read_npy
 
-AGAIN = "restore the file from the release"
 LONG = 9000  # frames, 5 min: arrays of a split are padded to its longest clip
 ENOUGH = 10  # references that the challenge scores against
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from dyadbench.api import DyadbenchError
 from dyadbench.datasets.check.content import Contents
-from dyadbench.datasets.check.finding import FOLDER, Finding, error, note, unreadable
+from dyadbench.datasets.check.finding import FOLDER, SPLIT, Finding, error, note, ok, unreadable, warn
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.features import read_wav
 from dyadbench.datasets.openface import LIST, SPLITS, OpenFaceDataset, Row
@@ -42,8 +42,7 @@ def check(root: Path, fix: bool, limit: int = 0, config: OpenFaceConfig | None =
             lost += 1
             continue
         if not used[row]:
-            yield Finding(
-                level="warn", what=f"no window of {data.config.window:g} s without a long gap", where=_where(row),
+            yield warn(what=f"no window of {data.config.window:g} s without a long gap", where=_where(row),
                 meaning="the recording is not used", remedy="choose a shorter window or a longer gap",
             )  # fmt: skip
     yield from unreadable(lost, len(looked), "recordings", LIST)
@@ -71,13 +70,11 @@ def _pair(data: OpenFaceDataset, row: Row, people: dict[str, Person]) -> Iterato
         name, good = row.files[side].relative_to(data.root).as_posix(), person.good.mean()
         yield note(f"{person.rate:.4g} frames per second, {100 * good:.0f} % of the frames are good", name)
         if good < config.good:
-            yield Finding(
-                level="warn", what=f"only {100 * good:.0f} % of the frames have a face", where=name,
+            yield warn(what=f"only {100 * good:.0f} % of the frames have a face", where=name,
                 meaning="few windows can be used", remedy="look at the video: light, a turned head, or another person",
             )  # fmt: skip
         if len(person.faces) > 1 and row.face[side] is None:
-            yield Finding(
-                level="warn", what=f"{len(person.faces)} faces ({', '.join(map(str, person.faces))})", where=name,
+            yield warn(what=f"{len(person.faces)} faces ({', '.join(map(str, person.faces))})", where=name,
                 meaning="the one seen most often is taken", remedy=f"if that is not the person, give face_{side} in {LIST}",
             )  # fmt: skip
         if person.repeated:
@@ -89,15 +86,13 @@ def _pair(data: OpenFaceDataset, row: Row, people: dict[str, Person]) -> Iterato
         if side in row.audio:
             wave, rate = read_wav(row.audio[side])
             if abs(len(wave) / rate - person.times[-1]) > APART:
-                yield Finding(
-                    level="warn", what=f"{len(wave) / rate:.1f} s of sound for {person.times[-1]:.1f} s of picture",
+                yield warn(what=f"{len(wave) / rate:.1f} s of sound for {person.times[-1]:.1f} s of picture",
                     where=row.audio[side].relative_to(data.root).as_posix(),
                     meaning="face and voice may not belong together", remedy="cut both alike",
                 )  # fmt: skip
     lengths = {side: person.times[-1] - row.start[side] for side, person in people.items()}
     if abs(lengths["a"] - lengths["b"]) > APART:
-        yield Finding(
-            level="warn", what=f"a is {lengths['a']:.1f} s long and b {lengths['b']:.1f} s", where=_where(row),
+        yield warn(what=f"a is {lengths['a']:.1f} s long and b {lengths['b']:.1f} s", where=_where(row),
             meaning="only what both have is used; if the cameras did not start together, faces do not match",
             remedy="give start_a and start_b",
         )  # fmt: skip
@@ -108,15 +103,15 @@ def _splits(data: OpenFaceDataset, used: Counter[Row]) -> Iterator[Finding]:
     try:
         splits = data.splits
     except DyadbenchError as problem:
-        yield error(str(problem), LIST, "there is nothing to train on", "record more sessions")
+        yield error(str(problem), LIST, "there is nothing to train on", "record more sessions", FOLDER)
         return
     for split in SPLITS:
         rows = splits[split]
         clips = sum(used[row] * len(row.roles) for row in rows)
         summary = f"{split}: {len({row.session for row in rows if used[row]})} sessions, {clips} clips"
         if clips:
-            yield Finding(level="ok", what=summary)
+            yield ok(summary)
         else:
             yield error(
-                summary, LIST, "a split without clips cannot be used", "give it sessions with usable recordings"
+                summary, LIST, "a split without clips cannot be used", "give it sessions with usable recordings", SPLIT
             )

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from dyadbench.datasets.check.finding import PART, SPLIT, Finding, error, guarded, note, unreadable, warn
+from dyadbench.datasets.check.finding import AGAIN, PART, SPLIT, Finding, error, guarded, note, ok, unreadable, warn
 from dyadbench.datasets.check.react_clips import Facts, clip
 from dyadbench.datasets.check.react_matrix import faces, matrix
 from dyadbench.datasets.config import ReactConfig
@@ -16,8 +16,8 @@ from dyadbench.files.walk import files_below, other_case
 
 KINDS = {"3D_FV_files": (motion_file, ".npy"), "Emotion": (emotion_file, ".csv"), "Audio_files": (audio_file, ".wav")}
 ABSENT = {  # what is lost without a folder, and what to do
-    "3D_FV_files": ("emotion can be scored (`dyadbench score`); methods cannot be trained or sampled", "restore it from the release"),
-    "Emotion": ("nothing can be scored", "restore it from the release"),
+    "3D_FV_files": ("emotion can be scored (`dyadbench score`); methods cannot be trained or sampled", AGAIN),
+    "Emotion": ("nothing can be scored", AGAIN),
     "Audio_files": ("methods that listen cannot run as they are", "run with --data-set audio=false, or restore it"),
 }  # fmt: skip
 
@@ -61,12 +61,10 @@ def _split(
         pairs = read_pairs(root, split)
     except BadFile as problem:
         yield error(str(problem), csv, f"the {split} split cannot be read",
-                    "restore the file from the release", PART)  # fmt: skip
+                    AGAIN, SPLIT)  # fmt: skip
         return
     if not pairs:
-        yield error(
-            f"the {split} split lists no pair", csv, "it has no clips", "restore the file from the release", SPLIT
-        )
+        yield error(f"the {split} split lists no pair", csv, "it has no clips", AGAIN, SPLIT)
         return
     own = [path for pair in pairs for path in pair]
     listed.update(set(own))
@@ -83,7 +81,7 @@ def _split(
     verb = "trained on" if split == "train" else "scored"
     yield from unreadable(count, whole, f"{split} clips", csv, verb)
     if not lost and not any(absent == split for absent, _ in facts.absent):
-        yield Finding(level="ok", what=f"{split}: {len(pairs)} pairs, {2 * len(pairs)} clips with both roles")
+        yield ok(f"{split}: {len(pairs)} pairs, {2 * len(pairs)} clips with both roles")
     yield from _strangers(root, split, set(own))
     if split != "train":
         yield from guarded(

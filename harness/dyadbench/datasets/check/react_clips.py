@@ -11,14 +11,14 @@ import numpy as np
 
 from dyadbench.api import EMOTION_CHANNELS
 from dyadbench.datasets.check.content import Contents
-from dyadbench.datasets.check.finding import Finding, error, warn
+from dyadbench.datasets.check.finding import AGAIN, Finding, error, warn
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.features import read_sound
 from dyadbench.datasets.react import audio_file, emotion_file, motion_file
 from dyadbench.files.npy import BadFile, read_npy, read_rows
 
 FPS, FRAMES, ROWS = 25.0, 751, 750
-LOST, AGAIN = "the clip cannot be scored or trained on", "restore the file from the release"
+LOST = "the clip cannot be scored or trained on"
 SILENT, CANCELLED, LOUD = 1e-4, 0.1, 1.5  # peak; what is left of two channels by averaging; peak
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.datasets import neighbours
-from dyadbench.datasets.check.finding import PART, Finding, error, warn
+from dyadbench.datasets.check.finding import AGAIN, PART, Finding, error, ok, warn
 from dyadbench.files.atomic import atomic_write
 from dyadbench.files.npy import BadFile, npy_bytes, read_npy
 
@@ -27,7 +27,7 @@ def matrix(root: Path, split: str, speakers: list[str], fix: bool) -> Iterator[F
             recomputed = neighbours.build(read_npy(whole, (None, None)), neighbours.read_indices(index), speakers)
         except BadFile as problem:
             yield error(str(problem), neighbours.GLOBAL_NAME, f"the {split} matrix cannot be rebuilt or verified",
-                        "restore it from the release", PART)  # fmt: skip
+                        AGAIN, PART)  # fmt: skip
     if path is None:
         yield _missing(root, name, recomputed, fix)
         return
@@ -46,7 +46,7 @@ def _missing(root: Path, name: str, recomputed: np.ndarray | None, fix: bool) ->
     if not fix:
         return warn(f"{name} is missing", name, "it is built again at every run", "--fix writes it", PART)
     atomic_write(root / name, npy_bytes(recomputed))
-    return Finding(level="ok", what=f"built {name} from {neighbours.GLOBAL_NAME}")
+    return ok(f"built {name} from {neighbours.GLOBAL_NAME}")
 
 
 def _entries(stored: np.ndarray, recomputed: np.ndarray | None, name: str) -> Iterator[Finding]:
@@ -73,8 +73,8 @@ def faces(root: Path) -> Iterator[Finding]:
         try:
             values = read_npy(root / name).reshape(-1)
         except BadFile as problem:
-            yield error(str(problem), name, meaning, "restore it from the release", PART)
+            yield error(str(problem), name, meaning, AGAIN, PART)
             continue
         if values.size != 58 or (name.startswith("std") and (values <= 0).any()):
             yield error(f"{values.size} values; 58 are expected, all positive for std", name, meaning,
-                        "restore it from the release", PART)  # fmt: skip
+                        AGAIN, PART)  # fmt: skip

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from dyadbench.api import DyadbenchError
 from dyadbench.datasets.check import openface, place
-from dyadbench.datasets.check.finding import CheckReport, Finding, error, guarded, note
+from dyadbench.datasets.check.finding import CheckReport, Finding, error, guarded, note, warn
 from dyadbench.datasets.check.releases import RELEASES
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.digest import MARK, SUMS
@@ -76,8 +76,7 @@ def _links(root: Path) -> Iterator[Finding]:
         for name in folders:
             path = Path(folder) / name
             if path.is_symlink() and path.resolve() in (Path(folder).resolve(), *Path(folder).resolve().parents):
-                yield Finding(
-                    level="warn", what="a link leads back to a folder above it", where=str(path.relative_to(root)),
+                yield warn(what="a link leads back to a folder above it", where=str(path.relative_to(root)),
                     meaning="it is not followed", remedy="remove it",
                 )  # fmt: skip
             elif path.is_symlink():

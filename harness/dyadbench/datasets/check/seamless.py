@@ -8,14 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.datasets.check.content import Contents
-from dyadbench.datasets.check.finding import FOLDER, PART, SPLIT, Finding, error, note, unreadable, warn
+from dyadbench.datasets.check.finding import AGAIN, FOLDER, SPLIT, Finding, error, note, unreadable, warn
 from dyadbench.datasets.clock import other_rate
 from dyadbench.datasets.config import SeamlessConfig
 from dyadbench.datasets.features import sound_seconds
 from dyadbench.datasets.seamless import FOLDERS, FPS, LABELS, NAME, Pair, movement, pairs_of, runs_of, speech_of
 from dyadbench.files.npy import BadFile
 
-AGAIN = "restore the file from the release"
 APART = 0.5  # seconds by which the people of a pair may differ in length
 
 
@@ -31,7 +30,7 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
         try:
             pairs, dropped = pairs_of(root, split)
         except BadFile as problem:
-            yield error(str(problem), split, "the split cannot be read", AGAIN, PART)
+            yield error(str(problem), split, "the split cannot be read", AGAIN, SPLIT)
             continue
         reasons = ", ".join(f"{count} with {reason}" for reason, count in dropped.items() if count)
         yield note(f"{split}: {len(pairs)} pairs; files left out: {reasons or 'none'}", FOLDERS[split],

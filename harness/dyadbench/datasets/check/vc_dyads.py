@@ -9,7 +9,7 @@ import numpy as np
 
 from dyadbench.datasets.check.content import Contents
 from dyadbench.datasets.check.finding import FOLDER as DECISIVE
-from dyadbench.datasets.check.finding import Finding, error, note, unreadable
+from dyadbench.datasets.check.finding import Finding, error, note, ok, unreadable, warn
 from dyadbench.datasets.config import VCDyadsConfig
 from dyadbench.datasets.fetch import sources
 from dyadbench.datasets.vc_dyads import FOLDER, RESOLUTIONS, Recording, content_digest, read_recording, recordings
@@ -44,18 +44,16 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
     for dyad in dyads:
         missing = [name for name in RESOLUTIONS if Recording(dyad, name) not in names]
         if missing:
-            yield Finding(
-                level="warn", what=f"no recording at {', '.join(missing)}", where=dyad,
+            yield warn(what=f"no recording at {', '.join(missing)}", where=dyad,
                 meaning="this dyad weighs less than the others", remedy=AGAIN,
             )  # fmt: skip
     if not broken and not limit and content_digest(root) == sources()["vc-dyads"].digest:
         yield note("the data are those that were published", meaning="scores can be compared with committed records")
     elif not limit and (len(dyads) != DYADS or not broken):
-        yield Finding(
-            level="warn", what=f"{len(dyads)} dyads whose contents are not those published ({DYADS} dyads)",
+        yield warn(what=f"{len(dyads)} dyads whose contents are not those published ({DYADS} dyads)",
             meaning="scores cannot be compared with committed records", remedy=AGAIN,
         )  # fmt: skip
-    yield Finding(level="ok", what=f"{len(dyads)} dyads, {len(names)} recordings")
+    yield ok(f"{len(dyads)} dyads, {len(names)} recordings")
 
 
 def _name(recording: Recording) -> str:
