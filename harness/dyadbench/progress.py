@@ -20,8 +20,8 @@ def silent(stage: str, done: int, total: int) -> None:
 
 
 def named(report: Report, name: str) -> Report:
-    """`report`, whose stages are of the cell `name`."""
-    return lambda stage, done, total: report(f"{name}: {stage}", done, total)
+    """`report`, whose stages are of the cell `name`, which a narrow terminal cuts before the stage."""
+    return lambda stage, done, total: report(f"{stage}: {name}", done, total)
 
 
 def bars() -> Any:
@@ -33,10 +33,13 @@ def bars() -> Any:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
+    from rich.table import Column
 
     return RichProgress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty(),
+        # What is at work takes the room that counts and times leave: these are what people wait by.
+        TextColumn("{task.description}", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
+        BarColumn(20), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True), transient=True, redirect_stdout=sys.stdout.isatty(), expand=True,
         speed_estimate_period=float("inf"),  # steps may take minutes
     )  # fmt: skip
 

@@ -77,3 +77,16 @@ def test_a_bar_inside_of_another_is_a_further_line(monkeypatch: pytest.MonkeyPat
             ("cells", 1, 3), ("score", 3, 6),
         ]  # fmt: skip
     assert not progress._displays
+
+
+def test_counts_and_times_have_room_beside_long_names_at_80_columns() -> None:
+    from rich.console import Console
+
+    bars = progress.bars()
+    progress.add_cells(bars, 12)
+    bars.add_task("score over-time-motion: vc-dyads / vqtalker-chunked-guided / seed 0 / 4 clips per split", total=720)
+    console = Console(width=80, file=(out := StringIO()))
+    console.print(bars.get_renderable())
+    overall, at_work = out.getvalue().splitlines()
+    assert " 0/12 " in overall and overall.count(":") >= 4, "elapsed and left"
+    assert "score over-time-motion" in at_work and " 0/720 " in at_work

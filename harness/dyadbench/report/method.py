@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.leaderboard.tables import Table
+from dyadbench.leaderboard.text import number
 from dyadbench.records.excerpts import MethodExcerpt
 from dyadbench.records.record import Record
 from dyadbench.report import figures, pages
@@ -57,7 +58,7 @@ def extremes(table: Table, records: Sequence[Record], excerpt: MethodExcerpt | N
         clip = records[0].clips[place]
         excerpted = excerpt is not None and clip in excerpt.reactions
         link = pages.watch_link(table.benchmark, [records[0].method], clip) if excerpted else ""
-        value = f"{values[:, place].mean():.{column['digits']}f}"
+        value = number(float(values[:, place].mean()), column["digits"])
         return {"clip": clip, "session": records[0].sessions[place], "value": value, "watch": link}
 
     watched = [n for n in finite if excerpt is not None and records[0].clips[n] in excerpt.reactions]

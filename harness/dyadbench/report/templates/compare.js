@@ -57,6 +57,13 @@
     return link;
   }
 
+  function faces() {
+    const link = document.createElement("a");
+    link.href = `${view.page}#faces`;
+    link.textContent = "whose faces are kept, and why not all";
+    return link;
+  }
+
   function show() {
     const [i, j] = [view.methods.indexOf(a.value), view.methods.indexOf(b.value)];
     const key = i < j ? `${i}-${j}` : `${j}-${i}`, sign = i < j ? 1 : -1;
@@ -88,7 +95,7 @@
         counts[verdict] = (counts[verdict] ?? 0) + 1;
         const span = low === null ? "" : ` [${text(low)}, ${text(high)}]`;
         const told = cell(verdict, "text");
-        told.classList.add("verdict", { "A is better": "first", "B is better": "second" }[verdict] ?? "undecided");
+        told.classList.add("verdict", { "A is better": "side-a", "B is better": "side-b" }[verdict] ?? "undecided");
         row.append(name, told, ...values, cell(text(difference) + span), cell(gap(difference, low, high, reach), "text"));
       }
       rows.append(row);
@@ -107,9 +114,10 @@
     });
     said.textContent = `${a.value} minus ${b.value} on ${view.clips.length} clips of ${view.sessions} sessions${view.simulated ? " of simulated people" : ""}: `
       + (once.length ? `${once.join(" and ")} ${once.length > 1 ? "are" : "is"} random and ran with one seed; another may differ, so nothing is decided.`
-      : `${a.value} is better in ${counts["A is better"]} metrics, ${b.value} in ${counts["B is better"]}, ${counts.undecided} are undecided.`);
+      : `${a.value} is better in ${counts["A is better"]} metric${counts["A is better"] === 1 ? "" : "s"}, ${b.value} in ${counts["B is better"]}, ${counts.undecided} ${counts.undecided === 1 ? "is" : "are"} undecided.`);
     const links = document.getElementById("watch");
     links.replaceChildren(...(seen.length ? view.seen : []).map((clip, n) => watch(seen, clip, `Watch ${seen.join(" and ")}, clip ${n + 1}`, "button")));
+    if (!links.childElementCount) links.append("Neither can be watched: ", faces());
   }
 
   function read() {
