@@ -12,9 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
+from tests.fixtures.hosts import shared_host
 
 import dyadbench
-from dyadbench.cell.verify import difference, independent, sample_of
+from dyadbench.api import DyadbenchError
+from dyadbench.cell.runtime import Runtime
+from dyadbench.cell.verify import Verifier, difference, independent, sample_of
+from dyadbench.records.record import load_record
 
 BENCHMARK = "simdyad-clear-react-online"
 
@@ -113,6 +117,19 @@ def test_another_version_or_configuration_is_refused(root: Path) -> None:
 
     assert "made by version 99 of ridge" in _verify(root, _forged(root, "ridge", version)).stderr
     assert _verify(root, _forged(root, "ridge", config)).returncode == 2
+
+
+def test_a_record_of_a_model_that_no_record_keeps_is_not_called_forged(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A fit on features of a local wav2vec model was said to have another key than its configuration gives."""
+    record = load_record(_record(root, "ridge")).model_copy(update={"key": "0" * 64})
+    verifier = Verifier(record, shared_host(), Runtime(home=root / ".dyadbench"), tmp_path)
+    with pytest.raises(DyadbenchError, match="not that of its own configuration"):
+        verifier()
+    monkeypatch.setattr("dyadbench.cell.verify.machine_paths", lambda *_: frozenset({"wav2vec2"}))
+    with pytest.raises(DyadbenchError, match="made with a file or folder as wav2vec2, which no record keeps"):
+        Verifier(record, shared_host(), Runtime(home=root / ".dyadbench"), tmp_path)()
 
 
 def test_a_sample_holds_all_listeners_of_its_clips() -> None:

@@ -12,7 +12,7 @@ from tests.fixtures.hosts import shared_host
 
 from dyadbench.api import DECA_56, Context, DyadbenchError, Needs, Noise, Reaction, Setup, Streaming
 from dyadbench.bench.latency import latency_rows, streaming
-from dyadbench.cell.latency import Latency, cut_frames, joined, measure_latency
+from dyadbench.cell.latency import cut_frames, joined, measure_latency
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.react import largest_gap
 from dyadbench.conformance.checks import check_factory
@@ -151,8 +151,6 @@ def test_latency_counts_the_frames_that_must_be_heard() -> None:
     assert latency.budget_ms == 40
     assert 0 < latency.step_p50_ms <= latency.step_p99_ms
     assert latency.step_p99_cpu_ms > 0
-    slow = Latency(**{**latency.model_dump(), "step_p99_ms": 41.0})
-    assert latency.realtime and not slow.realtime
 
 
 def test_parts_are_joined_and_cut() -> None:

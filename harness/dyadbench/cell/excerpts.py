@@ -40,6 +40,7 @@ from dyadbench.records.excerpts import (
 )
 from dyadbench.records.record import Record, slug
 from dyadbench.registry.host import Host
+from dyadbench.training.curves import short
 
 CLIPS, SAMPLES, LISTENERS = 2, 3, 3  # clips per benchmark, samples per method, true listeners per clip
 SECONDS, STEP = 10.0, 2.0  # length of an excerpt; distance between the windows that are considered
@@ -195,12 +196,8 @@ class Maker:
                     stride = -(-len(lines) // POINTS)
                     sparse = lines[::stride]
                     name = part if path.parent.name == part else f"{part}, {path.parent.name}"
-                    curves[name] = {key: [_short(line.get(key)) for line in sparse] for key in ("step", "loss")}
+                    curves[name] = {key: [short(line.get(key)) for line in sparse] for key in ("step", "loss")}
         return curves
-
-
-def _short(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else float(f"{value:.4g}")
 
 
 def telling_windows(dataset: Dataset, split: str, sessions: Sequence[str]) -> list[tuple[int, float]]:

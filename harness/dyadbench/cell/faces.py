@@ -1,8 +1,8 @@
 """From motion and emotion channels to the few parameters of the drawn face.
 
 A parameter is driven only where something says what a channel means: head rotation, gaze and DECA's jaw by their names,
-action units by theirs (also where they are channels of motion, as OpenFace writes them), and the expression coefficients of the simulated corpus by the generator's own mixing, undone by
-least squares. Expression coefficients of real data have no such key, so they move nothing, and the page says so.
+action units by theirs (also where they are channels of motion, as OpenFace writes them), and the expression coefficients
+of the simulated corpus by the generator's own mixing, undone by least squares. Expression coefficients of real data have no such key, so they move nothing, and the page says so.
 """
 
 from __future__ import annotations
@@ -32,9 +32,8 @@ class FaceMap:
     groups: dict[str, tuple[int, int]]
     inverse: NDArray[np.float64] | None
     note: str
-    named: NDArray[np.float64] | None = (
-        None  # (D + 1, P) of channels whose names say what they are; the last row is at rest
-    )
+    # (D + 1, P) of channels whose names say what they are; the last row is at rest
+    named: NDArray[np.float64] | None = None
     beside: tuple[str, ...] = ()  # channels of motion that stand beside the face, as they are
     places: tuple[int, ...] = ()  # where those are
 

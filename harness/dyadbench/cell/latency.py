@@ -29,11 +29,6 @@ class Latency(BaseModel, frozen=True):
     budget_ms: float  # one frame
     frames: int
 
-    @property
-    def realtime(self) -> bool:
-        """Whether 99 of 100 steps fit into a frame."""
-        return self.step_p99_ms <= self.budget_ms
-
 
 def cut_frames(context: Context, first: int, stop: int) -> Context:
     """The speakers from frame `first` to `stop` alone."""

@@ -20,6 +20,7 @@ import numpy as np
 
 from dyadbench.api import Dataset, DyadbenchError
 from dyadbench.cell.folds import run_of
+from dyadbench.cell.keys import machine_paths
 from dyadbench.cell.recorded import cell_of
 from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime
@@ -136,7 +137,13 @@ class Verifier:
         if [clip.id for clip in run.split.clips] != record.clips:
             raise DyadbenchError("the record names other clips than the benchmark has")
         if run.generate_key != record.key:
-            raise DyadbenchError("the record's key is not that of its own configuration and data")
+            hidden = machine_paths(self.host, "dataset", record.dataset.name) - record.dataset.config.keys()
+            raise DyadbenchError(
+                f"the record may have been made with a file or folder as {' or '.join(sorted(hidden))}, which no record keeps, so it "
+                "cannot be verified; run its cell again with what was used"
+                if hidden
+                else "the record's key is not that of its own configuration and data"
+            )
         return run
 
     def _take_fits(self, run: CellRun) -> tuple[str, ...]:

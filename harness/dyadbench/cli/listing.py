@@ -34,14 +34,8 @@ def list_(
         for each in ([one] if one else KINDS)
         for entry in sorted(host.entries(each), key=lambda e: e.name)
     ]  # fmt: skip
-    if json:
-        print_json(rows)
-        return
-    print_table(
-        ["kind", "name", "version", "plugin", "summary"],
-        [[r["kind"], r["name"], r["version"], r["plugin"], r["summary"]] for r in rows],
-    )
-    if host.problems:
+    _print(rows, ["kind", "name", "version", "plugin", "summary"], json)
+    if host.problems and not json:
         typer.echo(f"\n{len(host.problems)} plugin problem(s); `dyadbench doctor` shows them", err=True)
 
 
@@ -52,13 +46,12 @@ def _metrics(host: Host, json: bool) -> None:
         for name, suite in host.suites().items()
         for column in suite.columns
     ]  # fmt: skip
-    if json:
-        print_json(rows)
-        return
-    print_table(
-        ["suite", "metric", "better", "unit", "what"],
-        [[r["suite"], r["metric"], r["better"], r["unit"], r["what"]] for r in rows],
-    )
+    _print(rows, ["suite", "metric", "better", "unit", "what"], json)
+
+
+def _print(rows: list[dict[str, Any]], columns: list[str], json: bool) -> None:
+    """Everything for machines, a table of some columns for people."""
+    print_json(rows) if json else print_table(columns, [[row[name] for name in columns] for row in rows])
 
 
 def _better(column: Any) -> str:

@@ -90,10 +90,8 @@ def run(
     set_threads(threads)
     host = Host()
     request = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [], label)
-    if raw_units:
-        request = request.model_copy(update={"action_units": "raw"})
-    if clips:
-        request = request.model_copy(update={"clips": clips})
+    changed = ({"action_units": "raw"} if raw_units else {}) | ({"clips": clips} if clips else {})
+    request = request.model_copy(update=changed)
     if slots is not None and on is not Engines.local:
         raise DyadbenchError("--slots is of --on local; leave it out, or add --on local")
     cells = cells_of(host, request, limit)
@@ -105,10 +103,8 @@ def run(
         for line in costs(host, request.method):
             print(line, file=sys.stderr, flush=True)
     if dry_run and on is not Engines.slurm:
-        if json:
-            print_json([cell.model_dump(mode="json") for cell in cells])
-        else:
-            typer.echo("\n".join(cell.name for cell in cells))
+        names = "\n".join(cell.name for cell in cells)
+        print_json([cell.model_dump(mode="json") for cell in cells]) if json else typer.echo(names)
         return
     from dyadbench.cell.runtime import Runtime, demand_device
 
@@ -129,8 +125,6 @@ def run(
     shares = {spec.name: devices or spec.devices for spec in request.method}
     if on is Engines.inline and max(shares.values()) == 1:
         raise typer.Exit(_run_here(work))
-    if draw:
-        raise DyadbenchError("--draw needs cells that run here one by one; leave --on and --devices out")
     engine = _engine(on, runtime, request.slurm, slots, max(shares.values()))
     raise typer.Exit(_preview(work, engine, shares) if dry_run else _run_away(work, engine, shares))
 
@@ -214,6 +208,8 @@ def _engine(on: Engines, runtime: Any, slurm: Any, slots: int | None, most: int)
     from dyadbench.engines.local import LocalEngine, slots_of
     from dyadbench.engines.slurm import SlurmEngine
 
+    if runtime.draw:
+        raise DyadbenchError("--draw needs cells that run here one by one; leave --on and --devices out")
     if on is Engines.slurm:
         SlurmEngine.check()
         return SlurmEngine(slurm)

@@ -36,9 +36,7 @@ WAYS_OUT = {  # of an axis that has another size
     "frames": ": cut them all alike (x[:, :, :{want}]), or resample to the benchmark's rate",
     "channels": ": is it the other kind, emotion (25) or motion?",
 }
-MAX_BYTES = (
-    8 << 30
-)  # an npz is unpacked into memory; larger predictions come as safetensors, which is read clip by clip
+MAX_BYTES = 8 << 30  # an npz is unpacked into memory; larger ones come as safetensors, which is read clip by clip
 FLOATING = ("F32", "F16", "BF16", "F64")  # as safetensors calls them
 DTYPES = (*FLOATING, "BOOL", "I8", "U8", "I16", "U16", "I32", "U32", "I64", "U64")
 RANGES = {"emotion": (-1.5, 1.5), "motion": (-100.0, 100.0)}  # beyond these a unit was mistaken

@@ -27,12 +27,12 @@ def curve_of(folder: Path, points: int = POINTS) -> dict[str, Any]:
     curve: dict[str, Any] = {}
     if trained:
         bins = np.array_split(np.array(trained, float), min(points, len(trained)))
-        curve |= {"steps": [int(part[-1, 0]) for part in bins], "loss": [_short(part[:, 1].mean()) for part in bins]}
+        curve |= {"steps": [int(part[-1, 0]) for part in bins], "loss": [short(part[:, 1].mean()) for part in bins]}
     if validated:
         points_of_line = [validated[i] for i in thin(len(validated), points)]
         curve |= {
             "validation_steps": [step for step, _, _ in points_of_line],
-            "validation": [_short(value) for _, _, value in points_of_line],
+            "validation": [short(value) for _, _, value in points_of_line],
             "metric": validated[0][1],
         }
     return curve
@@ -55,5 +55,6 @@ def _first(row: dict[str, Any]) -> tuple[str, float]:
     return next((name[len("val/") :], value) for name, value in row.items() if name.startswith("val/"))
 
 
-def _short(value: float) -> float | None:
-    return float(f"{value:.4g}") if np.isfinite(value) else None
+def short(value: float | None) -> float | None:
+    """Four digits, as a curve is kept and drawn; None for what is not there or not finite."""
+    return float(f"{value:.4g}") if value is not None and np.isfinite(value) else None

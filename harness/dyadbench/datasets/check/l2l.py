@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
 from pathlib import Path
 
+import numpy as np
+
 from dyadbench.api import Clip
 from dyadbench.datasets.check.content import Contents
 from dyadbench.datasets.check.finding import AGAIN, FOLDER, PART, SPLIT, Finding, error, guarded, ok, warn
@@ -69,15 +71,9 @@ def _half(root: Path, person: str, half: str, contents: Contents) -> Iterator[Fi
             yield error(str(problem), name, lost, AGAIN, PART)
             continue
         sizes[part] = len(array)
-        sound = array.shape[1:] == (WINDOW * 4, 128)
-        if not (
-            sound
-            if part == "speak_audio"
-            else array.shape[1:2] == (WINDOW,) and array.ndim == 3 and array.shape[2] >= 56
-        ):
-            shape = (WINDOW * 4, 128) if part == "speak_audio" else (WINDOW, "56 or more")
-            yield error(f"shape {array.shape}; (windows, {', '.join(map(str, shape))}) is expected", name, lost,
-                        AGAIN if part == "speak_audio" else f"{AGAIN}, or {CUT}", PART)  # fmt: skip
+        if expected := _other_shape(part, array):
+            remedy = AGAIN if part == "speak_audio" else f"{AGAIN}, or {CUT}"
+            yield error(f"shape {array.shape}; {expected} is expected", name, lost, remedy, PART)
         elif not len(array):
             yield error("no windows", name, lost, AGAIN, PART)
         elif part == "list_faces":
@@ -92,6 +88,17 @@ def _half(root: Path, person: str, half: str, contents: Contents) -> Iterator[Fi
             AGAIN,
             PART,
         )
+
+
+def _other_shape(part: str, array: np.ndarray) -> str:
+    """The shape that a part's array should have, as text; "" where it has it."""
+    if part == "speak_audio":
+        return "" if array.shape[1:] == (WINDOW * 4, 128) else f"(windows, {WINDOW * 4}, 128)"
+    return (
+        ""
+        if array.ndim == 3 and array.shape[1] == WINDOW and array.shape[2] >= 56
+        else f"(windows, {WINDOW}, 56 or more)"
+    )
 
 
 def _duplicates(places: list[tuple[str, int]], name: str) -> Iterator[Finding]:
