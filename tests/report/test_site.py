@@ -18,6 +18,7 @@ from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.drawing import ticks
 from dyadbench.leaderboard.markdown import leaders, markdown_page
 from dyadbench.leaderboard.paired import ONE_SEED, compare
+from dyadbench.leaderboard.skill_chart import picture
 from dyadbench.leaderboard.summary import sentences
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.terminal import comparison_text, terminal_table
@@ -175,6 +176,17 @@ def test_who_is_ahead_without_a_rank_is_named_with_the_reason(tmp_path: Path) ->
         and "one seed of a method that is random)" in beside[0]
     )
     assert not any(text.startswith("More skill") for text in sentences(make_table(usual_records()[:20], "react2024", SUITES["react2024"]))[1])  # fmt: skip
+
+
+def test_the_picture_of_skills_has_methods_in_blue_and_leaves_out_what_is_far_away() -> None:
+    references = [
+        made_up(name, level, calibration=True, trained=False)
+        for name, level in (("mismatched-listener", 0.7), ("random", 5.0), ("mime", 0.6))
+    ]
+    methods = [*(made_up("a", 0.3, seed=seed) for seed in range(3)), made_up("bold", 0.1)]
+    (text,) = picture(make_table([*methods, *references], "react2024", SUITES["react2024"])).values()
+    assert "bold (not ranked)" in text and "mime (copy)" in text and ">random" not in text
+    assert text.count('class="bar strong"') == 2
 
 
 def test_speed_says_how_busy_the_machine_was(tmp_path: Path) -> None:

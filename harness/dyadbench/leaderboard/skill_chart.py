@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.tables import Table
-from dyadbench.leaderboard.text import number
+from dyadbench.leaderboard.text import PLAIN, number
 from dyadbench.records.record import slug
 
 MOST = 14  # rows that are drawn
-ABOVE = ("truth", "ceiling", "readout")  # near the ceiling or beyond it: they would shrink the others to a line
+FAR = ("truth", "ceiling", "readout", *PLAIN)  # beyond the ceiling or far below the floor: they would shrink the others
 
 
 def picture_name(table: Table) -> str:
@@ -16,9 +16,9 @@ def picture_name(table: Table) -> str:
 
 
 def bar_rows(table: Table) -> list[Row]:
-    """Methods and references, the best first; ablations and the rows from the ceiling on are left out."""
+    """Methods and references, the best first; ablations and the rows that are far away are left out."""
     with_skill = [row for row in table.rows if row.skill is not None and row.skill.value is not None]
-    return [row for row in with_skill if row.kind != "ablation" and row.role not in ABOVE][:MOST]
+    return [row for row in with_skill if row.kind != "ablation" and row.role not in FAR]
 
 
 def picture(table: Table) -> dict[str, str]:
@@ -29,14 +29,16 @@ def picture(table: Table) -> dict[str, str]:
     rows = bar_rows(table)
     if not table.main or not rows:
         return {}
+    shown = rows[:MOST]
     entries = [
         Bar(_label(row), row.skill.value, row.skill.low, row.skill.high, strong=row.kind == "method", text=number(row.skill.value, 2))
-        for row in rows if row.skill is not None and row.skill.value is not None
+        for row in shown if row.skill is not None and row.skill.value is not None
     ]  # fmt: skip
+    rest = f"; {MOST} of {len(rows)} rows" if len(rows) > MOST else ""
     title = f"Skill on {table.benchmark}: methods in blue, references in grey"
     return {
         picture_name(table): as_file(
-            bars(entries, title, "skill: 0 is a real listener of another conversation, 1 the ceiling")
+            bars(entries, title, "skill: 0 is a real listener of another conversation, 1 the ceiling" + rest)
         )
     }
 
