@@ -29,10 +29,10 @@ def picture(table: Table) -> dict[str, str]:
     rows = bar_rows(table)
     if not table.main or not rows:
         return {}
-    shown = rows[:MOST]
+    first = rows[:MOST]
     entries = [
         Bar(_label(row), row.skill.value, row.skill.low, row.skill.high, strong=row.kind == "method", text=number(row.skill.value, 2))
-        for row in shown if row.skill is not None and row.skill.value is not None
+        for row in first if row.skill is not None and row.skill.value is not None
     ]  # fmt: skip
     rest = f"; {MOST} of {len(rows)} rows" if len(rows) > MOST else ""
     title = f"Skill on {table.benchmark}: methods in blue, references in grey"
