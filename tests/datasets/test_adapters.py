@@ -10,17 +10,20 @@ import numpy as np
 import pytest
 import torch
 
-from dyadbench.api import EMOTION_CHANNELS, AudioSpec, Dataset, DyadbenchError
+from dyadbench.api import EMOTION_CHANNELS, AudioSpec, Dataset, DyadbenchError, Setup
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig, ReactConfig
 from dyadbench.datasets.digest import MARK
-from dyadbench.datasets.features import mel_128, mfcc_78, mfcc_78_centred
+from dyadbench.datasets.features import mel_128, mfcc_78, mfcc_78_centred, wav2vec2, wav2vec2_conv
 from dyadbench.datasets.l2l import L2LDataset, part_file
 from dyadbench.datasets.lm_listener import LMListenerDataset, read_segments
 from dyadbench.datasets.neighbours import build, clip_key, read_indices
 from dyadbench.datasets.react import ReactDataset, read_pairs
 from dyadbench.files.npy import BadFile, read_npy, read_rows
 from dyadbench.metrics.l2l.bilateral import bilateral
+from dyadbench_dense_fsq.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
+from dyadbench_dense_fsq.predictor import CrossModalAR
+from dyadbench_dense_fsq.tokenizer import FrameTokenizer
 
 RNG = np.random.default_rng(0)
 
@@ -630,3 +633,37 @@ def test_mel_rows_do_not_hear_the_future() -> None:
     changed[2 * rate :] = 0
     a, b = mel_128(wave, rate, 100, 25.0), mel_128(changed, rate, 100, 25.0)
     assert np.array_equal(a[: 4 * 50], b[: 4 * 50])
+
+
+def test_convolution_features_of_wav2vec2_are_the_models_two_rows_per_frame_after_a_row_of_zeros(
+    tmp_path: Path,
+) -> None:
+    transformers = pytest.importorskip("transformers")
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 16}
+    torch.manual_seed(0)
+    model = transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**sizes)).eval()
+    model.save_pretrained(tmp_path)
+    wave = np.random.default_rng(0).standard_normal(16_000 * 2 + 100).astype(np.float32)  # the recording goes on
+    rows = wav2vec2_conv(str(tmp_path))(wave, 16_000, 50, 25.0)
+    heard = wave[:32_000]
+    with torch.no_grad():
+        own = model(torch.from_numpy((heard - heard.mean()) / heard.std())[None]).extract_features[0]
+    assert rows.shape == (100, 512) and own.shape == (99, 512)
+    assert not rows[0].any(), "as the release, everything is heard one row late"
+    np.testing.assert_allclose(rows[1:], own, atol=1e-4)
+    assert wav2vec2_conv(str(tmp_path))(wave, 16_000, 60, 30.0).shape == (120, 512), "two rows per frame at any rate"
+    assert wav2vec2(str(tmp_path))(wave, 16_000, 50, 25.0).shape == (50, 16)
+
+
+def test_a_dataset_with_a_wav2vec2_model_offers_both_kinds_of_features_and_dense_fsq_may_hear_either(
+    tmp_path: Path,
+) -> None:
+    from tests.datasets.test_check_real import write
+
+    data = ReactDataset(ReactConfig(wav2vec2="some/model"), write(tmp_path / "r"))
+    assert (data.audio["wav2vec2"].dim, data.audio["wav2vec2"].per_frame) == (768, 1)
+    assert (data.audio["wav2vec2-conv"].dim, data.audio["wav2vec2-conv"].per_frame) == (512, 2)
+    config = PredictorConfig(**PREDICTOR_PRESETS["smoke"], audio="wav2vec2-conv")
+    setup = Setup(data.space, data.audio, True, seed=0)
+    tokenizer = FrameTokenizer(TokenizerConfig(**TOKENIZER_PRESETS["smoke"]), setup)
+    assert CrossModalAR(config, setup, tokenizer).needs.audio == ("wav2vec2-conv",)

@@ -219,15 +219,41 @@ def wav2vec2(model: str) -> Callable[[Wave, int, int, float], np.ndarray]:
     def compute(wave: Wave, rate: int, frames: int, fps: float) -> np.ndarray:
         import torch
 
-        network = _wav2vec2_model(model)
-        mono = resample(wave, rate)
-        mono = (mono - mono.mean()) / (mono.std() + 1e-7)
-        with torch.no_grad():
-            states = network(torch.from_numpy(mono)[None]).last_hidden_state  # (1, 50 per second, 768)
+        states = _wav2vec2_output(model, resample(wave, rate)).last_hidden_state  # (1, 50 per second, 768)
         resized = torch.nn.functional.interpolate(states.mT, size=frames, mode="linear", align_corners=True)
         return resized[0].T.numpy().astype(np.float32)
 
     return compute
+
+
+def wav2vec2_conv(model: str) -> Callable[[Wave, int, int, float], np.ndarray]:
+    """(2 frames, 512): what a wav2vec 2.0 model hears below its transformer, layer-normed, as Dense-FSQ's release takes it.
+
+    At 25 frames per second the model gives 2 frames - 1 rows. The release puts a row of zeros before them, so all is heard
+    20 ms late. Other rates are resampled to two rows per frame after that. Not causal: the first convolution is normalised
+    over the whole sound. `model` is a folder or a hub id; needs the extra `wav2vec2`.
+    """
+
+    def compute(wave: Wave, rate: int, frames: int, fps: float) -> np.ndarray:
+        import torch
+
+        mono = resample(wave, rate)[: round(frames / fps * SPEECH_RATE)]
+        mono = np.pad(mono, (0, round(frames / fps * SPEECH_RATE) - len(mono)))
+        rows = torch.nn.functional.pad(_wav2vec2_output(model, mono).extract_features, (0, 0, 1, 0))  # (1, N, 512)
+        if rows.shape[1] != 2 * frames:
+            rows = torch.nn.functional.interpolate(rows.mT, size=2 * frames, mode="linear", align_corners=True).mT
+        return rows[0].numpy().astype(np.float32)
+
+    return compute
+
+
+def _wav2vec2_output(model: str, mono: Wave):  # type: ignore[no-untyped-def]  # as below
+    """All that a model computes of 16 kHz sound, standardised as the models were trained."""
+    import torch
+
+    mono = (mono - mono.mean()) / (mono.std() + 1e-7)
+    with torch.no_grad():
+        return _wav2vec2_model(model)(torch.from_numpy(mono)[None])
 
 
 @cache

@@ -21,7 +21,16 @@ from dyadbench.datasets import neighbours
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.config import ReactConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
-from dyadbench.datasets.features import FEATURES, Feature, cached, model_digest, read_wav, sound_seconds, wav2vec2
+from dyadbench.datasets.features import (
+    FEATURES,
+    Feature,
+    cached,
+    model_digest,
+    read_wav,
+    sound_seconds,
+    wav2vec2,
+    wav2vec2_conv,
+)
 from dyadbench.files.digest import digest_of
 from dyadbench.files.npy import BadFile, cells_of, read_npy, read_rows, read_text
 from dyadbench.files.walk import ours
@@ -98,6 +107,8 @@ class ReactDataset:
         )
         if config.wav2vec2 and config.audio:
             self._features["wav2vec2"] = Feature(AudioSpec(768, causal=False), wav2vec2(config.wav2vec2))
+            conv = AudioSpec(512, per_frame=2, causal=False)
+            self._features["wav2vec2-conv"] = Feature(conv, wav2vec2_conv(config.wav2vec2))
         self.audio: Mapping[str, AudioSpec] = {name: feature.spec for name, feature in self._features.items()}
         if config.video_features:
             if not ours(config.video_features) or Path(config.video_features).name != config.video_features:
@@ -243,7 +254,7 @@ class ReactDataset:
         if name == VIDEO_FEATURES:
             return self._video(split, path)
         feature, cache_name = self._features[name], name
-        if name == "wav2vec2":  # another model gives other features
+        if name.startswith("wav2vec2"):  # another model gives other features
             cache_name = f"{name}-{model_digest(str(self.config.wav2vec2))}"
         return cached(
             audio_file(self.root, split, path), cache_name, feature, self.config.frames, self.space.fps, self._cache
