@@ -63,7 +63,7 @@ def _watch(countdown: Countdown) -> None:
 
         def tell(stage: str, done: int, total: int) -> None:
             report(stage, done, total)
-            countdown.event(f"report {stage.rpartition(': ')[2].split(' loss')[0]}")
+            countdown.event(f"report {stage.partition(': ')[0].split(' loss')[0]}")
 
         return tell
 
