@@ -276,6 +276,22 @@ def test_the_sides_of_a_part_differ_in_what_the_claim_says_or_it_is_not_comparab
     assert count > 40
 
 
+def test_a_second_budget_is_four_times_the_first() -> None:
+    """A preset that is changed would otherwise leave a row behind whose steps are written in a matrix."""
+    host, cells = Host(), {}
+    for path in (ROOT / "leaderboards" / "matrices").glob("*.toml"):
+        if path.name != "demo.toml":
+            cells |= {cell.method: cell for cell in cells_of(host, read_matrix(path))}
+    longer = [name for name in cells if name.endswith("-x4")]
+    for name in longer:
+        cell, first = cells[name], cells[name.removesuffix("-x4")]
+        for own, other in ((cell.predictor, first.predictor), (cell.tokenizer, first.tokenizer)):
+            assert own is not None and other is not None
+            steps = {field: 4 * other.config[field] for field in ("steps", "emotion_steps") if field in other.config}
+            assert own.config == {**other.config, **steps}, f"{name}: {own.name}"
+    assert len(longer) >= 10
+
+
 def test_every_correction_names_a_test_that_exists() -> None:
     demonstrations = [claim.demonstration for claim in BOARD if claim.demonstration]
     assert len(demonstrations) >= 4

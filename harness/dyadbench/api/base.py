@@ -51,8 +51,9 @@ class Config(BaseModel):
     A predictor's `sampling` names the fields that only `sample` reads: what was trained serves all their values.
     A dataset's `adjustable` names the fields that may be set under a benchmark's own name, because they add to the data
     without changing what is evaluated, or because the digest tells such data apart. `machine_paths` names the fields that may
-    hold a path of this machine: in keys, what lies there takes its place; the record of a dataset leaves it out. `added` names options that came after records existed and whose
-    default is what was done before: at its default such an option is written nowhere, so that keys and records stay valid.
+    hold a path of this machine: in keys, what lies there takes its place; the record of a dataset leaves it out. `added` names
+    options that came after records existed and whose default is what was done before: at its default such an option is
+    written nowhere, so that keys and records stay valid.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -2,7 +2,8 @@
 
 A parameter is driven only where something says what a channel means: head rotation, gaze and DECA's jaw by their names,
 action units by theirs (also where they are channels of motion, as OpenFace writes them), and the expression coefficients
-of the simulated corpus by the generator's own mixing, undone by least squares. Expression coefficients of real data have no such key, so they move nothing, and the page says so.
+of the simulated corpus by the generator's own mixing, undone by least squares. Expression coefficients of real data have no
+such key, so they move nothing, and the page says so.
 """
 
 from __future__ import annotations

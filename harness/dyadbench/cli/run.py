@@ -90,8 +90,10 @@ def run(
     set_threads(threads)
     host = Host()
     request = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [], label)
-    changed = ({"action_units": "raw"} if raw_units else {}) | ({"clips": clips} if clips else {})
-    request = request.model_copy(update=changed)
+    if raw_units:
+        request = request.model_copy(update={"action_units": "raw"})
+    if clips:
+        request = request.model_copy(update={"clips": clips})
     if slots is not None and on is not Engines.local:
         raise DyadbenchError("--slots is of --on local; leave it out, or add --on local")
     cells = cells_of(host, request, limit)

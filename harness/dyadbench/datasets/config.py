@@ -21,9 +21,7 @@ class ReactConfig(Config):
     frames: PositiveInt = 750  # rows of an emotion file; motion has one more, which is cut
     mirrored_train: bool = True  # both role assignments of every training pair, as for val and test
     audio: bool = True  # false without recordings: methods that use sound then run without it, if they can
-    wav2vec2: str | None = (
-        None  # folder or hub id of a wav2vec 2.0 model; adds the features "wav2vec2" and "wav2vec2-conv"
-    )
+    wav2vec2: str | None = None  # folder or hub id of a wav2vec 2.0 model; adds "wav2vec2" and "wav2vec2-conv"
     video_features: str | None = None  # folder of a split with (frames, features) npy files; adds "video-features"
 
 

@@ -1,6 +1,7 @@
 """Predictions as a folder: one npy file per clip, (T, C) or (K, T, C), named after the clip.
 
-A clip `a/b/c` is the file `a/b/c.npy`. That is how DualTalk's and many other scripts write. 25 channels are emotion, any other number is motion.
+A clip `a/b/c` is the file `a/b/c.npy`. That is how DualTalk's and many other scripts write. 25 channels are emotion, any
+other number is motion.
 """
 
 from __future__ import annotations
