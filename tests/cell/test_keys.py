@@ -47,11 +47,20 @@ def test_what_lies_at_a_path_decides_and_not_the_path(method: str, tmp_path: Pat
     assert _keys(method, _write(tmp_path / "there", b"one")) == first, "the same files elsewhere"
     other = _keys(method, _write(tmp_path / "here", b"two"))
     assert other.predictor != first.predictor
-    assert (other.tokenizer != first.tokenizer) == (method == "ridge" and bool(first.tokenizer))
+    assert other.tokenizer == first.tokenizer, "what a predictor names is the predictor's"
     file = tmp_path / "codebook.npy"
     file.write_bytes(b"one")
     assert _keys(method, file).predictor not in (first.predictor, other.predictor)
     assert str(tmp_path) not in str(first.made_of), "so that weights that are handed on fit on another machine"
+
+
+def test_a_model_that_a_dataset_names_decides_the_tokenizer_s_key_too(tmp_path: Path) -> None:
+    cell, keys = _cell("vqtalker", None), []
+    for content in (b"one", b"two"):
+        config = {**cell.dataset.config, "wav2vec2": str(_write(tmp_path / "model", content))}
+        changed = cell.model_copy(update={"dataset": cell.dataset.model_copy(update={"config": config})})
+        keys.append(fit_keys(changed, shared_host(), "00"))
+    assert keys[0].tokenizer != keys[1].tokenizer and keys[0].predictor != keys[1].predictor
 
 
 @pytest.mark.parametrize("method", PATHS)

@@ -166,6 +166,18 @@ def test_a_method_of_which_nothing_is_known_does_not_lead_by_that(tmp_path: Path
     assert "not distinguishable" not in leaders(table)
 
 
+def test_where_nothing_is_known_of_the_first_method_either_it_does_not_lead(tmp_path: Path) -> None:
+    wild = [
+        made_up(name, value, seed=seed)
+        for name, first in (("a", 0.1), ("b", 0.2))
+        for seed, value in enumerate((first, 1.2))
+    ]
+    floor = made_up("mismatched-listener", 0.7, calibration=True, trained=False)
+    table = make_table([*wild, floor], "react2024", SUITES["react2024"])
+    assert all(row.rank_low == 1 for row in table.rows if row.rank)
+    assert sentences(table)[0] == "No single winner: a and b cannot be told apart at the top."
+
+
 def test_who_is_ahead_without_a_rank_is_named_with_the_reason(tmp_path: Path) -> None:
     ranked = [made_up("a", 0.3, seed=seed) for seed in range(3)]
     table = make_table([*ranked, made_up("bold", 0.1), made_up("mismatched-listener", 0.7, calibration=True, trained=False)], "react2024", SUITES["react2024"])  # fmt: skip

@@ -248,6 +248,10 @@ RECORDS: dict[str, tuple[Callable[[str], str], str]] = {
     "NaN": (lambda t: t.replace("0.5", "NaN", 1), "NaN is not a number"),
     "infinity": (lambda t: t.replace("0.5", "-Infinity", 1), "-Infinity is not a number"),
     "an infinite number in digits": (lambda t: t.replace("0.5", "1e999", 1), "1e999 is not a number that can be kept"),
+    "a number of 400 digits with a fraction": (
+        lambda t: t.replace("0.5", "9" * 400 + ".0", 1),
+        "is not a number that can be kept",
+    ),
     "a number of 5000 digits": (lambda t: t.replace("0.5", "9" * 5000, 1), "digits"),
     "half a character": (lambda t: t.replace('"method": "m"', '"method": "\\ud800"'), "surrogates not allowed"),
     "a string without end": (lambda t: '"' + '\\"' * 1_000_000, "Unterminated string"),

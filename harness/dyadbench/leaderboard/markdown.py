@@ -53,7 +53,7 @@ FIRST = 10  # methods in the table of the README
 def markdown_table(table: Table, most: int | None = None) -> str:
     """Methods by skill with the references between them; by name where the suite does not rank.
 
-    With `most` only the first methods, and of the references floor, ceiling, truth and copies.
+    With `most` only the first methods, and of the references all but means and noise.
     """
     by_id = {column["id"]: column for column in table.columns}
     headline = [scale.column for scale in table.scales]

@@ -13,7 +13,7 @@ from dyadbench.records.comparable import by_method, method_values, odd_ones_out
 from dyadbench.records.record import Record
 
 ENOUGH = 0.05  # a difference is called with at most this p
-WIDEST = 3  # columns whose clips of the largest difference are shown, and clips of each
+WIDEST, EXTREMES = 3, 3  # columns whose clips of the largest difference are shown; clips of each
 ONE_SEED = "one seed: another may differ"
 
 

@@ -47,7 +47,9 @@ def at_the_top(ranked: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     An interval that holds the floor and the leader says nothing: a method with few seeds would lead by not being known.
     """
     candidates = [row for row in ranked if row.rank_low == 1 or row.rank == 1]
-    first = [row for n, row in enumerate(candidates) if n == 0 or beats_floor(row)]
+    if not beats_floor(candidates[0]):  # nor does the leader's, then
+        return candidates, []
+    first = [row for row in candidates if beats_floor(row)]
     return first, [row for row in candidates if row not in first]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from dyadbench.errors import one_line
-from dyadbench.leaderboard.paired import WIDEST, Comparison
+from dyadbench.leaderboard.paired import EXTREMES, WIDEST, Comparison
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
@@ -74,7 +74,7 @@ def _rows(table: Table, top: int | None) -> list[Row]:
     """Methods, ablations and references by skill.
 
     With `top` the first methods, those without a rank that have as much skill as the last of these, and of the references
-    floor, ceiling, truth and copies.
+    all but means and noise.
     """
     rows = [row for row in table.rows if row.kind != "reconstruction"]
     if top is None:
@@ -191,5 +191,8 @@ def comparison_text(comparison: Comparison) -> str:
         rows.append([f"{d.column} {ARROWS[d.direction]}", *both, d.target_text, value, span, d.reading])
     lines.append(grid(["metric", "a", "b", "target", "a - b", "95 %", "reading"], rows, "simple").rstrip())
     for column, clips in [each for each in comparison.extremes.items() if each[1]][:WIDEST]:
-        lines += [f"differ most in {column}:", *(f"  {value:+.3g}  {one_line(clip)}" for clip, value in clips[:WIDEST])]
+        lines += [
+            f"differ most in {column}:",
+            *(f"  {value:+.3g}  {one_line(clip)}" for clip, value in clips[:EXTREMES]),
+        ]
     return "\n".join([*lines, *(f"left out: {one_line(each)}" for each in comparison.left_out)])

@@ -37,17 +37,11 @@ KERNEL_SETTINGS = (
 def project_commit() -> str | None:
     """The commit this package runs from, with `+` where tracked files differ; None outside a checkout."""
     here = Path(__file__).resolve().parent
-
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", "-C", str(here), *words], capture_output=True, text=True, check=True
-        ).stdout.strip()
-
     try:
-        if not git("ls-files", "--", Path(__file__).name):
+        if not _git(here, "ls-files", "--", Path(__file__).name):
             return None  # installed below some other project's checkout
-        dirty = git("status", "--porcelain", "--untracked-files=no", "--", str(here.parents[2]))
-        return git("rev-parse", "HEAD") + ("+" if dirty else "")
+        dirty = _git(here, "status", "--porcelain", "--untracked-files=no", "--", str(here.parents[2]))
+        return _git(here, "rev-parse", "HEAD") + ("+" if dirty else "")
     except (OSError, subprocess.CalledProcessError):
         return None
 
@@ -100,14 +94,15 @@ def newest_commit(folder: Path) -> tuple[str, str]:
     A record holds the commit that it was made with and no time, so that only the history tells which one is the newest.
     ("", "") where it does not: outside a checkout, in one without its whole history, and where a file is not committed.
     """
-
-    def git(*words: str) -> str:
-        return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True).stdout
-
     try:
-        if git("rev-parse", "--is-shallow-repository").strip() != "false" or git("status", "--porcelain", "--", "."):
+        shallow = _git(folder, "rev-parse", "--is-shallow-repository") != "false"
+        if shallow or _git(folder, "status", "--porcelain", "--", "."):
             return "", ""
-        commit, _, day = git("log", "-1", "--diff-filter=AM", "--format=%H %cs", "--", ".").strip().partition(" ")
+        commit, _, day = _git(folder, "log", "-1", "--diff-filter=AM", "--format=%H %cs", "--", ".").partition(" ")
         return commit, day
     except (OSError, subprocess.CalledProcessError):
         return "", ""
+
+
+def _git(folder: Path, *words: str) -> str:
+    return subprocess.run(["git", "-C", str(folder), *words], capture_output=True, text=True, check=True).stdout.strip()

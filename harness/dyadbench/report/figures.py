@@ -16,6 +16,7 @@ from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.tokenizers import corpora, drawing
 from dyadbench.records.excerpts import MethodExcerpt
 from dyadbench.records.record import Record
+from dyadbench.report.pairs import seed_means
 
 # Suite -> (how appropriate: smaller is better, how diverse).
 PLANES = {"react2024": ("FRDist", "FRDiv"), "react2024-official": ("FRDist", "FRDiv"), "l2l": ("P-FD.expression", "variation.expression")}  # fmt: skip
@@ -144,7 +145,7 @@ def over_time(table: Table, records: Records) -> dict[str, Any] | None:
     rows = [[name, *ys] for name, (_, ys) in series.items()]
     return figure(
         "time", "Error over time", "A method that feeds on its own output may drift: distance of all samples from the appropriate "
-        "listener that is nearest to each over the whole clip, by time into the clip." + errors_over_time.rest_text(series) + rest,
+        "listener that is nearest to each over the whole clip, by time into the clip." + errors_over_time.rest_text(dict(few)) + rest,
         picture, ["method", *(f"{t:g} s" for t in times)], rows,
     )  # fmt: skip
 
@@ -190,9 +191,8 @@ def distribution(record_group: Sequence[Record], suite: str, column: Mapping[str
     values = np.array(
         [[np.nan if v is None else v for v in r.suites[suite].per_clip[column["id"]]] for r in record_group]
     )
-    defined = np.isfinite(values)
-    counts = defined.sum(0)
-    finite = np.where(defined, values, 0).sum(0)[counts > 0] / counts[counts > 0]
+    mean = seed_means(values)
+    finite = mean[np.isfinite(mean)]
     if len(finite) < 8 or np.ptp(finite) < 1e-12:
         return None
     quantiles = [float(q) for q in np.quantile(finite, [0, 0.25, 0.5, 0.75, 1])]

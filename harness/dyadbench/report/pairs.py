@@ -9,13 +9,12 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import TARGET_SUFFIX, Column
-from dyadbench.leaderboard.paired import WIDEST, one_random_seed
+from dyadbench.leaderboard.paired import EXTREMES, WIDEST, one_random_seed
 from dyadbench.leaderboard.stats import DRAWS, Bootstrap, bootstrap
 from dyadbench.records.comparable import method_values, usable_records
 from dyadbench.records.record import Record
 from dyadbench.report.glossary import metric_text
 
-EXTREMES = 3  # clips per column
 METHODS = 40  # that a page compares; the command compares any two
 
 
@@ -36,7 +35,7 @@ def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column],
     first = groups[names[0]][0]
     boot = bootstrap(values, first.sessions, draws, names=names)
     with np.errstate(all="ignore"):
-        clips = np.array([_clip_means(value[:, :, chosen]) for value in values])  # (M, N, C)
+        clips = np.array([seed_means(value[:, :, chosen]) for value in values])  # (M, N, C)
     by_method = np.ascontiguousarray(boot.draws[:, :, chosen].transpose(1, 2, 0))  # (M, C, R)
     lost, targets = _losses(boot, columns, chosen)  # (M, C, R)
     pairs, most, verdicts = {}, {}, dict[str, list[int | None]]()
@@ -87,8 +86,8 @@ def _losses(boot: Bootstrap, columns: Sequence[Column], chosen: Sequence[int]) -
     return np.ascontiguousarray(np.stack(lost, 1).transpose(2, 1, 0)), targets
 
 
-def _clip_means(values: np.ndarray) -> np.ndarray:
-    """(S, N, C) -> (N, C): over the seeds with a value, NaN where none has one."""
+def seed_means(values: np.ndarray) -> np.ndarray:
+    """(S, ...) -> (...): over the seeds with a value, NaN where none has one."""
     defined = np.isfinite(values)
     counts = defined.sum(0)
     means: np.ndarray = np.where(counts > 0, np.where(defined, values, 0).sum(0) / np.maximum(counts, 1), np.nan)

@@ -75,7 +75,7 @@
     document.getElementById("head-b").textContent = b.value;
     const said = document.getElementById("said");
     if (i === j) { said.textContent = "Choose two different methods."; return; }
-    const once = [...new Set([a.value, b.value])].filter((name) => view.once.includes(name));
+    const once = [a.value, b.value].filter((name) => view.once.includes(name));
     const seen = [a.value, b.value].filter((name) => view.watch.includes(name));
     const counts = { "A is better": 0, "B is better": 0, undecided: 0 };
     view.columns.forEach((column, c) => {
