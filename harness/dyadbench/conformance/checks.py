@@ -34,6 +34,7 @@ from dyadbench.conformance.stream import check_stream
 from dyadbench.datasets.tiny_corpus import OWN_SPACE, TinyCorpus
 from dyadbench.errors import PluginError
 from dyadbench.matrix.cells import MethodSpec, Part, method_parts
+from dyadbench.records.gain import gain_of
 from dyadbench.registry.host import Host
 from dyadbench.training.fit import learns
 
@@ -136,14 +137,14 @@ def _refusal(build: Callable[[], tuple[Any, Any]]) -> str | None:
 
 
 def _fitted(build: Callable[[], tuple[Any, Any]], corpus: TinyCorpus) -> tuple[Any, dict[str, float]]:
-    """The predictor, and the speaker gains of its last stage that has some."""
+    """The predictor, and its speaker gains (`gain_of`)."""
     predictor, tokenizer = build()
     learn(tokenizer, corpus)
     return predictor, learn(predictor, corpus, speaker_gain=True)
 
 
 def learn(component: Any, corpus: TinyCorpus, *, speaker_gain: bool = False) -> dict[str, float]:
-    """Trains or fits the component on the corpus, if it learns. Returns the `speaker_gain`s if they are asked for."""
+    """Trains or fits the component on the corpus, if it learns. Returns the speaker gains if they are asked for."""
     if not learns(component):
         return {}
     if not isinstance(component, Trainable):
@@ -153,8 +154,7 @@ def learn(component: Any, corpus: TinyCorpus, *, speaker_gain: bool = False) -> 
 
     with tempfile.TemporaryDirectory() as folder:
         how = FitOptions(folder=Path(folder), seed=0, speaker_gain=speaker_gain)
-        stages = fit(component, corpus, corpus.audio, how).values()
-    return {name: value for stage in stages for name, value in stage.items() if name.startswith("speaker_gain")}
+        return gain_of(fit(component, corpus, corpus.audio, how))
 
 
 def _needs(predictor: Any, name: str, privileged: bool) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler
 from dyadbench.api import Config, DyadbenchError, TrackName
 from dyadbench.errors import first_fault
 from dyadbench.files.atomic import atomic_write
+from dyadbench.records.gain import mean_gain
 
 if TYPE_CHECKING:
     from dyadbench.matrix.cells import Cell
@@ -130,13 +131,8 @@ class Measured(_Facts):
 
     @property
     def speaker_gain(self) -> dict[str, float]:
-        """By how much the validation loss grows with a stranger's face and sound, face alone, sound alone; a mean over
-        folds. {} where nothing was trained, or in a record from before it was measured."""
-        stages = [values for values in self.validation.values() if isinstance(values, Mapping)]
-        gains: dict[str, list[float]] = {}
-        for name, value in (item for stage in stages for item in stage.items() if item[0].startswith("speaker_gain")):
-            gains.setdefault(name.removeprefix("speaker_gain").removeprefix(".") or "face and sound", []).append(value)
-        return {name: sum(values) / len(values) for name, values in gains.items()}
+        """Face and sound, face, sound -> by how much the validation loss grows with a stranger's (`mean_gain`)."""
+        return mean_gain(self.validation)
 
 
 class Record(Config):
