@@ -46,6 +46,13 @@ def test_own_dyads_become_a_table(tmp_path: Path) -> None:
     assert (tmp_path / "leaderboards" / "site" / "index.html").exists()
 
 
+def test_every_plugin_that_learns_says_what_unit_its_speaker_gain_is_in() -> None:
+    rows = re.findall(r"^\| (.*) \| .+ \|$", (DOCS / "speaker.md").read_text(encoding="utf-8"), re.MULTILINE)
+    plugins = {folder.name for folder in (DOCS.parent / "plugins").glob("dyadbench_*")}
+    assert plugins
+    assert set(re.findall(r"\(\.\./plugins/(\w+)\)", "".join(rows))) == plugins
+
+
 @pytest.mark.slow
 def test_every_cell_of_the_notebook_runs_and_its_last_lines_have_values(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch

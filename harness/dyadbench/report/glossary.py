@@ -22,7 +22,7 @@ WORDS = {
     "preset": "How large a model and how long a training. The preset small trains for minutes on a processor core and is not what a paper ran.",
     "ablation": "A method with one thing changed, to see what that thing is worth. It is shown beside its method and not ranked.",
     "reconstruction": "The true listener, encoded to tokens and decoded: what the tokenizer keeps. It is given the answer, so it is no method.",
-    "speaker gain": "By how much the validation loss grows when the model is given a stranger instead of the speaker, in the unit of that loss (nats per token for tokens). About 0 means that it does not listen.",
+    "speaker gain": "By how much the validation loss grows when the model is given a stranger instead of the speaker. About 0 means that it does not listen. It is in the unit of the method's own loss, so it compares seeds and settings of one method, not methods of different losses: nats per token for a cross entropy of tokens, weighted nats where some tokens weigh more, nats per token and diffusion step for a diffusion of tokens, bits per frame for a density, squared or absolute errors with the method's weights for the others.",
     "simulated": "People made by a program whose rules are known. It tests the harness and says nothing about real listeners.",
 }  # fmt: skip
 # What good is in a metric, and why one cares; keyed by how the metric's name begins.

@@ -45,7 +45,7 @@ class Validation:
     def speaker_gain(self) -> dict[str, float]:
         """By how much the validation loss grows if the speaker is one of another session: 0 for a method that is deaf.
 
-        In the unit of the loss, which is nats per token for cross entropies. Also for the face and the sound alone.
+        In the unit of the loss that selects the weights, which is each method's own. Also for the face and the sound alone.
         """
         true = self.means()
         loss = self.stage.select or next(iter(true))
