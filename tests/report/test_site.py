@@ -38,9 +38,9 @@ from dyadbench.records.excerpts import (
 from dyadbench.report.about import differences
 from dyadbench.report.behaviour import behaviour
 from dyadbench.report.claims import by_paper
-from dyadbench.report.figures import training_curves
 from dyadbench.report.pages import page_name
 from dyadbench.report.pairs import pairs_view
+from dyadbench.report.training import training_curves
 
 from .conftest import COLUMNS, FORMULA, HOSTILE, SUITES, build, made_up, usual_records, write_root
 
@@ -291,6 +291,7 @@ def test_curves_and_the_speakers_worth_are_drawn_where_a_record_has_them(tmp_pat
     assert "Training of the predictor" in text
     assert "Validation of the predictor" in text
     assert "face and sound +0.25" in text
+    assert "the best value fell by 28 % over 2 runs: not flat" in text
     assert "<dt>processor seconds of training (predictor)</dt><dd>12.5</dd>" in text
 
 

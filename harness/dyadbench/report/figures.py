@@ -10,11 +10,10 @@ from markupsafe import Markup
 
 from dyadbench.leaderboard import over_time as errors_over_time
 from dyadbench.leaderboard.charts import Bar, Point, bars, histogram, lines, scatter
-from dyadbench.leaderboard.drawing import SMALL, both, plain
+from dyadbench.leaderboard.drawing import both, plain
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.tokenizers import corpora, drawing
-from dyadbench.records.excerpts import MethodExcerpt
 from dyadbench.records.record import Record
 from dyadbench.report.pairs import seed_means
 
@@ -201,53 +200,6 @@ def distribution(record_group: Sequence[Record], suite: str, column: Mapping[str
         f"spread-{suite}-{name}", name, column["summary"], histogram(finite, f"{name} by clip", name),
         ["clips", "least", "quarter", "median", "three quarters", "most"], [[len(finite), *quantiles]],
     )  # fmt: skip
-
-
-def training_curves(records: Sequence[Record]) -> list[dict[str, Any]]:
-    """Loss of training and of validation, stage by stage, one line per seed and fold, from the records themselves."""
-    figures: list[dict[str, Any]] = []
-    for part in ("tokenizer", "predictor"):
-        runs: dict[str, list[tuple[str, Any]]] = {}  # stage -> (whose line, curve)
-        for record in records:
-            curves = record.measured.tokenizer_curves if part == "tokenizer" else record.measured.curves
-            for name, curve in curves.items():
-                fold, _, stage = name.rpartition(", ")  # a cross-validated record has the stages of every fold
-                runs.setdefault(stage, []).append((", ".join(filter(None, (f"seed {record.seed}", fold))), curve))
-        for stage, with_stage in runs.items():
-            for kind, steps, values in (
-                ("training", "steps", "loss"),
-                ("validation", "validation_steps", "validation"),
-            ):
-                series = {run: line for run, curve in with_stage if len((line := _line(curve, steps, values))[0]) > 1}
-                if not series:
-                    continue
-                metric = with_stage[0][1].get("metric", "loss") if kind == "validation" else "loss"
-                title = f"{kind.capitalize()} of the {part}" + (f", {stage}" if stage != part else "")
-                rows = [[name, int(xs[0]), ys[0], int(xs[-1]), ys[-1], min(ys)] for name, (xs, ys) in series.items()]
-                figures.append(figure(
-                    f"curve-{len(figures)}", title, "Whether the line is flat at its end says whether it was trained long enough.",
-                    lines(series, title, "step", metric, SMALL), ["run", "first step", f"first {metric}", "last step", f"last {metric}", "least"], rows,
-                ))  # fmt: skip
-    return figures
-
-
-def _line(curve: Mapping[str, Any], steps: str, values: str) -> tuple[list[float], list[float]]:
-    pairs = [(float(x), float(y)) for x, y in zip(curve.get(steps, ()), curve.get(values, ()), strict=False) if y is not None]  # fmt: skip
-    return [x for x, _ in pairs], [y for _, y in pairs]
-
-
-def curves(excerpt: MethodExcerpt | None) -> list[dict[str, Any]]:
-    """Training loss of every stage that was kept."""
-    series: list[dict[str, Any]] = []
-    for name, curve in (excerpt.curves if excerpt else {}).items():
-        pairs = [(float(s), float(v)) for s, v in zip(curve["step"], curve["loss"], strict=True) if s is not None and v is not None]  # fmt: skip
-        if len(pairs) < 2:
-            continue
-        steps, losses = [p[0] for p in pairs], [p[1] for p in pairs]
-        picture = lines({"loss": (steps, losses)}, f"Training loss, {name}", "step", "loss", SMALL)
-        ends = [pairs[round(i * (len(pairs) - 1) / 4)] for i in range(5)]
-        series.append(figure(f"curve-{len(series)}", f"Training: {name}", "Loss of the first seed.", picture, ["step", "loss"], [[int(s), v] for s, v in ends]))  # fmt: skip
-    return series
 
 
 def group_errors(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, float]]]]:

@@ -11,7 +11,7 @@ from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import number
 from dyadbench.records.excerpts import MethodExcerpt
 from dyadbench.records.record import Record
-from dyadbench.report import figures, pages
+from dyadbench.report import figures, pages, training
 
 EXTREMES = 5  # clips at either end
 
@@ -21,12 +21,12 @@ def section(
 ) -> dict[str, Any]:
     """A method's part in one benchmark."""
     ranked = [c for c in table.columns if c["ranked"]]
-    curves = figures.training_curves(records)
+    curves = training.training_curves(records)
     return {
         "benchmark": table.benchmark, "page": pages.page_name("", table.benchmark), "simulated": table.simulated,
         "row": row, "scores": list(zip(view["columns"], row["cells"], strict=True)), "targets": view["targets"], "config": pages.config_view(records[0]), "kind": row["kind"],
         "plugin": records[0].plugin, "entry_version": records[0].entry_version, "facts": measured(records),
-        "curves": curves or figures.curves(excerpt), "codebooks": figures.codebooks({records[0].method: records}),
+        "curves": curves or training.curves(excerpt), "codebooks": figures.codebooks({records[0].method: records}),
         "watch": pages.watch_link(table.benchmark, [records[0].method]) if excerpt else "", "gain": speaker_gain(records),
         "extremes": extremes(table, records, excerpt), "groups": figures.group_errors(records),
         "spread": [f for c in ranked if (f := figures.distribution(records, table.suite, c)) is not None],
