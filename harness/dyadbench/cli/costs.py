@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 from dyadbench.api import ComponentEntry
@@ -20,14 +20,20 @@ def costs(host: Host, specs: Sequence[MethodSpec]) -> Iterator[str]:
         entries = {kind: host.get(cast(ComponentKind, kind), part.name) for kind, part in trained.items()}
         names = dict.fromkeys(name for entry in entries.values() for name in entry.presets)
         parts_first = list(reversed(trained))  # the tokenizer is trained first
+        preset = _preset(spec, parts_first)
         mine = " + ".join(f"{trained[kind].config['steps']:,} steps of {trained[kind].name}" for kind in parts_first)
         others = [
-            f"{name} {' + '.join(_steps(entries[kind], name) for kind in parts_first)}"
-            for name in names
-            if name != spec.preset
+            f"{name} {' + '.join(_steps(entries[kind], name) for kind in parts_first)}" for name in names if name != preset
         ]
-        chosen = f"preset {spec.preset}" if spec.preset else "no preset, its full configuration"
+        chosen = f"preset {preset}" if preset else "no preset, its full configuration"
         yield f"{spec.name}: {chosen}, {mine}" + (f"; other presets: {', '.join(others)}" if others else "")
+
+
+def _preset(spec: MethodSpec, parts: Iterable[str]) -> str | None:
+    """The preset of the whole method; several where its parts have their own, None where no part has one."""
+    own = {"predictor": spec.predictor, "tokenizer": spec.tokenizer}
+    chosen = dict.fromkeys((own[kind] or {}).get("preset") or spec.preset for kind in parts)
+    return " and ".join(name or "none" for name in chosen) if any(chosen) else None
 
 
 def _steps(entry: ComponentEntry, preset: str) -> str:
