@@ -172,6 +172,20 @@ def test_rows_scored_by_an_older_rule_for_action_units_are_left_out_with_a_sente
     assert "version 0 of the rule (0: as emitted), which is now at version 1" in note
 
 
+def test_a_record_from_before_a_suite_is_said_in_that_suite_s_table() -> None:
+    older = record("older", 0.1)
+    newer = record("newer", 0.2)
+    newer = newer.model_copy(
+        update={
+            "benchmark_config": newer.benchmark_config.model_copy(update={"also": ("second",)}),
+            "suites": {**newer.suites, "second": newer.suites["react2024"]},
+        }
+    )
+    table = make_table([older, newer], "second", COLUMNS)
+    assert [row.method for row in table.rows] == ["newer"]
+    assert "older, seed 0 was measured before its benchmark had suite second; run it again" in table.notes
+
+
 def test_sanity() -> None:
     table = make_table([record("oracle", 0.2, calibration=True), record("cheat", 0.1)], "react2024", COLUMNS)
     [problem] = check_sanity(table, [Sanity("oracle", "FRCorr")])

@@ -162,7 +162,7 @@ def test_a_method_of_which_nothing_is_known_does_not_lead_by_that(tmp_path: Path
     assert {row.method: row.rank_low for row in table.rows if row.rank} == {"good": 1, "wild": 1}
     lead, beside = sentences(table)
     assert lead == "good leads."
-    assert "Too uncertain to place: wild; more seeds would tell." in beside
+    assert "Too uncertain to place: wild; more seeds or sessions would tell." in beside
     assert "not distinguishable" not in leaders(table)
 
 
