@@ -23,7 +23,9 @@ def costs(host: Host, specs: Sequence[MethodSpec]) -> Iterator[str]:
         preset = _preset(spec, parts_first)
         mine = " + ".join(f"{trained[kind].config['steps']:,} steps of {trained[kind].name}" for kind in parts_first)
         others = [
-            f"{name} {' + '.join(_steps(entries[kind], name) for kind in parts_first)}" for name in names if name != preset
+            f"{name} {' + '.join(_steps(entries[kind], name) for kind in parts_first)}"
+            for name in names
+            if name != preset
         ]
         chosen = f"preset {preset}" if preset else "no preset, its full configuration"
         yield f"{spec.name}: {chosen}, {mine}" + (f"; other presets: {', '.join(others)}" if others else "")

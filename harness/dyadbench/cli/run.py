@@ -62,6 +62,7 @@ def run(
     label: Annotated[str | None, typer.Option("--as", metavar="NAME", help="With one --method: the row's name, for a second configuration of a method.")] = None,
     data_setting: Annotated[list[str] | None, typer.Option("--data-set", metavar="FIELD=VALUE", help="Override the dataset's configuration.")] = None,
     raw_units: Annotated[bool, typer.Option("--raw-action-units", help="Score action units as methods emit them, not as 0 and 1.")] = False,
+    quarter: Annotated[bool, typer.Option("--quarter", help="Train every row for a quarter of its steps, as a row NAME-quarter: the second budget of the claims.")] = False,
     clips: Annotated[int, typer.Option("--clips", min=0, metavar="N", help="Score only N clips of the split, as a benchmark of another name; training sees all.")] = 0,
     root: Root = None,
     home: Home = None,
@@ -85,6 +86,7 @@ def run(
     What is done already is reused, and a run that was stopped goes on where it was.
     """
     from dyadbench.matrix.cells import cells_of
+    from dyadbench.matrix.quarter import quartered
     from dyadbench.registry.host import Host
 
     set_threads(threads)
@@ -92,6 +94,8 @@ def run(
     request = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [], label)
     if raw_units:
         request = request.model_copy(update={"action_units": "raw"})
+    if quarter:
+        request = quartered(host, request)
     if clips:
         request = request.model_copy(update={"clips": clips})
     if slots is not None and on is not Engines.local:

@@ -15,6 +15,7 @@ from pydantic import ValidationError, model_validator
 from dyadbench.api import Config, DyadbenchError
 from dyadbench.files.walk import files_in
 from dyadbench.leaderboard.fairness import Trend
+from dyadbench.matrix.quarter import TAIL
 
 Verdict = Literal[
     "reproduced", "contradicted", "mixed", "undecided", "not comparable", "untested", "untestable", "demonstrated"
@@ -77,7 +78,6 @@ class Claim(Config):
     varies: tuple[
         str, ...
     ] = ()  # settings in which the sides differ because the claim is about them: "tokenizer.codes"
-    longer: str = ""  # what the names of rows trained longer end with: the second budget
     untestable: str = ""  # why
     not_comparable: str = ""  # why the parts, which are still measured, decide nothing about the paper
     demonstration: str = ""  # of a correction: the test that shows it
@@ -115,7 +115,7 @@ class Evidence(Config):
     unequal: tuple[str, ...] = ()  # in what the sides were treated otherwise, beside what the claim is about
     simulated: bool = True  # False: real people
     stepless: bool = False  # neither side takes training steps, so there is no budget
-    longer: Evidence | None = None  # the same part at the second budget
+    shorter: Evidence | None = None  # the same part at a quarter of the budget
     trend: Trend = ""
 
 
@@ -148,7 +148,7 @@ def rows_of(statements: Sequence[Claim]) -> set[tuple[str, str]]:
         for claim in statements
         for part in claim.part
         for method, _ in part.sides
-        for tail in dict.fromkeys(("", claim.longer))
+        for tail in ("", TAIL)
     }
 
 

@@ -6,11 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 from dyadbench.leaderboard.stats import Floats, interval
+from dyadbench.matrix.quarter import TAIL
 from dyadbench.records.record import Record
 
-Trend = Literal[
-    "", "grows", "shrinks", "level"
-]  # of a difference from the first budget to the longer one; "": one budget
+Trend = Literal["", "grows", "shrinks", "level"]  # of a difference from the shorter to the whole budget; "": one budget
 PARTS = ("predictor", "tokenizer")
 UNJUDGED = frozenset({"validate_every"})  # settings that change no weights
 
@@ -45,22 +44,22 @@ def takes_steps(record: Record) -> bool:
     return any("steps" in _config(record, part) for part in PARTS)
 
 
-def longer_names(
-    methods: Sequence[str], benchmark: str, suffix: str, groups: Mapping[tuple[str, str], Sequence[Record]]
+def shorter_names(
+    methods: Sequence[str], benchmark: str, groups: Mapping[tuple[str, str], Sequence[Record]]
 ) -> dict[str, str]:
-    """Each method's row that was trained longer (`name` + `suffix`); what takes no steps is its own. Without rows: left out."""
+    """Each method's row that was trained for a quarter of the steps; what takes no steps is its own. Without rows: left out."""
     names = {}
     for name in methods:
-        if (benchmark, name + suffix) in groups:
-            names[name] = name + suffix
+        if (benchmark, name + TAIL) in groups:
+            names[name] = name + TAIL
         elif (own := groups.get((benchmark, name))) and not takes_steps(own[0]):
             names[name] = name
     return names
 
 
-def trend(first: Floats, longer: Floats) -> Trend:
+def trend(shorter: Floats, whole: Floats) -> Trend:
     """How the difference changes, from paired draws of both budgets."""
-    span = interval(longer - first)
+    span = interval(whole - shorter)
     if span is None or span.low <= 0 <= span.high:
         return "level"
     return "grows" if span.low > 0 else "shrinks"

@@ -36,7 +36,9 @@ def sentences(table: Table) -> tuple[str, list[str]]:
     else:
         lead = f"No single winner: {listed(shared)} cannot be told apart at the top."
     unplaced = (
-        f"Too uncertain to place: {listed([row.method for row in vague])}; more seeds or sessions would tell." if vague else ""
+        f"Too uncertain to place: {listed([row.method for row in vague])}; more seeds or sessions would tell."
+        if vague
+        else ""
     )
     return lead, [text for text in (unplaced, ahead(table), _way(best, table), *_against_floor(ranked)) if text]
 

@@ -3,7 +3,7 @@
 Verdicts are computed: the draws are the leaderboards' own (sessions, then seeds, draws of sessions shared by the methods),
 at least five seeds are needed of a method that is random, and over the whole board at most 5 % of the verdicts are
 expected to be false (Benjamini-Hochberg over all parts that could be tested). Sides that were treated otherwise than the
-claim says decide nothing. A claim that names a second budget holds only where it holds at both.
+claim says decide nothing. A claim whose rows were also trained for a quarter of the steps holds only where it holds at both budgets.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 
 from dyadbench.api import TARGET_SUFFIX
 from dyadbench.leaderboard.claims import Claim, Contrast, Evidence, Judged, Verdict, describe
-from dyadbench.leaderboard.fairness import longer_names, takes_steps, trend, unequal
+from dyadbench.leaderboard.fairness import shorter_names, takes_steps, trend, unequal
 from dyadbench.leaderboard.paired import on_shared_clips
 from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
 from dyadbench.leaderboard.stats import Floats, benjamini_hochberg, bootstrap, interval, p_value
@@ -34,7 +34,7 @@ def judge(statements: Sequence[Claim], records: Sequence[Record]) -> list[Judged
     for record in of_newest_data(records)[0]:
         groups.setdefault((record.benchmark, record.method), []).append(record)
     parts = [_at_both_budgets(part, claim, groups) for claim in statements for part in claim.part]
-    tests = [one for evidence in parts for one in (evidence, evidence.longer) if one is not None]
+    tests = [one for evidence in parts for one in (evidence, evidence.shorter) if one is not None]
     share = iter(benjamini_hochberg([None if one.few or one.unequal else one.p for one in tests]))
     decided = iter([_decided_at_both(evidence, share) for evidence in parts])
     judged = []
@@ -46,24 +46,24 @@ def judge(statements: Sequence[Claim], records: Sequence[Record]) -> list[Judged
 
 def _at_both_budgets(part: Contrast, claim: Claim, groups: Mapping[tuple[str, str], Sequence[Record]]) -> Evidence:
     first, draws = find(part, groups, claim.varies)
-    names = longer_names(first.methods, part.benchmark, claim.longer, groups) if claim.longer else {}
+    names = shorter_names(first.methods, part.benchmark, groups)
     if first.missing or len(names) < len(first.methods) or all(name == row for name, row in names.items()):
         return first
     sides = {field: names[name] for field in ("less", "more", "closer", "than") if (name := getattr(part, field))}
-    longer, drawn_longer = find(part.model_copy(update=sides), groups, claim.varies)
-    if draws is None or drawn_longer is None:
-        return first.model_copy(update={"longer": longer})
-    return first.model_copy(update={"longer": longer, "trend": trend(draws, drawn_longer)})
+    shorter, drawn_shorter = find(part.model_copy(update=sides), groups, claim.varies)
+    if draws is None or drawn_shorter is None:
+        return first.model_copy(update={"shorter": shorter})
+    return first.model_copy(update={"shorter": shorter, "trend": trend(drawn_shorter, draws)})
 
 
 def _decided_at_both(evidence: Evidence, share: Iterator[float | None]) -> Evidence:
     """Decided at its budget, and where there is a second one, at both or not at all."""
     first = _decided(evidence, next(share))
-    if evidence.longer is None:
+    if evidence.shorter is None:
         return first
-    longer = _decided(evidence.longer, next(share))
-    verdict = first.verdict if first.verdict == longer.verdict else "undecided"
-    return first.model_copy(update={"longer": longer, "verdict": verdict})
+    shorter = _decided(evidence.shorter, next(share))
+    verdict = first.verdict if first.verdict == shorter.verdict else "undecided"
+    return first.model_copy(update={"shorter": shorter, "verdict": verdict})
 
 
 def _decided(evidence: Evidence, q: float | None) -> Evidence:

@@ -53,13 +53,13 @@ def evidence(finding: Evidence) -> str:
 def _budgets(finding: Evidence) -> str:
     if finding.stepless:
         return " Neither side is trained by steps."
-    if finding.longer is None:
+    if finding.shorter is None:
         return " At one budget: nothing says what more training does."
-    longer = finding.longer
-    span = f" [{_short(longer.low)}, {_short(longer.high)}]" if longer.low is not None else ""
-    moves = {"grows": "the difference grows", "shrinks": "the difference shrinks", "level": "no trend can be told"}
+    shorter = finding.shorter
+    span = f" [{_short(shorter.low)}, {_short(shorter.high)}]" if shorter.low is not None else ""
+    moves = {"grows": "with more training it grows", "shrinks": "with more training it shrinks"}
     return (
-        f" Trained longer ({', '.join(longer.methods)}): a difference of {_short(longer.difference)}{span}, {longer.verdict}; "
+        f" Trained a quarter as long ({', '.join(shorter.methods)}): a difference of {_short(shorter.difference)}{span}, {shorter.verdict}; "
         f"{moves.get(finding.trend, 'no trend can be told')}."
     )
 
@@ -68,7 +68,7 @@ def _two_budgets(board: Sequence[Judged]) -> str:
     tested = [one for one in board if any(f.verdict != "untested" and not f.stepless for f in one.findings)]
     if not tested:
         return "No claim on a method that is trained by steps has records yet."
-    both = sum(all(f.longer is not None for f in one.findings) for one in tested)
+    both = sum(all(f.shorter is not None for f in one.findings) for one in tested)
     return f"{both} of the {len(tested)} claims on trained methods with records were tested at two training budgets."
 
 
@@ -100,7 +100,8 @@ def claims_page(board: Sequence[Judged]) -> str:
         parts.append(f'<a id="claim-{number}"></a>\n\n## {escape(claim.says)}\n')
         lines = [f"- **{one.verdict}**", f"- source: {escape(claim.source)}"]
         if claim.matrix:
-            lines.append(f"- tested by: `{command(one)}`")
+            second = "" if all(f.stepless for f in one.findings) else "; with `--quarter` at a second budget"
+            lines.append(f"- tested by: `{command(one)}`{second}")
         if claim.not_comparable:
             lines.append(f"- not comparable: {escape(claim.not_comparable)}")
         if claim.untestable:

@@ -1,0 +1,42 @@
+"""The second budget of the claims: rows of their own that were trained for a quarter of the steps."""
+
+from __future__ import annotations
+
+from dyadbench.api import DyadbenchError
+from dyadbench.matrix.cells import Matrix, MethodSpec, method_parts
+from dyadbench.registry.host import Host
+
+TAIL = "-quarter"  # what the names of such rows end with
+STEPS = ("steps", "emotion_steps")  # of optimisers; those of samplers and of diffusions are others
+
+
+def quartered(host: Host, matrix: Matrix) -> Matrix:
+    """The methods of `matrix` that are trained by steps, with a quarter of them, each shown as an ablation of its method.
+
+    Raises DyadbenchError where no method is trained by steps.
+    """
+    methods = [short for spec in matrix.method if (short := _quarter(host, spec))]
+    if not methods:
+        raise DyadbenchError("no method here is trained by steps, so there is no quarter of them; leave out --quarter")
+    return matrix.model_copy(update={"method": tuple(methods)})
+
+
+def _quarter(host: Host, spec: MethodSpec) -> MethodSpec | None:
+    parts = zip(("predictor", "tokenizer"), method_parts(host, spec), strict=True)
+    steps = {
+        f"{kind}.{field}": part.config[field] // 4
+        for kind, part in parts
+        if part is not None
+        for field in STEPS
+        if field in part.config
+    }
+    if not steps:
+        return None
+    return spec.model_copy(
+        update={
+            "name": spec.name + TAIL,
+            "method": spec.method or ("" if spec.predictor else spec.name),
+            "of": spec.of or spec.name,
+            "settings": {**spec.settings, **steps},
+        }
+    )
