@@ -4,7 +4,7 @@ import pytest
 
 from dyadbench.api import DyadbenchError
 from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of
-from dyadbench.matrix.quarter import quartered
+from dyadbench.matrix.quarter import quarter_of
 from dyadbench.registry.host import Host
 
 ONLINE = "simdyad-clear-react-online"
@@ -27,7 +27,7 @@ def test_a_quarter_of_the_steps_is_all_that_differs() -> None:
     )
     host = Host()
     whole = {cell.method: cell for cell in cells_of(host, matrix)}
-    short = {cell.method: cell for cell in cells_of(host, quartered(host, matrix))}
+    short = {cell.method: cell for cell in cells_of(host, quarter_of(host, matrix))}
     assert set(short) == {"dense-fsq-quarter", "dense-vq-quarter", "wide-quarter", "belfusion-online-quarter"}
     assert {name: cell.of for name, cell in short.items()} == {
         "dense-fsq-quarter": "dense-fsq",
@@ -48,4 +48,4 @@ def test_a_quarter_of_the_steps_is_all_that_differs() -> None:
 
 def test_where_nothing_is_trained_there_is_no_quarter() -> None:
     with pytest.raises(DyadbenchError, match="leave out --quarter"):
-        quartered(Host(), Matrix(benchmarks=(ONLINE,), method=(MethodSpec(name="ridge"),)))
+        quarter_of(Host(), Matrix(benchmarks=(ONLINE,), method=(MethodSpec(name="ridge"),)))

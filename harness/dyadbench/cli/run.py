@@ -86,7 +86,7 @@ def run(
     What is done already is reused, and a run that was stopped goes on where it was.
     """
     from dyadbench.matrix.cells import cells_of
-    from dyadbench.matrix.quarter import quartered
+    from dyadbench.matrix.quarter import quarter_of
     from dyadbench.registry.host import Host
 
     set_threads(threads)
@@ -95,7 +95,7 @@ def run(
     if raw_units:
         request = request.model_copy(update={"action_units": "raw"})
     if quarter:
-        request = quartered(host, request)
+        request = quarter_of(host, request)
     if clips:
         request = request.model_copy(update={"clips": clips})
     if slots is not None and on is not Engines.local:

@@ -10,18 +10,18 @@ TAIL = "-quarter"  # what the names of such rows end with
 STEPS = ("steps", "emotion_steps")  # of optimisers; those of samplers and of diffusions are others
 
 
-def quartered(host: Host, matrix: Matrix) -> Matrix:
+def quarter_of(host: Host, matrix: Matrix) -> Matrix:
     """The methods of `matrix` that are trained by steps, with a quarter of them, each shown as an ablation of its method.
 
     Raises DyadbenchError where no method is trained by steps.
     """
-    methods = [short for spec in matrix.method if (short := _quarter(host, spec))]
+    methods = [short for spec in matrix.method if (short := _row(host, spec))]
     if not methods:
         raise DyadbenchError("no method here is trained by steps, so there is no quarter of them; leave out --quarter")
     return matrix.model_copy(update={"method": tuple(methods)})
 
 
-def _quarter(host: Host, spec: MethodSpec) -> MethodSpec | None:
+def _row(host: Host, spec: MethodSpec) -> MethodSpec | None:
     parts = zip(("predictor", "tokenizer"), method_parts(host, spec), strict=True)
     steps = {
         f"{kind}.{field}": part.config[field] // 4
