@@ -1,4 +1,4 @@
-"""Which record is the newest: records hold no time, the history of their files does."""
+"""What a record says of the machine, and which record is the newest: it holds no time, the history of its file does."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import os
 import subprocess
 from pathlib import Path
 
-from dyadbench.records.provenance import newest_commit
+import pytest
+
+from dyadbench.records.provenance import hardware, newest_commit
 
 
 def _commit(root: Path, name: str, text: str, at: str) -> str:
@@ -40,3 +42,21 @@ def test_without_the_whole_history_nothing_is_named(tmp_path: Path) -> None:
     subprocess.run(["git", "clone", "-q", "--depth", "1", source, str(tmp_path / "part")], check=True)
     assert newest_commit(tmp_path / "part" / "records") == ("", "")
     assert newest_commit(tmp_path / "nowhere") == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("preload", "names"),
+    [("/home/me/own/mkl.so", ["mkl.so"]), ("/a/mkl.so:/b/c/libjemalloc.so.2 plain.so", ["mkl.so", "libjemalloc.so.2", "plain.so"])],
+)  # fmt: skip
+def test_libraries_that_are_loaded_first_are_named_without_their_folders(
+    monkeypatch: pytest.MonkeyPatch, preload: str, names: list[str]
+) -> None:
+    monkeypatch.setenv("LD_PRELOAD", preload)
+    settings = hardware.__wrapped__()["kernel_settings"]
+    assert settings["LD_PRELOAD"].split() == names
+
+
+@pytest.mark.parametrize("preload", ["", " : "])
+def test_nothing_is_named_where_nothing_is_loaded_first(monkeypatch: pytest.MonkeyPatch, preload: str) -> None:
+    monkeypatch.setenv("LD_PRELOAD", preload)
+    assert "LD_PRELOAD" not in hardware.__wrapped__().get("kernel_settings", {})

@@ -68,7 +68,11 @@ def hardware(device: str = "cpu") -> dict[str, Any]:
         facts["instructions"] = next((name for name in INSTRUCTIONS if name in flags), "")
     except OSError:
         pass  # not Linux: the machine and system above must do
-    if chosen := {name: os.environ[name] for name in KERNEL_SETTINGS if name in os.environ}:
+    chosen = {name: os.environ[name] for name in KERNEL_SETTINGS if name in os.environ}
+    if libraries := os.environ.get("LD_PRELOAD", "").replace(":", " ").split():
+        # A library loaded first can choose kernels, too (docs/matrices.md). Its folder is this machine's own affair.
+        chosen["LD_PRELOAD"] = " ".join(Path(library).name for library in libraries)
+    if chosen:
         facts["kernel_settings"] = chosen
     if device.startswith("cuda"):
         import torch
