@@ -7,15 +7,17 @@ from dyadbench.registry.host import Host
 
 def test_presets_of_parts_are_named_as_that_of_a_whole_method_is() -> None:
     small, whole = {"name": "sparse-fsq", "preset": "small"}, {"name": "keyframe-ar"}
-    said = costs(
-        Host(),
-        [
-            MethodSpec(name="a", tokenizer=small, predictor={"name": "reconstruction"}),
-            MethodSpec(name="b", tokenizer=small, predictor=whole),
-            MethodSpec(name="sfms", preset="smoke"),
-            MethodSpec(name="sfms"),
-            MethodSpec(name="ridge"),
-        ],
+    sentences = list(
+        costs(
+            Host(),
+            [
+                MethodSpec(name="a", tokenizer=small, predictor={"name": "reconstruction"}),
+                MethodSpec(name="b", tokenizer=small, predictor=whole),
+                MethodSpec(name="sfms", preset="smoke"),
+                MethodSpec(name="sfms"),
+                MethodSpec(name="ridge"),
+            ],
+        )
     )
     starts = [
         "a: preset small, 1,000 steps of sparse-fsq; other presets: paper",
@@ -23,7 +25,6 @@ def test_presets_of_parts_are_named_as_that_of_a_whole_method_is() -> None:
         "sfms: preset smoke, 12 steps of sparse-fsq + 12 steps of keyframe-ar; other presets: paper",
         "sfms: no preset, its full configuration, 100,000 steps of sparse-fsq + 100,000 steps",
     ]
-    sentences = list(said)
     assert len(sentences) == len(starts)
     for sentence, start in zip(sentences, starts, strict=True):
         assert sentence.startswith(start)

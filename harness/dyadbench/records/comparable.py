@@ -152,8 +152,10 @@ def odd_ones_out(
             why = f"was measured on other data (digest {record.dataset.digest[:12]}) and is left out; run it again"
             left_out.append(LeftOut(record, why))
         elif suite not in record.suites:
-            asked = suite in configured([record])
-            why = f"has no scores of suite {suite}" if asked else f"was measured before its benchmark had suite {suite}"
+            listed = suite in configured([record])
+            why = (
+                f"has no scores of suite {suite}" if listed else f"was measured before its benchmark had suite {suite}"
+            )
             left_out.append(LeftOut(record, f"{why}; run it again"))
         elif dict(record.suites[suite].versions) != versions:
             why = f"was scored by other versions of {suite} and is left out; run it again to re-score it"
