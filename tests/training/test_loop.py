@@ -83,6 +83,10 @@ def test_selection_keeps_the_best_validated_weights_and_patience_stops(tmp_path:
     summary = json.loads((tmp_path / "first" / "summary.json").read_text())
     assert summary["best_step"] == 2
     assert summary["steps"] == 8
+    rows = [json.loads(line) for line in (tmp_path / "first" / "metrics.jsonl").read_text().splitlines()]
+    drift = {row["step"]: row["val/drift"] for row in rows if "val/drift" in row}
+    assert summary["validation"] == {"drift": drift[2]}, "of the weights that are kept"
+    assert drift[2] < drift[8]
 
 
 def test_nan_loss_names_the_clips_and_keeps_the_checkpoint(tmp_path: Path) -> None:

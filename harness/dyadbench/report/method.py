@@ -92,5 +92,5 @@ def measured(records: Sequence[Record]) -> list[tuple[str, str]]:
         pairs = {(stage, name) for one in last for stage, values in one.items() for name in values}
         for stage, name in sorted(pairs):
             text = [f"{one[stage][name]:.3g}" for one in last if name in one.get(stage, {})]
-            rows.append((f"last validation of the {part}: {name}" + f" ({stage})" * (stage != part), ", ".join(text)))
+            rows.append((f"validation of the {part}: {name}" + f" ({stage})" * (stage != part), ", ".join(text)))
     return rows

@@ -124,7 +124,7 @@ class StageFiles:
         (self.folder / "checkpoint.safetensors").unlink(missing_ok=True)
 
     def finished(self, module: nn.Module) -> dict[str, float] | None:
-        """Loads the final weights into `module` and returns the last validation; None where the stage is not finished.
+        """Loads the final weights into `module` and returns their validation; None where the stage is not finished.
 
         Raises DyadbenchError where the files are damaged.
         """

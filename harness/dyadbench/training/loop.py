@@ -59,7 +59,7 @@ class FitOptions:
 def fit(
     component: Trainable, data: TrainData, specs: Mapping[str, AudioSpec], how: FitOptions
 ) -> dict[str, dict[str, float]]:
-    """Runs the stages of `component` one after another and returns each one's last validation metrics.
+    """Runs the stages of `component` one after another and returns the validation metrics of each one's final weights.
 
     Raises NonFiniteLoss, or DyadbenchError where a checkpoint is damaged or a selection metric does not exist.
     """
@@ -111,13 +111,12 @@ class StageRun:
         self.files = StageFiles(how.folder / stage.name, self.world)
 
     def run(self) -> dict[str, float]:
-        """Trains, leaves the selected weights in the module, and returns the last validation metrics."""
+        """Trains, leaves the selected weights in the module, and returns their validation metrics."""
         stage, state = self.stage, self.state
         if (validated := self.files.finished(state.module)) is not None:
             return validated
         self.files.resume(state)
         tracker = self._tracker()
-        metrics: dict[str, float] = {}
         started, first = time.monotonic(), state.step
         while state.step < stage.steps:
             losses = self._train_step()
@@ -136,8 +135,7 @@ class StageRun:
                 self.files.save(state)
                 self.how.after_checkpoint()
         self._select()
-        if self.how.speaker_gain and self.validation is not None and self.validation.windows.has_strangers:
-            metrics = {**metrics, **self.world.broadcast(self.validation.speaker_gain())}
+        metrics = self._measured()
         self._finish(metrics)
         return metrics
 
@@ -165,6 +163,15 @@ class StageRun:
         if weights is not None:
             state.module.load_state_dict(weights)
         state.module.eval()
+
+    def _measured(self) -> dict[str, float]:
+        """The validation metrics of the weights that the stage ends with: the last validation may be of others."""
+        if self.validation is None:
+            return {}
+        metrics = self.validation.means()
+        if self.how.speaker_gain and self.validation.windows.has_strangers:
+            metrics |= self.validation.speaker_gain()
+        return dict(self.world.broadcast(metrics))
 
     def _finish(self, metrics: Mapping[str, float]) -> None:
         state = self.state
