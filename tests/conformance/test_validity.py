@@ -215,7 +215,7 @@ def test_results_are_kept_and_shown(tmp_path: Path, corpus_result: Corpus) -> No
     assert validity_json(back) == validity_json(corpus_result)
     assert set(failing_on([back], {""}, "toy")) == {"error", "deaf", "liveliest", "by place", "any constant"}
     page = validity_page([back])
-    assert "| `sound` (headline) | **yes** | ✓ | ✓ ✓ (✗) |" in page
+    assert "| `sound` (headline) | **yes** | ✓ | ✓ | ✓ ✓ (✗) |" in page
     assert "`error`: prefers constant to mismatched" in page
     (tmp_path / "validity" / "bad.json").write_text("{}")
     with pytest.raises(DyadbenchError, match="no result of `dyadbench validity`"):

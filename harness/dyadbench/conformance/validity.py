@@ -2,8 +2,8 @@
 
 Asked of each column: is the true listener better than a mismatched one, a fresh one better than a mismatched one, a
 mismatched one better than shuffled frames, noise and a constant face; does it get worse as the truth is degraded; is it
-blind to what should not matter: the order of clips, their length, one more constant channel. What a family must order to
-pass is in REQUIRED. A column fails, too, where it significantly prefers what is worse.
+blind to what should not matter: the order of clips, their length, one more constant channel. What the answers mean for a
+column of a family is in leaderboard/validity_rule.
 """
 
 from __future__ import annotations
@@ -22,32 +22,24 @@ from dyadbench.conformance.known_order import DEGRADATIONS, FIXED, KnownOrder, R
 from dyadbench.datasets.readout import UNITS, UNITS_VERSION, fit_thresholds, with_binary_units
 from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
 from dyadbench.leaderboard.stats import Bootstrap, Floats, benjamini_hochberg, bootstrap, interval, p_value
-from dyadbench.leaderboard.validity_page import Corpus, Falls, Pair, Reading, Shift, Validity
+from dyadbench.leaderboard.validity_page import Corpus, Validity
+from dyadbench.leaderboard.validity_rule import (
+    AS_IT_IS,
+    CONSTANT_CHANNEL,
+    HALF_LENGTH,
+    ORDER_OF_CLIPS,
+    Falls,
+    Pair,
+    Reading,
+    Shift,
+)
 
 PAIRS = (  # (better, worse)
-    ("true", "fresh"), ("true", "mismatched"), ("fresh", "mismatched"), ("true", "same person"),
+    ("true", "fresh"), ("true", "mismatched"), ("fresh", "mismatched"), ("true", "same person"), ("fresh", "same person"),
     ("fresh", "averaged fresh"), ("fresh", "averaged mismatched"), ("mismatched", "averaged mismatched"),
     ("mismatched", "reversed"), ("mismatched", "shuffled"), ("mismatched", "noise"), ("mismatched", "constant"),
+    ("same person", "shuffled"), ("same person", "noise"), ("same person", "constant"),
 )  # fmt: skip
-# Conditions whose order towards worse ones is certain; copies of the truth have no diversity.
-CERTAIN: Mapping[str, tuple[str, ...]] = {
-    "appropriateness": ("true", "fresh", "mismatched"),
-    "synchrony": ("true", "fresh", "mismatched"),
-    "diversity": ("mismatched",),
-    "realism": ("true", "mismatched"),
-}
-REQUIRED: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "appropriateness": (("true", "mismatched"), ("fresh", "mismatched"), ("fresh", "averaged mismatched")),
-    "synchrony": (("true", "mismatched"), ("fresh", "mismatched")),
-    "diversity": (("mismatched", "constant"),),
-    "realism": (("mismatched", "noise"), ("mismatched", "constant"), ("mismatched", "shuffled")),
-}
-# Shown, and no fault of a metric. Eight people who heard the speaker, averaged, agree with the true one better than any of them
-# in every measure of agreement frame by frame (a correlation of s becomes one of up to sqrt(s)). And of one mismatched
-# listener and eight averaged nobody has heard the speaker, so neither is more appropriate; what counts is that a fresh one,
-# who has, is above both.
-NOT_JUDGED = (("fresh", "averaged fresh"), ("mismatched", "averaged mismatched"))
-AS_IT_IS = "as it is"  # the first draw, with which its changed versions are compared
 DRAWS = 5  # independent draws of each condition that is drawn, as many as a verdict on a random method needs seeds
 Report = Callable[[str, int, int], None]
 DrawResults = Mapping[str, Sequence[Mapping[str, Result]]]  # condition -> what each draw of it scored
@@ -172,11 +164,9 @@ def _judged(
         pairs = tuple(mine[pair] for pair in PAIRS if pair in mine)
         falls = tuple(_falling(scores, mine, kind, j) for kind in DEGRADATIONS)
         shifts = {what: _shift(scores, changed, what, j) for what in (AS_IT_IS, *BLIND)}
-        why = _faults(column, pairs, falls, shifts)
         out[column.id] = Validity(
             version=column.version, direction=column.direction, family=column.family, headline=column.headline,
             values={name: _finite(scores.value(name, j)) for name in ladder}, pairs=pairs, falls=falls, shifts=shifts,
-            passes=not why if column.family else None, why=why,
         )  # fmt: skip
     return out
 
@@ -217,30 +207,6 @@ def _shift(scores: _Scores, changed: _Scores, what: str, j: int) -> Shift:
     return Shift(moved=moved, reading=_called([changed.gap(f"true, {what}", f"mismatched, {what}", j)])[0].reading)
 
 
-def _faults(column: Column, pairs: Sequence[Pair], falls: Sequence[Falls], shifts: Mapping[str, Shift]) -> tuple[str, ...]:  # fmt: skip
-    """Why a column fails; empty where it passes."""
-    if not column.family:
-        return ()
-    certain = CERTAIN[column.family]
-    out = [
-        f"prefers {p.worse} to {p.better}"
-        for p in pairs
-        if p.reading == "wrong" and p.better in certain and (p.better, p.worse) not in NOT_JUDGED
-    ]
-    for better, worse in REQUIRED[column.family]:
-        pair = next((p for p in pairs if (p.better, p.worse) == (better, worse)), None)
-        if pair is not None and pair.reading in ("blind", "undefined"):
-            out.append(f"cannot tell {better} from {worse}")
-    if column.family == "appropriateness":
-        out += [f"gets better with {one.kind}" for one in falls if one.reading == "rises"]
-    order, constant = shifts["order of clips"], shifts["a constant channel"]
-    if order.moved is not None and order.moved > 1e-6:
-        out.append("depends on the order of clips")
-    if shifts[AS_IT_IS].reading == "yes" and constant.reading != "yes":  # both of one draw
-        out.append("cannot tell true from mismatched once a channel is constant")
-    return tuple(out)
-
-
 # --- what should not matter ---------------------------------------------------------------------------------
 
 
@@ -278,9 +244,9 @@ def _with_constant(data: Evaluation) -> Evaluation:
 
 ARRAYS = ("predicted_motion", "predicted_emotion", "listener_motion", "speaker_motion", "listener_emotion", "speaker_emotion")  # fmt: skip
 BLIND: Mapping[str, Callable[[Evaluation], Evaluation]] = {
-    "order of clips": _reordered,
-    "half the length": _shortened,
-    "a constant channel": _with_constant,
+    ORDER_OF_CLIPS: _reordered,
+    HALF_LENGTH: _shortened,
+    CONSTANT_CHANNEL: _with_constant,
 }
 
 

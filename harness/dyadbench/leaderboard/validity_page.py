@@ -5,46 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import ValidationError
+from pydantic import ValidationError, computed_field, model_validator
 
 from dyadbench.api import Config, Direction, DyadbenchError
 from dyadbench.files.walk import files_in
 from dyadbench.leaderboard.text import escape, grid
+from dyadbench.leaderboard.validity_rule import (
+    CONSTANT_CHANNEL,
+    HALF_LENGTH,
+    Falls,
+    Pair,
+    Shift,
+    demands,
+    exemptions,
+    faults,
+    indifferences,
+)
 from dyadbench.records.record import slug
 
 FOLDER = "validity"  # below leaderboards/, one file per corpus
-Reading = Literal["yes", "blind", "wrong", "undefined"]
-Trend = Literal["falls", "flat", "rises"]
+UNITS_RULE = (
+    "action units are 0 or 1 by thresholds that give the scored reactions the rates of the split's own listeners (those of a "
+    "method are fitted on its reactions to training clips)"
+)
 SIGN: Mapping[str, str] = {"yes": "✓", "blind": "=", "wrong": "✗", "undefined": "-"}
-
-
-class Pair(Config):
-    """Two conditions whose order is known."""
-
-    better: str
-    worse: str
-    gap: float | None  # loss of the worse less that of the better: above 0 is right
-    low: float | None = None
-    high: float | None = None
-    p: float | None = None
-    reading: Reading
-
-
-class Falls(Config):
-    """One way of degrading the truth: the losses from the truth on."""
-
-    kind: str
-    losses: tuple[float | None, ...]
-    reading: Trend
-
-
-class Shift(Config):
-    """One thing that should not matter."""
-
-    moved: float | None  # change of a mismatched listener's value, in distances from true to mismatched
-    reading: Reading  # whether the true listener is still better than a mismatched one
 
 
 class Validity(Config):
@@ -58,8 +44,24 @@ class Validity(Config):
     pairs: tuple[Pair, ...]
     falls: tuple[Falls, ...]
     shifts: Mapping[str, Shift]  # what should not matter
-    passes: bool | None  # None: it belongs to no family, so nothing says what it must order
-    why: tuple[str, ...]  # it does not
+
+    @model_validator(mode="before")
+    @classmethod
+    def _judge_anew(cls, raw: Any) -> Any:
+        """What a file says of passing is for its readers: it follows from the measurements by today's rule."""
+        return {key: raw[key] for key in raw if key not in ("passes", "why")} if isinstance(raw, Mapping) else raw
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def why(self) -> tuple[str, ...]:
+        """Why it fails; empty where it does not."""
+        return faults(self.family, self.pairs, self.falls, self.shifts)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def passes(self) -> bool | None:
+        """None: it belongs to no family, so nothing says what it must order."""
+        return not self.why if self.family else None
 
 
 class Corpus(Config):
@@ -109,35 +111,42 @@ def _short(value: Any) -> Any:
     return [_short(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
+def _list(lines: Sequence[str]) -> str:
+    return "".join(f"- {line}.\n" for line in lines)
+
+
 # --- the page -----------------------------------------------------------------------------------------------
 
-HEAD = """# Validity: does a metric order what everybody knows?
+HEAD = f"""# Validity: does a metric order what everybody knows?
 
 Made by `dyadbench leaderboard` from `validity/`, which `dyadbench validity` writes. Every metric is given reactions whose
 order is known: the **true** listener; a **fresh** one, another person who hears the same speaker (only a simulation can
-draw one); a **mismatched** one, a real listener of another session; the mismatched one played backwards or with its frames
-**shuffled**; the **average** of eight mismatched ones, whom regression to the mean approaches; **noise** with each channel's
-mean and deviation; a **constant** mean face. ✓: the better one is better (the 95 % interval of the paired difference excludes
-0, and so it does among all questions put to a suite, at most 5 % false ones by Benjamini-Hochberg), =: the metric cannot tell
-them apart, ✗: it prefers the worse one. Everything that is drawn is drawn five times, and the intervals count the draws beside
-the sessions. Then the truth is degraded in three steps: ↘ it gets worse, → it does not notice, ↗ it gets better somewhere on
-the way. The last column is by how much the value of a mismatched listener moves when clips are half as long, or when one
-channel is constant everywhere, in distances from true to mismatched, and whether the true listener is still told from a
-mismatched one.
+draw one); the **same person** at another time (only where a dataset says who listens); a **mismatched** one, a real listener of
+another session; the mismatched one played backwards (**reversed**) or with its frames **shuffled**; the **average** of eight
+fresh or mismatched ones, whom regression to the mean approaches; **noise** with each channel's mean and deviation; a
+**constant** mean face.
 
-What a metric must order to pass depends on its family. Appropriateness: true and fresh above mismatched, fresh above the
-average of mismatched ones, who never heard the speaker. Synchrony: true and fresh above mismatched. Diversity: mismatched
-above constant. Realism: mismatched above shuffled, noise and constant. A metric fails, too, where it prefers what is worse, by
-however little, or, if it is one of appropriateness, where degrading the truth improves it. **A metric that fails on a corpus is
-shown on the leaderboards of that corpus and is no part of their headline.**
+- ✓: the better one is better. The 95 % interval of the paired difference excludes 0, and so it does among all questions put
+  to a suite, at most 5 % false ones by Benjamini-Hochberg. =: the metric cannot tell them apart. ✗: it prefers the worse one.
+  Everything that is drawn is drawn five times, and the intervals count the draws beside the sessions.
+- The truth is degraded in three steps: ↘ it gets worse, and no step is better than the one before; (↘) it gets worse on the
+  whole, but one step is better, which may be chance; → it does not notice; ↗ one step is surely better.
+- The last column is by how much the value of a mismatched listener moves when clips are half as long, or when one channel is
+  constant everywhere, in distances from true to mismatched, and whether the true listener is still told from a mismatched one.
 
-Two preferences are shown and are no fault. The average of eight *fresh* listeners is above one of them (the sign in brackets)
-in every measure of agreement frame by frame: where one person's correlation with another is s, that of many, averaged, is up
-to sqrt(s). And one mismatched listener against the average of eight (the first of three signs): neither has heard the speaker.
-What a preference for averages costs is judged by whether a fresh listener, who has, is above them. [Five surprising
-rows](../docs/validity.md) are explained.
+**What a metric must order to pass** depends on its family:
+
+{_list(demands())}
+What a metric does not notice is listed below each table, and is a fault only where it must notice it. A metric fails, too, where
+it prefers what is worse, by however little, or where one step of degrading the truth is surely better. **These preferences are shown and are no fault:**
+
+{_list(exemptions())}
+What should not matter:
+
+{_list(indifferences())}
+**A metric that fails on a corpus is shown on the leaderboards of that corpus and is no part of their headline.** [Five
+surprising rows](../docs/validity.md) are explained.
 """
-ARROW = {"falls": "↘", "flat": "→", "rises": "↗"}
 
 
 def failing_on(corpora: Sequence[Corpus], data: Collection[str], suite: str) -> dict[str, tuple[str, ...]]:
@@ -156,7 +165,7 @@ def validity_page(corpora: Sequence[Corpus]) -> str:
     parts = [HEAD]
     for corpus in corpora:
         parts.append(f"## {escape(corpus.benchmark)}{' (simulated)' if corpus.simulated else ' (real people)'}\n")
-        rule = "; action units are 0 or 1 by the rule of the rows" if corpus.action_units else ""
+        rule = f"; {UNITS_RULE}" if corpus.action_units else ""
         parts.append(
             f"{corpus.clips} clips of {corpus.sessions} sessions, {corpus.samples} samples, {corpus.draws} draws{rule}.\n"
         )
@@ -167,29 +176,56 @@ def validity_page(corpora: Sequence[Corpus]) -> str:
             ]
             if failed:
                 parts.append("Why they fail:\n\n" + "".join(failed))
+            if unnoticed := _unnoticed(columns):
+                parts.append("What they do not notice:\n\n" + unnoticed)
     return "\n".join(parts)
 
 
 def _table(columns: Mapping[str, Validity]) -> str:
-    header = ["metric", "passes", "true > mismatched", "fresh > mismatched, average (of fresh)", "mismatched > backwards, shuffled",
-              "mismatched > average, noise, constant", "delay, noise, smoothing, dropped, swapped", "half as long, a constant channel"]  # fmt: skip
+    header = ["metric", "passes", "true > mismatched", "true > same person", "fresh > mismatched, average (of fresh)",
+              "mismatched > backwards, shuffled", "mismatched > average, noise, constant", "same person > shuffled, noise, constant",
+              "delay, noise, smoothing, dropped, swapped", "half as long, a constant channel"]  # fmt: skip
     rows = []
     for name, one in columns.items():
         sign = {(pair.better, pair.worse): SIGN[pair.reading] for pair in one.pairs}
-        among = lambda *worse: " ".join(sign.get(("mismatched", each), "") for each in worse).strip()  # noqa: B023, E731  # used at once
         rows.append(
             [
                 f"`{name}`" + (" (headline)" if one.headline else ""),
                 {True: "**yes**", False: "no", None: "not judged"}[one.passes],
-                sign.get(("true", "mismatched"), ""),
+                _among(sign, "true", "mismatched"),
+                _among(sign, "true", "same person"),
                 _fresh(sign),
-                among("reversed", "shuffled"),
-                among("averaged mismatched", "noise", "constant"),
-                " ".join(ARROW[fall.reading] for fall in one.falls),
-                ", ".join(_moved(one.shifts.get(what)) for what in ("half the length", "a constant channel")),
+                _among(sign, "mismatched", "reversed", "shuffled"),
+                _among(sign, "mismatched", "averaged mismatched", "noise", "constant"),
+                _among(sign, "same person", "shuffled", "noise", "constant"),
+                " ".join(_arrow(fall) for fall in one.falls),
+                ", ".join(_moved(one.shifts.get(what)) for what in (HALF_LENGTH, CONSTANT_CHANNEL)),
             ]
         )
-    return grid(header, rows)
+    places = [
+        i for i in range(len(header)) if any(row[i] for row in rows)
+    ]  # nobody is fresh, or known, on some corpora
+    return grid([header[i] for i in places], [[row[i] for i in places] for row in rows])
+
+
+def _among(sign: Mapping[tuple[str, str], str], better: str, *worse: str) -> str:
+    return " ".join(sign.get((better, each), "") for each in worse).strip()
+
+
+def _arrow(fall: Falls) -> str:
+    if fall.reading == "falls":
+        return "↘" if fall.every_step else "(↘)"
+    return "→" if fall.reading == "flat" else "↗"
+
+
+def _unnoticed(columns: Mapping[str, Validity]) -> str:
+    """For each way of degrading the truth, the metrics of a family that it does not move for the worse."""
+    blind: dict[str, list[str]] = {}
+    for name, one in columns.items():
+        for fall in one.falls if one.family else ():
+            if fall.reading == "flat":
+                blind.setdefault(fall.kind, []).append(f"`{name}`")
+    return "".join(f"- {kind}: {', '.join(names)}\n" for kind, names in blind.items())
 
 
 def _fresh(sign: Mapping[tuple[str, str], str]) -> str:

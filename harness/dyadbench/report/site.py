@@ -23,6 +23,7 @@ from dyadbench.leaderboard.published import load_published
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import SIMULATED, rank_text, skill_text, split_text
 from dyadbench.leaderboard.validity_page import load_validity
+from dyadbench.leaderboard.validity_rule import demands, exemptions, indifferences
 from dyadbench.leaderboard.verdicts import judge
 from dyadbench.leaderboard.verdicts_page import counted
 from dyadbench.records.comparable import by_benchmark
@@ -97,7 +98,13 @@ class Site:
         texts["claims.html"] = self._board()
         texts["published.html"] = self.render("published.html", sources=pages.sources_view(self._published))
         texts["speed.html"] = self.render("speed.html", views=self.costs)
-        texts["validity.html"] = self.render("validity.html", corpora=load_validity(self.leaderboards))
+        texts["validity.html"] = self.render(
+            "validity.html",
+            corpora=load_validity(self.leaderboards),
+            demands=demands(),
+            exemptions=exemptions(),
+            indifferences=indifferences(),
+        )
         return texts
 
     @cached_property

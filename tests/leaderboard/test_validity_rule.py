@@ -1,0 +1,134 @@
+"""The rule of the validity page: what it says is what it does, for every family and every question that is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dyadbench.conformance.known_order import DEGRADATIONS
+from dyadbench.conformance.validity import BLIND, PAIRS
+from dyadbench.leaderboard.validity_page import HEAD, Corpus, Validity, load_validity, validity_json, validity_page
+from dyadbench.leaderboard.validity_rule import (
+    AS_IT_IS,
+    CONSTANT_CHANNEL,
+    EXEMPT,
+    HALF_LENGTH,
+    NOTICED,
+    ORDER_OF_CLIPS,
+    REQUIRED,
+    SHOULD_NOT_MATTER,
+    Falls,
+    Pair,
+    Reading,
+    Shift,
+    Trend,
+    faults,
+)
+
+ROOT = Path(__file__).parents[2]
+FINE = {what: Shift(moved=0.0, reading="yes") for what in (AS_IT_IS, *SHOULD_NOT_MATTER)}
+
+
+def _pair(better: str, worse: str, reading: Reading) -> Pair:
+    return Pair(better=better, worse=worse, gap=None, reading=reading)
+
+
+def _fall(kind: str, reading: Trend, losses: tuple[float | None, ...] = (0.0, 1.0, 2.0, 3.0)) -> Falls:
+    return Falls(kind=kind, losses=losses, reading=reading)
+
+
+def _column(family: str, **parts: object) -> Validity:
+    facts = {
+        "version": 1,
+        "direction": "max",
+        "headline": False,
+        "values": {},
+        "pairs": (),
+        "falls": (),
+        "shifts": FINE,
+    }
+    return Validity.model_validate({**facts, "family": family, **parts})
+
+
+def _page(columns: dict[str, Validity]) -> str:
+    corpus = Corpus(
+        benchmark="toy", simulated=True, digest="", clips=1, sessions=1, samples=1, conditions=(), suites={"s": columns}
+    )
+    return validity_page([corpus])
+
+
+def _exempt_on_the_page(family: str, what: str) -> bool:
+    """Whether the head lists `what` (a pair, or a degradation) for a family: `- families, pairs and kinds: reason`."""
+    heads = [line[2:].split(":")[0] for line in HEAD.splitlines() if line.startswith("- ")]
+    words = [head.replace(" and ", ", ").split(", ") for head in heads]
+    return any(family in each and what in each for each in words)
+
+
+@pytest.mark.parametrize("family", REQUIRED)
+def test_a_preference_is_a_fault_exactly_where_the_page_lists_no_exemption(family: str) -> None:
+    for better, worse in PAIRS:
+        fails = f"prefers {worse} to {better}" in faults(family, [_pair(better, worse, "wrong")], [], FINE)
+        assert fails != _exempt_on_the_page(family, f"{better} > {worse}"), (family, better, worse)
+    for kind in DEGRADATIONS:
+        fails = f"gets better with {kind}" in faults(family, [], [_fall(kind, "rises")], FINE)
+        assert fails != _exempt_on_the_page(family, kind), (family, kind)
+
+
+def test_the_page_gives_the_reason_of_every_exemption_and_each_is_of_something_that_is_asked() -> None:
+    for one in EXEMPT:
+        assert f": {one.why}.\n" in HEAD
+        assert one.pairs or one.kinds
+        assert set(one.families) <= set(REQUIRED)
+        assert set(one.pairs) <= set(PAIRS) and set(one.kinds) <= set(DEGRADATIONS)
+
+
+@pytest.mark.parametrize("family", REQUIRED)
+def test_what_a_family_must_order_is_on_the_page(family: str) -> None:
+    [line] = [line for line in HEAD.splitlines() if line.startswith(f"- {family}: ")]
+    for better, worse in REQUIRED[family]:
+        assert f"{better} > {worse}" in line
+        assert faults(family, [_pair(better, worse, "blind")], [], FINE) == (f"cannot tell {better} from {worse}",)
+
+
+def test_only_appropriateness_must_notice_and_the_page_lists_what_is_not_noticed() -> None:
+    for family in REQUIRED:
+        for kind in DEGRADATIONS:
+            due = kind in NOTICED.get(family, ())
+            assert (faults(family, [], [_fall(kind, "flat")], FINE) == (f"does not notice {kind}",)) == due
+            assert not faults(family, [], [_fall(kind, "falls")], FINE)
+    assert NOTICED == {"appropriateness": ("delay", "noise", "swapped")}
+    assert "it must notice delay, noise and swapped" in HEAD
+    page = _page(
+        {"a": _column("realism", falls=(_fall("delay", "flat"),)), "b": _column("", falls=(_fall("noise", "flat"),))}
+    )
+    assert "What they do not notice:\n\n- delay: `a`\n" in page and "- noise: " not in page
+
+
+def test_the_arrow_is_plain_only_where_no_step_is_better() -> None:
+    arrows = {
+        "↘": _fall("delay", "falls"),
+        "(↘)": _fall("delay", "falls", (0.0, 1.0, 3.0, 2.0)),
+        "→": _fall("delay", "flat"),
+        "↗": _fall("delay", "rises", (0.0, 2.0, 1.0, 3.0)),
+    }
+    for arrow, fall in arrows.items():
+        assert f"| {arrow} |" in _page({"a": _column("realism", falls=(fall,))})
+
+
+def test_of_what_should_not_matter_length_alone_is_no_fault() -> None:
+    assert set(SHOULD_NOT_MATTER) == set(BLIND)
+    for what, says in SHOULD_NOT_MATTER.items():
+        moved = {**FINE, what: Shift(moved=0.5, reading="blind")}
+        assert bool(faults("appropriateness", [], [], moved)) == (what != HALF_LENGTH)
+        assert f"- {what}: {says}.\n" in HEAD
+        assert ("no fault" in says) == (what == HALF_LENGTH)
+    still_told = {**FINE, CONSTANT_CHANNEL: Shift(moved=0.5, reading="yes")}
+    assert not faults("appropriateness", [], [], still_told)
+    assert faults("", [], [], {**FINE, ORDER_OF_CLIPS: Shift(moved=1.0, reading="yes")}) == ()
+
+
+def test_committed_verdicts_are_those_of_the_rule() -> None:
+    for corpus in load_validity(ROOT / "leaderboards"):
+        path = ROOT / "leaderboards" / "validity" / f"{corpus.benchmark}.json"
+        assert path.read_text() == validity_json(corpus), f"{path.name}: what it says of passing is of an older rule"
