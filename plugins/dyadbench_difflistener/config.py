@@ -13,6 +13,7 @@ from pydantic import Field, PositiveInt, model_validator
 from dyadbench.api import AcceptedTokens, Config
 
 Modality = Literal["face", "differential", "audio"]
+HASHED = "hashed"  # the value of `text` that needs no model
 
 
 class TokenizerConfig(Config):
@@ -56,7 +57,7 @@ class PredictorConfig(Config):
     # the speaker
     speaker: tuple[Modality, ...] = ("face", "differential", "audio")
     audio: str = "auto"  # a feature's name or "auto" (mfcc-78, else mel-128, else the first)
-    text: str = ""  # a BERT model, by folder or hub name; empty: no text
+    text: str = ""  # "hashed": a fixed vector per word; or a BERT model, by folder or hub name; empty: no text
     fusion_layers: PositiveInt = 2
     memory: Literal["frames", "tokens"] = "frames"  # one vector of the speaker per frame, or per token
     # the diffusion process
@@ -101,10 +102,12 @@ class PredictorConfig(Config):
             raise ValueError(f"overlap = {self.overlap} leaves no new token in a window of {self.window} tokens")
         if self.sample_steps > self.noise_steps:
             raise ValueError(f"sample_steps {self.sample_steps} is more than noise_steps {self.noise_steps}")
-        if self.text and self.ahead is not None:
-            raise ValueError("text uses the words of the whole clip, so ahead must be left out")
+        if self.text not in ("", HASHED) and self.ahead is not None:
+            raise ValueError(
+                f"a BERT model reads the words of the whole clip: leave ahead out or set text to {HASHED!r}"
+            )
         if not self.speaker and not self.text:
-            raise ValueError("speaker is empty: add face, differential or audio, or set text to a BERT model")
+            raise ValueError(f"speaker is empty: add face, differential or audio, or set text to {HASHED!r}")
         return self
 
 

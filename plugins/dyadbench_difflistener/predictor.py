@@ -44,7 +44,7 @@ from dyadbench_difflistener.config import PredictorConfig
 from dyadbench_difflistener.denoiser import Denoiser
 from dyadbench_difflistener.fusion import Fusion
 from dyadbench_difflistener.tokenizer import ramp
-from dyadbench_difflistener.words import WordEncoder, place
+from dyadbench_difflistener.words import place, word_encoder
 
 Words = tuple[Tensor, Tensor]  # vectors (B, n, E) at the frames where words end, and which frames these are (B, n)
 
@@ -75,7 +75,7 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
             prefer=("mfcc-78", "mel-128"),
             who="token-diffusion",
         )
-        self.words = WordEncoder(config.text, torch.device(setup.device)) if config.text else None
+        self.words = word_encoder(config.text, torch.device(setup.device)) if config.text else None
         sound = setup.audio[self.audio] if self.audio else None
         self.build_net(
             lambda: DiffListenerNet(
@@ -152,6 +152,10 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
             for dyad in data.dyads(split):
                 words = dyad.speaker.words or ()
                 self._words_of_clips[dyad.clip.id] = words, self.words.vectors(words)
+        if not any(words for words, _ in self._words_of_clips.values()):
+            raise DyadbenchError(
+                f"token-diffusion: text = {self.config.text!r}, but this dataset has no words; leave text out"
+            )
 
     def _place(self, words: tuple[Any, ...], frames: int) -> tuple[np.ndarray, np.ndarray]:
         assert self.words is not None

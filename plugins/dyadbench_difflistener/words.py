@@ -1,19 +1,59 @@
-"""Words as vectors, each at the frame where it ends. Needs transformers (the `text` extra) and a BERT model."""
+"""Words as vectors, each at the frame where it ends: those of a BERT model, or vectors that tell only which word it is."""
 
 from __future__ import annotations
 
-import os
+import hashlib
+import string
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from dyadbench.api import DyadbenchError, Word
+from dyadbench_difflistener.config import HASHED
+
+AROUND = string.whitespace + string.punctuation
+
+
+def word_encoder(text: str, device: torch.device) -> WordEncoder | HashedWords:
+    """What the setting `text` names. Raises DyadbenchError where it cannot be loaded, or where "hashed" is a folder, too."""
+    if text != HASHED:
+        return WordEncoder(text, device)
+    if Path(text).exists():  # in the keys its content would stand for the name
+        raise DyadbenchError(
+            f"text = {text!r} needs no model, but {Path(text).absolute()} exists; give that another name"
+        )
+    return HashedWords()
+
+
+class HashedWords:
+    """A fixed random vector per word, the same in every clip and on every machine. It says which word it is and no more:
+    words of one meaning are as far apart as any two, and a word's neighbours do not change it.
+    """
+
+    dim = 64  # enough that no two words of a large vocabulary are alike; BERT's 768 would be most of a small model
+
+    def __init__(self) -> None:
+        self._cache: dict[str, np.ndarray] = {}
+
+    def vectors(self, words: tuple[Word, ...]) -> np.ndarray:
+        """(n, dim), standard normal. Upper case and the punctuation around a word make no difference."""
+        return np.array([self._vector(word.text.strip(AROUND).lower()) for word in words], np.float32).reshape(
+            -1, self.dim
+        )
+
+    def _vector(self, word: str) -> np.ndarray:
+        if word not in self._cache:
+            key = int.from_bytes(hashlib.sha256(word.encode(errors="surrogatepass")).digest()[:16], "big")
+            self._cache[word] = np.random.Generator(np.random.Philox(key=key)).standard_normal(self.dim, np.float32)
+        return self._cache[word]
 
 
 class WordEncoder:
     """A frozen BERT from a local folder or the hub. A clip's words are encoded as one sentence, and cached.
+    Needs transformers (the `text` extra).
 
     Raises DyadbenchError where transformers or the model is missing.
     """
@@ -23,15 +63,17 @@ class WordEncoder:
             from transformers import AutoModel, AutoTokenizer
         except ImportError:
             raise DyadbenchError(
-                f"text = {name!r} needs transformers; pip install 'dyadbench[text]', or leave text out"
+                f"text = {name!r} needs transformers; pip install 'dyadbench[text]', or take text = {HASHED!r}, which needs no model"
             ) from None
-        local = os.path.isdir(name)  # noqa: PTH112  # a hub name is not a path
+        local = Path(name).is_dir()
         try:
             with torch.random.fork_rng(devices=[]):
                 self._split: Any = AutoTokenizer.from_pretrained(name, use_fast=True, local_files_only=local)
                 model: Any = AutoModel.from_pretrained(name, use_safetensors=True, local_files_only=local)
         except (OSError, ValueError) as error:
-            raise DyadbenchError(f"cannot load a BERT model from text = {name!r}: {error}") from None
+            raise DyadbenchError(
+                f"cannot load a BERT model from text = {name!r} (text = {HASHED!r} needs none): {error}"
+            ) from None
         self._model, self.device = model.to(device).eval().requires_grad_(False), device
         self.dim: int = model.config.hidden_size
         self._cache: dict[tuple[Word, ...], np.ndarray] = {}

@@ -83,7 +83,7 @@ class TinyCorpus:
             )
             for name in audio
         }
-        return Track(motion, emotion, sound)
+        return Track(motion, emotion, sound, _words(index, self.frames / self.space.fps))
 
     def _truth(self, rows: Sequence[int], frames: int) -> Truth:
         """Three listeners of each clip, its own first."""
