@@ -138,7 +138,8 @@ fresh or mismatched ones, whom regression to the mean approaches; **noise** with
 
 {_list(demands())}
 What a metric does not notice is listed below each table, and is a fault only where it must notice it. A metric fails, too, where
-it prefers what is worse, by however little, or where one step of degrading the truth is surely better. **These preferences are shown and are no fault:**
+it prefers what is worse, by however little, or where one step of degrading the truth is surely better. **These preferences are
+shown and are no fault:**
 
 {_list(exemptions())}
 What should not matter:
