@@ -26,7 +26,7 @@ from dyadbench.cell.split import Split
 from dyadbench.conformance.known_order import DEGRADATIONS, LADDER, KnownOrder
 from dyadbench.conformance.validity import BLIND, examine
 from dyadbench.leaderboard.build import make_tables
-from dyadbench.leaderboard.validity_page import Corpus, failing_on, load_validity, validity_json, validity_page
+from dyadbench.leaderboard.validity_page import Corpus, judged_on, load_validity, validity_json, validity_page
 from dyadbench.registry.host import Host
 
 ROOT = Path(__file__).parents[2]
@@ -213,7 +213,9 @@ def test_results_are_kept_and_shown(tmp_path: Path, corpus_result: Corpus) -> No
     (tmp_path / "validity" / "toy-pairs.json").write_text(validity_json(corpus_result))
     [back] = load_validity(tmp_path)
     assert validity_json(back) == validity_json(corpus_result)
-    assert set(failing_on([back], {""}, "toy")) == {"error", "deaf", "liveliest", "by place", "any constant"}
+    judged = judged_on([back], {""}, "toy")
+    assert {name for name, why in judged.items() if why} == {"error", "deaf", "liveliest", "by place", "any constant"}
+    assert judged["sound"] == ()
     page = validity_page([back])
     assert "| `sound` (headline) | **yes** | ✓ | ✓ | ✓ ✓ (✗) |" in page
     assert "`error`: prefers constant to mismatched" in page
@@ -238,7 +240,7 @@ def test_a_column_that_fails_on_a_corpus_is_no_part_of_its_headline(tmp_path: Pa
     assert [scale.column for scale in after.scales] == ["FRCorr"]
     was, now = ({row.method: row for row in table.rows}["a"] for table in (before, after))
     assert now.skill == was.skills["FRCorr"] and now.declared == was.skill, "the same records by the rule of before"
-    assert any("FRDist is no part of the headline" in note and "prefers constant" in note for note in after.notes)
+    assert any("headline leaves out" in note and "FRDist (prefers constant" in note for note in after.notes)
     other = here.model_copy(update={"data": "e" * 64})
     (tmp_path / "leaderboards" / "validity" / "toy-pairs.json").write_text(validity_json(other))
     [elsewhere], _ = make_tables(tmp_path / "leaderboards", suites)

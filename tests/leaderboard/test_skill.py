@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from tests.fixtures.records import COLUMNS, FLOOR, floor, record
 
+from dyadbench.leaderboard.families import pareto
 from dyadbench.leaderboard.rows import Row
-from dyadbench.leaderboard.skill import pareto, places
+from dyadbench.leaderboard.skill import places
 from dyadbench.leaderboard.stats import benjamini_hochberg, ranks
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.records.record import Record
@@ -45,11 +46,11 @@ def test_skill_is_0_at_the_floor_and_1_at_the_ceiling() -> None:
 
 
 def test_adding_or_deleting_any_row_moves_no_other() -> None:
-    every = [*METHODS, *OTHERS, floor()]
+    every = [*METHODS, *OTHERS, floor(), record("fresh-listener", 0.05, calibration=True)]
     whole = rows(every)
     order = [name for name, row in whole.items() if row.rank is not None]
     assert order == ["m0", "m1", "m2", "m3"]
-    for gone in sorted({one.method for one in every} - {FLOOR}):
+    for gone in sorted({one.method for one in every} - {FLOOR, "fresh-listener"}):  # 0 and 1 of the skill
         left = rows([one for one in every if one.method != gone])
         assert list(left) == [name for name in whole if name != gone], f"without {gone} the order is another"
         for name, row in left.items():
@@ -88,6 +89,24 @@ def test_ablations_and_reconstructions_are_never_ranked() -> None:
     against = by_name["m0-without"].against
     assert against is not None and against.value is not None and against.high is not None
     assert against.value < 0 and against.high < 0, "it is worse than its method"
+
+
+def test_one_seed_of_a_random_method_has_no_interval() -> None:
+    once = record("once", 0.2, deterministic=False)
+    twice = [record("twice", 0.2, seed, deterministic=False) for seed in (0, 1)]
+    without = [record(f"{name}-without", 0.3, of=name, deterministic=True) for name in ("once", "twice")]
+    by_name = rows([once, *twice, *without, record("fixed", 0.3), floor()])
+
+    def intervals(name: str) -> list[bool]:
+        row = by_name[name]
+        numbers = [row.skill, *row.skills.values(), *row.families.values(), *row.cells.values()]
+        return [value is not None and value.low is not None for value in numbers]
+
+    assert not any(intervals("once")) and all(intervals("twice")) and all(intervals("fixed"))
+    for name, has in (("once", False), ("twice", True)):
+        against = by_name[f"{name}-without"].against
+        assert against is not None and against.value is not None and (against.low is not None) == has
+    assert all(intervals("once-without")), "its own interval is over sessions, which is all that it varies with"
 
 
 def test_a_random_method_needs_two_seeds_for_a_rank() -> None:

@@ -24,7 +24,7 @@ def table(columns: int = 2) -> Table:
 
     return Table(
         benchmark="toy", suite="s", main=True, simulated=True, dataset="d", setting={}, clips=4, sessions=2,
-        columns=tuple({"id": c, "direction": "min", "ranked": True, "unit": "", "digits": 2, "summary": "", "target": "", "version": 1} for c in ids),
+        columns=tuple({"id": c, "direction": "min", "ranked": True, "unit": "", "digits": 2, "summary": "", "target": "", "version": 1, "passes": None} for c in ids),
         rows=tuple(row(n, name) for n, name in enumerate(NAMES)),
     )  # fmt: skip
 

@@ -286,7 +286,7 @@ def test_task_the_best_online_method_and_whether_it_beats_the_floor(page: Any, s
     _open(page, site, "index", "#track=online")
     page.get_by_role("link", name="toy-online").click()  # 1
     assert page.locator(".verdictline").text_content() == "good leads alone."
-    assert "All 2 ranked methods beat the floor" in page.locator(".sentences").text_content()
+    assert "All 2 ranked rows beat the floor" in page.locator(".sentences").text_content()
     box = page.locator(".verdictline").bounding_box()
     assert box["y"] + box["height"] < 800, "on the first screen"
 

@@ -16,7 +16,7 @@ from dyadbench.cell.faces import FaceMap, face_map
 from dyadbench.leaderboard.charts import Point, scatter
 from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.drawing import ticks
-from dyadbench.leaderboard.markdown import leaders, markdown_page
+from dyadbench.leaderboard.markdown import index_page, markdown_page
 from dyadbench.leaderboard.paired import ONE_SEED, compare
 from dyadbench.leaderboard.skill_chart import picture
 from dyadbench.leaderboard.summary import sentences
@@ -35,6 +35,7 @@ from dyadbench.records.excerpts import (
     read_excerpt,
     unpack,
 )
+from dyadbench.records.record import Record
 from dyadbench.report.about import differences
 from dyadbench.report.behaviour import behaviour
 from dyadbench.report.claims import by_paper
@@ -42,7 +43,7 @@ from dyadbench.report.pages import page_name
 from dyadbench.report.pairs import pairs_view
 from dyadbench.report.training import training_curves
 
-from .conftest import COLUMNS, FORMULA, HOSTILE, SUITES, build, made_up, usual_records, write_root
+from .conftest import CLIPS, COLUMNS, FORMULA, HOSTILE, SUITES, build, made_up, usual_records, write_root
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
@@ -138,7 +139,7 @@ def test_the_first_sentence_is_computed_and_says_who_beats_the_floor(site: Path)
         "of the way from a real listener of another conversation (the floor) to a perfect reaction (the ceiling)"
         in page
     )
-    assert "All 2 ranked methods beat the floor." in page
+    assert "All 2 ranked rows beat the floor." in page
     assert "Nothing is ranked here yet." in (site / "toy-offline.html").read_text(), "it has no floor"
 
 
@@ -149,7 +150,7 @@ def test_tied_methods_are_all_named_and_those_below_the_floor_too(tmp_path: Path
     table = make_table([*tied, *worse, floor], "react2024", SUITES["react2024"])
     lead, beside = sentences(table)
     assert lead == "No single winner: a and b cannot be told apart at the top."
-    assert "2 of 3 ranked methods beat the floor." in beside
+    assert "2 of 3 ranked rows beat the floor." in beside
     assert "Worse than the floor: worse." in beside
 
 
@@ -162,8 +163,21 @@ def test_a_method_of_which_nothing_is_known_does_not_lead_by_that(tmp_path: Path
     assert {row.method: row.rank_low for row in table.rows if row.rank} == {"good": 1, "wild": 1}
     lead, beside = sentences(table)
     assert lead == "good leads."
-    assert "Too uncertain to place: wild; more seeds or sessions would tell." in beside
-    assert "not distinguishable" not in leaders(table)
+    unplaced = "Too uncertain to place: wild (more seeds would tell)."
+    assert unplaced in beside
+    assert f"good leads. {unplaced} |" in index_page([table]), "the index says what the board says"
+
+
+def test_more_seeds_are_asked_for_only_where_they_would_tell(tmp_path: Path) -> None:
+    good = made_up("good", 0.3, deterministic=True)
+    data = made_up("uneven", 0.4, deterministic=True).model_dump()
+    scores = data["suites"]["react2024"]
+    for column, sign in (("FRCorr", 1), ("FRDist", -1)):  # sessions on which it is perfect, and others that it spoils
+        scores["per_clip"][column] = [0.35 + sign * (0.6 if n % 8 < 4 else -0.6) for n in range(len(CLIPS))]
+        scores["scores"][column]["value"] = 0.35
+    floor = made_up("mismatched-listener", 0.7, calibration=True, trained=False)
+    table = make_table([good, Record.model_validate(data), floor], "react2024", SUITES["react2024"])
+    assert sentences(table)[1][0] == "Too uncertain to place: uneven (more sessions would tell)."
 
 
 def test_where_nothing_is_known_of_the_first_method_either_it_does_not_lead(tmp_path: Path) -> None:

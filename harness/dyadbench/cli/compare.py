@@ -19,14 +19,18 @@ def compare(
     """Compares two methods on the same clips: difference, 95 % interval, and the clips where they differ most."""
     from dyadbench.leaderboard.paired import compare as paired
     from dyadbench.leaderboard.terminal import comparison_text
+    from dyadbench.leaderboard.validity_page import judged_on, load_validity
     from dyadbench.records.comparable import configured, records_below
     from dyadbench.registry.host import Host
 
     host = Host()
-    records = records_below(find_root(root) / "leaderboards", benchmark)
+    leaderboards = find_root(root) / "leaderboards"
+    records = records_below(leaderboards, benchmark)
     # A benchmark of data that were read otherwise is known by its records alone.
     suite = configured(records)[0] if records else host.get("benchmark", benchmark).config.suite
-    outcome = paired(records, a, b, suite, host.build("suite", suite, {}).columns)
+    judged = judged_on(load_validity(leaderboards), {record.dataset.digest for record in records}, suite)
+    failing = {name for name, why in judged.items() if why}
+    outcome = paired(records, a, b, suite, host.build("suite", suite, {}).columns, failing=failing)
     if json:
         print_json(outcome.model_dump(mode="json"))
     else:

@@ -9,7 +9,7 @@ from dyadbench.api import DyadbenchError
 from dyadbench.leaderboard.published import load_published
 from dyadbench.leaderboard.sanity import SANITY, check_sanity
 from dyadbench.leaderboard.tables import Suites, Table, make_table
-from dyadbench.leaderboard.validity_page import failing_on, load_validity
+from dyadbench.leaderboard.validity_page import judged_on, load_validity
 from dyadbench.records.comparable import by_benchmark, configured
 from dyadbench.records.record import Record
 
@@ -28,11 +28,13 @@ def tables_of(
     groups: Iterable[tuple[str, list[Record]]], leaderboards: Path, suites: Suites
 ) -> tuple[list[Table], list[str]]:
     published, corpora = load_published(leaderboards / "claims"), load_validity(leaderboards)
-    tables, violations = [], []
+    tables: list[Table] = []
+    violations: list[str] = []
     for benchmark, mine in groups:
         if len({record.dataset.simulated for record in mine}) > 1:
             raise DyadbenchError(f"{benchmark} has records on simulated and on real data; they cannot share a table")
         order: dict[str, int] = {}
+        own: list[Table] = []
         for suite in configured(mine):
             if suite not in suites:
                 violations.append(f"{benchmark}: suite {suite!r} is not installed")
@@ -42,13 +44,33 @@ def tables_of(
                 if mine[0].dataset.simulated
                 else [number for number in published if number.fits(mine[0].dataset, suite)]
             )
-            failing = failing_on(corpora, {record.dataset.digest for record in mine}, suite)
-            table = make_table(mine, suite, suites[suite], fitting, failing)
+            judged = judged_on(corpora, {record.dataset.digest for record in mine}, suite)
+            table = make_table(mine, suite, suites[suite], fitting, judged)
             order = order or {
                 row.method: place for place, row in enumerate(table.rows)
             }  # the ranking suite comes first
             rows = sorted(table.rows, key=lambda row: order.get(row.method, len(order)))  # used at once
             table = table.model_copy(update={"rows": tuple(rows)})
-            tables.append(table)
+            own.append(table)
             violations += check_sanity(table, SANITY.get(suite, ()))
+        tables += with_realism(own)
     return sorted(tables, key=lambda table: table.benchmark), violations
+
+
+def with_realism(tables: Sequence[Table]) -> list[Table]:
+    """The tables of one benchmark: where a suite beside the ranking one measures realism, its rows' realism stands there, too."""
+    source = next((t for t in tables if not t.main and any("realism" in row.families for row in t.rows)), None)
+    if source is None:
+        return list(tables)
+    realism = {row.method: row.families["realism"] for row in source.rows if "realism" in row.families}
+
+    def joined(table: Table) -> Table:
+        rows = []
+        for row in table.rows:
+            others = {name: value for name, value in row.families.items() if name != "realism"}
+            own = {"realism": realism[row.method]} if row.method in realism else {}
+            rows.append(row.model_copy(update={"families": others | own}))
+        families = {**table.families, "realism": source.families["realism"]}
+        return table.model_copy(update={"rows": tuple(rows), "families": families})
+
+    return [joined(table) if table.main else table for table in tables]

@@ -13,7 +13,7 @@ from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import csv_safe
 
 COLUMNS = ["benchmark", "suite", "simulated", "method", "kind", "of", "rank", "rank_low", "rank_high", "reason", "metric",
-           "value", "low", "high", "undefined", "seeds"]  # fmt: skip
+           "value", "low", "high", "undefined", "seeds", "passes", "why"]  # fmt: skip
 
 
 def _numbers(row: Row, table: Table) -> Iterator[tuple[str, Value]]:
@@ -25,17 +25,26 @@ def _numbers(row: Row, table: Table) -> Iterator[tuple[str, Value]]:
 
 
 def csv_text(tables: Sequence[Table]) -> str:
-    """One line per method, suite and metric; `band.` metrics are log distances to the band of real listeners."""
+    """One line per method, suite and metric; `band.` metrics are log distances to the band of real listeners.
+
+    `passes`: whether a metric orders on these data what everybody knows (`validity.md`), empty where that was not judged.
+    """
     buffer = io.StringIO()
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     for table in tables:
+        judged = {
+            c["id"]: [{True: "yes", False: "no", None: ""}[c["passes"]], ", ".join(c["why"])] for c in table.columns
+        }
         for row in table.rows:
             line = [table.benchmark, table.suite, table.simulated, row.method, row.kind, row.of, row.rank, row.rank_low,
                     row.rank_high, row.reason]  # fmt: skip
             for name, cell in _numbers(row, table):
                 numbers = [None if v is None else f"{v:.8g}" for v in (cell.value, cell.low, cell.high)]
-                writer.writerow([csv_safe(v) for v in [*line, name]] + [*numbers, cell.undefined, len(row.seeds)])
+                writer.writerow(
+                    [csv_safe(v) for v in [*line, name]]
+                    + [*numbers, cell.undefined, len(row.seeds), *judged.get(name, ("", ""))]
+                )
     return buffer.getvalue()
 
 

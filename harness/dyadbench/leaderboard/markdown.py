@@ -12,19 +12,21 @@ from dyadbench.leaderboard.over_time import embedded
 from dyadbench.leaderboard.published_page import published_grid
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.skill import NULL
-from dyadbench.leaderboard.summary import at_the_top, sentences
+from dyadbench.leaderboard.summary import leaders, sentences
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
-    ARROWS,
+    FAILS,
     PLAIN,
     SIMULATED,
     WIDTH,
     cell_text,
     chunks,
     escape,
+    families_text,
     family_text,
     footnotes,
     grid,
+    head_text,
     latency_head,
     latency_text,
     method_text,
@@ -37,11 +39,16 @@ from dyadbench.records.record import slug
 
 HOW = f"""Methods are ranked by **skill**: 0 is a real listener of another conversation (`{NULL}`), 1 is the ceiling that the note
 below each table names; it is the mean over the headline columns. A method's skill depends on no other method. Brackets are
-95 % intervals over sessions and seeds; in the rank column they are the places that a method may share, where paired
-differences cannot tell it from its neighbours (at most 5 % false differences on a board, Benjamini-Hochberg). A method that
-is random needs two seeds for a rank. References stand in italics between the methods, unranked. Diversity, synchrony and
-realism are distances to the band of real listeners: *within*, or by which factor outside. ◆: no method has more skill
-without being worse in diversity. **Bold**: not distinguishable from the best ranked method of that column.
+95 % intervals over sessions and, where a method is random, over seeds. One seed of a random method has none, because nothing says
+what another seed would give, and has no rank. In the rank column brackets are the places that a method may share, where paired
+differences cannot tell it from its neighbours (at most 5 % false differences on a board, Benjamini-Hochberg). As the differences of
+a board are tested together, these places, unlike the skill, may change with the other rows. References stand in italics between the
+methods, unranked. **Bold**: not distinguishable from the best ranked method of that column. {FAILS}: the column fails on these data,
+so it is in no headline and no family, and nothing in it is bold; the list of the columns says why it fails.
+"""
+
+FAMILIES_HOW = """Distances to the band of real listeners: *within*, or by which factor outside. ◆: no ranked method has more skill
+without being worse in diversity.
 """
 
 FIRST = 10  # methods in the table of the README
@@ -51,20 +58,40 @@ FIRST = 10  # methods in the table of the README
 
 
 def markdown_table(table: Table, most: int | None = None) -> str:
-    """Methods by skill with the references between them; by name where the suite does not rank.
+    """Methods by skill with the references between them; "" where the suite does not rank.
 
     With `most` only the first methods, and of the references all but means and noise.
     """
     by_id = {column["id"]: column for column in table.columns}
     headline = [scale.column for scale in table.scales]
     first = headline if len(headline) <= 3 else headline[:2]
-    families = [
-        name for name in ("diversity", "synchrony", "realism") if any(name in row.families for row in table.rows)
-    ]
     wait = latency_head(table)
-    families = families[: WIDTH - 4 - len(first) - bool(wait)]
-    header = ["rank", "method", "skill", *(_head(by_id[name]) for name in first), *families, *wait, "seeds"]
+    header = ["rank", "method", "skill", *(head_text(by_id[name]) for name in first), *wait, "seeds"]
     rows = []
+    rows_with_skill = _rows_with_skill(table, most)
+    letters = footnotes(rows_with_skill)
+    for row in rows_with_skill:
+        values = [_marked(row, name, by_id[name]["digits"]) for name in first]
+        late = [latency_text(row)] if wait else []
+        rank = rank_text(row) or (f"({letters[row.reason]})" if row.kind == "method" and row.reason else "")
+        rows.append([rank, _name(row), skill_text(row.skill), *values, *late, str(len(row.seeds))])
+    notes = "; ".join(f"({letter}) {escape(reason)}" for reason, letter in letters.items())
+    return grid(header, rows) + (f"\nNot ranked: {notes}.\n" if notes else "") if rows else ""
+
+
+def family_table(table: Table, most: int | None = None) -> str:
+    """How far the rows of `markdown_table` are from real listeners in each family; with `most` the ranked ones alone."""
+    rows = [row for row in _rows_with_skill(table, most) if most is None or row.rank is not None]
+    if not rows:
+        return ""
+    texts = [
+        [_name(row), "◆" if row.pareto else "", *("undefined" if family.why else family_text(row.families.get(name)) for name, family in table.families.items())]
+        for row in rows
+    ]  # fmt: skip
+    return f"{grid(['method', '◆', *table.families], texts)}\n{escape(families_text(table))}\n"
+
+
+def _rows_with_skill(table: Table, most: int | None) -> list[Row]:
     rows_with_skill = [row for row in table.rows if row.kind in ("method", "reference") and row.skill is not None]
     if most is not None:
         first_ones = [row.method for row in rows_with_skill if row.kind == "method"][:most]
@@ -73,25 +100,13 @@ def markdown_table(table: Table, most: int | None = None) -> str:
             for row in rows_with_skill
             if row.method in first_ones or (row.kind == "reference" and row.role not in PLAIN)
         ]
-    letters = footnotes(rows_with_skill)
-    for row in rows_with_skill:
-        values = [_marked(row, name, by_id[name]["digits"]) for name in first]
-        beside = [family_text(row.families.get(name)) for name in families]
-        late = [latency_text(row)] if wait else []
-        rank = rank_text(row) or (f"({letters[row.reason]})" if row.kind == "method" and row.reason else "")
-        rows.append([rank, _name(row), skill_text(row.skill), *values, *beside, *late, str(len(row.seeds))])
-    notes = "; ".join(f"({letter}) {escape(reason)}" for reason, letter in letters.items())
-    return grid(header, rows) + (f"\nNot ranked: {notes}.\n" if notes else "") if rows else ""
-
-
-def _head(column: Any) -> str:
-    return f"{column['id']} {ARROWS[column['direction']]}"
+    return rows_with_skill
 
 
 def _name(row: Row) -> str:
     if row.kind == "reference":
         return f"*{escape(method_text(row))}*"
-    return escape(row.method) + (" ◆" if row.pareto else "")
+    return escape(row.method)
 
 
 def _marked(row: Row, column: str, digits: int) -> str:
@@ -111,7 +126,7 @@ def value_tables(table: Table) -> str:
         for column in some:
             target = targets.get(column["id"])
             text = f" {number(target.value, column['digits'])}" if target is not None else ""
-            heads.append(_head(column) + text)
+            heads.append(head_text(column) + text)
         parts.append(
             grid(
                 ["method", *heads], [[_name(row), *(_marked(row, c["id"], c["digits"]) for c in some)] for row in rows]
@@ -189,6 +204,9 @@ def markdown_page(tables: Sequence[Table]) -> str:
                 _skill_picture(table, ""),
                 markdown_table(table),
                 _scale_note(table),
+                "### Diversity, synchrony and realism\n",
+                FAMILIES_HOW,
+                family_table(table),
                 ablation_tables(table),
                 rules_table(table),
                 "### Values\n",
@@ -211,7 +229,13 @@ def markdown_page(tables: Sequence[Table]) -> str:
 def _legend(table: Table) -> str:
     head = "↑ more is better, ↓ less is better, → closest to the number of real listeners behind it is better.\n\n"
     columns = [column for column in table.columns if not column["id"].endswith(TARGET_SUFFIX)]
-    return head + "".join(f"- `{c['id']}` v{c['version']}: {escape(c['summary'])}{_unit(c)}\n" for c in columns)
+    return head + "".join(
+        f"- `{c['id']}` v{c['version']}: {escape(c['summary'])}{_unit(c)}{_fails(c)}\n" for c in columns
+    )
+
+
+def _fails(column: Any) -> str:
+    return f"; **fails here**: {escape(', '.join(column['why']))}" if column["passes"] is False else ""
 
 
 def _unit(column: Any) -> str:
@@ -221,16 +245,6 @@ def _unit(column: Any) -> str:
 # --- all suites ---------------------------------------------------------------------------------------------
 
 
-def leaders(table: Table) -> str:
-    """Who is first, and who cannot be told from it."""
-    ranked = [row for row in table.rows if row.rank is not None]
-    if not ranked:
-        return "nothing is ranked"
-    first, *ties = at_the_top(ranked)[0]
-    more = f"; not distinguishable: {', '.join(escape(row.method) for row in ties)}" if ties else ""
-    return f"{escape(first.method)}, skill {skill_text(first.skill)}{more}"
-
-
 def index_page(tables: Sequence[Table], board: Sequence[Judged] = (), *, tokenizers: bool = False, validity: bool = False) -> str:  # fmt: skip
     """Simulated and real benchmarks, apart."""
     parts = ["# Leaderboards\n", "Made by `dyadbench leaderboard` from `records/` and `claims/`; do not edit.\n"]
@@ -238,11 +252,15 @@ def index_page(tables: Sequence[Table], board: Sequence[Judged] = (), *, tokeniz
         chosen = [table for table in tables if table.simulated == simulated and table.main]
         rows = []
         for table in chosen:
-            ranked = sum(row.rank is not None for row in table.rows)
+            ranked = [row for row in table.rows if row.rank is not None]
+            first = escape(" ".join(filter(None, leaders(ranked)))) if ranked else "nothing is ranked"
+            best = skill_text(ranked[0].skill) if ranked else ""
             link = f"[{escape(table.benchmark)}]({slug(table.benchmark)}.md)"
-            rows.append([link, table.suite, str(ranked), leaders(table)])
+            rows.append([link, table.suite, str(len(ranked)), best, first])
         parts.append(f"## {title}\n")
-        parts.append(grid(["benchmark", "suite", "ranked methods", "first"], rows) if rows else "No records.\n")
+        parts.append(
+            grid(["benchmark", "suite", "ranked rows", "best skill", "who leads"], rows) if rows else "No records.\n"
+        )
     if validity:
         parts.append("[Validity](validity.md): which metrics order what everybody knows.\n")
     if tokenizers:
@@ -272,9 +290,10 @@ def headline(tables: Sequence[Table]) -> str:
     picture = _skill_picture(main, "leaderboards/")
     methods = sum(row.kind == "method" for row in main.rows)
     more = (
-        f"\nThe first {FIRST} of {methods} methods; [all of them, and every metric](leaderboards/{slug(main.benchmark)}.md).\n"
+        f"\nThe first {FIRST} of {methods} rows; [all of them, and every metric](leaderboards/{slug(main.benchmark)}.md).\n"
         if methods > FIRST
         else ""
     )
     table = markdown_table(main, FIRST) or value_tables(main)
-    return f"\n**{title}**\n\n{first}{picture}{table}{more}\n{_scale_note(main)}\n"
+    families = f"{family_table(main, FIRST)}\n" if main.scales else ""
+    return f"\n**{title}**\n\n{first}{picture}{table}{more}\n{_scale_note(main)}\n{families}"

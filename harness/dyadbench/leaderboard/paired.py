@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from dyadbench.api import TARGET_SUFFIX, Column, Config, Direction, DyadbenchError
 from dyadbench.errors import nearest
+from dyadbench.leaderboard.rows import one_random_seed
 from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval, p_value, paired
 from dyadbench.records.comparable import by_method, method_values, odd_ones_out
 from dyadbench.records.record import Record
@@ -15,6 +16,7 @@ from dyadbench.records.record import Record
 ENOUGH = 0.05  # a difference is called with at most this p
 WIDEST, EXTREMES = 3, 3  # columns whose clips of the largest difference are shown; clips of each
 ONE_SEED = "one seed: another may differ"
+FAILS = "fails here"
 
 
 class Difference(Config):
@@ -27,7 +29,7 @@ class Difference(Config):
     low: float | None = None
     high: float | None = None
     p: float | None = None
-    reading: str = ""  # "a is better", "b is better" or "undecided"
+    reading: str = ""  # "a is better", "b is better" or "undecided", or why there is none
 
     @property
     def target_text(self) -> str:
@@ -49,9 +51,12 @@ class Comparison(Config):
 
 
 def compare(
-    records: Sequence[Record], a: str, b: str, suite: str, columns: Sequence[Column], extremes: int = 5
-) -> Comparison:
-    """Paired differences a - b on the clips that both define; DyadbenchError names the methods there are."""
+    records: Sequence[Record], a: str, b: str, suite: str, columns: Sequence[Column], extremes: int = 5, failing: Collection[str] = ()
+) -> Comparison:  # fmt: skip
+    """Paired differences a - b on the clips that both define; DyadbenchError names the methods there are.
+
+    In `failing` columns, which cannot be trusted on these data, neither is better.
+    """
     usable, left_out = odd_ones_out(records, suite, columns) if records else ([], [])
     groups = by_method(usable)
     for name in (a, b):
@@ -66,15 +71,10 @@ def compare(
     return Comparison(
         benchmark=first.benchmark, simulated=first.dataset.simulated, a=a, b=b, clips=len(first.clips),
         sessions=len(set(first.sessions)),
-        differences=tuple(_difference(boot, columns, j, random_once) for j in indices),
+        differences=tuple(_difference(boot, columns, j, random_once, columns[j].id in failing) for j in indices),
         extremes={columns[j].id: _extremes(values, j, first.clips, extremes) for j in sorted(indices, key=lambda j: not columns[j].headline) if columns[j].ranked},
         left_out=tuple(str(each) for each in left_out if each.record.method in (a, b)),
     )  # fmt: skip
-
-
-def one_random_seed(records: Sequence[Record]) -> bool:
-    """Whether a method is random and has one seed, so that nothing says how another would have done."""
-    return len(records) == 1 and not records[0].deterministic
 
 
 def on_shared_clips(values: Sequence[Floats]) -> list[Floats]:
@@ -83,17 +83,18 @@ def on_shared_clips(values: Sequence[Floats]) -> list[Floats]:
     return [np.where(everywhere, value, np.nan) for value in values]
 
 
-def _difference(boot: Bootstrap, columns: Sequence[Column], j: int, random_once: bool) -> Difference:
+def _difference(boot: Bootstrap, columns: Sequence[Column], j: int, random_once: bool, fails: bool) -> Difference:
     column = columns[j]
     test = paired(boot, 0, 1, j)
+    sure = None if random_once else test
     a, b = (None if np.isnan(value) else float(value) for value in boot.point[:, j])
     at = next((i for i, other in enumerate(columns) if other.id == column.target), None)
     target = float(boot.point[0, at]) if column.direction == "match" and at is not None else None
     return Difference(
         column=column.id, direction=column.direction, a=a, b=b, target=target,
-        difference=test.difference if test else None, low=test.low if test else None,
-        high=test.high if test else None, p=test.p if test else None,
-        reading=ONE_SEED if random_once else _reading(boot, column, j, at),
+        difference=test.difference if test else None, low=sure.low if sure else None,
+        high=sure.high if sure else None, p=sure.p if sure else None,
+        reading=ONE_SEED if random_once else FAILS if fails else _reading(boot, column, j, at),
     )  # fmt: skip
 
 

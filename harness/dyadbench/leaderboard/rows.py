@@ -20,7 +20,7 @@ class Value(Config):
     """One number of a table."""
 
     value: float | None
-    low: float | None = None
+    low: float | None = None  # no interval: it cannot be worked out, or a random method has one seed
     high: float | None = None
     undefined: int = 0
     best: bool = False  # not distinguishable from the best of the ranked rows
@@ -75,6 +75,11 @@ def own_gaps(values: Mapping[str, Floats]) -> Floats:
     return np.stack([(gap & defined).sum(0) for gap in none.values()]).astype(np.float64)
 
 
+def one_random_seed(records: Sequence[Record]) -> bool:
+    """Whether a method is random and has one seed, so that nothing says how another would have done."""
+    return len(records) == 1 and not records[0].deterministic
+
+
 def reason_of(
     records: Sequence[Record], gaps: Floats, columns: Sequence[Column], setting: RecordedSetting, clips: int
 ) -> str:
@@ -98,7 +103,7 @@ def reason_of(
             return "it looks ahead over the whole clip; the online track allows no such thing"
         if max(frames_ahead) > setting.allowed_lookahead:
             return f"it looks {max(frames_ahead)} frames ahead; {setting.allowed_lookahead} are allowed"
-    if len(records) == 1 and not first.deterministic:
+    if one_random_seed(records):
         return "one seed of a method that is random; run more seeds"
     return ""
 

@@ -20,13 +20,11 @@ from dyadbench.leaderboard.stats import Bootstrap, Floats, benjamini_hochberg, i
 
 NULL = "mismatched-listener"
 CEILINGS = ("fresh-listener", "oracle-set")
-REAL = (NULL, *CEILINGS)  # rows that show the dataset's own people
 ROLES = {  # what a reference row is there for
     NULL: "floor", "fresh-listener": "ceiling", "oracle": "truth", "oracle-set": "truth", "oracle-motion": "readout", "mime": "copy", "lagged-mime": "copy",
     "mean": "mean", "mean-sequence": "mean", "median": "mean", "random": "noise", "random-2025": "noise",
 }  # fmt: skip
 FALSE_DISCOVERIES = 0.05  # of the differences between two methods of a board
-LEAST = 1e-3  # of what real listeners have; below it a row counts as motionless, as the logarithm would run away
 
 
 class Scale(Config):
@@ -100,60 +98,3 @@ def places(point: Floats, draws: Floats | None) -> list[tuple[int, int | None, i
         if value is not None and value <= FALSE_DISCOVERIES:
             above[i, k], above[k, i] = point[i] > point[k], point[k] > point[i]
     return [(order[i], 1 + int(above[:, i].sum()), count - int(above[i].sum())) for i in range(count)]
-
-
-def pareto(first: Floats, second: Floats) -> list[bool]:
-    """Which of (M,) pairs no other beats in one and equals in the other: more of `first`, less of `second` is better."""
-    finite = np.isfinite(first) & np.isfinite(second)
-    return [
-        bool(finite[i])
-        and not any(
-            finite[k]
-            and first[k] >= first[i]
-            and second[k] <= second[i]
-            and (first[k], second[k]) != (first[i], second[i])
-            for k in range(len(first))
-        )
-        for i in range(len(first))
-    ]
-
-
-# --- families beside the headline ---------------------------------------------------------------------------
-
-
-def band_distance(boot: Bootstrap, names: Sequence[str], columns: Sequence[Column], family: str) -> tuple[Floats, Floats] | None:  # fmt: skip
-    """(M,) and (R, M): mean distance of a family's columns to the band of real listeners, in natural logarithms.
-
-    0 within the band, 0.69 for half or twice as much. The band reaches over the target and the rows that show real
-    listeners; in a column without a target it has one open end. None where the family has no such column.
-    """
-    place = {column.id: j for j, column in enumerate(columns)}
-    real = [names.index(row) for row in REAL if row in names]
-    points, draws = [], []
-    for column in columns:
-        if column.family != family or not column.ranked or (column.direction != "match" and not real):
-            continue
-        of = place[column.id]
-        values = [(boot.point[m, of], boot.draws[:, m, of]) for m in real]
-        if column.direction == "match":
-            target = place[column.target]
-            values.append((boot.point[0, target], boot.draws[:, 0, target]))
-        values = [(p, d) for p, d in values if np.isfinite(p)]
-        ends = [p for p, _ in values]
-        if not ends or min(ends) <= 0:
-            continue
-        many = np.stack([d for _, d in values])  # (rows, R)
-        points.append(_log_distance(boot.point[:, of], min(ends), max(ends), column))
-        low, high = np.nanmin(many, 0)[:, None], np.nanmax(many, 0)[:, None]
-        draws.append(_log_distance(boot.draws[:, :, of], low, high, column))
-    return (np.mean(points, 0), np.mean(draws, 0)) if points else None
-
-
-def _log_distance(x: Floats, low: Floats, high: Floats, column: Column) -> Floats:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        size = np.log(np.maximum(x, LEAST * low))
-        under, over = np.log(low) - size, size - np.log(high)
-    under = np.maximum(under, 0) if column.direction != "min" else np.zeros_like(size)
-    over = np.maximum(over, 0) if column.direction != "max" else np.zeros_like(size)
-    distance: Floats = np.where(np.isnan(x), np.nan, under + over)
-    return distance

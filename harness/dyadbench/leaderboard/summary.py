@@ -26,24 +26,31 @@ def sentences(table: Table) -> tuple[str, list[str]]:
         return "Nothing is ranked here yet.", [
             f"A rank needs the records of {NULL}, which is the floor, and of a method."
         ]
-    best = ranked[0]
-    first, vague = at_the_top(ranked)
-    shared = [row.method for row in first]
+    lead, unplaced = leaders(ranked)
+    return lead, [text for text in (unplaced, ahead(table), _way(ranked[0], table), *_against_floor(ranked)) if text]
+
+
+def leaders(ranked: Sequence[Row]) -> tuple[str, str]:
+    """Of methods by rank: who leads, in a sentence; and of whom nothing can be told, "" where that is nobody."""
+    first, vague = _at_the_top(ranked)
     if len(ranked) == 1:
-        lead = f"{best.method} is the only method with a rank."
-    elif len(shared) == 1:
-        lead = f"{best.method} leads{'' if vague else ' alone'}."
+        lead = f"{first[0].method} is the only method with a rank."
+    elif len(first) == 1:
+        lead = f"{first[0].method} leads{'' if vague else ' alone'}."
     else:
-        lead = f"No single winner: {listed(shared)} cannot be told apart at the top."
-    unplaced = (
-        f"Too uncertain to place: {listed([row.method for row in vague])}; more seeds or sessions would tell."
-        if vague
-        else ""
-    )
-    return lead, [text for text in (unplaced, ahead(table), _way(best, table), *_against_floor(ranked)) if text]
+        lead = f"No single winner: {listed([row.method for row in first])} cannot be told apart at the top."
+    # A ranked row with one seed is deterministic: more seeds of it would be the same.
+    groups = {
+        "seeds": [row for row in vague if len(row.seeds) > 1],
+        "sessions": [row for row in vague if len(row.seeds) == 1],
+    }
+    uncertain = [
+        f"{listed([row.method for row in rows])} (more {what} would tell)" for what, rows in groups.items() if rows
+    ]
+    return lead, f"Too uncertain to place: {'; '.join(uncertain)}." if uncertain else ""
 
 
-def at_the_top(ranked: Sequence[Row]) -> tuple[list[Row], list[Row]]:
+def _at_the_top(ranked: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Of methods by rank: the first and those that cannot be told from it; and those of which nothing can be told.
 
     An interval that holds the floor and the leader says nothing: a method with few seeds would lead by not being known.
@@ -87,12 +94,12 @@ def _percent(value: float | None) -> str:
 
 
 def _against_floor(ranked: Sequence[Row]) -> list[str]:
-    """How many methods beat the floor beyond doubt, and which do not."""
+    """How many rows beat the floor beyond doubt, and which do not."""
     above = [row.method for row in ranked if beats_floor(row)]
     below = [row.method for row in ranked if row.skill and row.skill.high is not None and row.skill.high < 0]
     open_ = [row.method for row in ranked if row.method not in above and row.method not in below]
     whole = len(above) == len(ranked)
-    texts = [f"All {len(ranked)} ranked methods beat the floor." if whole and len(ranked) > 1 else f"{len(above)} of {len(ranked)} ranked methods beat{'s' * (len(above) == 1)} the floor."]  # fmt: skip
+    texts = [f"All {len(ranked)} ranked rows beat the floor." if whole and len(ranked) > 1 else f"{len(above)} of {len(ranked)} ranked rows beat{'s' * (len(above) == 1)} the floor."]  # fmt: skip
     if below:
         texts.append(f"Worse than the floor: {listed(below)}.")
     if open_:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from dyadbench.api import Column, Config
+from dyadbench.leaderboard.families import FAMILIES, Family, families_of, pareto
 from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.rows import (
     UNDEFINED,
@@ -20,19 +21,19 @@ from dyadbench.leaderboard.rows import (
     facts_of,
     kind_of,
     latency_notes,
+    one_random_seed,
     own_gaps,
     readout_notes,
     reason_of,
     role_of,
     side_notes,
 )
-from dyadbench.leaderboard.skill import Scale, Skills, band_distance, pareto, places, skills
+from dyadbench.leaderboard.skill import Scale, Skills, places, skills
 from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval, losses, overall
 from dyadbench.records.comparable import by_method, method_values, odd_ones_out
 from dyadbench.records.record import Record
 
 Suites = Mapping[str, Sequence[Column]]
-FAMILIES = ("diversity", "synchrony", "realism")  # beside appropriateness, which the headline is made of
 
 
 class Table(Config):
@@ -48,6 +49,7 @@ class Table(Config):
     sessions: int
     columns: tuple[Mapping[str, Any], ...]
     scales: tuple[Scale, ...] = ()
+    families: Mapping[str, Family] = {}
     rows: tuple[Row, ...]
     published: tuple[PublishedNumber, ...] = ()
     notes: tuple[str, ...] = ()
@@ -62,28 +64,28 @@ def make_table(
     suite: str,
     columns: Sequence[Column],
     published: Sequence[PublishedNumber] = (),
-    failing: Mapping[str, Sequence[str]] | None = None,
+    validity: Mapping[str, Sequence[str]] | None = None,
 ) -> Table:
     """The table of one benchmark (all `records` are its) under one suite.
 
-    `failing`: columns that fail on these data, with the reasons; they are no part of the headline.
+    `validity`: every column that was judged on these data, with the reasons why it fails, none where it passes. Columns
+    that fail are no part of the headline nor of a family, and nothing is best in them.
     """
     usable, odd = odd_ones_out(records, suite, columns)
     notes = [str(each) for each in odd]
-    left_out = [column.id for column in columns if column.headline and column.id in (failing or {})]
-    headed = [dataclasses.replace(c, headline=False) if c.id in left_out else c for c in columns]
-    notes += [
-        f"{c} is no part of the headline, because it fails on these data: {', '.join((failing or {})[c])} (validity.md)"
-        for c in left_out
-    ]
+    failing = {name: why for name, why in (validity or {}).items() if why}
+    headed = [dataclasses.replace(c, headline=False) if c.id in failing else c for c in columns]
+    notes += _failing_notes(columns, failing)
     groups = by_method(usable)
     first = (usable or list(records))[0]
     setting = first.benchmark_config
     main = setting.suite == suite
     rows: list[Row] = []
     scales: tuple[Scale, ...] = ()
+    families: dict[str, Family] = {}
     if groups:
-        rows, scales, more = _rows(groups, suite, headed, columns if left_out else None)
+        declared = None if headed == list(columns) else columns
+        rows, scales, families, more = _rows(groups, suite, headed, declared, failing)
         notes += more
     notes += [*emotion_notes(rows), *latency_notes(rows), *side_notes(rows, setting)] if main else readout_notes(rows)
     rows.sort(key=lambda r: (r.skill is None, -(r.skill.value or 0) if r.skill else 0, r.calibration, r.method))
@@ -91,15 +93,29 @@ def make_table(
         benchmark=first.benchmark, suite=suite, main=main, simulated=first.dataset.simulated,
         dataset=first.dataset.name, setting=setting.model_dump(mode="json"), clips=len(first.clips), sessions=len(set(first.sessions)),
         columns=tuple({"id": c.id, "direction": c.direction, "ranked": c.ranked, "unit": c.unit, "digits": c.digits,
-                       "summary": c.summary, "target": c.target, "version": c.version, "family": c.family, "headline": c.headline} for c in headed),
-        scales=scales, rows=tuple(rows), published=tuple(published), notes=tuple(notes), left_out=tuple(str(each) for each in odd),
+                       "summary": c.summary, "target": c.target, "version": c.version, "family": c.family, "headline": c.headline,
+                       "passes": None if c.id not in (validity or {}) else c.id not in failing, "why": list(failing.get(c.id, ()))} for c in headed),
+        scales=scales, families=families, rows=tuple(rows), published=tuple(published), notes=tuple(notes), left_out=tuple(str(each) for each in odd),
     )  # fmt: skip
 
 
+def _failing_notes(columns: Sequence[Column], failing: Mapping[str, Sequence[str]]) -> list[str]:
+    """Which columns the headline and each family do without, and why."""
+    notes = []
+    for part in ("headline", *FAMILIES):
+        without = [c for c in columns if c.id in failing and (c.headline if part == "headline" else c.ranked and c.family == part)]  # fmt: skip
+        if without:
+            each = "; ".join(f"{c.id} ({', '.join(failing[c.id])})" for c in without)
+            notes.append(
+                f"{'the ' * (part == 'headline')}{part} leaves out what fails on these data (validity.md): {each}"
+            )
+    return notes
+
+
 def _rows(
-    groups: Mapping[str, Sequence[Record]], suite: str, columns: Sequence[Column], declared: Sequence[Column] | None
-) -> tuple[list[Row], tuple[Scale, ...], list[str]]:
-    """A row per method with its intervals, skill, places and marks; the scales of the skill; notes.
+    groups: Mapping[str, Sequence[Record]], suite: str, columns: Sequence[Column], declared: Sequence[Column] | None, failing: Collection[str]
+) -> tuple[list[Row], tuple[Scale, ...], dict[str, Family], list[str]]:  # fmt: skip
+    """A row per method with its intervals, skill, places and marks; the scales of the skill; the families; notes.
 
     `declared`: the columns as the suite declares them, where some of `columns` are no part of the headline here.
     """
@@ -129,8 +145,26 @@ def _rows(
     elif main and any(column.headline for column in columns):
         notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
     whole = gaps <= UNDEFINED * len(first.clips)
-    rows = _mark_best(_with_families(_with_mean_rank(rows, boot, columns), boot, columns), boot, columns, whole)
-    return rows, scales, notes
+    rows, families = _with_families(_with_mean_rank(rows, boot, columns), boot, suite, columns, failing)
+    rows = _mark_best(rows, boot, columns, whole, failing)
+    once = {name for name, group in groups.items() if one_random_seed(group)}
+    return [_less_intervals(row, once) for row in rows], scales, families, notes
+
+
+def _less_intervals(row: Row, once: Collection[str]) -> Row:
+    """A row of one seed of a random method without intervals, for they would cover only what other sessions give."""
+
+    def bare(value: Value | None) -> Value | None:
+        return value and value.model_copy(update={"low": None, "high": None})
+
+    if row.method not in once:
+        return row.model_copy(update={"against": bare(row.against)}) if row.of in once else row
+    single = {name: bare(getattr(row, name)) for name in ("skill", "against", "declared")}
+    several = {
+        name: {key: bare(value) for key, value in getattr(row, name).items()}
+        for name in ("skills", "families", "cells")
+    }
+    return row.model_copy(update=single | several)
 
 
 def _value(point: float, draws: Floats, boot: Bootstrap, within: Column | None = None, undefined: int = 0) -> Value:
@@ -183,14 +217,10 @@ def _with_declared(rows: Sequence[Row], boot: Bootstrap, measured: Skills | None
     ]
 
 
-def _with_families(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column]) -> list[Row]:
-    """The rows with their distances to the band of real listeners, and the Pareto marks of the ranked ones."""
-    names = [row.method for row in rows]
-    distances: dict[str, tuple[Floats, Floats]] = {}
-    for family in FAMILIES:
-        distance = band_distance(boot, names, columns, family)
-        if distance is not None:
-            distances[family] = distance
+def _with_families(rows: Sequence[Row], boot: Bootstrap, suite: str, columns: Sequence[Column], failing: Collection[str]) -> tuple[list[Row], dict[str, Family]]:  # fmt: skip
+    """The rows with their distances to the band of real listeners, and the Pareto marks of the ranked ones; what the
+    families are made of."""
+    made_of, distances = families_of(boot, [row.method for row in rows], suite, columns, failing)
     marks = dict.fromkeys(range(len(rows)), False)
     ranked = [i for i, row in enumerate(rows) if row.rank is not None]
     if "diversity" in distances:
@@ -204,7 +234,7 @@ def _with_families(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Colum
             }
         )
         for i, row in enumerate(rows)
-    ]
+    ], made_of
 
 
 def _with_mean_rank(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column]) -> list[Row]:
@@ -216,9 +246,9 @@ def _with_mean_rank(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Colu
     return [row.model_copy(update={"mean_rank": int(order[i])}) if i in order else row for i, row in enumerate(rows)]
 
 
-def _mark_best(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column], whole: NDArray[np.bool_]) -> list[Row]:
-    """In every ranked column, the ranked methods that cannot be told from the best one, of those with a value on (nearly)
-    every clip: whole (M, C)."""
+def _mark_best(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column], whole: NDArray[np.bool_], failing: Collection[str]) -> list[Row]:  # fmt: skip
+    """In every ranked column that does not fail, the ranked methods that cannot be told from the best one, of those with a
+    value on (nearly) every clip: whole (M, C)."""
     methods = [i for i, row in enumerate(rows) if row.rank is not None]
     names = [column.id for column in columns if column.ranked]
     best: set[tuple[int, str]] = set()
@@ -227,7 +257,7 @@ def _mark_best(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column], 
         ranked = [j for j, column in enumerate(columns) if column.ranked]
         point = np.where(whole[methods][:, ranked], point, np.nan)
         for c, name in enumerate(names):
-            if not np.isfinite(point[:, c]).any():
+            if name in failing or not np.isfinite(point[:, c]).any():
                 continue
             first = int(np.nanargmin(point[:, c]))
             for m in range(len(methods)):

@@ -10,14 +10,17 @@ from typing import Any
 import typer
 
 from dyadbench.errors import one_line
+from dyadbench.leaderboard.families import FAMILIES
 from dyadbench.leaderboard.paired import EXTREMES, WIDEST, Comparison
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
     ARROWS,
+    FAILS,
     PLAIN,
     family_text,
     grid,
+    head_text,
     interval_text,
     method_text,
     number,
@@ -100,6 +103,8 @@ def _below(table: Table) -> list[str]:
         if row.kind == "method" and row.reason:
             reasons.setdefault(row.reason, []).append(row.method)
     unranked = [f"not ranked: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
+    if any(column["ranked"] and column["passes"] is False for column in table.columns):
+        unranked.append(f"{FAILS} fails on these data (validity.md), so it is in no headline and no family")
     if table.main and not table.scales and any(column.get("headline") for column in table.columns):
         unranked.append("nothing is ranked: run mismatched-listener on this benchmark, too, which a skill of 0 is")
     return [one_line(line) for line in (*(f"left out: {each}" for each in table.left_out), *unranked)]
@@ -115,13 +120,12 @@ def _columns(table: Table, values: bool) -> list[tuple[str, Any]]:
         out.append(("skill", lambda row: [(skill_text(row.skill), "bold")]))
         out += [
             (family, lambda row, family=family: [(family_text(row.families.get(family)), "")])
-            for family in ("diversity", "synchrony", "realism")
+            for family in FAMILIES
             if any(family in row.families for row in table.rows)
         ]
     ranked = [column for column in table.columns if column["ranked"]]
     for column in ranked if values else sorted(ranked, key=lambda column: not column.get("headline")):
-        head = f"{column['id']} {ARROWS[column['direction']]}"
-        out.append((head, lambda row, c=column: _cell(row.cells[c["id"]], c["digits"], values)))
+        out.append((head_text(column), lambda row, c=column: _cell(row.cells[c["id"]], c["digits"], values)))
     return out if values else out[: MOST_COLUMNS - 2]
 
 

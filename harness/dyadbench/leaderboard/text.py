@@ -13,6 +13,7 @@ from dyadbench.errors import one_line
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
 
+FAILS = "†"  # beside the name of a column that fails on the data of its board
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}
 SIMULATED = "**Simulated data.** These numbers test the harness; they say nothing about real listeners."
 WIDTH = 8  # columns of a table that a page can show
@@ -29,10 +30,16 @@ def number(value: float | None, digits: int) -> str:
     return text
 
 
-def interval_text(cell: Value, digits: int) -> str:
-    """`[low, high]`, or nothing where there is no interval or both ends read the same."""
+def interval_ends(cell: Value, digits: int) -> tuple[str, ...]:
+    """Both ends of an interval; none where there is no interval or both ends read the same."""
     low, high = number(cell.low, digits), number(cell.high, digits)
-    return "" if cell.low is None or cell.high is None or low == high else f"[{low}, {high}]"
+    return () if cell.low is None or cell.high is None or low == high else (low, high)
+
+
+def interval_text(cell: Value, digits: int) -> str:
+    """`[low, high]` of `interval_ends`."""
+    ends = interval_ends(cell, digits)
+    return f"[{', '.join(ends)}]" if ends else ""
 
 
 def cell_text(cell: Value, digits: int) -> str:
@@ -58,6 +65,20 @@ def lookahead_text(row: Row) -> str:
     if row.facts.get("scored_from"):
         return "unknown"
     return "whole clip" if reach is None else f"{reach}"
+
+
+def head_text(column: Mapping[str, Any]) -> str:
+    """A column's name, what is better in it, and whether it fails here."""
+    return f"{column['id']} {ARROWS[column['direction']]}" + (f" {FAILS}" if column["passes"] is False else "")
+
+
+def families_text(table: Table) -> str:
+    """What each family of a table is over, or why it is undefined, in a sentence each."""
+    return " ".join(
+        f"{name[0].upper()}{name[1:]} is "
+        + (f"undefined here: {family.why}." if family.why else f"over {', '.join(family.columns)}{f' ({family.suite})' * (family.suite != table.suite)}.")
+        for name, family in table.families.items()
+    )  # fmt: skip
 
 
 def latency_head(table: Table) -> list[str]:

@@ -150,14 +150,14 @@ surprising rows](../docs/validity.md) are explained.
 """
 
 
-def failing_on(corpora: Sequence[Corpus], data: Collection[str], suite: str) -> dict[str, tuple[str, ...]]:
-    """Column -> why it fails, for every column of a suite that fails on data with one of these digests."""
+def judged_on(corpora: Sequence[Corpus], data: Collection[str], suite: str) -> dict[str, tuple[str, ...]]:
+    """Column -> why it fails on data with one of these digests, nothing where it passes; of every column that was judged."""
     return {
-        name: one.why
+        name: () if one.passes else one.why
         for corpus in corpora
         if corpus.data in data
         for name, one in corpus.suites.get(suite, {}).items()
-        if one.passes is False
+        if one.passes is not None
     }
 
 

@@ -118,13 +118,16 @@ def find(
     span = interval(draws) if boot.informative and np.isfinite(point) else None
     sides = [_side(boot.point[None], columns, methods, side)[0] for side in part.sides]
     seeds = [len(records) for records in records_of.values() if not records[0].deterministic]
+    honest = (
+        span if min(seeds, default=2) > 1 else None
+    )  # of one seed of a random method an interval would say too little
     treated = ("tokenizer",) if part.suite == TOKENS else ("predictor", "tokenizer")
     sides_of = [records[0] for records in records_of.values()]
     evidence = Evidence(
         text=text, verdict="undecided", methods=methods,
         less=_finite(sides[0]), more=_finite(sides[1]), difference=_finite(point),
-        low=span.low if span else None, high=span.high if span else None, p=p_value(draws) if span else None,
-        detectable=POWER * (span.high - span.low) / 2 if span and min(seeds, default=2) > 1 else None,
+        low=honest.low if honest else None, high=honest.high if honest else None, p=p_value(draws) if span else None,
+        detectable=POWER * (honest.high - honest.low) / 2 if honest else None,
         clips=len(first.clips), seeds=min(seeds, default=1), few=bool(seeds) and min(seeds) < SEEDS,
         simulated=first.dataset.simulated, stepless=not any(map(takes_steps, sides_of)),
         unequal=unequal(sides_of[0], sides_of[1], varies, treated) if len(sides_of) == 2 else (),

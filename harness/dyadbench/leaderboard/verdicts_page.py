@@ -88,7 +88,7 @@ def claims_page(board: Sequence[Judged]) -> str:
     parts = [
         "# Claims, checked\n",
         "Made by `dyadbench leaderboard` from `claims/checked/` and `records/`; do not edit. Differences are paired, intervals "
-        f"are 95 % over sessions and seeds, a method that is random needs {SEEDS} seeds for a verdict, and at most 5 % of the "
+        f"are 95 % over sessions and the seeds of random methods, which need two for an interval and {SEEDS} for a verdict, and at most 5 % of the "
         "verdicts of this page are expected to be false (Benjamini-Hochberg). Where a part does not say *real people*, it was measured on simulated data at "
         "small presets: a claim that fails here may hold on real data at full size, and one that holds here may fail there.\n",
         f"{counted(board)}. {_two_budgets(board)}\n",

@@ -44,9 +44,9 @@ def _kind(row: Row) -> str:
 def plane(table: Table) -> dict[str, Any] | None:
     """Methods, floor and ceiling by how appropriate and how diverse they are; the true listeners' diversity as a level.
 
-    In the metrics that papers use where the suite has them; else by skill and by how diverse next to real listeners.
+    In the metrics that papers use where the suite has them and they pass on these data; else by skill and by how diverse next to real listeners.
     """
-    columns = {c["id"]: c for c in table.columns}
+    columns = {c["id"]: c for c in table.columns if c["passes"] is not False}
     rows = [row for row in table.rows if row.kind in ("method", "ablation") or row.role in ROLES_IN_PLANE]
     if table.suite in PLANES and set(PLANES[table.suite]) <= columns.keys():
         x, y = PLANES[table.suite]
@@ -156,8 +156,9 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def ablations(table: Table) -> list[dict[str, Any]]:
     """Every method that has ablations beside them, in one column with intervals."""
+    passing = {c["id"]: c["ranked"] for c in table.columns if c["passes"] is not False}
     column = HEADS.get(table.suite)
-    column = column if column in {c["id"] for c in table.columns} else next((c["id"] for c in table.columns if c["ranked"]), None)  # fmt: skip
+    column = column if column in passing else next((name for name, ranked in passing.items() if ranked), None)
     if column is None:
         return []
     figures: list[dict[str, Any]] = []

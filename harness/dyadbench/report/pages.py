@@ -11,10 +11,12 @@ from urllib.parse import urlencode
 from dyadbench.api import TARGET_SUFFIX
 from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.rows import Row, Value
-from dyadbench.leaderboard.tables import FAMILIES, Table
+from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
-    ARROWS,
+    families_text,
     family_text,
+    head_text,
+    interval_ends,
     latency_head,
     latency_text,
     lookahead_text,
@@ -64,10 +66,9 @@ def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[st
     headline = {scale.column for scale in table.scales}
     view_columns = [column for column in table.columns if not column["id"].endswith(TARGET_SUFFIX)]
     view_columns.sort(key=lambda column: column["id"] not in headline)  # what ranks comes first
-    families = [name for name in FAMILIES if any(name in row.families for row in table.rows)] if table.main else []
-    room = WIDTH - 2 - (2 + len(families[:2]) if table.main else 0)  # beside method, rank and skill, families and speed
+    room = WIDTH - 2 - (2 if table.main else 0)  # beside method and rank, skill and speed
     columns = [
-        {**column, "arrow": ARROWS[column["direction"]], "better": BETTER[column["direction"]], "says": metric_text(column["id"]), "shown": n < room}
+        {**column, "head": head_text(column), "better": BETTER[column["direction"]], "says": metric_text(column["id"]), "shown": n < room}
         for n, column in enumerate(view_columns)
     ]  # fmt: skip
     targets = _targets(table)
@@ -79,21 +80,35 @@ def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[st
             cell_view(row.cells[c["id"]], c["digits"], scales[c["id"]], targets.get(c["id"]), c["direction"])
             for c in columns
         ]
-        beside = [_family_view(row.families.get(name)) for name in families]
         rows.append(
-            row_view(row, cells, records.get(row.method, ()))
-            | {"printed": printed.get(plain_name(row.method), {}), "families": beside}
+            row_view(row, cells, records.get(row.method, ())) | {"printed": printed.get(plain_name(row.method), {})}
         )
     named = [c["id"] for c in columns if any(c["id"] in row["printed"] for row in rows)]
     return {
         "suite": table.suite, "main": table.main, "columns": columns, "rows": _families_together(rows), "notes": table.notes,
-        "targets": {name: number(value, _digits(table, name)) for name, value in targets.items()}, "families": families,
+        "targets": {name: number(value, _digits(table, name)) for name, value in targets.items()},
         "printed_columns": named, "latency": latency_head(table), "published": published_view(table.published, [c["id"] for c in table.columns]),
     }  # fmt: skip
 
 
-def _family_view(value: Value | None) -> dict[str, Any]:
-    return {"text": family_text(value) or "-", "good": sort_text(None if value is None else value.value)}
+def families_view(table: Table) -> dict[str, Any] | None:
+    """How far methods and references are from real listeners in each family; None where the suite does not rank."""
+    rows = [row for row in table.rows if row.kind in ("method", "reference") and row.skill is not None]
+    if not rows:
+        return None
+    return {
+        "names": list(table.families), "says": families_text(table),
+        "rows": [
+            {"method": row.method, "page": page_name("method", row.method), "role": row.role, "pareto": row.pareto,
+             "cells": [_family_view(row.families.get(name), family.why) for name, family in table.families.items()]}
+            for row in rows
+        ],
+    }  # fmt: skip
+
+
+def _family_view(value: Value | None, why: str) -> dict[str, Any]:
+    text = "undefined" if why else family_text(value) or "-"
+    return {"text": text, "good": sort_text(None if value is None else value.value)}
 
 
 def _families_together(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -136,11 +151,10 @@ def cell_view(
     cell: Value, digits: int, scale: tuple[float, float] | None, target: float | None, direction: str
 ) -> dict[str, Any]:
     """A cell's text, its bar, and `good`: what sorting the best first goes by, less is better."""
-    ends_text = [number(end, digits) for end in (cell.low, cell.high)]
-    spans = cell.low is not None and cell.high is not None and ends_text[0] != ends_text[1]
+    ends_text = interval_ends(cell, digits)
     view: dict[str, Any] = {
         "text": number(cell.value, digits), "good": sort_text(_loss(cell.value, target, direction)), "best": cell.best, "undefined": cell.undefined,
-        "interval": " to ".join(ends_text) if spans else "", "bar": None,
+        "interval": " to ".join(ends_text), "bar": None,
     }  # fmt: skip
     if scale and cell.value is not None:
         low, high = scale
@@ -148,7 +162,7 @@ def cell_view(
         def place(value: float) -> int:
             return round(100 * (value - low) / (high - low))
 
-        ends = (cell.low, cell.high) if spans else (cell.value, cell.value)
+        ends = (cell.low, cell.high) if ends_text else (cell.value, cell.value)
         first, last = max(place(ends[0]), -1), min(place(ends[1]), 101)  # type: ignore[arg-type]
         if first <= 100 and last >= 0:
             view["bar"] = {
@@ -176,7 +190,7 @@ def row_view(row: Row, cells: list[dict[str, Any]], records: Sequence[Record]) -
         "method": row.method, "page": page_name("method", row.method), "kind": row.kind, "of": row.of, "role": row.role, "rank": rank_text(row),
         "rank_sort": row.rank if row.rank is not None else None, "reason": "" if row.calibration else row.reason,
         "skill": skill_text(row.skill) or "-", "skill_good": sort_text(-row.skill.value if row.skill and row.skill.value is not None else None),
-        "pareto": row.pareto, "cells": cells, "seeds": len(row.seeds), "trained": learning(records),
+        "cells": cells, "seeds": len(row.seeds), "trained": learning(records),
         "parameters": parameters, "parameters_text": f"{parameters:,}".replace(",", " ") if parameters else "",
         "lookahead": lookahead_text(row), "lookahead_sort": 1e9 if row.facts.get("lookahead") is None else row.facts["lookahead"],
         "latency": latency_text(row), "latency_sort": row.facts.get("latency", {}).get("step_p99_ms", ""),

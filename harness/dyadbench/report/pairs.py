@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import TARGET_SUFFIX, Column
-from dyadbench.leaderboard.paired import EXTREMES, WIDEST, one_random_seed
+from dyadbench.leaderboard.paired import EXTREMES, WIDEST
+from dyadbench.leaderboard.rows import one_random_seed
 from dyadbench.leaderboard.stats import DRAWS, Bootstrap, bootstrap
 from dyadbench.records.comparable import method_values, usable_records
 from dyadbench.records.record import Record

@@ -20,6 +20,7 @@ from dyadbench.leaderboard.build import make_tables
 from dyadbench.leaderboard.claims import MEANING, Claim, Judged, load_claims, rows_of
 from dyadbench.leaderboard.data_files import csv_text, json_text
 from dyadbench.leaderboard.published import load_published
+from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import SIMULATED, rank_text, skill_text, split_text
 from dyadbench.leaderboard.validity_page import load_validity
@@ -143,7 +144,7 @@ class Site:
             "benchmark.html", table=main, page=pages.page_name("", benchmark), views=views, lead=lead, beside=beside,
             says=sentence_case(self.about.benchmarks.get(benchmark, "")), split=split_text(main.setting), where=where,
             presets=sorted({r.preset for r in records if r.preset and not r.calibration}), ladder=overview.ladder(main, dict(self.about.methods)),
-            scale_note=overview.scale_note(main), plane=figures.plane(main), figures=charts, player=self._player(benchmark, tables[0]),
+            scale_note=overview.scale_note(main), plane=figures.plane(main), figures=charts, families=pages.families_view(main), player=self._player(benchmark, tables[0]),
             files=self._files(benchmark, tables), cite=citation(main, where), compare=self._first_pair(main), dataset=records[0].dataset.name,
         )  # fmt: skip
 
@@ -155,8 +156,7 @@ class Site:
 
     def _first_pair(self, table: Table) -> str:
         """The comparison of the first two methods, those with a rank first; "" where there are none."""
-        rows = sorted((row for row in table.rows if row.kind == "method"), key=lambda row: row.rank is None)
-        names = [row.method for row in rows][:2]
+        names = [row.method for row in ranked_first(table) if row.kind == "method"][:2]
         compared = self.pairs and self.pairs[-1]["benchmark"] == table.benchmark
         return pages.compare_link(table.benchmark, *names) if compared and len(names) == 2 else ""
 
@@ -164,7 +164,7 @@ class Site:
         ranked = [row for row in table.rows if row.rank is not None]
         self.cards.append({
             "benchmark": table.benchmark, "page": pages.page_name("", table.benchmark), "simulated": table.simulated,
-            "says": sentence_case(self.about.benchmarks.get(table.benchmark, "")), "track": table.setting["track"], "lead": lead, "ahead": summary.ahead(table), "ranked": len(ranked),
+            "says": sentence_case(self.about.benchmarks.get(table.benchmark, "")), "track": table.setting["track"], "lead": lead, "unplaced": summary.leaders(ranked)[1] if ranked else "", "ahead": summary.ahead(table), "ranked": len(ranked),
             "clips": table.clips, "sessions": table.sessions, "methods": sum(row.kind == "method" for row in table.rows),
             "rows": [
                 {"method": row.method, "page": pages.page_name("method", row.method), "rank": rank_text(row), "skill": skill_text(row.skill)}
@@ -223,9 +223,10 @@ class Site:
         )  # fmt: skip
 
     def _pair(self, table: Table, records: Sequence[Record]) -> None:
-        rows = sorted(table.rows, key=lambda row: (row.kind in ("reference", "reconstruction"), row.rank is None))
-        view = pairs_view(records, table.suite, self.suites[table.suite], [row.method for row in rows])
+        view = pairs_view(records, table.suite, self.suites[table.suite], [row.method for row in ranked_first(table)])
         if view is not None:
+            why = {column["id"]: ", ".join(column["why"]) for column in table.columns}
+            view["columns"] = [column | {"fails": why[column["id"]]} for column in view["columns"]]
             view["pages"] = [pages.page_name("method", name) for name in view["methods"]]
             view["simulated"], view["page"] = table.simulated, pages.page_name("", table.benchmark)
             view["own"] = pages.page_name("compare", table.benchmark)
@@ -233,6 +234,11 @@ class Site:
             view["watch"] = sorted(excerpts.methods)
             view["seen"] = [clip.id for clip in excerpts.people.clips] if excerpts.people else []
             self.pairs.append(view)
+
+
+def ranked_first(table: Table) -> list[Row]:
+    """The rows, methods before references, and of the methods those with a rank first."""
+    return sorted(table.rows, key=lambda row: (row.kind in ("reference", "reconstruction"), row.rank is None))
 
 
 def sentence_case(text: str) -> str:

@@ -44,7 +44,7 @@
     mark.setAttribute("aria-label", `what ${column.id} is`);
     tip.className = "tip";
     tip.setAttribute("role", "note");
-    tip.textContent = column.says;
+    tip.textContent = column.says + (column.fails ? ` † Fails on these data: ${column.fails}.` : "");
     mark.append("?", tip);
     return mark;
   }
@@ -81,17 +81,18 @@
     view.columns.forEach((column, c) => {
       const text = (x) => (x === null ? "n/a" : x.toFixed(column.digits).replace(/^-(0\.?0*)$/, "$1"));
       let [difference, low, high] = view.pairs[key][c];
+      if (once.length) low = high = null; // one seed: nothing says how another would do
       if (sign < 0) [difference, low, high] = [difference, high, low].map((x) => (x === null ? null : -x));
       const row = document.createElement("tr");
       const good = { max: "more", min: "less", match: column.target === null ? "no target" : `near ${text(column.target)}` }[column.direction];
       const values = [cell(good, "text"), cell(text(view.points[i][c])), cell(text(view.points[j][c]))];
-      const name = cell(column.id.replaceAll(".", ".\u200b"), "head");
+      const name = cell(column.id.replaceAll(".", ".\u200b") + (column.fails ? " †" : ""), "head");
       name.append(what(column));
       if (difference === null) row.append(name, cell("undefined for one of them", "text"), ...values, cell("undefined"), cell(""));
       else {
         const reach = Math.max(...[difference, low, high].map((x) => Math.abs(x ?? 0)), 1e-12);
         const side = view.verdicts[key][c];
-        const verdict = side === null ? "no interval" : once.length ? "one seed" : side === 0 ? "undecided" : side * sign > 0 ? "A is better" : "B is better";
+        const verdict = column.fails ? "fails here" : side === null ? "no interval" : once.length ? "one seed" : side === 0 ? "undecided" : side * sign > 0 ? "A is better" : "B is better";
         counts[verdict] = (counts[verdict] ?? 0) + 1;
         const span = low === null ? "" : ` [${text(low)}, ${text(high)}]`;
         const told = cell(verdict, "text");

@@ -1,0 +1,101 @@
+"""Families beside the headline: of metrics that pass on these data, undefined where none does, realism from its own suite."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+
+import pytest
+from tests.fixtures.records import COLUMNS, FLOOR, floor, record
+
+from dyadbench.api import Column
+from dyadbench.leaderboard.build import with_realism
+from dyadbench.leaderboard.data_files import csv_text, json_text
+from dyadbench.leaderboard.markdown import markdown_page
+from dyadbench.leaderboard.tables import make_table
+from dyadbench.leaderboard.terminal import _below
+from dyadbench.records.record import Record, Score, SuiteScores
+
+
+def test_a_board_says_beside_every_number_whether_its_metric_fails_and_families_do_without_it() -> None:
+    runs = [floor(), record("a", 0.1), record("b", 0.3)]
+    extra = dataclasses.replace(COLUMNS[2], id="FRDvs")  # a second column of diversity, which fails
+
+    def with_extra(one: Record) -> Record:
+        data = one.model_dump()
+        scores = data["suites"]["react2024"]
+        for part in ("versions", "scores", "per_clip"):
+            scores[part]["FRDvs"] = scores[part]["FRDist"]  # other values than FRVar's
+        return Record.model_validate(data)
+
+    both = [with_extra(one) for one in runs]
+    columns = (*COLUMNS, extra)
+    alone = make_table(runs, "react2024", COLUMNS)
+    table = make_table(both, "react2024", columns, validity={"FRDvs": ("prefers noise to mismatched",), "FRCorr": ()})
+    assert table.families["diversity"].columns == ("FRVar",)
+    assert {row.method: row.families for row in table.rows} == {row.method: row.families for row in alone.rows}
+    assert make_table(both, "react2024", columns).families["diversity"].columns == ("FRVar", "FRDvs")
+    passes = {column["id"]: column["passes"] for column in json.loads(json_text([table]))[0]["columns"]}
+    assert (passes["FRCorr"], passes["FRDvs"], passes["FRDist"]) == (True, False, None)
+    lines = list(csv.DictReader(io.StringIO(csv_text([table]))))
+    verdicts = {line["metric"]: (line["passes"], line["why"]) for line in lines if line["method"] == "a"}
+    assert verdicts["FRDvs"] == ("no", "prefers noise to mismatched") and verdicts["FRCorr"] == ("yes", "")
+    page = markdown_page([table])
+    assert "FRDvs → †" in page and "FRVar → †" not in page
+    assert "**fails here**: prefers noise to mismatched" in page
+    best = {name for row in table.rows for name, cell in row.cells.items() if cell.best}
+    assert best == {"FRCorr", "FRDist", "FRVar"}, "nothing is best in a column that fails"
+    assert "† fails on these data" in "\n".join(_below(table))
+
+
+def test_a_family_whose_columns_all_fail_is_undefined_and_says_why() -> None:
+    runs = [floor(), record("a", 0.1), record("b", 0.3)]
+    table = make_table(runs, "react2024", COLUMNS, validity={"FRVar": ("prefers noise to mismatched",)})
+    assert table.families["diversity"].why == "FRVar fails on these data"
+    assert table.families["synchrony"].why == "react2024 ranks by no metric of it"
+    assert not any(row.families or row.pareto for row in table.rows)
+    page = markdown_page([table])
+    assert "| a |  | undefined | undefined | undefined |" in page
+    assert "Diversity is undefined here: FRVar fails on these data." in page
+
+
+def test_realism_stands_on_the_board_from_the_suite_that_measures_it() -> None:
+    columns = (Column("FMD", "min", family="realism", perfect=0.0, low=0.0),)
+
+    def with_motion(one: Record, value: float) -> Record:
+        scores = SuiteScores(versions={"FMD": 1}, scores={"FMD": Score(value=value)}, per_clip={"FMD": [value] * 40})
+        return one.model_copy(update={"suites": {**one.suites, "motion": scores}})
+
+    runs = [with_motion(floor(), 0.5), with_motion(record("a", 0.1), 1.0), with_motion(record("b", 0.3), 0.2)]
+    main, motion = make_table(runs, "react2024", COLUMNS), make_table(runs, "motion", columns)
+    board, beside = with_realism([main, motion])
+    assert beside == motion
+    assert board.families["realism"].model_dump() == {"suite": "motion", "columns": ("FMD",), "why": ""}
+    distance = {row.method: row.families["realism"].value for row in board.rows}
+    assert distance == pytest.approx({FLOOR: 0.0, "a": math.log(2), "b": 0.0})
+    assert "Realism is over FMD (motion)." in markdown_page([board])
+    failing = make_table(runs, "motion", columns, validity={"FMD": ("prefers noise to mismatched",)})
+    assert with_realism([main, failing])[0] == main, "a suite that fails here says nothing of realism"
+
+
+def test_a_band_of_a_metric_that_is_0_for_some_real_listener_ends_at_the_others() -> None:
+    """A set that holds the true listener is at distance 0, which is no reason to leave a distance out."""
+    columns = (Column("FMD", "min", family="realism", perfect=0.0, low=0.0),)
+    values = {FLOOR: 0.5, "oracle-set": 0.0, "a": 1.0, "still": 0.0}
+    runs = [
+        record(name, 0.1, calibration=name in (FLOOR, "oracle-set")).model_copy(
+            update={
+                "suites": {
+                    "react2024": SuiteScores(
+                        versions={"FMD": 1}, scores={"FMD": Score(value=value)}, per_clip={"FMD": [value] * 40}
+                    )
+                }
+            }
+        )
+        for name, value in values.items()
+    ]
+    distance = {row.method: row.families["realism"].value for row in make_table(runs, "react2024", columns).rows}
+    assert distance == pytest.approx({FLOOR: 0.0, "oracle-set": 0.0, "a": math.log(2), "still": 0.0})
