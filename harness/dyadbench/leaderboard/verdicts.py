@@ -118,9 +118,7 @@ def find(
     span = interval(draws) if boot.informative and np.isfinite(point) else None
     sides = [_side(boot.point[None], columns, methods, side)[0] for side in part.sides]
     seeds = [len(records) for records in records_of.values() if not records[0].deterministic]
-    honest = (
-        span if min(seeds, default=2) > 1 else None
-    )  # of one seed of a random method an interval would say too little
+    honest = span if min(seeds, default=2) > 1 else None  # one seed of a random method: nothing is known of others
     treated = ("tokenizer",) if part.suite == TOKENS else ("predictor", "tokenizer")
     sides_of = [records[0] for records in records_of.values()]
     evidence = Evidence(
