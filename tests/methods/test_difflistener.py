@@ -285,8 +285,8 @@ def test_words_are_heard_where_there_are_any() -> None:
     context = dataclasses.replace(_context([0, 1], predictor), words=((), ()))
 
     def sample(*words: str) -> np.ndarray:
-        said = tuple(Word(text, 1.0, 1.5) for text in words)
-        return predictor.sample(dataclasses.replace(context, words=(said, ())), 3, CellNoise(0)).motion
+        speech = tuple(Word(text, 1.0, 1.5) for text in words)
+        return predictor.sample(dataclasses.replace(context, words=(speech, ())), 3, CellNoise(0)).motion
 
     silent, yes, no = sample(), sample("yes"), sample("no")
     for heard, other in ((yes, silent), (no, silent), (yes, no)):
@@ -455,8 +455,8 @@ class Saying(TinyCorpus):
     def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
         for i, dyad in enumerate(super().dyads(split, audio)):
             still = np.zeros_like(dyad.speaker.motion)
-            said = (Word(("no", "yes")[i % 2], 0.5, 1.0),)
-            yield Dyad(dyad.clip, Track(still, words=said), Track(still + np.float32(i % 2)))
+            speech = (Word(("no", "yes")[i % 2], 0.5, 1.0),)
+            yield Dyad(dyad.clip, Track(still, words=speech), Track(still + np.float32(i % 2)))
 
 
 def test_words_decide_the_listener_where_nothing_else_does(tmp_path: Path) -> None:
@@ -465,8 +465,10 @@ def test_words_decide_the_listener_where_nothing_else_does(tmp_path: Path) -> No
     predictor = TokenDiffusion(config, Setup(PAIR, {}, False, seed=0), CoinTokenizer())
     fit(predictor, corpus, {}, FitOptions(tmp_path, seed=0))
     still = np.zeros((2, 64, PAIR.dim), np.float32)
-    said = tuple((Word(text, 0.5, 1.0),) for text in ("no", "yes"))
-    motion = predictor.sample(Context(("a", "b"), np.full(2, 64), still, None, {}, words=said), 8, CellNoise(0)).motion
+    speech = tuple((Word(text, 0.5, 1.0),) for text in ("no", "yes"))
+    motion = predictor.sample(
+        Context(("a", "b"), np.full(2, 64), still, None, {}, words=speech), 8, CellNoise(0)
+    ).motion
     assert [float(motion[i, :, :, 0].mean()) for i in range(2)] == pytest.approx([0, 1], abs=0.2)
 
 

@@ -58,7 +58,7 @@ class Short:
             yield dataclasses.replace(stage, steps=min(STEPS, stage.steps))
 
 
-def _built(name: str, device: str) -> dict[str, Any]:
+def _components(name: str, device: str) -> dict[str, Any]:
     """The untrained parts of a method on a device, in the order in which they are trained."""
     predictor, tokenizer = method_parts(shared_host(), MethodSpec(name=name, preset="smoke"))
     setup = Setup(CORPUS.space, CORPUS.audio, CORPUS.emotion, seed=0, device=device)
@@ -71,7 +71,7 @@ def _built(name: str, device: str) -> dict[str, Any]:
 @cache
 def _trained(name: str, device: str) -> tuple[dict[str, Any], list[float]]:
     """The parts after a few steps on a device, and the last validation metrics of all their stages."""
-    parts, metrics = _built(name, device), list[float]()
+    parts, metrics = _components(name, device), list[float]()
     for part in parts.values():
         with tempfile.TemporaryDirectory() as folder:
             stages = fit(Short(part), CORPUS, CORPUS.audio, FitOptions(Path(folder), seed=0, device=device))
@@ -84,7 +84,7 @@ def _trained(name: str, device: str) -> tuple[dict[str, Any], list[float]]:
 def test_a_method_trains_on_the_device(name: str, device: str) -> None:
     parts, metrics = _trained(name, device)
     assert metrics and np.isfinite(metrics).all()
-    for kind, untrained in _built(name, device).items():
+    for kind, untrained in _components(name, device).items():
         before, after = untrained.state_dict(), parts[kind].state_dict()
         floats = [value for value in after.values() if value.is_floating_point()]
         assert all(bool(value.isfinite().all()) for value in floats), kind
@@ -100,7 +100,7 @@ def test_a_method_samples_on_the_device_what_it_samples_on_the_cpu(
     """The same weights and the same streams of noise give the same reactions."""
     monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)  # it rounds what convolutions take to ten bits
     parts, _ = _trained(name, device)
-    on_cpu = _built(name, "cpu")
+    on_cpu = _components(name, "cpu")
     for kind, part in parts.items():
         on_cpu[kind].load_state_dict({key: value.cpu() for key, value in part.state_dict().items()})
     theirs, ours = (
