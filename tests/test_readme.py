@@ -100,7 +100,13 @@ def test_the_python_in_the_readme_runs(tmp_path: Path, monkeypatch: pytest.Monke
     rng = np.random.default_rng(0)
     _, runtime = runtime_of("tryout", None, None, ["simdyad"])
     target = open_target(plugins(), "simdyad-clear-react-online", {"size": "tiny"}, runtime)
-    write_template(tmp_path / "predictions.safetensors", target.clips, target.shape, "emotion", 25.0)
+    write_template(
+        tmp_path / "predictions.safetensors",
+        target.clips,
+        target.shape_of(target.split, target.setting.samples),
+        "emotion",
+        25.0,
+    )
     listener, speaker = rng.random((2, 3, 60, 25), np.float32)
     scope: dict[str, Any] = {
         "pred": rng.random((3, 2, 60, 25), np.float32),

@@ -71,13 +71,18 @@ def test_who_has_the_emotion_files_alone_can_score_emotion(tmp_path: Path, capfd
         shutil.rmtree(part / split / "3D_FV_files")
     for name in ("mean_face.npy", "std_face.npy"):
         (part / name).unlink()
-    outputs = []
+    outputs, train = [], tmp_path / "train.npz"
     for data in (whole, part):
         common = {"root": tmp_path, "home": tmp_path / "home", "data": [f"react2024={data}"], "threads": 1}
-        score(tmp_path / "t.npz", benchmark="react2024-test", template=True, **common)  # type: ignore[arg-type]
-        score(tmp_path / "t.npz", benchmark="react2024-test", json=True, **common)  # type: ignore[arg-type]
-        outputs.append(capfd.readouterr().out)
-    assert outputs[0] == outputs[1] and "FRDist" in outputs[0]
+        score(tmp_path / "t.npz", benchmark="react2024-test", train=train, template=True, **common)  # type: ignore[arg-type]
+        clips = dict(np.load(train))
+        emotion = np.random.default_rng(0).random(clips["emotion"].shape)
+        np.savez(train, clips=clips["clips"], emotion=emotion)
+        np.savez(tmp_path / "t.npz", clips=np.load(tmp_path / "t.npz")["clips"], emotion=emotion[:, :1].repeat(10, 1))
+        score(tmp_path / "t.npz", benchmark="react2024-test", train=train, json=True, **common)  # type: ignore[arg-type]
+        outputs.append(capfd.readouterr())
+    assert outputs[0] == outputs[1] and "FRDist" in outputs[0].out
+    assert "are turned to 0 and 1" in outputs[0].err
 
 
 def test_groups_that_a_suite_needs_are_demanded_before_anything_is_made() -> None:
@@ -116,6 +121,7 @@ def test_places_and_references_come_from_records_of_the_same_data(
     ("options", "message"),
     [
         ({"suite": "react2024", "template": True}, "--template would change nothing"),
+        ({"suite": "react2024", "train": Path("t.npz")}, "--train would change nothing"),
         ({"suite": "react2024", "data": ["x"]}, "--data would change nothing"),
         ({"suite": "react2024", "limit": 2}, "--limit would change nothing"),
         ({"suite": "l2l", "benchmark": "react2024-test"}, "leave out --benchmark or --suite"),

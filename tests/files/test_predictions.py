@@ -80,7 +80,7 @@ def test_tensors_of_other_precisions_are_read_as_float32(tmp_path: Path, kind: t
         (lambda v: {"values": v[:, :, :5]}, "emotion has 5 frames, 6 are expected"),
         (lambda v: {"values": v[..., :24]}, "emotion has 24 channels, 25 are expected"),
         (lambda v: {"values": v[:3], "clips": CLIPS[:3]}, "clip 's/3' is missing"),
-        (lambda v: {"values": v, "clips": [*CLIPS[:3], "other"]}, "clip 'other' is not in this benchmark"),
+        (lambda v: {"values": v, "clips": [*CLIPS[:3], "other"]}, "clip 'other' is none of the 4 that are expected"),
         (lambda v: {"values": v, "clips": [*CLIPS[:3], CLIPS[0]]}, "clip 's/0' appears twice"),
         (lambda v: {"values": np.where(v == v.max(), np.nan, v)}, "NaN or infinite at sample"),
         (lambda v: {"values": v * 50}, "lie outside"),

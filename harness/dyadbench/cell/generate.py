@@ -19,16 +19,8 @@ from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.react import largest_gap, react, row_of
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.split import Split
-from dyadbench.datasets.limit import LimitedDataset
-from dyadbench.datasets.readout import (
-    CALIBRATION_CLIPS,
-    CALIBRATION_SAMPLES,
-    UNITS,
-    EmotionReadout,
-    fit_thresholds,
-    true_rates,
-    with_binary_units,
-)
+from dyadbench.cell.units import calibration_split, thresholds_of
+from dyadbench.datasets.readout import CALIBRATION_CLIPS, CALIBRATION_SAMPLES, EmotionReadout, with_binary_units
 from dyadbench.errors import PluginError
 from dyadbench.files.atomic import cannot_read, replacing, reserve
 from dyadbench.files.npy import BadFile, read_header
@@ -134,18 +126,16 @@ class Generation:
         if not self.binary_units or progress.thresholds:
             return
         self.runtime.report("action units", 0, CALIBRATION_CLIPS)
-        train = Split(LimitedDataset(self.split.dataset, CALIBRATION_CLIPS), "train")
-        values, total = [], len(train.clips)
+        train = calibration_split(self.split)
+        reactions: list[np.ndarray] = []  # (K, T, 25) for each clip
+        total = len(train.clips)
         for first in range(0, total, self.runtime.batch):
             rows = range(first, min(first + self.runtime.batch, total))
             emotion = self._with_emotion(self._react(self._context(rows, split=train), CALIBRATION_SAMPLES)).emotion
             if emotion is not None:  # else nothing is to be turned, and filling says so
-                values += [
-                    emotion[i, :, : train.clips[row].frames, :UNITS].reshape(-1, UNITS) for i, row in enumerate(rows)
-                ]
-        if values:
-            thresholds = fit_thresholds(np.concatenate(values), true_rates(self.split.training()))
-            progress.thresholds = tuple(float(t) for t in thresholds)
+                reactions += list(emotion)
+        if reactions:
+            progress.thresholds = thresholds_of(reactions, self.split)
             progress.save(stage)
 
     def _with_emotion(self, reaction: Reaction) -> Reaction:

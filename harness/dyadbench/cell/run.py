@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import (
-    EMOTION_CHANNELS,
     Dataset,
     Evaluation,
     Predictor,
@@ -28,7 +27,7 @@ from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import Scoring, demand_groups, open_suites
 from dyadbench.cell.split import Split
 from dyadbench.datasets.limit import scored_part
-from dyadbench.datasets.readout import UNITS, UNITS_VERSION, EmotionReadout, kept_readout
+from dyadbench.datasets.readout import UNITS_VERSION, EmotionReadout, kept_readout, units_facts
 from dyadbench.datasets.readout import VERSION as READOUT
 from dyadbench.files.atomic import damaged
 from dyadbench.files.npy import BadFile, read_npy
@@ -156,10 +155,7 @@ class CellRun:
                 if progress.read_out:
                     facts["readout"] = {"version": READOUT, "rmse": dict(self.readout.summary())}
                 if progress.thresholds:
-                    rounded = {
-                        u: round(t, 6) for u, t in zip(EMOTION_CHANNELS[:UNITS], progress.thresholds, strict=True)
-                    }
-                    facts["action_units"] = {"version": UNITS_VERSION, "thresholds": rounded}
+                    facts["action_units"] = units_facts(progress.thresholds)
                 stage.write_json("facts.json", facts)
                 stage.finish()
             return stage, world.broadcast(facts)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,6 +13,8 @@ from dyadbench.api import (
     EMOTION_DIM,
     OWN_VOICE,
     Aligns,
+    Array,
+    Clip,
     Context,
     Dataset,
     Dyad,
@@ -65,6 +67,15 @@ class Split:
 
     def training(self) -> TrainSplits:
         return TrainSplits(self.dataset)
+
+    def training_emotions(self) -> Iterator[tuple[Clip, Array | None]]:
+        """(T, 25) of the listener of every training clip, under `emotion_only` from the emotion files alone."""
+        data = self.training()
+        if self.read_emotion is None:
+            yield from ((dyad.clip, dyad.listener.emotion) for dyad in data.dyads("train"))
+            return
+        for index, clip in enumerate(data.clips("train")):
+            yield clip, self.read_emotion("train", index)[1][: clip.frames]
 
     @cached_property
     def appropriate(self) -> np.ndarray:

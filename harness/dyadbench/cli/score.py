@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 def score(
     file: Annotated[Path, typer.Argument(help="Predictions (.safetensors or .npz): clip ids and (N, K, T, C) arrays; or a folder of one .npy per clip, (T, C) or (K, T, C), named after it.")],
     benchmark: Annotated[str | None, typer.Option("-b", "--benchmark", help="The benchmark whose clips were predicted.")] = None,
+    train: Annotated[Path | None, typer.Option("--train", metavar="FILE", help="Predictions of the training clips by which action units are turned to 0 and 1, as every row's are.")] = None,
     suite: Annotated[str | None, typer.Option(help="For a file that carries its references too: the suite to compute.")] = None,
-    template: Annotated[bool, typer.Option("--template", help="Write FILE as an example with the right ids and shapes.")] = False,
+    template: Annotated[bool, typer.Option("--template", help="Write FILE, and that of --train, as an example with the right ids and shapes.")] = False,
     name: Annotated[str | None, typer.Option("--as", metavar="NAME", help="Write a record, which is an unranked row of that name.")] = None,
     replace: Annotated[bool, typer.Option("--replace", help="With --as: let a record of that name be replaced.")] = False,
     root: Root = None,
@@ -53,6 +54,7 @@ def score(
 
     set_threads(threads)
     options = {
+        "--train": train,
         "--template": template,
         "--data": data,
         "--data-set": data_setting,
@@ -61,8 +63,9 @@ def score(
         "--home": home,
     }
     _demand_sensible(benchmark, suite, options, name, replace)
-    # Read first: what is wrong with the file is said before anything is generated.
+    # Read first: what is wrong with a file is said before anything is generated.
     predictions = None if template else open_predictions(file)
+    training = None if template or train is None else open_predictions(train)
     started = time.monotonic()
     from dyadbench.bench.memory import PeakMemory
 
@@ -75,9 +78,9 @@ def score(
             base = find_root(root)
             target = _open(benchmark, data, data_setting or [], find_home(home, base), threads, limit)
             if predictions is None:
-                _write_template(file, target)
+                _write_templates(file, train, target)
                 return
-            _score_benchmark(predictions, target, base / "leaderboards", name, replace, json)
+            _score_benchmark(predictions, training, target, base / "leaderboards", name, replace, json)
     if not json:
         extra = "" if peak.extra_mb is None else f", {peak.extra_mb:.0f} MB of memory on top of the program"
         typer.echo(f"\n{time.monotonic() - started:.1f} s{extra}")
@@ -147,27 +150,39 @@ def _open(benchmark: str, data: list[str] | None, settings: list[str], home: Pat
         return open_target(host, benchmark, overrides, runtime, limit)
 
 
-def _write_template(file: Path, target: Target) -> None:
+def _write_templates(file: Path, train: Path | None, target: Target) -> None:
+    """Of the benchmark's clips, and of the training clips that action units need."""
+    from dyadbench.cell.units import calibration_split
+    from dyadbench.datasets.readout import CALIBRATION_SAMPLES
     from dyadbench.files.predictions import write_template
+    from dyadbench.python.score import whole_split
 
-    write_template(file, target.clips, target.shape, target.space, target.dataset.space.fps)
-    typer.echo(f"wrote {file}: {target.space} of shape {target.shape}, zeros to be replaced")
+    parts = [(file, target.split, target.setting.samples)]
+    if train is not None:
+        parts.append((train, calibration_split(whole_split(target)), CALIBRATION_SAMPLES))
+    for path, split, samples in parts:
+        shape = target.shape_of(split, samples)
+        write_template(path, [clip.id for clip in split.clips], shape, target.space, target.dataset.space.fps)
+        typer.echo(f"wrote {path}: {target.space} of shape {shape}, zeros to be replaced")
 
 
 def _score_benchmark(
-    predictions: Predictions, target: Target, leaderboards: Path, name: str | None, replace: bool, json: bool
-) -> None:
+    predictions: Predictions, training: Predictions | None, target: Target, leaderboards: Path,
+    name: str | None, replace: bool, json: bool,
+) -> None:  # fmt: skip
     """Scores and prints; also writes a record if the row has a name."""
     import dataclasses
 
     from dyadbench.progress import stages
-    from dyadbench.python.score import demand_free, record_of, score_predictions
+    from dyadbench.python.score import fit_thresholds, score_predictions
+    from dyadbench.python.score_record import demand_free, record_of
     from dyadbench.records.record import record_path, save_record
 
     with stages("score") as report:
         watched = dataclasses.replace(target, runtime=dataclasses.replace(target.runtime, report=report))
-        scored = score_predictions(watched, predictions)
-    record = None if name is None else record_of(target, name, predictions, scored)
+        thresholds = None if training is None else fit_thresholds(watched, training)
+        scored = score_predictions(watched, predictions, thresholds)
+    record = None if name is None else record_of(target, name, predictions, scored, thresholds)
     if record is not None:
         demand_free(record_path(leaderboards, record), replace)
     if json:

@@ -13,13 +13,14 @@ method's own reactions to training clips have the unit on as often as true liste
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
-from dyadbench.api import EMOTION_CHANNELS, EMOTION_LOW, Array, Dyad, DyadbenchError, TrainData
+from dyadbench.api import EMOTION_CHANNELS, EMOTION_LOW, Array, Clip, Dyad, DyadbenchError, TrainData
 from dyadbench.files.atomic import atomic_write, damaged
 from dyadbench.store.folders import Store
 
@@ -29,10 +30,7 @@ STRIDE = 5  # every how many frames a row is taken
 CLIPS = 600  # clips of a split that are read, at most
 UNITS_VERSION = 1  # of the rule for action units
 UNITS = 15  # the first channels of emotion
-CALIBRATION_CLIPS, CALIBRATION_SAMPLES = (
-    48,
-    2,
-)  # training clips, evenly spread, to which a method reacts for its thresholds
+CALIBRATION_CLIPS, CALIBRATION_SAMPLES = 48, 2  # training clips, evenly spread, and reactions to each, for thresholds
 EDGE = 1e-6  # thresholds stay so far from 0 and 1
 LOW = np.array(EMOTION_LOW, np.float32)
 
@@ -127,15 +125,15 @@ def kept_readout(store: Store, key: str, data: TrainData) -> EmotionReadout:
 # --- action units -------------------------------------------------------------------------------------------
 
 
-def true_rates(data: TrainData) -> np.ndarray:
-    """(15,) share of frames in which training listeners have each action unit on. DyadbenchError where a clip has no emotion."""
+def true_rates(emotions: Iterable[tuple[Clip, Array | None]]) -> np.ndarray:
+    """(15,) share of frames in which listeners have each action unit on, from (T, 25) of every training clip.
+
+    Raises DyadbenchError where a clip has no emotion.
+    """
     on, frames = np.zeros(UNITS), 0
-    for dyad in islice(data.dyads("train"), CLIPS):
-        emotion = dyad.listener.emotion
+    for clip, emotion in islice(emotions, CLIPS):
         if emotion is None:
-            raise DyadbenchError(
-                f"clip {dyad.clip.id} has no emotion, so no rates of action units can be taken from it"
-            )
+            raise DyadbenchError(f"clip {clip.id} has no emotion, so no rates of action units can be taken from it")
         on += (emotion[:, :UNITS] > 0.5).sum(0)
         frames += len(emotion)
     return on / frames
@@ -161,3 +159,9 @@ def with_binary_units(emotion: Array, thresholds: Sequence[float] | np.ndarray) 
     binary = np.array(emotion, np.float32)
     binary[..., :UNITS] = emotion[..., :UNITS] > np.asarray(thresholds)
     return binary
+
+
+def units_facts(thresholds: Sequence[float]) -> dict[str, Any]:
+    """What a record says of the rule (records.BinaryUnits). No thresholds: the units were 0 or 1 already."""
+    named = zip(EMOTION_CHANNELS, thresholds, strict=False)  # the first 15 channels, or none
+    return {"version": UNITS_VERSION, "thresholds": {unit: round(threshold, 6) for unit, threshold in named}}

@@ -84,6 +84,9 @@ def read_folder(folder: Path) -> Predictions:
 
 
 def fitted_to(predictions: Predictions, samples: int) -> Predictions:
-    """Predictions of a folder with the benchmark's number of samples where its files have no axis of samples."""
-    arrays = {name: files.with_samples(samples) for name, files in predictions.arrays.items()}
+    """Predictions with so many samples where they are a folder whose files have no axis of samples."""
+    arrays = {
+        name: array.with_samples(samples) if isinstance(array, ClipFiles) else array
+        for name, array in predictions.arrays.items()
+    }
     return dataclasses.replace(predictions, arrays=arrays)

@@ -201,7 +201,9 @@ def _id_faults(ids: Sequence[str], clips: Sequence[str]) -> list[str]:
     wrong = [f"clip {clip!r} appears twice" for clip in ids if clip in earlier or earlier.add(clip)]  # type: ignore[func-returns-value]
     wrong += [f"clip {clip!r} is missing" for clip in clips if clip not in earlier]
     expected = set(clips)
-    return wrong + [f"clip {clip!r} is not in this benchmark" for clip in ids if clip not in expected]
+    return wrong + [
+        f"clip {clip!r} is none of the {len(clips)} that are expected" for clip in ids if clip not in expected
+    ]
 
 
 def _value_faults(predictions: Predictions, array: Any, space: str, lengths: Mapping[str, int]) -> list[str]:

@@ -12,26 +12,22 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import EMOTION_DIM, BenchmarkConfig, Column, Dataset, DyadbenchError, Suite
-from dyadbench.cell.recorded import recorded_config
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import demand_groups, evaluate, open_suites, scores_of
 from dyadbench.cell.source import open_dataset, scored_dataset
 from dyadbench.cell.split import Split
-from dyadbench.datasets.readout import UNITS, UNITS_VERSION
+from dyadbench.cell.units import calibration_split, thresholds_of
+from dyadbench.datasets.readout import CALIBRATION_SAMPLES, UNITS, with_binary_units
 from dyadbench.errors import nearest
 from dyadbench.files.arrays import floats
-from dyadbench.files.digest import digest_of
 from dyadbench.files.folder import ClipFiles, fitted_to, open_predictions
 from dyadbench.files.predictions import Predictions, Reordered, faults, id_of, refuse
 from dyadbench.leaderboard.stats import bootstrap, interval
 from dyadbench.matrix.cells import Part, evaluated
 from dyadbench.python.arrays import plugins
 from dyadbench.python.run import Data, demand_limit, runtime_of
-from dyadbench.records import provenance
-from dyadbench.records.record import BinaryUnits, Measured, Record, RecordedData, RecordedSetting, SuiteScores
+from dyadbench.records.record import SuiteScores
 from dyadbench.registry.host import Host
-
-PREDICTIONS = "predictions"  # the predictor's name in a record that was scored from a file
 
 
 @dataclass(frozen=True)
@@ -41,6 +37,14 @@ class Estimate:
     value: float | None
     low: float | None = None
     high: float | None = None
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Of the 15 action units, and the predictions of training clips that they were fitted to."""
+
+    path: Path
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -65,11 +69,10 @@ class Target:
     def clips(self) -> list[str]:
         return [clip.id for clip in self.split.clips]
 
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(clips, samples, frames, channels) of predictions."""
+    def shape_of(self, split: Split, samples: int) -> tuple[int, int, int, int]:
+        """(clips, samples, frames, channels) of predictions of a split's clips."""
         channels = EMOTION_DIM if self.space == "emotion" else self.dataset.space.dim
-        return len(self.split.clips), self.setting.samples, self.split.frames, channels
+        return len(split.clips), samples, split.frames, channels
 
 
 def open_target(host: Host, benchmark: str, overrides: Mapping[str, Any], runtime: Runtime, limit: int = 0) -> Target:
@@ -83,15 +86,72 @@ def open_target(host: Host, benchmark: str, overrides: Mapping[str, Any], runtim
     return Target(host, runtime, name, setting, part, dataset, split, suites, limit)
 
 
-def score_predictions(target: Target, predictions: Predictions) -> dict[str, SuiteScores]:
-    """Every suite of the space that was predicted. Raises DyadbenchError with the first ten faults of the file."""
+def whole_split(target: Target) -> Split:
+    """The benchmark's split without `limit`, whose training clips give thresholds. DyadbenchError where action units have none."""
+    setting = target.setting
+    reasons = {
+        f"scores {target.space}": target.space != "emotion",
+        "scores action units as they are predicted": setting.action_units != "binary",
+        "is cross-validated, so that each fold has training clips of its own": bool(setting.folds),
+    }
+    for reason, holds in reasons.items():
+        if holds:
+            raise DyadbenchError(f"{target.benchmark} {reason}; leave out the predictions of training clips")
+    if not target.limit:
+        return target.split
+    whole = open_dataset(target.host, target.part, target.runtime)
+    return Split(scored_dataset(whole, setting), setting.split, emotion_only=True)
+
+
+def fit_thresholds(target: Target, predictions: Predictions) -> Thresholds:
+    """By the rule of datasets/readout, from predictions of its training clips.
+
+    Raises DyadbenchError with the first ten faults of the file, and where the benchmark has no use for it.
+    """
+    split = whole_split(target)
+    train = calibration_split(split)
+    reactions = _ordered(target, fitted_to(predictions, CALIBRATION_SAMPLES), train, CALIBRATION_SAMPLES)
+    target.runtime.report("action units", 0, len(train.clips))
+    by_clip = (reactions[row] for row in range(len(reactions)))  # (K, T, 25) each
+    return Thresholds(predictions.path, thresholds_of(by_clip, split))
+
+
+class _Binary(Reordered):
+    """Emotion with its action units 0 or 1, still read one clip at a time."""
+
+    def __init__(self, array: Reordered, thresholds: Sequence[float]):
+        super().__init__(array, range(len(array)))
+        self._thresholds = thresholds
+
+    def __getitem__(self, index: int) -> np.ndarray:
+        return with_binary_units(super().__getitem__(index), self._thresholds)
+
+
+def _ordered(target: Target, predictions: Predictions, split: Split, samples: int) -> Reordered:
+    """Predictions in the order of the split's clips. Raises DyadbenchError with the first ten faults of the file."""
+    clips = [clip.id for clip in split.clips]
+    fps, space, channels = target.dataset.space.fps, target.space, target.shape_of(split, samples)[3]
+    refuse(predictions.path, faults(predictions, clips, split.lengths, samples, space, channels, fps))
+    row = {clip: i for i, clip in enumerate(predictions.clips)}
+    ordered = Reordered(predictions.arrays[space], [row[clip] for clip in clips])
+    if not any(np.any(ordered[n]) for n in range(len(ordered))):
+        _say(f"every value of {predictions.path} is 0: is it the template as it was written?")
+    return ordered
+
+
+def score_predictions(
+    target: Target, predictions: Predictions, thresholds: Thresholds | None = None
+) -> dict[str, SuiteScores]:
+    """Every suite of the space that was predicted, action units turned to 0 and 1 by `thresholds`.
+
+    Raises DyadbenchError with the first ten faults of the file.
+    """
     clips, space = target.clips, target.space
-    if any(isinstance(array, ClipFiles) for array in predictions.arrays.values()):
-        predictions = fitted_to(predictions, target.setting.samples)
-        if space == "motion":  # scripts write channels in orders of their own
-            groups = target.dataset.space.groups
-            order = ", ".join(f"{name} {start}-{end - 1}" for name, (start, end) in groups.items())
-            _say(f"channels are read in this order: {order}")
+    if space == "motion" and any(isinstance(array, ClipFiles) for array in predictions.arrays.values()):
+        groups = target.dataset.space.groups  # scripts write channels in orders of their own
+        order = ", ".join(f"{name} {start}-{end - 1}" for name, (start, end) in groups.items())
+        _say(f"channels are read in this order: {order}")
+    predictions = fitted_to(predictions, target.setting.samples)
     if target.limit:  # a file of all clips serves as well
         scored_clips = set(clips)
         rows = [row for row, clip in enumerate(predictions.clips) if clip in scored_clips]
@@ -100,13 +160,16 @@ def score_predictions(target: Target, predictions: Predictions) -> dict[str, Sui
             predictions, clips=tuple(predictions.clips[row] for row in rows), arrays=arrays
         )
         _say(f"only {len(clips)} clips are scored (--limit {target.limit}); such numbers rank nowhere")
-    fps, samples, channels = target.dataset.space.fps, target.setting.samples, target.shape[3]
-    refuse(predictions.path, faults(predictions, clips, target.split.lengths, samples, space, channels, fps))
-    row = {clip: i for i, clip in enumerate(predictions.clips)}
-    ordered = Reordered(predictions.arrays[space], [row[clip] for clip in clips])
-    if not any(np.any(ordered[n]) for n in range(len(ordered))):
-        _say(f"every value of {predictions.path} is 0: is it the template as it was written?")
-    if raw := raw_units(target, predictions):
+    ordered = _ordered(target, predictions, target.split, target.setting.samples)
+    raw = raw_units(target, predictions)
+    if thresholds:
+        if raw:
+            _say(
+                f"action units of {predictions.path} are turned to 0 and 1, above thresholds that give those of {thresholds.path} "
+                "the rates of true listeners"
+            )
+        ordered = _Binary(ordered, thresholds.values)
+    elif raw:
         _say(f"{raw}; they are scored as they are")
     both = (ordered if space == "motion" else None, ordered if space == "emotion" else None)
     data = target.split.evaluation(*both, target.runtime.threads, "cpu")
@@ -135,6 +198,7 @@ def score(
     predictions: str | Path | Mapping[str, Any],
     benchmark: str,
     *,
+    train: str | Path | Mapping[str, Any] | None = None,
     dataset: Mapping[str, Any] | None = None,
     data: Data | None = None,
     root: str | Path | None = None,
@@ -147,15 +211,19 @@ def score(
     Args:
         predictions: a file (.safetensors or .npz), a folder of one npy file per clip, or {"clips": ids, "emotion" or "motion": (N, K, T, C)}.
         benchmark: whose clips were predicted.
+        train: predictions of the training clips by which action units are turned to 0 and 1, as every row's are; `dyadbench score
+            --template --train` writes an example.
         dataset, data, root, home, threads, limit: as `run` takes them.
 
     Raises DyadbenchError with the first ten faults where the predictions do not fit the benchmark.
     """
-    arrays, host = _opened(predictions), plugins()  # what is wrong with it is said before anything is read or generated
+    # What is wrong with a file is said before anything is read or generated.
+    arrays, training = _opened(predictions), None if train is None else _opened(train, "train")
+    host = plugins()
     part = evaluated(host, benchmark, dataset or {})[2]
     _, runtime = runtime_of(root, home, data, [part.name], threads=threads)
     target = open_target(host, benchmark, dataset or {}, runtime, demand_limit(limit))
-    scored = score_predictions(target, arrays)
+    scored = score_predictions(target, arrays, None if training is None else fit_thresholds(target, training))
     sessions = [clip.session for clip in target.split.clips]
     return {name: estimates(scores, target.suites[name].columns, sessions) for name, scores in scored.items()}
 
@@ -163,7 +231,7 @@ def score(
 KEYS = ("clips", "emotion", "motion", "fps")  # what `predictions` may hold
 
 
-def _opened(predictions: str | Path | Mapping[str, Any]) -> Predictions:
+def _opened(predictions: str | Path | Mapping[str, Any], name: str = "predictions") -> Predictions:
     """A file, or arrays of any number type on any device. Raises DyadbenchError."""
     if isinstance(predictions, str | Path):
         return open_predictions(Path(predictions).expanduser())
@@ -176,59 +244,19 @@ def _opened(predictions: str | Path | Mapping[str, Any]) -> Predictions:
     try:
         arrays = {name: floats(predictions[name], name) for name in ("emotion", "motion") if name in predictions}
         return Predictions(
-            Path("predictions"),
+            Path(name),
             tuple(map(id_of, ids)),
             None if fps is None else float(np.asarray(fps).reshape(())),
             arrays,
         )
     except (ValueError, TypeError) as error:
-        raise DyadbenchError(f"predictions: {error}") from None
-
-
-def record_of(target: Target, name: str, predictions: Predictions, scores: Mapping[str, SuiteScores]) -> Record:
-    """The record of a predictions file: a row that nobody can run again, so it has intervals and no rank.
-
-    Raises DyadbenchError for action units that could not stand beside those of the other rows.
-    """
-    if raw := raw_units(target, predictions):
-        raise DyadbenchError(f"{raw}, or leave --as out")
-    binary = target.space == "emotion" and target.setting.action_units == "binary"
-    rule: dict[str, Any] = {"action_units": BinaryUnits(version=UNITS_VERSION, thresholds={})} if binary else {}
-    digest = digest_of(predictions.path, ".npy")
-    return Record(
-        key=digest,
-        benchmark=target.benchmark,
-        benchmark_config=RecordedSetting(**target.setting.model_dump(mode="json")),
-        method=name,
-        preset=None,
-        method_config={"predictor": {"name": PREDICTIONS, "version": 1, "config": {"sha256": digest}}},
-        plugin=("", ""),
-        entry_version=1,
-        calibration=False,
-        scored_from=predictions.path.name,
-        trained=False,
-        seed=0,
-        dataset=RecordedData(
-            name=target.part.name,
-            version=target.part.version,
-            digest=target.dataset.digest,
-            simulated=target.dataset.simulated,
-            normalisation=dict(target.dataset.normalisation()),
-            split=target.setting.split,
-            config=recorded_config(target.host, target.part),
-        ),
-        clips=target.clips,
-        sessions=[clip.session for clip in target.split.clips],
-        suites=dict(scores),
-        measured=Measured(lookahead=None, declared_lookahead=None, **rule),
-        provenance=provenance.snapshot("cpu", target.runtime.threads),
-    )
+        raise DyadbenchError(f"{name}: {error}") from None
 
 
 def raw_units(target: Target, predictions: Predictions) -> str:
     """What is to be said of action units that are not 0 and 1 where all other rows have them so; empty if they are.
 
-    A file has no reactions to training clips, so the rule of datasets/readout cannot be applied to it.
+    The rule of datasets/readout needs reactions to training clips, and a file of the benchmark's clips holds none.
     """
     if target.space != "emotion" or target.setting.action_units != "binary":
         return ""
@@ -237,15 +265,10 @@ def raw_units(target: Target, predictions: Predictions) -> str:
         return ""
     return (
         f"action units of {predictions.path} are not all 0 or 1; every row beside yours has them 0 or 1, above thresholds that give "
-        "each method the true rates on training clips, so turn yours to 0 and 1 likewise"
+        "each method the true rates on training clips, so give your predictions of training clips, too (--train FILE; with "
+        "--template it writes an example), or turn yours to 0 and 1 likewise"
     )
 
 
 def _say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
-
-
-def demand_free(path: Path, replace: bool) -> None:
-    """Raises DyadbenchError where another record lies in the place of a file's row."""
-    if path.exists() and not replace:
-        raise DyadbenchError(f"{path} holds a record already; choose another --as NAME, or give it up with --replace")

@@ -19,9 +19,9 @@ def command_of(record: Record, host: Host) -> str:
     A benchmark of data that were read otherwise is named after the registered one it came from (matrix.cells.evaluated).
     """
     if record.scored_from:
-        return shlex.join(
-            ["dyadbench", "score", record.scored_from, "--benchmark", record.benchmark, "--as", record.method]
-        )
+        train = record.method_config["predictor"]["config"].get("train")
+        words = ["dyadbench", "score", record.scored_from, "--benchmark", record.benchmark, "--as", record.method]
+        return shlex.join([*words, *(["--train", train] if train else [])])
     names = [entry.name for entry in host.entries("benchmark")]
     official = max((name for name in names if f"{record.benchmark}+".startswith(f"{name}+")), key=len, default="")
     words = ["dyadbench", "run", "-b", official or record.benchmark, *_method_words(record, host)]
