@@ -121,7 +121,7 @@ class OnlinePredictorConfig(PredictorConfig):
 TOKENIZER_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
     "small": {
-        "dim": 64, "depth": 1, "window": 64, "batch": 32, "steps": 1800, "lr": 2e-3, "warmup": 20, "decay": 0.95, "reset": 0.05,
+        "dim": 64, "depth": 1, "window": 64, "batch": 32, "steps": 1800, "lr": 1e-3, "warmup": 100, "decay": 0.95, "reset": 0.05,
         "drop_at": 0.8, "validate_every": 180,
     },
     "smoke": {
