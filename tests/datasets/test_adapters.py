@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import pickle
 from pathlib import Path
@@ -9,8 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from tests.fixtures.hosts import shared_host
 
-from dyadbench.api import EMOTION_CHANNELS, AudioSpec, Dataset, DyadbenchError, Setup
+from dyadbench.api import EMOTION_CHANNELS, AudioSpec, Context, Dataset, DyadbenchError, Setup
+from dyadbench.cell.noise import CellNoise
+from dyadbench.datasets.check.run import check_dataset
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig, ReactConfig
 from dyadbench.datasets.digest import MARK
@@ -18,7 +22,8 @@ from dyadbench.datasets.features import mel_128, mfcc_78, mfcc_78_centred, wav2v
 from dyadbench.datasets.l2l import L2LDataset, part_file
 from dyadbench.datasets.lm_listener import LMListenerDataset, read_segments
 from dyadbench.datasets.neighbours import build, clip_key, read_indices
-from dyadbench.datasets.react import ReactDataset, read_pairs
+from dyadbench.datasets.react import ReactDataset
+from dyadbench.datasets.react_files import read_pairs
 from dyadbench.files.npy import BadFile, read_npy, read_rows
 from dyadbench.metrics.l2l.bilateral import bilateral
 from dyadbench_dense_fsq.config import PREDICTOR_PRESETS, TOKENIZER_PRESETS, PredictorConfig, TokenizerConfig
@@ -95,45 +100,104 @@ def test_react_reads_both_roles_and_every_site(tmp_path: Path) -> None:
     assert not data.simulated
 
 
-def test_react_offers_features_of_frames_that_a_user_has(tmp_path: Path) -> None:
-    root = _react(tmp_path / "r", PAIRS)
+def _computed(root: Path, folder: str, width: int = 12, rows: int = 751) -> None:
+    """Features of every clip, whose values are the clip's number."""
     for number, path in enumerate(p for pair in PAIRS["val"] for p in pair):
-        file = root / "val" / "swin" / f"{path}.npy"
+        file = root / "val" / folder / f"{path}.npy"
         file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(file, np.full((751, 12), number, np.float64))
-    data = ReactDataset(ReactConfig(video_features="swin"), root)
-    assert data.audio["video-features"] == AudioSpec(12, causal=False)
-    assert "video-features" not in ReactDataset(ReactConfig(), root).audio
-    own, mirrored = (data.dyad("val", i, ("video-features",)).speaker.audio["video-features"] for i in (1, 5))
+        np.save(file, np.full((rows, width), number, np.float64))
+
+
+@pytest.mark.parametrize("option", ["video_features", "audio_features"])
+def test_react_offers_features_that_a_user_has(option: str, tmp_path: Path) -> None:
+    root, name = _react(tmp_path / "r", PAIRS), option.replace("_", "-")
+    _computed(root, "swin")
+    data = ReactDataset(ReactConfig(**{option: "swin"}), root)
+    assert data.audio[name] == AudioSpec(12, causal=False)
+    assert name not in ReactDataset(ReactConfig(), root).audio
+    own, mirrored = (data.dyad("val", i, (name,)).speaker.audio[name] for i in (1, 5))
     assert own.shape == (750, 12)
     assert own.dtype == np.float32
     assert (own[0, 0], mirrored[0, 0]) == (2.0, 3.0), "the speaker's, in both roles"
-    np.save(root / "val" / "swin" / f"{PAIRS['val'][0][0]}.npy", np.zeros((700, 12)))
-    with pytest.raises(BadFile, match=r"700 frames; 750 are expected"):
-        data.dyad("val", 0, ("video-features",))
-    np.save(root / "val" / "swin" / f"{PAIRS['val'][0][1]}.npy", np.zeros((751, 7)))
-    with pytest.raises(BadFile, match=r"\(751, 7\)"):
-        data.dyad("val", 4, ("video-features",))
+    faults = [
+        ((700, 12), r"700 frames; 750 are expected"),
+        ((751, 7), r"\(751, 7\)"),
+        ((1502, 12), "1502 rows and its motion 751 f"),
+    ]
+    for shape, message in faults:
+        np.save(root / "val" / "swin" / f"{PAIRS['val'][0][0]}.npy", np.zeros(shape))
+        with pytest.raises(BadFile, match=message):
+            data.dyad("val", 0, (name,))
     with pytest.raises(BadFile, match="vgg"):
-        ReactDataset(ReactConfig(video_features="vgg"), root)
+        ReactDataset(ReactConfig(**{option: "vgg"}), root)
     for elsewhere in ("../swin", "/swin", "swin/a", ".swin"):  # no part of the digest
-        with pytest.raises(DyadbenchError, match="names a folder in train, val and test"):
-            ReactDataset(ReactConfig(video_features=elsewhere), root)
+        with pytest.raises(DyadbenchError, match=f"{option} is .* names a folder in train, val and test"):
+            ReactDataset(ReactConfig(**{option: elsewhere}), root)
 
 
-def test_features_that_a_user_adds_to_a_simulated_corpus_are_part_of_its_digest(tmp_path: Path) -> None:
+def test_predictors_hear_the_features_that_a_user_has_computed_without_any_recording(tmp_path: Path) -> None:
+    root = _react(tmp_path / "r", PAIRS)
+    _computed(root, "vggish", 5)
+    assert list(ReactDataset(ReactConfig(audio=False, audio_features="vggish"), root).audio) == ["audio-features"]
+    data = ReactDataset(ReactConfig(audio_features="vggish"), root)
+    setup = Setup(data.space, data.audio, True, seed=0)
+    entry = shared_host().get("predictor", "trans-vae")
+    predictor = shared_host().build("predictor", "trans-vae", entry.presets["smoke"], setup)
+    assert predictor.needs.audio == ("audio-features",)
+    dyads = [data.dyad("val", i, predictor.needs.audio) for i in (1, 2)]
+    motion, felt = (np.stack([getattr(each.speaker, part) for each in dyads]) for part in ("motion", "emotion"))
+    audio = {"audio-features": np.stack([each.speaker.audio["audio-features"] for each in dyads])}
+    context = Context(("a", "b"), np.full(2, 750), motion, felt, audio)
+    silent = dataclasses.replace(context, audio={name: np.zeros_like(values) for name, values in audio.items()})
+    heard, other = (predictor.sample(each, 1, CellNoise(0)).emotion for each in (context, silent))
+    assert heard.shape == (2, 1, 750, 25)
+    assert np.abs(heard - other).max() > 1e-4
+
+
+def test_an_option_that_is_not_set_changes_no_key() -> None:
+    assert "audio_features" not in ReactConfig().model_dump()
+    assert ReactConfig(audio_features="vggish").model_dump()["audio_features"] == "vggish"
+
+
+@pytest.mark.parametrize("options", [("video_features",), ("audio_features",), ("video_features", "audio_features")])
+def test_features_that_a_user_adds_to_a_simulated_corpus_are_part_of_its_digest(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
     """The generator's digest stood for them, so that other features were served the fits of the first."""
     root = _react(tmp_path / "r", PAIRS)
     (root / MARK).write_text(json.dumps({"sha256": "0" * 64}))
-    for path in (p for pair in PAIRS["val"] for p in pair):
-        file = root / "val" / "swin" / f"{path}.npy"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        np.save(file, np.zeros((751, 12)))
+    for option in options:
+        _computed(root, option)
+    config = ReactConfig(**{option: option for option in options})
     assert ReactDataset(ReactConfig(), root).digest == "0" * 64
-    first = ReactDataset(ReactConfig(video_features="swin"), root).digest
-    assert first == ReactDataset(ReactConfig(video_features="swin"), root).digest != "0" * 64
-    np.save(file, np.ones((751, 12)))
-    assert ReactDataset(ReactConfig(video_features="swin"), root).digest != first
+    first = ReactDataset(config, root).digest
+    assert first == ReactDataset(config, root).digest != "0" * 64
+    np.save(root / "val" / options[-1] / f"{PAIRS['val'][0][0]}.npy", np.ones((751, 12)))
+    assert ReactDataset(config, root).digest != first
+
+
+def test_data_check_reads_features_that_a_user_has_as_a_run_does(tmp_path: Path) -> None:
+    root = _react(tmp_path / "r", PAIRS)
+    _computed(root, "vggish", 5)
+    (bad, _), *_ = PAIRS["val"]
+    np.save(root / "val" / "vggish" / f"{bad}.npy", np.full((751, 5), np.nan))
+    (root / "val" / "vggish" / f"{PAIRS['val'][1][0]}.npy").unlink()
+
+    def about(folder: str) -> dict[str, str]:
+        report = check_dataset("react2024", root, settings={"audio_features": folder})
+        return {f.where: f.what for f in report.findings if "vgg" in f.what + f.where}
+
+    findings = about("vggish")
+    assert findings.pop("") == "audio-features: 5 per frame from 6 files in vggish"
+    assert set(findings) == {f"val/vggish/{path}.npy" for path in (bad, PAIRS["val"][1][0])}
+    assert "NaN" in findings[f"val/vggish/{bad}.npy"]
+    assert ["vgg/" in what for what in about("vgg").values()] == [True], "a folder that is not there is said once"
+    with pytest.raises(
+        DyadbenchError, match=r"does not look at frames; leave it out \(it looks at audio_features, video_f"
+    ):
+        check_dataset("react2024", root, settings={"frames": 100})
+    with pytest.raises(DyadbenchError, match="data check of l2l has no settings"):
+        check_dataset("l2l", root, settings={"audio_features": "vggish"})
 
 
 def test_features_of_another_model_are_not_those_that_were_kept(

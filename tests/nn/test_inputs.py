@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 
-from dyadbench.api import FACEVERSE_58, VIDEO_FEATURES, AudioSpec, DyadbenchError, Setup
+from dyadbench.api import AUDIO_FEATURES, FACEVERSE_58, VIDEO_FEATURES, AudioSpec, DyadbenchError, Setup
 from dyadbench.nn.inputs import audio_of, video_of
 
 SETUP = Setup(
@@ -18,6 +20,13 @@ def test_auto_takes_the_preferred_sound_and_never_the_video() -> None:
     assert audio_of("auto", SETUP, prefer=(), who="it", besides="own") == "mel-128"
     only = Setup(FACEVERSE_58, {VIDEO_FEATURES: AudioSpec(12)}, True, seed=0)
     assert audio_of("auto", only, prefer=("mfcc-78",), who="it") is None
+
+
+def test_auto_takes_the_sound_that_a_user_has_computed_before_any_other() -> None:
+    setup = dataclasses.replace(SETUP, audio={**SETUP.audio, AUDIO_FEATURES: AudioSpec(5)})
+    assert audio_of("auto", setup, prefer=("mel-128",), who="it") == AUDIO_FEATURES
+    assert audio_of("mel-128", setup, prefer=("mel-128",), who="it") == "mel-128"
+    assert audio_of("auto", setup, prefer=("mel-128",), who="it", besides=AUDIO_FEATURES) == "mel-128"
 
 
 def test_a_named_feature_is_taken_and_an_unknown_one_refused() -> None:

@@ -185,7 +185,7 @@ def _read_predictions(path: Path) -> object:
 
 
 def _react_list(path: Path) -> object:
-    from dyadbench.datasets.react import emotion_file, motion_file, read_pairs
+    from dyadbench.datasets.react_files import emotion_file, motion_file, read_pairs
 
     target = path.parent / "data" / "val.csv"
     target.parent.mkdir(exist_ok=True)

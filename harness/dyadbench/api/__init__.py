@@ -24,6 +24,7 @@ from dyadbench.api.base import (
     DyadbenchError,
 )
 from dyadbench.api.data import (
+    AUDIO_FEATURES,
     DECA_56,
     EMOTION_CHANNELS,
     EMOTION_DIM,
@@ -120,6 +121,7 @@ else:
 
 
 __all__ = [
+    "AUDIO_FEATURES",
     "DECA_56",
     "EMOTION_CHANNELS",
     "EMOTION_DIM",

@@ -67,6 +67,7 @@ class AudioSpec:
 
 OWN_VOICE = "own-"  # prefix of a feature's name among `audio` where it is of the listener's own voice
 VIDEO_FEATURES = "video-features"  # by convention the name of features of the speaker's video frames among `audio`
+AUDIO_FEATURES = "audio-features"  # by convention the name of features of the sound that a user computed elsewhere
 
 
 @dataclass(frozen=True)

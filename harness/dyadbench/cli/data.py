@@ -31,7 +31,7 @@ def check(
     fix: Annotated[bool, typer.Option("--fix", help="Build what can be rebuilt (the neighbour matrices).")] = False,
     setting: Annotated[
         list[str] | None,
-        typer.Option("-s", "--set", metavar="FIELD=VALUE", help="Of openface: as a run would have it."),
+        typer.Option("-s", "--set", metavar="FIELD=VALUE", help="Of openface and REACT: as a run would have it."),
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", min=0, metavar="N", help="Read N recordings of every part only.")

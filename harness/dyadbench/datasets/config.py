@@ -17,12 +17,16 @@ class ReactConfig(Config):
 
     adjustable = frozenset({"wav2vec2"})  # one more audio feature for those who need it
     machine_paths = frozenset({"wav2vec2"})
+    added = frozenset({"audio_features"})
     normalise: Normalise = "zero-centre"  # what all public code does: subtract mean_face.npy, do not scale
     frames: PositiveInt = 750  # rows of an emotion file; motion has one more, which is cut
     mirrored_train: bool = True  # both role assignments of every training pair, as for val and test
     audio: bool = True  # false without recordings: methods that use sound then run without it, if they can
     wav2vec2: str | None = None  # folder or hub id of a wav2vec 2.0 model; adds "wav2vec2" and "wav2vec2-conv"
     video_features: str | None = None  # folder of a split with (frames, features) npy files; adds "video-features"
+    audio_features: str | None = (
+        None  # the same of the sound, at the motion's rate; adds "audio-features", which "auto" takes
+    )
 
 
 class MarsConfig(Config):

@@ -16,7 +16,17 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import EMOTION_CHANNELS, FACEVERSE_58, VIDEO_FEATURES, AudioSpec, Clip, Dyad, DyadbenchError, Track
+from dyadbench.api import (
+    AUDIO_FEATURES,
+    EMOTION_CHANNELS,
+    FACEVERSE_58,
+    VIDEO_FEATURES,
+    AudioSpec,
+    Clip,
+    Dyad,
+    DyadbenchError,
+    Track,
+)  # fmt: skip
 from dyadbench.datasets import neighbours
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.config import ReactConfig
@@ -31,63 +41,15 @@ from dyadbench.datasets.features import (
     wav2vec2,
     wav2vec2_conv,
 )
+from dyadbench.datasets.react_files import SPLITS, audio_file, emotion_file, motion_file, read_pairs, user_file
 from dyadbench.files.digest import digest_of
-from dyadbench.files.npy import BadFile, cells_of, read_npy, read_rows, read_text
+from dyadbench.files.npy import BadFile, read_npy, read_rows
 from dyadbench.files.walk import ours
 
-SPLITS = ("train", "val", "test")
-# Emotion folders name people P1 and P2 in the released data; everything else keeps the recording's own names.
-PEOPLE = {
-    "P1": ("Expert_video", "P25", "P41", "P45", "FC1"),
-    "P2": ("Novice_video", "P26", "P42", "P46", "FC2"),
-}
-EMOTION_NAME = {own: released for released, names in PEOPLE.items() for own in names}
-
-
-def read_pairs(root: Path, split: str) -> list[tuple[str, str]]:
-    """(speaker path, listener path) of every row of data/<split>.csv, its columns read by name."""
-    path = root / "data" / f"{split}.csv"
-    lines = read_text(path, f"; it lists the clips of the {split} split").splitlines()
-    header = cells_of(lines[0]) if lines else []
-    if any(header.count(name) != 1 for name in ("speaker_path", "listener_path")):
-        raise BadFile(f"{path} has no header ',speaker_path,listener_path'; its first pair would be lost")
-    places = [header.index(name) for name in ("speaker_path", "listener_path")]
-    pairs = []
-    for number, line in enumerate(lines[1:], 2):
-        if not line.strip():
-            continue
-        cells = cells_of(line)
-        pair = [cells[place] for place in places] if len(cells) == len(header) else [""]
-        if any(len(cell.split("/")) < 4 for cell in pair):
-            raise BadFile(f"{path}, line {number} is not 'index,site/chat/person/clip,site/chat/person/clip'")
-        for cell in pair:
-            if not _inside(cell):
-                raise BadFile(f"{path}, line {number} names {cell[:200]!r}, which is no path inside the folder")
-        pairs.append((pair[0], pair[1]))
-    return pairs
-
-
-def _inside(path: str) -> bool:
-    """Whether a csv's path stays below its folder and can be a file's."""
-    steps = path.split("/")
-    return "\0" not in path and all(step not in ("", ".", "..") and len(step.encode()) < 250 for step in steps)
-
-
-def emotion_file(root: Path, split: str, path: str) -> Path:
-    """The emotion csv of a clip: under P1/P2 as released, or under the recording's own person name."""
-    *head, person, clip = path.split("/")
-    base = root / split / "Emotion" / Path(*head)
-    own = base / person / f"{clip}.csv"
-    released = base / EMOTION_NAME.get(person, person) / f"{clip}.csv"
-    return own if own.exists() and not released.exists() else released
-
-
-def motion_file(root: Path, split: str, path: str) -> Path:
-    return root / split / "3D_FV_files" / f"{path}.npy"
-
-
-def audio_file(root: Path, split: str, path: str) -> Path:
-    return root / split / "Audio_files" / f"{path}.wav"
+USER_FEATURES = {
+    VIDEO_FEATURES: "video_features",
+    AUDIO_FEATURES: "audio_features",
+}  # computed by the user -> the folder's option
 
 
 class ReactDataset:
@@ -110,21 +72,19 @@ class ReactDataset:
             conv = AudioSpec(512, per_frame=2, causal=False)
             self._features["wav2vec2-conv"] = Feature(conv, wav2vec2_conv(config.wav2vec2))
         self.audio: Mapping[str, AudioSpec] = {name: feature.spec for name, feature in self._features.items()}
-        if config.video_features:
-            if not ours(config.video_features) or Path(config.video_features).name != config.video_features:
-                raise DyadbenchError(
-                    f"video_features is {config.video_features!r}; it names a folder in train, val and test of {root}, since what "
-                    "lies elsewhere is no part of the data's digest"
-                )
-            self.audio = {**self.audio, VIDEO_FEATURES: AudioSpec(self._video_width(), causal=False)}
+        self.user_features = {
+            name: self._folder(option) for name, option in USER_FEATURES.items() if getattr(config, option)
+        }
+        own = {name: AudioSpec(self._width(folder), causal=False) for name, folder in self.user_features.items()}
+        self.audio = {**self.audio, **own}
         self._cache = root / ".dyadbench-features"
         self._track = lru_cache(maxsize=4096)(self._read_track)
 
     @cached_property
     def digest(self) -> str:
         whole = simulated_digest(self.root)
-        if whole and self.config.video_features:  # added by the user: the generator's digest does not know them
-            folders = (self.root / split / self.config.video_features for split in SPLITS)
+        if whole and self.user_features:  # added by the user: the generator's digest does not know them
+            folders = (self.root / split / folder for folder in self.user_features.values() for split in SPLITS)
             parts = [digest_of(folder) if folder.is_dir() else "" for folder in folders]
             whole = hashlib.sha256(" ".join((whole, *parts)).encode()).hexdigest()
         return whole or folder_digest(self.root)
@@ -232,27 +192,39 @@ class ReactDataset:
             return None
         return read_wav(path)
 
-    def _video_width(self) -> int:
+    def _folder(self, option: str) -> str:
+        """What an option names: a folder in each split."""
+        folder = str(getattr(self.config, option))
+        if not ours(folder) or Path(folder).name != folder:
+            raise DyadbenchError(
+                f"{option} is {folder!r}; it names a folder in train, val and test of {self.root}, since what lies elsewhere "
+                "is no part of the data's digest"
+            )
+        return folder
+
+    def _width(self, folder: str) -> int:
         """Features per frame, as the first clip has them."""
         for split in SPLITS:
             if (self.root / "data" / f"{split}.csv").exists() and (pairs := read_pairs(self.root, split)):
-                return int(read_npy(self._video_file(split, pairs[0][0]), (None, None)).shape[1])
-        raise BadFile(f"{self.root} lists no clips, so nobody knows how many video features a frame has")
+                return int(read_npy(user_file(self.root, split, folder, pairs[0][0]), (None, None), mmap=True).shape[1])
+        raise BadFile(f"{self.root} lists no clips, so nobody knows how many features of {folder} a frame has")
 
-    def _video_file(self, split: str, path: str) -> Path:
-        return self.root / split / str(self.config.video_features) / f"{path}.npy"
-
-    def _video(self, split: str, path: str) -> np.ndarray:
-        """What a user computed from a person's frames beforehand (Swin features, say): (frames, features)."""
-        source = self._video_file(split, path)
-        values = read_npy(source, (None, self.audio[VIDEO_FEATURES].dim))
-        if len(values) < self.config.frames:
-            raise BadFile(f"{source} has {len(values)} frames; {self.config.frames} are expected")
-        return np.ascontiguousarray(values[: self.config.frames], np.float32)
+    def read_user_features(self, split: str, path: str, name: str) -> np.ndarray:
+        """What a user computed from a person's pictures or sound beforehand (Swin, VGGish): (frames, features)."""
+        source, frames = user_file(self.root, split, self.user_features[name], path), self.config.frames
+        values = read_npy(source, (None, self.audio[name].dim))
+        if len(values) < frames:
+            raise BadFile(f"{source} has {len(values)} frames; {frames} are expected")
+        recorded = len(read_npy(motion_file(self.root, split, path), mmap=True))
+        if len(values) > recorded + 1:  # cut, they would drift apart unseen
+            raise BadFile(
+                f"{source} has {len(values)} rows and its motion {recorded} frames: resample it to one row per frame"
+            )
+        return np.ascontiguousarray(values[:frames], np.float32)
 
     def _audio(self, split: str, path: str, name: str) -> np.ndarray:
-        if name == VIDEO_FEATURES:
-            return self._video(split, path)
+        if name in self.user_features:
+            return self.read_user_features(split, path, name)
         feature, cache_name = self._features[name], name
         if name.startswith("wav2vec2"):  # another model gives other features
             cache_name = f"{name}-{model_digest(str(self.config.wav2vec2))}"

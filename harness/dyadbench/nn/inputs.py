@@ -7,13 +7,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from dyadbench.api import OWN_VOICE, VIDEO_FEATURES, DyadbenchError, Setup, TrainData
+from dyadbench.api import AUDIO_FEATURES, OWN_VOICE, VIDEO_FEATURES, DyadbenchError, Setup, TrainData
 
 CLIPS = 64  # training clips on which the inputs' mean and spread are measured
 
 
 def audio_of(wish: str, setup: Setup, *, prefer: Sequence[str], who: str, besides: str | None = None) -> str | None:
-    """Resolves the setting `wish` on this dataset: a feature's name, "none", or "auto" (the first of `prefer`, else the first).
+    """Resolves the setting `wish` on this dataset: a feature's name, "none", or "auto" (features that the
+    user has computed, else the first of `prefer`, else the first).
 
     Returns None for no sound. "auto" never takes features of the video or of the listener's own voice, nor `besides`, which the predictor uses already.
     Raises DyadbenchError, which names `who`, for a feature that the dataset does not have.
@@ -22,7 +23,7 @@ def audio_of(wish: str, setup: Setup, *, prefer: Sequence[str], who: str, beside
     if wish == "none" or not setup.audio:
         return None
     if wish == "auto":
-        return next((name for name in (*prefer, *sounds) if name in sounds), None)
+        return next((name for name in (AUDIO_FEATURES, *prefer, *sounds) if name in sounds), None)
     if wish not in setup.audio:
         raise DyadbenchError(f"{who}: there is no audio feature {wish!r}; this dataset has {', '.join(setup.audio)}")
     return wish

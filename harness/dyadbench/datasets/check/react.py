@@ -6,11 +6,24 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from dyadbench.datasets.check.finding import AGAIN, PART, SPLIT, Finding, error, guarded, note, ok, unreadable, warn
+from dyadbench.datasets.check.finding import (
+    AGAIN,
+    FOLDER,
+    PART,
+    SPLIT,
+    Finding,
+    error,
+    guarded,
+    note,
+    ok,
+    unreadable,
+    warn,
+)
 from dyadbench.datasets.check.react_clips import Facts, clip
 from dyadbench.datasets.check.react_matrix import faces, matrix
 from dyadbench.datasets.config import ReactConfig
-from dyadbench.datasets.react import SPLITS, ReactDataset, audio_file, emotion_file, motion_file, read_pairs
+from dyadbench.datasets.react import ReactDataset
+from dyadbench.datasets.react_files import SPLITS, audio_file, emotion_file, motion_file, read_pairs, user_file
 from dyadbench.files.npy import BadFile
 from dyadbench.files.walk import files_below, other_case
 
@@ -22,8 +35,13 @@ ABSENT = {  # what is lost without a folder, and what to do
 }  # fmt: skip
 
 
-def check(root: Path, fix: bool, limit: int = 0, name: str = "react2024") -> Iterator[Finding]:
-    """Splits with their clips and matrices, what is in two of them, normalisation files, the emotion readout."""
+def check(
+    root: Path, fix: bool, limit: int = 0, name: str = "react2024", config: ReactConfig | None = None
+) -> Iterator[Finding]:
+    """Splits with their clips and matrices, what is in two of them, normalisation files, the emotion readout.
+
+    `config` names the folders of features that the user has computed, which are looked at, too.
+    """
     facts = Facts(simulated=(root / "simdyad.json").exists())
     listed: Counter[str] = Counter()
     problems = False
@@ -36,6 +54,8 @@ def check(root: Path, fix: bool, limit: int = 0, name: str = "react2024") -> Ite
             yield error(
                 "a clip is in two splits", path, "training data leaks into the test", "remove it from one csv", PART
             )
+    if config is not None:
+        yield from guarded(_user_features(root, config, limit), "features that were computed elsewhere")
     yield from facts.contents.findings()
     if len(facts.rates) > 1:
         rates = ", ".join(f"{rate} ({count} files)" for rate, count in facts.rates.most_common())
@@ -136,6 +156,36 @@ def _strangers(root: Path, split: str, listed: set[str]) -> Iterator[Finding]:
                 yield note(f"a further {suffix} file beside a clip's own", where, "it is not read")
             else:
                 yield warn("a file no csv row speaks of", where, "it is not used", "rename it back, or ignore this")
+
+
+def _user_features(root: Path, config: ReactConfig, limit: int) -> Iterator[Finding]:
+    """Features that the user has computed, read as a run reads them."""
+    meaning, remedy = "methods that use these features cannot use the clip", "compute it again"
+    try:
+        dataset = ReactDataset(config, root)
+    except BadFile as problem:
+        yield error(str(problem), "", "methods that use these features cannot run", remedy, FOLDER)
+        return
+    for name, folder in dataset.user_features.items():
+        count = 0
+        for split in SPLITS:
+            for path in _listed(root, split)[: limit or None]:
+                try:
+                    dataset.read_user_features(split, path, name)
+                    count += 1
+                except BadFile as problem:
+                    where = user_file(root, split, folder, path).relative_to(root)
+                    yield error(str(problem), where.as_posix(), meaning, remedy)
+        if count:
+            yield ok(f"{name}: {dataset.audio[name].dim} per frame from {count} files in {folder}")
+
+
+def _listed(root: Path, split: str) -> list[str]:
+    """The recordings of a split, each once; none where its csv cannot be read, which is said elsewhere."""
+    try:
+        return list(dict.fromkeys(path for pair in read_pairs(root, split) for path in pair))
+    except BadFile:
+        return []
 
 
 def _readout(root: Path, frames: int) -> Iterator[Finding]:

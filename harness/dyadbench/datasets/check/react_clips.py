@@ -14,7 +14,7 @@ from dyadbench.datasets.check.content import Contents
 from dyadbench.datasets.check.finding import AGAIN, Finding, error, warn
 from dyadbench.datasets.clock import disagreement
 from dyadbench.datasets.features import read_sound
-from dyadbench.datasets.react import audio_file, emotion_file, motion_file
+from dyadbench.datasets.react_files import audio_file, emotion_file, motion_file
 from dyadbench.files.npy import BadFile, read_npy, read_rows
 
 FPS, FRAMES, ROWS = 25.0, 751, 750

@@ -10,11 +10,10 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from dyadbench.api import DyadbenchError
-from dyadbench.datasets.check import openface, place
+from dyadbench.api import Config, DyadbenchError
+from dyadbench.datasets.check import place
 from dyadbench.datasets.check.finding import CheckReport, Finding, error, guarded, note, warn
-from dyadbench.datasets.check.releases import RELEASES
-from dyadbench.datasets.config import OpenFaceConfig
+from dyadbench.datasets.check.releases import RELEASES, Release
 from dyadbench.datasets.digest import MARK, SUMS
 from dyadbench.errors import first_fault, nearest
 from dyadbench.files.digest import digest_of
@@ -26,19 +25,17 @@ def check_dataset(
 ) -> CheckReport:
     """Checks `root` as dataset `name`; with `fix`, builds what can be rebuilt; with `limit`, reads at most that many recordings.
 
-    `settings` are those that a run would have; only openface, which looks as they say, takes some. Raises DyadbenchError
+    `settings` are those that a run would have, where the check looks as they say (`Release.settings`). Raises DyadbenchError
     for an unknown name and for an option that this dataset has no use for. A path that is no folder is a finding.
     """
     if name not in RELEASES:
         raise DyadbenchError(f"there is no dataset {name!r} to check; {nearest(name, RELEASES)}")
     release = RELEASES[name]
-    if settings and name != "openface":
-        raise DyadbenchError(f"data check of {name} has no settings; its files are looked at as they were released")
     if fix and not release.fixes:
         raise DyadbenchError(f"--fix rebuilds the neighbour matrices of REACT; {name} has none, so leave it out")
     if limit and not release.limits:
         raise DyadbenchError(f"data check of {name} reads whole files; leave --limit out")
-    rules = partial(openface.check, config=_openface_config(settings)) if settings else release.rules
+    rules = partial(release.rules, config=_config(name, release, settings)) if settings else release.rules
     steps: dict[str, Iterator[Finding]]
     if hindrance := place.misplaced(root, name):
         steps = {"the folder": iter([hindrance])}
@@ -62,11 +59,17 @@ def _relative(finding: Finding, root: Path) -> Finding:
     return finding.model_copy(update={"what": finding.what.replace(f"{root}/", "")}) if finding.where else finding
 
 
-def _openface_config(settings: Mapping[str, Any]) -> OpenFaceConfig:
+def _config(name: str, release: Release, settings: Mapping[str, Any]) -> Config:
+    if release.config is None:
+        raise DyadbenchError(f"data check of {name} has no settings; its files are looked at as they were released")
     try:
-        return OpenFaceConfig.model_validate(settings)
+        config = release.config.model_validate(settings)
     except ValidationError as problem:
-        raise DyadbenchError(f"configuration of dataset 'openface': {first_fault(problem)}") from None
+        raise DyadbenchError(f"configuration of dataset {name!r}: {first_fault(problem)}") from None
+    if others := sorted(settings.keys() - release.settings):
+        names = ", ".join(sorted(release.settings))
+        raise DyadbenchError(f"data check of {name} does not look at {others[0]}; leave it out (it looks at {names})")
+    return config
 
 
 def _links(root: Path) -> Iterator[Finding]:
