@@ -23,6 +23,8 @@ from dyadbench.leaderboard.summary import sentences
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.terminal import comparison_text, terminal_table
 from dyadbench.leaderboard.text import footnotes
+from dyadbench.leaderboard.validity_page import Corpus, Validity, validity_json
+from dyadbench.leaderboard.validity_rule import AS_IT_IS, SHOULD_NOT_MATTER, Pair, Shift
 from dyadbench.records.excerpts import (
     PARAMETERS,
     RANGE,
@@ -141,6 +143,27 @@ def test_the_first_sentence_is_computed_and_says_who_beats_the_floor(site: Path)
     )
     assert "All 2 ranked rows beat the floor." in page
     assert "Nothing is ranked here yet." in (site / "toy-offline.html").read_text(), "it has no floor"
+
+
+def test_a_page_marks_what_fails_on_its_data_and_shows_the_families(tmp_path: Path) -> None:
+    write_root(tmp_path, usual_records())
+    build(tmp_path, tmp_path / "site")
+    before = (tmp_path / "site" / "toy-online.html").read_text()
+    assert "FRDiv → †" not in before and "Diversity is over FRDiv." in before
+    assert re.search(r"good</a></th><td>◆</td><td>within</td>", before), "method, Pareto mark, diversity"
+    pair = Pair(better="mismatched", worse="noise", gap=-1.0, low=-2.0, high=-0.5, p=0.001, reading="wrong")
+    still = dict.fromkeys((AS_IT_IS, *SHOULD_NOT_MATTER), Shift(moved=0.0, reading="yes"))
+    fails = Validity(version=1, direction="match", family="diversity", headline=False, values={}, pairs=(pair,), falls=(), shifts=still)  # fmt: skip
+    why = ", ".join(fails.why)
+    assert "prefers noise to mismatched" in why
+    corpus = Corpus(benchmark="toy-online", simulated=True, digest="", data="d" * 64, clips=24, sessions=6, samples=3, conditions=(), suites={"react2024": {"FRDiv": fails}})  # fmt: skip
+    (tmp_path / "leaderboards" / "validity").mkdir()
+    (tmp_path / "leaderboards" / "validity" / "toy-online.json").write_text(validity_json(corpus))
+    build(tmp_path, tmp_path / "site")
+    after = (tmp_path / "site" / "toy-online.html").read_text()
+    assert "FRDiv → †" in after and f"† Fails on these data: {why}." in after
+    assert "Diversity is undefined here: FRDiv fails on these data." in after and "◆</td>" not in after
+    assert '"fails":"' + why in (tmp_path / "site" / "compare-toy-online.html").read_text()
 
 
 def test_tied_methods_are_all_named_and_those_below_the_floor_too(tmp_path: Path) -> None:

@@ -100,15 +100,10 @@ def families_view(table: Table) -> dict[str, Any] | None:
         "names": list(table.families), "says": families_text(table),
         "rows": [
             {"method": row.method, "page": page_name("method", row.method), "role": row.role, "pareto": row.pareto,
-             "cells": [_family_view(row.families.get(name), family.why) for name, family in table.families.items()]}
+             "cells": ["undefined" if family.why else family_text(row.families.get(name)) or "-" for name, family in table.families.items()]}
             for row in rows
         ],
     }  # fmt: skip
-
-
-def _family_view(value: Value | None, why: str) -> dict[str, Any]:
-    text = "undefined" if why else family_text(value) or "-"
-    return {"text": text, "good": sort_text(None if value is None else value.value)}
 
 
 def _families_together(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
