@@ -116,6 +116,7 @@ def test_a_misspelt_method_is_offered_methods_and_predictors() -> None:
         ("react2024-val", {}, "react2024-val"),
         ("react2024-val", {"frames": 750, "wav2vec2": "some/model"}, "react2024-val"),
         ("react2024-val", {"frames": 250}, "react2024-val+frames-250"),
+        ("react2024-val", {"audio_features": "vggish"}, "react2024-val+audio_features-vggish"),
         ("react2024-val", {"normalise": "none", "mirrored_train": False}, "react2024-val+mirrored_train-false+normalise-none"),
         ("l2l-trevor", {"person": "devi2"}, "l2l-trevor+person-devi2"),
     ],

@@ -276,10 +276,12 @@ def evaluated(host: Host, benchmark: str, overrides: Mapping[str, Any]) -> tuple
     official = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config))
     config = merge(setting.dataset_config, overrides)
     dataset = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=config))
+    fields = entry.config.model_fields
+    settings, before = ({f: part.config.get(f, fields[f].default) for f in fields} for part in (dataset, official))
     changed = {
         field: value
-        for field, value in dataset.config.items()
-        if value != official.config[field] and field not in entry.config.adjustable
+        for field, value in settings.items()  # of `added` ones, too, which are written nowhere at their default
+        if value != before[field] and field not in entry.config.adjustable
     }
     if not changed:
         return benchmark, setting, dataset
