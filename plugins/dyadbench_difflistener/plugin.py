@@ -37,11 +37,11 @@ def dyadbench_predictors() -> list[PredictorEntry]:
     where = "dyadbench_difflistener.predictor:TokenDiffusion"
     return [
         PredictorEntry(
-            "token-diffusion", 2, where, PredictorConfig, "discrete diffusion of all tokens of a window together, given the speaker",
+            "token-diffusion", 3, where, PredictorConfig, "discrete diffusion of all tokens of a window together, given the speaker",
             CITE, presets=PREDICTOR_PRESETS,
         ),
         PredictorEntry(
-            "token-diffusion-online", 2, where, OnlinePredictorConfig, "token-diffusion in short blocks without look-ahead",
+            "token-diffusion-online", 3, where, OnlinePredictorConfig, "token-diffusion in short blocks without look-ahead",
             CITE, presets=ONLINE_PRESETS,
         ),
     ]  # fmt: skip

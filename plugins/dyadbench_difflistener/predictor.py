@@ -115,7 +115,7 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
         history, prefix, visible = (x.to(self.device) for x in (layout.exists, layout.prefix, layout.visible))
         null = torch.rand(rows, 1) < (config.null if training else 0.0)
         visible = visible & batch.valid & ~null.to(self.device)
-        t, chance = process.draw_steps(rows)
+        t, chance = process.draw_steps(rows) if training else process.even_steps(rows)
         xt = process.noised(ids, t, torch.rand(*ids.shape, 2).to(self.device))
         xt = torch.where(prefix, ids, xt)
         exists = batch.valid.unflatten(1, (-1, patch))

@@ -254,3 +254,15 @@ def test_the_loss_of_the_truth_is_near_zero_and_invalid_tokens_do_not_count() ->
     other = torch.cat([guess[:, :3], torch.randn(6, 2, 4).log_softmax(-1)], 1)
     one, two = (float(process.loss(p, ids, xt, t, chance, valid, 5e-4)) for p in (guess, other))
     assert one == two
+
+
+def test_steps_of_a_validation_are_even_whatever_training_has_seen() -> None:
+    process = DiscreteDiffusion(6, 50)
+    torch.manual_seed(3)
+    t, chance = process.even_steps(100)
+    assert torch.bincount(t, minlength=51).tolist() == [0] + [2] * 50 and (chance == 1 / 50).all()
+    process.loss_count += 100
+    process.loss_square[1:] = torch.arange(50.0)
+    torch.manual_seed(3)
+    assert torch.equal(process.even_steps(100)[0], t)
+    assert process.even_steps(7)[0].unique().numel() == 7

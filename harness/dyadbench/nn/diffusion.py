@@ -170,6 +170,16 @@ class DiscreteDiffusion(nn.Module):
         t = torch.multinomial(weight, rows, replacement=True, generator=generator) + 1
         return t, weight[t - 1]
 
+    def even_steps(self, rows: int) -> tuple[Tensor, Tensor]:
+        """Steps at even distances over all of them, from a random one on, and their probability: for validation.
+
+        `draw_steps` follows the losses that training has seen, so what it draws would change from one validation to the next.
+        """
+        device = self.loss_count.device
+        start = torch.randint(self.steps, (1,)).to(device)
+        t = (start + torch.arange(rows, device=device) * self.steps // rows) % self.steps + 1
+        return t, torch.full((rows,), 1 / self.steps, device=device)
+
     def loss(
         self, log_x0: Tensor, ids: Tensor, xt: Tensor, t: Tensor, weight: Tensor, valid: Tensor, aux: float
     ) -> Tensor:
