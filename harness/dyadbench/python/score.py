@@ -182,7 +182,7 @@ def score_predictions(
 
 
 def estimates(scores: SuiteScores, columns: Sequence[Column], sessions: Sequence[str]) -> dict[str, Estimate]:
-    """Each column's value with the interval that the tables would give it."""
+    """Each column's value with its 95 % interval over sessions. Another draw of the method may lie outside, so tables give none."""
     per_clip = [[np.nan if v is None else v for v in scores.per_clip[column.id]] for column in columns]
     boot = bootstrap([np.array(per_clip, np.float64).T[None]], sessions)  # (1, N, C)
     out = {}

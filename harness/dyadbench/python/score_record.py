@@ -26,7 +26,7 @@ def record_of(
     scores: Mapping[str, SuiteScores],
     thresholds: Thresholds | None = None,
 ) -> Record:
-    """The record of a predictions file: a row that nobody can run again, so it has intervals and no rank.
+    """The record of a predictions file: a row that nobody can run again, so it has neither intervals nor a rank.
 
     Raises DyadbenchError for action units that could not stand beside those of the other rows.
     """

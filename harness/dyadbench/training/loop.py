@@ -170,7 +170,7 @@ class StageRun:
             return {}
         metrics = self.validation.means()
         if self.how.speaker_gain and self.validation.windows.has_strangers:
-            metrics |= self.validation.speaker_gain()
+            metrics |= self.validation.speaker_gain(metrics)
         return dict(self.world.broadcast(metrics))
 
     def _finish(self, metrics: Mapping[str, float]) -> None:

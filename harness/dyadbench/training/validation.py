@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,12 +42,11 @@ class Validation:
                 count += 1
         return {name: value / count for name, value in sums.items()}
 
-    def speaker_gain(self) -> dict[str, float]:
+    def speaker_gain(self, true: Mapping[str, float]) -> dict[str, float]:
         """By how much the validation loss grows if the speaker is one of another session: 0 for a method that is deaf.
 
-        In the unit of the loss that selects the weights, which is each method's own. Also for the face and the sound alone.
+        `true`: the `means` with the true speaker. In the unit of the loss that selects the weights, which is each method's own. Also for the face and the sound alone.
         """
-        true = self.means()
         loss = self.stage.select or next(iter(true))
         swaps: dict[str, tuple[str, ...]] = {"speaker_gain": ("face", "sound")}
         if self.stage.windows.audio:
