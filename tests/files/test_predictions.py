@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.numpy import save_file
+from tests.fixtures.hostile import Trap
 
 from dyadbench.api import DyadbenchError
 from dyadbench.files.predictions import FAULTS_SHOWN, Reordered, faults, read_predictions, refuse, write_template
@@ -103,11 +104,6 @@ def test_ten_faults_are_shown_and_the_rest_counted() -> None:
         refuse(Path("p.npz"), [f"fault {i}" for i in range(13)])
     assert str(caught.value).count("fault") == FAULTS_SHOWN
     assert "and 3 more" in str(caught.value)
-
-
-class Trap:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return exec, ("raise SystemExit('a pickle was opened')",)
 
 
 def _npz_of(path: Path, name: str, data: bytes) -> Path:

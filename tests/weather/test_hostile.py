@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tests.fixtures.hostile import Trap
 
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.datasets.lm_listener import read_segments
@@ -36,11 +37,6 @@ from dyadbench.matrix.settings import parse_settings
 from dyadbench.records.record import MAX_DEPTH, Record, SuiteScores, load_record, record_path, save_record
 
 GIB = 1 << 30
-
-
-class Trap:
-    def __reduce__(self) -> tuple[object, tuple[str]]:
-        return exec, ("raise SystemExit('a pickle was opened')",)
 
 
 # --- predictions and data -------------------------------------------------------------------------------
