@@ -49,10 +49,11 @@ def dyadbench_predictors() -> list[PredictorEntry]:
         *,
         calibration: bool = False,
         presets: Mapping[str, Mapping[str, Any]] = MappingProxyType({}),
+        version: int = 1,
     ) -> PredictorEntry:
         return PredictorEntry(
             name,
-            1,
+            version,
             f"dyadbench_baselines.{where}",
             config,
             summary,
@@ -80,5 +81,5 @@ def dyadbench_predictors() -> list[PredictorEntry]:
         row("ridge-sampled", "ridge:RidgeSampled", "ridge plus residuals of training listeners, one per sample", RidgeConfig),
         row("ridge-two-sided", "ridge:RidgeTwoSided", "ridge that also hears the listener's own voice; two-sided benchmarks only", RidgeConfig),
         row("ridge-matched", "matched:RidgeMatched", "linear regression with the variance of training listeners", RidgeMatchedConfig),
-        row("tcn", "tcn:Tcn", "a causal convolution network that regresses the listener, plus residuals, one per sample", TcnConfig, presets=TCN_PRESETS),
+        row("tcn", "tcn:Tcn", "a causal convolution network that regresses the listener, plus residuals, one per sample", TcnConfig, presets=TCN_PRESETS, version=2),
     ]  # fmt: skip

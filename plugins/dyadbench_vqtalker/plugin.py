@@ -41,8 +41,8 @@ def dyadbench_predictors() -> list[PredictorEntry]:
         return PredictorEntry(name, version, where, config, summary, CITE, presets=PREDICTOR_PRESETS)
 
     return [
-        row("coarse-to-fine", PredictorConfig, "predicts residual layers one after another, each for the whole clip at once"),
-        row("coarse-to-fine-chunked", ChunkedConfig, "coarse-to-fine, but a chunk sees the speaker only up to its first frame", 2),
+        row("coarse-to-fine", PredictorConfig, "predicts residual layers one after another, each for the whole clip at once", 2),
+        row("coarse-to-fine-chunked", ChunkedConfig, "coarse-to-fine, but a chunk sees the speaker only up to its first frame", 3),
         PredictorEntry(
             "reconstruction", 1, "dyadbench_vqtalker.reconstruction:Reconstruction", calibration=True,
             summary="the true listener, encoded and decoded by the tokenizer",

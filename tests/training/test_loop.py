@@ -144,6 +144,16 @@ def test_a_deaf_method_gains_nothing(tmp_path: Path) -> None:
     assert {facts[name] for name in facts if name.startswith("speaker_gain")} == {0.0}
 
 
+def test_a_validation_of_few_windows_sees_every_conversation() -> None:
+    source = WindowSource(Corpus(), "val", ("tone",), SPECS)
+    every, three = (
+        [clip for batch in source.sweep(Windows(16, 1, ("tone",)), torch.device("cpu"), limit) for clip in batch.clips]
+        for limit in (8, 3)
+    )
+    assert len(every) == 6, "two clips of each of three sessions"
+    assert three == [every[0], every[2], every[5]]
+
+
 def test_a_stranger_is_of_another_session_and_comes_with_face_or_sound_alone() -> None:
     source = WindowSource(Corpus(), "val", ("tone",), SPECS)
     windows, cpu = Windows(16, 4, ("tone",)), torch.device("cpu")

@@ -55,14 +55,18 @@ class WindowSource:
     ) -> Iterator[WindowBatch]:
         """Fixed validation windows: the middle one of each clip, in order, at most `limit` batches.
 
+        Where there are more clips than that, they are taken at even distances: neighbours in a list are of one conversation.
         `stranger` names what comes from a speaker of another session instead: "face" (motion and emotion), "sound".
         """
         places = [(row, self._middle(row, windows)) for row in range(len(self._tracks.clips))]
         others = [(row, self._middle(row, windows)) for row in self._elsewhere()] if stranger else places
         faces, voices = (others if what in stranger else places for what in ("face", "sound"))
-        for first in range(0, min(len(places), limit * windows.batch), windows.batch):
-            part = slice(first, first + windows.batch)
-            yield self._batch(places[part], windows, device, -1, 1.0, faces=faces[part], voices=voices[part])
+        rows = np.linspace(0, len(places) - 1, min(len(places), limit * windows.batch)).round().astype(int)
+        for first in range(0, len(rows), windows.batch):
+            mine, face, voice = (
+                [at[row] for row in rows[first : first + windows.batch]] for at in (places, faces, voices)
+            )
+            yield self._batch(mine, windows, device, -1, 1.0, faces=face, voices=voice)
 
     @property
     def has_strangers(self) -> bool:
