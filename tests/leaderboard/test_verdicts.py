@@ -138,10 +138,11 @@ def test_sides_of_one_kind_are_treated_alike_or_decide_nothing(theirs: dict[str,
 @pytest.mark.parametrize(
     ("b_shorter", "expected", "moves"),
     [
-        (0.9, "reproduced", "with more training it shrinks"),
-        (0.2, "reproduced", "with more training it grows"),
+        (0.9, "reproduced", "with more training it moves away from the claim"),
+        (0.2, "reproduced", "with more training it moves towards the claim"),
         (0.5, "reproduced", "no trend can be told"),
-        (-0.5, "undecided", "with more training it grows"),  # the other way round as long as both had little training
+        # The other way round as long as both had little training:
+        (-0.5, "undecided", "with more training it moves towards the claim"),
     ],
 )
 def test_a_claim_with_two_budgets_holds_at_both_and_says_the_trend(b_shorter: float, expected: str, moves: str) -> None:

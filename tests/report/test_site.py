@@ -25,6 +25,7 @@ from dyadbench.leaderboard.terminal import comparison_text, terminal_table
 from dyadbench.leaderboard.text import footnotes
 from dyadbench.leaderboard.validity_page import Corpus, Validity, validity_json
 from dyadbench.leaderboard.validity_rule import AS_IT_IS, SHOULD_NOT_MATTER, Pair, Shift
+from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.records.excerpts import (
     PARAMETERS,
     RANGE,
@@ -132,6 +133,22 @@ def test_what_has_no_data_is_said_not_drawn(tmp_path: Path) -> None:
     assert "Rate and distortion" in page
     assert "No rate-distortion picture" not in page
     assert "Ablations of good" in page
+
+
+def test_rows_of_a_quarter_of_the_training_are_in_no_table_and_on_no_page(tmp_path: Path) -> None:
+    rows = [
+        made_up(name, 0.1 * n, benchmark=where)
+        for n, name in enumerate(("good", "good-quarter"), 1)
+        for where in ("toy-online", "alone-online")
+    ]
+    write_root(tmp_path, [row for row in rows if (row.benchmark, row.method) != ("alone-online", "good")])
+    write_leaderboards(tmp_path, SUITES)
+    assert "good-quarter" not in (tmp_path / "leaderboards/toy-online.csv").read_text()
+    assert not (tmp_path / "leaderboards/alone-online.md").exists(), "a benchmark of such rows alone"
+    build(tmp_path, tmp_path / "site")
+    names = [path.name for path in (tmp_path / "site").rglob("*")]
+    assert any("toy-online" in name for name in names)
+    assert not any("quarter" in name or "alone" in name for name in names)
 
 
 def test_the_first_sentence_is_computed_and_says_who_beats_the_floor(site: Path) -> None:

@@ -29,7 +29,7 @@ def report(
     """Builds the report: static pages that open from disk, without a server or a network."""
     from dyadbench.cell.excerpts import make_excerpts
     from dyadbench.cell.runtime import Runtime
-    from dyadbench.records.comparable import by_benchmark, records_below
+    from dyadbench.records.comparable import by_benchmark, of_whole_training, records_below
     from dyadbench.registry.host import Host
     from dyadbench.report.site import build_site
 
@@ -46,7 +46,8 @@ def report(
         real = dict.fromkeys(record.dataset.name for record in records if not record.dataset.simulated)
         runtime = Runtime(home=place, data=data_folders(data, list(real)))
         for benchmark, mine in by_benchmark(leaderboards):
-            reasons[benchmark] = make_excerpts(mine, leaderboards, runtime, host)
+            if whole := of_whole_training(mine):
+                reasons[benchmark] = make_excerpts(whole, leaderboards, runtime, host)
     # Millions of numbers stay until the last page is written, and looking among them for garbage takes a tenth of the time.
     collected = gc.isenabled()
     gc.disable()

@@ -10,7 +10,7 @@ from dyadbench.leaderboard.published import load_published
 from dyadbench.leaderboard.sanity import SANITY, check_sanity
 from dyadbench.leaderboard.tables import Suites, Table, make_table
 from dyadbench.leaderboard.validity_page import judged_on, load_validity
-from dyadbench.records.comparable import by_benchmark, configured
+from dyadbench.records.comparable import by_benchmark, configured, of_whole_training
 from dyadbench.records.record import Record
 
 
@@ -30,7 +30,9 @@ def tables_of(
     published, corpora = load_published(leaderboards / "claims"), load_validity(leaderboards)
     tables: list[Table] = []
     violations: list[str] = []
-    for benchmark, mine in groups:
+    for benchmark, records in groups:
+        if not (mine := of_whole_training(records)):
+            continue
         if len({record.dataset.simulated for record in mine}) > 1:
             raise DyadbenchError(f"{benchmark} has records on simulated and on real data; they cannot share a table")
         order: dict[str, int] = {}

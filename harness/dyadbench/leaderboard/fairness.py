@@ -9,7 +9,9 @@ from dyadbench.leaderboard.stats import Floats, interval
 from dyadbench.matrix.quarter import TAIL
 from dyadbench.records.record import Record
 
-Trend = Literal["", "grows", "shrinks", "level"]  # of a difference from the shorter to the whole budget; "": one budget
+Trend = Literal[
+    "", "towards", "away", "level"
+]  # how a difference moves with more training, seen from the claim; "": one budget
 PARTS = ("predictor", "tokenizer")
 UNJUDGED = frozenset({"validate_every"})  # settings that change no weights
 
@@ -58,8 +60,8 @@ def shorter_names(
 
 
 def trend(shorter: Floats, whole: Floats) -> Trend:
-    """How the difference changes, from paired draws of both budgets."""
+    """How the difference, positive as claimed, changes with more training; from paired draws of both budgets."""
     span = interval(whole - shorter)
     if span is None or span.low <= 0 <= span.high:
         return "level"
-    return "grows" if span.low > 0 else "shrinks"
+    return "towards" if span.low > 0 else "away"

@@ -19,7 +19,7 @@ from dyadbench.leaderboard.stats import Floats, bootstrap, interval
 from dyadbench.leaderboard.text import SIMULATED, cell_text, escape, grid, number
 from dyadbench.matrix.keys import canonical
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, column_of, layer_counts, version_of
-from dyadbench.records.comparable import of_newest_data
+from dyadbench.records.comparable import of_newest_data, of_whole_training
 from dyadbench.records.record import Record
 
 SUITE = "tokens"
@@ -72,7 +72,9 @@ class Corpus:
 def corpora(records: Sequence[Record]) -> list[Corpus]:
     """Every dataset that has records with token scores, in an order that depends on nothing but the records."""
     groups: dict[str, list[Record]] = {}
-    scored = [record for record in records if SUITE in record.suites and record.suites[SUITE].per_clip]
+    scored = [
+        record for record in of_whole_training(records) if SUITE in record.suites and record.suites[SUITE].per_clip
+    ]
     for record in of_newest_data(scored)[0]:
         key = canonical([record.dataset.name, record.dataset.split, record.dataset.digest, record.clips])
         groups.setdefault(key, []).append(record)
@@ -247,7 +249,7 @@ What each tokenizer costs and keeps of the listeners of the test split, without 
 numbers in the pictures are those of the tokenizers in the table; lines join the residual layers of one tokenizer; the
 dashed level is the mean frame of the training split. Bits are frames per second / frames per token x groups x layers x
 log2(codes); sparse tokens also pay for the positions of their keyframes where these depend on the motion. Brackets: 95
-% bootstrap over sessions (and seeds).
+% bootstrap over sessions (and seeds). Rows that were trained for a quarter of the steps are in claims.md alone.
 """
 
 

@@ -57,7 +57,10 @@ def _budgets(finding: Evidence) -> str:
         return " At one budget: nothing says what more training does."
     shorter = finding.shorter
     span = f" [{_short(shorter.low)}, {_short(shorter.high)}]" if shorter.low is not None else ""
-    moves = {"grows": "with more training it grows", "shrinks": "with more training it shrinks"}
+    moves = {
+        "towards": "with more training it moves towards the claim",
+        "away": "with more training it moves away from the claim",
+    }
     return (
         f" Trained a quarter as long ({', '.join(shorter.methods)}): a difference of {_short(shorter.difference)}{span}, {shorter.verdict}; "
         f"{moves.get(finding.trend, 'no trend can be told')}."

@@ -11,7 +11,7 @@ STEPS = ("steps", "emotion_steps")  # of optimisers; those of samplers and of di
 
 
 def quarter_of(host: Host, matrix: Matrix) -> Matrix:
-    """The methods of `matrix` that are trained by steps, with a quarter of them, each shown as an ablation of its method.
+    """The methods of `matrix` that are trained by steps, with a quarter of them. Claims compare these rows; no table has them.
 
     Raises DyadbenchError where no method is trained by steps.
     """

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.api import Column, DyadbenchError
+from dyadbench.matrix.quarter import TAIL
 from dyadbench.records.record import Record, load_record, record_path, slug
 
 
@@ -27,6 +28,11 @@ def by_benchmark(leaderboards: Path) -> Iterator[tuple[str, list[Record]]]:
     for place in places:
         if records := _records_in(leaderboards, place):
             yield records[0].benchmark, records
+
+
+def of_whole_training(records: Sequence[Record]) -> list[Record]:
+    """Less those of a quarter of the steps, which are the claims' second budget and stand in no table."""
+    return [record for record in records if not record.method.endswith(TAIL)]
 
 
 def _records_in(leaderboards: Path, place: Path) -> list[Record]:

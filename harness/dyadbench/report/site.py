@@ -27,7 +27,7 @@ from dyadbench.leaderboard.validity_page import load_validity
 from dyadbench.leaderboard.validity_rule import demands, exemptions, indifferences
 from dyadbench.leaderboard.verdicts import judge
 from dyadbench.leaderboard.verdicts_page import counted
-from dyadbench.records.comparable import by_benchmark
+from dyadbench.records.comparable import by_benchmark, of_whole_training
 from dyadbench.records.excerpts import PARAMETERS, Excerpts, gather, ranges
 from dyadbench.records.record import Record, record_path, slug
 from dyadbench.report import claims, figures, glossary, method, overview, pages, speed
@@ -87,7 +87,10 @@ class Site:
         """File name -> HTML."""
         texts = {}
         for benchmark, records in by_benchmark(self.leaderboards):
-            texts[pages.page_name("", benchmark)] = self._benchmark(benchmark, records)
+            in_claims = rows_of(self._statements)
+            self.judged += [record for record in records if (benchmark, record.method) in in_claims]
+            if whole := of_whole_training(records):
+                texts[pages.page_name("", benchmark)] = self._benchmark(benchmark, whole)
         for views in (self.cards, self.pairs, self.costs, *self.sections.values()):
             views.sort(key=lambda view: (bool(view["simulated"]), str(view["benchmark"])))
         texts["index.html"] = self.render("index.html", cards=self.cards, words=glossary.WORDS)
@@ -123,8 +126,6 @@ class Site:
             methods.setdefault(record.method, []).append(record)
             self._of |= {record.method: record.of} if record.of else {}
             self.links[pages.record_link(record)] = record_path(self.leaderboards, record)
-        in_claims = rows_of(self._statements)
-        self.judged += [record for record in records if (benchmark, record.method) in in_claims]
         excerpts = self.excerpts[benchmark] = gather(records, self.leaderboards, self.home)
         excerpts.missing |= {m: why for m, why in self.reasons.get(benchmark, {}).items() if m in excerpts.missing}
         tables = make_tables(self.leaderboards, self.suites, records)[0]
