@@ -59,7 +59,7 @@ class PredictorConfig(Config):
     """`crossmodal-ar`. Defaults are the released values (86.1 M parameters in mode "released")."""
 
     sampling: ClassVar[frozenset[str]] = frozenset({"cache", "guidance", "temperature", "top_k", "top_p"})
-    added: ClassVar[frozenset[str]] = frozenset({"gate_start", "guidance", "null"})
+    added: ClassVar[frozenset[str]] = frozenset({"change", "gate_start", "guidance", "null", "regress"})
 
     mode: Literal["fixed", "released"] = "fixed"
     attention: Literal["window", "block-causal"] = "window"
@@ -83,6 +83,10 @@ class PredictorConfig(Config):
     )  # share of training rows without the listener's past, which must follow the speaker
     null: float = Field(0.0, ge=0, lt=1)  # share of training rows without the speaker, which guidance needs
     guidance: float = Field(1.0, ge=0)  # on the speaker, in sampling; 1: none (nn/guidance.py)
+    change: float = Field(0.0, ge=0)  # extra weight, in training, of tokens that differ from the one before
+    regress: float = Field(
+        0.0, ge=0
+    )  # weight of a regression from speaker to listener beside the tokens (nn/regression.py)
     batch: PositiveInt = 16
     contexts: PositiveInt = 1  # block-causal: a training window's length; most positions should see a whole context
     steps: PositiveInt = 9_200
@@ -102,6 +106,8 @@ class PredictorConfig(Config):
             raise ValueError(f"context {self.context} is not a multiple of patch {self.patch}")
         if self.guidance != 1 and self.attention != "window":
             raise ValueError('guidance is for attention "window"')
+        if self.mode == "released" and (self.change or self.regress):
+            raise ValueError('mode "released" has neither change nor regress')
         if self.mode == "released" and (self.attention != "window" or self.rotary):
             raise ValueError('mode "released" has attention "window" with absolute positions only')
         return self

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from dyadbench.api import AudioSpec
 from dyadbench.nn.attention import Attention, Block, GatedBlock, KVCache, block_causal_mask, look_back
+from dyadbench.nn.regression import SpeakerRegression
 from dyadbench_dense_fsq.config import PredictorConfig
 
 SPECIALS = 2
@@ -83,6 +84,8 @@ class CrossModalNet(nn.Module):
         self.norm = nn.LayerNorm(dim)
         # In mode "fixed" the specials can be read but never said: they have no logit.
         self.head = nn.Linear(dim, vocabulary if self.released else codes, bias=not self.released)
+        # Last, so that the same seed starts the other parts alike with and without it.
+        self.regression = SpeakerRegression(dim, channels) if config.regress else None
         if self.released:
             self._start_as_released()
 

@@ -13,6 +13,7 @@ B clips, K samples, R = B * K rows, n positions (one token per frame), D motion 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import torch
@@ -36,6 +37,7 @@ from dyadbench.api import (
 from dyadbench.nn.component import NetComponent, decoded_reaction, face_and_sound, ids_of
 from dyadbench.nn.guidance import guided_step, without_speaker
 from dyadbench.nn.inputs import audio_of, input_moments
+from dyadbench.nn.losses import change_weights
 from dyadbench.nn.sampling import Step, autoregress, uniforms
 from dyadbench.nn.schedules import ramp
 from dyadbench_dense_fsq.config import PredictorConfig
@@ -47,6 +49,22 @@ def block_lookahead(patch: int, block: int) -> int:
     """How many later speaker frames a decoded frame depends on: its block may end in a later patch."""
     starts = range(0, patch * block, block)
     return max(0, *((start + block - 1) // patch * patch - 1 - start for start in starts))
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the loss compares at m positions of a window of T frames."""
+
+    logits: Tensor  # (B, m, V)
+    ids: Tensor  # (B, T)
+    frame: Tensor  # (B, m), the frame of each position
+    valid: Tensor  # (B, m) bool, frames that exist
+    heard: Tensor  # (B, m, C), the encoded speaker, who is known up to the patch's start
+
+    @property
+    def entropy(self) -> Tensor:
+        """(B, m)"""
+        return F.cross_entropy(self.logits.transpose(1, 2), self.ids.gather(1, self.frame), reduction="none")
 
 
 class CrossModalAR(NetComponent[CrossModalNet]):
@@ -72,15 +90,27 @@ class CrossModalAR(NetComponent[CrossModalNet]):
 
     def _entropy(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
         """Cross entropy at every scored position (B, m), and which of these exist (B, m)."""
-        ids = ids_of(self.tokenizer, batch.listener_motion)
-        logits, targets, valid = self._causal(batch, ids) if self.net.causal else self._windowed(batch, ids)
-        return F.cross_entropy(logits.transpose(1, 2), targets, reduction="none"), valid
+        scored = self._scored(batch, ids_of(self.tokenizer, batch.listener_motion))
+        return scored.entropy, scored.valid
 
     def _loss(self, batch: WindowBatch) -> Loss:
-        entropy, valid = self._entropy(batch)
-        return Loss({"all": (entropy * valid).sum() / valid.sum().clamp_min(1)})
+        if batch.step < 0 or not (self.config.change or self.config.regress):
+            entropy, valid = self._entropy(batch)
+            return Loss({"all": (entropy * valid).sum() / valid.sum().clamp_min(1)})
+        ids = ids_of(self.tokenizer, batch.listener_motion)
+        scored = self._scored(batch, ids)
+        weight = change_weights(ids, self.config.change).gather(1, scored.frame) * scored.valid
+        loss, log = (scored.entropy * weight).sum() / weight.sum().clamp_min(1), {}
+        if self.net.regression is not None:
+            motion = batch.listener_motion.gather(1, scored.frame[..., None].expand(-1, -1, self.setup.space.dim))
+            log["regression"] = self.net.regression(scored.heard, motion, scored.valid)
+            loss = loss + self.config.regress * log["regression"]
+        return Loss({"all": loss}, {name: value.detach() for name, value in log.items()})
 
-    def _causal(self, batch: WindowBatch, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _scored(self, batch: WindowBatch, ids: Tensor) -> Scored:
+        return self._causal(batch, ids) if self.net.causal else self._windowed(batch, ids)
+
+    def _causal(self, batch: WindowBatch, ids: Tensor) -> Scored:
         """Scores every position: none of them sees its own patch or a later one.
 
         Both streams are delayed by one patch of "nothing yet", so the block-causal mask alone hides the future.
@@ -96,9 +126,10 @@ class CrossModalAR(NetComponent[CrossModalNet]):
             )
         )
         past = self._hidden(F.pad(ids + SPECIALS, (patch, 0))[:, :n], batch)
-        return self.net.listener(past, speaker), ids, batch.valid
+        frame = torch.arange(n, device=ids.device).expand(len(ids), -1)
+        return Scored(self.net.listener(past, speaker), ids, frame, batch.valid, speaker)
 
-    def _windowed(self, batch: WindowBatch, ids: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _windowed(self, batch: WindowBatch, ids: Tensor) -> Scored:
         """Scores only the last patch. Its history may be shortened, and ends where short clips allow."""
         config, device = self.config, ids.device
         patch, context, rate = config.patch, config.context, self.net.per_frame
@@ -122,7 +153,7 @@ class CrossModalAR(NetComponent[CrossModalNet]):
         speaker = self.net.speaker(Speaker(face, sound, self._unheard(batch, null)), mask)
         logits = self.net.listener(past, speaker, mask, mask, last=patch)
         target = end[:, None] + torch.arange(patch, device=device)
-        return logits, ids.gather(1, target), batch.valid.gather(1, target)
+        return Scored(logits, ids, target, batch.valid.gather(1, target), speaker[:, -patch:])
 
     def _unheard(self, batch: WindowBatch, null: Tensor) -> Tensor:
         """Frames without a speaker (B, n): those before the conversation, and all frames of a share `null` of the rows."""
@@ -143,6 +174,8 @@ class CrossModalAR(NetComponent[CrossModalNet]):
             getattr(self.net, f"{name}_scale").copy_(spread)
             if name == "sound":  # coefficients are already centred
                 self.net.sound_mean.copy_(mean)
+        if self.net.regression is not None:
+            self.net.regression.measure(data)
         schedule = ramp(config.warmup, steps=config.steps if config.cosine else None)
         adam = Optimiser("all", list(self.net.parameters()), config.lr, (0.9, 0.95), config.weight_decay, schedule)
         frames = config.context * (config.contexts if self.net.causal else 1) + config.patch

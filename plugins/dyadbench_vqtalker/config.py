@@ -71,7 +71,9 @@ class PredictorConfig(Config):
     """`coarse-to-fine`. Depth and arg max are the paper's; the width is not stated there."""
 
     sampling: ClassVar[frozenset[str]] = frozenset({"drawn", "guidance", "smooth", "temperature", "top_k"})
-    added: ClassVar[frozenset[str]] = frozenset({"guidance", "kl", "latent", "null", "speech", "speech_codes"})
+    added: ClassVar[frozenset[str]] = frozenset(
+        {"change", "guidance", "kl", "latent", "null", "regress", "speech", "speech_codes"}
+    )
     machine_paths: ClassVar[frozenset[str]] = frozenset({"speech"})
 
     chunk: int = Field(0, ge=0)  # frames per chunk; 0: the predictor sees the whole clip
@@ -93,6 +95,10 @@ class PredictorConfig(Config):
     smooth: float = Field(0.0, ge=0)  # frames over which the random numbers of neighbouring frames are correlated
     null: float = Field(0.0, ge=0, lt=1)  # share of training rows without the speaker, which guidance needs
     guidance: float = Field(1.0, ge=0)  # on the speaker, in sampling; 1: none (nn/guidance.py)
+    change: float = Field(0.0, ge=0)  # extra weight, in training, of codes that differ from the one before
+    regress: float = Field(
+        0.0, ge=0
+    )  # weight of a regression from speaker to listener beside the codes (nn/regression.py)
     latent: int = Field(0, ge=0)  # numbers drawn once per sample: what kind of listener reacts; 0: none
     kl: float = Field(1.0, gt=0)  # weight of the latent's Kullback-Leibler divergence; 1: the evidence bound
     coarse: float = Field(0.0, ge=0, le=1)  # extra share of training rows for the first layer

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dyadbench.api import AudioSpec
 from dyadbench.nn.attention import Block, KVCache
 from dyadbench.nn.grfsq import GRFSQ, GRVQ, Grid
+from dyadbench.nn.regression import SpeakerRegression
 from dyadbench_vqtalker.config import GridConfig, PredictorConfig
 from dyadbench_vqtalker.speech import SpeechTokens
 
@@ -161,6 +162,7 @@ class CoarseToFineNet(nn.Module):
         )
         self.norm, self.heads = nn.LayerNorm(dim), nn.Linear(dim, self.groups * self.codes)
         self.latent = ListenerLatent(latent, dim, config.latent) if config.latent else None
+        self.regression = SpeakerRegression(dim, channels) if config.regress else None
 
     def speaker(self, face: Tensor, sound: Tensor | None, valid: Tensor | None = None) -> Tensor:
         """face (B, T, D), sound (B, T * per_frame, F) -> (B, T, dim), computed once for all samples and layers.

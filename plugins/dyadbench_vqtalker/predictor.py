@@ -19,6 +19,7 @@ r residual layers.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -47,6 +48,7 @@ from dyadbench.api import (
 from dyadbench.nn.component import NetComponent, face_and_sound
 from dyadbench.nn.guidance import guided, without_speaker
 from dyadbench.nn.inputs import audio_of, input_moments
+from dyadbench.nn.losses import change_weights
 from dyadbench.nn.sampling import draw, uniforms
 from dyadbench.nn.schedules import ramp
 from dyadbench_vqtalker.config import PredictorConfig
@@ -60,6 +62,16 @@ def reach(chunk: int, ahead: int, block: int) -> int:
     """How many later speaker frames a decoded frame depends on: its block may end in a later chunk."""
     starts = range(0, chunk * block, block)
     return max(ahead, *((start + block - 1) // chunk * chunk + ahead - start for start in starts))
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What one layer's codes cost in each row of a batch."""
+
+    entropy: Tensor  # (B, T, G) cross entropy
+    target: Tensor  # (B, T, G) the codes
+    heard: Tensor  # (B, T, dim) the encoded speaker
+    nats: Tensor | None  # (B,) the latent's divergence, where there is one
 
 
 class CoarseToFine(NetComponent[CoarseToFineNet]):
@@ -104,10 +116,9 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
 
     def entropy(self, batch: WindowBatch, layer: Tensor) -> Tensor:
         """Cross entropy of the codes of layer[b] in row b, given the true earlier layers: (B, T, G)."""
-        return self._costs(batch, layer)[0]
+        return self._costs(batch, layer).entropy
 
-    def _costs(self, batch: WindowBatch, layer: Tensor) -> tuple[Tensor, Tensor | None]:
-        """`entropy`, and the latent's divergence in nats (B,) where there is one."""
+    def _costs(self, batch: WindowBatch, layer: Tensor) -> Costs:
         ids = self.grid.ids_of(batch.listener_motion)  # (B, T, G, R)
         with torch.no_grad():
             coarser = self.grid.dequantise(ids, layer)
@@ -115,7 +126,7 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
         speaker = self.net.speaker(batch.speaker_motion, batch.audio[self.audio] if self.audio else None, valid)
         if (unheard := without_speaker(batch, self.config.null)) is not None:
             speaker = speaker.masked_fill(unheard[:, None, None], 0)
-        nats = None
+        heard, nats = speaker, None
         if self.net.latent is not None:
             mean, log_variance = self.net.latent.encode(self.grid.dequantise(ids), batch.valid)
             nats = divergence(mean, log_variance)
@@ -123,18 +134,26 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
             speaker = speaker + self.net.latent.heard(z)[:, None]
         logits = self.net.logits(self.net(speaker, coarser, layer, valid))
         target = ids.gather(3, layer.view(-1, 1, 1, 1).expand(-1, *ids.shape[1:3], 1))[..., 0]
-        return F.cross_entropy(logits.flatten(0, 2), target.flatten(), reduction="none").view(target.shape), nats
+        entropy = F.cross_entropy(logits.flatten(0, 2), target.flatten(), reduction="none").view(target.shape)
+        return Costs(entropy, target, heard, nats)
 
     def _normals(self, batch: WindowBatch) -> Tensor:
         return batch.draw_rows(torch.randn, self.config.latent).to(self.device)
 
     def _loss(self, batch: WindowBatch) -> Loss:
         layer = self._layers(batch)
-        each, nats = self._costs(batch, layer)
-        per_frame = each.mean(2) * batch.valid
+        costs = self._costs(batch, layer)
+        per_frame, nats = costs.entropy.mean(2) * batch.valid, costs.nats
         per_row = per_frame.sum(1) / batch.valid.sum(1).clamp_min(1)
         log = {f"layer{r}": per_row[layer == r].mean().detach() for r in layer.unique().tolist()}
         loss = per_frame.sum() / batch.valid.sum().clamp_min(1)
+        if self.config.change and batch.step >= 0:
+            weight = change_weights(costs.target, self.config.change) * batch.valid[..., None]
+            loss = (costs.entropy * weight).sum() / weight.sum().clamp_min(1)
+        if self.net.regression is not None and batch.step >= 0:
+            error = self.net.regression(costs.heard, batch.listener_motion, batch.valid)
+            loss = loss + self.config.regress * error
+            log["regression"] = error.detach()
         if nats is not None:
             # The evidence bound of a window, divided by its codes, as the cross entropy is.
             codes = batch.valid.sum(1).clamp_min(1) * self.net.groups * self.net.residual
@@ -147,6 +166,8 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
         for name, (mean, spread) in input_moments(data, self.audio).items():
             getattr(self.net, f"{name}_mean").copy_(mean)
             getattr(self.net, f"{name}_scale").copy_(spread)
+        if self.net.regression is not None:
+            self.net.regression.measure(data)
         if config.speech == KMEANS and self.net.speech is not None and self.audio is not None:
             book, deviation = kmeans_codebook(data, self.audio, config.speech_codes)
             self.net.speech.book.copy_(torch.from_numpy(book))

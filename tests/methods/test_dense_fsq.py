@@ -274,11 +274,11 @@ def test_training_scores_what_sampling_asks() -> None:
     )  # fmt: skip
     with torch.no_grad():
         ids = ids_of(predictor.tokenizer, batch.listener_motion)
-        trained, _, _ = predictor._windowed(batch, ids)
+        trained = predictor._windowed(batch, ids).logits
         step = predictor._window(predictor._speaker(context, 40))
         assert torch.allclose(trained, step(width, ids[:, :width]), atol=1e-3)
         causal = _build(attention="block-causal")
-        logits, _, _ = causal._causal(batch, ids)
+        logits = causal._causal(batch, ids).logits
         step = causal._uncached(causal._speaker(context, 40))
         for first in range(0, 40, patch):
             assert torch.allclose(logits[:, first : first + patch], step(first, ids[:, :first]), atol=1e-3)

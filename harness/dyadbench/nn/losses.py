@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from dyadbench.api import MotionSpace
@@ -47,3 +48,13 @@ def blendshape_loss(
     for start, stop in groups:
         total = total + masked_mean(error[..., start:stop], valid)
     return total
+
+
+def change_weights(ids: Tensor, more: float) -> Tensor:
+    """Weights of tokens (B, n, ...): 1, and 1 + more where a token differs from the one before it.
+
+    A token that repeats the one before says nothing of the speaker, and most do.
+    """
+    changed = torch.zeros_like(ids, dtype=torch.bool)
+    changed[:, 1:] = ids[:, 1:] != ids[:, :-1]
+    return 1 + more * changed
