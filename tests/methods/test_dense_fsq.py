@@ -102,9 +102,10 @@ def _entropy(tmp_path: Path, **config: object) -> torch.Tensor:
     return entropy.mean(0)
 
 
+@pytest.mark.parametrize("levers", [{}, {"change": 2.0, "regress": 1.0}])
 @pytest.mark.parametrize("attention", ["window", "block-causal"])
-def test_no_scored_position_beats_chance_on_coins(attention: str, tmp_path: Path) -> None:
-    assert _entropy(tmp_path, attention=attention).min() > math.log(CODES) - 0.03
+def test_no_scored_position_beats_chance_on_coins(attention: str, levers: dict[str, float], tmp_path: Path) -> None:
+    assert _entropy(tmp_path, attention=attention, **levers).min() > math.log(CODES) - 0.03
 
 
 def test_the_released_objective_fails_the_probe_everywhere_but_in_the_last_patch(tmp_path: Path) -> None:
@@ -355,6 +356,25 @@ def test_training_opens_the_gates_and_shuffled_sound_changes_the_reactions(atten
     swapped = dataclasses.replace(context, audio={"mfcc-78": context.audio["mfcc-78"][::-1]})
     one, two = (predictor.sample(c, 4, CellNoise(0)).motion for c in (context, swapped))
     assert np.abs(one - two).max() > 0.1
+
+
+@pytest.mark.parametrize("attention", ["window", "block-causal"])
+def test_the_regression_teaches_the_speaker_and_validation_is_of_the_tokens_alone(attention: str) -> None:
+    plain, taught = (_build(attention=attention, mask=0.0, **more) for more in ({}, {"change": 2.0, "regress": 1.0}))
+    torch.manual_seed(0)
+    faces, valid = torch.randn(2, 4, 40, 58), torch.ones(4, 40, dtype=torch.bool)
+    batch = WindowBatch(("",) * 4, *faces, None, None, {"mfcc-78": torch.randn(4, 40, 78)}, valid, 0, 0.0)
+    check = dataclasses.replace(batch, step=-1)
+    assert plain._loss(check).total["all"].item() == taught._loss(check).total["all"].item()
+    loss = taught._loss(batch)
+    assert loss.total["all"].item() != plain._loss(batch).total["all"].item()
+    assert taught.net.regression is not None
+    taught.net.zero_grad()
+    other = dataclasses.replace(batch, listener_motion=batch.listener_motion.roll(1, 1))
+    one, two = (float(taught._loss(b).log["regression"]) for b in (batch, other))
+    assert one != two, "it is compared with the listener at its own frames"
+    loss.total["all"].backward()
+    assert float(taught.net.regression.readout.weight.grad.abs().max()) > 0
 
 
 def test_short_clips_still_teach() -> None:

@@ -161,6 +161,21 @@ def test_a_layer_knows_the_layers_before_it_and_never_itself(chunk: int, tmp_pat
     assert float(second.mean()) < 0.5 * math.log(CODES)
 
 
+def test_levers_act_in_training_and_leave_validation_as_it_is() -> None:
+    sizes: dict[str, Any] = {"frames": 20, "dim": 32, "loud": False, "setup": COINS, "chunk": 4}
+    plain, taught = (_build(CoinTokenizer(), **sizes, **more) for more in ({}, {"change": 2.0, "regress": 1.0}))
+    faces = [torch.from_numpy(_coins(np.random.default_rng(n), 6, 20)) for n in (98, 99)]
+    batch = WindowBatch(("",) * 6, *faces, None, None, {}, torch.ones(6, 20, dtype=torch.bool), 0, 0.0)
+    check = dataclasses.replace(batch, step=-1)
+    assert plain._loss(check).total["all"].item() == taught._loss(check).total["all"].item()
+    loss = taught._loss(batch)
+    assert loss.total["all"].item() > loss.log["regression"].item() > 0
+    loss.total["all"].backward()
+    assert taught.net.regression is not None
+    assert float(taught.net.face.weight.grad.abs().max()) > 0
+    assert float(taught.net.regression.readout.weight.grad.abs().max()) > 0
+
+
 # --- look-ahead -----------------------------------------------------------------------------------------
 
 
