@@ -101,7 +101,7 @@ def test_the_key_counts_both_files_and_the_command_names_both(exported: Exported
     assert len(keys) == 2
     row = exported.recorded("two")
     assert row.measured.action_units != exported.recorded(METHOD).measured.action_units
-    assert command_of(row, plugins()).endswith("--as two --train other.npz")
+    assert command_of(row, plugins()).endswith("--as two --train other.npz --data-set size=tiny")
 
 
 def test_what_is_0_or_1_stays_so(exported: Exported, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -18,25 +18,40 @@ def command_of(record: Record, host: Host) -> str:
 
     A benchmark of data that were read otherwise is named after the registered one it came from (matrix.cells.evaluated).
     """
-    if record.scored_from:
-        train = record.method_config["predictor"]["config"].get("train")
-        words = ["dyadbench", "score", record.scored_from, "--benchmark", record.benchmark, "--as", record.method]
-        return shlex.join([*words, *(["--train", train] if train else [])])
     names = [entry.name for entry in host.entries("benchmark")]
     official = max((name for name in names if f"{record.benchmark}+".startswith(f"{name}+")), key=len, default="")
+    if record.scored_from:
+        train = record.method_config["predictor"]["config"].get("train")
+        words = [
+            "dyadbench",
+            "score",
+            record.scored_from,
+            "--benchmark",
+            official or record.benchmark,
+            "--as",
+            record.method,
+        ]
+        return shlex.join([*words, *(["--train", train] if train else []), *_data_words(record, host, official)])
     words = ["dyadbench", "run", "-b", official or record.benchmark, *_method_words(record, host)]
     if record.seed:
         words += ["--seeds", str(record.seed)]
     if official:
         setting = host.get("benchmark", official).config
-        usual = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config)).config
-        changed = {name: value for name, value in record.dataset.config.items() if usual.get(name) != value}
         if record.benchmark_config.clips and not setting.clips:
             words += ["--clips", str(record.benchmark_config.clips)]
         if record.benchmark_config.action_units == "raw" != setting.action_units:
             words.append("--raw-action-units")
-        words += _assignments("--data-set", changed)
-    return shlex.join(words)
+    return shlex.join([*words, *_data_words(record, host, official)])
+
+
+def _data_words(record: Record, host: Host, official: str) -> list[str]:
+    """How the data were read, where that is not the `official` benchmark's way; nothing of a benchmark that is not installed."""
+    if not official:
+        return []
+    setting = host.get("benchmark", official).config
+    usual = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config)).config
+    changed = {name: value for name, value in record.dataset.config.items() if usual.get(name) != value}
+    return [*_assignments("--data-set", changed)]
 
 
 def _method_words(record: Record, host: Host) -> list[str]:
