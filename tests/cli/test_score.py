@@ -83,6 +83,10 @@ def test_who_has_the_emotion_files_alone_can_score_emotion(tmp_path: Path, capfd
         outputs.append(capfd.readouterr())
     assert outputs[0] == outputs[1] and "FRDist" in outputs[0].out
     assert "are turned to 0 and 1" in outputs[0].err
+    few = tmp_path / "few.npz"
+    score(few, benchmark="react2024-test", template=True, limit=1, **common)  # type: ignore[arg-type]
+    score(few, benchmark="react2024-test", limit=1, json=True, **common)  # type: ignore[arg-type]
+    assert "FRDist" in capfd.readouterr().out, "so can who tries a few clips first"
 
 
 def test_groups_that_a_suite_needs_are_demanded_before_anything_is_made() -> None:

@@ -4,7 +4,7 @@ clips of the split that is scored is one of its own."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -62,6 +62,12 @@ class LimitedDataset:
     def voice(self, split: str, index: int) -> tuple[np.ndarray, int] | None:
         """The speaker's (samples,) and their rate where the dataset has sound to play."""
         return self._dataset.voice(split, self._rows(split)[index]) if isinstance(self._dataset, Voiced) else None
+
+    @property
+    def emotion(self) -> Callable[[str, int], tuple[np.ndarray, np.ndarray]] | None:
+        """(T, 25) of speaker and listener from the emotion files alone, where the dataset can read them so."""
+        read = getattr(self._dataset, "emotion", None)
+        return None if read is None else lambda split, index: read(split, self._rows(split)[index])
 
     def listeners(self, split: str) -> list[str] | None:
         """Who listens in each clip, where the dataset knows."""
