@@ -13,6 +13,7 @@ class BeLFusionConfig(Config):
     """`belfusion`. Sizes and losses are the REACT baseline's. Where the release errs, the default is the corrected behaviour."""
 
     sampling: ClassVar[frozenset[str]] = frozenset({"emotion"})
+    budget: ClassVar[frozenset[str]] = frozenset({"steps", "vae_steps"})
 
     online: bool = False  # a window reacts to the speaker's window before it, not to the one at the same time
     stream: Literal["auto", "emotion", "motion"] = "auto"  # what is encoded; auto: emotion where the dataset has it

@@ -13,6 +13,7 @@ class TokenizerConfig(Config):
     """`frame-fsq`, `frame-vq`, `frame-lfq`. Defaults are the released values (27.6 M parameters with emotion)."""
 
     added: ClassVar[frozenset[str]] = frozenset({"error"})
+    budget: ClassVar[frozenset[str]] = frozenset({"steps", "emotion_steps"})
 
     quantizer: Literal["fsq", "vq", "lfq"] = "fsq"
     levels: tuple[int, ...] = (8, 5, 5, 5)  # fsq; 1000 codes

@@ -7,6 +7,7 @@ from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of
 from dyadbench.matrix.quarter import quarter_of
 from dyadbench.registry.host import Host
 
+COUNTED = ("steps", "emotion_steps", "vae_steps")
 ONLINE = "simdyad-clear-react-online"
 
 
@@ -41,8 +42,10 @@ def test_a_quarter_of_the_steps_is_all_that_differs() -> None:
             if mine is None or other is None:
                 assert mine is other
                 continue
-            steps = {field: other.config[field] // 4 for field in ("steps", "emotion_steps") if field in other.config}
+            steps = {field: other.config[field] // 4 for field in COUNTED if field in other.config}
             assert mine.config == {**other.config, **steps}
+            stages = {field for field in other.config if field.endswith("steps")} - {"noise_steps"}
+            assert stages == steps.keys(), "every stage that is trained"
     assert whole["wide"].tokenizer is not None and whole["wide"].tokenizer.config["steps"] == 40
 
 

@@ -53,7 +53,8 @@ class Config(BaseModel):
     without changing what is evaluated, or because the digest tells such data apart. `machine_paths` names the fields that may
     hold a path of this machine: in keys, what lies there takes its place; the record of a dataset leaves it out. `added` names
     options that came after records existed and whose default is what was done before: at its default such an option is
-    written nowhere, so that keys and records stay valid.
+    written nowhere, so that keys and records stay valid. `budget` names the fields that count the steps of its optimisers,
+    which `dyadbench run --quarter` divides by four; those of samplers and of diffusions are others.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -61,6 +62,7 @@ class Config(BaseModel):
     adjustable: ClassVar[frozenset[str]] = frozenset()
     machine_paths: ClassVar[frozenset[str]] = frozenset()
     added: ClassVar[frozenset[str]] = frozenset()
+    budget: ClassVar[frozenset[str]] = frozenset({"steps"})
 
     @model_serializer(mode="wrap")
     def _as_given(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:

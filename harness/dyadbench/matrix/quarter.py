@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from dyadbench.api import DyadbenchError
 from dyadbench.matrix.cells import Matrix, MethodSpec, method_parts
 from dyadbench.registry.host import Host
 
+PARTS: tuple[Literal["predictor"], Literal["tokenizer"]] = ("predictor", "tokenizer")
 TAIL = "-quarter"  # what the names of such rows end with
-STEPS = ("steps", "emotion_steps")  # of optimisers; those of samplers and of diffusions are others
 
 
 def quarter_of(host: Host, matrix: Matrix) -> Matrix:
@@ -22,12 +24,12 @@ def quarter_of(host: Host, matrix: Matrix) -> Matrix:
 
 
 def _row(host: Host, spec: MethodSpec) -> MethodSpec | None:
-    parts = zip(("predictor", "tokenizer"), method_parts(host, spec), strict=True)
+    parts = zip(PARTS, method_parts(host, spec), strict=True)
     steps = {
         f"{kind}.{field}": part.config[field] // 4
         for kind, part in parts
         if part is not None
-        for field in STEPS
+        for field in sorted(host.get(kind, part.name).config.budget)
         if field in part.config
     }
     if not steps:
