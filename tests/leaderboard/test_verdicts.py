@@ -141,6 +141,8 @@ def test_sides_of_one_kind_are_treated_alike_or_decide_nothing(theirs: dict[str,
         (0.9, "reproduced", "with more training it moves away from the claim"),
         (0.2, "reproduced", "with more training it moves towards the claim"),
         (0.5, "reproduced", "no trend can be told"),
+        # Nothing to be seen as long as both had little training:
+        (0.0, "reproduced", "with more training it moves towards the claim"),
         # The other way round as long as both had little training:
         (-0.5, "undecided", "with more training it moves towards the claim"),
     ],

@@ -21,10 +21,10 @@ Verdict = Literal[
     "reproduced", "contradicted", "mixed", "undecided", "not comparable", "untested", "untestable", "demonstrated"
 ]  # fmt: skip
 MEANING: dict[Verdict, str] = {
-    "reproduced": "every part holds, at every budget that was run: its 95 % interval excludes 0, with five seeds or more, and so it does among all parts of this page",
+    "reproduced": "every part holds: its 95 % interval excludes 0, with five seeds or more, and so it does among all parts of this page. Where a quarter of the training was run, too, it says the same, or it decides nothing and more training moves the difference to where the verdict is",
     "contradicted": "every part is the other way round, by the same standard",
     "mixed": "some part is reproduced and some other is contradicted",
-    "undecided": "an interval holds both answers, there are fewer than five seeds, or not every part is decided",
+    "undecided": "an interval holds both answers, there are fewer than five seeds, two budgets disagree, or not every part is decided",
     "not comparable": "what was measured here is not what the paper compares, for the reason given, or the sides were treated otherwise; the numbers are shown and decide nothing",
     "untested": "no records yet",
     "untestable": "it cannot be tested here",

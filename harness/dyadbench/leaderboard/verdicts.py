@@ -3,7 +3,8 @@
 Verdicts are computed: the draws are the leaderboards' own (sessions, then seeds, draws of sessions shared by the methods),
 at least five seeds are needed of a method that is random, and over the whole board at most 5 % of the verdicts are
 expected to be false (Benjamini-Hochberg over all parts that could be tested). Sides that were treated otherwise than the
-claim says decide nothing. A claim whose rows were also trained for a quarter of the steps holds only where it holds at both budgets.
+claim says decide nothing. Where the rows were also trained for a quarter of the steps, the verdict has to be the same there, or to
+become clearer with more training.
 """
 
 from __future__ import annotations
@@ -57,13 +58,18 @@ def _at_both_budgets(part: Contrast, claim: Claim, groups: Mapping[tuple[str, st
 
 
 def _decided_at_both(evidence: Evidence, share: Iterator[float | None]) -> Evidence:
-    """Decided at its budget, and where there is a second one, at both or not at all."""
+    """Decided at its budget, and where there is a second one, alike at both.
+
+    A quarter of the training that decides nothing does no harm if more training moves the difference to where the verdict is:
+    a method that has hardly learnt says little of a paper's.
+    """
     first = _decided(evidence, next(share))
     if evidence.shorter is None:
         return first
     shorter = _decided(evidence.shorter, next(share))
-    verdict = first.verdict if first.verdict == shorter.verdict else "undecided"
-    return first.model_copy(update={"shorter": shorter, "verdict": verdict})
+    clearer = evidence.trend == {"reproduced": "towards", "contradicted": "away"}.get(first.verdict)
+    holds = first.verdict == shorter.verdict or (clearer and shorter.verdict == "undecided")
+    return first.model_copy(update={"shorter": shorter, "verdict": first.verdict if holds else "undecided"})
 
 
 def _decided(evidence: Evidence, q: float | None) -> Evidence:
