@@ -85,9 +85,7 @@ class PredictorConfig(Config):
     null: float = Field(0.0, ge=0, lt=1)  # share of training rows without the speaker, which guidance needs
     guidance: float = Field(1.0, ge=0)  # on the speaker, in sampling; 1: none (nn/guidance.py)
     change: float = Field(0.0, ge=0)  # extra weight, in training, of tokens that differ from the one before
-    regress: float = Field(
-        0.0, ge=0
-    )  # weight of a regression from speaker to listener beside the tokens (nn/regression.py)
+    regress: float = Field(0.0, ge=0)  # weight of a regression from speaker to listener (nn/regression.py)
     batch: PositiveInt = 16
     contexts: PositiveInt = 1  # block-causal: a training window's length; most positions should see a whole context
     steps: PositiveInt = 9_200

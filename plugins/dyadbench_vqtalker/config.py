@@ -96,9 +96,7 @@ class PredictorConfig(Config):
     null: float = Field(0.0, ge=0, lt=1)  # share of training rows without the speaker, which guidance needs
     guidance: float = Field(1.0, ge=0)  # on the speaker, in sampling; 1: none (nn/guidance.py)
     change: float = Field(0.0, ge=0)  # extra weight, in training, of codes that differ from the one before
-    regress: float = Field(
-        0.0, ge=0
-    )  # weight of a regression from speaker to listener beside the codes (nn/regression.py)
+    regress: float = Field(0.0, ge=0)  # weight of a regression from speaker to listener (nn/regression.py)
     latent: int = Field(0, ge=0)  # numbers drawn once per sample: what kind of listener reacts; 0: none
     kl: float = Field(1.0, gt=0)  # weight of the latent's Kullback-Leibler divergence; 1: the evidence bound
     coarse: float = Field(0.0, ge=0, le=1)  # extra share of training rows for the first layer

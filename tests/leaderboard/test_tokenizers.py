@@ -52,7 +52,9 @@ def with_tokens(method: str, tokenizer: str, residual: int, seed: int = 0, **cha
 def test_every_tokenizer_is_one_row_a_number_of_layers() -> None:
     records = [with_tokens("deep", "a", 3, seed) for seed in (0, 1)]
     records += [with_tokens("flat", "b", 1), with_tokens("other", "b", 1), record("mime", 0.3)]
-    records += [with_tokens("deep-quarter", "c", 3)]  # the second budget of a claim is no tokenizer of its own
+    records += [
+        with_tokens("deep-quarter", "c", 3, of="deep")
+    ]  # the second budget of a claim is no tokenizer of its own
     [corpus] = corpora(records)
     assert corpus.name == "toy"
     assert [(one.label, one.seeds) for one in corpus.tokenizers] == [("flat, other", (0,)), ("deep", (0, 1))]

@@ -9,9 +9,8 @@ from dyadbench.leaderboard.stats import Floats, interval
 from dyadbench.matrix.quarter import TAIL
 from dyadbench.records.record import Record
 
-Trend = Literal[
-    "", "towards", "away", "level"
-]  # how a difference moves with more training, seen from the claim; "": one budget
+# How a difference moves with more training, seen from the claim; "": one budget.
+Trend = Literal["", "towards", "away", "level"]
 PARTS = ("predictor", "tokenizer")
 UNJUDGED = frozenset({"validate_every"})  # settings that change no weights
 

@@ -22,15 +22,8 @@ def command_of(record: Record, host: Host) -> str:
     official = max((name for name in names if f"{record.benchmark}+".startswith(f"{name}+")), key=len, default="")
     if record.scored_from:
         train = record.method_config["predictor"]["config"].get("train")
-        words = [
-            "dyadbench",
-            "score",
-            record.scored_from,
-            "--benchmark",
-            official or record.benchmark,
-            "--as",
-            record.method,
-        ]
+        words = ["dyadbench", "score", record.scored_from, "--benchmark", official or record.benchmark]
+        words += ["--as", record.method]
         return shlex.join([*words, *(["--train", train] if train else []), *_data_words(record, host, official)])
     words = ["dyadbench", "run", "-b", official or record.benchmark, *_method_words(record, host)]
     if record.seed:

@@ -31,8 +31,8 @@ def by_benchmark(leaderboards: Path) -> Iterator[tuple[str, list[Record]]]:
 
 
 def of_whole_training(records: Sequence[Record]) -> list[Record]:
-    """Less those of a quarter of the steps, which are the claims' second budget and stand in no table."""
-    return [record for record in records if not record.method.endswith(TAIL)]
+    """Less the rows of `run --quarter`, ablations of that name, which are the claims' second budget and stand in no table."""
+    return [record for record in records if not (record.of and record.method.endswith(TAIL))]
 
 
 def _records_in(leaderboards: Path, place: Path) -> list[Record]:
