@@ -29,7 +29,7 @@ from dyadbench.api import (
 from dyadbench.nn.attention import Block
 from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.emotion import LOW
-from dyadbench.nn.losses import blendshape_loss, groups_of, masked_mean
+from dyadbench.nn.losses import grouped_mean, groups_of, masked_mean
 from dyadbench.nn.quantize import FSQ, LFQ, VQ
 from dyadbench.nn.schedules import ramp
 from dyadbench_dense_fsq.config import TokenizerConfig
@@ -169,9 +169,9 @@ class FrameTokenizer(NetComponent[TokenizerNet]):
         target, valid = self._blocks(batch.listener_motion), self._blocks(batch.valid)
         quantised, _, aux = self.net.encode(target)
         start = self.net.unfold(quantised)
-        motion = blendshape_loss(
-            self.net.motion(start), target / self.net.scale, self.groups, valid, squared=self.config.error == "squared"
-        )
+        error = self.net.motion(start) - target / self.net.scale
+        error = error.square() if self.config.error == "squared" else error.abs()
+        motion = grouped_mean(error, self.groups, valid)
         total, log = motion + aux, {"motion": motion.detach()}
         if self.net.emotion is not None and self.config.joint_emotion:
             emotion = self._emotion_error(start, batch, valid)

@@ -27,6 +27,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, to_tensor
+from dyadbench.nn.losses import grouped_mean, masked_mean
 from dyadbench.nn.quantize import VQ, perplexity, usage
 from dyadbench_difflistener.config import TokenizerConfig
 
@@ -171,22 +172,17 @@ class ConvTokenizer(NetComponent[ConvVQ]):
 
     # --- training ---------------------------------------------------------------------------------------
 
-    def _error(self, made: Tensor, target: Tensor, valid: Tensor) -> Tensor:
-        """Smooth L1 over frames that exist, (), each group of channels counting alike."""
-        error = F.smooth_l1_loss(made, target, reduction="none") * valid[..., None]
-        frames = valid.sum().clamp_min(1)
-        groups = self.setup.space.groups.values()
-        return torch.stack([error[..., a:b].sum() / (frames * (b - a)) for a, b in groups]).sum()
-
     def _parts(self, batch: WindowBatch) -> tuple[dict[str, Tensor], Tensor]:
         """The terms of the loss by name, and the ids."""
         quantised, ids, commitment = self.net.encode(batch.listener_motion)
         made, target = self.net.unfold(quantised), (batch.listener_motion - self.net.mean) / self.net.scale
-        parts = {"motion": self._error(made, target, batch.valid), "commitment": commitment}
+        error = F.smooth_l1_loss(made, target, reduction="none")
+        motion = grouped_mean(error, self.setup.space.groups.values(), batch.valid)
+        parts = {"motion": motion, "commitment": commitment}
         if self.config.velocity:
-            both = batch.valid[:, 1:, None] & batch.valid[:, :-1, None]
-            speed = F.smooth_l1_loss(made.diff(dim=1), target.diff(dim=1), reduction="none") * both
-            parts["velocity"] = self.config.velocity * speed.sum() / (both.sum().clamp_min(1) * speed.shape[2])
+            both = batch.valid[:, 1:] & batch.valid[:, :-1]
+            speed = F.smooth_l1_loss(made.diff(dim=1), target.diff(dim=1), reduction="none")
+            parts["velocity"] = self.config.velocity * masked_mean(speed, both)
         return parts, ids
 
     def _loss(self, batch: WindowBatch) -> Loss:

@@ -25,6 +25,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, to_tensor
+from dyadbench.nn.losses import grouped_mean
 from dyadbench_l2l.config import TokenizerConfig
 from dyadbench_l2l.network import WindowVQ
 
@@ -84,11 +85,8 @@ class WindowTokenizer(NetComponent[WindowVQ]):
         """Mean absolute error of standardised motion, with the same weight for each group of channels, plus the quantiser's."""
         quantised, _, aux = self.net.encode(batch.listener_motion)
         target = (batch.listener_motion - self.net.mean) / self.net.scale
-        error = (self.net.unfold(quantised) - target).abs() * batch.valid[..., None]
-        frames = batch.valid.sum().clamp_min(1)
-        motion = error.new_zeros(())
-        for start, stop in self.setup.space.groups.values():
-            motion = motion + error[..., start:stop].sum() / (frames * (stop - start))
+        error = (self.net.unfold(quantised) - target).abs()
+        motion = grouped_mean(error, self.setup.space.groups.values(), batch.valid)
         return Loss({"all": motion + aux}, {"motion": motion.detach()})
 
     def _measure(self, data: TrainData) -> None:

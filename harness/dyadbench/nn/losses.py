@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor
 
@@ -36,14 +38,11 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     return (values * weight).sum() / (weight.sum() * values.shape[-1]).clamp_min(1)
 
 
-def blendshape_loss(
-    decoded: Tensor, motion: Tensor, groups: list[tuple[int, int]], valid: Tensor, *, squared: bool = False
-) -> Tensor:
-    """Sum over groups of the mean absolute (or squared) error, so that a small group counts as much as a large one.
+def grouped_mean(error: Tensor, groups: Iterable[tuple[int, int]], valid: Tensor) -> Tensor:
+    """Sum over groups of channels of the mean error, (), so that a small group counts as much as a large one.
 
-    decoded, motion: (..., D); valid: (...) bool, frames that exist.
+    error: (..., D), an error of each channel; valid: (...) bool, frames that exist.
     """
-    error = (decoded - motion).square() if squared else (decoded - motion).abs()
     total = error.new_zeros(())
     for start, stop in groups:
         total = total + masked_mean(error[..., start:stop], valid)
