@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dyadbench.api import DyadbenchError
-from dyadbench.leaderboard.claims import Claim, Contrast, load_claims, rows_of
+from dyadbench.leaderboard.claims import Claim, Contrast, Judged, load_claims, rows_of
 from dyadbench.leaderboard.fairness import unequal
+from dyadbench.leaderboard.text import escape
+from dyadbench.leaderboard.validity_page import Corpus, Validity
+from dyadbench.leaderboard.validity_rule import AS_IT_IS, CONSTANT_CHANNEL, HALF_LENGTH, ORDER_OF_CLIPS, Pair, Shift
 from dyadbench.leaderboard.verdicts import judge, together
-from dyadbench.leaderboard.verdicts_page import claims_page
+from dyadbench.leaderboard.verdicts_page import claims_page, evidence
 from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.matrix.cells import cells_of, read_matrix
 from dyadbench.records.comparable import records_below
@@ -107,7 +111,8 @@ def test_what_is_not_comparable_is_measured_and_decides_nothing() -> None:
     part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
     claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part, not_comparable="other losses")
     [judged] = judge([claim], [BETTER, WORSE])
-    assert judged.verdict == "not comparable" and judged.findings[0].difference is not None
+    assert judged.verdict == judged.findings[0].verdict == "not comparable"
+    assert judged.findings[0].difference is not None and judged.findings[0].q is None
     assert "other losses" in claims_page([judged])
     assert judge([claim], [])[0].verdict == "untested"
 
@@ -193,12 +198,57 @@ def test_many_parts_are_judged_more_strictly_than_one() -> None:
     [judged] = judge([alone], [BETTER, near])
     p = judged.findings[0].p
     assert judged.verdict == "reproduced" and p is not None and judged.findings[0].q == p
-    same = Contrast(benchmark="toy", suite="s", column="err", less="a", more="same")
-    others = [Claim(id=f"b{n}", says="x", source="y", matrix="m.toml", part=(same,)) for n in range(60)]
-    judged = judge([alone, *others], [BETTER, near, record("same", 0.0, seed=9)])[0]
-    q = judged.findings[0].q
-    assert q is not None and q > p
-    assert judged.verdict == ("reproduced" if q <= 0.05 else "undecided")
+
+    def among(margins: list[float]) -> Judged:
+        parts = [
+            Contrast(benchmark="toy", suite="s", column="err", less="a", more="same", by=margin) for margin in margins
+        ]
+        others = [
+            Claim(id=f"b{n}", says="x", source="y", matrix="m.toml", part=(part,)) for n, part in enumerate(parts)
+        ]
+        return judge([alone, *others], [BETTER, near, record("same", 0.0, seed=9)])[0]
+
+    many = among([n * 1e-6 for n in range(60)]).findings[0]
+    assert many.q is not None and many.q > p
+    assert many.verdict == ("reproduced" if many.q <= 0.05 else "undecided")
+    assert ("among all parts of this page it is not sure" in evidence(many)) == (many.q > 0.05)
+    once, sixty = (among([0.0] * count).findings[0].q for count in (1, 60))
+    assert once == sixty, "a part that many claims name is one test"
+
+
+def test_seeds_of_different_configurations_and_a_few_clips_are_not_averaged() -> None:
+    part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
+    claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part)
+    mine = [_with_settings(record("a", 0.0, s, deterministic=False), steps=100) for s in range(5)]
+    theirs = [_with_settings(record("b", 0.5, s, deterministic=False), steps=100) for s in range(5)]
+    assert judge([claim], [*mine, *theirs])[0].verdict == "reproduced"
+    odd = [*mine, *theirs[:4], _with_settings(record("b", 0.5, 4, deterministic=False), steps=400)]
+    [judged] = judge([claim], odd)
+    assert judged.verdict == "untested"
+    assert "(the seeds of b have different configurations)." in claims_page([judged])
+    few = [one.model_copy(update={"dataset": one.dataset.model_copy(update={"limit": 10})}) for one in theirs]
+    assert judge([claim], [*mine, *few])[0].findings[0].missing == ("b",)
+
+
+def test_a_column_that_fails_its_validity_tests_is_marked() -> None:
+    still = dict.fromkeys((AS_IT_IS, ORDER_OF_CLIPS, HALF_LENGTH, CONSTANT_CHANNEL), Shift(moved=0.0, reading="yes"))
+    good = Validity(
+        version=1, direction="min", family="appropriateness", headline=True, values={}, pairs=(), falls=(), shifts=still
+    )
+    bad = good.model_copy(update={"pairs": (Pair(better="true", worse="noise", gap=-1.0, reading="wrong"),)})
+    corpus = Corpus(
+        benchmark="toy", simulated=True, digest="x", data="x", clips=40, sessions=10, samples=3, conditions=(),
+        suites={"s": {"err": bad, "like": good}},
+    )  # fmt: skip
+    parts = tuple(Contrast(benchmark="toy", suite="s", column=name, less="a", more="b") for name in ("err", "like"))
+    claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=parts)
+    [judged] = judge([claim], [BETTER, WORSE], [corpus])
+    assert [finding.fails for finding in judged.findings] == [("err",), ()]
+    page = claims_page([judged])
+    assert "- reproduced†: err of a" in page and "err fails its validity tests on these data." in page
+    assert "- reproduced: like of a" in page and "| reproduced | [x]" in page
+    alone = claim.model_copy(update={"part": parts[:1]})
+    assert "| reproduced† | [x]" in claims_page(judge([alone], [BETTER, WORSE], [corpus]))
 
 
 def test_verdicts_of_parts_are_put_together() -> None:
@@ -280,6 +330,27 @@ def test_the_sides_of_a_part_differ_in_what_the_claim_says_or_it_is_not_comparab
             else:
                 assert all("tokenizer.reset" in one for one in differing)
     assert count > 40
+
+
+def test_the_history_of_the_board_ends_with_its_verdicts() -> None:
+    """docs/claims.md: the last table has today's verdict of each claim with records."""
+    ids = {escape(claim.says): claim.id for claim in BOARD}
+    page = (ROOT / "leaderboards" / "claims.md").read_text()
+    today = {
+        ids[says]: verdict for verdict, says in re.findall(r"^\| ([a-z ]+)†? \| \[(.*)\]\(#claim-", page, re.MULTILINE)
+    }
+    history = (ROOT / "docs" / "claims.md").read_text().split("## Since then")[1]
+    told = {
+        name: verdict
+        for names, verdict in re.findall(
+            r"^\| ([a-z0-9-]+(?:, [a-z0-9-]+)*) \| [^|]+ \| ([^|]+) \|", history, re.MULTILINE
+        )
+        for name in names.split(", ")
+        if name != "claim"  # the heading
+    }
+    assert {name: today.get(name) for name in told} == told
+    with_records = {n for n, v in today.items() if v not in ("untested", "untestable", "demonstrated")}
+    assert with_records <= set(told), with_records - set(told)
 
 
 def test_every_correction_names_a_test_that_exists() -> None:

@@ -6,7 +6,7 @@ A claim is a sentence with its source and one or more parts; a part says which o
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -24,7 +24,7 @@ MEANING: dict[Verdict, str] = {
     "reproduced": "every part holds: its 95 % interval excludes 0, with five seeds or more, and so it does among all parts of this page. Where a quarter of the training was run, too, it says the same, or it decides nothing and more training moves the difference to where the verdict is",
     "contradicted": "every part is the other way round, by the same standard",
     "mixed": "some part is reproduced and some other is contradicted",
-    "undecided": "an interval holds both answers, there are fewer than five seeds, two budgets disagree, or not every part is decided",
+    "undecided": "an interval holds both answers, it excludes 0 alone but not among all parts of this page (its q is above 5 %), there are fewer than five seeds, a quarter of the training does not say the same and more training does not move the difference to where the verdict is, or not every part is decided",
     "not comparable": "what was measured here is not what the paper compares, for the reason given, or the sides were treated otherwise; the numbers are shown and decide nothing",
     "untested": "no records yet",
     "untestable": "it cannot be tested here",
@@ -112,6 +112,10 @@ class Evidence(Config):
     few: bool = False  # fewer than a verdict needs
     methods: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
+    margin: float = 0.0  # the share that is claimed or forgiven, less which the difference is
+    treatment: Mapping[str, str] = {}  # method -> the steps of each of its stages of training
+    fails: tuple[str, ...] = ()  # columns that fail the validity tests on these data
+    shown: bool = False  # the numbers decide nothing, because the claim is not comparable
     unequal: tuple[str, ...] = ()  # in what the sides were treated otherwise, beside what the claim is about
     simulated: bool = True  # False: real people
     stepless: bool = False  # neither side takes training steps, so there is no budget

@@ -20,7 +20,7 @@ def unequal(one: Record, other: Record, varies: Collection[str], parts: Sequence
 
     Of one kind are components with the same settings, such as two presets of one tokenizer: there, all but the settings in
     `varies` ("tokenizer.codes") must be equal, budgets, weights of losses and the replacement of dead codes among them.
-    Components of two kinds have each its own recipe, and nothing is found unequal.
+    Components of two kinds have each its own recipe: nothing is found unequal, and `training` says what each had.
     """
     reasons = []
     for part in parts:
@@ -38,6 +38,18 @@ def unequal(one: Record, other: Record, varies: Collection[str], parts: Sequence
 def _config(record: Record, part: str) -> Mapping[str, Any]:
     config: Mapping[str, Any] = record.method_config.get(part, {}).get("config", {})
     return config
+
+
+def training(record: Record, parts: Sequence[str] = PARTS) -> str:
+    """`tokenizer 1000, predictor 1000`: the steps that each part was trained for; empty where none was."""
+    curves = {"tokenizer": record.measured.tokenizer_curves, "predictor": record.measured.curves}
+    steps = {
+        stage.split(", ")[-1]: curve["steps"][-1]  # of folds: "fold 0, flow"
+        for part in reversed(PARTS)
+        if part in parts
+        for stage, curve in curves[part].items()
+    }
+    return ", ".join(f"{stage} {count}" for stage, count in steps.items())
 
 
 def takes_steps(record: Record) -> bool:

@@ -2,8 +2,9 @@
 
 Verdicts are computed: the draws are the leaderboards' own (sessions, then seeds, draws of sessions shared by the methods),
 at least five seeds are needed of a method that is random, and over the whole board at most 5 % of the verdicts are
-expected to be false (Benjamini-Hochberg over all parts that could be tested). Sides that were treated otherwise than the
-claim says decide nothing. Where the rows were also trained for a quarter of the steps, the verdict has to be the same there, or to
+expected to be false (Benjamini-Hochberg over all parts that could be tested, one that two claims name once). Sides that were
+treated otherwise than the claim says decide nothing. A column that fails its validity tests on these data keeps its verdict, since
+the paper's sentence is about that number, and is marked: it does not say which reactions are better. Where the rows were also trained for a quarter of the steps, the verdict has to be the same there, or to
 become clearer with more training.
 """
 
@@ -16,12 +17,13 @@ import numpy as np
 
 from dyadbench.api import TARGET_SUFFIX
 from dyadbench.leaderboard.claims import Claim, Contrast, Evidence, Judged, Verdict, describe
-from dyadbench.leaderboard.fairness import shorter_names, takes_steps, trend, unequal
+from dyadbench.leaderboard.fairness import shorter_names, takes_steps, training, trend, unequal
 from dyadbench.leaderboard.paired import on_shared_clips
 from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
 from dyadbench.leaderboard.stats import Floats, benjamini_hochberg, bootstrap, interval, p_value
 from dyadbench.leaderboard.tokenizers import SUITE as TOKENS
 from dyadbench.leaderboard.tokenizers import token_values
+from dyadbench.leaderboard.validity_page import Corpus, judged_on
 from dyadbench.records.comparable import of_newest_data
 from dyadbench.records.record import Record
 
@@ -29,29 +31,48 @@ SEEDS = 5  # of a random method, for a verdict
 POWER = 1 + 0.8416 / 1.96  # half intervals of a true difference that four tests in five would find
 
 
-def judge(statements: Sequence[Claim], records: Sequence[Record]) -> list[Judged]:
-    """Every statement with its verdict."""
+def judge(statements: Sequence[Claim], records: Sequence[Record], corpora: Sequence[Corpus] = ()) -> list[Judged]:
+    """Every statement with its verdict; corpora: what the validity tests found, by data."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in of_newest_data(records)[0]:
         groups.setdefault((record.benchmark, record.method), []).append(record)
-    parts = [_at_both_budgets(part, claim, groups) for claim in statements for part in claim.part]
-    tests = [one for evidence in parts for one in (evidence, evidence.shorter) if one is not None]
-    share = iter(benjamini_hochberg([None if one.few or one.unequal else one.p for one in tests]))
-    decided = iter([_decided_at_both(evidence, share) for evidence in parts])
+    found = {
+        _key(part, claim): _with_validity(_at_both_budgets(part, claim, groups), part, groups, corpora)
+        for claim in statements
+        for part in claim.part
+    }
+    tests = [one for evidence in found.values() for one in (evidence, evidence.shorter) if one is not None]
+    share = iter(benjamini_hochberg([None if one.few or one.unequal or one.shown else one.p for one in tests]))
+    decided = {key: _decided_at_both(evidence, share) for key, evidence in found.items()}
     judged = []
     for statement in statements:
-        findings = tuple(next(decided) for _ in statement.part)
+        findings = tuple(decided[_key(part, statement)] for part in statement.part)
         judged.append(Judged(statement=statement, verdict=_verdict(statement, findings), findings=findings))
     return judged
 
 
+def _key(part: Contrast, claim: Claim) -> tuple[str, tuple[str, ...], bool]:
+    """What two claims share where they name the same part."""
+    return part.model_dump_json(), claim.varies, bool(claim.not_comparable)
+
+
+def _with_validity(
+    evidence: Evidence, part: Contrast, groups: Mapping[tuple[str, str], Sequence[Record]], corpora: Sequence[Corpus]
+) -> Evidence:
+    data = {record.dataset.digest for name in evidence.methods for record in groups.get((part.benchmark, name), ())}
+    judged = judged_on(corpora, data, part.suite)
+    return evidence.model_copy(update={"fails": tuple(name for name in _columns(part) if judged.get(name))})
+
+
 def _at_both_budgets(part: Contrast, claim: Claim, groups: Mapping[tuple[str, str], Sequence[Record]]) -> Evidence:
     first, draws = find(part, groups, claim.varies)
+    first = first.model_copy(update={"shown": bool(claim.not_comparable)})
     names = shorter_names(first.methods, part.benchmark, groups)
     if first.missing or len(names) < len(first.methods) or all(name == row for name, row in names.items()):
         return first
     sides = {field: names[name] for field in ("less", "more", "closer", "than") if (name := getattr(part, field))}
     shorter, drawn_shorter = find(part.model_copy(update=sides), groups, claim.varies)
+    shorter = shorter.model_copy(update={"shown": first.shown})
     if draws is None or drawn_shorter is None:
         return first.model_copy(update={"shorter": shorter})
     return first.model_copy(update={"shorter": shorter, "trend": trend(drawn_shorter, draws)})
@@ -76,7 +97,7 @@ def _decided(evidence: Evidence, q: float | None) -> Evidence:
     """The evidence with its verdict, now that all other parts of the board are known."""
     if evidence.verdict == "untested" or evidence.difference is None or evidence.low is None or evidence.high is None:
         return evidence
-    verdict: Verdict = "not comparable" if evidence.unequal else "undecided"
+    verdict: Verdict = "not comparable" if evidence.unequal or evidence.shown else "undecided"
     if not evidence.few and q is not None and q <= FALSE_DISCOVERIES:
         verdict = "reproduced" if evidence.low > 0 else "contradicted" if evidence.high < 0 else "undecided"
     return evidence.model_copy(update={"verdict": verdict, "q": q})
@@ -111,6 +132,9 @@ def find(
     missing = tuple(method for method, records in records_of.items() if not records)
     if missing:
         return Evidence(text=text, verdict="untested", methods=methods, missing=missing), None
+    for method, records in records_of.items():
+        if len({str(record.method_config) for record in records}) > 1:
+            return Evidence(text=f"{text} (the seeds of {method} have different configurations)", verdict="untested", methods=methods), None  # fmt: skip
     setups = {(r.dataset.digest, tuple(r.clips)) for records in records_of.values() for r in records}
     versions = {str(sorted(_versions(part, r).items())) for records in records_of.values() for r in records}
     if len(setups) > 1 or len(versions) > 1:
@@ -127,12 +151,13 @@ def find(
     honest = span if min(seeds, default=2) > 1 else None  # one seed of a random method: nothing is known of others
     treated = ("tokenizer",) if part.suite == TOKENS else ("predictor", "tokenizer")
     sides_of = [records[0] for records in records_of.values()]
+    treatment = {m: steps for m, r in zip(methods, sides_of, strict=True) if (steps := training(r, treated))}
     evidence = Evidence(
         text=text, verdict="undecided", methods=methods,
         less=_finite(sides[0]), more=_finite(sides[1]), difference=_finite(point),
         low=honest.low if honest else None, high=honest.high if honest else None, p=p_value(draws) if span else None,
         detectable=POWER * (honest.high - honest.low) / 2 if honest else None,
-        clips=len(first.clips), seeds=min(seeds, default=1), few=bool(seeds) and min(seeds) < SEEDS,
+        margin=part.by, treatment=treatment, clips=len(first.clips), seeds=min(seeds, default=1), few=bool(seeds) and min(seeds) < SEEDS,
         simulated=first.dataset.simulated, stepless=not any(map(takes_steps, sides_of)),
         unequal=unequal(sides_of[0], sides_of[1], varies, treated) if len(sides_of) == 2 else (),
     )  # fmt: skip
@@ -154,7 +179,7 @@ def _columns(part: Contrast) -> list[str]:
 
 def _usable(part: Contrast, method: str, groups: Mapping[tuple[str, str], Sequence[Record]]) -> list[Record]:
     records = groups.get((part.benchmark, method), ())
-    return [r for r in records if part.suite in r.suites and all(name in r.suites[part.suite].per_clip for name in _columns(part))]  # fmt: skip
+    return [r for r in records if not r.limit and part.suite in r.suites and all(name in r.suites[part.suite].per_clip for name in _columns(part))]  # fmt: skip
 
 
 def _versions(part: Contrast, record: Record) -> dict[str, int]:

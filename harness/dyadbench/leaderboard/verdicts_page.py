@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from dyadbench.leaderboard.claims import MEANING, Evidence, Judged
+from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
 from dyadbench.leaderboard.text import escape
 from dyadbench.leaderboard.verdicts import SEEDS
 
@@ -33,38 +34,60 @@ def evidence(finding: Evidence) -> str:
     if finding.missing:
         return f"No records yet of {', '.join(finding.missing)} that hold it."
     if finding.difference is None:
-        return "It is undefined."
+        return "" if finding.verdict == "untested" else "It is undefined."
     side = "as claimed" if finding.difference > 0 else "the other way round"
     span = f" [{_short(finding.low)}, {_short(finding.high)}]" if finding.low is not None else ", without an interval"
     seeds = f"{finding.seeds} seed{'s' if finding.seeds != 1 else ''}"
+    beyond = f" beyond the margin of {abs(finding.margin):.0%}" if finding.margin else ""
     text = ("" if finding.simulated else "Real people: ") + (
-        f"{_short(finding.less)} against {_short(finding.more)}: a difference of {_short(finding.difference)}{span}, {side}, "
-        f"over {finding.clips} clips and {seeds}."
+        f"{_short(finding.less)} against {_short(finding.more)}: a difference of {_short(finding.difference)}{beyond}{span}, {side}, "
+        f"over {finding.clips} clips and {seeds}{_share(finding)}."
     )
     if finding.detectable is not None and finding.more:
-        text += f" A true difference of {_short(finding.detectable)} ({abs(finding.detectable / finding.more):.0%}) would have been found four times in five."
+        text += f" Alone and at this budget, a true difference of {_short(finding.detectable)} ({abs(finding.detectable / finding.more):.0%}) would have been found four times in five."
     elif finding.few:
         text += " What difference could have been found, one seed does not tell." if finding.seeds == 1 else ""
     if finding.unequal:
         text += f" The sides were treated otherwise: {'; '.join(finding.unequal)}."
+    if finding.fails:
+        text += f" {', '.join(finding.fails)} fails its validity tests on these data."
     return text + _budgets(finding)
+
+
+def _excludes(finding: Evidence) -> bool:
+    """Whether the interval alone has one answer."""
+    return finding.low is not None and finding.high is not None and not finding.low <= 0 <= finding.high
+
+
+def _share(finding: Evidence) -> str:
+    """The share of false verdicts, where the interval alone would give another answer."""
+    if finding.q is None or finding.q <= FALSE_DISCOVERIES or not _excludes(finding):
+        return ""
+    return f"; among all parts of this page it is not sure (q {finding.q:.2f})"
 
 
 def _budgets(finding: Evidence) -> str:
     if finding.stepless:
         return " Neither side is trained by steps."
     if finding.shorter is None:
-        return " At one budget: nothing says what more training does."
+        return f" {_trained(finding)} At one budget: nothing says what more training does."
     shorter = finding.shorter
     span = f" [{_short(shorter.low)}, {_short(shorter.high)}]" if shorter.low is not None else ""
     moves = {
         "towards": "with more training it moves towards the claim",
         "away": "with more training it moves away from the claim",
     }
+    sure = finding.q is not None and finding.q <= FALSE_DISCOVERIES and _excludes(finding)
+    together = "; the two budgets together decide nothing" if sure and finding.verdict == "undecided" else ""
     return (
-        f" Trained a quarter as long ({', '.join(shorter.methods)}): a difference of {_short(shorter.difference)}{span}, {shorter.verdict}; "
-        f"{moves.get(finding.trend, 'no trend can be told')}."
+        f" {_trained(finding)} Trained a quarter as long ({', '.join(shorter.methods)}): a difference of {_short(shorter.difference)}{span}, {shorter.verdict}; "
+        f"{moves.get(finding.trend, 'no trend can be told')}{together}."
     )
+
+
+def _trained(finding: Evidence) -> str:
+    """`Steps of training: sfms tokenizer 1000, predictor 1000; lfi flow 1000.`"""
+    return f"Steps of training: {'; '.join(f'{method} {steps}' for method, steps in finding.treatment.items())}."
 
 
 def _two_budgets(board: Sequence[Judged]) -> str:
@@ -75,12 +98,17 @@ def _two_budgets(board: Sequence[Judged]) -> str:
     return f"{both} of the {len(tested)} claims on trained methods with records were tested at two training budgets."
 
 
+def _mark(one: Judged) -> str:
+    """† where every part is measured by a column that fails its validity tests there."""
+    return "†" if one.findings and one.verdict != "untested" and all(finding.fails for finding in one.findings) else ""
+
+
 def summary(board: Sequence[Judged]) -> str:
     """One row per claim, those with an answer first; each leads to its section."""
     order = list(MEANING)
     rows = sorted(enumerate(board, 1), key=lambda row: (order.index(row[1].verdict), row[0]))
     lines = [
-        f"| {one.verdict} | [{escape(one.statement.says)}](#claim-{number}) | {escape(one.statement.source.split(',')[0])} |"
+        f"| {one.verdict}{_mark(one)} | [{escape(one.statement.says)}](#claim-{number}) | {escape(one.statement.source.split(',')[0])} |"
         for number, one in rows
     ]
     return "\n".join(["| verdict | claim | source |", "|---|---|---|", *lines]) + "\n"
@@ -92,7 +120,11 @@ def claims_page(board: Sequence[Judged]) -> str:
         "# Claims, checked\n",
         "Made by `dyadbench leaderboard` from `claims/checked/` and `records/`; do not edit. Differences are paired, intervals "
         f"are 95 % over sessions and the seeds of random methods, which need two for an interval and {SEEDS} for a verdict, and at most 5 % of the "
-        "verdicts of this page are expected to be false (Benjamini-Hochberg). Where a part does not say *real people*, it was measured on simulated data at "
+        "verdicts of this page are expected to be false (Benjamini-Hochberg over all parts that could be tested; a part that two claims name "
+        "counts once). **Settings of one kind of tokenizer or predictor must be equal on both sides**, but for what the claim is about; of two kinds each "
+        "has its own recipe, and the steps of both are printed. A part marked † is measured by a column that "
+        "[fails its validity tests](validity.md) on those data: its verdict says what that number does, and not which reactions are better. The errors of "
+        "tokenizers are distances to the truth itself, which those tests do not judge. Where a part does not say *real people*, it was measured on simulated data at "
         "small presets: a claim that fails here may hold on real data at full size, and one that holds here may fail there.\n",
         f"{counted(board)}. {_two_budgets(board)}\n",
         "".join(f"- **{verdict}**: {meaning}\n" for verdict, meaning in MEANING.items()),
@@ -112,7 +144,7 @@ def claims_page(board: Sequence[Judged]) -> str:
         if claim.demonstration:
             lines.append(f"- shown by: `pytest {claim.demonstration}`")
         lines += [
-            f"- {finding.verdict}{_few(finding)}: {escape(finding.text)}. {escape(evidence(finding))}"
+            f"- {finding.verdict}{'†' if finding.fails and finding.verdict != 'untested' else ''}{_few(finding)}: {escape(finding.text)}. {escape(evidence(finding))}".rstrip()
             for finding in one.findings
         ]
         if claim.note:

@@ -55,7 +55,7 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
 
     tables, violations = tables_of(groups(), leaderboards, suites)
     drift = []
-    board = judge(statements, judged)
+    board = judge(statements, judged, load_validity(leaderboards))
     files = generated_files(root, tables, load_published(leaderboards / "claims"), board, tokenized)
     stale = {path for kind in ("md", "csv", "json", "svg") for path in leaderboards.glob(f"*.{kind}")} - set(files)
     for path, text in files.items():

@@ -207,7 +207,7 @@ class Site:
 
     @cached_property
     def board(self) -> list[Judged]:
-        return judge(self._statements, self.judged)
+        return judge(self._statements, self.judged, load_validity(self.leaderboards))
 
     def _claims_of(self, method: str) -> list[dict[str, str]]:
         return [
