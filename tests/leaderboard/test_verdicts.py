@@ -145,7 +145,7 @@ def test_sides_of_one_kind_are_treated_alike_or_decide_nothing(theirs: dict[str,
     [
         (0.9, "reproduced", "with more training it moves away from the claim"),
         (0.2, "reproduced", "with more training it moves towards the claim"),
-        (0.5, "reproduced", "no trend can be told"),
+        (0.5, "reproduced", "no trend can be verdicts"),
         # Nothing to be seen as long as both had little training:
         (0.0, "reproduced", "with more training it moves towards the claim"),
         # The other way round as long as both had little training:
@@ -332,7 +332,7 @@ def test_the_sides_of_a_part_differ_in_what_the_claim_says_or_it_is_not_comparab
     assert count > 40
 
 
-def test_the_history_of_the_board_ends_with_its_verdicts() -> None:
+def test_the_verdicts_the_board_ends_with_its_verdicts() -> None:
     """docs/claims.md: the last table has today's verdict of each claim with records."""
     ids = {escape(claim.says): claim.id for claim in BOARD}
     page = (ROOT / "leaderboards" / "claims.md").read_text()
@@ -340,7 +340,7 @@ def test_the_history_of_the_board_ends_with_its_verdicts() -> None:
         ids[says]: verdict for verdict, says in re.findall(r"^\| ([a-z ]+)†? \| \[(.*)\]\(#claim-", page, re.MULTILINE)
     }
     history = (ROOT / "docs" / "claims.md").read_text().split("## Since then")[1]
-    told = {
+    verdicts = {
         name: verdict
         for names, verdict in re.findall(
             r"^\| ([a-z0-9-]+(?:, [a-z0-9-]+)*) \| [^|]+ \| ([^|]+) \|", history, re.MULTILINE
@@ -348,9 +348,9 @@ def test_the_history_of_the_board_ends_with_its_verdicts() -> None:
         for name in names.split(", ")
         if name != "claim"  # the heading
     }
-    assert {name: today.get(name) for name in told} == told
+    assert {name: today.get(name) for name in verdicts} == verdicts
     with_records = {n for n, v in today.items() if v not in ("untested", "untestable", "demonstrated")}
-    assert with_records <= set(told), with_records - set(told)
+    assert with_records <= set(verdicts), with_records - set(verdicts)
 
 
 def test_every_correction_names_a_test_that_exists() -> None:

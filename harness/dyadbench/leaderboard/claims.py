@@ -115,7 +115,7 @@ class Evidence(Config):
     margin: float = 0.0  # the share that is claimed or forgiven, less which the difference is
     treatment: Mapping[str, str] = {}  # method -> the steps of each of its stages of training
     fails: tuple[str, ...] = ()  # columns that fail the validity tests on these data
-    shown: bool = False  # the numbers decide nothing, because the claim is not comparable
+    decides: bool = True  # False: the claim is not comparable, and the numbers are for the reader alone
     unequal: tuple[str, ...] = ()  # in what the sides were treated otherwise, beside what the claim is about
     simulated: bool = True  # False: real people
     stepless: bool = False  # neither side takes training steps, so there is no budget

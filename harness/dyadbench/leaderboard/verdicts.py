@@ -36,14 +36,14 @@ def judge(statements: Sequence[Claim], records: Sequence[Record], corpora: Seque
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in of_newest_data(records)[0]:
         groups.setdefault((record.benchmark, record.method), []).append(record)
-    found = {
+    evidences = {
         _key(part, claim): _with_validity(_at_both_budgets(part, claim, groups), part, groups, corpora)
         for claim in statements
         for part in claim.part
     }
-    tests = [one for evidence in found.values() for one in (evidence, evidence.shorter) if one is not None]
-    share = iter(benjamini_hochberg([None if one.few or one.unequal or one.shown else one.p for one in tests]))
-    decided = {key: _decided_at_both(evidence, share) for key, evidence in found.items()}
+    tests = [one for evidence in evidences.values() for one in (evidence, evidence.shorter) if one is not None]
+    share = iter(benjamini_hochberg([None if one.few or one.unequal or not one.decides else one.p for one in tests]))
+    decided = {key: _decided_at_both(evidence, share) for key, evidence in evidences.items()}
     judged = []
     for statement in statements:
         findings = tuple(decided[_key(part, statement)] for part in statement.part)
@@ -66,13 +66,13 @@ def _with_validity(
 
 def _at_both_budgets(part: Contrast, claim: Claim, groups: Mapping[tuple[str, str], Sequence[Record]]) -> Evidence:
     first, draws = find(part, groups, claim.varies)
-    first = first.model_copy(update={"shown": bool(claim.not_comparable)})
+    first = first.model_copy(update={"decides": not claim.not_comparable})
     names = shorter_names(first.methods, part.benchmark, groups)
     if first.missing or len(names) < len(first.methods) or all(name == row for name, row in names.items()):
         return first
     sides = {field: names[name] for field in ("less", "more", "closer", "than") if (name := getattr(part, field))}
     shorter, drawn_shorter = find(part.model_copy(update=sides), groups, claim.varies)
-    shorter = shorter.model_copy(update={"shown": first.shown})
+    shorter = shorter.model_copy(update={"decides": first.decides})
     if draws is None or drawn_shorter is None:
         return first.model_copy(update={"shorter": shorter})
     return first.model_copy(update={"shorter": shorter, "trend": trend(drawn_shorter, draws)})
@@ -97,7 +97,7 @@ def _decided(evidence: Evidence, q: float | None) -> Evidence:
     """The evidence with its verdict, now that all other parts of the board are known."""
     if evidence.verdict == "untested" or evidence.difference is None or evidence.low is None or evidence.high is None:
         return evidence
-    verdict: Verdict = "not comparable" if evidence.unequal or evidence.shown else "undecided"
+    verdict: Verdict = "not comparable" if evidence.unequal or not evidence.decides else "undecided"
     if not evidence.few and q is not None and q <= FALSE_DISCOVERIES:
         verdict = "reproduced" if evidence.low > 0 else "contradicted" if evidence.high < 0 else "undecided"
     return evidence.model_copy(update={"verdict": verdict, "q": q})
