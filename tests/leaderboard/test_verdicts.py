@@ -145,7 +145,7 @@ def test_sides_of_one_kind_are_treated_alike_or_decide_nothing(theirs: dict[str,
     [
         (0.9, "reproduced", "with more training it moves away from the claim"),
         (0.2, "reproduced", "with more training it moves towards the claim"),
-        (0.5, "reproduced", "no trend can be verdicts"),
+        (0.5, "reproduced", "no trend can be told"),
         # Nothing to be seen as long as both had little training:
         (0.0, "reproduced", "with more training it moves towards the claim"),
         # The other way round as long as both had little training:
@@ -332,7 +332,7 @@ def test_the_sides_of_a_part_differ_in_what_the_claim_says_or_it_is_not_comparab
     assert count > 40
 
 
-def test_the_verdicts_the_board_ends_with_its_verdicts() -> None:
+def test_the_history_of_the_board_ends_with_its_verdicts() -> None:
     """docs/claims.md: the last table has today's verdict of each claim with records."""
     ids = {escape(claim.says): claim.id for claim in BOARD}
     page = (ROOT / "leaderboards" / "claims.md").read_text()
