@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from dyadbench.api import AcceptedTokens, Config
+from dyadbench.nn.guidance_settings import demand_null
 
 
 class TokenizerConfig(Config):
@@ -81,7 +82,7 @@ class PredictorConfig(Config):
     mask: float = Field(0.5, ge=0, le=1)  # share of batches trained with shortened histories
     hide: float = Field(
         0.0, ge=0, le=1
-    )  # share of training rows without the listener's past, which must follow the speaker
+    )  # share of training rows without the listener's past, which must follow the speaker; mode "released" hides none
     null: float = Field(0.0, ge=0, lt=1)  # share of training rows without the speaker, which guidance needs
     guidance: float = Field(1.0, ge=0)  # on the speaker, in sampling; 1: none (nn/guidance.py)
     change: float = Field(0.0, ge=0)  # extra weight, in training, of tokens that differ from the one before
@@ -105,10 +106,13 @@ class PredictorConfig(Config):
             raise ValueError(f"context {self.context} is not a multiple of patch {self.patch}")
         if self.guidance != 1 and self.attention != "window":
             raise ValueError('guidance is for attention "window"')
-        if self.mode == "released" and (self.change or self.regress):
-            raise ValueError('mode "released" has neither change nor regress')
-        if self.mode == "released" and (self.attention != "window" or self.rotary):
-            raise ValueError('mode "released" has attention "window" with absolute positions only')
+        if self.mode == "released":
+            for name in ("change", "guidance", "null", "regress", "top_p"):  # not `hide`, which preset `small` sets
+                if getattr(self, name) != type(self).model_fields[name].default:
+                    raise ValueError(f'mode "released" does not read {name}, as the release has none; leave it out')
+            if self.attention != "window" or self.rotary:
+                raise ValueError('mode "released" has attention "window" with absolute positions only')
+        demand_null(self.guidance, self.null)
         return self
 
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from dyadbench.api import AcceptedTokens, Config
+from dyadbench.nn.guidance_settings import demand_null
 
 Modality = Literal["face", "differential", "audio"]
 HASHED = "hashed"  # the value of `text` that needs no model
@@ -98,6 +99,7 @@ class PredictorConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:
+        demand_null(self.guidance, self.null)
         if self.overlap >= self.window:
             raise ValueError(f"overlap = {self.overlap} leaves no new token in a window of {self.window} tokens")
         if self.sample_steps > self.noise_steps:

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from dyadbench.api import AcceptedTokens, Config
+from dyadbench.nn.guidance_settings import demand_null
 
 
 class TokenizerConfig(Config):
@@ -86,6 +87,7 @@ class PredictorConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:
+        demand_null(self.guidance, self.null)
         if self.horizon > self.past:
             raise ValueError(f"horizon = {self.horizon} is more than the network's {self.past} outputs")
         return self

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from dyadbench.api import AcceptedTokens, Config
+from dyadbench.nn.guidance_settings import demand_null
 
 
 class TokenizerConfig(Config):
@@ -133,6 +134,7 @@ class PredictorConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:
+        demand_null(self.guidance, self.null)
         if self.joint and self.layers < 2:
             raise ValueError(
                 "joint changes nothing with one layer: nothing reads the speaker after it; set layers to 2 or more"

@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from dyadbench.api import AcceptedTokens, Config
+from dyadbench.nn.guidance_settings import demand_null
 
 
 class GridConfig(Config):
@@ -116,6 +117,7 @@ class PredictorConfig(Config):
 
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:
+        demand_null(self.guidance, self.null)
         if self.kl != 1.0 and not self.latent:
             raise ValueError("kl weighs the latent, and latent is 0; set latent, or leave kl out")
         if self.speech_codes != 200 and self.speech != "kmeans":

@@ -50,12 +50,15 @@ def _build(name: str, corpus: TinyCorpus, **settings: Any) -> Any:
         ("dense-fsq", {"predictor.attention": "block-causal", "predictor.layers": 2}),
         ("dense-fsq", {"predictor.attention": "block-causal", "predictor.context": 16, "predictor.temperature": 0.7}),
         ("dense-fsq", {"predictor.rotary": True, "predictor.context": 16}),
-        ("dense-fsq", {"predictor.guidance": 1.5}),
-        ("learning2listen", {"predictor.ahead": 8, "predictor.guidance": 1.5}),
+        ("dense-fsq", {"predictor.guidance": 1.5, "predictor.null": 0.15}),
+        ("learning2listen", {"predictor.ahead": 8, "predictor.guidance": 1.5, "predictor.null": 0.15}),
         ("learning2listen", {"predictor.ahead": 3, "predictor.reencode": True}),
-        ("vqtalker-chunked", {"predictor.ahead": 5, "predictor.drawn": 2, "predictor.smooth": 30.0, "predictor.guidance": 1.5}),
+        (
+            "vqtalker-chunked",
+            {"predictor.ahead": 5, "predictor.drawn": 2, "predictor.smooth": 30.0, "predictor.guidance": 1.5, "predictor.null": 0.15},
+        ),
         ("vqtalker-chunked", {"predictor.drawn": 0, "predictor.convolutions": 2}),
-        ("vqtalker-chunked", {"predictor.latent": 4, "predictor.guidance": 1.5}),
+        ("vqtalker-chunked", {"predictor.latent": 4, "predictor.guidance": 1.5, "predictor.null": 0.15}),
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("space", ["faceverse-58", "deca-56"])

@@ -424,5 +424,8 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
     for options in ({"attention": "block-causal"}, {"rotary": True}):
         with pytest.raises(ValueError, match="absolute positions only"):
             PredictorConfig(mode="released", **options)
+    for options in ({"null": 0.15}, {"guidance": 3.0}, {"top_p": 0.9}, {"change": 1.0}, {"regress": 1.0}):
+        with pytest.raises(ValueError, match=f'mode "released" does not read {next(iter(options))}'):
+            PredictorConfig(mode="released", **options)
     with pytest.raises(DyadbenchError, match=r"hubert.*mfcc-78"):
         _build(audio="hubert")

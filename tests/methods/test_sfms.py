@@ -272,7 +272,7 @@ def test_codes_stay_in_the_book_and_dense_tokens_are_never_a_transition() -> Non
         {"spacing": "independent"},
         {"audio": "mfcc-78"},
         {"audio": "none"},
-        {"joint": True, "layers": 2, "guidance": 2.0},
+        {"joint": True, "layers": 2, "guidance": 2.0, "null": 0.1},
     ],
 )
 def test_a_clips_samples_do_not_depend_on_its_batch(options: dict[str, Any]) -> None:

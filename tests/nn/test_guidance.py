@@ -10,7 +10,7 @@ import pytest
 import torch
 from tests.fixtures.hosts import shared_host
 
-from dyadbench.api import FACEVERSE_58, Setup
+from dyadbench.api import FACEVERSE_58, DyadbenchError, Setup
 from dyadbench.cell.lookahead import measure_lookahead
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.checks import learn
@@ -64,6 +64,13 @@ def test_every_predictor_of_tokens_can_be_guided(name: str) -> None:
     assert strong.needs.lookahead == plain.needs.lookahead
     measured = measure_lookahead(strong, corpus.context([0], strong.needs, 96), CellNoise(0), FACEVERSE_58.fps)
     assert measured is not None and measured <= strong.needs.lookahead
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_guidance_by_a_network_that_always_heard_the_speaker_is_refused(name: str) -> None:
+    settings = {"predictor.guidance": 3.0, "predictor.null": 0.0}
+    with pytest.raises(DyadbenchError, match=r"guidance = 3 needs a network .* set null to the share"):
+        method_parts(shared_host(), MethodSpec(name=name, preset="smoke", settings=settings))
 
 
 def test_rows_without_a_speaker_are_drawn_in_training_alone() -> None:
