@@ -236,14 +236,16 @@ def _diversity(reaction: Reaction) -> str:
 def _hears(predictor: Any, gains: Mapping[str, float], corpus: TinyCorpus, noise: Noise) -> str:
     """Whether another speaker changes the reaction, or in validation the loss: a few steps may not move a token yet.
 
-    What a record says in `speaker_gain` is how much: after a fit of seconds on made-up data only zero means something.
+    The gain is printed as a record has it, but after a fit of seconds on made-up data only zero means something.
     """
     context = corpus.context([0, 1, 2], predictor.needs, 64)
     first = predictor.sample(context, 1, noise)
     gap = largest_gap(first, predictor.sample(_with_another_speaker(context), 1, noise))
     if gap == 0 and not any(gains.values()):
         return "this method ignores the speaker"
-    return "another speaker, another reaction" if gap else "another speaker, another loss"
+    hears = "another speaker, another reaction" if gap else "another speaker, another loss"
+    each = ", ".join(f"{gain:.2g} ({what})" for what, gain in gains.items())
+    return f"{hears}; speaker gain in the unit of its loss: {each}" if gains else hears
 
 
 def _with_another_speaker(context: Context) -> Context:
