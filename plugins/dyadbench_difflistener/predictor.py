@@ -131,9 +131,9 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
             return None
         frames = batch.speaker_motion.shape[1]
         windows = []
-        for clip, start in zip(batch.clips, batch.starts, strict=True):
+        for clip, start in batch.voices:
             words, vectors = self._words_of_clips[clip]
-            placed = place(words, vectors, self.setup.space.fps, int(start) + frames)
+            placed = place(words, vectors, self.setup.space.fps, start + frames)
             windows.append(tuple(track[start:] for track in placed))
         return self._stacked(windows, frames)
 

@@ -357,6 +357,30 @@ def test_a_training_window_has_the_words_that_end_in_it() -> None:
         assert vectors[row].any(1).nonzero().flatten().tolist() == expected
 
 
+def test_a_stranger_s_voice_says_the_stranger_s_words() -> None:
+    class Names(TinyCorpus):
+        """Every speaker says the name of the clip."""
+
+        def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
+            for dyad in super().dyads(split, audio):
+                words = (Word(dyad.clip.id, 1.0, 1.5),)
+                yield dataclasses.replace(dyad, speaker=dataclasses.replace(dyad.speaker, words=words))
+
+    corpus, predictor = Names(), _build(text="hashed", window=8)
+    next(iter(predictor.stages(corpus)))
+    source = WindowSource(corpus, "val", ("mfcc-78",), corpus.audio)
+
+    def words_with(*stranger: str) -> torch.Tensor:
+        windows = Windows(64, 2, ("mfcc-78",))
+        words = predictor._batch_words(next(source.sweep(windows, torch.device("cpu"), 1, stranger=stranger)))
+        assert words is not None
+        return words[0].sum(1)
+
+    own, other_face, stranger = words_with(), words_with("face"), words_with("face", "sound")
+    assert own.any(1).all() and torch.equal(own, other_face)
+    assert stranger.any(1).all() and not (own == stranger).all(1).any()
+
+
 def test_a_bert_in_a_folder_gives_a_vector_a_word(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
     (tmp_path / "vocab.txt").write_text("\n".join(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "yes", "may", "##be"]))

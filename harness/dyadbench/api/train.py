@@ -70,6 +70,7 @@ class WindowBatch:
     step: int  # of this stage, from 0; -1 in validation
     progress: float  # step / steps
     starts: Any = None  # (B,) numpy integers: each window's first frame in its clip
+    voices: Any = None  # B pairs (clip, first frame) of who speaks: another clip's where a stranger's voice is heard
     rank: int = 0  # this process, whose rows these are: every `processes`-th of the batch that all share
     processes: int = 1
     rows: int | None = None  # of that batch; None: as many as here

@@ -56,7 +56,7 @@ class WindowSource:
         """Fixed validation windows: the middle one of each clip, in order, at most `limit` batches.
 
         Where there are more clips than that, they are taken at even distances: neighbours in a list are of one conversation.
-        `stranger` names what comes from a speaker of another session instead: "face" (motion and emotion), "sound".
+        `stranger` names what comes from a speaker of another session instead: "face" (motion and emotion), "sound" (and words).
         """
         places = [(row, self._middle(row, windows)) for row in range(len(self._tracks.clips))]
         others = [(row, self._middle(row, windows)) for row in self._elsewhere()] if stranger else places
@@ -126,6 +126,7 @@ class WindowSource:
             step=step,
             progress=progress,
             starts=np.array([start for _, start in places]),
+            voices=tuple((t.clips[row], start) for row, start in voices),
         )
 
 
@@ -134,7 +135,9 @@ def rows_of_rank(batch: WindowBatch, rank: int, world: int, seed: int) -> Window
     if world == 1:
         return batch
     # Every size-th row, not a block: rows that a loss treats by their position spread evenly over processes.
-    rows = ("speaker_motion", "listener_motion", "speaker_emotion", "listener_emotion", "valid", "clips", "starts")
+    rows = (
+        "speaker_motion", "listener_motion", "speaker_emotion", "listener_emotion", "valid", "clips", "starts", "voices",
+    )  # fmt: skip
     mine: dict[str, Any] = {
         name: None if (value := getattr(batch, name)) is None else value[rank::world] for name in rows
     }
