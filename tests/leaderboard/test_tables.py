@@ -26,7 +26,7 @@ from dyadbench.leaderboard.text import escape
 from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.records import frame
 from dyadbench.records.comparable import records_below
-from dyadbench.records.record import Record, load_record, record_path, save_record
+from dyadbench.records.record import Record, Score, load_record, record_path, save_record
 
 ROOT = Path(__file__).parents[2]
 
@@ -65,6 +65,18 @@ def test_seeds_are_a_second_level() -> None:
     draws = bootstrap([spread], SESSIONS).draws[:, 0, 0]
     assert draws.std() > 0.3, "constant clips, so all the spread is the seeds'"
     assert abs(draws.mean() - 1) < 0.1
+
+
+def test_methods_of_the_same_seeds_are_paired_by_seed_and_others_are_not() -> None:
+    seeds = np.arange(5.0)[:, None, None] * np.ones((5, 40, 1))  # constant clips, so all the spread is the seeds'
+    both = [seeds, seeds + 0.25]
+    for streams, spread in (((), 0.0), (("0 1", "0 1"), 0.0), (("0 1", "2 3"), 0.5)):
+        draws = bootstrap(both, SESSIONS, streams=streams).draws[:, :, 0]
+        assert np.ptp(draws[:, 1] - draws[:, 0]) >= spread
+        assert spread or np.allclose(draws[:, 1] - draws[:, 0], 0.25)
+    alone = bootstrap(both[:1], SESSIONS, streams=["0 1"]).draws[:, 0]
+    beside = bootstrap([*both, both[0]], SESSIONS, streams=["2", "3", "0 1"]).draws[:, 2]
+    assert np.array_equal(alone, beside), "the draws of a method do not depend on the others"
 
 
 def test_an_interval_stays_within_the_range_of_its_measure() -> None:
@@ -283,6 +295,34 @@ def test_compare_is_paired(tmp_path: Path) -> None:
     assert len(comparison.extremes["FRCorr"]) == 5
     with pytest.raises(DyadbenchError, match="there are: a"):
         compare([record("a", 0.1)], "a", "b", "react2024", COLUMNS)
+
+
+def _with_level(one: Record, shift: float) -> Record:
+    """The record with every clip's FRCorr raised by as much."""
+    scores = one.suites["react2024"]
+    per_clip = {**scores.per_clip, "FRCorr": [None if v is None else v + shift for v in scores.per_clip["FRCorr"]]}
+    values = {**scores.scores, "FRCorr": Score(value=float(np.mean(per_clip["FRCorr"])))}
+    return one.model_copy(update={"suites": {"react2024": scores.model_copy(update={"per_clip": per_clip, "scores": values})}})  # fmt: skip
+
+
+def test_an_ablation_is_compared_seed_by_seed() -> None:
+    """Seeds whose level moves by far more than the ablation's effect, which is the same in all of them."""
+
+    def rows(method: str, seeds: range, effect: float, of: str = "") -> list[Record]:
+        return [
+            _with_level(record(method, 0.3, n, deterministic=False, of=of), 0.05 * n + effect).model_copy(update={"seed": seed})
+            for n, seed in enumerate(seeds)
+        ]  # fmt: skip
+
+    base = rows("base", range(5), 0.0)
+    for seeds, paired_by_seed in ((range(5), True), (range(5, 10), False)):
+        records = [*base, *rows("ablation", seeds, 0.02, "base"), floor()]
+        against = next(
+            row.against for row in make_table(records, "react2024", COLUMNS).rows if row.method == "ablation"
+        )
+        assert against is not None and against.low is not None and (against.low > 0) is paired_by_seed
+        [gap] = [d for d in compare(records, "ablation", "base", "react2024", COLUMNS).differences if d.column == "FRCorr"]  # fmt: skip
+        assert gap.reading == ("a is better" if paired_by_seed else "undecided")
 
 
 # --- claims and what is committed -----------------------------------------------------------------------

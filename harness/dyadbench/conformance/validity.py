@@ -54,7 +54,8 @@ class _Scores:
             np.stack([np.stack([one[c.id].per_clip for c in columns], -1) for one in results[name]])  # (S, N, C)
             for name in self.names
         ]
-        self.boot: Bootstrap = bootstrap(values, sessions, names=self.names)
+        # Two conditions are not paired by draw, which makes the intervals of their differences wider, never too narrow.
+        self.boot: Bootstrap = bootstrap(values, sessions, streams=self.names)
         # Pooled columns are what the suite says they are; their per-clip values only carry the spread.
         exact = [[[one[c.id].value for c in columns] for one in results[n]] for n in self.names]
         self.point = np.array([np.array(draws, np.float64).mean(0) for draws in exact])  # None is NaN

@@ -39,8 +39,8 @@ from dyadbench.records.record import slug
 
 HOW = f"""Methods are ranked by **skill**: 0 is a real listener of another conversation (`{NULL}`), 1 is the ceiling that the note
 below each table names; it is the mean over the headline columns. A method's skill depends on no other method. Brackets are
-95 % intervals over sessions and, where a method is random, over seeds. One seed of a random method has none, because nothing says
-what another seed would give, and has no rank. In the rank column brackets are the places that a method may share, where paired
+95 % intervals over sessions and, where a method is random, over seeds; methods of the same seeds are compared seed by seed. One
+seed of a random method has none, because nothing says what another would give, and has no rank. In the rank column brackets are the places that a method may share, where paired
 differences cannot tell it from its neighbours (at most 5 % false differences on a board, Benjamini-Hochberg). As the differences of
 a board are tested together, these places, unlike the skill, may change with the other rows. References stand in italics between the
 methods, unranked. **Bold**: not distinguishable from the best ranked method of that column. {FAILS}: the column fails on these data,

@@ -8,6 +8,15 @@ the spread itself was estimated from n sessions. Seeds are too few to resample (
 share is a draw of Student's t with as many degrees of freedom as there are seeds less one. Adding both is the
 interval of Behrens and Fisher for a sum of two unknown variances. tests/leaderboard/test_coverage.py measures how
 often they cover the truth.
+
+Two methods of the same seeds are paired by seed as well as by session: they share the draws over seeds, so the share of
+the seeds in their difference is Student's t of the differences seed by seed. An ablation shares weights, or at least the
+first weights and the order of batches, with the same seed of what it is an ablation of, and independent draws would make
+its interval many times too wide. Pairing needs no relation to be right: the seeds of two unrelated methods may be matched
+in any way that does not look at their values. It costs degrees of freedom there, S - 1 where two independent samples
+have up to 2 S - 2; but a sum of two independent t draws, the alternative, does not gain them either. In simulations with
+unrelated seeds the paired interval of a difference is 3 % narrower with five seeds, 14 % with three, and covers 93 to
+98 %.
 """
 
 from __future__ import annotations
@@ -54,12 +63,13 @@ def session_weights(sessions: Sequence[str], draws: int, rng: np.random.Generato
 
 
 def bootstrap(
-    values: Sequence[Floats], sessions: Sequence[str], draws: int = DRAWS, seed: int = 0, names: Sequence[str] = ()
+    values: Sequence[Floats], sessions: Sequence[str], draws: int = DRAWS, seed: int = 0, streams: Sequence[str] = ()
 ) -> Bootstrap:
     """values: one (S_m, N, C) array per method, NaN where undefined; the clips are the same for all.
 
-    `names` of the methods (their places, if not given) choose the draws over their seeds, so that these are the same
-    whichever other methods there are. With one seed a draw says nothing of other seeds. Sources: Efron & Tibshirani (1993), chapters 8 and 12, where the
+    `streams` name the random numbers of each method's draws over seeds, so that these are the same whichever other
+    methods there are. Methods of one stream that have as many seeds are paired by seed; without `streams` all have the
+    same. With one seed a draw says nothing of other seeds. Sources: Efron & Tibshirani (1993), chapters 8 and 12, where the
     resampled unit is the session; Behrens (1929) and Fisher (1935) for the sum of the two levels.
     """
     rng = np.random.default_rng(seed)
@@ -73,7 +83,7 @@ def bootstrap(
         point[m] = centre.mean(0)
         with np.errstate(invalid="ignore"):
             replicates[:, m] = point[m] + (means.mean(1) - point[m]) * stretch[:, None]
-            of = zlib.crc32(names[m].encode(errors="surrogatepass")) if names else m
+            of = zlib.crc32(streams[m].encode(errors="surrogatepass")) if streams else 0
             replicates[:, m] += seed_draws(centre, np.random.default_rng([seed, of]), draws)
     return Bootstrap(point, replicates, count)
 
@@ -191,7 +201,7 @@ class Paired:
 
 
 def paired(boot: Bootstrap, a: int, b: int, column: int) -> Paired | None:
-    """Both methods under the same draws of sessions; None where either has no value."""
+    """Both methods under the same draws of sessions, and of seeds where these are the same; None where either has no value."""
     point = boot.point[a, column] - boot.point[b, column]
     if not np.isfinite(point):
         return None

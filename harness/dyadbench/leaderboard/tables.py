@@ -30,7 +30,7 @@ from dyadbench.leaderboard.rows import (
 )
 from dyadbench.leaderboard.skill import Scale, Skills, places, skills
 from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval, losses, overall
-from dyadbench.records.comparable import by_method, method_values, odd_ones_out
+from dyadbench.records.comparable import by_method, method_values, odd_ones_out, seeds_of
 from dyadbench.records.record import Record
 
 Suites = Mapping[str, Sequence[Column]]
@@ -123,7 +123,7 @@ def _rows(
     setting, notes, scales = first.benchmark_config, list[str](), tuple[Scale, ...]()
     main = setting.suite == suite
     values = {name: method_values(group, suite, columns) for name, group in groups.items()}
-    boot = bootstrap(list(values.values()), first.sessions, names=list(groups))
+    boot = bootstrap(list(values.values()), first.sessions, streams=[seeds_of(group) for group in groups.values()])
     gaps = own_gaps(values)
     if not boot.informative:
         notes.append("all clips are of one session, so no interval can be given")

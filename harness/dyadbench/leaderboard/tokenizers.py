@@ -19,7 +19,7 @@ from dyadbench.leaderboard.stats import Floats, bootstrap, interval
 from dyadbench.leaderboard.text import SIMULATED, cell_text, escape, grid, number
 from dyadbench.matrix.keys import canonical
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, column_of, layer_counts, version_of
-from dyadbench.records.comparable import of_newest_data, of_whole_training
+from dyadbench.records.comparable import of_newest_data, of_whole_training, seeds_of
 from dyadbench.records.record import Record
 
 SUITE = "tokens"
@@ -159,7 +159,7 @@ def _cells(records: Sequence[Record], names: Sequence[str]) -> dict[str, Value]:
     """Values with intervals of some columns, seeds of one tokenizer."""
     columns = [column_of(name) for name in names]
     values = np.stack([token_values(record, names) for record in records])
-    boot = bootstrap([values], records[0].sessions, names=[records[0].method])
+    boot = bootstrap([values], records[0].sessions, streams=[seeds_of(records)])
     cells = {}
     for j, (name, column) in enumerate(zip(names, columns, strict=True)):
         value = float(boot.point[0, j])

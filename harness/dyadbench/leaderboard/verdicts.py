@@ -1,11 +1,12 @@
 """The claims board: what papers say, tested on committed records, and the corrections that tests demonstrate.
 
-Verdicts are computed: the draws are the leaderboards' own (sessions, then seeds, draws of sessions shared by the methods),
+Verdicts are computed: the draws are the leaderboards' own (sessions, and seeds where they are the same, shared by the methods),
 at least five seeds are needed of a method that is random, and over the whole board at most 5 % of the verdicts are
 expected to be false (Benjamini-Hochberg over all parts that could be tested, one that two claims name once). Sides that were
 treated otherwise than the claim says decide nothing. A column that fails its validity tests on these data keeps its verdict, since
-the paper's sentence is about that number, and is marked: it does not say which reactions are better. Where the rows were also trained for a quarter of the steps, the verdict has to be the same there, or to
-become clearer with more training.
+the paper's sentence is about that number, and is marked: it does not say which reactions are better. Where
+the rows were also trained for a quarter of the steps, the verdict has to be the same there, or to become clearer with more
+training.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from dyadbench.leaderboard.stats import Floats, benjamini_hochberg, bootstrap, i
 from dyadbench.leaderboard.tokenizers import SUITE as TOKENS
 from dyadbench.leaderboard.tokenizers import token_values
 from dyadbench.leaderboard.validity_page import Corpus, judged_on
-from dyadbench.records.comparable import of_newest_data
+from dyadbench.records.comparable import of_newest_data, seeds_of
 from dyadbench.records.record import Record
 
 SEEDS = 5  # of a random method, for a verdict
@@ -142,7 +143,7 @@ def find(
     columns = _columns(part)
     values = on_shared_clips([np.stack([_values(r, part.suite, columns) for r in records_of[m]]) for m in methods])
     first = records_of[methods[0]][0]
-    boot = bootstrap(values, first.sessions, names=methods)
+    boot = bootstrap(values, first.sessions, streams=[seeds_of(records_of[method]) for method in methods])
     point = float(_contrast(part, columns, methods, boot.point[None])[0])
     draws = _contrast(part, columns, methods, boot.draws)
     span = interval(draws) if boot.informative and np.isfinite(point) else None

@@ -74,6 +74,11 @@ def by_method(records: Sequence[Record]) -> dict[str, list[Record]]:
     return groups
 
 
+def seeds_of(records: Sequence[Record]) -> str:
+    """The seeds of a method: methods that have the same ones are paired by seed (leaderboard/stats)."""
+    return " ".join(["seeds", *(str(record.seed) for record in records)])
+
+
 def configured(records: Sequence[Record]) -> list[str]:
     """The suites of a benchmark as any of its records was run, the ranking one first."""
     settings = [record.benchmark_config for record in records]

@@ -9,7 +9,7 @@ WORDS = {
     "floor": "A real listener of another conversation, who knows nothing of this speaker. A method below it adds nothing to picking a listener at random.",
     "ceiling": "The best that can be hoped for: another person who hears the same speaker. Where none can be drawn, the other appropriate reactions or a perfect one.",
     "rank": "The order of the skills. In brackets the places that a method may share: two methods share one where the interval of their paired difference holds 0, with at most 5 % false differences on a board. As these are tested together, the brackets may change with the other rows; the skill does not.",
-    "interval": "95 % bootstrap over sessions, the same draws for all methods, and Student's t over seeds. One seed of a random method has none: nothing says what another would give.",
+    "interval": "95 % bootstrap over sessions, the same draws for all methods, and Student's t over seeds, the same draws for methods of the same seeds. One seed of a random method has none: nothing says what another would give.",
     "reference": "A row that is no method: floor, ceiling, copies of the speaker, averages, noise, or the truth itself. Never ranked.",
     "look-ahead": "How many frames of the speaker's future a reaction uses. It is measured: frames are changed and the reaction is watched. The online track allows none.",
     "x real time": "Seconds of reaction, all samples together, per second of computing on the machine that the record names. 100 means that a minute takes 0.6 seconds.",

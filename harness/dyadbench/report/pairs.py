@@ -12,7 +12,7 @@ from dyadbench.api import TARGET_SUFFIX, Column
 from dyadbench.leaderboard.paired import EXTREMES, WIDEST
 from dyadbench.leaderboard.rows import one_random_seed
 from dyadbench.leaderboard.stats import DRAWS, Bootstrap, bootstrap
-from dyadbench.records.comparable import method_values, usable_records
+from dyadbench.records.comparable import method_values, seeds_of, usable_records
 from dyadbench.records.record import Record
 from dyadbench.report.glossary import metric_text
 
@@ -34,7 +34,7 @@ def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column],
     chosen.sort(key=lambda i: not columns[i].headline)
     values = [method_values(groups[name], suite, columns) for name in names]
     first = groups[names[0]][0]
-    boot = bootstrap(values, first.sessions, draws, names=names)
+    boot = bootstrap(values, first.sessions, draws, streams=[seeds_of(groups[name]) for name in names])
     with np.errstate(all="ignore"):
         clips = np.array([seed_means(value[:, :, chosen]) for value in values])  # (M, N, C)
     by_method = np.ascontiguousarray(boot.draws[:, :, chosen].transpose(1, 2, 0))  # (M, C, R)
