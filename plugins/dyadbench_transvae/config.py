@@ -42,8 +42,10 @@ class OnlineConfig(TransVAEConfig):
     """`trans-vae-online`."""
 
     sampling: ClassVar[frozenset[str]] = frozenset({"emotion", "tail"})
+    added: ClassVar[frozenset[str]] = frozenset({"train_window"})
 
-    window: PositiveInt = 8  # frames generated at once; the README trains with 16 and evaluates with 8
+    window: PositiveInt = 8  # frames generated at once
+    train_window: int = Field(0, ge=0)  # the same in training; 0: `window`. The release's README has 16
     delay: int = Field(0, ge=0)  # frames by which the speaker's input is delayed; window - 1 makes the look-ahead 0
     tail: Literal["generate", "zeros"] = "generate"  # frames after the last whole window; zeros in the release
 
@@ -64,7 +66,7 @@ _SMOKE: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {"paper": {}, "released": {"emotion": "raw"}, "small": _SMALL, "smoke": _SMOKE}
 ONLINE_PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
-    "released": {"emotion": "raw", "tail": "zeros"},
+    "released": {"emotion": "raw", "tail": "zeros", "train_window": 16},
     "small": {**_SMALL, "frames": 64, "delay": 7, "steps": 1500},
     "smoke": {**_SMOKE, "delay": 7},
 }

@@ -164,6 +164,11 @@ class OnlineTransVAE(TransVAE):
         self.past_in, self.now_in = nn.Linear(motion, dim), nn.Linear(dim, dim)
         self.third, self.lstm = DecoderLayer(config), nn.LSTM(dim, dim, batch_first=True)
 
+    @property
+    def window(self) -> int:
+        """Frames generated at once; the release has 16 in training and 8 in validation and sampling."""
+        return (self.training and self.config.train_window) or self.config.window
+
     def forward(self, speaker: Tensor, exists: Tensor, noise: Tensor, k: int = 1) -> Outcome:
         """As offline, with noise (B * k, N, C) for N windows; whole windows are generated, N * w frames."""
         if k > 1:
@@ -172,13 +177,13 @@ class OnlineTransVAE(TransVAE):
         motion_keys: list[tuple[Keys, Keys]] = []  # per past window: the input of decoder C
         windows: list[tuple[Tensor, Tensor | None]] = []
         means, log_variances = [], []
-        for i, features in enumerate(speaker.split(self.config.window, 1)):
+        for i, features in enumerate(speaker.split(self.window, 1)):
             # features: (R, w, C)
-            stop = (i + 1) * self.config.window
+            stop = (i + 1) * self.window
             now = self.latent.keys(self._fuse_reaction(features, None, None))
             mean, log_variance = self.latent(joined(*frame_keys, now), exists[:, :stop])
             z = mean + (log_variance / 2).exp() * noise[:, i]
-            hidden = self.decode(z, self.config.window)  # (R, w, C)
+            hidden = self.decode(z, self.window)  # (R, w, C)
             motion = self._continue(hidden, motion_keys, windows[-1][0][:, -1] if windows else None)
             emotion = self.emotion_of(motion, hidden)
             windows.append((motion, emotion))

@@ -196,7 +196,7 @@ class TransVAEPredictor(NetComponent[TransVAE | OnlineTransVAE]):
         return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
 
     def _latents(self, frames: int) -> int:
-        return -(-frames // self.window) if self.window else 1
+        return -(-frames // self.net.window) if isinstance(self.net, OnlineTransVAE) else 1
 
     def _speaker(self, face: Tensor, sound: Tensor | None, exists: Tensor) -> tuple[Tensor, Tensor]:
         """Features (B, T, C) of the speaker `delay` frames before each frame, and which of these exist (B, T)."""
