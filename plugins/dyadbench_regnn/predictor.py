@@ -22,8 +22,10 @@ import torch
 from torch import Tensor
 
 from dyadbench.api import (
+    EMOTION_CHANNELS,
     Array,
     Context,
+    Dyad,
     DyadbenchError,
     Loss,
     Needs,
@@ -41,6 +43,7 @@ from dyadbench.nn.emotion import emotion_output
 from dyadbench.nn.inputs import CLIPS, audio_of, moments, video_of
 from dyadbench_regnn.config import RegnnConfig
 from dyadbench_regnn.network import Regnn
+from dyadbench_regnn.picture import picture
 from dyadbench_regnn.reactions import Reactions
 
 FLOOR = 0.05  # lowest scale of an emotion channel: an action unit may be constant in all the clips that are measured
@@ -221,6 +224,15 @@ class RegnnPredictor(NetComponent[Regnn]):
         windows = self._windows(seen[0], starts), None if sound is None else self._windows(sound[0], starts)
         code, graphs = self.net.speaker(*windows)
         return code, graphs
+
+    @torch.no_grad()
+    def draw(self, dyad: Dyad) -> Mapping[str, str]:
+        """The graph that the speaker gives the channels of a reaction: the mean over windows and graphs (api.Drawable)."""
+        self.net.eval()
+        tracks = self._tensors(dyad.speaker.motion, dyad.speaker.emotion, dyad.speaker.audio)
+        graphs = self._encode_speaker(*tracks, self.starts(dyad.clip.frames))[1]
+        names = EMOTION_CHANNELS if self.config.channels == "emotion" else self.setup.space.channels
+        return {"graph": picture(f"{dyad.clip.id}: mean graph", graphs.mean((0, 1)).cpu().numpy(), names)}
 
     def _noise(self, noise: Noise, clip: str, sample: int, frames: int, starts: list[int]) -> Tensor:
         """The noise that is added to the speaker's code in each window: (W, C, T).

@@ -7,25 +7,29 @@ from types import SimpleNamespace
 
 import pytest
 
-from dyadbench.api import Dyad, DyadbenchError
+from dyadbench.api import Dyad, DyadbenchError, Needs
 from dyadbench.cell.draw import draw_clips
 from dyadbench.datasets.tiny_corpus import TinyCorpus
 
 
 class Painter:
+    needs = Needs(audio=("mfcc-78",))
+
     def __init__(self, name: str = "portrait"):
         self.name = name
 
     def draw(self, dyad: Dyad) -> dict[str, str]:
-        return {self.name: f"<svg>{dyad.clip.id}</svg>"}
+        return {self.name: f"<svg>{dyad.clip.id} {' '.join(dyad.speaker.audio)}</svg>"}
 
 
 def test_the_first_clips_are_drawn_into_the_folder(tmp_path: Path) -> None:
     corpus = TinyCorpus()
-    pictures = draw_clips(SimpleNamespace(tokenizer=Painter()), corpus, "test", tmp_path / "pictures", 3)
+    pictures = draw_clips(
+        SimpleNamespace(tokenizer=Painter(), needs=Painter.needs), corpus, "test", tmp_path / "pictures", 3
+    )
     assert [path.name for path in pictures] == [f"test-{n}-portrait.svg" for n in range(3)]
     assert {path.parent for path in pictures} == {tmp_path / "pictures"}
-    assert pictures[1].read_text() == "<svg>test/1</svg>"
+    assert pictures[1].read_text() == "<svg>test/1 mfcc-78</svg>", "with the sound that the method hears"
     assert len(draw_clips(Painter(), corpus, "test", tmp_path, 100)) == 8
 
 

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -187,6 +188,18 @@ def test_without_noise_the_samples_are_one_and_more_noise_spreads() -> None:
     spreads = [float(_emotion(_build(sigma=sigma, emotion="raw"), k=4).std(1).mean()) for sigma in (0.0, 0.05, 0.5)]
     assert spreads[0] == pytest.approx(0.0, abs=1e-6)
     assert spreads[0] < spreads[1] < spreads[2]
+
+
+def test_the_picture_of_a_graph_has_a_square_for_every_edge() -> None:
+    """Draws from what the command gives it: the speaker with the features that the method asks for."""
+    corpus = TinyCorpus()
+    for kind, channels in ((RegnnConfig, 25), (MotionConfig, 58)):
+        predictor = _build(kind)
+        (svg,) = predictor.draw(corpus.dyad("test", 0, predictor.needs.audio)).values()
+        squares = ElementTree.fromstring(svg).findall("{*}rect")[1:]  # the first is the ground
+        shades = np.array([float(square.get("fill-opacity") or 0) for square in squares]).reshape(channels, channels)
+        apart = shades[~np.eye(channels, dtype=bool)]
+        assert (apart.min(), apart.max()) == (0.0, 1.0), "the lightest edge between two channels and the heaviest"
 
 
 # --- windows and look-ahead -----------------------------------------------------------------------------

@@ -24,7 +24,7 @@ def draw_clips(predictor: Any, dataset: Dataset, split: str, folder: Path, count
         raise DyadbenchError("this method has no pictures of its own; leave --draw out")
     paths = []
     for index, clip in enumerate(dataset.clips(split)[:count]):
-        dyad = dataset.dyad(split, index)
+        dyad = dataset.dyad(split, index, predictor.needs.audio)
         for part in parts:
             for name, svg in part.draw(dyad).items():
                 # A plugin chooses the name, so it is made a plain file name: it cannot lead out of the folder.
