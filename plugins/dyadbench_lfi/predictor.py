@@ -143,7 +143,11 @@ class FaceFlow(NetComponent[ListenerFlow]):
         return Loss({"all": total}, {"bits": bits.detach(), "mismatch": gap.detach()})
 
     def _released_mismatch(self, batch: WindowBatch, dropout: Mapping[str, Tensor] | None) -> Loss:
-        """The release's rule: any permutation, and only while the last mismatched likelihood was above 1 (0 bits)."""
+        """The release's rule: any permutation, and only while the last mismatched likelihood was above 1 (0 bits).
+
+        The draw that ends it has a weight of 1 and not the release's -0.1: at most one batch of a run, and
+        none where log-determinants are as released, too.
+        """
         order = torch.randperm(len(batch.clips), generator=batch.generator).to(self.device)
         wrong = self._bits(batch, dropout, order)
         above = bool(wrong < 0)
