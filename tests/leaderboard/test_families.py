@@ -15,6 +15,7 @@ from dyadbench.api import Column
 from dyadbench.leaderboard.build import with_realism
 from dyadbench.leaderboard.data_files import csv_text, json_text
 from dyadbench.leaderboard.markdown import markdown_page
+from dyadbench.leaderboard.rows import Value
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.terminal import _below
 from dyadbench.records.record import Record, Score, SuiteScores
@@ -73,7 +74,9 @@ def test_realism_stands_on_the_board_from_the_suite_that_measures_it() -> None:
     main, motion = make_table(runs, "react2024", COLUMNS), make_table(runs, "motion", columns)
     board, beside = with_realism([main, motion])
     assert beside == motion
-    assert board.families["realism"].model_dump() == {"suite": "motion", "columns": ("FMD",), "why": ""}
+    assert board.families["realism"].model_dump() == {
+        "suite": "motion", "columns": ("FMD",), "why": "", "without": {},
+    }  # fmt: skip
     distance = {row.method: row.families["realism"].value for row in board.rows}
     assert distance == pytest.approx({FLOOR: 0.0, "a": math.log(2), "b": 0.0})
     assert "Realism is over FMD (motion)." in markdown_page([board])
@@ -81,21 +84,45 @@ def test_realism_stands_on_the_board_from_the_suite_that_measures_it() -> None:
     assert with_realism([main, failing])[0] == main, "a suite that fails here says nothing of realism"
 
 
+def _with_distance(name: str, value: float | None, calibration: bool = False) -> Record:
+    """A record whose only column is a distance."""
+    scores = {"FMD": Score(value=value, undefined=40 * (value is None))}
+    suite = SuiteScores(versions={"FMD": 1}, scores=scores, per_clip={"FMD": [value] * 40})
+    return record(name, 0.1, calibration=calibration).model_copy(update={"suites": {"react2024": suite}})
+
+
+DISTANCE = Column("FMD", "min", family="realism", perfect=0.0, low=0.0)
+
+
 def test_a_band_of_a_metric_that_is_0_for_some_real_listener_ends_at_the_others() -> None:
     """A set that holds the true listener is at distance 0, which is no reason to leave a distance out."""
-    columns = (Column("FMD", "min", family="realism", perfect=0.0, low=0.0),)
     values = {FLOOR: 0.5, "oracle-set": 0.0, "a": 1.0, "still": 0.0}
-    runs = [
-        record(name, 0.1, calibration=name in (FLOOR, "oracle-set")).model_copy(
-            update={
-                "suites": {
-                    "react2024": SuiteScores(
-                        versions={"FMD": 1}, scores={"FMD": Score(value=value)}, per_clip={"FMD": [value] * 40}
-                    )
-                }
-            }
-        )
-        for name, value in values.items()
-    ]
-    distance = {row.method: row.families["realism"].value for row in make_table(runs, "react2024", columns).rows}
+    runs = [_with_distance(name, value, name in (FLOOR, "oracle-set")) for name, value in values.items()]
+    distance = {row.method: row.families["realism"].value for row in make_table(runs, "react2024", [DISTANCE]).rows}
     assert distance == pytest.approx({FLOOR: 0.0, "oracle-set": 0.0, "a": math.log(2), "still": 0.0})
+
+
+def test_a_distance_below_0_by_rounding_is_0_and_within_the_band() -> None:
+    runs = [_with_distance(FLOOR, 0.5, True), _with_distance("oracle", -4.5e-13, True), _with_distance("a", 1.0)]
+    oracle = next(row for row in make_table(runs, "react2024", [DISTANCE]).rows if row.method == "oracle")
+    assert oracle.cells["FMD"].value == 0.0
+    assert oracle.families["realism"].model_dump() == Value(value=0.0, low=0.0, high=0.0).model_dump()
+
+
+def test_a_row_without_a_value_is_undefined_in_the_family_and_the_page_says_why() -> None:
+    headed = [*COLUMNS, DISTANCE]
+
+    def both(one: Record, distance: float | None) -> Record:
+        beside = _with_distance(one.method, distance).suites["react2024"]
+        own = one.suites["react2024"]
+        parts = ("versions", "scores", "per_clip")
+        joined = {part: {**getattr(own, part), **getattr(beside, part)} for part in parts}
+        return one.model_copy(update={"suites": {"react2024": SuiteScores.model_validate(joined)}})
+
+    runs = [both(floor(), 0.5), both(record("a", 0.1), 1.0), both(record("still", 0.3), None)]
+    table = make_table(runs, "react2024", headed)
+    assert table.families["realism"].without == {"still": ("FMD",)}
+    page = markdown_page([table])
+    assert "| still |  | within | undefined | undefined |" in page
+    assert "It is undefined where a row has no value in FMD: still." in page
+    assert "has x 1000 and not infinity" in page

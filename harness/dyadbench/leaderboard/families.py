@@ -6,17 +6,21 @@ everybody knows says nothing of a method. A family without such a column is unde
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
 from dyadbench.api import Column, Config
 from dyadbench.leaderboard.skill import CEILINGS, NULL
-from dyadbench.leaderboard.stats import Bootstrap, Floats
+from dyadbench.leaderboard.stats import Bootstrap, Floats, in_range
 
 FAMILIES = ("diversity", "synchrony", "realism")  # beside appropriateness, which the headline is made of
 REAL = (NULL, *CEILINGS)  # rows that show the dataset's own people
 LEAST = 1e-3  # of what real listeners have; below it a row counts as motionless, as the logarithm would run away
+FACTOR = (
+    "A factor is the geometric mean over the columns of its family, and less than a thousandth of what real listeners have counts "
+    "as a thousandth, so that a face that never moves has x 1000 and not infinity."
+)
 Distances = tuple[Floats, Floats]  # (M,) and (R, M)
 
 
@@ -26,6 +30,7 @@ class Family(Config):
     suite: str
     columns: tuple[str, ...] = ()
     why: str = ""  # it is undefined
+    without: Mapping[str, tuple[str, ...]] = {}  # row -> the columns for lack of whose value it has no distance
 
 
 def families_of(
@@ -42,7 +47,9 @@ def families_of(
             parts = list(each.values())
             distances[family] = (np.mean([p for p, _ in parts], 0), np.mean([d for _, d in parts], 0))
         why = "" if each else _why(suite, ranked, passing)
-        made_of[family] = Family(suite=suite, columns=tuple(each), why=why)
+        gaps = {name: tuple(c for c, (p, _) in each.items() if np.isnan(p[m])) for m, name in enumerate(names)}
+        without = {name: of for name, of in gaps.items() if of}
+        made_of[family] = Family(suite=suite, columns=tuple(each), why=why, without=without)
     return made_of, distances
 
 
@@ -71,10 +78,11 @@ def band_distances(
         if column.direction != "match" and not real:
             continue
         of = place[column.id]
-        values = [(boot.point[m, of], boot.draws[:, m, of]) for m in real]
+        points, replicates = in_range(boot.point[:, of], column), in_range(boot.draws[:, :, of], column)
+        values = [(points[m], replicates[:, m]) for m in real]
         if column.direction == "match":
             target = place[column.target]
-            values.append((boot.point[0, target], boot.draws[:, 0, target]))
+            values.append((boot.point[0, target], in_range(boot.draws[:, 0, target], column)))
         values = [(p, d) for p, d in values if np.isfinite(p)]
         ends = [p for p, _ in values]
         if not ends or (max(ends) if column.direction == "min" else min(ends)) <= 0:
@@ -82,18 +90,18 @@ def band_distances(
         many = np.stack([d for _, d in values])  # (rows, R)
         low, high = np.nanmin(many, 0)[:, None], np.nanmax(many, 0)[:, None]
         out[column.id] = (
-            _log_distance(boot.point[:, of], min(ends), max(ends), column),
-            _log_distance(boot.draws[:, :, of], low, high, column),
+            _log_distance(points, min(ends), max(ends), column),
+            _log_distance(replicates, low, high, column),
         )
     return out
 
 
-def _log_distance(x: Floats, low: Floats, high: Floats, column: Column) -> Floats:
+def _log_distance(x: Floats, low: Floats | float, high: Floats | float, column: Column) -> Floats:
+    """By how many natural logarithms x is under or over the band; an end of 0 has nothing under it."""
     with np.errstate(invalid="ignore", divide="ignore"):
         size = np.log(np.maximum(x, LEAST * low))
-        under, over = np.log(low) - size, size - np.log(high)
-    under = np.maximum(under, 0) if column.direction != "min" else np.zeros_like(size)
-    over = np.maximum(over, 0) if column.direction != "max" else np.zeros_like(size)
+        under = np.where((x < low) & (column.direction != "min"), np.log(low) - size, 0.0)
+        over = np.where((x > high) & (column.direction != "max"), size - np.log(high), 0.0)
     distance: Floats = np.where(np.isnan(x), np.nan, under + over)
     return distance
 

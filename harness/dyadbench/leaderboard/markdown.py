@@ -8,6 +8,7 @@ from typing import Any
 from dyadbench.api import TARGET_SUFFIX
 from dyadbench.leaderboard import skill_chart
 from dyadbench.leaderboard.claims import Judged
+from dyadbench.leaderboard.families import FACTOR
 from dyadbench.leaderboard.over_time import embedded
 from dyadbench.leaderboard.published_page import published_grid
 from dyadbench.leaderboard.rows import Row
@@ -47,8 +48,8 @@ methods, unranked. **Bold**: not distinguishable from the best ranked method of 
 so it is in no headline and no family, and nothing in it is bold; the list of the columns says why it fails.
 """
 
-FAMILIES_HOW = """Distances to the band of real listeners: *within*, or by which factor outside. ◆: no ranked method has more skill
-without being worse in diversity.
+FAMILIES_HOW = f"""Distances to the band of real listeners: *within*, or by which factor outside. {FACTOR}
+◆: no ranked method has more skill without being worse in diversity.
 """
 
 FIRST = 10  # methods in the table of the README
@@ -85,7 +86,7 @@ def family_table(table: Table, most: int | None = None) -> str:
     if not rows:
         return ""
     texts = [
-        [_name(row), "◆" if row.pareto else "", *("undefined" if family.why else family_text(row.families.get(name)) for name, family in table.families.items())]
+        [_name(row), "◆" if row.pareto else "", *(family_text(row.families.get(name)) for name in table.families)]
         for row in rows
     ]  # fmt: skip
     return f"{grid(['method', '◆', *table.families], texts)}\n{escape(families_text(table))}\n"

@@ -133,10 +133,16 @@ def interval(draws: Floats, level: float = LEVEL, within: Column | None = None) 
         return None
     low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
     if within is not None:
-        least = -np.inf if within.low is None else within.low
-        most = np.inf if within.high is None else within.high
-        low, high = np.clip([low, high], least, most)
+        low, high = in_range(np.array([low, high]), within)
     return Interval(float(low), float(high))
+
+
+def in_range(values: Floats, column: Column) -> Floats:
+    """Values cut to what the column can be: by rounding a distance may be -1e-13."""
+    least = -np.inf if column.low is None else column.low
+    most = np.inf if column.high is None else column.high
+    out: Floats = np.clip(values, least, most)
+    return out
 
 
 def p_value(draws: Floats) -> float | None:

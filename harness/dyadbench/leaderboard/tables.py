@@ -29,7 +29,7 @@ from dyadbench.leaderboard.rows import (
     side_notes,
 )
 from dyadbench.leaderboard.skill import Scale, Skills, places, skills
-from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval, losses, overall
+from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, in_range, interval, losses, overall
 from dyadbench.records.comparable import by_method, method_values, odd_ones_out, seeds_of
 from dyadbench.records.record import Record
 
@@ -180,7 +180,8 @@ def _cell(boot: Bootstrap, row: int, column: int, records: Sequence[Record], sui
     values = [score.value for score in scores if score.value is not None]
     if len(values) < len(scores):
         return Value(value=None, undefined=undefined)
-    return _value(float(np.mean(values)), boot.draws[:, row, column], boot, spec, undefined)
+    mean = in_range(np.mean(values, keepdims=True), spec)[0]
+    return _value(mean, boot.draws[:, row, column], boot, spec, undefined)
 
 
 def _with_skill(rows: Sequence[Row], boot: Bootstrap, measured: Skills) -> list[Row]:

@@ -10,6 +10,7 @@ from string import ascii_lowercase
 from typing import Any
 
 from dyadbench.errors import one_line
+from dyadbench.leaderboard.families import Family
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
 
@@ -73,12 +74,25 @@ def head_text(column: Mapping[str, Any]) -> str:
 
 
 def families_text(table: Table) -> str:
-    """What each family of a table is over, or why it is undefined, in a sentence each."""
-    return " ".join(
-        f"{name[0].upper()}{name[1:]} is "
-        + (f"undefined here: {family.why}." if family.why else f"over {', '.join(family.columns)}{f' ({family.suite})' * (family.suite != table.suite)}.")
-        for name, family in table.families.items()
-    )  # fmt: skip
+    """What each family of a table is over, why it is undefined and for which rows it is, in a sentence each."""
+    return " ".join(part for name, family in table.families.items() for part in _family_sentences(table, name, family))
+
+
+def _family_sentences(table: Table, name: str, family: Family) -> list[str]:
+    title = f"{name[0].upper()}{name[1:]}"
+    if family.why:
+        return [f"{title} is undefined here: {family.why}."]
+    suite = f" ({family.suite})" if family.suite != table.suite else ""
+    reasons: dict[str, list[str]] = {}
+    for row in table.rows:
+        if row.kind in ("method", "reference") and row.skill is not None and name not in row.families:
+            of = family.without.get(row.method)
+            why = f"has no value in {', '.join(of)}" if of else f"was not scored by {family.suite}"
+            reasons.setdefault(why, []).append(row.method)
+    return [
+        f"{title} is over {', '.join(family.columns)}{suite}.",
+        *(f"It is undefined where a row {why}: {', '.join(names)}." for why, names in reasons.items()),
+    ]
 
 
 def latency_head(table: Table) -> list[str]:
@@ -139,7 +153,7 @@ def skill_text(cell: Value | None) -> str:
 def family_text(cell: Value | None) -> str:
     """How far from the band of real listeners: `within`, or by which factor."""
     if cell is None or cell.value is None:
-        return ""
+        return "undefined"
     if cell.value < math.log(1.005):
         return "within"
     factor = math.exp(cell.value)

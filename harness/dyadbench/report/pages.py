@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from dyadbench.api import TARGET_SUFFIX
+from dyadbench.leaderboard.families import FACTOR
 from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
@@ -97,10 +98,10 @@ def families_view(table: Table) -> dict[str, Any] | None:
     if not rows:
         return None
     return {
-        "names": list(table.families), "says": families_text(table),
+        "names": list(table.families), "says": f"{FACTOR} {families_text(table)}",
         "rows": [
             {"method": row.method, "page": page_name("method", row.method), "role": row.role, "pareto": row.pareto,
-             "cells": ["undefined" if family.why else family_text(row.families.get(name)) or "-" for name, family in table.families.items()]}
+             "cells": [family_text(row.families.get(name)) for name in table.families]}
             for row in rows
         ],
     }  # fmt: skip
