@@ -116,9 +116,9 @@ def _marked(row: Row, column: str, digits: int) -> str:
 
 
 def value_tables(table: Table) -> str:
-    """Every ranked column (the first ones where none is), in tables of at most eight columns; ablations come last."""
-    ranked = [column for column in table.columns if column["ranked"]]
-    chosen = ranked or [c for c in table.columns if not c["id"].endswith(TARGET_SUFFIX)][: WIDTH - 1]
+    """Every column (the first ones where none is ranked), in tables of at most eight columns; ablations come last."""
+    columns = [column for column in table.columns if not column["id"].endswith(TARGET_SUFFIX)]
+    chosen = columns if any(column["ranked"] for column in columns) else columns[: WIDTH - 1]
     rows = [row for row in table.rows if row.kind != "reconstruction"]
     targets = {c["id"]: rows[0].cells[c["target"]] for c in chosen if c["target"] and rows}
     parts = []
