@@ -217,7 +217,7 @@ def test_results_are_kept_and_shown(tmp_path: Path, corpus_result: Corpus) -> No
     assert {name for name, why in judged.items() if why} == {"error", "deaf", "liveliest", "by place", "any constant"}
     assert judged["sound"] == ()
     page = validity_page([back])
-    assert "| `sound` (headline) | **yes** | ✓ ✓ | ✓ ✓ (✗) |" in page
+    assert "| `sound` (headline) | **yes** | ✓ ✓ ✓ | ✓ ✓ ✓ ✗ |" in page
     assert "`error`: prefers constant to mismatched" in page
     (tmp_path / "validity" / "bad.json").write_text("{}")
     with pytest.raises(DyadbenchError, match="no result of `dyadbench validity`"):

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from dyadbench.conformance.known_order import DEGRADATIONS
 from dyadbench.conformance.validity import BLIND, PAIRS
-from dyadbench.leaderboard.validity_page import HEAD, Corpus, Validity, load_validity, validity_json, validity_page
+from dyadbench.leaderboard import validity_numbers
+from dyadbench.leaderboard.validity_numbers import numbers_page
+from dyadbench.leaderboard.validity_page import (
+    ASKED,
+    HEAD,
+    Corpus,
+    Validity,
+    load_validity,
+    validity_json,
+    validity_page,
+)
 from dyadbench.leaderboard.validity_rule import (
     AS_IT_IS,
     CONSTANT_CHANNEL,
@@ -51,11 +62,15 @@ def _column(family: str, **parts: object) -> Validity:
     return Validity.model_validate({**facts, "family": family, **parts})
 
 
+def _corpus(columns: dict[str, Validity], conditions: tuple[str, ...] = ()) -> Corpus:
+    return Corpus(
+        benchmark="toy", simulated=True, digest="", clips=1, sessions=1, samples=1, conditions=conditions,
+        suites={"s": columns},
+    )  # fmt: skip
+
+
 def _page(columns: dict[str, Validity]) -> str:
-    corpus = Corpus(
-        benchmark="toy", simulated=True, digest="", clips=1, sessions=1, samples=1, conditions=(), suites={"s": columns}
-    )
-    return validity_page([corpus])
+    return validity_page([_corpus(columns)])
 
 
 def _exempt_on_the_page(family: str, what: str) -> bool:
@@ -114,6 +129,65 @@ def test_the_arrow_is_plain_only_where_no_step_is_better() -> None:
     }
     for arrow, fall in arrows.items():
         assert f"| {arrow} |" in _page({"a": _column("realism", falls=(fall,))})
+
+
+def test_every_question_that_is_asked_has_a_column_and_none_is_shown_that_was_not_asked() -> None:
+    assert sorted((better, worse) for better, among in ASKED for worse in among) == sorted(PAIRS)
+    page = _page({"a": _column("realism", pairs=tuple(_pair(better, worse, "yes") for better, worse in PAIRS))})
+    assert (
+        "| true > fresh, mismatched, same person | fresh > same person, mismatched, averaged mismatched, averaged fresh |"
+        in page
+    )
+    assert "| ✓ ✓ ✓ | ✓ ✓ ✓ ✓ | ✓ ✓ | ✓ ✓ ✓ | ✓ ✓ ✓ |" in page
+    few = _page({"a": _column("realism", pairs=(_pair("true", "mismatched", "wrong"),)), "b": _column("realism")})
+    assert "| true > mismatched | " in few and "fresh >" not in few.partition("## toy")[2]
+    assert "| `a` | no | ✗ |" in few and "| `b` | **yes** | - |" in few
+
+
+def test_the_order_of_clips_is_on_the_page_and_what_is_not_judged_is_explained() -> None:
+    page = _page({"a": _column("", shifts={**FINE, ORDER_OF_CLIPS: Shift(moved=0.25, reading="yes")})})
+    assert "order of clips, a constant channel, half the length |" in page and "| 0.25 ✓, 0.00 ✓, 0.00 ✓ |" in page
+    assert "| not judged |" in page and "- Not judged: a metric of no family" in page
+
+
+def test_the_page_of_numbers_gives_every_value_and_every_difference_with_its_interval() -> None:
+    pair = Pair(better="true", worse="noise", gap=0.25, low=-0.1, high=0.60004, p=0.2, reading="blind")
+    asked = Pair(better="true", worse="mismatched", gap=12.8381, low=1e-12, high=13.0, p=0.01, reading="yes")
+    column = _column(
+        "realism", values={"true": 1.5, "noise": None}, pairs=(asked, pair), falls=(_fall("delay", "falls"),)
+    )
+    page = numbers_page(_corpus({"a": column}, ("true", "noise")))
+    assert "| `a` | ↑ | 1.5 | n/a |" in page
+    assert "| metric | true > mismatched |\n|---|---|\n| `a` | 12.84 [0, 13] ✓ |" in page
+    assert "| `a` | 0, 1, 2, 3 ↘ |" in page
+    assert "(validity/toy.md)" in _page({"a": column})
+
+
+def test_the_page_of_numbers_names_the_steps_by_which_the_truth_is_degraded() -> None:
+    said = validity_numbers.HEAD.partition("Steps are")[2].partition("The file")[0].replace("\n", " ")
+    parts = dict(zip(DEGRADATIONS, (part for part in said.split(";")[:5]), strict=False))
+    for kind, amounts in list(DEGRADATIONS.items())[:3]:
+        assert kind in parts[kind] and all(f"{amount:g}" in parts[kind] for amount in amounts)
+    for kind in ("dropped", "swapped"):
+        assert kind in said and ", ".join(f"{100 * a:.0f}" for a in DEGRADATIONS[kind][:2]) in said
+
+
+def test_the_numbers_of_the_five_surprising_rows_are_those_of_the_pages() -> None:
+    """Every decimal number of the section is a value of a condition, or a loss of a degraded truth, rounded."""
+    text = (ROOT / "docs" / "validity.md").read_text().partition("## Five surprising rows")[2].partition("\n## ")[0]
+    values = [
+        abs(value)
+        for corpus in load_validity(ROOT / "leaderboards")
+        for columns in corpus.suites.values()
+        for one in columns.values()
+        for value in (*one.values.values(), *(loss for fall in one.falls for loss in fall.losses))
+        if value is not None
+    ]
+    numbers = re.findall(r"\d+\.\d+", text)
+    assert len(numbers) > 30
+    for number in numbers:
+        half = 0.5000001 * 10.0 ** -len(number.partition(".")[2])
+        assert any(abs(value - float(number)) <= half for value in values), f"{number} is on no page"
 
 
 def test_of_what_should_not_matter_length_alone_is_no_fault() -> None:

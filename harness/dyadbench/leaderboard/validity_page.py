@@ -13,8 +13,8 @@ from dyadbench.api import Config, Direction, DyadbenchError
 from dyadbench.files.walk import files_in
 from dyadbench.leaderboard.text import escape, grid
 from dyadbench.leaderboard.validity_rule import (
-    CONSTANT_CHANNEL,
-    HALF_LENGTH,
+    SHOULD_NOT_MATTER,
+    SIGN,
     Falls,
     Pair,
     Shift,
@@ -30,7 +30,13 @@ UNITS_RULE = (
     "action units are 0 or 1 by thresholds that give the scored reactions the rates of the split's own listeners (those of a "
     "method are fitted on its reactions to training clips)"
 )
-SIGN: Mapping[str, str] = {"yes": "✓", "blind": "=", "wrong": "✗", "undefined": "-"}
+ASKED = (  # what is asked of each better condition, in the columns of the page
+    ("true", ("fresh", "mismatched", "same person")),
+    ("fresh", ("same person", "mismatched", "averaged mismatched", "averaged fresh")),
+    ("mismatched", ("reversed", "shuffled")),
+    ("mismatched", ("averaged mismatched", "noise", "constant")),
+    ("same person", ("shuffled", "noise", "constant")),
+)
 
 
 class Validity(Config):
@@ -122,17 +128,21 @@ HEAD = f"""# Validity: does a metric order what everybody knows?
 Made by `dyadbench leaderboard` from `validity/`, which `dyadbench validity` writes. Every metric is given reactions whose
 order is known: the **true** listener; a **fresh** one, another person who hears the same speaker (only a simulation can
 draw one); the **same person** at another time (only where a dataset says who listens); a **mismatched** one, a real listener of
-another session; the mismatched one played backwards (**reversed**) or with its frames **shuffled**; the **average** of eight
-fresh or mismatched ones, whom regression to the mean approaches; **noise** with each channel's mean and deviation; a
-**constant** mean face.
+another session; the mismatched one played backwards (**reversed**) or with its frames **shuffled**; the mean of eight fresh
+or of eight mismatched ones (**averaged**), which a regression approaches; **noise** with each channel's mean and deviation;
+a **constant** mean face.
 
 - ✓: the better one is better. The 95 % interval of the paired difference excludes 0, and so it does among all questions put
   to a suite, at most 5 % false ones by Benjamini-Hochberg. =: the metric cannot tell them apart. ✗: it prefers the worse one.
   Everything that is drawn is drawn five times, and the intervals count the draws beside the sessions.
 - The truth is degraded in three steps: ↘ it gets worse, and no step is better than the one before; (↘) it gets worse on the
   whole, but one step is better, which may be chance; → it does not notice; ↗ one step is surely better.
-- The last column is by how much the value of a mismatched listener moves when clips are half as long, or when one channel is
-  constant everywhere, in distances from true to mismatched, and whether the true listener is still told from a mismatched one.
+- The last column is by how much the value of a mismatched listener moves when clips are in another order, when one channel is
+  constant everywhere, or when clips are half as long, in distances from true to mismatched, and whether the true listener is still told
+  from a mismatched one.
+- Not judged: a metric of no family, for which nobody knows whether a better listener has more of it or less, such as the growth
+  of an error over a clip and the difference between the samples of a clip.
+- Below the name of each corpus a link leads to the values and to every paired difference with its interval.
 
 **What a metric must order to pass** depends on its family:
 
@@ -166,10 +176,8 @@ def validity_page(corpora: Sequence[Corpus]) -> str:
     parts = [HEAD]
     for corpus in corpora:
         parts.append(f"## {escape(corpus.benchmark)}{' (simulated)' if corpus.simulated else ' (real people)'}\n")
-        rule = f"; {UNITS_RULE}" if corpus.action_units else ""
-        parts.append(
-            f"{corpus.clips} clips of {corpus.sessions} sessions, {corpus.samples} samples, {corpus.draws} draws{rule}.\n"
-        )
+        parts.append(corpus_text(corpus))
+        parts.append(f"[Values, and paired differences with intervals]({FOLDER}/{slug(corpus.benchmark)}.md).\n")
         for suite, columns in corpus.suites.items():
             parts += [f"### {escape(suite)}\n", _table(columns)]
             failed = [
@@ -182,10 +190,21 @@ def validity_page(corpora: Sequence[Corpus]) -> str:
     return "\n".join(parts)
 
 
+def corpus_text(corpus: Corpus) -> str:
+    """What was looked at."""
+    rule = f"; {UNITS_RULE}" if corpus.action_units else ""
+    return (
+        f"{corpus.clips} clips of {corpus.sessions} sessions, {corpus.samples} samples, {corpus.draws} draws{rule}.\n"
+    )
+
+
 def _table(columns: Mapping[str, Validity]) -> str:
-    header = ["metric", "passes", "true > mismatched, same person", "fresh > mismatched, average (of fresh)",
-              "mismatched > backwards, shuffled", "mismatched > average, noise, constant", "same person > shuffled, noise, constant",
-              "delay, noise, smoothing, dropped, swapped", "half as long, a constant channel"]  # fmt: skip
+    drawn = {(pair.better, pair.worse) for one in columns.values() for pair in one.pairs}
+    asked = [(better, [each for each in worse if (better, each) in drawn]) for better, worse in ASKED]
+    asked = [(better, worse) for better, worse in asked if worse]  # nobody is fresh, or known, on some corpora
+    degradations = list(dict.fromkeys(fall.kind for one in columns.values() for fall in one.falls))
+    header = ["metric", "passes", *(f"{better} > {', '.join(worse)}" for better, worse in asked), ", ".join(degradations),
+              ", ".join(SHOULD_NOT_MATTER)]  # fmt: skip
     rows = []
     for name, one in columns.items():
         sign = {(pair.better, pair.worse): SIGN[pair.reading] for pair in one.pairs}
@@ -193,26 +212,15 @@ def _table(columns: Mapping[str, Validity]) -> str:
             [
                 f"`{name}`" + (" (headline)" if one.headline else ""),
                 {True: "**yes**", False: "no", None: "not judged"}[one.passes],
-                _among(sign, "true", "mismatched", "same person"),
-                _fresh(sign),
-                _among(sign, "mismatched", "reversed", "shuffled"),
-                _among(sign, "mismatched", "averaged mismatched", "noise", "constant"),
-                _among(sign, "same person", "shuffled", "noise", "constant"),
-                " ".join(_arrow(fall) for fall in one.falls),
-                ", ".join(_moved(one.shifts.get(what)) for what in (HALF_LENGTH, CONSTANT_CHANNEL)),
+                *(" ".join(sign.get((better, each), "-") for each in worse) for better, worse in asked),
+                " ".join(arrow(fall) for fall in one.falls),
+                ", ".join(moved_text(one.shifts.get(what)) for what in SHOULD_NOT_MATTER),
             ]
         )
-    places = [
-        i for i in range(len(header)) if any(row[i] for row in rows)
-    ]  # nobody is fresh, or known, on some corpora
-    return grid([header[i] for i in places], [[row[i] for i in places] for row in rows])
+    return grid(header, rows)
 
 
-def _among(sign: Mapping[tuple[str, str], str], better: str, *worse: str) -> str:
-    return " ".join(sign.get((better, each), "") for each in worse).strip()
-
-
-def _arrow(fall: Falls) -> str:
+def arrow(fall: Falls) -> str:
     if fall.reading == "falls":
         return "↘" if fall.every_step else "(↘)"
     return "→" if fall.reading == "flat" else "↗"
@@ -228,14 +236,7 @@ def _unnoticed(columns: Mapping[str, Validity]) -> str:
     return "".join(f"- {kind}: {', '.join(names)}\n" for kind, names in blind.items())
 
 
-def _fresh(sign: Mapping[tuple[str, str], str]) -> str:
-    if ("fresh", "mismatched") not in sign:
-        return ""
-    of = [sign.get(("fresh", worse), "") for worse in ("mismatched", "averaged mismatched", "averaged fresh")]
-    return f"{of[0]} {of[1]} ({of[2]})" if of[1] else of[0]
-
-
-def _moved(shift: Shift | None) -> str:
+def moved_text(shift: Shift | None) -> str:
     if shift is None or shift.moved is None:
         return "-"
     return (f"{shift.moved:.2f}" if shift.moved < 10 else f"{shift.moved:.0f}") + f" {SIGN[shift.reading]}"

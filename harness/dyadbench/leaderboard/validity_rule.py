@@ -9,6 +9,7 @@ from typing import Literal
 from dyadbench.api import Config
 
 Reading = Literal["yes", "blind", "wrong", "undefined"]
+SIGN: Mapping[Reading, str] = {"yes": "✓", "blind": "=", "wrong": "✗", "undefined": "-"}
 Trend = Literal["falls", "flat", "rises"]
 AS_IT_IS = "as it is"  # the first draw, with which its changed versions are compared
 ORDER_OF_CLIPS, HALF_LENGTH, CONSTANT_CHANNEL = "order of clips", "half the length", "a constant channel"

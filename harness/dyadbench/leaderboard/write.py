@@ -15,7 +15,8 @@ from dyadbench.leaderboard.markdown import headline, index_page, markdown_page
 from dyadbench.leaderboard.published import PublishedNumber, load_published
 from dyadbench.leaderboard.published_page import published_page
 from dyadbench.leaderboard.tables import Suites, Table
-from dyadbench.leaderboard.validity_page import load_validity, validity_page
+from dyadbench.leaderboard.validity_numbers import numbers_page
+from dyadbench.leaderboard.validity_page import FOLDER, load_validity, validity_page
 from dyadbench.leaderboard.verdicts import judge
 from dyadbench.records.comparable import by_benchmark
 from dyadbench.records.record import Record, slug
@@ -57,7 +58,8 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
     drift = []
     board = judge(statements, judged, load_validity(leaderboards))
     files = generated_files(root, tables, load_published(leaderboards / "claims"), board, tokenized)
-    stale = {path for kind in ("md", "csv", "json", "svg") for path in leaderboards.glob(f"*.{kind}")} - set(files)
+    generated = [*(f"*.{kind}" for kind in ("md", "csv", "json", "svg")), f"{FOLDER}/*.md"]
+    stale = {path for pattern in generated for path in leaderboards.glob(pattern)} - set(files)
     for path, text in files.items():
         if read_whole(path) != text.encode():
             drift.append(str(path.relative_to(root)))
@@ -104,6 +106,7 @@ def generated_files(
     corpora = load_validity(folder)
     if corpora:
         files[folder / "validity.md"] = validity_page(corpora)
+    files |= {folder / FOLDER / f"{slug(corpus.benchmark)}.md": numbers_page(corpus) for corpus in corpora}
     files[folder / "README.md"] = index_page(tables, board, tokenizers=bool(tokenizers), validity=bool(corpora))
     files[folder / "published.md"] = published_page(published)
     if board:
