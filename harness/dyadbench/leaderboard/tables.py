@@ -28,6 +28,7 @@ from dyadbench.leaderboard.rows import (
     role_of,
     side_notes,
 )
+from dyadbench.leaderboard.skewness import skewness_notes
 from dyadbench.leaderboard.skill import Scale, Skills, places, skills
 from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, in_range, interval, losses, overall
 from dyadbench.records.comparable import by_method, method_values, odd_ones_out, seeds_of
@@ -144,6 +145,7 @@ def _rows(
             rows = _with_declared(rows, boot, skills(boot, list(groups), declared))
     elif main and any(column.headline for column in columns):
         notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
+    notes += skewness_notes(values, [row.method for row in rows if row.rank is not None], first.sessions, columns)
     whole = gaps <= UNDEFINED * len(first.clips)
     rows, families = _with_families(_with_mean_rank(rows, boot, columns), boot, suite, columns, failing)
     rows = _mark_best(rows, boot, columns, whole, failing)
