@@ -140,8 +140,8 @@ def test_skewness_by_hand_and_the_note_of_a_board() -> None:
     even = np.array([[[0.0], [1.0], [2.0], [2.0], [3.0]]])
     head = Column("FD", "min", headline=True)
     [note] = skewness_notes({"a": values, "b": even}, ["a", "b"], sessions, [head])
-    assert note.startswith("FD: the sessions of 1 of 2 ranked methods are skewed by more than 1 (up to 1.2)")
-    assert "0.93 at a skewness of 1, 0.92 at a skewness of 2, 0.90 at a skewness of 3" in note
+    assert note.startswith("sessions are skewed by more than 1 in FD (1 of 2 ranked methods, up to 1.2), so")
+    assert "0.93 at 1, 0.92 at 2, 0.90 at 3" in note
     assert not skewness_notes({"a": values, "b": even}, ["b"], sessions, [head])
 
 

@@ -27,17 +27,14 @@ def skewness(values: Floats, sessions: Sequence[str]) -> float:
 def skewness_notes(
     values: Mapping[str, Floats], ranked: Sequence[str], sessions: Sequence[str], columns: Sequence[Column]
 ) -> list[str]:
-    """For each headline column in which the sessions of ranked methods are more skewed than intervals allow for: a warning."""
-    notes = []
+    """Of headline columns in which the sessions of ranked methods are more skewed than intervals allow for: a warning."""
+    skewed = []
     for j, column in enumerate(columns):
-        if not column.headline:
-            continue
-        each = [abs(skewness(values[name][:, :, j], sessions)) for name in ranked]
-        if skewed := [value for value in each if value > MOST]:
-            covered = ", ".join(f"{share:.2f} at a skewness of {amount}" for amount, share in COVERAGE.items())
-            notes.append(
-                f"{column.id}: the sessions of {len(skewed)} of {len(each)} ranked methods are skewed by more than {MOST:g} (up to "
-                f"{max(skewed):.1f}), so that fewer than 95 % of the intervals hold the truth; in simulation those of one seed "
-                f"held it in {covered} (docs/validity.md)"
-            )
-    return notes
+        each = [abs(skewness(values[name][:, :, j], sessions)) for name in ranked] if column.headline else []
+        if beyond := [value for value in each if value > MOST]:
+            skewed.append(f"{column.id} ({len(beyond)} of {len(each)} ranked methods, up to {max(beyond):.1f})")
+    covered = ", ".join(f"{share:.2f} at {amount}" for amount, share in COVERAGE.items())
+    return [
+        f"sessions are skewed by more than {MOST:g} in {', '.join(skewed)}, so that fewer than 95 % of the intervals hold the truth; in "
+        f"simulation those of one seed held it in {covered} (docs/validity.md)"
+    ] * bool(skewed)
