@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import random
@@ -196,6 +197,52 @@ def test_a_record_from_before_a_suite_is_said_in_that_suite_s_table() -> None:
     table = make_table([older, newer], "second", COLUMNS)
     assert [row.method for row in table.rows] == ["newer"]
     assert "older, seed 0 was measured before its benchmark had suite second; run it again" in table.notes
+
+
+def test_a_board_without_a_validity_result_says_that_nothing_was_measured() -> None:
+    runs = [record("a", 0.2), floor()]
+    said = "whether these order what everybody knows was not measured on these data (`dyadbench validity`), so all of them count: "
+    assert f"{said}FRCorr, FRDist, FRVar" in make_table(runs, "react2024", COLUMNS).notes
+    assert f"{said}FRVar" in make_table(runs, "react2024", COLUMNS, validity={"FRCorr": (), "FRDist": ("bad",)}).notes
+    judged = dict.fromkeys(("FRCorr", "FRDist", "FRVar"), ())
+    assert not any(said in note for note in make_table(runs, "react2024", COLUMNS, validity=judged).notes)
+
+
+def test_notes_name_no_row_that_is_not_on_the_page() -> None:
+    readout = {"measured": {"lookahead": 0, "readout": {"version": 1, "rmse": {"valence": 0.1}}}}
+    tokens = record("tokens", 0.1, calibration=True, method_config={"tokenizer": {}}, **readout)
+    table = make_table([record("a", 0.2, **readout), tokens, floor()], "react2024", COLUMNS)
+    [note] = [note for note in table.notes if "motion only" in note]
+    assert note.startswith("a: motion only") and "tokens" not in markdown_page([table])
+
+
+def test_a_board_shows_every_column_of_a_suite_that_ranks_with_whether_it_fails() -> None:
+    columns = [dataclasses.replace(c, ranked=c.id == "FRCorr", headline=False) for c in COLUMNS]
+    runs = [record("a", 0.2), floor()]
+    page = markdown_page([make_table(runs, "react2024", columns, validity={"FRVar": ("prefers noise",)})])
+    assert "| method | FRCorr ↑ | FRDist ↓ | FRVar → † 0.1 |" in page.replace("0.1000", "0.1")
+
+
+def test_a_board_explains_what_moved_most_between_the_old_rule_and_skill() -> None:
+    """`dull` is best in both columns of the headline and last in five columns of diversity."""
+    more = [dataclasses.replace(COLUMNS[2], id=name) for name in ("D1", "D2", "D3", "D4", "D5")]
+
+    def with_diversity(name: str, level: float, place: int) -> Record:
+        data = record(name, level).model_dump()
+        for part in ("versions", "scores", "per_clip"):
+            for c in more:
+                value = {"versions": 1, "scores": {"value": 0.1 + place}, "per_clip": [0.1 + place] * 40}[part]
+                data["suites"]["react2024"][part][c.id] = value
+        return Record.model_validate(data)
+
+    runs = [with_diversity("dull", 0.1, 5), *(with_diversity(f"m{i}", 0.2 + i / 10, i) for i in range(4))]
+    floored = with_diversity(FLOOR, 0.8, 0).model_copy(update={"calibration": True})
+    page = markdown_page([make_table([*runs, floored], "react2024", [*COLUMNS, *more])])
+    [line] = [line for line in page.splitlines() if line.startswith("- dull:")]
+    assert line == (
+        "- dull: 1st of 5 by skill and 4th by mean rank; in the headline 1st in FRCorr, 1st in FRDist, "
+        "but 5th in D1, 5th in D2, 5th in D3, 5th in D4."
+    )
 
 
 def test_sanity() -> None:

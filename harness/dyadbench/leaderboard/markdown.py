@@ -9,6 +9,7 @@ from dyadbench.api import TARGET_SUFFIX
 from dyadbench.leaderboard import skill_chart
 from dyadbench.leaderboard.claims import Judged
 from dyadbench.leaderboard.families import FACTOR
+from dyadbench.leaderboard.other_rules import rules_section
 from dyadbench.leaderboard.over_time import embedded
 from dyadbench.leaderboard.published_page import published_grid
 from dyadbench.leaderboard.rows import Row
@@ -149,30 +150,6 @@ def ablation_tables(table: Table) -> str:
     return "\n".join(parts)
 
 
-def rules_table(table: Table) -> str:
-    """The same records by other rules, where these put a method elsewhere or give it another skill."""
-    rows = [row for row in table.rows if row.rank is not None and row.mean_rank is not None]
-    if not rows:
-        return ""
-    more = any(row.declared for row in rows)
-    header = [
-        "method",
-        "rank by skill",
-        *(["skill with the columns that fail here"] if more else []),
-        "rank by mean rank over all columns",
-    ]
-    lines = [
-        [
-            escape(row.method),
-            f"{row.rank} ({skill_text(row.skill)})",
-            *([skill_text(row.declared)] if more else []),
-            str(row.mean_rank),
-        ]
-        for row in rows
-    ]
-    return "### The same records by other rules\n\n" + grid(header, lines)
-
-
 def _scale_note(table: Table) -> str:
     if not table.scales:
         return ""
@@ -209,7 +186,7 @@ def markdown_page(tables: Sequence[Table]) -> str:
                 FAMILIES_HOW,
                 family_table(table),
                 ablation_tables(table),
-                rules_table(table),
+                rules_section(table),
                 "### Values\n",
             ]
         parts.append(value_tables(table))

@@ -76,7 +76,7 @@ def make_table(
     notes = [str(each) for each in odd]
     failing = {name: why for name, why in (validity or {}).items() if why}
     headed = [dataclasses.replace(c, headline=False) if c.id in failing else c for c in columns]
-    notes += _failing_notes(columns, failing)
+    notes += [*_failing_notes(columns, failing), *_unjudged_notes(columns, validity or {})]
     groups = by_method(usable)
     first = (usable or list(records))[0]
     setting = first.benchmark_config
@@ -88,7 +88,10 @@ def make_table(
         declared = None if headed == list(columns) else columns
         rows, scales, families, more = _rows(groups, suite, headed, declared, failing)
         notes += more
-    notes += [*emotion_notes(rows), *latency_notes(rows), *side_notes(rows, setting)] if main else readout_notes(rows)
+    shown = [row for row in rows if row.kind != "reconstruction"]  # those have a page of their own
+    notes += (
+        [*emotion_notes(shown), *latency_notes(shown), *side_notes(shown, setting)] if main else readout_notes(shown)
+    )
     rows.sort(key=lambda r: (r.skill is None, -(r.skill.value or 0) if r.skill else 0, r.calibration, r.method))
     return Table(
         benchmark=first.benchmark, suite=suite, main=main, simulated=first.dataset.simulated,
@@ -111,6 +114,16 @@ def _failing_notes(columns: Sequence[Column], failing: Mapping[str, Sequence[str
                 f"{'the ' * (part == 'headline')}{part} leaves out what fails on these data (validity.md): {each}"
             )
     return notes
+
+
+def _unjudged_notes(columns: Sequence[Column], validity: Mapping[str, Sequence[str]]) -> list[str]:
+    """Which columns stand in the headline and the families though nothing says whether they pass."""
+    without = [c.id for c in columns if c.family and (c.headline or c.ranked) and c.id not in validity]
+    if not without:
+        return []
+    return [
+        f"whether these order what everybody knows was not measured on these data (`dyadbench validity`), so all of them count: {', '.join(without)}"
+    ]
 
 
 def _rows(
