@@ -99,8 +99,8 @@ def test_an_interval_of_18_sessions_covers_at_least_93_percent(seeds: int, sprea
     measured = coverage(seeds, spread, what)
     assert measured >= 0.93
     if what in (A_VALUE, OTHER_SEEDS):
-        told = _documented(seeds, spread)[what == OTHER_SEEDS]
-        assert measured == pytest.approx(told, abs=0.01), "docs/validity.md says otherwise"
+        documented = _documented(seeds, spread)[what == OTHER_SEEDS]
+        assert measured == pytest.approx(documented, abs=0.01), "docs/validity.md says otherwise"
 
 
 @pytest.mark.parametrize("seeds", [3, 5])

@@ -201,11 +201,11 @@ def test_a_record_from_before_a_suite_is_said_in_that_suite_s_table() -> None:
 
 def test_a_board_without_a_validity_result_says_that_nothing_was_measured() -> None:
     runs = [record("a", 0.2), floor()]
-    said = "whether these order what everybody knows was not measured on these data (`dyadbench validity`), so all of them count: "
-    assert f"{said}FRCorr, FRDist, FRVar" in make_table(runs, "react2024", COLUMNS).notes
-    assert f"{said}FRVar" in make_table(runs, "react2024", COLUMNS, validity={"FRCorr": (), "FRDist": ("bad",)}).notes
+    note = "whether these order what everybody knows was not measured on these data (`dyadbench validity`), so all of them count: "
+    assert f"{note}FRCorr, FRDist, FRVar" in make_table(runs, "react2024", COLUMNS).notes
+    assert f"{note}FRVar" in make_table(runs, "react2024", COLUMNS, validity={"FRCorr": (), "FRDist": ("bad",)}).notes
     judged = dict.fromkeys(("FRCorr", "FRDist", "FRVar"), ())
-    assert not any(said in note for note in make_table(runs, "react2024", COLUMNS, validity=judged).notes)
+    assert not any(note in each for each in make_table(runs, "react2024", COLUMNS, validity=judged).notes)
 
 
 def test_notes_name_no_row_that_is_not_on_the_page() -> None:

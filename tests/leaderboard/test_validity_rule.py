@@ -12,8 +12,8 @@ from dyadbench.conformance.validity import BLIND, PAIRS
 from dyadbench.leaderboard import validity_numbers
 from dyadbench.leaderboard.validity_numbers import numbers_page
 from dyadbench.leaderboard.validity_page import (
-    ASKED,
     HEAD,
+    QUESTIONS,
     Corpus,
     Validity,
     load_validity,
@@ -132,7 +132,7 @@ def test_the_arrow_is_plain_only_where_no_step_is_better() -> None:
 
 
 def test_every_question_that_is_asked_has_a_column_and_none_is_shown_that_was_not_asked() -> None:
-    assert sorted((better, worse) for better, among in ASKED for worse in among) == sorted(PAIRS)
+    assert sorted((better, worse) for better, among in QUESTIONS for worse in among) == sorted(PAIRS)
     page = _page({"a": _column("realism", pairs=tuple(_pair(better, worse, "yes") for better, worse in PAIRS))})
     assert (
         "| true > fresh, mismatched, same person | fresh > same person, mismatched, averaged mismatched, averaged fresh |"
@@ -152,9 +152,9 @@ def test_the_order_of_clips_is_on_the_page_and_what_is_not_judged_is_explained()
 
 def test_the_page_of_numbers_gives_every_value_and_every_difference_with_its_interval() -> None:
     pair = Pair(better="true", worse="noise", gap=0.25, low=-0.1, high=0.60004, p=0.2, reading="blind")
-    asked = Pair(better="true", worse="mismatched", gap=12.8381, low=1e-12, high=13.0, p=0.01, reading="yes")
+    question = Pair(better="true", worse="mismatched", gap=12.8381, low=1e-12, high=13.0, p=0.01, reading="yes")
     column = _column(
-        "realism", values={"true": 1.5, "noise": None}, pairs=(asked, pair), falls=(_fall("delay", "falls"),)
+        "realism", values={"true": 1.5, "noise": None}, pairs=(question, pair), falls=(_fall("delay", "falls"),)
     )
     page = numbers_page(_corpus({"a": column}, ("true", "noise")))
     assert "| `a` | ↑ | 1.5 | n/a |" in page
@@ -164,12 +164,12 @@ def test_the_page_of_numbers_gives_every_value_and_every_difference_with_its_int
 
 
 def test_the_page_of_numbers_names_the_steps_by_which_the_truth_is_degraded() -> None:
-    said = validity_numbers.HEAD.partition("Steps are")[2].partition("The file")[0].replace("\n", " ")
-    parts = dict(zip(DEGRADATIONS, (part for part in said.split(";")[:5]), strict=False))
+    steps = validity_numbers.HEAD.partition("Steps are")[2].partition("The file")[0].replace("\n", " ")
+    parts = dict(zip(DEGRADATIONS, (part for part in steps.split(";")[:5]), strict=False))
     for kind, amounts in list(DEGRADATIONS.items())[:3]:
         assert kind in parts[kind] and all(f"{amount:g}" in parts[kind] for amount in amounts)
     for kind in ("dropped", "swapped"):
-        assert kind in said and ", ".join(f"{100 * a:.0f}" for a in DEGRADATIONS[kind][:2]) in said
+        assert kind in steps and ", ".join(f"{100 * a:.0f}" for a in DEGRADATIONS[kind][:2]) in steps
 
 
 def test_the_numbers_of_the_five_surprising_rows_are_those_of_the_pages() -> None:

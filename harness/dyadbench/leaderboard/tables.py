@@ -88,9 +88,11 @@ def make_table(
         declared = None if headed == list(columns) else columns
         rows, scales, families, more = _rows(groups, suite, headed, declared, failing)
         notes += more
-    shown = [row for row in rows if row.kind != "reconstruction"]  # those have a page of their own
+    own_rows = [row for row in rows if row.kind != "reconstruction"]  # those have a page of their own
     notes += (
-        [*emotion_notes(shown), *latency_notes(shown), *side_notes(shown, setting)] if main else readout_notes(shown)
+        [*emotion_notes(own_rows), *latency_notes(own_rows), *side_notes(own_rows, setting)]
+        if main
+        else readout_notes(own_rows)
     )
     rows.sort(key=lambda r: (r.skill is None, -(r.skill.value or 0) if r.skill else 0, r.calibration, r.method))
     return Table(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dyadbench.leaderboard.text import ARROWS, escape, grid
-from dyadbench.leaderboard.validity_page import ASKED, Corpus, Validity, arrow, corpus_text, moved_text
+from dyadbench.leaderboard.validity_page import QUESTIONS, Corpus, Validity, arrow, corpus_text, moved_text
 from dyadbench.leaderboard.validity_rule import SIGN, Pair
 
 HEAD = """Made by `dyadbench leaderboard` from the JSON file beside it. [The validity page](../validity.md) says what the
@@ -36,7 +36,9 @@ def numbers_page(corpus: Corpus) -> str:
             "### Paired differences\n",
         ]
         parts += [
-            table for better in dict.fromkeys(better for better, _ in ASKED) if (table := _differences(columns, better))
+            table
+            for better in dict.fromkeys(better for better, _ in QUESTIONS)
+            if (table := _differences(columns, better))
         ]
         parts += ["### Degraded truth\n", _degraded(columns), "### What should not matter\n", _shifts(columns)]
     return "\n".join(parts)
@@ -52,9 +54,9 @@ def _values(columns: Columns, conditions: Sequence[str]) -> str:
 
 def _differences(columns: Columns, better: str) -> str:
     """What is asked of one condition against all that are worse; "" where that was not drawn."""
-    asked = [worse for left, among in ASKED if left == better for worse in among]
+    conditions = [worse for left, among in QUESTIONS if left == better for worse in among]
     pairs = {name: {p.worse: p for p in one.pairs if p.better == better} for name, one in columns.items()}
-    worse = [each for each in asked if any(each in of for of in pairs.values())]
+    worse = [each for each in conditions if any(each in of for of in pairs.values())]
     if not worse:
         return ""
     rows = [[_name(name), *(_difference(of.get(each)) for each in worse)] for name, of in pairs.items()]

@@ -30,7 +30,7 @@ UNITS_RULE = (
     "action units are 0 or 1 by thresholds that give the scored reactions the rates of the split's own listeners (those of a "
     "method are fitted on its reactions to training clips)"
 )
-ASKED = (  # what is asked of each better condition, in the columns of the page
+QUESTIONS = (  # what is asked of each better condition, in the columns of the page
     ("true", ("fresh", "mismatched", "same person")),
     ("fresh", ("same person", "mismatched", "averaged mismatched", "averaged fresh")),
     ("mismatched", ("reversed", "shuffled")),
@@ -199,11 +199,11 @@ def corpus_text(corpus: Corpus) -> str:
 
 
 def _table(columns: Mapping[str, Validity]) -> str:
-    drawn = {(pair.better, pair.worse) for one in columns.values() for pair in one.pairs}
-    asked = [(better, [each for each in worse if (better, each) in drawn]) for better, worse in ASKED]
-    asked = [(better, worse) for better, worse in asked if worse]  # nobody is fresh, or known, on some corpora
+    orders = {(pair.better, pair.worse) for one in columns.values() for pair in one.pairs}
+    questions = [(better, [each for each in worse if (better, each) in orders]) for better, worse in QUESTIONS]
+    questions = [(better, worse) for better, worse in questions if worse]  # nobody is fresh, or known, on some corpora
     degradations = list(dict.fromkeys(fall.kind for one in columns.values() for fall in one.falls))
-    header = ["metric", "passes", *(f"{better} > {', '.join(worse)}" for better, worse in asked), ", ".join(degradations),
+    header = ["metric", "passes", *(f"{better} > {', '.join(worse)}" for better, worse in questions), ", ".join(degradations),
               ", ".join(SHOULD_NOT_MATTER)]  # fmt: skip
     rows = []
     for name, one in columns.items():
@@ -212,7 +212,7 @@ def _table(columns: Mapping[str, Validity]) -> str:
             [
                 f"`{name}`" + (" (headline)" if one.headline else ""),
                 {True: "**yes**", False: "no", None: "not judged"}[one.passes],
-                *(" ".join(sign.get((better, each), "-") for each in worse) for better, worse in asked),
+                *(" ".join(sign.get((better, each), "-") for each in worse) for better, worse in questions),
                 " ".join(arrow(fall) for fall in one.falls),
                 ", ".join(moved_text(one.shifts.get(what)) for what in SHOULD_NOT_MATTER),
             ]
