@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Literal
 
 import numpy as np
@@ -213,7 +214,13 @@ def test_results_are_kept_and_shown(tmp_path: Path, corpus_result: Corpus) -> No
     (tmp_path / "validity" / "toy-pairs.json").write_text(validity_json(corpus_result))
     [back] = load_validity(tmp_path)
     assert validity_json(back) == validity_json(corpus_result)
-    judged = judged_on([back], {""}, "toy")
+
+    def scored(version: int) -> Any:
+        versions = dict.fromkeys(back.suites["toy"], version)
+        return SimpleNamespace(dataset=SimpleNamespace(digest=""), suites={"toy": SimpleNamespace(versions=versions)})
+
+    judged = judged_on([back], [scored(1)], "toy")
+    assert judged_on([back], [scored(2)], "toy") == {}, "a newer version of a metric was not judged"
     assert {name for name, why in judged.items() if why} == {"error", "deaf", "liveliest", "by place", "any constant"}
     assert judged["sound"] == ()
     page = validity_page([back])

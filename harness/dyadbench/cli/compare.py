@@ -28,7 +28,7 @@ def compare(
     records = records_below(leaderboards, benchmark)
     # A benchmark of data that were read otherwise is known by its records alone.
     suite = configured(records)[0] if records else host.get("benchmark", benchmark).config.suite
-    judged = judged_on(load_validity(leaderboards), {record.dataset.digest for record in records}, suite)
+    judged = judged_on(load_validity(leaderboards), records, suite)
     failing = {name for name, why in judged.items() if why}
     outcome = paired(records, a, b, suite, host.build("suite", suite, {}).columns, failing=failing)
     if json:

@@ -46,7 +46,7 @@ def tables_of(
                 if mine[0].dataset.simulated
                 else [number for number in published if number.fits(mine[0].dataset, suite)]
             )
-            judged = judged_on(corpora, {record.dataset.digest for record in mine}, suite)
+            judged = judged_on(corpora, mine, suite)
             table = make_table(mine, suite, suites[suite], fitting, judged)
             order = order or {
                 row.method: place for place, row in enumerate(table.rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from dyadbench.leaderboard.validity_rule import (
     faults,
     indifferences,
 )
-from dyadbench.records.record import slug
+from dyadbench.records.record import Record, slug
 
 FOLDER = "validity"  # below leaderboards/, one file per corpus
 UNITS_RULE = (
@@ -160,14 +160,17 @@ surprising rows](../docs/validity.md) are explained.
 """
 
 
-def judged_on(corpora: Sequence[Corpus], data: Collection[str], suite: str) -> dict[str, tuple[str, ...]]:
-    """Column -> why it fails on data with one of these digests, nothing where it passes; of every column that was judged."""
+def judged_on(corpora: Sequence[Corpus], records: Sequence[Record], suite: str) -> dict[str, tuple[str, ...]]:
+    """Column -> why it fails on the data of these records, nothing where it passes; of every column that was judged there in
+    the version that the records hold."""
+    data = {record.dataset.digest for record in records}
+    scored = {pair for record in records if suite in record.suites for pair in record.suites[suite].versions.items()}
     return {
         name: () if one.passes else one.why
         for corpus in corpora
         if corpus.data in data
         for name, one in corpus.suites.get(suite, {}).items()
-        if one.passes is not None
+        if one.passes is not None and (name, one.version) in scored
     }
 
 

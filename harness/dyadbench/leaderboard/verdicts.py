@@ -60,8 +60,8 @@ def _key(part: Contrast, claim: Claim) -> tuple[str, tuple[str, ...], bool]:
 def _with_validity(
     evidence: Evidence, part: Contrast, groups: Mapping[tuple[str, str], Sequence[Record]], corpora: Sequence[Corpus]
 ) -> Evidence:
-    data = {record.dataset.digest for name in evidence.methods for record in groups.get((part.benchmark, name), ())}
-    judged = judged_on(corpora, data, part.suite)
+    records = [record for name in evidence.methods for record in groups.get((part.benchmark, name), ())]
+    judged = judged_on(corpora, records, part.suite)
     return evidence.model_copy(update={"fails": tuple(name for name in _columns(part) if judged.get(name))})
 
 
