@@ -29,7 +29,7 @@ from dyadbench.api import (
 from dyadbench.nn.attention import Block
 from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.emotion import LOW
-from dyadbench.nn.losses import grouped_mean, groups_of, masked_mean
+from dyadbench.nn.losses import groups_of, masked_mean, sum_of_group_means
 from dyadbench.nn.quantize import FSQ, LFQ, VQ
 from dyadbench.nn.schedules import ramp
 from dyadbench_dense_fsq.config import TokenizerConfig
@@ -171,7 +171,7 @@ class FrameTokenizer(NetComponent[TokenizerNet]):
         start = self.net.unfold(quantised)
         error = self.net.motion(start) - target / self.net.scale
         error = error.square() if self.config.error == "squared" else error.abs()
-        motion = grouped_mean(error, self.groups, valid)
+        motion = sum_of_group_means(error, self.groups, valid)
         total, log = motion + aux, {"motion": motion.detach()}
         if self.net.emotion is not None and self.config.joint_emotion:
             emotion = self._emotion_error(start, batch, valid)

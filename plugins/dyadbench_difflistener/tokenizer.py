@@ -27,7 +27,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, to_tensor
-from dyadbench.nn.losses import grouped_mean, masked_mean
+from dyadbench.nn.losses import masked_mean, sum_of_group_means
 from dyadbench.nn.quantize import VQ, perplexity, usage
 from dyadbench_difflistener.config import TokenizerConfig
 
@@ -177,7 +177,7 @@ class ConvTokenizer(NetComponent[ConvVQ]):
         quantised, ids, commitment = self.net.encode(batch.listener_motion)
         made, target = self.net.unfold(quantised), (batch.listener_motion - self.net.mean) / self.net.scale
         error = F.smooth_l1_loss(made, target, reduction="none")
-        motion = grouped_mean(error, self.setup.space.groups.values(), batch.valid)
+        motion = sum_of_group_means(error, self.setup.space.groups.values(), batch.valid)
         parts = {"motion": motion, "commitment": commitment}
         if self.config.velocity:
             both = batch.valid[:, 1:] & batch.valid[:, :-1]

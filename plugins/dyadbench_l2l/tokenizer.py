@@ -25,7 +25,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, to_tensor
-from dyadbench.nn.losses import grouped_mean
+from dyadbench.nn.losses import sum_of_group_means
 from dyadbench_l2l.config import TokenizerConfig
 from dyadbench_l2l.network import WindowVQ
 
@@ -86,7 +86,7 @@ class WindowTokenizer(NetComponent[WindowVQ]):
         quantised, _, aux = self.net.encode(batch.listener_motion)
         target = (batch.listener_motion - self.net.mean) / self.net.scale
         error = (self.net.unfold(quantised) - target).abs()
-        motion = grouped_mean(error, self.setup.space.groups.values(), batch.valid)
+        motion = sum_of_group_means(error, self.setup.space.groups.values(), batch.valid)
         return Loss({"all": motion + aux}, {"motion": motion.detach()})
 
     def _measure(self, data: TrainData) -> None:

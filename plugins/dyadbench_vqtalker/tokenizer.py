@@ -30,7 +30,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.emotion import LOW
-from dyadbench.nn.losses import grouped_mean, groups_of, masked_mean
+from dyadbench.nn.losses import groups_of, masked_mean, sum_of_group_means
 from dyadbench.nn.schedules import ramp
 from dyadbench_vqtalker.config import GridConfig
 from dyadbench_vqtalker.network import GridNet
@@ -120,7 +120,7 @@ class GridTokenizer(NetComponent[GridNet]):
         """Blendshape loss, the quantiser's loss, and the mean absolute error of emotion."""
         target, valid = self._blocks(batch.listener_motion), self._blocks(batch.valid)
         quantised, _, aux = self.net.encode(target)
-        motion = grouped_mean((self.net.decode(quantised) - target).abs(), self.groups, valid)
+        motion = sum_of_group_means((self.net.decode(quantised) - target).abs(), self.groups, valid)
         total, log = motion + aux, {"motion": motion.detach()}
         if self.net.emotion is not None:
             if batch.listener_emotion is None:

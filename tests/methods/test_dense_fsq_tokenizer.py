@@ -12,7 +12,7 @@ import torch
 
 from dyadbench.api import DECA_56, FACEVERSE_58, DyadbenchError, MotionSpace, Setup, Tokenizer, Tokens, Trainable
 from dyadbench.datasets.tiny_corpus import TinyCorpus
-from dyadbench.nn.losses import grouped_mean, groups_of
+from dyadbench.nn.losses import groups_of, sum_of_group_means
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench_dense_fsq.config import TOKENIZER_PRESETS, TokenizerConfig
 from dyadbench_dense_fsq.tokenizer import FrameTokenizer, TokenizerNet
@@ -44,7 +44,7 @@ def test_grouped_error_weighs_groups_not_channels() -> None:
         error = torch.zeros(1, 3, 58)
         error[..., start] = 1.0
         error[:, 2] = 100.0  # after the clip's end
-        assert float(grouped_mean(2 * error, groups, valid)) == pytest.approx(2 / (stop - start))
+        assert float(sum_of_group_means(2 * error, groups, valid)) == pytest.approx(2 / (stop - start))
 
 
 def test_no_group_of_an_unnamed_space_outweighs_its_channels() -> None:

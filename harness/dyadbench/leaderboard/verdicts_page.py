@@ -78,10 +78,10 @@ def _budgets(finding: Evidence) -> str:
         "away": "with more training it moves away from the claim",
     }
     sure = finding.q is not None and finding.q <= FALSE_DISCOVERIES and _excludes(finding)
-    together = "; the two budgets together decide nothing" if sure and finding.verdict == "undecided" else ""
+    neither = "; the two budgets together decide nothing" if sure and finding.verdict == "undecided" else ""
     return (
         f" {_trained(finding)} Trained a quarter as long ({', '.join(shorter.methods)}): a difference of {_short(shorter.difference)}{span}, {shorter.verdict}; "
-        f"{moves.get(finding.trend, 'no trend can be told')}{together}."
+        f"{moves.get(finding.trend, 'no trend can be told')}{neither}."
     )
 
 

@@ -38,7 +38,7 @@ def masked_mean(values: Tensor, valid: Tensor) -> Tensor:
     return (values * weight).sum() / (weight.sum() * values.shape[-1]).clamp_min(1)
 
 
-def grouped_mean(error: Tensor, groups: Iterable[tuple[int, int]], valid: Tensor) -> Tensor:
+def sum_of_group_means(error: Tensor, groups: Iterable[tuple[int, int]], valid: Tensor) -> Tensor:
     """Sum over groups of channels of the mean error, (), so that a small group counts as much as a large one.
 
     error: (..., D), an error of each channel; valid: (...) bool, frames that exist.
