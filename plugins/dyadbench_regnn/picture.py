@@ -9,15 +9,15 @@ import numpy as np
 
 from dyadbench.api import Array
 
-CELL, LEFT, TOP = 18, 90, 100  # pixels
+CELL, LEFT, TOP = 18, 90, 116  # pixels
 
 
 def picture(title: str, graph: Array, names: Sequence[str]) -> str:
     """graph (C, C): a square for each edge, from clear for the lightest to opaque for the heaviest between two channels."""
     side, apart = len(names) * CELL, graph[~np.eye(len(names), dtype=bool)]
     low, high = float(apart.min()), float(apart.max())
-    title = f"{title}, from {low:.3f} (white) to {high:.3f} (blue)"
-    parts = [f'<text x="10" y="20" font-size="13">{escape(title)}</text>']
+    lines = (title, f"from {low:.3f} (white) to {high:.3f} (blue)")  # one line is wider than the graph
+    parts = [f'<text x="10" y="{18 + 16 * n}" font-size="13">{escape(line)}</text>' for n, line in enumerate(lines)]
     for i, name in enumerate(names):
         middle = (i + 0.7) * CELL
         parts.append(f'<text x="{LEFT - 6}" y="{TOP + middle:.0f}" text-anchor="end">{escape(name)}</text>')

@@ -13,6 +13,7 @@ from dyadbench.leaderboard.families import pareto
 from dyadbench.leaderboard.markdown import HOW
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.skill import places
+from dyadbench.leaderboard.skill_chart import bar_rows
 from dyadbench.leaderboard.stats import benjamini_hochberg, ranks
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.records.record import Record
@@ -110,6 +111,12 @@ def test_ablations_and_reconstructions_are_never_ranked() -> None:
     against = by_name["m0-without"].against
     assert against is not None and against.value is not None and against.high is not None
     assert against.value < 0 and against.high < 0, "it is worse than its method"
+
+
+def test_the_picture_of_skill_leaves_out_what_sees_the_truth() -> None:
+    table = make_table([*METHODS, *OTHERS, floor()], "react2024", COLUMNS)
+    drawn_rows = {row.method for row in bar_rows(table)}
+    assert {one.method for one in METHODS} < drawn_rows and not {"tokens", "m0-without"} & drawn_rows
 
 
 def test_one_seed_of_a_random_method_has_no_interval() -> None:

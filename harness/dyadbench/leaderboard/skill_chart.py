@@ -16,9 +16,9 @@ def picture_name(table: Table) -> str:
 
 
 def bar_rows(table: Table) -> list[Row]:
-    """Methods and references, the best first; ablations and the rows that are far away are left out."""
+    """Methods and references, the best first; without ablations, tokenizers, which see the truth, and rows that are far away."""
     with_skill = [row for row in table.rows if row.skill is not None and row.skill.value is not None]
-    return [row for row in with_skill if row.kind != "ablation" and row.role not in FAR]
+    return [row for row in with_skill if row.kind not in ("ablation", "reconstruction") and row.role not in FAR]
 
 
 def picture(table: Table) -> dict[str, str]:
