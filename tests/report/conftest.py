@@ -58,10 +58,15 @@ def made_up(method: str, level: float, *, benchmark: str = "toy-online", seed: i
         grid = {"codes": 64, "groups": 1, "residual": 1, "frames_per_token": 1}
         measured |= {"validation": {"predictor": {"loss": 1.0}}, "tokens": grid}
     measured |= change.pop("measured", {})
+    parts: dict[str, Any] = {
+        "predictor": {"name": method, "version": 1, "config": {"layers": 2, "nested": {"a": [1, 2]}}}
+    }
+    if method == "oracle" or not change.get("calibration"):  # a reference has no tokenizer, save a reconstruction
+        parts["tokenizer"] = {"name": method, "version": 1, "config": {}}
     fields: dict[str, Any] = {
         "key": f"{method}/{seed}".encode().hex().ljust(64, "0")[:64],
         "benchmark": benchmark, "benchmark_config": {"dataset": "simdyad", "suite": "react2024", "also": [], "track": "online", "split": "test", "samples": 3, "dataset_config": {}},
-        "method": method, "preset": "small", "method_config": {"predictor": {"name": method, "version": 1, "config": {"layers": 2, "nested": {"a": [1, 2]}}}, "tokenizer": {"name": method, "version": 1, "config": {}}},
+        "method": method, "preset": "small", "method_config": parts,
         "plugin": ("p", "1"), "entry_version": 1, "calibration": False, "trained": True, "seed": seed, "clips": CLIPS, "sessions": SESSIONS,
         "dataset": {"name": "simdyad", "digest": "d" * 64, "simulated": True, "split": "test", "config": {}}, "suites": suites,
         "measured": measured, "provenance": {},
