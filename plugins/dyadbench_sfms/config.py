@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from dyadbench.api import AcceptedTokens, Config
-from dyadbench.nn.guidance_settings import demand_null
+from dyadbench.nn.speaker_settings import demand_null
 
 
 class TokenizerConfig(Config):
@@ -33,7 +33,7 @@ class TokenizerConfig(Config):
     threshold: float = Field(0.5, gt=0, lt=1)  # adaptive placements: probability above which a frame is a keyframe
     sparsity: float = Field(0.1, ge=0)  # penalty: weight of the mean probability
     view: Literal["keyframes", "window"] = "keyframes"  # frames that a keyframe's token may depend on
-    selection: Literal["top-k", "spread"] = "top-k"  # dynamic; spread: by the running sum of the probabilities
+    selection: Literal["spread", "top-k"] = "spread"  # dynamic; spread: by the running sum of the probabilities
     loss: Literal["groups", "channels"] = "groups"  # same weight for each of nn.losses.groups_of, or for each channel
     samples: PositiveInt = 4  # random sets per window
     objective: Literal["reinforce", "best-of-s"] = "reinforce"  # what the scores learn from
@@ -57,6 +57,14 @@ class TokenizerConfig(Config):
     warmup: int = Field(500, ge=0)
     weight_decay: float = Field(0.01, ge=0)
     validate_every: int = Field(2_000, ge=0)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _one_value_where_scores_select_nothing(cls, data: Any) -> Any:
+        """`selection` has one value with every other placement, so that equal fits have equal keys."""
+        if isinstance(data, dict) and data.get("placement", "dynamic") != "dynamic":
+            return {"selection": "top-k", **data}
+        return data
 
     @model_validator(mode="after")
     def _fits(self) -> TokenizerConfig:

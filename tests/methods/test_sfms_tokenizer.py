@@ -157,7 +157,7 @@ def test_paper_preset_has_the_papers_size(config: TokenizerConfig) -> None:
 
 
 def test_k_equal_to_the_window_is_plain_autoencoding() -> None:
-    whole, plain = _tokenizer(keyframes=48), _tokenizer(placement="none")
+    whole, plain = _tokenizer(keyframes=48, selection="top-k"), _tokenizer(placement="none")
     plain.net.load_state_dict({k: v for k, v in whole.net.state_dict().items() if not k.startswith("scorer.")})
     motion = _motion(48)
     sparse, dense = whole.encode(motion), plain.encode(motion)
