@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from dyadbench.api import AcceptedTokens, Config
-from dyadbench.nn.guidance_settings import demand_null
+from dyadbench.nn.speaker_settings import RegressTo, demand_null, demand_weight
 
 
 class TokenizerConfig(Config):
@@ -61,7 +61,7 @@ class PredictorConfig(Config):
     """`crossmodal-ar`. Defaults are the released values (86.1 M parameters in mode "released")."""
 
     sampling: ClassVar[frozenset[str]] = frozenset({"cache", "guidance", "temperature", "top_k", "top_p"})
-    added: ClassVar[frozenset[str]] = frozenset({"change", "gate_start", "guidance", "null", "regress"})
+    added: ClassVar[frozenset[str]] = frozenset({"change", "gate_start", "guidance", "null", "regress", "regress_to"})
 
     mode: Literal["fixed", "released"] = "fixed"
     attention: Literal["window", "block-causal"] = "window"
@@ -87,6 +87,7 @@ class PredictorConfig(Config):
     guidance: float = Field(1.0, ge=0)  # on the speaker, in sampling; 1: none (nn/guidance.py)
     change: float = Field(0.0, ge=0)  # extra weight, in training, of tokens that differ from the one before
     regress: float = Field(0.0, ge=0)  # weight of a regression from speaker to listener (nn/regression.py)
+    regress_to: RegressTo = "listener"  # stranger: a placebo, another clip's listener
     batch: PositiveInt = 16
     contexts: PositiveInt = 1  # block-causal: a training window's length; most positions should see a whole context
     steps: PositiveInt = 9_200
@@ -113,6 +114,7 @@ class PredictorConfig(Config):
             if self.attention != "window" or self.rotary:
                 raise ValueError('mode "released" has attention "window" with absolute positions only')
         demand_null(self.guidance, self.null)
+        demand_weight(self.regress_to, self.regress)
         return self
 
 

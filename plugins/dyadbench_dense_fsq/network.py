@@ -85,7 +85,7 @@ class CrossModalNet(nn.Module):
         # In mode "fixed" the specials can be read but never said: they have no logit.
         self.head = nn.Linear(dim, vocabulary if self.released else codes, bias=not self.released)
         # Last, so that the same seed starts the other parts alike with and without it.
-        self.regression = SpeakerRegression(dim, channels) if config.regress else None
+        self.regression = SpeakerRegression(dim, channels, config.regress_to) if config.regress else None
         if self.released:
             self._start_as_released()
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from dyadbench.api import AcceptedTokens, Config
-from dyadbench.nn.guidance_settings import demand_null
+from dyadbench.nn.speaker_settings import demand_null
 
 Modality = Literal["face", "differential", "audio"]
 HASHED = "hashed"  # the value of `text` that needs no model

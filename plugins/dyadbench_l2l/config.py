@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from dyadbench.api import AcceptedTokens, Config
-from dyadbench.nn.guidance_settings import demand_null
+from dyadbench.nn.speaker_settings import demand_null
 
 
 class TokenizerConfig(Config):

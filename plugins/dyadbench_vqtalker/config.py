@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, PositiveInt, model_validator
 
 from dyadbench.api import AcceptedTokens, Config
-from dyadbench.nn.guidance_settings import demand_null
+from dyadbench.nn.speaker_settings import RegressTo, demand_null, demand_weight
 
 
 class GridConfig(Config):
@@ -73,7 +73,7 @@ class PredictorConfig(Config):
 
     sampling: ClassVar[frozenset[str]] = frozenset({"drawn", "guidance", "smooth", "temperature", "top_k"})
     added: ClassVar[frozenset[str]] = frozenset(
-        {"change", "guidance", "kl", "latent", "null", "regress", "speech", "speech_codes"}
+        {"change", "guidance", "kl", "latent", "null", "regress", "regress_to", "speech", "speech_codes"}
     )
     machine_paths: ClassVar[frozenset[str]] = frozenset({"speech"})
 
@@ -98,6 +98,7 @@ class PredictorConfig(Config):
     guidance: float = Field(1.0, ge=0)  # on the speaker, in sampling; 1: none (nn/guidance.py)
     change: float = Field(0.0, ge=0)  # extra weight, in training, of codes that differ from the one before
     regress: float = Field(0.0, ge=0)  # weight of a regression from speaker to listener (nn/regression.py)
+    regress_to: RegressTo = "listener"  # stranger: a placebo, another clip's listener
     latent: int = Field(0, ge=0)  # numbers drawn once per sample: what kind of listener reacts; 0: none
     kl: float = Field(1.0, gt=0)  # weight of the latent's Kullback-Leibler divergence; 1: the evidence bound
     coarse: float = Field(0.0, ge=0, le=1)  # extra share of training rows for the first layer
@@ -118,6 +119,7 @@ class PredictorConfig(Config):
     @model_validator(mode="after")
     def _fits(self) -> PredictorConfig:
         demand_null(self.guidance, self.null)
+        demand_weight(self.regress_to, self.regress)
         if self.kl != 1.0 and not self.latent:
             raise ValueError("kl weighs the latent, and latent is 0; set latent, or leave kl out")
         if self.speech_codes != 200 and self.speech != "kmeans":

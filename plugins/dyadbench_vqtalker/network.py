@@ -162,7 +162,7 @@ class CoarseToFineNet(nn.Module):
         )
         self.norm, self.heads = nn.LayerNorm(dim), nn.Linear(dim, self.groups * self.codes)
         self.latent = ListenerLatent(latent, dim, config.latent) if config.latent else None
-        self.regression = SpeakerRegression(dim, channels) if config.regress else None
+        self.regression = SpeakerRegression(dim, channels, config.regress_to) if config.regress else None
 
     def speaker(self, face: Tensor, sound: Tensor | None, valid: Tensor | None = None) -> Tensor:
         """face (B, T, D), sound (B, T * per_frame, F) -> (B, T, dim), computed once for all samples and layers.

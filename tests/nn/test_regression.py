@@ -8,6 +8,8 @@ import torch
 from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.nn.losses import change_weights
 from dyadbench.nn.regression import SpeakerRegression
+from dyadbench_dense_fsq.config import PredictorConfig as DenseFsqConfig
+from dyadbench_vqtalker.config import PredictorConfig as VqtalkerConfig
 
 
 def test_a_token_that_differs_from_the_one_before_weighs_more() -> None:
@@ -27,3 +29,21 @@ def test_the_mean_listener_has_an_error_of_1_and_frames_that_do_not_exist_count_
     valid[:, 50:] = False
     motion[:, 50:] = 1e6
     assert net(heard, motion, valid).item() < 2.0
+
+
+def test_the_placebo_regresses_each_row_to_another_rows_listener() -> None:
+    own, placebo = SpeakerRegression(4, 3), SpeakerRegression(4, 3, "stranger")
+    placebo.load_state_dict(own.state_dict())
+    heard, motion, valid = torch.randn(5, 8, 4), torch.randn(5, 8, 3), torch.ones(5, 8, dtype=torch.bool)
+    assert placebo(heard, motion, valid).item() == own(heard, motion.roll(1, 0), valid).item()
+    valid[2, 4:] = False  # a frame counts where both rows have it
+    before = placebo(heard, motion, valid).item()
+    motion[2, 4:] = 1e6
+    assert placebo(heard, motion, valid).item() == before
+
+
+@pytest.mark.parametrize("config", [DenseFsqConfig, VqtalkerConfig])
+def test_a_target_without_a_regression_is_refused(config: type[DenseFsqConfig | VqtalkerConfig]) -> None:
+    assert config(regress=1.0, regress_to="stranger").regress_to == "stranger"
+    with pytest.raises(ValueError, match="set regress above 0"):
+        config(regress_to="stranger")

@@ -13,16 +13,22 @@ from torch import Tensor, nn
 from dyadbench.api import TrainData
 from dyadbench.nn.inputs import CLIPS, moments
 from dyadbench.nn.losses import masked_mean
+from dyadbench.nn.speaker_settings import RegressTo
 
 
 class SpeakerRegression(nn.Module):
-    """Linear, from the encoded speaker (..., dim) to the listener's D coefficients at the same position."""
+    """Linear, from the encoded speaker (..., dim) to the listener's D coefficients at the same position.
+
+    With target "stranger" it is a placebo: each row is regressed to the listener of another row of the batch, of whom the
+    speaker says nothing. What a method gains by that, any second loss gives.
+    """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, dim: int, channels: int):
+    def __init__(self, dim: int, channels: int, target: RegressTo = "listener"):
         super().__init__()
+        self.target = target
         self.readout = nn.Linear(dim, channels)
         self.register_buffer("mean", torch.zeros(channels))
         self.register_buffer("scale", torch.ones(channels))
@@ -39,4 +45,6 @@ class SpeakerRegression(nn.Module):
 
         heard: (B, n, dim); motion: (B, n, D); valid: (B, n) bool, positions that exist.
         """
+        if self.target == "stranger":
+            motion, valid = motion.roll(1, 0), valid & valid.roll(1, 0)
         return masked_mean((self.readout(heard) - (motion - self.mean) / self.scale).square(), valid)
