@@ -123,6 +123,13 @@ def test_a_sound_metric_passes(corpus_result: Corpus) -> None:
         assert readings[pair] == "yes"
     assert readings[("mismatched", "shuffled")] == "blind", "neither has seen the speaker"
     assert {fall.kind: fall.reading for fall in sound.falls} == dict.fromkeys(DEGRADATIONS, "falls")
+    for fall in sound.falls:  # the steps lead from the truth to the last, and add up to the whole
+        *steps, whole = fall.steps
+        assert [step.better for step in steps[1:]] == [step.worse for step in steps[:-1]]
+        assert (whole.better, whole.worse) == ("true", steps[-1].worse)
+        gaps = [step.gap for step in steps if step.gap is not None]
+        assert whole.gap == pytest.approx(sum(gaps)) and len(gaps) == len(DEGRADATIONS[fall.kind])
+        assert whole.low is not None and whole.low > 0 and whole.reading == "yes"
     order = sound.shifts["order of clips"].moved
     assert order is not None and order < 1e-6
     assert corpus_result.suites["toy"]["unjudged"].passes is None

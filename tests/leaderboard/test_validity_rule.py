@@ -153,18 +153,19 @@ def test_the_order_of_clips_is_on_the_page_and_what_is_not_judged_is_explained()
 def test_the_page_of_numbers_gives_every_value_and_every_difference_with_its_interval() -> None:
     pair = Pair(better="true", worse="noise", gap=0.25, low=-0.1, high=0.60004, p=0.2, reading="blind")
     question = Pair(better="true", worse="mismatched", gap=12.8381, low=1e-12, high=13.0, p=0.01, reading="yes")
-    column = _column(
-        "realism", values={"true": 1.5, "noise": None}, pairs=(question, pair), falls=(_fall("delay", "falls"),)
-    )
+    steps = (Pair(better="true", worse="delay 0.2", gap=0.5, low=0.25, high=0.75, p=0.01, reading="yes"), _pair("delay 0.2", "delay 1", "blind"))  # fmt: skip
+    fall = _fall("delay", "falls").model_copy(update={"steps": steps})
+    column = _column("realism", values={"true": 1.5, "noise": None}, pairs=(question, pair), falls=(fall,))
     page = numbers_page(_corpus({"a": column}, ("true", "noise")))
     assert "| `a` | ↑ | 1.5 | n/a |" in page
     assert "| metric | true > mismatched |\n|---|---|\n| `a` | 12.84 [0, 13] ✓ |" in page
-    assert "| `a` | 0, 1, 2, 3 ↘ |" in page
+    assert "| metric | delay: losses | true > delay 0.2 | delay 0.2 > delay 1 |" in page
+    assert "| `a` | 0, 1, 2, 3 ↘ | 0.5 [0.25, 0.75] ✓ | - |" in page
     assert "(validity/toy.md)" in _page({"a": column})
 
 
 def test_the_page_of_numbers_names_the_steps_by_which_the_truth_is_degraded() -> None:
-    steps = validity_numbers.HEAD.partition("Steps are")[2].partition("The file")[0].replace("\n", " ")
+    steps = validity_numbers.HEAD.partition("Steps are")[2].partition("The arrow")[0].replace("\n", " ")
     parts = dict(zip(DEGRADATIONS, (part for part in steps.split(";")[:5]), strict=False))
     for kind, amounts in list(DEGRADATIONS.items())[:3]:
         assert kind in parts[kind] and all(f"{amount:g}" in parts[kind] for amount in amounts)

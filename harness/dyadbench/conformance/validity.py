@@ -32,6 +32,7 @@ from dyadbench.leaderboard.validity_rule import (
     Pair,
     Reading,
     Shift,
+    Trend,
 )
 
 PAIRS = (  # (better, worse)
@@ -193,11 +194,11 @@ def _steps(kind: str) -> list[tuple[str, str]]:
 
 def _falling(scores: _Scores, answers: Mapping[tuple[str, str], Pair], kind: str, column: int) -> Falls:
     """Whether the loss grows from the truth on, step by step."""
-    *steps, whole = _steps(kind)
-    losses = tuple(_finite(scores.loss(name, column)[0]) for name in ("true", *(worse for _, worse in steps)))
-    if any(answers[step].reading == "wrong" for step in steps):
-        return Falls(kind=kind, losses=losses, reading="rises")
-    return Falls(kind=kind, losses=losses, reading="falls" if answers[whole].reading == "yes" else "flat")
+    *steps, whole = (answers[pair] for pair in _steps(kind))
+    losses = tuple(_finite(scores.loss(name, column)[0]) for name in ("true", *(step.worse for step in steps)))
+    rises = any(step.reading == "wrong" for step in steps)
+    reading: Trend = "rises" if rises else "falls" if whole.reading == "yes" else "flat"
+    return Falls(kind=kind, losses=losses, steps=(*steps, whole), reading=reading)
 
 
 def _shift(scores: _Scores, changed: _Scores, what: str, j: int) -> Shift:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dyadbench.leaderboard.text import ARROWS, escape, grid
+from dyadbench.leaderboard.text import ARROWS, ROUNDING, escape, grid
 from dyadbench.leaderboard.validity_page import QUESTIONS, Corpus, Validity, arrow, corpus_text, moved_text
-from dyadbench.leaderboard.validity_rule import SIGN, Pair
+from dyadbench.leaderboard.validity_rule import SIGN, Falls, Pair
 
 HEAD = """Made by `dyadbench leaderboard` from the JSON file beside it. [The validity page](../validity.md) says what the
 conditions and signs are, what a metric must order to pass, and why one fails.
@@ -16,9 +16,9 @@ conditions and signs are, what a metric must order to pass, and why one fails.
   interval over sessions and draws. Above 0 the order is right. Loss is the value where less is better (↓), its negative
   where more is better (↑), and its distance from the number of real listeners where that is the target (→).
   A sign counts how many questions were put to the suite, so = may stand beside an interval without 0.
-- **Degraded truth**: the loss of the truth, then after each step. Steps are a delay of 0.2, 1 and 3 seconds; noise of 0.25, 0.5
-  and 1 deviations; smoothing over 0.2, 1 and 3 seconds; 10, 30 and 60 % of the frames dropped; 10, 30 and 100 % of the clips
-  swapped. The file holds no interval of a step; the arrow says what the paired differences of the steps gave.
+- **Degraded truth**: the loss of the truth and after each step, then by how much it grows with each step, and from the truth to
+  the last one, with the same intervals. Steps are a delay of 0.2, 1 and 3 seconds; noise of 0.25, 0.5 and 1 deviations; smoothing over 0.2, 1
+  and 3 seconds; 10, 30 and 60 % of the frames dropped; 10, 30 and 100 % of the clips swapped. The arrow is that of the page.
 - **What should not matter**: by how much the value of a mismatched listener moves, in distances from true to mismatched, and
   whether the true listener is still told from a mismatched one. All of this is of the first draw, which is shown as it is, too.
 """
@@ -40,7 +40,7 @@ def numbers_page(corpus: Corpus) -> str:
             for better in dict.fromkeys(better for better, _ in QUESTIONS)
             if (table := _differences(columns, better))
         ]
-        parts += ["### Degraded truth\n", _degraded(columns), "### What should not matter\n", _shifts(columns)]
+        parts += ["### Degraded truth\n", *_degraded(columns), "### What should not matter\n", _shifts(columns)]
     return "\n".join(parts)
 
 
@@ -69,13 +69,19 @@ def _difference(pair: Pair | None) -> str:
     return f"{_number(pair.gap)} [{_number(pair.low)}, {_number(pair.high)}] {SIGN[pair.reading]}"
 
 
-def _degraded(columns: Columns) -> str:
-    kinds = list(dict.fromkeys(fall.kind for one in columns.values() for fall in one.falls))
-    rows = []
-    for name, one in columns.items():
-        falls = {fall.kind: f"{', '.join(_number(loss) for loss in fall.losses)} {arrow(fall)}" for fall in one.falls}
-        rows.append([_name(name), *(falls.get(kind, "") for kind in kinds)])
-    return grid(["metric", *kinds], rows)
+def _degraded(columns: Columns) -> list[str]:
+    """One table for each way of degrading the truth."""
+    tables = []
+    for kind in dict.fromkeys(fall.kind for one in columns.values() for fall in one.falls):
+        falls = {name: fall for name, one in columns.items() for fall in one.falls if fall.kind == kind}
+        pairs = next((fall.steps for fall in falls.values() if fall.steps), ())
+        rows = [[_name(name), _losses(fall), *map(_difference, fall.steps)] for name, fall in falls.items()]
+        tables.append(grid(["metric", f"{kind}: losses", *(f"{p.better} > {p.worse}" for p in pairs)], rows))
+    return tables
+
+
+def _losses(fall: Falls) -> str:
+    return f"{', '.join(map(_number, fall.losses))} {arrow(fall)}"
 
 
 def _shifts(columns: Columns) -> str:
@@ -92,4 +98,4 @@ def _number(value: float | None) -> str:
     """Four significant digits, without an exponent where few zeros do; what is 0 but for rounding is 0."""
     if value is None:
         return "n/a"
-    return "0" if abs(value) < 1e-9 else f"{value:.4g}"
+    return "0" if abs(value) < ROUNDING else f"{value:.4g}"

@@ -28,10 +28,11 @@ class Pair(Config):
 
 
 class Falls(Config):
-    """One way of degrading the truth: the losses from the truth on."""
+    """One way of degrading the truth: the losses from the truth on, each step beside the one before, and the whole."""
 
     kind: str
     losses: tuple[float | None, ...]
+    steps: tuple[Pair, ...] = ()  # truth and first step, first and second, ..., at last truth and last step
     reading: Trend  # rises: a step is significantly better; falls: no step is, and the last is worse than the truth
 
     @property
