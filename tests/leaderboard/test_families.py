@@ -52,6 +52,18 @@ def test_a_board_says_beside_every_number_whether_its_metric_fails_and_families_
     assert "† fails on these data" in "\n".join(_below(table))
 
 
+def test_what_is_zero_but_for_rounding_is_zero_in_the_data_files() -> None:
+    """Another processor gives 7e-17 where one gave 5e-17; `leaderboard --check` found drift there."""
+    table = make_table([floor(), record("a", 0.1), record("b", 0.3)], "react2024", COLUMNS)
+    texts = []
+    for noise in (5.5e-17, -7.4e-17):
+        first = table.rows[0]
+        cells = {**first.cells, "FRCorr": first.cells["FRCorr"].model_copy(update={"value": noise})}
+        moved = table.model_copy(update={"rows": (first.model_copy(update={"cells": cells}), *table.rows[1:])})
+        texts.append((csv_text([moved]), json_text([moved])))
+    assert texts[0] == texts[1] and "e-17" not in "".join(texts[0])
+
+
 def test_a_family_whose_columns_all_fail_is_undefined_and_says_why() -> None:
     runs = [floor(), record("a", 0.1), record("b", 0.3)]
     table = make_table(runs, "react2024", COLUMNS, validity={"FRVar": ("prefers noise to mismatched",)})

@@ -10,7 +10,7 @@ from typing import Any
 
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
-from dyadbench.leaderboard.text import csv_safe
+from dyadbench.leaderboard.text import ROUNDING, csv_safe
 
 COLUMNS = ["benchmark", "suite", "simulated", "method", "kind", "of", "rank", "rank_low", "rank_high", "reason", "metric",
            "value", "low", "high", "undefined", "seeds", "passes", "why"]  # fmt: skip
@@ -40,7 +40,7 @@ def csv_text(tables: Sequence[Table]) -> str:
             line = [table.benchmark, table.suite, table.simulated, row.method, row.kind, row.of, row.rank, row.rank_low,
                     row.rank_high, row.reason]  # fmt: skip
             for name, cell in _numbers(row, table):
-                numbers = [None if v is None else f"{v:.8g}" for v in (cell.value, cell.low, cell.high)]
+                numbers = [None if v is None else _digits(v) for v in (cell.value, cell.low, cell.high)]
                 writer.writerow(
                     [csv_safe(v) for v in [*line, name]]
                     + [*numbers, cell.undefined, len(row.seeds), *judged.get(name, ("", ""))]
@@ -48,9 +48,14 @@ def csv_text(tables: Sequence[Table]) -> str:
     return buffer.getvalue()
 
 
+def _digits(value: float) -> str:
+    """Eight digits; what is 0 but for rounding is 0, so that every machine writes the same file."""
+    return f"{0 if abs(value) < ROUNDING else value:.8g}"
+
+
 def _rounded(value: Any) -> Any:
     if isinstance(value, float):
-        return float(f"{value:.8g}")
+        return float(_digits(value))
     if isinstance(value, dict):
         return {key: _rounded(inner) for key, inner in value.items()}
     return [_rounded(inner) for inner in value] if isinstance(value, list | tuple) else value

@@ -18,6 +18,7 @@ FAILS = "†"  # beside the name of a column that fails on the data of its board
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}
 SIMULATED = "**Simulated data.** These numbers test the harness; they say nothing about real listeners."
 WIDTH = 8  # columns of a table that a page can show
+ROUNDING = 1e-9  # a number nearer to 0 is 0 but for rounding, which differs between processors
 PLAIN = ("mean", "noise")  # roles of references that a table of the first methods leaves out
 
 
@@ -27,7 +28,7 @@ def number(value: float | None, digits: int) -> str:
         return "n/a"
     text = f"{value:.{digits}f}"
     if float(text) == 0:
-        return f"{0:.{digits}f}" if abs(value) < 1e-9 else f"{value:.1e}"
+        return f"{0:.{digits}f}" if abs(value) < ROUNDING else f"{value:.1e}"
     return text
 
 
