@@ -19,11 +19,21 @@ from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.markdown import markdown_page
 from dyadbench.leaderboard.paired import compare
 from dyadbench.leaderboard.published import load_published
-from dyadbench.leaderboard.rows import facts_of
+from dyadbench.leaderboard.rows import Value, facts_of
 from dyadbench.leaderboard.sanity import Sanity, check_sanity
-from dyadbench.leaderboard.stats import bootstrap, interval, losses, overall, ranks
+from dyadbench.leaderboard.stats import (
+    DRAWS_OF_DECISIONS,
+    _session_draws,
+    bootstrap,
+    interval,
+    losses,
+    overall,
+    p_value,
+    ranks,
+    session_weights,
+)
 from dyadbench.leaderboard.tables import make_table
-from dyadbench.leaderboard.text import escape
+from dyadbench.leaderboard.text import escape, skill_text
 from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.records import frame
 from dyadbench.records.comparable import records_below
@@ -39,6 +49,35 @@ def test_draws_are_shared_so_equal_methods_never_differ() -> None:
     values = np.random.default_rng(0).random((1, 40, 2))
     boot = bootstrap([values, values.copy()], SESSIONS)
     assert np.array_equal(boot.draws[:, 0], boot.draws[:, 1])
+
+
+def test_a_skill_has_no_bracket_only_where_it_has_no_interval() -> None:
+    assert skill_text(Value(value=0.001, low=-0.002, high=0.004)) == "0.00 [0.00, 0.00]"
+    assert skill_text(Value(value=0.001)) == "0.00", "one seed of a random method"
+    assert skill_text(Value(value=1.0, low=0.999997, high=1.0)) == "1.00", "the truth"
+
+
+def test_a_draw_is_the_mean_over_the_defined_clips_of_the_drawn_sessions() -> None:
+    rng = np.random.default_rng(0)
+    value, index = rng.standard_normal((2, 9, 3)), np.array([0, 0, 1, 2, 2, 2, 1, 0, 2])
+    value[0, 4, 1] = value[1, 0, 2] = np.nan
+    weights = session_weights(3, 6, rng)
+    _, means = _session_draws(value, index, weights)
+    for draw, times in zip(means, weights, strict=True):
+        clips = np.repeat(np.arange(9), times[index].astype(int))
+        np.testing.assert_allclose(draw, np.nanmean(value[:, clips], 1))
+
+
+def test_who_leads_does_not_hang_on_the_draws() -> None:
+    """At the edge of what is called 2,000 draws call a difference or not by chance; those of decisions agree."""
+    rng = np.random.default_rng(3)
+    values = [rng.standard_normal((1, 40, 1)), rng.standard_normal((1, 40, 1)) + 0.6]
+    few, many = (
+        [p_value(np.subtract(*bootstrap(values, SESSIONS, draws, seed).draws[:, :, 0].T)) or 1.0 for seed in range(4)]
+        for draws in (2000, DRAWS_OF_DECISIONS)
+    )
+    assert 0.05 < min(many) < max(many) < 0.07
+    assert np.ptp(many) < 0.004 < np.ptp(few)
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:

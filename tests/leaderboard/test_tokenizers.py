@@ -12,7 +12,7 @@ from tests.fixtures.records import COLUMNS, SESSIONS, record, write_records
 
 from dyadbench.leaderboard.over_time import embedded, pictures
 from dyadbench.leaderboard.tables import make_table
-from dyadbench.leaderboard.tokenizers import corpora, numbered, tokenizer_files
+from dyadbench.leaderboard.tokenizers import _cells, corpora, numbered, tokenizer_files
 from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.metrics.over_time import NAMES, OverTimeSuite
 from dyadbench.metrics.tokens import VERSIONS, version_of
@@ -155,3 +155,11 @@ def test_the_files_are_covered_by_the_check(tmp_path: Path) -> None:
 def test_sessions_are_as_many_as_the_records_say() -> None:
     [corpus] = corpora([with_tokens("flat", "b", 1)])
     assert (corpus.clips, corpus.sessions) == (40, len(set(SESSIONS)))
+
+
+def test_one_seed_of_a_random_method_has_no_interval_on_the_tokenizers_page() -> None:
+    one = with_tokens("a", "t", 2)
+    assert _cells([one], ["motion-rmse"])["motion-rmse"].low is not None, "a method without chance"
+    assert _cells([one.model_copy(update={"deterministic": False})], ["motion-rmse"])["motion-rmse"].low is None
+    two = [with_tokens("a", "t", 2, seed).model_copy(update={"deterministic": False}) for seed in range(2)]
+    assert _cells(two, ["motion-rmse"])["motion-rmse"].low is not None

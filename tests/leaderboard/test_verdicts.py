@@ -246,9 +246,26 @@ def test_a_column_that_fails_its_validity_tests_is_marked() -> None:
     assert [finding.fails for finding in judged.findings] == [("err",), ()]
     page = claims_page([judged])
     assert "- reproduced†: err of a" in page and "err fails its validity tests on these data." in page
-    assert "- reproduced: like of a" in page and "| reproduced | [x]" in page
-    alone = claim.model_copy(update={"part": parts[:1]})
-    assert "| reproduced† | [x]" in claims_page(judge([alone], [BETTER, WORSE], [corpus]))
+    assert "- reproduced: like of a" in page and "| reproduced† | [x]" in page, "a claim stands on all of its parts"
+    alone = claim.model_copy(update={"part": parts[1:]})
+    assert "| reproduced | [x]" in claims_page(judge([alone], [BETTER, WORSE], [corpus]))
+
+
+def test_an_emotion_that_is_read_out_from_motion_is_not_compared_with_a_methods_own() -> None:
+    part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
+    claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part)
+    readout = {"measured": {"readout": {"version": 1, "rmse": {"AU1": 0.2}}}}
+    read = [Record.model_validate(one.model_dump(mode="json") | readout) for one in (BETTER, WORSE)]
+    assert judge([claim], read)[0].verdict == "reproduced", "both pay for it"
+    [judged] = judge([claim], [read[0], WORSE])
+    assert judged.verdict == "not comparable"
+    assert "the emotion of a is the dataset's readout from its motion, that of b its own" in claims_page([judged])
+
+
+def test_predictions_that_nobody_can_run_again_decide_nothing() -> None:
+    assert verdict([BETTER, WORSE], column="err", less="a", more="b") == "reproduced"
+    scored = BETTER.model_copy(update={"scored_from": "predictions.safetensors"})
+    assert verdict([scored, WORSE], column="err", less="a", more="b") == "untested"
 
 
 def test_verdicts_of_parts_are_put_together() -> None:

@@ -200,7 +200,7 @@ def test_a_method_of_which_nothing_is_known_does_not_lead_by_that(tmp_path: Path
     assert {row.method: row.rank_low for row in table.rows if row.rank} == {"good": 1, "wild": 1}
     lead, beside = sentences(table)
     assert lead == "good leads."
-    unplaced = "Too uncertain to place: wild (more seeds would tell)."
+    unplaced = "Too uncertain to place: wild (more sessions or seeds would tell)."
     assert unplaced in beside
     assert f"good leads. {unplaced} |" in index_page([table]), "the index says what the board says"
 

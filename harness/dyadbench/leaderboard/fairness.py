@@ -35,6 +35,17 @@ def unequal(one: Record, other: Record, varies: Collection[str], parts: Sequence
     return tuple(reasons)
 
 
+def unlike_emotion(one: Record, other: Record, suite: str) -> tuple[str, ...]:
+    """Where one side's emotion is the dataset's readout from its motion and the other's its own, what that does, as a sentence.
+
+    A perfect reaction loses by the readout, and a method of its own emotion does not pay for it.
+    """
+    if suite == "tokens" or suite.endswith("-motion") or bool(one.measured.readout) == bool(other.measured.readout):
+        return ()
+    read, own = (one, other) if one.measured.readout else (other, one)
+    return (f"the emotion of {read.method} is the dataset's readout from its motion, that of {own.method} its own",)
+
+
 def _config(record: Record, part: str) -> Mapping[str, Any]:
     config: Mapping[str, Any] = record.method_config.get(part, {}).get("config", {})
     return config

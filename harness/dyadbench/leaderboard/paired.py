@@ -9,7 +9,7 @@ import numpy as np
 from dyadbench.api import TARGET_SUFFIX, Column, Config, Direction, DyadbenchError
 from dyadbench.errors import nearest
 from dyadbench.leaderboard.rows import one_random_seed
-from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, interval, p_value, paired
+from dyadbench.leaderboard.stats import DRAWS_OF_DECISIONS, Bootstrap, Floats, bootstrap, interval, p_value, paired
 from dyadbench.records.comparable import by_method, method_values, odd_ones_out, seeds_of
 from dyadbench.records.record import Record
 
@@ -65,7 +65,7 @@ def compare(
             raise DyadbenchError([*reasons, f"there is no record of {name!r} here; {nearest(name, groups)}"][0])
     values = on_shared_clips([method_values(groups[name], suite, columns) for name in (a, b)])
     first = groups[a][0]
-    boot = bootstrap(values, first.sessions, streams=[seeds_of(groups[name]) for name in (a, b)])
+    boot = bootstrap(values, first.sessions, DRAWS_OF_DECISIONS, streams=[seeds_of(groups[name]) for name in (a, b)])
     random_once = any(one_random_seed(groups[name]) for name in (a, b))
     indices = [j for j, column in enumerate(columns) if not column.id.endswith(TARGET_SUFFIX)]
     return Comparison(

@@ -41,7 +41,7 @@ def leaders(ranked: Sequence[Row]) -> tuple[str, str]:
         lead = f"No single winner: {listed([row.method for row in first])} cannot be told apart at the top."
     # A ranked row with one seed is deterministic: more seeds of it would be the same.
     groups = {
-        "seeds": [row for row in vague if len(row.seeds) > 1],
+        "sessions or seeds": [row for row in vague if len(row.seeds) > 1],
         "sessions": [row for row in vague if len(row.seeds) == 1],
     }
     uncertain = [
@@ -83,9 +83,11 @@ def _way(best: Row, table: Table) -> str:
     if skill is None or skill.value is None:
         return ""
     span = f" [{_percent(skill.low)}, {_percent(skill.high)}]" if skill.low is not None else ""
+    beyond = any((value.value or 0.0) > 1 for value in best.skills.values())
+    each = ", ".join(f"{name} {_percent(value.value)} %" for name, value in best.skills.items()) if beyond else ""
     return (
         f"{best.method} goes {_percent(skill.value)} %{span} of the way from a real listener of another conversation (the floor) "
-        f"to {ceiling_text(table)} (the ceiling)."
+        f"to {ceiling_text(table)} (the ceiling)" + (f": {each}; above 100 % is beyond the ceiling." if each else ".")
     )
 
 

@@ -30,7 +30,16 @@ from dyadbench.leaderboard.rows import (
 )
 from dyadbench.leaderboard.skewness import skewness_notes
 from dyadbench.leaderboard.skill import Scale, Skills, places, skills
-from dyadbench.leaderboard.stats import Bootstrap, Floats, bootstrap, in_range, interval, losses, overall
+from dyadbench.leaderboard.stats import (
+    DRAWS_OF_DECISIONS,
+    Bootstrap,
+    Floats,
+    bootstrap,
+    in_range,
+    interval,
+    losses,
+    overall,
+)
 from dyadbench.records.comparable import by_method, method_values, odd_ones_out, seeds_of
 from dyadbench.records.record import Record
 
@@ -152,14 +161,20 @@ def _rows(
         )
         for i, (name, group) in enumerate(groups.items())
     ]  # fmt: skip
-    measured = skills(boot, list(groups), columns) if main else None
-    if measured is not None:
-        rows, scales = _with_skill(rows, boot, measured), measured.scales
-        notes += measured.notes
-        if declared is not None:
-            rows = _with_declared(rows, boot, skills(boot, list(groups), declared))
-    elif main and any(column.headline for column in columns):
-        notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
+    heads = [j for j, c in enumerate(columns) if c.headline or (declared and declared[j].headline)]
+    if main and heads:
+        sharp = bootstrap(
+            [value[:, :, heads] for value in values.values()], first.sessions, DRAWS_OF_DECISIONS,
+            streams=[seeds_of(group) for group in groups.values()],
+        )  # fmt: skip
+        measured = skills(sharp, list(groups), [columns[j] for j in heads])
+        if measured is not None:
+            rows, scales = _with_skill(rows, sharp, measured), measured.scales
+            notes += measured.notes
+            if declared is not None:
+                rows = _with_declared(rows, sharp, skills(sharp, list(groups), [declared[j] for j in heads]))
+        elif any(column.headline for column in columns):
+            notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
     notes += skewness_notes(values, [row.method for row in rows if row.rank is not None], first.sessions, columns)
     whole = gaps <= UNDEFINED * len(first.clips)
     rows, families = _with_families(_with_mean_rank(rows, boot, columns), boot, suite, columns, failing)

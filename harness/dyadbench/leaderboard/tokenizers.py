@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from dyadbench.leaderboard.charts import Point, scatter
 from dyadbench.leaderboard.drawing import WIDE, Size, as_file
-from dyadbench.leaderboard.rows import Value
+from dyadbench.leaderboard.rows import Value, one_random_seed
 from dyadbench.leaderboard.stats import Floats, bootstrap, interval
 from dyadbench.leaderboard.text import SIMULATED, cell_text, escape, grid, number
 from dyadbench.matrix.keys import canonical
@@ -163,7 +163,8 @@ def _cells(records: Sequence[Record], names: Sequence[str]) -> dict[str, Value]:
     cells = {}
     for j, (name, column) in enumerate(zip(names, columns, strict=True)):
         value = float(boot.point[0, j])
-        spread = column.by_clip or len(records) > 1  # a count over all clips has no interval but that of its seeds
+        # A count over all clips has no interval but that of its seeds, and one seed of a random method tells nothing of others.
+        spread = (column.by_clip or len(records) > 1) and not one_random_seed(records)
         span = (
             interval(boot.draws[:, 0, j], within=column) if boot.informative and np.isfinite(value) and spread else None
         )

@@ -18,10 +18,10 @@ import numpy as np
 
 from dyadbench.api import TARGET_SUFFIX
 from dyadbench.leaderboard.claims import Claim, Contrast, Evidence, Judged, Verdict, describe
-from dyadbench.leaderboard.fairness import shorter_names, takes_steps, training, trend, unequal
+from dyadbench.leaderboard.fairness import shorter_names, takes_steps, training, trend, unequal, unlike_emotion
 from dyadbench.leaderboard.paired import on_shared_clips
 from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
-from dyadbench.leaderboard.stats import Floats, benjamini_hochberg, bootstrap, interval, p_value
+from dyadbench.leaderboard.stats import DRAWS_OF_DECISIONS, Floats, benjamini_hochberg, bootstrap, interval, p_value
 from dyadbench.leaderboard.tokenizers import SUITE as TOKENS
 from dyadbench.leaderboard.tokenizers import token_values
 from dyadbench.leaderboard.validity_page import Corpus, judged_on
@@ -143,7 +143,9 @@ def find(
     columns = _columns(part)
     values = on_shared_clips([np.stack([_values(r, part.suite, columns) for r in records_of[m]]) for m in methods])
     first = records_of[methods[0]][0]
-    boot = bootstrap(values, first.sessions, streams=[seeds_of(records_of[method]) for method in methods])
+    boot = bootstrap(
+        values, first.sessions, DRAWS_OF_DECISIONS, streams=[seeds_of(records_of[method]) for method in methods]
+    )
     point = float(_contrast(part, columns, methods, boot.point[None])[0])
     draws = _contrast(part, columns, methods, boot.draws)
     span = interval(draws) if boot.informative and np.isfinite(point) else None
@@ -160,7 +162,7 @@ def find(
         detectable=POWER * (honest.high - honest.low) / 2 if honest else None,
         margin=part.by, treatment=treatment, clips=len(first.clips), seeds=min(seeds, default=1), few=bool(seeds) and min(seeds) < SEEDS,
         simulated=first.dataset.simulated, stepless=not any(map(takes_steps, sides_of)),
-        unequal=unequal(sides_of[0], sides_of[1], varies, treated) if len(sides_of) == 2 else (),
+        unequal=(*unequal(sides_of[0], sides_of[1], varies, treated), *unlike_emotion(sides_of[0], sides_of[1], part.suite)) if len(sides_of) == 2 else (),
     )  # fmt: skip
     return evidence, draws
 
@@ -180,7 +182,7 @@ def _columns(part: Contrast) -> list[str]:
 
 def _usable(part: Contrast, method: str, groups: Mapping[tuple[str, str], Sequence[Record]]) -> list[Record]:
     records = groups.get((part.benchmark, method), ())
-    return [r for r in records if not r.limit and part.suite in r.suites and all(name in r.suites[part.suite].per_clip for name in _columns(part))]  # fmt: skip
+    return [r for r in records if not r.limit and not r.scored_from and part.suite in r.suites and all(name in r.suites[part.suite].per_clip for name in _columns(part))]  # fmt: skip
 
 
 def _versions(part: Contrast, record: Record) -> dict[str, int]:

@@ -80,7 +80,7 @@ def _budgets(finding: Evidence) -> str:
     sure = finding.q is not None and finding.q <= FALSE_DISCOVERIES and _excludes(finding)
     neither = "; the two budgets together decide nothing" if sure and finding.verdict == "undecided" else ""
     return (
-        f" {_trained(finding)} Trained a quarter as long ({', '.join(shorter.methods)}): a difference of {_short(shorter.difference)}{span}, {shorter.verdict}; "
+        f" {_trained(finding)} Trained a quarter as long ({', '.join(shorter.methods)}): a difference of {_short(shorter.difference)}{span}{_share(shorter)}, {shorter.verdict}; "
         f"{moves.get(finding.trend, 'no trend can be told')}{neither}."
     )
 
@@ -99,8 +99,8 @@ def _two_budgets(board: Sequence[Judged]) -> str:
 
 
 def _mark(one: Judged) -> str:
-    """† where every part is measured by a column that fails its validity tests there."""
-    return "†" if one.findings and one.verdict != "untested" and all(finding.fails for finding in one.findings) else ""
+    """† where some part is measured by a column that fails its validity tests there."""
+    return "†" if one.verdict != "untested" and any(finding.fails for finding in one.findings) else ""
 
 
 def summary(board: Sequence[Judged]) -> str:
@@ -120,9 +120,9 @@ def claims_page(board: Sequence[Judged]) -> str:
         "# Claims, checked\n",
         "Made by `dyadbench leaderboard` from `claims/checked/` and `records/`; do not edit. Differences are paired, intervals "
         f"are 95 % over sessions and the seeds of random methods, which need two for an interval and {SEEDS} for a verdict, and at most 5 % of the "
-        "verdicts of this page are expected to be false (Benjamini-Hochberg over all parts that could be tested; a part that two claims name "
+        "verdicts of this page are expected to be false (Benjamini-Hochberg over all parts that could be tested, at both budgets; a part that two claims name "
         "counts once). **Settings of one kind of tokenizer or predictor must be equal on both sides**, but for what the claim is about; of two kinds each "
-        "has its own recipe, and the steps of both are printed. A part marked † is measured by a column that "
+        "has its own recipe, and the steps of both are printed. A part marked † (in the table: a claim with such a part) is measured by a column that "
         "[fails its validity tests](validity.md) on those data: its verdict says what that number does, and not which reactions are better. The errors of "
         "tokenizers are distances to the truth itself, which those tests do not judge. Where a part does not say *real people*, it was measured on simulated data at "
         "small presets: a claim that fails here may hold on real data at full size, and one that holds here may fail there.\n",
