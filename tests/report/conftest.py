@@ -61,7 +61,7 @@ def made_up(method: str, level: float, *, benchmark: str = "toy-online", seed: i
     parts: dict[str, Any] = {
         "predictor": {"name": method, "version": 1, "config": {"layers": 2, "nested": {"a": [1, 2]}}}
     }
-    if method == "oracle" or not change.get("calibration"):  # a reference has no tokenizer, save a reconstruction
+    if not change.get("calibration"):  # a reference has no tokenizer; one with a tokenizer is a reconstruction
         parts["tokenizer"] = {"name": method, "version": 1, "config": {}}
     fields: dict[str, Any] = {
         "key": f"{method}/{seed}".encode().hex().ljust(64, "0")[:64],
