@@ -171,6 +171,16 @@ def test_a_claim_with_two_budgets_holds_at_both_and_says_the_trend(b_shorter: fl
     assert "0 of the 1 claims" in claims_page([once])
 
 
+def test_a_quarter_of_other_settings_is_no_second_budget() -> None:
+    part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
+    claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part)
+    whole = [_with_settings(BETTER, steps=4, selection="spread"), WORSE]
+    for settings, methods in (({"selection": "spread"}, ("a-quarter", "b")), ({"selection": "top-k"}, ())):
+        short = _with_settings(record("a-quarter", 0.1), steps=1, **settings)
+        finding = judge([claim], [*whole, short])[0].findings[0]
+        assert (finding.shorter.methods if finding.shorter else ()) == methods
+
+
 def test_what_takes_no_steps_is_its_own_row_at_the_second_budget() -> None:
     part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
     claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part)

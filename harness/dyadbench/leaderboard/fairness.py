@@ -71,14 +71,29 @@ def takes_steps(record: Record) -> bool:
 def shorter_names(
     methods: Sequence[str], benchmark: str, groups: Mapping[tuple[str, str], Sequence[Record]]
 ) -> dict[str, str]:
-    """Each method's row that was trained for a quarter of the steps; what takes no steps is its own. Without rows: left out."""
+    """Each method's row that was trained for a quarter of the steps; what takes no steps is its own. Without rows: left out.
+
+    So is a row of settings that the method no longer has: more training is not all that sets it apart.
+    """
     names = {}
     for name in methods:
-        if (benchmark, name + TAIL) in groups:
+        own, short = (groups.get((benchmark, each), ()) for each in (name, name + TAIL))
+        if own and short and _is_quarter(own[0], short[0]):
             names[name] = name + TAIL
-        elif (own := groups.get((benchmark, name))) and not takes_steps(own[0]):
+        elif own and not takes_steps(own[0]):
             names[name] = name
     return names
+
+
+def _is_quarter(whole: Record, short: Record) -> bool:
+    """Whether two rows differ in numbers alone of which one has a quarter, as a budget of steps is cut (matrix/quarter)."""
+    for part in PARTS:
+        mine, theirs = _config(whole, part), _config(short, part)
+        for name in mine.keys() | theirs.keys():
+            a, b = mine.get(name), theirs.get(name)
+            if a != b and not (isinstance(a, int) and isinstance(b, int) and a // 4 == b):
+                return False
+    return True
 
 
 def trend(shorter: Floats, whole: Floats) -> Trend:
