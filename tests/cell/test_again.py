@@ -47,6 +47,8 @@ def test_comments_docstrings_and_layout_are_no_other_code(tmp_path: Path, monkey
     before = source_hash("hashed.inner")
     file.write_text('def f():\n    """Says it otherwise."""\n\n    return 1  # one\n')
     assert source_hash("hashed") == before != ""
+    (file.parent / ".#__init__.py").symlink_to("nobody@host.1:2")  # what Emacs leaves while a file is edited
+    assert source_hash("hashed") == before
     file.write_text("def f():\n    return 2\n")
     assert source_hash("hashed") != before
     assert source_hash("dyadbench.datasets.react") == source_hash("no_such_package") == ""

@@ -137,6 +137,8 @@ def test_a_sample_holds_all_listeners_of_its_clips() -> None:
     groups = sample_of(appropriate, 7)
     assert [len(group) for group in groups] == [4, 4]
     assert len(sample_of(np.ones((5, 5), bool), 2)[0]) == 5
+    # One group alone cannot tell which columns depend on the other clips: `verify --clips 4` called honest records forged.
+    assert len(sample_of(appropriate, 4)) == len(sample_of(appropriate, 1)) == 2
 
 
 def test_columns_that_hang_together_are_left_out_of_a_sample() -> None:

@@ -74,6 +74,8 @@ def test_who_has_the_emotion_files_alone_can_score_emotion(tmp_path: Path, capfd
     outputs, train = [], tmp_path / "train.npz"
     for data in (whole, part):
         common = {"root": tmp_path, "home": tmp_path / "home", "data": [f"react2024={data}"], "threads": 1}
+        for file in (tmp_path / "t.npz", train):
+            file.unlink(missing_ok=True)
         score(tmp_path / "t.npz", benchmark="react2024-test", train=train, template=True, **common)  # type: ignore[arg-type]
         clips = dict(np.load(train))
         emotion = np.random.default_rng(0).random(clips["emotion"].shape)
@@ -138,3 +140,17 @@ def test_an_option_that_would_change_nothing_is_refused(
     """They were dropped; --suite with --template ended in a traceback."""
     with pytest.raises(DyadbenchError, match=message):
         score(tmp_path / "none.npz", **options)  # type: ignore[arg-type]
+
+
+def test_a_template_replaces_no_file(tmp_path: Path) -> None:
+    """It wrote its zeros over the user's predictions."""
+    mine, other = tmp_path / "mine.npz", tmp_path / "other.npz"
+    mine.write_bytes(b"predictions")
+    for file, train, message in (
+        (mine, None, "mine.npz is there already, and a template would replace it; name a new file"),
+        (other, mine, "mine.npz is there already"),
+        (other, other, "name two files"),
+    ):
+        with pytest.raises(DyadbenchError, match=message):
+            score(file, train=train, template=True, benchmark="simdyad-clear-react-online")
+    assert mine.read_bytes() == b"predictions" and not other.exists()

@@ -218,7 +218,10 @@ def difference(
 
 
 def sample_of(appropriate: np.ndarray, count: int) -> list[list[int]]:
-    """Groups of rows that share appropriate listeners, spread over the split, of at least `count` rows together."""
+    """Groups of rows that share appropriate listeners, spread over the split, of at least `count` rows together.
+
+    Two groups at least, where there are two: only a second one tells which columns depend on the other clips.
+    """
     from scipy.sparse import csr_matrix
     from scipy.sparse.csgraph import connected_components
 
@@ -227,7 +230,7 @@ def sample_of(appropriate: np.ndarray, count: int) -> list[list[int]]:
     chosen: list[list[int]] = []
     stride = max(1, len(groups) * max(1, len(groups[0])) // max(count, 1))
     for group in [*groups[::stride], *groups]:
-        if sum(map(len, chosen)) >= count:
+        if sum(map(len, chosen)) >= count and len(chosen) > 1:
             break
         if group not in chosen:
             chosen.append(group)

@@ -85,15 +85,13 @@ def export(run: CellRun, folder: Path) -> list[Path]:
                 f"{learnt.kind} {learnt.name} of {run.cell.name} has no fit in the store; run the cell first"
             )
         path = folder / f"{slug(learnt.name)}-{stage.key[:16]}{SUFFIX}"
-        if not path.exists():
-            facts = stage.read_json("fit.json")
-            data = _packed(learnt, (stage.folder / STATE).read_bytes(), facts)
-            if len(data) > MOST:
-                raise DyadbenchError(
-                    f"the weights of {learnt.name} take {len(data) / 2**20:.1f} MiB, and {MOST >> 20} are allowed; export a smaller preset"
-                )
-            folder.mkdir(parents=True, exist_ok=True)
-            atomic_write(path, data)
+        data = _packed(learnt, (stage.folder / STATE).read_bytes(), stage.read_json("fit.json"))
+        if len(data) > MOST:
+            raise DyadbenchError(
+                f"the weights of {learnt.name} take {len(data) / 2**20:.1f} MiB, and {MOST >> 20} are allowed; export a smaller preset"
+            )
+        folder.mkdir(parents=True, exist_ok=True)
+        atomic_write(path, data)  # anew: what was trained again has the same key and other weights
         paths.append(path)
     return paths
 

@@ -63,6 +63,8 @@ def score(
         "--home": home,
     }
     _demand_sensible(benchmark, suite, options, name, replace)
+    if template:
+        _demand_new(file, train)
     # Read first: what is wrong with a file is said before anything is generated.
     predictions = None if template else open_predictions(file)
     training = None if template or train is None else open_predictions(train)
@@ -148,6 +150,15 @@ def _open(benchmark: str, data: list[str] | None, settings: list[str], home: Pat
     with stages("score") as report:
         runtime = Runtime(home=home, data=data_folders(data, [part.name]), threads=threads, report=report)
         return open_target(host, benchmark, overrides, runtime, limit)
+
+
+def _demand_new(file: Path, train: Path | None) -> None:
+    """Raises DyadbenchError where a template would be written over predictions."""
+    for path in (file, train):
+        if path is not None and path.exists():
+            raise DyadbenchError(f"{path} is there already, and a template would replace it; name a new file")
+    if file == train:
+        raise DyadbenchError(f"FILE and --train are both {file}; name two files")
 
 
 def _write_templates(file: Path, train: Path | None, target: Target) -> None:

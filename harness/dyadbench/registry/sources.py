@@ -32,7 +32,7 @@ def source_hash(module: str) -> str:
     places = [Path(place) for place in spec.submodule_search_locations or ([spec.origin] if spec.origin else [])]
     sums = hashlib.sha256()
     for place in places:
-        files = [place] if place.is_file() else sorted(place.rglob("*.py"))
+        files = [place] if place.is_file() else sorted(f for f in place.rglob("*.py") if not f.name.startswith("."))
         for file in files:
             sums.update(f"{file.relative_to(place.parent)}\n{_code(file)}\n".encode(errors="surrogatepass"))
     return sums.hexdigest() if places else ""

@@ -145,7 +145,7 @@ def _save(component: Trainable | Fittable, path: Path) -> int:
     from safetensors.numpy import save
 
     state = component.state_dict()
-    atomic_write(path, save({name: np.ascontiguousarray(value) for name, value in state.items()}))
+    atomic_write(path, save({name: np.asarray(value, order="C") for name, value in state.items()}))
     return _count(component, state)
 
 
