@@ -60,8 +60,8 @@ class TokenizerConfig(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _one_value_where_scores_select_nothing(cls, data: Any) -> Any:
-        """`selection` has one value with every other placement, so that equal fits have equal keys."""
+    def _selection_of_other_placements(cls, data: Any) -> Any:
+        """Only placement "dynamic" reads `selection`; with any other it is always "top-k", so that equal fits have equal keys."""
         if isinstance(data, dict) and data.get("placement", "dynamic") != "dynamic":
             return {"selection": "top-k", **data}
         return data

@@ -52,6 +52,14 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+def test_weights_that_were_trained_again_are_exported_again(exported: Path) -> None:
+    weights = exported / "leaderboards" / "weights"
+    before = {path.name: path.read_bytes() for path in weights.iterdir()}
+    next(weights.glob("ridge-*")).write_bytes(b"what an earlier training gave, under the same key")
+    assert _command("weights", "export", exported / "m.toml", "--root", exported).returncode == 0
+    assert {path.name: path.read_bytes() for path in weights.iterdir()} == before
+
+
 def test_an_installed_fit_is_sampled_to_the_bit_and_nothing_is_trained(exported: Path, tmp_path: Path) -> None:
     weights, other = exported / "leaderboards" / "weights", tmp_path / "other"
     other.mkdir()

@@ -36,9 +36,9 @@ def unequal(one: Record, other: Record, varies: Collection[str], parts: Sequence
 
 
 def unlike_emotion(one: Record, other: Record, suite: str) -> tuple[str, ...]:
-    """Where one side's emotion is the dataset's readout from its motion and the other's its own, what that does, as a sentence.
+    """A sentence where one side's emotion is the dataset's readout from its motion and the other side emits its own.
 
-    A perfect reaction loses by the readout, and a method of its own emotion does not pay for it.
+    The readout costs even a perfect reaction some of its score. Suites on tokens or motion alone do not see emotion.
     """
     if suite == "tokens" or suite.endswith("-motion") or bool(one.measured.readout) == bool(other.measured.readout):
         return ()

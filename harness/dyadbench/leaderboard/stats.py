@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from dyadbench.api import Column
 
 DRAWS = 2000  # an interval's end is off by about 5 % of the interval's half
-# Of places and verdicts: a p value of .05 is off by .001. With 2,000 it is off by .005, and who leads was chance.
+# Of places and verdicts: a p value of .05 is off by .001. With 2,000 draws it is off by .005, and chance decided who leads.
 DRAWS_OF_DECISIONS = 50_000
 LEVEL = 0.95
 Floats = NDArray[np.float64]
