@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections import Counter
@@ -104,3 +105,42 @@ def test_slots_are_device_indices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert slots_of("cuda:1", 1, None, 1) == ["1"]
     assert slots_of("cpu", 1, 3, 1) == ["0", "1", "2"]
     assert len(slots_of("cpu", 10**6, None, 2)) == 2
+
+
+def test_fresh_keeps_a_record_until_the_new_one_is_there(bench: Bench) -> None:
+    matrix = bench.matrix(1)
+    bench.run(matrix)
+    [path] = (bench.folder / "leaderboards" / "records").rglob("seed0.json")
+    before, done = path.read_bytes(), len(bench.batches(0))
+    bench.gate.touch()
+    run = bench.start(matrix, "--on", "local", "--fresh")
+    until(lambda: len(bench.batches(0)) > done, "at work again")
+    run.kill()
+    os.kill(bench.pids(0)[-1], signal.SIGKILL)
+    run.wait()
+    assert path.read_bytes() == before
+    bench.gate.unlink()
+    written = path.stat().st_mtime_ns
+    bench.run(matrix, "--on", "local", "--fresh")
+    assert path.stat().st_mtime_ns != written
+    assert sum(row[0] == "fit" for row in bench.journal) == 3, "the old record was not taken for the new one"
+
+
+@pytest.mark.parametrize("words", [["--on", "inline"], ["--on", "local"]], ids=lambda w: w[1])
+def test_another_record_that_came_meanwhile_stays(bench: Bench, inline: Bench, words: list[str]) -> None:
+    matrix = bench.matrix(1)
+    bench.gate.touch()
+    run = bench.start(matrix, *words)
+    until(lambda: len(bench.batches(0)) > 1, "at work")
+    [finished] = (inline.folder / "leaderboards" / "records").rglob("seed0.json")
+    other = json.loads(finished.read_text())
+    other["dataset"]["digest"] = other["key"] = "e" * 64
+    path = bench.folder / finished.relative_to(inline.folder)
+    path.parent.mkdir(parents=True)
+    path.write_text(json.dumps(other))
+    bench.gate.unlink()
+    out, err = run.communicate(timeout=PATIENCE)
+    assert run.returncode == 1 and "holds the record of other data" in out + err, out + err
+    assert json.loads(path.read_text()) == other
+    bench.run(matrix, *words, "--replace")
+    assert bench.scores()["seed0.json"] == inline.scores()["seed0.json"]

@@ -18,7 +18,7 @@ from dyadbench.api import DyadbenchError
 from dyadbench.matrix.cells import Cell, MethodSpec, make_cell
 from dyadbench.records.comparable import by_benchmark, records_below
 from dyadbench.records.record import load_record, mean_fault, record_path, save_record
-from dyadbench.records.replace import demand_replaceable
+from dyadbench.records.replace import demand_replaceable, put_record
 
 COMMITTED = Path(__file__).parents[2] / "leaderboards"
 
@@ -144,3 +144,14 @@ def test_a_record_of_other_data_or_another_configuration_is_not_replaced(tmp_pat
         demand_replaceable(tmp_path, other, "d" * 64, shared_host())
     path.write_text("cut short")
     demand_replaceable(tmp_path, other, "d" * 64, shared_host())
+
+
+def test_a_record_of_a_newer_version_is_not_replaced(tmp_path: Path) -> None:
+    path = record_path(tmp_path, cell := _cell())
+    save_record(_recorded(cell), path)
+    path.write_text(path.read_text().replace("dyadbench-record/1", "dyadbench-record/9"))
+    with pytest.raises(DyadbenchError, match=r"seed0\.json .*dyadbench-record/9.* newer dyadbench .*--replace"):
+        put_record(_recorded(cell), tmp_path, cell, shared_host(), replace=False)
+    assert "dyadbench-record/9" in path.read_text()
+    put_record(_recorded(cell), tmp_path, cell, shared_host(), replace=True)
+    assert load_record(path).method == "ridge"

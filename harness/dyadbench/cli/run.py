@@ -185,7 +185,6 @@ def _run_here(work: Work) -> int:
     from dyadbench.engines.inline import run_cells
     from dyadbench.progress import cells as counted
     from dyadbench.progress import stages
-    from dyadbench.records.record import record_path, save_record
 
     runtime, boards = work.runtime, work.base / "leaderboards"
     for left in ended_without_a_word(runtime.home):
@@ -197,11 +196,10 @@ def _run_here(work: Work) -> int:
     tally = work.tally()
     with counted(len(work.cells)) as advance, stages("") as report:
         runtime = dataclasses.replace(runtime, report=report)
-        protected = None if work.replace else boards
-        for cell, outcome in run_cells(work.cells, work.host, runtime, protected, fresh=work.fresh):
+        outcomes = run_cells(work.cells, work.host, runtime, boards, replace=work.replace, fresh=work.fresh)
+        for cell, outcome in outcomes:
             if not isinstance(outcome, Exception):
                 _warn_of_other_version(cell, outcome, work.host)
-                save_record(outcome, record_path(boards, outcome))
             tally.take(cell, outcome)
             advance()
     if runtime.draw and not work.json:

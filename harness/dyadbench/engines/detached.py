@@ -14,7 +14,7 @@ from dyadbench.cell.folds import run_of
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.source import open_dataset
 from dyadbench.engines.follow import Show, follow
-from dyadbench.engines.job import Order
+from dyadbench.engines.job import Order, record_time
 from dyadbench.engines.submission import Engine, Ticket
 from dyadbench.matrix.cells import Cell
 from dyadbench.progress import QUIET_SECONDS, add_cells, bars
@@ -37,7 +37,7 @@ def tickets_of(
 ) -> Iterator[Ticket | tuple[Cell, Exception]]:
     """What is to be sent, cell by cell; a cell whose data cannot be opened comes with the reason.
 
-    `fresh` throws away what the store has of the cells, and their records: a job whose record is there does nothing.
+    `fresh` throws away what the store has of the cells. Their records stay until the jobs have written new ones.
     """
     opened: dict[str, Dataset] = {}
     forgotten: set[str] = set()
@@ -52,13 +52,13 @@ def tickets_of(
                 demand_replaceable(leaderboards, cell, run.dataset.digest, host)
             if fresh:
                 forget(run, forgotten)
-                record_path(leaderboards, cell).unlink(missing_ok=True)
             warn_of_other_code(run, mentioned)
             order = Order(
                 key=run.key, home=runtime.home.resolve(), leaderboards=leaderboards.resolve(),
                 data={name: path.resolve() for name, path in runtime.data.items()}, device=runtime.device,
                 processes=devices.get(cell.method, 1), threads=runtime.threads, batch=runtime.batch,
-                timeout=runtime.timeout,
+                timeout=runtime.timeout, replace=replace,
+                instead_of=record_time(record_path(leaderboards, cell)) if fresh else 0,
             )  # fmt: skip
             yield Ticket(run, order)
         except Exception as error:  # the other cells can still be run

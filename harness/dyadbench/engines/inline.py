@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from dyadbench.cell.again import forget, warn_of_other_code
@@ -16,21 +17,27 @@ from dyadbench.errors import Interrupted, PluginError, one_line
 from dyadbench.matrix.cells import Cell
 from dyadbench.progress import named
 from dyadbench.records.record import Record
-from dyadbench.records.replace import demand_replaceable
+from dyadbench.records.replace import demand_replaceable, put_record
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import Busy
 
 
 def run_cells(
-    cells: Sequence[Cell], host: Host, runtime: Runtime, protected: Path | None = None, *, fresh: bool = False
+    cells: Sequence[Cell],
+    host: Host,
+    runtime: Runtime,
+    leaderboards: Path | None = None,
+    *,
+    replace: bool = False,
+    fresh: bool = False,
 ) -> Iterator[tuple[Cell, Record | Exception]]:
     """Runs cells one after another, sharing open datasets; a cell that fails is yielded with its exception.
 
-    A cell that another run computes comes last: by then it is usually done, and nothing is computed twice. In the
-    leaderboards `protected` no record of other data or of another configuration may be replaced. `fresh` throws away what
-    the store has of the cells first.
+    A cell that another run computes comes last: by then it is usually done, and nothing is computed twice. Records are
+    written into `leaderboards`, where there is one; a record of other data or of another configuration stays there, and
+    the cell fails, unless `replace`. `fresh` throws away what the store has of the cells first.
     """
-    attempt = _Attempts(host, runtime, protected, fresh)
+    attempt = _Attempts(host, runtime, leaderboards, replace, fresh)
     busy = []
     for cell in cells:
         outcome = attempt(cell, 0)
@@ -48,7 +55,8 @@ class _Attempts:
 
     host: Host
     runtime: Runtime
-    protected: Path | None
+    leaderboards: Path | None
+    replace: bool
     fresh: bool
     opened: dict[str, Source] = field(default_factory=dict)  # by the dataset's configuration
     forgotten: set[str] = field(default_factory=set)
@@ -72,10 +80,10 @@ class _Attempts:
             return PluginError(f"something that {cell.name} uses raised {text} outside of its own work")
 
     def _record(self, cell: Cell, source: Source, wait: float) -> Record:
-        runtime = replace(source.runtime, report=named(self.runtime.report, cell.name))
+        runtime = dataclasses.replace(source.runtime, report=named(self.runtime.report, cell.name))
         run = run_of(cell, self.host, runtime, source.dataset)
-        if self.protected is not None:
-            demand_replaceable(self.protected, cell, run.dataset.digest, self.host)
+        if self.leaderboards is not None and not self.replace:
+            demand_replaceable(self.leaderboards, cell, run.dataset.digest, self.host)
         with (
             self.runtime.store.hold("cell", run.key, wait),
             limit(self.runtime.timeout, cell.name),
@@ -84,4 +92,7 @@ class _Attempts:
             if self.fresh:
                 forget(run, self.forgotten)
             warn_of_other_code(run, self.mentioned)
-            return run.run()
+            record = run.run()
+            if self.leaderboards is not None:
+                put_record(record, self.leaderboards, cell, self.host, replace=self.replace)
+            return record

@@ -27,6 +27,7 @@ from dyadbench.cell.source import Source
 from dyadbench.matrix.cells import Cell
 from dyadbench.progress import silent
 from dyadbench.records.record import Record, load_record, record_path, save_record
+from dyadbench.records.replace import put_record
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import Folder, Store
 from dyadbench.store.lock import holder_of
@@ -48,6 +49,8 @@ class Order(Config):
     threads: int = 1
     batch: int = 8
     timeout: float | None = None
+    replace: bool = False  # a record of other data or of another configuration gives way
+    instead_of: int = 0  # time of change, in ns, of a record that is to be measured anew; 0: any record will do
 
 
 class Status:
@@ -87,10 +90,15 @@ class Status:
         self._stage.write_json(STATUS, self._facts, sync=False)
 
 
-def existing_record(run: CellRun, leaderboards: Path) -> Record | None:
-    """The record on disk, if it is the one that this cell would write."""
-    path = record_path(leaderboards, run.cell)
-    if not path.exists():
+def record_time(path: Path) -> int:
+    """When a record's file was written, in ns; 0 where there is none."""
+    return path.stat().st_mtime_ns if path.exists() else 0
+
+
+def existing_record(run: CellRun, order: Order) -> Record | None:
+    """The record on disk, if it is the one that this cell would write, and not one that it is to replace."""
+    path = record_path(order.leaderboards, run.cell)
+    if record_time(path) in (0, order.instead_of):
         return None
     try:
         record = load_record(path)
@@ -139,11 +147,11 @@ def _work(cell: Cell, order: Order, status: Status) -> None:
             f"{cell.name} is another cell here: its data or this program differ from where it was sent"
         )
     with world.hold(runtime.store, "cell", run.key):
-        if world.broadcast(existing_record(run, order.leaderboards) is not None):
+        if world.broadcast(existing_record(run, order) is not None):
             pass  # another run was quicker
         elif world.first:
             report("start", 0, 1)
-            save_record(run.run(), record_path(order.leaderboards, cell))
+            put_record(run.run(), order.leaderboards, cell, host, replace=order.replace)
         else:
             run.generate(run.spaces)
     if world.first:

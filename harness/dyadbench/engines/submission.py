@@ -67,7 +67,7 @@ class Ticket:
         (self.run.runtime.store.stage("cell", self.run.key).folder / STATUS).unlink(missing_ok=True)
 
     def record(self) -> Record | None:
-        return existing_record(self.run, self.order.leaderboards)
+        return existing_record(self.run, self.order)
 
 
 class Engine(Protocol):

@@ -16,7 +16,7 @@ from dyadbench.errors import Interrupted, first_fault
 from dyadbench.matrix.cells import Matrix, cells_of
 from dyadbench.python.arrays import plugins
 from dyadbench.python.places import find_home, find_root, folders_of
-from dyadbench.records.record import Record, record_path, save_record
+from dyadbench.records.record import Record
 
 Data = Mapping[str, str | Path] | str | Path  # dataset -> folder; a folder alone where one dataset is read
 
@@ -101,11 +101,10 @@ def run(
     base, runtime = runtime_of(root, home, data, read, device=device, threads=threads, batch=batch)
     records, failures = [], []
     with _interrupts():
-        for _, outcome in run_cells(cells, host, runtime, None if replace else base / "leaderboards"):
+        for _, outcome in run_cells(cells, host, runtime, base / "leaderboards", replace=replace):
             if isinstance(outcome, Exception):
                 failures.append(outcome)
             else:
-                save_record(outcome, record_path(base / "leaderboards", outcome))
                 records.append(outcome)
     if failures:
         raise failures[0]

@@ -235,6 +235,14 @@ def _depth_within(text: str, limit: int) -> bool:
     return True
 
 
+class NewerRecord(DyadbenchError):
+    """A record in a format of this project that this version does not know."""
+
+
+def _is_ours(data: Mapping[str, Any]) -> bool:
+    return str(data.get("format")).startswith(FORMAT.partition("/")[0] + "/")
+
+
 def load_record(path: Path) -> Record:
     """Reads a record of this format or an older one; anything else is refused in one sentence that names the file."""
     try:
@@ -254,9 +262,8 @@ def load_record(path: Path) -> Record:
         while data.get("format") != FORMAT:
             step = MIGRATIONS.get(str(data.get("format")))
             if step is None:
-                raise ValueError(
-                    f"its format is {data.get('format')!r}, this program reads {FORMAT}; a newer dyadbench may read it"
-                )
+                fault = f"its format is {data.get('format')!r}, this program reads {FORMAT}; a newer dyadbench may read it"
+                raise NewerRecord(f"{path} is not a record: {fault}") if _is_ours(data) else ValueError(fault)
             data = step(data)
         record = Record.model_validate(data)
         _check_content(record)

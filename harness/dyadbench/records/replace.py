@@ -8,21 +8,33 @@ from typing import Any
 
 from dyadbench.api import DyadbenchError
 from dyadbench.matrix.cells import Cell, Part, resolve_config
-from dyadbench.records.record import load_record, record_path
+from dyadbench.records.record import NewerRecord, Record, load_record, record_path, save_record
 from dyadbench.registry.host import Host
+
+
+def put_record(record: Record, leaderboards: Path, cell: Cell, host: Host, *, replace: bool) -> None:
+    """Saves the record of a cell. Raises DyadbenchError as `demand_replaceable` does, unless `replace`.
+
+    Another run may have written there while this one was at work, so a check before the work is not enough.
+    """
+    if not replace:
+        demand_replaceable(leaderboards, cell, record.dataset.digest, host)
+    save_record(record, record_path(leaderboards, record))
 
 
 def demand_replaceable(leaderboards: Path, cell: Cell, digest: str, host: Host) -> None:
     """Raises DyadbenchError where the record in the place of this cell's is of other data or of another configuration.
 
     A record of an older version of the same configuration is replaced, as are a first try (--limit) and a file that is
-    no record.
+    no record; one that a newer version wrote is not.
     """
     path = record_path(leaderboards, cell)
     if cell.limit or not path.exists():
         return
     try:
         record = load_record(path)
+    except NewerRecord as error:
+        raise DyadbenchError(f"{error}; --as NAME keeps both, --replace gives it up") from None
     except DyadbenchError:
         return  # cut short, or of another program
     there, here = {"dataset": record.dataset.config}, {"dataset": cell.dataset.config}
