@@ -3,17 +3,35 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from tests.datasets.test_folds import Counted
 from tests.fixtures.vc_dyads import write_vc_dyads
 from typer.testing import CliRunner
 
-from dyadbench.api import Dataset
+from dyadbench.api import (
+    Aligns,
+    AudioSpec,
+    Clip,
+    Dataset,
+    DrawsListeners,
+    Dyad,
+    MoreListeners,
+    MotionSpace,
+    RemembersListeners,
+    Track,
+    Voiced,
+)
+from dyadbench.cell.split import Split
+from dyadbench.cell.verify import ChosenClips
 from dyadbench.cli import app
 from dyadbench.datasets.config import VCDyadsConfig
-from dyadbench.datasets.limit import LimitedDataset
+from dyadbench.datasets.folds import PooledDataset
+from dyadbench.datasets.limit import LimitedDataset, scored_part
 from dyadbench.datasets.vc_dyads import VCDyadsDataset
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.records.record import load_record
@@ -97,3 +115,76 @@ def test_couplings_and_checks_read_a_part(folder: Path) -> None:
     findings = json.loads(outcome.stdout)["findings"]
     assert sum("no window of 900 frames" in each["meaning"] for each in findings) == 2
     assert any("only 2 recordings" in each["what"] for each in findings)
+
+
+class Able:
+    """Four clips whose every optional method answers with the clip that it was asked about."""
+
+    space = MotionSpace("one", 10.0, ("x",), {"all": (0, 1)})
+    audio: Mapping[str, AudioSpec] = {}  # never changed
+    has_emotion, simulated, digest = False, True, "d"
+
+    def normalisation(self) -> Mapping[str, Any]:
+        return {"kind": "none"}
+
+    def clips(self, split: str) -> list[Clip]:
+        return [Clip(f"{split}{n}", f"{split}{n}", 4) for n in range(4)]
+
+    def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
+        track = Track(np.full((4, 1), index, np.float32))
+        return Dyad(self.clips(split)[index], track, track)
+
+    def appropriate(self, split: str) -> np.ndarray:
+        """Beside its own listener, clip 3 has the first of two others."""
+        matrix = np.eye(4, 6, dtype=bool)
+        matrix[3, 4] = True
+        return matrix
+
+    def more_listeners(self, split: str) -> list[Track]:
+        return [Track(np.full((2 + n, 1), 10 + n, np.float32)) for n in range(2)]
+
+    def past(self, split: str, index: int, frames: int) -> np.ndarray:
+        return np.full((frames, 1), index, np.float32)
+
+    def align(self, emotion: np.ndarray, frames: int) -> np.ndarray:
+        return emotion[:frames]
+
+    def fresh(self, split: str, index: int, draw: int) -> Track:
+        return Track(np.full((4, 1), 100 * draw + index, np.float32))
+
+    def voice(self, split: str, index: int) -> tuple[np.ndarray, int]:
+        return np.full(8, index), 16000
+
+    def listeners(self, split: str) -> list[str]:
+        return [f"{split}{n}" for n in range(4)]
+
+
+VIEWS: list[tuple[Any, list[int]]] = [
+    (lambda whole: LimitedDataset(whole, 2), [1, 3]),
+    (lambda whole: scored_part(whole, "test", 2), [1, 3]),
+    (lambda whole: ChosenClips(whole, "test", [0, 3]), [0, 3]),
+    (
+        PooledDataset,
+        [8, 9, 10, 11, 0, 1, 2, 3, 4, 5, 6, 7],
+    ),  # test, then train, then val, in the order of their sessions
+]
+
+
+@pytest.mark.parametrize(("view", "rows"), VIEWS, ids=["limit", "clips", "verify", "folds"])
+def test_a_part_can_do_whatever_the_whole_can(view: Any, rows: list[int]) -> None:
+    whole, part = Able(), view(Able())
+    for kind in (RemembersListeners, MoreListeners, Aligns, DrawsListeners, Voiced):
+        assert isinstance(part, kind), kind.__name__
+        assert not isinstance(view(Counted()), kind), kind.__name__
+    for index, row in enumerate(rows):
+        own = row % 4
+        assert part.dyad("test", index).listener.motion[0, 0] == own
+        assert part.past("test", index, 3).tolist() == [[own]] * 3
+        assert part.fresh("test", index, 2).motion[0, 0] == 200 + own and part.voice("test", index)[0][0] == own
+    matrix, more = part.appropriate("test"), part.more_listeners("test")
+    assert matrix.shape == (len(rows), len(rows) + len(more)) and part.align(np.ones((4, 25)), 2).shape == (2, 25)
+    for index, row in enumerate(rows):
+        suits = [more[at - len(rows)].motion[0, 0] for at in np.flatnonzero(matrix[index]) if at >= len(rows)]
+        assert suits == ([10] if row % 4 == 3 else [])
+    split, everybody = Split(part, "test"), Split(whole, "test")
+    assert split.ragged and len(split.whole_listeners) == len(rows) + len(more) and everybody.ragged

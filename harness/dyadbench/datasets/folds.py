@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Clip, Dataset, Dyad, DyadbenchError, Track, Voiced
-from dyadbench.datasets.fresh import fresh_listener
+from dyadbench.api import Clip, Dataset, Dyad, DyadbenchError, MoreListeners
+from dyadbench.datasets.view import others, pass_on
 
 VERSION = 1  # raised whenever the same sessions may be dealt otherwise; part of every key of a fold
 OWN_SPLITS = ("train", "val", "test")  # of the dataset that is dealt; whatever else it has stays out
@@ -57,14 +57,9 @@ class PooledDataset:
         _refuse_statistics(dataset)
         self.dataset = dataset
         self.space, self.audio, self.has_emotion = dataset.space, dataset.audio, dataset.has_emotion
-
-    def fresh(self, split: str, index: int, draw: int) -> Track:
-        """A new listener where the dataset can draw one (api.DrawsListeners)."""
-        return fresh_listener(self.dataset, *self._at(split, index), draw)
-
-    def voice(self, split: str, index: int) -> tuple[np.ndarray, int] | None:
-        """The speaker's (samples,) and their rate where the dataset has sound to play."""
-        return self.dataset.voice(*self._at(split, index)) if isinstance(self.dataset, Voiced) else None
+        pass_on(self, dataset, self._at)
+        if isinstance(dataset, MoreListeners):
+            self.more_listeners = lambda split: [track for own in OWN_SPLITS for track in dataset.more_listeners(own)]
 
     @property
     def simulated(self) -> bool:
@@ -107,14 +102,18 @@ class PooledDataset:
         return self.dataset.dyad(*self._at(split, index), audio)
 
     def appropriate(self, split: str) -> np.ndarray:
-        """(N, N): what the dataset says within its own splits; nothing is known across them."""
+        """What the dataset says within its own splits; nothing is known across them. Listeners of no clip come last."""
         places = self._places(split)
-        matrix = np.zeros((len(places), len(places)), bool)
+        more = {own: others(self.dataset, own) for own in OWN_SPLITS}
+        matrix = np.zeros((len(places), len(places) + sum(more.values())), bool)
+        first = len(places)
         for own in OWN_SPLITS:
             rows = [n for n, place in enumerate(places) if place.split == own]
             if rows:
-                at = [places[n].index for n in rows]
-                matrix[np.ix_(rows, rows)] = self.dataset.appropriate(own)[np.ix_(at, at)]
+                at, whole = [places[n].index for n in rows], len(self.dataset.clips(own))
+                columns, sources = range(first, first + more[own]), range(whole, whole + more[own])
+                matrix[np.ix_(rows, [*rows, *columns])] = self.dataset.appropriate(own)[np.ix_(at, [*at, *sources])]
+            first += more[own]
         return matrix
 
 

@@ -4,14 +4,14 @@ clips of the split that is scored is one of its own."""
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Clip, Dataset, Dyad, Track, Voiced
-from dyadbench.datasets.fresh import fresh_listener
+from dyadbench.api import Clip, Dataset, Dyad, MoreListeners
+from dyadbench.datasets.view import others, pass_on
 
 
 class LimitedDataset:
@@ -23,6 +23,13 @@ class LimitedDataset:
     def __init__(self, dataset: Dataset, limit: int):
         self._dataset, self._limit = dataset, limit
         self.space, self.audio, self.has_emotion = dataset.space, dataset.audio, dataset.has_emotion
+        pass_on(self, dataset, self._at)
+        if isinstance(dataset, MoreListeners):
+            self.more_listeners = dataset.more_listeners
+        if (listeners := getattr(dataset, "listeners", None)) is not None:
+            self.listeners = lambda split: (
+                [known[row] for row in self._rows(split)] if (known := listeners(split)) else None
+            )
 
     @property
     def simulated(self) -> bool:
@@ -48,31 +55,16 @@ class LimitedDataset:
         return [every[row] for row in self._rows(split)]
 
     def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
-        return self._dataset.dyad(split, self._rows(split)[index], audio)
+        return self._dataset.dyad(*self._at(split, index), audio)
+
+    def _at(self, split: str, index: int) -> tuple[str, int]:
+        return split, self._rows(split)[index]
 
     def appropriate(self, split: str) -> np.ndarray:
-        """Among the clips that are left; a clip is always appropriate for itself."""
-        rows = self._rows(split)
-        return self._dataset.appropriate(split)[np.ix_(rows, rows)] | np.eye(len(rows), dtype=bool)
-
-    def fresh(self, split: str, index: int, draw: int) -> Track:
-        """A new listener where the dataset can draw one (api.DrawsListeners)."""
-        return fresh_listener(self._dataset, split, self._rows(split)[index], draw)
-
-    def voice(self, split: str, index: int) -> tuple[np.ndarray, int] | None:
-        """The speaker's (samples,) and their rate where the dataset has sound to play."""
-        return self._dataset.voice(split, self._rows(split)[index]) if isinstance(self._dataset, Voiced) else None
-
-    @property
-    def emotion(self) -> Callable[[str, int], tuple[np.ndarray, np.ndarray]] | None:
-        """(T, 25) of speaker and listener from the emotion files alone, where the dataset can read them so."""
-        read = getattr(self._dataset, "emotion", None)
-        return None if read is None else lambda split, index: read(split, self._rows(split)[index])
-
-    def listeners(self, split: str) -> list[str] | None:
-        """Who listens in each clip, where the dataset knows."""
-        listeners = getattr(self._dataset, "listeners", None)
-        return [listeners(split)[row] for row in self._rows(split)] if listeners else None
+        """Among the clips that are left, and the listeners of no clip; a clip is always appropriate for itself."""
+        rows, whole = self._rows(split), len(self._dataset.clips(split))
+        columns = [*rows, *range(whole, whole + others(self._dataset, split))]
+        return self._dataset.appropriate(split)[np.ix_(rows, columns)] | np.eye(len(rows), len(columns), dtype=bool)
 
 
 class FewerClips(LimitedDataset):

@@ -262,7 +262,9 @@ def load_record(path: Path) -> Record:
         while data.get("format") != FORMAT:
             step = MIGRATIONS.get(str(data.get("format")))
             if step is None:
-                fault = f"its format is {data.get('format')!r}, this program reads {FORMAT}; a newer dyadbench may read it"
+                fault = (
+                    f"its format is {data.get('format')!r}, this program reads {FORMAT}; a newer dyadbench may read it"
+                )
                 raise NewerRecord(f"{path} is not a record: {fault}") if _is_ours(data) else ValueError(fault)
             data = step(data)
         record = Record.model_validate(data)

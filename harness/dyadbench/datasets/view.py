@@ -1,0 +1,32 @@
+"""A dataset that shows clips of another one keeps whatever the other can do beside the Dataset protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from dyadbench.api import Aligns, Dataset, MoreListeners
+
+BY_CLIP = ("fresh", "voice", "past", "emotion")  # methods whose first arguments are a split and a clip's index
+
+
+def pass_on(view: Any, dataset: Dataset, at: Callable[[str, int], tuple[str, int]]) -> None:
+    """Gives `view` the optional methods that `dataset` has, and no others: who asks by isinstance gets the same answer.
+
+    `at` turns a (split, index) of the view to one of the dataset.
+    """
+
+    def by_clip(method: Callable[..., Any], split: str, index: int, *more: Any) -> Any:
+        return method(*at(split, index), *more)
+
+    for name in BY_CLIP:
+        if (method := getattr(dataset, name, None)) is not None:
+            setattr(view, name, partial(by_clip, method))
+    if isinstance(dataset, Aligns):
+        view.align = dataset.align
+
+
+def others(dataset: Dataset, split: str) -> int:
+    """How many columns of `appropriate(split)` are listeners of no clip (api.MoreListeners)."""
+    return dataset.appropriate(split).shape[1] - len(dataset.clips(split)) if isinstance(dataset, MoreListeners) else 0
