@@ -88,7 +88,7 @@ def test_tokens_are_scored_once_and_stand_in_the_record(tmp_path: Path) -> None:
 
 def test_a_method_without_tokens_has_none(tmp_path: Path) -> None:
     predictor, _ = method_parts(shared_host(), MethodSpec(name="mime"))
-    cell = _cell("mime", "frame-fsq", "reconstruction").model_copy(update={"predictor": predictor, "tokenizer": None})
+    cell = _cell("copy", "frame-fsq", "reconstruction").model_copy(update={"predictor": predictor, "tokenizer": None})
     record = CellRun(cell, shared_host(), Runtime(home=tmp_path), ToyDataset()).run()
     assert "tokens" not in record.suites
     assert record.measured.tokens is None

@@ -120,9 +120,9 @@ def test_fresh_keeps_a_record_until_the_new_one_is_there(bench: Bench) -> None:
     run.wait()
     assert path.read_bytes() == before
     bench.gate.unlink()
-    written = path.stat().st_mtime_ns
+    first = path.stat().st_mtime_ns
     bench.run(matrix, "--on", "local", "--fresh")
-    assert path.stat().st_mtime_ns != written
+    assert path.stat().st_mtime_ns != first
     assert sum(row[0] == "fit" for row in bench.journal) == 3, "the old record was not taken for the new one"
 
 

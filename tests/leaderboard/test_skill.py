@@ -87,6 +87,16 @@ def test_shared_places_may_change_with_the_other_rows_and_the_page_says_so() -> 
     assert "these places, unlike the skill, may change with the other rows" in " ".join(HOW.split())
 
 
+def test_a_row_that_only_has_a_references_name_moves_no_skill() -> None:
+    one = make_table([*METHODS, floor()], "react2024", COLUMNS)
+    other = {"predictor": {"name": "predictions", "version": 1, "config": {}}}
+    forged = [record(name, 0.01, method_config=other) for name in ("fresh-listener", "oracle-set")]
+    table = make_table([*METHODS, floor(), *forged], "react2024", COLUMNS)
+    assert [(r.method, r.skill) for r in table.rows] == [(r.method, r.skill) for r in one.rows]
+    assert any("fresh-listener, seed 0 has the name of a reference" in note for note in table.notes)
+    assert not make_table([*METHODS, floor(method_config=other)], "react2024", COLUMNS).scales
+
+
 def test_without_a_floor_nothing_is_ranked_and_the_page_says_so() -> None:
     table = make_table(METHODS, "react2024", COLUMNS)
     assert not any(row.rank or row.skill for row in table.rows)
@@ -94,7 +104,7 @@ def test_without_a_floor_nothing_is_ranked_and_the_page_says_so() -> None:
 
 
 def test_a_metric_that_cannot_tell_the_ceiling_from_the_floor_is_no_part_of_the_skill() -> None:
-    same = floor().model_copy(update={"method": "fresh-listener"})
+    same = record("fresh-listener", 0.8, calibration=True)  # the same numbers as the floor's
     table = make_table([*METHODS, floor(), same], "react2024", COLUMNS)
     assert not table.scales
     assert sum("left out of the headline" in note for note in table.notes) == 0  # none is left at all

@@ -147,9 +147,20 @@ def test_the_files_are_covered_by_the_check(tmp_path: Path) -> None:
     assert "toy-over-time-mean.svg" in (folder / "toy.md").read_text()
     assert "(tokenizers.md)" in (folder / "README.md").read_text()
     (folder / "tokenizers-toy-motion.svg").write_text("")
-    (folder / "old.svg").write_text("")
-    drift = write_leaderboards(tmp_path, suites, check=True).drift
-    assert drift == ("leaderboards/tokenizers-toy-motion.svg", "leaderboards/old.svg (no record gives it)")
+    mine = [folder / name for name in ("notes.md", "mine.csv", "plan.json", "photo.svg")]
+    for path in [*mine, folder / "old.svg"]:
+        path.write_text("")
+    [one_record] = (folder / "records").rglob("steady/seed0.json")
+    with (folder / "generated.txt").open("a") as listed:
+        listed.write(f"old.svg\ngone.svg\n../README.md\n{one_record.relative_to(folder).as_posix()}\n")
+    broken = "leaderboards/tokenizers-toy-motion.svg", "leaderboards/generated.txt"
+    assert write_leaderboards(tmp_path, suites, check=True).drift == (
+        *broken,
+        "leaderboards/old.svg (no record gives it)",
+    )
+    write_leaderboards(tmp_path, suites)
+    assert not write_leaderboards(tmp_path, suites, check=True).drift and not (folder / "old.svg").exists()
+    assert one_record.exists() and all(path.exists() for path in mine), "only what the program wrote is removed"
 
 
 def test_sessions_are_as_many_as_the_records_say() -> None:

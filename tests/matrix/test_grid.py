@@ -48,6 +48,7 @@ def test_a_row_of_ones_own_name_is_another_row_of_the_same_method() -> None:
         ('[[method]]\nname = "ridge"\n[method.grid]\ntaps = 4', "taps = 4 must be a list of the values to try"),
         ('[[method]]\nname = "ridge"\n[method.grid]\ntabs = [4]', "ridge has no setting 'tabs'; did you mean taps"),
         ('[[method]]\nname = "mime"\nmethod = "ridge"', "'mime' is a method itself"),
+        ('[[method]]\nname = "mime"\npredictor = {name = "ridge"}', "'mime' is a method itself, with another predictor"),
         ('[[method]]\nname = "x"\nmethod = "rigde"', "there is no method 'rigde'; did you mean ridge"),
         ('[[method]]\nname = "x"\nmethod = "ridge"\npredictor = { name = "ridge" }', "leave one of them out"),
     ],

@@ -115,6 +115,8 @@ def test_predictions_have_intervals_and_may_be_a_row(root: Path) -> None:
     assert "recorded as theirs" in process.stdout and "95 %" in process.stdout
     again = subprocess.run([*command, "--as", "theirs"], capture_output=True, text=True)
     assert again.returncode == 2 and "holds a record already" in again.stderr
+    floor = subprocess.run([*command, "--as", "mismatched-listener"], capture_output=True, text=True)
+    assert floor.returncode == 2 and "'mismatched-listener' is a method itself" in floor.stderr
     subprocess.run(
         [sys.executable, "-m", "dyadbench", "leaderboard", "--root", str(root)], check=True, capture_output=True
     )

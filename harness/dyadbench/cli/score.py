@@ -189,13 +189,13 @@ def _score_benchmark(
     from dyadbench.python.score_record import demand_free, record_of
     from dyadbench.records.record import record_path, save_record
 
+    if name is not None:
+        demand_free(target, name, leaderboards, replace)
     with stages("score") as report:
         watched = dataclasses.replace(target, runtime=dataclasses.replace(target.runtime, report=report))
         thresholds = None if training is None else fit_thresholds(watched, training)
         scored = score_predictions(watched, predictions, thresholds)
     record = None if name is None else record_of(target, name, predictions, scored, thresholds)
-    if record is not None:
-        demand_free(record_path(leaderboards, record), replace)
     if json:
         print_json({suite: {k: v.value for k, v in scores.scores.items()} for suite, scores in scored.items()})
     else:

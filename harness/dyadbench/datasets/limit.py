@@ -28,7 +28,7 @@ class LimitedDataset:
             self.more_listeners = dataset.more_listeners
         if (listeners := getattr(dataset, "listeners", None)) is not None:
             self.listeners = lambda split: (
-                [known[row] for row in self._rows(split)] if (known := listeners(split)) else None
+                [names[row] for row in self._rows(split)] if (names := listeners(split)) else None
             )
 
     @property

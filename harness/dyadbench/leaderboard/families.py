@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 import numpy as np
 
 from dyadbench.api import Column, Config
-from dyadbench.leaderboard.skill import CEILINGS, NULL
 from dyadbench.leaderboard.stats import Bootstrap, Floats, in_range
+from dyadbench.records.references import CEILINGS, NULL
 
 FAMILIES = ("diversity", "synchrony", "realism")  # beside appropriateness, which the headline is made of
 REAL = (NULL, *CEILINGS)  # rows that show the dataset's own people

@@ -13,7 +13,6 @@ from dyadbench.leaderboard.other_rules import rules_section
 from dyadbench.leaderboard.over_time import embedded
 from dyadbench.leaderboard.published_page import published_grid
 from dyadbench.leaderboard.rows import Row
-from dyadbench.leaderboard.skill import NULL
 from dyadbench.leaderboard.summary import leaders, sentences
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
@@ -38,6 +37,7 @@ from dyadbench.leaderboard.text import (
     split_text,
 )
 from dyadbench.records.record import slug
+from dyadbench.records.references import NULL
 
 HOW = f"""Methods are ranked by **skill**: 0 is a real listener of another conversation (`{NULL}`), 1 is the ceiling that the note
 below each table names; it is the mean over the headline columns. A method's skill depends on no other method. Brackets are

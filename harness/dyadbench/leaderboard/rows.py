@@ -8,9 +8,9 @@ from typing import Any, Literal
 import numpy as np
 
 from dyadbench.api import Column, Config
-from dyadbench.leaderboard.skill import NULL, ROLES
 from dyadbench.leaderboard.stats import Floats
 from dyadbench.records.record import Record, RecordedSetting
+from dyadbench.records.references import NULL, ROLES
 
 Kind = Literal["method", "ablation", "reference", "reconstruction"]
 UNDEFINED = 0.05  # share of clips without a value in a headline column beyond which a row has no rank

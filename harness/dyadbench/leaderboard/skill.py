@@ -17,13 +17,8 @@ import numpy as np
 
 from dyadbench.api import Column, Config
 from dyadbench.leaderboard.stats import Bootstrap, Floats, benjamini_hochberg, interval, p_value
+from dyadbench.records.references import CEILINGS, NULL
 
-NULL = "mismatched-listener"
-CEILINGS = ("fresh-listener", "oracle-set")
-ROLES = {  # what a reference row is there for
-    NULL: "floor", "fresh-listener": "ceiling", "oracle": "truth", "oracle-set": "truth", "oracle-motion": "readout", "mime": "copy", "lagged-mime": "copy",
-    "mean": "mean", "mean-sequence": "mean", "median": "mean", "random": "noise", "random-2025": "noise",
-}  # fmt: skip
 FALSE_DISCOVERIES = 0.05  # of the differences between two methods of a board
 
 

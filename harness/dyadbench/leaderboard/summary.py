@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 from dyadbench.leaderboard.rows import Row
-from dyadbench.leaderboard.skill import NULL
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import skill_text
+from dyadbench.records.references import NULL
 
 CEILINGS = {"fresh-listener": "another listener of the same speaker", "oracle-set": "the other appropriate listeners"}
 

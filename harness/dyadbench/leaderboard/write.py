@@ -58,18 +58,30 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
     drift = []
     board = judge(statements, judged, load_validity(leaderboards))
     files = generated_files(root, tables, load_published(leaderboards / "claims"), board, tokenized)
-    generated = [*(f"*.{kind}" for kind in ("md", "csv", "json", "svg")), f"{FOLDER}/*.md"]
-    stale = {path for pattern in generated for path in leaderboards.glob(pattern)} - set(files)
+    stale = _listed(leaderboards) - set(files)
     for path, text in files.items():
         if read_whole(path) != text.encode():
             drift.append(str(path.relative_to(root)))
             if not check:
                 atomic_write(path, text)
-    for path in sorted(stale):
+    for path in sorted(path for path in stale if path.exists()):
         drift.append(f"{path.relative_to(root)} (no record gives it)")
         if not check:
             path.unlink()
     return Outcome(tuple(tables), tuple(violations), tuple(drift), tuple(board))
+
+
+LIST = "generated.txt"  # of the files that a run wrote: whatever else lies beside them is the user's
+
+
+GENERATED = re.compile(rf"[^/]+\.(md|csv|json|svg)|{FOLDER}/[^/]+\.md")
+
+
+def _listed(leaderboards: Path) -> set[Path]:
+    """The files that the last run wrote; never a record or a measurement, whatever the list says."""
+    path = leaderboards / LIST
+    names = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    return {leaderboards / name for name in names if GENERATED.fullmatch(name)}
 
 
 HEADLINE = re.compile(r"(<!-- headline:begin -->\n).*?(<!-- headline:end -->)", re.DOTALL)
@@ -111,6 +123,8 @@ def generated_files(
     files[folder / "published.md"] = published_page(published)
     if board:
         files[folder / "claims.md"] = claims_page(board)
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
+    files[folder / LIST] = "".join(f"{name}\n" for name in names)
     readme = root / "README.md"
     if readme.exists() and HEADLINE.search(text := readme.read_text(encoding="utf-8")):
         files[readme] = HEADLINE.sub(lambda match: match[1] + headline(tables) + match[2], text)

@@ -176,6 +176,7 @@ def _parts_of(host: Host, spec: MethodSpec) -> dict[str, PartSpec]:
             f"{spec.name!r} is a method itself; give this configuration of {spec.method!r} another name"
         )
     if spec.predictor is not None:
+        demand_name_of(host, spec.name, str(spec.predictor.get("name", "")))
         tokenizer = {"tokenizer": PartSpec.of(spec.tokenizer)} if spec.tokenizer else {}
         return {"predictor": PartSpec.of(spec.predictor), **tokenizer}
     if spec.tokenizer is not None:
@@ -187,6 +188,13 @@ def _parts_of(host: Host, spec: MethodSpec) -> dict[str, PartSpec]:
         return {"predictor": PartSpec(name=entry.predictor), **tokenizer}
     _demand_method(host, registered)
     return {"predictor": PartSpec(name=registered)}
+
+
+def demand_name_of(host: Host, row: str, predictor: str) -> None:
+    """Raises DyadbenchError where a row has the name of a registered method and is not that method."""
+    methods = {entry.name: entry.predictor for entry in host.entries("method")}
+    if _is_method(host, row) and methods.get(row, row) != predictor:
+        raise DyadbenchError(f"{row!r} is a method itself, with another predictor; give this row another name")
 
 
 def _is_method(host: Host, name: str) -> bool:

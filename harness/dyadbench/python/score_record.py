@@ -11,10 +11,11 @@ from dyadbench.cell.recorded import recorded_config
 from dyadbench.datasets.readout import units_facts
 from dyadbench.files.digest import digest_of
 from dyadbench.files.predictions import Predictions
+from dyadbench.matrix.cells import demand_name_of
 from dyadbench.matrix.keys import key_of
 from dyadbench.python.score import Target, Thresholds, raw_units
 from dyadbench.records import provenance
-from dyadbench.records.record import Measured, Record, RecordedData, RecordedSetting, SuiteScores
+from dyadbench.records.record import Measured, Record, RecordedData, RecordedSetting, SuiteScores, slug
 
 PREDICTIONS = "predictions"  # the predictor's name in a record that was scored from a file
 
@@ -70,7 +71,9 @@ def record_of(
     )
 
 
-def demand_free(path: Path, replace: bool) -> None:
-    """Raises DyadbenchError where another record lies in the place of a file's row."""
+def demand_free(target: Target, name: str, leaderboards: Path, replace: bool) -> None:
+    """Raises DyadbenchError where a file's row has the name of a method, or another record lies in its place."""
+    demand_name_of(target.host, name, PREDICTIONS)
+    path = leaderboards / "records" / slug(target.benchmark) / slug(name) / "seed0.json"
     if path.exists() and not replace:
         raise DyadbenchError(f"{path} holds a record already; choose another --as NAME, or give it up with --replace")

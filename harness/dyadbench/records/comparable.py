@@ -11,6 +11,7 @@ import numpy as np
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.matrix.quarter import TAIL
 from dyadbench.records.record import Record, load_record, record_path, slug
+from dyadbench.records.references import only_named_so
 
 
 def records_below(leaderboards: Path, benchmark: str | None = None) -> list[Record]:
@@ -147,7 +148,15 @@ def odd_ones_out(
         for record in records
         if record.limit
     ]
-    records = [record for record in records if not record.limit]
+    left_out += [
+        LeftOut(
+            r,
+            f"has the name of a reference, and its predictor is {r.method_config['predictor']['name']!r}; it is left out",
+        )
+        for r in records
+        if not r.limit and only_named_so(r)
+    ]
+    records = [record for record in records if not record.limit and not only_named_so(record)]
     if not records:
         return usable, left_out
     records, old = of_newest_data(records)
