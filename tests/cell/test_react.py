@@ -10,7 +10,7 @@ import pytest
 from tests.fixtures.corpora import ToyDataset
 
 from dyadbench.api import FACEVERSE_58, Column, Context, DyadbenchError, Needs, Noise, Reaction
-from dyadbench.cell.lookahead import measure_lookahead
+from dyadbench.cell.lookahead import measure_lookahead, reads_emotion
 from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.react import largest_gap, react, row_of
 from dyadbench.cell.runtime import demand_device
@@ -83,6 +83,35 @@ def test_words_of_the_future_are_disturbed_too() -> None:
     assert measure_lookahead(Listening(0.0), context, CellNoise(0)) == 0
     reach = measure_lookahead(Listening(0.4), context, CellNoise(0))
     assert reach is not None and 1 <= reach <= 10
+
+
+class Keeping:
+    """Moves as the speaker's face and emotion do `ahead` frames later, with a draw of noise for the clip."""
+
+    needs = Needs(lookahead=0)
+
+    def __init__(self, ahead: int, keep: bool, by_name: bool):
+        self.ahead, self.keep, self.by_name = ahead, keep, by_name
+        self.answers: dict[str, np.ndarray] = {}  # by the name of the clip
+
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        assert context.speaker_emotion is not None
+        rows = []
+        for row, clip in enumerate(context.clips):
+            heard = context.speaker_motion[row] + context.speaker_emotion[row, :, :1]
+            motion = np.pad(heard[self.ahead :], ((0, self.ahead), (0, 0))) + noise.stream(clip, 0).random()
+            if self.by_name:
+                motion = motion + sum(map(ord, clip)) % 97
+            rows.append(self.answers.setdefault(clip, motion) if self.keep else motion)
+        return Reaction(np.repeat(np.stack(rows)[:, None], k, 1).astype(np.float32))
+
+
+@pytest.mark.parametrize(("keep", "by_name"), [(False, False), (True, False), (False, True)])
+def test_answers_kept_by_clip_hide_no_look_ahead(keep: bool, by_name: bool) -> None:
+    context = CORPUS.context([0], Needs(), 96)
+    for ahead in (0, 5):
+        assert measure_lookahead(Keeping(ahead, keep, by_name), context, CellNoise(0)) == ahead
+    assert reads_emotion(Keeping(0, keep, by_name), context, CellNoise(0))
 
 
 @pytest.mark.parametrize(

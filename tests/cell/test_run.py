@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -196,3 +197,47 @@ def test_look_ahead_is_measured_not_believed(tmp_path: Path) -> None:
     assert facts["lookahead"] == 0
     _, facts = _run(tmp_path, "nearest-face").generate(["emotion"])
     assert facts["lookahead"] is None
+
+
+def test_latency_is_recorded_online_alone_whichever_cell_ran_first(tmp_path: Path) -> None:
+    for home, tracks in (("a", ("offline", "online")), ("b", ("online", "offline"))):
+        for track in tracks:
+            record = _run(tmp_path / home, "mime", {"track": track}).run()
+            assert (record.measured.latency is not None) == (track == "online"), (home, track)
+
+
+class Drawing:
+    """Learns numbers of the global generators, as much of scikit-learn does."""
+
+    needs = Needs(lookahead=0)
+
+    def __init__(self) -> None:
+        self.state = {"built": np.random.random(2), "fitted": np.zeros(3)}
+
+    def fit(self, data: object) -> None:
+        self.state["fitted"] = np.array([random.random(), np.random.random(), float(torch.rand(()))])
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        return self.state
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        self.state = dict(state)
+
+    def sample(self, context: object, k: int, noise: object) -> None: ...
+
+
+def test_a_fit_that_uses_global_generators_can_be_repeated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = shared_host().load
+    factories = {"predictor": lambda config, setup: Drawing()}
+    monkeypatch.setattr(shared_host(), "load", lambda kind, entry: factories.get(kind) or load(kind, entry))
+    states = []
+    for n in range(3):
+        random.seed(n)
+        np.random.seed(n)
+        torch.manual_seed(n)
+        run = _run(tmp_path / str(n))
+        if n == 2:
+            run = CellRun(run.cell.model_copy(update={"seed": 6}), run.host, run.runtime, run.dataset)
+        predictor, _ = run.fit()
+        states.append(np.concatenate(list(predictor.state_dict().values())))  # type: ignore[attr-defined]
+    assert np.array_equal(states[0], states[1]) and not np.isin(states[2], states[0]).any()

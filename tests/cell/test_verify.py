@@ -119,6 +119,36 @@ def test_another_version_or_configuration_is_refused(root: Path) -> None:
     assert _verify(root, _forged(root, "ridge", config)).returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "says"),
+    [
+        (("sessions", 3), "elsewhere", "the record's sessions is"),
+        (("calibration",), True, "the record's calibration is True"),
+        (("deterministic",), False, "the record's deterministic is False"),
+        (("dataset", "simulated"), False, "the record's dataset.simulated is False"),
+        (("benchmark_config", "track"), "offline", "the record's benchmark_config.track is offline"),
+    ],
+)
+def test_what_tables_read_and_no_key_holds_is_verified(
+    root: Path, tmp_path: Path, place: Any, value: object, says: str
+) -> None:
+    def change(data: dict[str, Any]) -> None:
+        for name in place[:-1]:
+            data = data[name]
+        data[place[-1]] = value
+
+    record = load_record(_forged(root, "ridge", change))
+    with pytest.raises(DyadbenchError, match=says):
+        Verifier(record, shared_host(), Runtime(home=root / ".dyadbench"), tmp_path)(clips=8)
+
+
+@pytest.mark.parametrize(("name", "value"), [("lookahead", 7), ("sees_truth", True), ("reads_emotion", False)])
+def test_what_a_method_reads_is_verified(root: Path, tmp_path: Path, name: str, value: object) -> None:
+    record = load_record(_forged(root, "ridge", lambda data: data["measured"].update({name: value})))
+    verdict = Verifier(record, shared_host(), Runtime(home=root / ".dyadbench"), tmp_path)(clips=8)
+    assert [(d.column, d.recorded) for d in verdict.differences if d.beyond] == [(name, value)]
+
+
 def test_a_record_of_a_model_that_no_record_keeps_is_not_called_forged(
     root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -52,3 +52,10 @@ def test_a_quarter_of_the_steps_is_all_that_differs() -> None:
 def test_where_nothing_is_trained_there_is_no_quarter() -> None:
     with pytest.raises(DyadbenchError, match="leave out --quarter"):
         quarter_of(Host(), Matrix(benchmarks=(ONLINE,), method=(MethodSpec(name="ridge"),)))
+
+
+@pytest.mark.parametrize("field", ["steps", "predictor.steps"])
+def test_steps_that_were_set_are_quartered(field: str) -> None:
+    spec = MethodSpec(name="tcn", preset="small", settings={field: 40, "dropout": 0.25})
+    [cell] = cells_of(Host(), quarter_of(Host(), Matrix(benchmarks=(ONLINE,), method=(spec,))))
+    assert cell.predictor.config["steps"] == 10 and cell.predictor.config["dropout"] == 0.25

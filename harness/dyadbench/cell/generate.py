@@ -254,12 +254,8 @@ class Generation:
         }
 
     def _latency(self, context: Context) -> dict[str, Any]:
-        """What a robot would wait for, on a CPU, where the track is online and the predictor streams."""
-        if (
-            not isinstance(self.predictor, Streaming)
-            or self.cell.setting.track != "online"
-            or self.runtime.device != "cpu"
-        ):
+        """What a robot would wait for, on a CPU, where the predictor streams; online and offline cells share what is in the store."""
+        if not isinstance(self.predictor, Streaming) or self.runtime.device != "cpu":
             return {}
         with self.host.blame("predictor", self.cell.predictor.name, "stream"):
             latency = measure_latency(self.predictor, context, CellNoise(self.cell.seed), self.space.fps)

@@ -47,6 +47,37 @@ def _other_words(words: tuple[Word, ...], after: float, end: float, rng: np.rand
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class _Renamed:
+    """The noise of the clips that were given other names."""
+
+    noise: Noise
+    clips: dict[str, str]  # other name -> name
+
+    def stream(self, clip: str, sample: int, purpose: str = "") -> np.random.Generator:
+        return self.noise.stream(self.clips.get(clip, clip), sample, purpose)
+
+
+def _under_name(predictor: Predictor, context: Context, noise: Noise, probe: str) -> Reaction:
+    """The answer for the same clips and the same noise under names of this probe."""
+    names = {f"{clip} {probe}": clip for clip in context.clips}
+    return predictor.sample(dataclasses.replace(context, clips=tuple(names)), 1, _Renamed(noise, names))
+
+
+def _one_answer(predictor: Predictor, context: Context, noise: Noise) -> tuple[Reaction, bool]:
+    """The answer, and whether it is another under another name.
+
+    Names have to differ between probes, or a predictor that keeps its answers by clip gives the first one again and seems
+    to see nothing. One that reads the name itself has to be asked under its own.
+    """
+    base = predictor.sample(context, 1, noise)
+    return base, first_difference(base, _under_name(predictor, context, noise, "again")) is not None
+
+
+def _ask(predictor: Predictor, context: Context, noise: Noise, probe: str, by_name: bool) -> Reaction:
+    return predictor.sample(context, 1, noise) if by_name else _under_name(predictor, context, noise, probe)
+
+
 def measure_lookahead(predictor: Predictor, context: Context, noise: Noise, fps: float = 25.0) -> int | None:
     """How many speaker frames after the one being generated change the output; None: the whole clip.
 
@@ -54,11 +85,13 @@ def measure_lookahead(predictor: Predictor, context: Context, noise: Noise, fps:
     """
     # Always the same disturbance: a measurement that changes between runs could not be recorded.
     rng, frames = np.random.default_rng(0), context.frames
-    base = predictor.sample(context, 1, noise)
+    base, by_name = _one_answer(predictor, context, noise)
     reaches, seen_from_start = [0], False
     for share in PROBES:
         t = int(share * (frames - 1))
-        moved = first_difference(base, predictor.sample(perturb_after(context, t, rng, fps), 1, noise))
+        moved = first_difference(
+            base, _ask(predictor, perturb_after(context, t, rng, fps), noise, f"after {t}", by_name)
+        )
         if moved is not None:
             # Frames up to t are untouched, so the first frame that can have moved it is t + 1.
             reaches.append(t + 1 - moved)
@@ -72,8 +105,9 @@ def reads_emotion(predictor: Predictor, context: Context, noise: Noise) -> bool 
     if context.speaker_emotion is None:
         return None
     other = np.random.default_rng(0).random(context.speaker_emotion.shape).astype(np.float32)
+    base, by_name = _one_answer(predictor, context, noise)
     changed = dataclasses.replace(context, speaker_emotion=other)
-    return first_difference(predictor.sample(context, 1, noise), predictor.sample(changed, 1, noise)) is not None
+    return first_difference(base, _ask(predictor, changed, noise, "emotion", by_name)) is not None
 
 
 def first_difference(a: Reaction, b: Reaction) -> int | None:

@@ -240,6 +240,7 @@ class CellRun:
         """What was measured, with everything that the numbers follow from."""
         entry = self.host.get("predictor", self.cell.predictor.name)
         maker = stage.read(MAKER, Maker)
+        online = self.cell.setting.track == "online"
         plugin = maker.plugin if maker else self._plugin  # whose reactions these are, even if it was updated since
         return Record(
             key=self.generate_key,
@@ -268,7 +269,7 @@ class CellRun:
             clips=[clip.id for clip in self.split.clips],
             sessions=[clip.session for clip in self.split.clips],
             suites=scored,
-            measured=Measured(**facts),
+            measured=Measured(**{name: value for name, value in facts.items() if online or name != "latency"}),
             provenance=provenance.snapshot(self.runtime.device, self.runtime.threads, plugin[0]),
         )
 

@@ -11,10 +11,11 @@ from __future__ import annotations
 import dataclasses
 import math
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,12 +28,21 @@ from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import evaluate, scores_of
 from dyadbench.cell.source import Source
 from dyadbench.datasets.limit import LimitedDataset
+from dyadbench.errors import one_line
 from dyadbench.matrix.keys import key_of
-from dyadbench.records.record import DIGITS, Record
+from dyadbench.records.record import DIGITS, Measured, Record
 from dyadbench.registry.host import Host
 
 TOLERANCE = 1e-3  # of a value per clip, as a share of its column's standard deviation over clips
 ROUNDED = 10.0 ** (1 - DIGITS)  # relative: what a record's values per clip are rounded to
+
+FACTS = (
+    "lookahead",
+    "declared_lookahead",
+    "sees_truth",
+    "reads_emotion",
+    "two_sided",
+)  # what a method is given and reads
 
 Values = Mapping[str, Sequence[float | None]]
 
@@ -46,8 +56,8 @@ class Difference:
     clips: int
     beyond: int  # clips that differ by more than the tolerance
     worst: str = ""  # the clip that differs most
-    recorded: float | None = None
-    measured: float | None = None
+    recorded: Any = None  # a number, or one of FACTS
+    measured: Any = None
 
 
 @dataclass(frozen=True)
@@ -97,18 +107,18 @@ class Verifier:
         if not clips or self.record.benchmark_config.folds or clips >= len(run.split.clips):
             again = run_of(run.cell, self.host, self._scratch, self._source.dataset).run()
             measured: dict[str, Values] = {name: scores.per_clip for name, scores in again.suites.items()}
-            lookahead = again.measured.lookahead
+            facts: Mapping[str, Any] = again.measured.model_dump(include=set(FACTS))
             rows: Sequence[int] = range(len(self.record.clips))
         else:
             groups = sample_of(run.split.appropriate, clips)
             rows = sorted(row for group in groups for row in group)
-            measured, lookahead = self._scored(rows)
+            measured, facts = self._scored(rows)
             if len(groups) > 1:
                 rest = sorted(row for group in groups[:-1] for row in group)
                 fewer, _ = self._scored(rest)
                 at = [rows.index(row) for row in rest]
                 measured = {suite: independent(values, fewer[suite], at) for suite, values in measured.items()}
-        return Verdict((*self._compare(measured, rows, tolerance), *self._reach(lookahead)), len(rows), trained)
+        return Verdict((*self._compare(measured, rows, tolerance), *self._inputs(facts)), len(rows), trained)
 
     @cached_property
     def _source(self) -> Source:
@@ -136,6 +146,10 @@ class Verifier:
         run = run_of(cell, self.host, self.runtime, self._source.dataset)
         if [clip.id for clip in run.split.clips] != record.clips:
             raise DyadbenchError("the record names other clips than the benchmark has")
+        for name, mine, due in self._due(run):
+            if mine != due:
+                texts = (one_line(str(value), most=60) for value in (mine, due))
+                raise DyadbenchError("the record's {} is {}, and what it was made of gives {}".format(name, *texts))
         if run.generate_key != record.key:
             hidden = machine_paths(self.host, "dataset", record.dataset.name) - record.dataset.config.keys()
             raise DyadbenchError(
@@ -145,6 +159,26 @@ class Verifier:
                 else "the record's key is not that of its own configuration and data"
             )
         return run
+
+    def _due(self, run: CellRun) -> Iterator[tuple[str, Any, Any]]:
+        """(field, as recorded, as its method, benchmark and data give it) of what tables read and no key holds."""
+        record, host = self.record, self.host
+        entry = host.get("predictor", run.cell.predictor.name)
+        due = {
+            "sessions": [clip.session for clip in run.split.clips],
+            "calibration": entry.calibration,
+            "deterministic": entry.deterministic and run.cell.tokenizer is None,
+            "entry_version": entry.version,
+        }
+        yield from (
+            (name, getattr(record, name), value) for name, value in due.items() if name in record.model_fields_set
+        )
+        yield "dataset.simulated", record.dataset.simulated, run.dataset.simulated
+        if any(other.name == record.benchmark for other in host.entries("benchmark")):
+            setting = host.get("benchmark", record.benchmark).config.model_dump(mode="json")
+            recorded = record.benchmark_config.model_dump(mode="json", exclude_unset=True)
+            recorded.pop("also", None)  # a benchmark may have got a suite since
+            yield from ((f"benchmark_config.{name}", value, setting[name]) for name, value in recorded.items())
 
     def _take_fits(self, run: CellRun) -> tuple[str, ...]:
         """Copies the fits into the scratch store; what is missing, or to be trained anew, is named."""
@@ -166,8 +200,8 @@ class Verifier:
         name = self.record.dataset.name
         return dataclasses.replace(self.runtime, home=self.scratch, data={name: self.runtime.folder_of(name)})
 
-    def _scored(self, rows: Sequence[int]) -> tuple[dict[str, Values], int | None]:
-        """Suite -> column -> values of these clips, sampled by the cell's own pipeline; and the look-ahead."""
+    def _scored(self, rows: Sequence[int]) -> tuple[dict[str, Values], Mapping[str, Any]]:
+        """Suite -> column -> values of these clips, sampled by the cell's own pipeline; and FACTS."""
         run = self._run
         view = ChosenClips(run.dataset, run.cell.setting.split, rows)
         setting = run.cell.setting.model_copy(update={"clips": 0})
@@ -179,14 +213,18 @@ class Verifier:
         for name, suite in part.suites.items():
             results = evaluate(self.host, name, suite, data, self.runtime.progress(f"score {name}"))
             measured[name] = scores_of({column.id: column.version for column in suite.columns}, results).per_clip
-        return measured, facts["lookahead"]
+        return measured, Measured(**{name: facts[name] for name in FACTS if name in facts}).model_dump(
+            include=set(FACTS)
+        )
 
-    def _reach(self, lookahead: int | None) -> tuple[Difference, ...]:
-        """Whether the method looks as far ahead as its record says; None is the whole clip."""
-        recorded = self.record.measured.lookahead
-        if recorded == lookahead:
-            return ()
-        return (Difference("measured", "lookahead", 1, 1, self.record.clips[0], recorded, lookahead),)
+    def _inputs(self, facts: Mapping[str, Any]) -> tuple[Difference, ...]:
+        """Whether the method sees what its record says that it sees; a look-ahead of None is the whole clip."""
+        recorded = self.record.measured
+        return tuple(
+            Difference("measured", name, 1, 1, self.record.clips[0], getattr(recorded, name), value)
+            for name, value in facts.items()
+            if name in recorded.model_fields_set and getattr(recorded, name) != value
+        )
 
     def _compare(self, measured: Mapping[str, Values], rows: Sequence[int], tolerance: float) -> tuple[Difference, ...]:
         return tuple(

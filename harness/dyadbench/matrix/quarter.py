@@ -34,11 +34,12 @@ def _row(host: Host, spec: MethodSpec) -> MethodSpec | None:
     }
     if not steps:
         return None
+    short = {field.partition(".")[2] for field in steps}  # "steps" for "predictor.steps", as it may have been given
     return spec.model_copy(
         update={
             "name": spec.name + TAIL,
             "method": spec.method or ("" if spec.predictor else spec.name),
             "of": spec.of or spec.name,
-            "settings": {**spec.settings, **steps},
+            "settings": {**{name: value for name, value in spec.settings.items() if name not in short}, **steps},
         }
     )

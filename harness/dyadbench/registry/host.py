@@ -27,9 +27,11 @@ from dyadbench.api import (
     Entry,
     MethodEntry,
     PredictorEntry,
+    Setup,
     Suite,
 )
 from dyadbench.errors import Interrupted, PluginError, first_fault, nearest, one_line, place_of
+from dyadbench.registry.chance import seed_everything
 from dyadbench.registry.guard import unchanged_process
 from dyadbench.registry.load import GROUP, OWN_DISTRIBUTION, Plugin, Problem, Rejected, load_plugin, origin_of
 from dyadbench.registry.sources import source_hash
@@ -185,6 +187,9 @@ class Host:
         if settings.accepts is not None:
             demand_tokens(name, settings.accepts, more.get("tokenizer"))
         factory = self.load(kind, entry)
+        for setup in args:
+            if isinstance(setup, Setup):
+                seed_everything(setup.seed)
         with self.blame(kind, name, "build"):
             return factory(settings, *args, **more)
 

@@ -18,6 +18,7 @@ from dyadbench.errors import PluginError
 from dyadbench.files.atomic import atomic_write, damaged
 from dyadbench.matrix.cells import Part
 from dyadbench.progress import Report, silent
+from dyadbench.registry.chance import seed_everything
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import Folder, Store
 from dyadbench.training.curves import curve_of
@@ -77,6 +78,7 @@ class Fitter:
                 facts["validation"] = self._train(component, kind, stage.folder, clock)
                 facts["curves"] = {name: curve_of(stage.folder / name) for name in facts["validation"]}
             else:
+                seed_everything(self.setup.seed)
                 component.fit(self.data())
         finally:
             spent = clock.spent

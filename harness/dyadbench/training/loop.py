@@ -30,6 +30,7 @@ from torch import nn
 
 from dyadbench.api import AudioSpec, DyadbenchError, Stage, Trainable, TrainData, WindowBatch
 from dyadbench.progress import Report, silent
+from dyadbench.registry.chance import seed_everything
 from dyadbench.training.checkpoint import Best, StageFiles, TrainState, weights_of
 from dyadbench.training.demand import demand_finite, demand_loss, demand_stage
 from dyadbench.training.gradients import Gradients, accumulate, averaged, move_average, trained_by
@@ -75,7 +76,7 @@ def fit(
     for stage in component.stages(data):
         demand_stage(stage, outcome)
         # Step -1: the random numbers that a stage draws before its first step.
-        torch.manual_seed(_seed_of(how.seed, stage.name, -1))
+        seed_everything(_seed_of(how.seed, stage.name, -1))
         validation = source("val", stage.windows.audio) if data.clips("val") else None
         outcome[stage.name] = StageRun(stage, source("train", stage.windows.audio), validation, how, fabric).run()
     if not outcome:
@@ -209,9 +210,9 @@ class StageRun:
         return losses
 
     def _draw(self, number: int) -> WindowBatch:
-        """Batch `number` of this stage, and torch's generator set for it."""
+        """Batch `number` of this stage, and the global generators set for it."""
         seed = _seed_of(self.how.seed, self.stage.name, number)
-        torch.manual_seed(seed + self.world.rank)  # + rank: the rows of two processes must not share a dropout mask
+        seed_everything(seed + self.world.rank)  # + rank: the rows of two processes must not share a dropout mask
         # numpy's own generator for the windows: torch's differs between devices.
         rng = np.random.Generator(np.random.Philox(seed))
         progress = self.state.step / self.stage.steps

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from dyadbench.api import Stage
+from dyadbench.registry.chance import seed_everything
 from dyadbench.training.windows import WindowSource
 
 BATCHES = 8  # at most; a validation must not cost more than the training between two of them
@@ -31,7 +32,7 @@ class Validation:
         with torch.no_grad():
             for batch in self.windows.sweep(self.stage.windows, self.device, BATCHES, stranger=stranger):
                 # The same draws at every validation: their values differ by the weights alone.
-                torch.manual_seed(self.seed_of(count))
+                seed_everything(self.seed_of(count))
                 if self.stage.validate is not None:
                     values = self.stage.validate(batch)
                 else:
