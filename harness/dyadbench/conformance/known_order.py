@@ -25,7 +25,11 @@ LADDER = (
 FIXED = ("true", "constant")  # the same whatever the seed
 AVERAGED = 8  # people of whom an average is made: a regression approaches it, and no person moves like it
 DEGRADATIONS: Mapping[str, tuple[float, ...]] = {
-    "delay": (0.2, 1.0, 3.0),  # seconds; the first frame is held meanwhile
+    "delay": (
+        0.2,
+        1.0,
+        3.0,
+    ),  # seconds; the clip's end comes first, so the frames stay the same and only their time is wrong
     "noise": (0.25, 0.5, 1.0),  # deviations of the channel over all listeners
     "smoothing": (0.2, 1.0, 3.0),  # seconds of a moving mean
     "dropped": (0.1, 0.3, 0.6),  # share of frames that repeat the one before
@@ -195,7 +199,7 @@ def _listener(clip: str, session: str) -> tuple[str, str] | None:
 
 
 def _delayed(x: Floats, frames: int) -> Floats:
-    return x[np.maximum(np.arange(len(x)) - frames, 0)]
+    return np.roll(x, frames, axis=0)
 
 
 def _noisy(x: Floats, spread: Floats, rng: np.random.Generator) -> Floats:

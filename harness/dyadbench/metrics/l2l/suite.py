@@ -11,10 +11,11 @@ Where the literature leaves a metric open (see l2l for all readings) these were 
 - RPCC: per clip, flattened over frames and channels. A prediction without any variation correlates with nothing (0);
   only a constant speaker or target leaves it undefined, so that a method cannot avoid the metric by standing still.
 
-The headline is FD.expression alone, the one column of appropriateness that orders simulated listeners as everybody knows
-(leaderboards/validity.md): L2 prefers a constant face to a real one, P-FD shuffled frames, RPCC noise and a constant face,
-and SI depends on the order of clips. A per-clip Frechet distance has preferred noise to another person on real dyads of few
-channels; where a dyad suite can score the same motion, its concordance is the better headline.
+The headline is P-FD.expression alone, the one column of appropriateness that orders simulated listeners as everybody knows
+(leaderboards/validity.md): L2 prefers a constant face to a real one, RPCC noise and a constant face, SI depends on the order
+of clips, and FD compares one Gaussian for each clip, to which the order of frames is nothing: it cannot notice that a listener
+is late. P-FD is of the speaker and the listener together, so it can. A per-clip Frechet distance has preferred noise to another
+person on real dyads of few channels; where a dyad suite can score the same motion, its concordance is the better headline.
 
 Each of the K samples is scored on its own and the K scores are averaged; FD-pooled alone takes all samples as one set,
 each weighing 1/K.
@@ -58,8 +59,8 @@ def _columns() -> tuple[Column, ...]:
         lively: dict[str, Any] = {"family": "diversity"}
         out += [
             Column(f"L2.{group}", "min", unit="coefficients", low=0.0, **near, summary=f"distance of a frame, {group}"),
-            Column(f"FD.{group}", "min", **squared, **near, headline=group == "expression", summary=f"Frechet distance per clip, {group}"),
-            Column(f"P-FD.{group}", "min", **squared, **near, summary=f"Frechet distance with the speaker, {group}"),
+            Column(f"FD.{group}", "min", **squared, **near, summary=f"Frechet distance per clip, {group}"),
+            Column(f"P-FD.{group}", "min", **squared, **near, headline=group == "expression", summary=f"Frechet distance with the speaker, {group}"),
             Column(f"variation.{group}", "match", **squared, **lively, summary=f"variance over time; {matched}",
                    target=f"variation.{group}_target"),
             Column(f"SI.{group}", "match", unit="nats", low=0.0, **lively, summary=f"Shannon index; {matched}", target=f"SI.{group}_target"),
