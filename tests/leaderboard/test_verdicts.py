@@ -179,6 +179,28 @@ def test_a_quarter_of_other_settings_is_no_second_budget() -> None:
         short = _with_settings(record("a-quarter", 0.1), steps=1, **settings)
         finding = judge([claim], [*whole, short])[0].findings[0]
         assert (finding.shorter.methods if finding.shorter else ()) == methods
+    newer = _with_settings(record("a-quarter", 0.1), steps=1, selection="spread")
+    newer = newer.model_copy(
+        update={
+            "method_config": {**newer.method_config, "tokenizer": {**newer.method_config["tokenizer"], "version": 2}}
+        }
+    )
+    assert judge([claim], [*whole, newer])[0].findings[0].shorter is None, "another version of the tokenizer"
+
+
+def test_this_projects_own_statements_are_counted_apart() -> None:
+    part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
+    paper = Claim(id="a", says="x", source="A paper, Table 1", matrix="m.toml", part=part)
+    own = paper.model_copy(update={"id": "b", "ours": True})
+    board = judge([paper, own], [BETTER, WORSE])
+    page = claims_page(board)
+    assert "Of papers' claims: 1 reproduced; of this project's own: 1 reproduced." in page
+    assert (
+        "| this project, on A paper |" in page
+        and "- source: this project, on A paper, Table 1" in page
+        and "| A paper |" in page
+    )
+    assert claims_page(board[:1]).count("1 reproduced. ") == 1
 
 
 def test_what_takes_no_steps_is_its_own_row_at_the_second_budget() -> None:

@@ -81,7 +81,14 @@ class Claim(Config):
     untestable: str = ""  # why
     not_comparable: str = ""  # why the parts, which are still measured, decide nothing about the paper
     demonstration: str = ""  # of a correction: the test that shows it
+    ours: bool = (
+        False  # this project's own statement, such as what a correction changes: counted apart from the papers'
+    )
     note: str = ""
+
+    @property
+    def origin(self) -> str:
+        return f"this project, on {self.source}" if self.ours else self.source
 
     @model_validator(mode="after")
     def _one_kind(self) -> Claim:

@@ -86,8 +86,10 @@ def shorter_names(
 
 
 def _is_quarter(whole: Record, short: Record) -> bool:
-    """Whether two rows differ in numbers alone of which one has a quarter, as a budget of steps is cut (matrix/quarter)."""
+    """Whether two rows of one version differ in numbers alone of which one has a quarter, as matrix/quarter cuts a budget."""
     for part in PARTS:
+        if len({record.method_config.get(part, {}).get("version") for record in (whole, short)}) > 1:
+            return False
         mine, theirs = _config(whole, part), _config(short, part)
         for name in mine.keys() | theirs.keys():
             a, b = mine.get(name), theirs.get(name)

@@ -12,9 +12,15 @@ from dyadbench.leaderboard.verdicts import SEEDS
 
 
 def counted(board: Sequence[Judged]) -> str:
-    """`3 reproduced, 1 contradicted, ...` in the order of MEANING."""
-    counts = Counter(one.verdict for one in board)
-    return ", ".join(f"{counts[verdict]} {verdict}" for verdict in MEANING if counts[verdict])
+    """`Of papers' claims: 3 reproduced, ...; of this project's own: 1 reproduced` in the order of MEANING."""
+
+    def verdicts(some: Sequence[Judged]) -> str:
+        counts = Counter(one.verdict for one in some)
+        return ", ".join(f"{counts[verdict]} {verdict}" for verdict in MEANING if counts[verdict])
+
+    own = [one for one in board if one.statement.ours]
+    theirs = verdicts([one for one in board if not one.statement.ours])
+    return f"Of papers' claims: {theirs}; of this project's own: {verdicts(own)}" if own else theirs
 
 
 def command(one: Judged) -> str:
@@ -108,7 +114,7 @@ def summary(board: Sequence[Judged]) -> str:
     order = list(MEANING)
     rows = sorted(enumerate(board, 1), key=lambda row: (order.index(row[1].verdict), row[0]))
     lines = [
-        f"| {one.verdict}{_mark(one)} | [{escape(one.statement.says)}](#claim-{number}) | {escape(one.statement.source.split(',')[0])} |"
+        f"| {one.verdict}{_mark(one)} | [{escape(one.statement.says)}](#claim-{number}) | {'this project, on ' if one.statement.ours else ''}{escape(one.statement.source.split(',')[0])} |"
         for number, one in rows
     ]
     return "\n".join(["| verdict | claim | source |", "|---|---|---|", *lines]) + "\n"
@@ -133,7 +139,7 @@ def claims_page(board: Sequence[Judged]) -> str:
     for number, one in enumerate(board, 1):
         claim = one.statement
         parts.append(f'<a id="claim-{number}"></a>\n\n## {escape(claim.says)}\n')
-        lines = [f"- **{one.verdict}**", f"- source: {escape(claim.source)}"]
+        lines = [f"- **{one.verdict}**", f"- source: {escape(claim.origin)}"]
         if claim.matrix:
             second = "" if all(f.stepless for f in one.findings) else "; with `--quarter` at a second budget"
             lines.append(f"- tested by: `{command(one)}`{second}")
