@@ -128,6 +128,7 @@ class Evidence(Config):
     stepless: bool = False  # neither side takes training steps, so there is no budget
     shorter: Evidence | None = None  # the same part at a quarter of the budget
     trend: Trend = ""
+    trend_p: float | None = None  # two-sided, of the change between the budgets
 
 
 class Judged(Config):

@@ -43,13 +43,19 @@ def judge(statements: Sequence[Claim], records: Sequence[Record], corpora: Seque
         for part in claim.part
     }
     tests = [one for evidence in evidences.values() for one in (evidence, evidence.shorter) if one is not None]
-    share = iter(benjamini_hochberg([None if one.few or one.unequal or not one.decides else one.p for one in tests]))
-    decided = {key: _decided_at_both(evidence, share) for key, evidence in evidences.items()}
+    share = iter(benjamini_hochberg([_p(one) for one in tests]))
+    # By themselves: many trends are plain, and among them doubtful differences would pass.
+    changes = iter(benjamini_hochberg([evidence.trend_p for evidence in evidences.values()]))
+    decided = {key: _decided_at_both(evidence, share, next(changes)) for key, evidence in evidences.items()}
     judged = []
     for statement in statements:
         findings = tuple(decided[_key(part, statement)] for part in statement.part)
         judged.append(Judged(statement=statement, verdict=_verdict(statement, findings), findings=findings))
     return judged
+
+
+def _p(one: Evidence) -> float | None:
+    return None if one.few or one.unequal or not one.decides else one.p
 
 
 def _key(part: Contrast, claim: Claim) -> tuple[str, tuple[str, ...], bool]:
@@ -76,10 +82,12 @@ def _at_both_budgets(part: Contrast, claim: Claim, groups: Mapping[tuple[str, st
     shorter = shorter.model_copy(update={"decides": first.decides})
     if draws is None or drawn_shorter is None:
         return first.model_copy(update={"shorter": shorter})
-    return first.model_copy(update={"shorter": shorter, "trend": trend(drawn_shorter, draws)})
+    return first.model_copy(
+        update={"shorter": shorter, "trend": trend(drawn_shorter, draws), "trend_p": p_value(draws - drawn_shorter)}
+    )
 
 
-def _decided_at_both(evidence: Evidence, share: Iterator[float | None]) -> Evidence:
+def _decided_at_both(evidence: Evidence, share: Iterator[float | None], trend_q: float | None) -> Evidence:
     """Decided at its budget, and where there is a second one, alike at both.
 
     A quarter of the training that decides nothing does no harm if more training moves the difference to where the verdict is:
@@ -89,9 +97,12 @@ def _decided_at_both(evidence: Evidence, share: Iterator[float | None]) -> Evide
     if evidence.shorter is None:
         return first
     shorter = _decided(evidence.shorter, next(share))
-    clearer = evidence.trend == {"reproduced": "towards", "contradicted": "away"}.get(first.verdict)
+    sure = trend_q is not None and trend_q <= FALSE_DISCOVERIES
+    trend_of = evidence.trend if sure else "level" if evidence.trend else ""
+    clearer = trend_of == {"reproduced": "towards", "contradicted": "away"}.get(first.verdict)
     holds = first.verdict == shorter.verdict or (clearer and shorter.verdict == "undecided")
-    return first.model_copy(update={"shorter": shorter, "verdict": first.verdict if holds else "undecided"})
+    verdict = first.verdict if holds else "undecided"
+    return first.model_copy(update={"shorter": shorter, "verdict": verdict, "trend": trend_of})
 
 
 def _decided(evidence: Evidence, q: float | None) -> Evidence:

@@ -126,7 +126,7 @@ def claims_page(board: Sequence[Judged]) -> str:
         "# Claims, checked\n",
         "Made by `dyadbench leaderboard` from `claims/checked/` and `records/`; do not edit. Differences are paired, intervals "
         f"are 95 % over sessions and the seeds of random methods, which need two for an interval and {SEEDS} for a verdict, and at most 5 % of the "
-        "verdicts of this page are expected to be false (Benjamini-Hochberg over all parts that could be tested, at both budgets; a part that two claims name "
+        "verdicts of this page are expected to be false (Benjamini-Hochberg over all parts that could be tested, at both budgets, and by themselves over what more training changes; a part that two claims name "
         "counts once). **Settings of one kind of tokenizer or predictor must be equal on both sides**, but for what the claim is about; of two kinds each "
         "has its own recipe, and the steps of both are printed. A part marked † (in the table: a claim with such a part) is measured by a column that "
         "[fails its validity tests](validity.md) on those data: its verdict says what that number does, and not which reactions are better. The errors of "
