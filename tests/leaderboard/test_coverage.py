@@ -121,7 +121,7 @@ def test_one_seed_of_a_random_method_has_no_honest_interval(spread: float, most:
 
 @pytest.mark.parametrize("amount", COVERAGE)
 def test_skewed_sessions_cost_what_the_boards_say(amount: int) -> None:
-    """One seed, of which all that varies is the sessions. FD.expression on simdyad-clear-l2l has a sample skewness near 3."""
+    """One seed, of which all that varies is the sessions. P-FD.expression on simdyad-clear-l2l has a sample skewness near 3."""
     measured = coverage(1, 0.0, skewness=amount, apart=0.0, trials=2000)
     assert measured == pytest.approx(COVERAGE[amount], abs=0.012)
     assert (measured >= 0.93) == (amount <= MOST)
