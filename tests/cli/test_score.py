@@ -14,6 +14,7 @@ from dyadbench.cli.score import score
 from dyadbench.cli.standing import standing
 from dyadbench.files.predictions import faults, read_predictions
 from dyadbench.python.score import Estimate
+from dyadbench.records.record import load_record
 
 from ..datasets.test_check_real import write
 
@@ -154,3 +155,47 @@ def test_a_template_replaces_no_file(tmp_path: Path) -> None:
         with pytest.raises(DyadbenchError, match=message):
             score(file, train=train, template=True, benchmark="simdyad-clear-react-online")
     assert mine.read_bytes() == b"predictions" and not other.exists()
+
+
+def _write_arrays(path: Path, **change: object) -> Path:
+    rng = np.random.default_rng(0)
+    listener, speaker = rng.random((2, 3, 60, 25), np.float32)
+    arrays = {"pred": listener[:, None], "listener": listener, "speaker": speaker, "appropriate": np.eye(3), **change}
+    np.savez(path, **{name: value for name, value in arrays.items() if value is not None})  # type: ignore[arg-type]
+    return path
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"lenghts": np.full(3, 9)}, "holds an array 'lenghts', which no suite reads; did you mean lengths?"),
+        ({"target": np.zeros((3, 60, 25))}, "holds listener twice, once as 'target'; leave one of them out"),
+        ({"fps": np.array(30.0)}, "fps is 30, and arrays of 25 channels are scored at 25: resample all of them"),
+        ({"listener": np.zeros((2, 60, 25))}, "listener has 2 clips and pred 3"),
+        ({"pred": np.zeros(())}, "pred has shape"),
+    ],
+)
+def test_what_a_file_with_its_references_holds_is_scored_or_refused(
+    change: dict[str, object], message: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Unknown arrays and the rate were ignored, and too few listeners ended in a traceback."""
+    score(_write_arrays(tmp_path / "right.npz", fps=np.array(25.0)), suite="react2024")
+    assert "FRCorr" in capfd.readouterr().out
+    with pytest.raises(DyadbenchError, match=message):
+        score(_write_arrays(tmp_path / "wrong.npz", **change), suite="react2024")
+
+
+def test_a_bad_record_of_another_row_costs_no_finished_scoring(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The numbers were not printed and the record was not written."""
+    data = write(tmp_path / "react")
+    common = {"root": tmp_path, "home": tmp_path / "home", "data": [f"react2024={data}"], "threads": 1}
+    bad = tmp_path / "leaderboards" / "records" / "react2024-test" / "other" / "seed0.json"
+    bad.parent.mkdir(parents=True)
+    bad.write_text("{")
+    score(tmp_path / "t.npz", benchmark="react2024-test", template=True, **common)  # type: ignore[arg-type]
+    score(tmp_path / "t.npz", benchmark="react2024-test", name="mine", **common)  # type: ignore[arg-type]
+    out = capfd.readouterr().out
+    assert "FRCorr  ↑" in out and f"delete it or run it again: {bad} is not a record" in out
+    assert load_record(bad.parents[1] / "mine" / "seed0.json").method == "mine"

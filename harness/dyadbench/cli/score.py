@@ -115,19 +115,34 @@ def _score_arrays(predictions: Predictions, suite: str, threads: int) -> dict[st
     """A file with predictions and references in it; predictions are read clip by clip."""
     import numpy as np
 
+    from dyadbench.api import FACEVERSE_58
+    from dyadbench.errors import nearest
     from dyadbench.files.predictions import LazyTensor
     from dyadbench.progress import bar
-    from dyadbench.python.arrays import SPELLING, score_arrays
+    from dyadbench.python.arrays import SPACES, SPELLING, score_arrays
 
-    arrays: dict[str, Any] = {}
-    for name, value in predictions.arrays.items():
-        whole = value.whole() if isinstance(value, LazyTensor) and name != "pred" else value
-        arrays[SPELLING.get(name, name)] = whole  # of files made for other programs
     names = ("pred", "listener", "speaker", "appropriate", "lengths")
-    inputs: dict[str, Any] = {name: arrays[name] for name in names if name in arrays}
+    inputs: dict[str, Any] = {}
+    for own_name, value in predictions.arrays.items():
+        name = SPELLING.get(own_name, own_name)  # of files made for other programs
+        if name not in names:
+            raise DyadbenchError(
+                f"{predictions.path} holds an array {own_name!r}, which no suite reads; "
+                f"{nearest(own_name, [*names, *SPELLING])}, or leave it out"
+            )
+        if name in inputs:
+            raise DyadbenchError(f"{predictions.path} holds {name} twice, once as {own_name!r}; leave one of them out")
+        inputs[name] = value.whole() if isinstance(value, LazyTensor) and name != "pred" else value
     missing = [name for name in names[:3] if name not in inputs]
     if missing:
         raise DyadbenchError(f"{predictions.path} holds no array {missing[0]!r}; a suite needs {', '.join(names[:3])}")
+    channels = ([0, *inputs["pred"].shape])[-1]
+    space = SPACES.get(channels, FACEVERSE_58)
+    if predictions.fps not in (None, space.fps):
+        raise DyadbenchError(
+            f"{predictions.path}: fps is {predictions.fps:g}, and arrays of {channels} channels are scored at "
+            f"{space.fps:g}: resample all of them and write the new rate"
+        )
     try:
         with bar(f"score {suite}") as progress:
             values = score_arrays(suite, **inputs, threads=threads, progress=progress)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.api import Column
+from dyadbench.api import Column, DyadbenchError
 from dyadbench.leaderboard.text import ARROWS, number
 from dyadbench.python.score import Estimate
 from dyadbench.records.comparable import method_values, records_below, usable_records
@@ -19,12 +19,16 @@ def standing(
     leaderboards: Path, benchmark: str, suite: str, columns: Sequence[Column], digest: str, mine: Values
 ) -> tuple[list[str], list[list[str]], str]:
     """Header and rows of a table: each metric, its direction, the file's value, its target, its place among methods, and
-    the reference rows; and a sentence on whom it was compared with. Records of other data are left out."""
-    records = (
-        [r for r in records_below(leaderboards, benchmark) if r.dataset.digest == digest]
-        if leaderboards.is_dir()
-        else []
-    )
+    the reference rows; and a sentence on whom it was compared with. Records of other data are left out.
+
+    A record that cannot be read costs the comparison and not the file's own values: the sentence names it.
+    """
+    records, unread = [], ""
+    try:
+        if leaderboards.is_dir():
+            records = [r for r in records_below(leaderboards, benchmark) if r.dataset.digest == digest]
+    except (DyadbenchError, OSError) as error:
+        unread = f"warning: compared with no record, because one cannot be read; delete it or run it again: {error}"
     groups = usable_records(records, suite, columns) if records else {}
     means = {name: _means(method_values(group, suite, columns), columns) for name, group in groups.items()}
     references = sorted(name for name, group in groups.items() if group[0].calibration)
@@ -41,6 +45,8 @@ def standing(
         others = [number(_none(means[name][column.id]), column.digits) for name in references]
         rows.append([column.id, ARROWS[column.direction], number(value, column.digits), span,
                      number(target, column.digits) if column.target else "", place, *others])  # fmt: skip
+    if unread:
+        return header, rows, unread
     if not methods:
         also = "; reference rows are shown" if references else ""
         return (

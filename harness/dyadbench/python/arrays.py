@@ -148,7 +148,7 @@ def _demand_shapes(pred: Any, others: dict[str, NDArray[Any]], channels: int) ->
             raise ValueError(f"{name} has {array.shape[1]} frames and pred {shape[2]}; cut them to one length")
     if len(others["speaker"]) != shape[0]:
         raise ValueError(f"speaker has {len(others['speaker'])} clips and pred {shape[0]}")
-    if channels != EMOTION_DIM and len(others["listener"]) < shape[0]:
+    if len(others["listener"]) < shape[0]:
         raise ValueError(f"listener has {len(others['listener'])} clips and pred {shape[0]}")
 
 
