@@ -36,6 +36,18 @@ def one_line(text: object, most: int | None = None) -> str:
     return flat if most is None or len(flat) <= most else flat[: most - 3] + "..."
 
 
+def demand_name(name: str, what: str) -> None:
+    """Raises DyadbenchError where a name from outside is empty or not UTF-8, for then no key and no record could hold it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise DyadbenchError(
+            f"{what} {one_line(name)!r} holds bytes that are not UTF-8 text; give it another name"
+        ) from None
+    if not name.strip():
+        raise DyadbenchError(f"{what} is empty; give it a name")
+
+
 def nearest(name: str, choices: Iterable[str]) -> str:
     """What to write instead of `name`: the names like it, or else what there is, at most MOST_NAMES of them."""
     names = list(dict.fromkeys(choices))

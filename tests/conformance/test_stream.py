@@ -89,6 +89,11 @@ def test_a_configuration_that_cannot_stream_says_so(name: str, settings: dict[st
     assert row.latency is None and "does not stream in this configuration" in row.verdict
 
 
+def test_a_preset_that_no_timed_method_has_is_refused() -> None:
+    with pytest.raises(DyadbenchError, match="'papr' is no preset of ridge, dense-fsq; did you mean paper"):
+        next(latency_rows(shared_host(), ["ridge", "dense-fsq"], "papr", {}, 100))
+
+
 def test_chunks_of_a_short_clip_do_not_depend_on_the_batch() -> None:
     corpus = TinyCorpus()
     predictor = _build("vqtalker-chunked", corpus)

@@ -51,6 +51,14 @@ def test_a_row_of_ones_own_name_is_another_row_of_the_same_method() -> None:
         ('[[method]]\nname = "mime"\npredictor = {name = "ridge"}', "'mime' is a method itself, with another predictor"),
         ('[[method]]\nname = "x"\nmethod = "rigde"', "there is no method 'rigde'; did you mean ridge"),
         ('[[method]]\nname = "x"\nmethod = "ridge"\npredictor = { name = "ridge" }', "leave one of them out"),
+        ('[[method]]\nname = "ridge"\n[method.grid]\ntaps = [2020-01-01]', "taps: input should be a valid integer"),
+        ('[[method]]\nname = "ridge"\nsettings = { taps = 3 }\n[method.grid]\ntaps = [4]', "gives taps twice, in settings and in its grid"),
+        ('[[method]]\nname = "ridge"\nsettings = { taps = true }', "taps: a number is expected, not true or false"),
+        ('[[method]]\nname = "ridge"\nseeds = [true]', "seeds: a number is expected, not true or false"),
+        ('[[method]]\nname = "x"\npredictor = { name = "ridge", config = 3 }', "the predictor of 'x': config: input should be a valid dictionary"),
+        ('[[method]]\nname = "x"\npredictor = { name = "ridge", preset = 3 }', "the predictor of 'x': preset: input should be a valid string"),
+        ('[[method]]\nname = "x"\npredictor = { name = "ridge", taps = 3, config = { taps = 4 } }', "gives 'taps' twice"),
+        ('[[method]]\nname = ""\nmethod = "ridge"', "the name of a row is empty; give it a name"),
     ],
 )  # fmt: skip
 def test_a_wrong_grid_or_name_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:

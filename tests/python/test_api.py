@@ -140,8 +140,12 @@ def test_predictions_have_intervals_and_may_be_a_row(root: Path) -> None:
         ({"seeds": 3}, "seeds: .*tuple"),
         ({"benchmark": [BENCHMARK, BENCHMARK]}, "two of the benchmarks"),
         ({"method": []}, "method: .*at least 1"),
+        ({"seeds": (True,)}, "seeds: a number is expected, not true or false"),
+        ({"seeds": "12"}, "seeds: .*tuple"),
         ({"limit": -1}, "limit is -1"),
+        ({"limit": "2"}, "limit is '2'; it must be 0 or more, a whole number"),
         ({"batch": 0}, "batch is 0; it must be 1 or more"),
+        ({"device": 3}, "'3' is none of cpu, cuda and cuda:N"),
         ({"threads": 0}, "threads is 0"),
     ],
 )
@@ -149,6 +153,24 @@ def test_what_is_asked_is_what_runs_or_it_is_refused(options: dict[str, object],
     """A misspelt folder was ignored, a cell that was asked for twice ran twice, and 0 threads were taken."""
     with pytest.raises(DyadbenchError, match=message):
         dyadbench.run(**{"benchmark": BENCHMARK, "method": "mime", "dataset": TINY, "root": tmp_path, **options})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"seed": "a"}, "seeds.0: input should be a valid integer"),
+        ({"seed": True}, "a number is expected, not true or false"),
+        ({"settings": 3}, "settings: input should be a valid dictionary"),
+        ({"dataset": 3}, "input should be a valid dictionary"),
+        ({"fold": "a"}, "fold is 'a'; it must be 0 or more, a whole number"),
+        ({"threads": "a"}, "threads is 'a'"),
+    ],
+)
+def test_a_method_is_loaded_by_the_door_of_run(options: dict[str, object], message: str, tmp_path: Path) -> None:
+    """Values of a wrong type ended in errors of pydantic and Python."""
+    words = {"method": "mime", "benchmark": BENCHMARK, "dataset": TINY, "root": tmp_path, "train": True, **options}
+    with pytest.raises(DyadbenchError, match=message):
+        dyadbench.load_method(**words)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])

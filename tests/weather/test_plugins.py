@@ -10,6 +10,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from dyadbench.conformance.checks import check_factory
 from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.errors import PluginError
 from dyadbench.leaderboard.tables import make_table
+from dyadbench.python.method import load_method
 from dyadbench.records.record import load_record
 from dyadbench.registry.host import Host
 
@@ -38,7 +40,8 @@ from dyadbench.hookspecs import hookimpl
 print("printed at import")
 
 NAMES = ("ahead", "fickle", "counting", "short", "text", "listed", "nothing", "endless", "hungry", "scribbler", "chatty",
-         "leaving", "quiet", "seeded", "broken", "tensor", "needless", "mute")
+         "leaving", "quiet", "seeded", "broken", "tensor", "needless", "mute", "truthful", "uneven", "halting", "painter",
+         "feeling")
 
 @hookimpl
 def dyadbench_predictors():
@@ -129,6 +132,28 @@ class Mute(Quiet):
     def sample(self, context, k, noise):
         return context.audio["mfcc"]
 
+class Truthful(Quiet):
+    def sample(self, context, k, noise):
+        return Reaction(None, self.zeros(context, k) > 0)
+
+class Uneven(Quiet):
+    def sample(self, context, k, noise):
+        return Reaction(None, [[[0.0]], [[0.0], [0.0]]])
+
+class Halting(Quiet):
+    def start(self, clips, k, noise):
+        return self
+    def step(self, heard):
+        raise RuntimeError("the stream broke")
+
+class Painter(Quiet):
+    def draw(self, dyad):
+        return {"face": 3}
+
+class Feeling(Quiet):
+    def sample(self, context, k, noise):
+        return Reaction(None, np.repeat(context.speaker_emotion[:, None], k, 1))
+
 class Leaving(Quiet):
     def sample(self, context, k, noise):
         sys.exit(0)
@@ -167,6 +192,8 @@ FAULTS = {
     "text": "numpy",
     "listed": "listed returned a list; return an api.Reaction(motion, emotion)",
     "nothing": "nothing returned a NoneType; return an api.Reaction",
+    "truthful": "truthful returned emotion of bool where numbers are due",
+    "uneven": "uneven returned emotion that is no array (setting an array element with a sequence",
     "hungry": "predictor 'hungry' of strange 0.3 failed during sample: MemoryError: Unable to allocate",
     "leaving": "predictor 'leaving' of strange 0.3 failed during sample: SystemExit: 0",
 }
@@ -183,6 +210,38 @@ def test_a_cell_of_a_broken_plugin_fails_with_a_sentence(
     assert "/ " + name in line and (FAULTS[name] in line or name == "text") and "Traceback" not in err
     assert "1 of 2 cells recorded" in out, "the other cell is not lost"
     assert load_record(_record(tmp_path)).method == "quiet"
+
+
+@pytest.mark.usefixtures("strange")
+def test_a_picture_that_is_no_text_is_named(tmp_path: Path, dyadbench: Command, cell: Words) -> None:
+    code, _, err = dyadbench(*cell("painter", tmp_path), "--draw", "1")
+    assert code == 1 and "Painter.draw returned no pictures; return names and the text of an SVG each" in err
+    assert "Traceback" not in err and "TypeError" not in err
+
+
+@pytest.mark.usefixtures("strange")
+def test_a_stream_that_breaks_costs_no_other_timing(dyadbench: Command) -> None:
+    code, out, err = dyadbench("bench", "latency", "halting", "ridge", "--frames", "100", "--json")
+    broken, ridge = json.loads(out)
+    assert code == 1 and "Traceback" not in err and ridge["latency"]["frames"] == 100
+    assert broken["reason"].startswith(
+        "predictor 'halting' of strange 0.3 failed during stream: RuntimeError: the stream"
+    )
+
+
+@pytest.mark.usefixtures("strange")
+def test_a_method_that_reads_emotion_says_that_it_was_given_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("dyadbench.python.method.plugins", host := cache(Host))
+    tiny = {"dataset": {"size": "tiny"}, "root": tmp_path, "train": True}
+    method = load_method("feeling", "simdyad-clear-react-online", **tiny)  # type: ignore[arg-type]
+    motion = np.zeros((4, method.space.dim))
+    with pytest.raises(DyadbenchError, match=r"feeling failed without the speaker's emotion.*give emotion=\(T, 25\)"):
+        method.sample(motion)
+    reaction = method.sample(motion, emotion=np.ones((4, 25)))
+    assert reaction.emotion is not None and reaction.emotion.shape == (1, 1, 4, 25)
+    assert host().get("predictor", "feeling").name == method.entry
 
 
 @pytest.mark.usefixtures("strange")
@@ -336,6 +395,10 @@ def test_a_data_set_that_lies(lie: str, message: str) -> None:
     [
         ({"value": float("nan")}, "gave nan for FRCorr; what is undefined is None"),
         ({"value": float("inf")}, "gave inf for FRCorr"),
+        ({"value": True}, "gave no api.Result of numbers for FRCorr: value: a number is expected, not true or false"),
+        ({"value": "high"}, "gave no api.Result of numbers for FRCorr: value: input should be a valid number"),
+        ({"per_clip": [[0.5], [0.5, 0.5]]}, "gave no api.Result of numbers for FRCorr: setting an array element"),
+        ({"detail": 3}, "gave no api.Result of numbers for FRCorr: 'int' object is not iterable"),
         ({"per_clip": np.zeros(3)}, r"gave \(3,\) values of FRCorr for 4 clips"),
         ({"per_clip": np.full(4, np.inf)}, "or infinite ones"),
         ({"value": 0.6}, r"FRCorr: its value is 0\.6, and its per-clip values average to 0\.5"),

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    SerializerFunctionWrapHandler,
+    ValidatorFunctionWrapHandler,
+    field_validator,
+    model_serializer,
+)
+from pydantic_core import PydanticCustomError
 
 if TYPE_CHECKING:  # annotations only: `dyadbench list` must wait for neither numpy nor torch
     import numpy as np
@@ -63,6 +71,18 @@ class Config(BaseModel):
     machine_paths: ClassVar[frozenset[str]] = frozenset()
     added: ClassVar[frozenset[str]] = frozenset()
     budget: ClassVar[frozenset[str]] = frozenset({"steps"})
+
+    @field_validator("*", mode="wrap")
+    @classmethod
+    def _truth_is_no_number(cls, value: Any, inner: ValidatorFunctionWrapHandler) -> Any:
+        """Refuses true and false where a number is due, alone or in a list: pydantic would read them as 1 and 0."""
+        checked = inner(value)
+        before, after = ((each,) if isinstance(each, bool | int | float) else each for each in (value, checked))
+        if isinstance(before, list | tuple) and isinstance(after, list | tuple):
+            for one, other in zip(before, after, strict=False):
+                if isinstance(one, bool) and isinstance(other, int | float) and not isinstance(other, bool):
+                    raise PydanticCustomError("number_expected", "a number is expected, not true or false")
+        return checked
 
     @model_serializer(mode="wrap")
     def _as_given(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:

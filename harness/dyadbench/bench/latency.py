@@ -12,7 +12,7 @@ from dyadbench.api import Config, DyadbenchError, Fittable, Predictor, Setup, St
 from dyadbench.cell.latency import Latency, measure_latency
 from dyadbench.cell.noise import CellNoise
 from dyadbench.datasets.tiny_corpus import TinyCorpus
-from dyadbench.errors import PluginError
+from dyadbench.errors import PluginError, nearest
 from dyadbench.matrix.cells import MethodSpec, method_parts
 from dyadbench.registry.host import Host
 
@@ -20,12 +20,13 @@ SLOW, FAST = 1e3 / 25, 1e3 / 30  # milliseconds of a frame
 
 
 class Timed(Config):
-    """One method. `latency` None: it does not stream, for the `reason` given."""
+    """One method. `latency` None: it does not stream, or its plugin `failed`, for the `reason` given."""
 
     method: str
     preset: str
     latency: Latency | None = None
     reason: str = ""
+    failed: bool = False
 
     @property
     def verdict(self) -> str:
@@ -37,24 +38,44 @@ class Timed(Config):
 
 
 def latency_rows(
-    host: Host, names: Sequence[str], preset: str, settings: Mapping[str, Any], frames: int
+    host: Host, names: Sequence[str], preset: str | None, settings: Mapping[str, Any], frames: int
 ) -> Iterator[Timed]:
-    """The methods `names` over one made-up clip of FaceVerse, emotion and sound; all that stream where no name is given."""
-    corpus = TinyCorpus(frames=frames)
-    for name in names or streaming(host):
-        predictor, used = _build(host, name, preset, settings, corpus)
-        row = Timed(method=name, preset=used)
-        if not isinstance(predictor, Streaming):
-            yield row.model_copy(update={"reason": "does not stream: it has no start(clips, k, noise)"})
-            continue
-        context = corpus.context([0], predictor.needs, frames)
+    """The methods `names` over one made-up clip of FaceVerse, emotion and sound; all that stream where no name is given.
+
+    `preset` None: "small" of those that have it. Raises DyadbenchError for a preset that none of them has. A method whose
+    plugin fails costs no other one its row.
+    """
+    chosen, corpus = names or streaming(host), TinyCorpus(frames=frames)
+    if preset is not None:
+        _demand_preset(host, chosen, preset)
+    for name in chosen:
+        row = Timed(method=name, preset="")
         try:
-            predictor.start(context.clips, 1, CellNoise(0))
-        except DyadbenchError as refusal:
-            yield row.model_copy(update={"reason": f"does not stream in this configuration: {refusal}"})
-            continue
-        latency = measure_latency(predictor, context, CellNoise(0), corpus.space.fps)
-        yield row.model_copy(update={"latency": latency})
+            predictor, entry, used = _build(host, name, preset or "small", settings, corpus)
+            with host.blame("predictor", entry, "stream"):
+                row = row.model_copy(update={"preset": used, **_timed(predictor, corpus, frames)})
+        except PluginError as error:
+            row = row.model_copy(update={"reason": str(error), "failed": True})
+        yield row
+
+
+def _timed(predictor: Predictor, corpus: TinyCorpus, frames: int) -> dict[str, Any]:
+    """The latency, or the reason why there is none."""
+    if not isinstance(predictor, Streaming):
+        return {"reason": "does not stream: it has no start(clips, k, noise)"}
+    context = corpus.context([0], predictor.needs, frames)
+    try:
+        predictor.start(context.clips, 1, CellNoise(0))
+        return {"latency": measure_latency(predictor, context, CellNoise(0), corpus.space.fps)}
+    except DyadbenchError as refusal:
+        return {"reason": f"does not stream in this configuration: {refusal}"}
+
+
+def _demand_preset(host: Host, names: Sequence[str], preset: str) -> None:
+    predictors = [method_parts(host, MethodSpec(name=name))[0].name for name in names]
+    presets = list(dict.fromkeys(each for name in predictors for each in host.get("predictor", name).presets))
+    if preset not in presets:
+        raise DyadbenchError(f"{preset!r} is no preset of {', '.join(names)}; {nearest(preset, presets)}")
 
 
 def streaming(host: Host) -> list[str]:
@@ -63,18 +84,20 @@ def streaming(host: Host) -> list[str]:
     streamers = []
     for name in names:
         try:
-            predictor, _ = _build(host, name, "smoke", {}, TinyCorpus(frames=32, clips=2))
+            predictor, entry, _ = _build(host, name, "smoke", {}, TinyCorpus(frames=32, clips=2))
             if isinstance(predictor, Streaming):
-                predictor.start(("clip",), 1, CellNoise(0))
+                with host.blame("predictor", entry, "stream"):
+                    predictor.start(("clip",), 1, CellNoise(0))
                 streamers.append(name)
-        except (DyadbenchError, PluginError):
+        except DyadbenchError:  # a plugin that fails is one of these, too
             continue
     return streamers
 
 
 def _build(
     host: Host, name: str, preset: str, settings: Mapping[str, Any], corpus: TinyCorpus
-) -> tuple[Predictor, str]:
+) -> tuple[Predictor, str, str]:
+    """The predictor, its registered name, and the preset where it has that one."""
     part, under = method_parts(host, MethodSpec(name=name, settings=settings), default_preset=preset)
     setup = Setup(corpus.space, corpus.audio, corpus.emotion, seed=0)
     more: dict[str, Any] = {}
@@ -82,6 +105,6 @@ def _build(
         more["tokenizer"] = host.build("tokenizer", under.name, under.config, setup)
     predictor: Predictor = host.build("predictor", part.name, part.config, setup, **more)
     if isinstance(predictor, Fittable) and not isinstance(predictor, Trainable):
-        predictor.fit(corpus)
-    presets = {**host.get("predictor", part.name).presets}
-    return predictor, preset if preset in presets else ""
+        with host.blame("predictor", part.name, "fit"):
+            predictor.fit(corpus)
+    return predictor, part.name, preset if preset in host.get("predictor", part.name).presets else ""

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from dyadbench.api import Dataset, Drawable, DyadbenchError, OnTokens
+from dyadbench.errors import PluginError
 from dyadbench.files.atomic import atomic_write
 
 
@@ -26,7 +28,14 @@ def draw_clips(predictor: Any, dataset: Dataset, split: str, folder: Path, count
     for index, clip in enumerate(dataset.clips(split)[:count]):
         dyad = dataset.dyad(split, index, predictor.needs.audio)
         for part in parts:
-            for name, svg in part.draw(dyad).items():
+            pictures = part.draw(dyad)
+            if not isinstance(pictures, Mapping) or not all(
+                isinstance(text, str) for pair in pictures.items() for text in pair
+            ):
+                raise PluginError(
+                    f"{type(part).__name__}.draw returned no pictures; return names and the text of an SVG each"
+                )
+            for name, svg in pictures.items():
                 # A plugin chooses the name, so it is made a plain file name: it cannot lead out of the folder.
                 paths.append(folder / f"{plain_name(clip.id)}-{plain_name(name)}.svg")
                 atomic_write(paths[-1], svg)

@@ -20,7 +20,7 @@ from dyadbench.api import (
     Track,
     Truth,
 )
-from dyadbench.errors import PluginError
+from dyadbench.errors import PluginError, one_line
 from dyadbench.files.predictions import RANGES
 
 Sample = Callable[[Context, int, Noise], Any]  # Predictor.sample, or something around it
@@ -68,8 +68,13 @@ def _checked(values: Any, what: str, due: tuple[int, ...], context: Context, nam
         return None
     if type(values).__module__.partition(".")[0] == "torch":
         raise PluginError(f"{name} returned {what} as a torch tensor; return {what}.detach().cpu().numpy()")
-    values = np.asarray(values)
-    if values.dtype.kind not in "fiub":
+    try:
+        values = np.asarray(values)
+    except ValueError as error:
+        raise PluginError(
+            f"{name} returned {what} that is no array ({one_line(error, most=200)}); give all clips and samples the same frames"
+        ) from None
+    if values.dtype.kind not in "fiu":  # truth values cannot be subtracted, which every metric and check does
         raise PluginError(f"{name} returned {what} of {values.dtype} where numbers are due")
     if values.shape != due:
         # The message counts the clips that were asked for; a single clip was doubled above.

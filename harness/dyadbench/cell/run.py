@@ -233,7 +233,9 @@ class CellRun:
         if self.runtime.draw:
             folder = self.runtime.home / "pictures" / plain_name(self.cell.name)
             part = self.parts[0]
-            draw_clips(part.fit()[0], part.dataset, self.cell.setting.split, folder, self.runtime.draw)
+            predictor = part.fit()[0]
+            with self.host.blame("predictor", self.cell.predictor.name, "draw"):
+                draw_clips(predictor, part.dataset, self.cell.setting.split, folder, self.runtime.draw)
         return self._record(stage, facts, scored)
 
     def _record(self, stage: Folder, facts: dict[str, Any], scored: dict[str, SuiteScores]) -> Record:

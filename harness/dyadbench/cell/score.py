@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from dyadbench.api import DyadbenchError, Evaluation, MotionSpace, Progress, Result, Suite, Tokenizer
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.split import Split
-from dyadbench.errors import PluginError
+from dyadbench.errors import PluginError, first_fault, one_line
 from dyadbench.matrix.keys import key_of
 from dyadbench.metrics import tokens as token_metrics
 from dyadbench.metrics.tokenizer import score_tokenizer
@@ -77,13 +77,19 @@ def demand_whole(name: str, suite: Suite, results: Any, count: int) -> None:
         result = results.get(column.id)
         if result is None:
             raise PluginError(f"suite {name} gave no {column.id}, one of its columns")
-        if result.value is not None and not np.isfinite(result.value):
-            raise PluginError(f"suite {name} gave {result.value} for {column.id}; what is undefined is None")
-        if np.shape(result.per_clip) != (count,) or np.isinf(result.per_clip).any():
+        try:
+            value = Score(value=result.value, undefined=result.undefined, detail=dict(result.detail)).value
+            per_clip = np.asarray(result.per_clip, np.float64)
+        except (AttributeError, TypeError, ValueError) as error:
+            why = first_fault(error) if isinstance(error, ValidationError) else one_line(error, most=200)
+            raise PluginError(f"suite {name} gave no api.Result of numbers for {column.id}: {why}") from None
+        if value is not None and not np.isfinite(value):
+            raise PluginError(f"suite {name} gave {value} for {column.id}; what is undefined is None")
+        if per_clip.shape != (count,) or np.isinf(per_clip).any():
             raise PluginError(
-                f"suite {name} gave {np.shape(result.per_clip)} values of {column.id} for {count} clips, or infinite ones"
+                f"suite {name} gave {per_clip.shape} values of {column.id} for {count} clips, or infinite ones"
             )
-        if fault := mean_fault(result.value, [float(v) for v in result.per_clip]):
+        if fault := mean_fault(value, per_clip.tolist()):
             raise PluginError(
                 f"suite {name}, {column.id}: {fault}; see api.Result for metrics that are not means over clips"
             )

@@ -94,7 +94,7 @@ def tables(
 @app.command("latency")
 def latency(
     method: Annotated[list[str] | None, typer.Argument(help="Methods or predictors; all that stream, if none.")] = None,
-    preset: Annotated[str, typer.Option(help="Of the methods that have it.")] = "small",
+    preset: Annotated[str | None, typer.Option(help="Of the methods that have it. Default: small.")] = None,
     setting: Annotated[list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help="Override.")] = None,
     frames: Annotated[int, typer.Option(min=100, help="Of the conversation.")] = 750,
     json: Json = False,
@@ -118,11 +118,13 @@ def latency(
     rows = list(latency_rows(Host(), method or [], preset, parse_settings(setting or []), frames))
     if json:
         print_json([{**row.model_dump(mode="json"), "verdict": row.verdict} for row in rows])
-        return
-    print_table(
-        ["method", "preset", "first frame ms", "after frames", "p50 ms", "p99 ms", "of processor", "in time for"],
-        [[row.method, row.preset, *times(row.latency), row.verdict] for row in rows],
-    )  # fmt: skip
+    else:
+        print_table(
+            ["method", "preset", "first frame ms", "after frames", "p50 ms", "p99 ms", "of processor", "in time for"],
+            [[row.method, row.preset, *times(row.latency), row.verdict] for row in rows],
+        )
+    if any(row.failed for row in rows):
+        raise typer.Exit(1)
 
 
 def _text(value: float | None, digits: str) -> str:

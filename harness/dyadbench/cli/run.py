@@ -152,7 +152,7 @@ def _request(
             "-s": setting,
             "--as": label,
         }
-        if unused := [name for name, value in options.items() if value]:
+        if unused := [name for name, value in options.items() if value is not None]:
             raise DyadbenchError(f"a matrix file says this itself: leave {unused[0]} out, or write it into {matrix}")
         request = read_matrix(matrix)
     elif benchmark and method:
@@ -160,11 +160,14 @@ def _request(
             raise DyadbenchError(f"--as names one row, and {len(method)} methods are given; give one --method")
         specs = tuple(
             MethodSpec(
-                name=label or m, method=m if label else "", preset=preset, settings=parse_settings(setting or [])
+                name=m if label is None else label,
+                method="" if label is None else m,
+                preset=preset,
+                settings=parse_settings(setting or []),
             )
             for m in method
         )
-        request = Matrix(benchmarks=tuple(benchmark), seeds=_seeds(seeds or "0"), method=specs)
+        request = Matrix(benchmarks=tuple(benchmark), seeds=_seeds("0" if seeds is None else seeds), method=specs)
     else:
         raise DyadbenchError("nothing to run: give a matrix file, or --benchmark NAME --method NAME")
     if overrides := nest(parse_settings(data_setting, "--data-set")):

@@ -26,6 +26,7 @@ from dyadbench.cli.common import (
     refuse_unused,
     set_threads,
 )  # fmt: skip
+from dyadbench.errors import demand_name, nearest
 
 if TYPE_CHECKING:
     from dyadbench.files.predictions import Predictions
@@ -104,6 +105,8 @@ def _demand_sensible(
         raise DyadbenchError(
             "--as writes a record of a whole benchmark: give --benchmark, and neither --limit nor --template"
         )
+    else:
+        demand_name(name, "--as")
 
 
 def _print_values(suite: str, values: dict[str, float | None]) -> None:
@@ -116,7 +119,6 @@ def _score_arrays(predictions: Predictions, suite: str, threads: int) -> dict[st
     import numpy as np
 
     from dyadbench.api import FACEVERSE_58
-    from dyadbench.errors import nearest
     from dyadbench.files.predictions import LazyTensor
     from dyadbench.progress import bar
     from dyadbench.python.arrays import SPACES, SPELLING, score_arrays

@@ -16,7 +16,7 @@ from typing import Any, Literal, cast
 from pydantic import Field, ValidationError, model_serializer
 
 from dyadbench.api import BenchmarkConfig, ComponentEntry, Config, DyadbenchError
-from dyadbench.errors import first_fault, nearest
+from dyadbench.errors import demand_name, first_fault, nearest
 from dyadbench.matrix.keys import canonical
 from dyadbench.matrix.settings import combinations, merge, nest, row_name, settings_by_part
 from dyadbench.matrix.slurm import SlurmOptions
@@ -31,9 +31,16 @@ class PartSpec(Config):
     config: Mapping[str, Any] = {}
 
     @classmethod
-    def of(cls, table: Mapping[str, Any]) -> PartSpec:
-        rest = {k: v for k, v in table.items() if k not in {"name", "preset", "config"}}
-        return cls(name=table.get("name", ""), preset=table.get("preset"), config={**table.get("config", {}), **rest})
+    def of(cls, table: Mapping[str, Any], where: str) -> PartSpec:
+        """Raises DyadbenchError where the table is none; `where` says of which method and part it is."""
+        rest = {k: v for k, v in table.items() if k not in cls.model_fields}
+        try:
+            spec = cls(**{"name": "", **{k: v for k, v in table.items() if k not in rest}})
+        except ValidationError as error:
+            raise DyadbenchError(f"{where}: {first_fault(error)}") from None
+        if twice := sorted(spec.config.keys() & rest.keys()):
+            raise DyadbenchError(f"{where} gives {twice[0]!r} twice, beside `config` and in it; give it once")
+        return spec.model_copy(update={"config": {**spec.config, **rest}})
 
 
 class MethodSpec(Config):
@@ -56,6 +63,10 @@ class MethodSpec(Config):
         """This method, or one for each combination of its grid."""
         if not self.grid:
             return [self]
+        if twice := sorted(self.settings.keys() & self.grid.keys()):
+            raise DyadbenchError(
+                f"method {self.name!r} gives {twice[0]} twice, in settings and in its grid; give it once"
+            )
         registered = self.method or ("" if self.predictor else self.name)
         return [
             self.model_copy(
@@ -177,8 +188,8 @@ def _parts_of(host: Host, spec: MethodSpec) -> dict[str, PartSpec]:
         )
     if spec.predictor is not None:
         demand_name_of(host, spec.name, str(spec.predictor.get("name", "")))
-        tokenizer = {"tokenizer": PartSpec.of(spec.tokenizer)} if spec.tokenizer else {}
-        return {"predictor": PartSpec.of(spec.predictor), **tokenizer}
+        tables = {"predictor": spec.predictor, **({"tokenizer": spec.tokenizer} if spec.tokenizer else {})}
+        return {kind: PartSpec.of(table, f"the {kind} of {spec.name!r}") for kind, table in tables.items()}
     if spec.tokenizer is not None:
         raise DyadbenchError(f"method {spec.name!r} names a tokenizer but no predictor; add predictor = {{name = ...}}")
     registered = spec.method or spec.name
@@ -251,6 +262,7 @@ def make_cell(
     clips: int = 0,
 ) -> Cell:
     """One cell with everything resolved; raises DyadbenchError naming the first thing that does not exist."""
+    demand_name(spec.name, "the name of a row")
     name, setting, dataset = evaluated(host, benchmark, dataset_overrides or {})
     if action_units == "raw" and setting.action_units != "raw":
         name, setting = f"{name}+action_units-raw", setting.model_copy(update={"action_units": "raw"})

@@ -77,7 +77,9 @@ def combinations(grid: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def row_name(name: str, settings: Mapping[str, Any]) -> str:
     """`ridge` with {"taps": 4} -> `ridge+taps-4`, as benchmarks of changed data are named."""
-    return "+".join([name, *(f"{field}-{json.dumps(value).strip(chr(34))}" for field, value in settings.items())])
+    return "+".join(
+        [name, *(f"{field}-{json.dumps(value, default=str).strip(chr(34))}" for field, value in settings.items())]
+    )
 
 
 def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,14 +16,16 @@ from dyadbench.api import (
     Context,
     DyadbenchError,
     MotionSpace,
+    Noise,
     Predictor,
     Reaction,
     Word,
 )
+from dyadbench.errors import PluginError
 from dyadbench.files.arrays import floats
-from dyadbench.matrix.cells import MethodSpec, make_cell
+from dyadbench.matrix.cells import cells_of
 from dyadbench.python.arrays import plugins
-from dyadbench.python.run import Data, runtime_of
+from dyadbench.python.run import Data, demand_count, request_of, runtime_of
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class LoadedMethod:
     normalisation: Mapping[str, Any]  # what the dataset did to motion; yours must be treated alike
     predictor: Predictor
     seed: int
+    entry: str  # the predictor's registered name
+    has_emotion: bool  # whether the dataset has emotion, which the predictor may then rely on
 
     def sample(
         self,
@@ -56,7 +60,8 @@ class LoadedMethod:
             words: the speaker's, for methods that read them.
             k: samples. clip: a name; another one gives other random numbers.
 
-        Raises DyadbenchError where the method needs what was not given, ValueError for wrong shapes.
+        Raises DyadbenchError where the method needs what was not given, ValueError for wrong shapes, PluginError where the
+        method fails.
         """
         from dyadbench.cell.noise import CellNoise
         from dyadbench.cell.react import react
@@ -71,7 +76,20 @@ class LoadedMethod:
             audio={name: self._feature(name, audio, len(face))[None] for name in needs.audio},
             words=(tuple(words or ()),) if needs.words else None,
         )
-        return react(self.predictor.sample, context, k, CellNoise(self.seed), self.space, self.name)
+
+        def sample(context: Context, k: int, noise: Noise) -> Reaction:
+            with plugins().blame("predictor", self.entry, "sample"):
+                return self.predictor.sample(context, k, noise)
+
+        try:
+            return react(sample, context, demand_count(k, "k"), CellNoise(self.seed), self.space, self.name)
+        except PluginError as error:
+            if emotion is not None or not self.has_emotion:
+                raise
+            # No method says that it reads emotion, because every benchmark whose dataset has it gives it.
+            raise DyadbenchError(
+                f"{self.name} failed without the speaker's emotion, which its dataset has: give emotion=(T, {EMOTION_DIM}) array ({error})"
+            ) from error
 
     def _feature(self, name: str, audio: Mapping[str, Any] | str | Path | None, frames: int) -> Array:
         spec = self.audio[name]
@@ -113,11 +131,11 @@ def load_method(
     from dyadbench.cell.weights import learnt_parts
 
     host = plugins()
-    cell = make_cell(host, benchmark, MethodSpec(name=method, preset=preset, settings=settings or {}), seed, dataset)
+    [cell] = cells_of(host, request_of([benchmark], [method], preset, [seed], settings, dataset))
     _, runtime = runtime_of(root, home, data, [cell.dataset.name], device=device, threads=threads)
     source = Source(host, cell.dataset, runtime)
     parts = run_of(cell, host, source.runtime, source.dataset).parts
-    if not 0 <= fold < len(parts):
+    if demand_count(fold, "fold", 0) >= len(parts):
         raise DyadbenchError(f"{benchmark} has {len(parts)} folds, of which {fold} is none")
     part: CellRun = parts[fold]
     missing = [] if train else [each for each in learnt_parts(part) if not each.stage.done]
@@ -128,7 +146,11 @@ def load_method(
             f"data and seed; run `dyadbench run -b {cell.benchmark} -m {cell.method}{preset_words}` first, or pass train=True"
         )
     predictor, _ = part.fit()
-    return LoadedMethod(method, part.dataset.space, part.dataset.audio, part.dataset.normalisation(), predictor, seed)
+    dataset_of = part.dataset
+    return LoadedMethod(
+        method, dataset_of.space, dataset_of.audio, dataset_of.normalisation(), predictor, cell.seed,
+        cell.predictor.name, dataset_of.has_emotion,
+    )  # fmt: skip
 
 
 def _frames(value: Any, what: str, channels: int, frames: int | None = None) -> Array:

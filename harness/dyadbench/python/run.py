@@ -6,6 +6,7 @@ import signal
 import threading
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -27,23 +28,22 @@ def runtime_of(
     """(folder of the leaderboards, `Runtime`) as the command line would choose them, for the `datasets` that are read."""
     from dyadbench.cell.runtime import Runtime, demand_device
 
-    demand_device(how.get("device", "cpu"))
+    demand_device(str(how.get("device", "cpu")))
     for name in ("threads", "batch"):
-        if how.get(name, 1) < 1:
-            raise DyadbenchError(f"{name} is {how[name]}; it must be 1 or more")
+        demand_count(how.get(name, 1), name)
     base = find_root(None if root is None else Path(root))
     folders = folders_of(data, datasets) if data else {}
     return base, Runtime(home=find_home(None if home is None else Path(home), base), data=folders, **how)
 
 
-def demand_limit(limit: int) -> int:
-    """`limit`, where it is a number of clips."""
-    if limit < 0:
-        raise DyadbenchError(f"limit is {limit}; it is a number of clips, or 0 for all")
-    return limit
+def demand_count(value: Any, name: str, least: int = 1) -> int:
+    """`value`, where it is a whole number that is not too small. Raises DyadbenchError."""
+    if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
+        raise DyadbenchError(f"{name} is {value!r}; it must be {least} or more, a whole number")
+    return int(value)
 
 
-def _matrix(
+def request_of(
     benchmark: str | Sequence[str], method: str | Sequence[str], preset: str | None, seeds: Iterable[int] | int,
     settings: Mapping[str, Any] | None, dataset: Mapping[str, Any] | None,
 ) -> Matrix:  # fmt: skip
@@ -51,11 +51,11 @@ def _matrix(
     benchmarks, methods = ([one] if isinstance(one, str) else list(one) for one in (benchmark, method))
     rows = [{"name": name, "preset": preset, "settings": settings or {}} for name in methods]
     over = dict.fromkeys(benchmarks, dataset) if dataset else {}
-    chosen = tuple(seeds) if isinstance(seeds, Iterable) else seeds
+    chosen = tuple(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, str) else seeds
     try:
         return Matrix.model_validate({"benchmarks": benchmarks, "method": rows, "seeds": chosen, "datasets": over})
     except ValidationError as error:
-        raise DyadbenchError(f"run: {first_fault(error, Matrix)}") from None
+        raise DyadbenchError(f"the request: {first_fault(error, Matrix)}") from None
 
 
 def run(
@@ -96,7 +96,9 @@ def run(
     from dyadbench.engines.inline import run_cells
 
     host = plugins()
-    cells = cells_of(host, _matrix(benchmark, method, preset, seeds, settings, dataset), demand_limit(limit))
+    cells = cells_of(
+        host, request_of(benchmark, method, preset, seeds, settings, dataset), demand_count(limit, "limit", 0)
+    )
     read = list(dict.fromkeys(cell.dataset.name for cell in cells))
     base, runtime = runtime_of(root, home, data, read, device=device, threads=threads, batch=batch)
     records, failures = [], []

@@ -25,7 +25,7 @@ from dyadbench.files.predictions import Predictions, Reordered, faults, id_of, r
 from dyadbench.leaderboard.stats import bootstrap, interval
 from dyadbench.matrix.cells import Part, evaluated
 from dyadbench.python.arrays import plugins
-from dyadbench.python.run import Data, demand_limit, runtime_of
+from dyadbench.python.run import Data, demand_count, runtime_of
 from dyadbench.records.record import SuiteScores
 from dyadbench.registry.host import Host
 
@@ -222,7 +222,7 @@ def score(
     host = plugins()
     part = evaluated(host, benchmark, dataset or {})[2]
     _, runtime = runtime_of(root, home, data, [part.name], threads=threads)
-    target = open_target(host, benchmark, dataset or {}, runtime, demand_limit(limit))
+    target = open_target(host, benchmark, dataset or {}, runtime, demand_count(limit, "limit", 0))
     scored = score_predictions(target, arrays, None if training is None else fit_thresholds(target, training))
     sessions = [clip.session for clip in target.split.clips]
     return {name: estimates(scores, target.suites[name].columns, sessions) for name, scores in scored.items()}

@@ -9,6 +9,7 @@ from typing import Any
 from dyadbench.api import DyadbenchError
 from dyadbench.cell.recorded import recorded_config
 from dyadbench.datasets.readout import units_facts
+from dyadbench.errors import one_line
 from dyadbench.files.digest import digest_of
 from dyadbench.files.predictions import Predictions
 from dyadbench.matrix.cells import demand_name_of
@@ -40,7 +41,7 @@ def record_of(
     if thresholds:
         train = digest_of(thresholds.path, ".npy")
         key = key_of("score", sha256=key, train=train)
-        files |= {"train": thresholds.path.name, "train_sha256": train}
+        files |= {"train": one_line(thresholds.path.name), "train_sha256": train}
     return Record(
         key=key,
         benchmark=target.benchmark,
@@ -51,7 +52,7 @@ def record_of(
         plugin=("", ""),
         entry_version=1,
         calibration=False,
-        scored_from=predictions.path.name,
+        scored_from=one_line(predictions.path.name),
         trained=False,
         seed=0,
         dataset=RecordedData(
