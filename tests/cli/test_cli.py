@@ -63,7 +63,10 @@ def test_list_is_quick_and_does_without_torch(tmp_path: Path) -> None:
         (["run", "-b", ONLINE, "-m", "ridge", "--seeds", "x"], "whole numbers"),
         (["run", "-b", ONLINE, "-m", "ridge", "--seeds", ""], "whole numbers"),
         (["run", "-b", ONLINE, "-m", "ridge", "--as", ""], "the name of a row is empty; give it a name"),
-        (["run", "-b", ONLINE, "-m", "ridge", "--as", "x\udcff"], "holds bytes that are not UTF-8 text; give it another"),
+        (
+            ["run", "-b", ONLINE, "-m", "ridge", "--as", "x\udcff"],
+            "holds bytes that are not UTF-8 text; give it another",
+        ),
         (["run", "m.toml", "--as", "", "--seeds", ""], "leave --seeds out, or write it into m.toml"),
         (["score", "none.npz", "--benchmark", ONLINE, "--as", ""], "--as is empty; give it a name"),
         (["run", "-b", "react2024-val", "-m", "ridge", "--data", "/no/such"], "is not a folder"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -48,3 +49,35 @@ def test_an_end_of_file_inside_a_verb_has_a_sentence(monkeypatch: pytest.MonkeyP
     errors = capsys.readouterr().err
     assert caught.value.code == 2 and "a file ended before its data did" in errors and "Ran out of input" in errors
     assert "Aborted" not in errors
+
+
+LOUD = """
+import atexit, os, subprocess, sys, threading
+from dyadbench.hookspecs import hookimpl
+
+os.write(1, b"from C code\\n")
+subprocess.run([sys.executable, "-c", "print('from a child process')"])
+threading.Thread(target=print, args=("from a thread",)).start()
+atexit.register(print, "from the end")
+
+@hookimpl
+def dyadbench_predictors():
+    return []
+"""
+
+
+def test_json_is_all_that_standard_output_holds(tmp_path: Path) -> None:
+    """Only what Python printed through sys.stdout inside a plugin's call went to standard error."""
+    info = tmp_path / "loud-1.0.dist-info"
+    info.mkdir()
+    (tmp_path / "loud.py").write_text(LOUD)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: loud\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[dyadbench]\nloud = loud\n")
+    process = _run("list", "--json", PYTHONPATH=str(tmp_path))
+    assert {"name": "ridge"}.items() <= {row["name"]: row for row in json.loads(process.stdout)}["ridge"].items()
+    for source in (b"C code", b"a child process", b"a thread", b"the end"):
+        assert b"from " + source in process.stderr
+    full = subprocess.run(
+        f"{sys.executable} -m dyadbench list --json > /dev/full", shell=True, capture_output=True, check=False, cwd=ROOT
+    )
+    assert full.returncode == 2 and b"the output could not be printed" in full.stderr

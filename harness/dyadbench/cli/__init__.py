@@ -30,6 +30,7 @@ from dyadbench.cli import (
     verify,
     weights,
 )
+from dyadbench.cli import output as streams
 from dyadbench.cli.common import Verbs
 from dyadbench.cli.output import Output
 
@@ -100,7 +101,7 @@ def main() -> None:
     """Exit codes: 0 done, 1 a cell or plugin failed, 2 the request was wrong, 3 the leaderboards have drifted."""
     from dyadbench.errors import Interrupted, PluginError
 
-    output = Output()
+    output = Output("--json" in sys.argv)
 
     def interrupt(signum: int, frame: object) -> None:
         raise Interrupted
@@ -108,7 +109,7 @@ def main() -> None:
     if threading.current_thread() is threading.main_thread():
         # Typer turns a KeyboardInterrupt into "Aborted!", and a plugin may raise one itself.
         signal.signal(signal.SIGINT, interrupt)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.stdout, sys.stderr, streams.results):
         if isinstance(stream, io.TextIOWrapper):  # piped into an encoding without arrows: "?" instead of a crash
             stream.reconfigure(errors="replace")
     sys.argv[1:] = [_at_home(word) for word in sys.argv[1:]]

@@ -13,6 +13,7 @@ import typer
 import typer.core
 
 from dyadbench.api import DyadbenchError
+from dyadbench.cli import output
 from dyadbench.python.places import find_home as find_home
 from dyadbench.python.places import find_root as find_root
 from dyadbench.python.places import folders_of
@@ -101,7 +102,8 @@ def write_log(home: Path, name: str, text: str) -> Path | None:
 
 def print_json(value: Any) -> None:
     """Prints strict JSON. It has no infinity and no NaN, so these become the texts "inf", "-inf" and "nan"."""
-    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False, default=str))
+    text = json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False, default=str)
+    typer.echo(text, file=output.results)
 
 
 def _finite(value: Any) -> Any:

@@ -235,10 +235,35 @@ def _tickets(work: Work, devices: dict[str, int]) -> list[Any]:
 
 
 def _preview(work: Work, engine: Any, devices: dict[str, int]) -> int:
+    """Says what would be sent, and writes nothing: data that are simulated and digests that are noted lie in a folder of links
+    to the data that are there, and go away with it."""
+    import tempfile
+
     from dyadbench.engines.slurm import preview
 
-    typer.echo(preview(engine, [item for item in _tickets(work, devices) if not isinstance(item, tuple)]))
-    return 0
+    with tempfile.TemporaryDirectory() as folder:
+        data: dict[str, Path] = {}
+        for name in {cell.dataset.name for cell in work.cells}:
+            (place := Path(folder) / name).mkdir()
+            existing = work.runtime.folder_of(name)
+            for item in existing.iterdir() if existing.is_dir() else ():
+                (place / item.name).symlink_to(item.resolve())
+            data[name] = place
+        runtime = dataclasses.replace(work.runtime, data=data)
+        items = _tickets(dataclasses.replace(work, runtime=runtime), devices)
+        refused = [item for item in items if isinstance(item, tuple)]
+        tickets = [item for item in items if not isinstance(item, tuple)]
+        jobs = preview(engine, tickets)
+    for cell, error in refused:
+        print(f"{cell.name} cannot be sent: {error}", file=sys.stderr, flush=True)
+    if work.json:
+        print_json(jobs)
+        return 1 if refused else 0
+    typer.echo(f"{len(jobs)} of {len(tickets)} cells would be sent; the others have their records")
+    for count in sorted({job["devices"] for job in jobs}):
+        alike = [job for job in jobs if job["devices"] == count]
+        typer.echo("\n".join([*(f"  {job['cell']}" for job in alike), "each as", alike[0]["script"]]))
+    return 1 if refused else 0
 
 
 def _run_away(work: Work, engine: Any, devices: dict[str, int]) -> int:

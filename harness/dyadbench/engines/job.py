@@ -95,8 +95,9 @@ def record_time(path: Path) -> int:
     return path.stat().st_mtime_ns if path.exists() else 0
 
 
-def existing_record(run: CellRun, order: Order) -> Record | None:
-    """The record on disk, if it is the one that this cell would write, and not one that it is to replace."""
+def existing_record(run: CellRun, order: Order, *, write: bool = True) -> Record | None:
+    """The record on disk, if it is the one that this cell would write, and not one that it is to replace. `write`: where the
+    matrix says now of which method it is an ablation, the file is to say so, too."""
     path = record_path(order.leaderboards, run.cell)
     if record_time(path) in (0, order.instead_of):
         return None
@@ -108,7 +109,8 @@ def existing_record(run: CellRun, order: Order) -> Record | None:
         return None
     if record.of != run.cell.of:  # said again in the matrix: nothing has to be measured for it
         record = record.model_copy(update={"of": run.cell.of})
-        save_record(record, path)
+        if write:
+            save_record(record, path)
     return record
 
 

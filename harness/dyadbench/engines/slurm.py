@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dyadbench.api import DyadbenchError
-from dyadbench.engines.job import run_job
+from dyadbench.engines.job import existing_record, run_job
 from dyadbench.engines.submission import JobState, Phase, Ticket
 from dyadbench.matrix.slurm import SlurmOptions
 from dyadbench.records.record import slug
@@ -121,13 +121,12 @@ class SlurmEngine:
         subprocess.run(["scancel", ticket.job.get("job", "")], capture_output=True, timeout=60)
 
 
-def preview(engine: SlurmEngine, tickets: Sequence[Ticket]) -> str:
-    """The cells that would be sent, and the batch script of one of each number of devices."""
-    sent = [ticket for ticket in tickets if ticket.record() is None]
-    lines = [f"{len(sent)} of {len(tickets)} cells would be sent; the others have their records"]
-    for processes in sorted({ticket.order.processes for ticket in sent}):
-        alike = [ticket for ticket in sent if ticket.order.processes == processes]
-        executor = engine.executor(alike[0])
-        script = executor._make_submission_file_text(executor._submitit_command_str, "dry-run")
-        lines += [*(f"  {ticket.cell.name}" for ticket in alike), "each as", script.strip()]
-    return "\n".join(lines)
+def preview(engine: SlurmEngine, tickets: Sequence[Ticket]) -> list[dict[str, Any]]:
+    """The cells that would be sent, those without a record: the name, the devices and the batch script of each. Writes nothing."""
+    sent = [each for each in tickets if existing_record(each.run, each.order, write=False) is None]
+    jobs = []
+    for ticket in sent:
+        executor = engine.executor(ticket)
+        script = executor._make_submission_file_text(executor._submitit_command_str, "dry-run").strip()
+        jobs.append({"cell": ticket.cell.name, "devices": ticket.order.processes, "script": script})
+    return jobs

@@ -1,0 +1,74 @@
+"""A dry run for Slurm says what would be sent, as text or JSON, and writes nothing."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import dyadbench
+from dyadbench.cli import app
+from dyadbench.records.record import record_path
+
+ONLINE, TINY = "simdyad-clear-react-online", {"size": "tiny"}
+
+
+@pytest.fixture
+def login_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with Slurm's commands, none of which a dry run calls."""
+    pytest.importorskip("submitit")
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name in ("sbatch", "srun", "squeue"):
+        (folder / name).write_text("#!/bin/sh\nexit 1\n")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder), prepend=":")
+
+
+def _tree(root: Path) -> dict[str, tuple[int, bytes]]:
+    files = [path for path in root.rglob("*") if path.is_file()]
+    return {str(path.relative_to(root)): (path.stat().st_mtime_ns, path.read_bytes()) for path in files}
+
+
+@pytest.mark.usefixtures("login_node")
+def test_a_dry_run_writes_nothing_and_keeps_to_json(tmp_path: Path) -> None:
+    """It wrote a record again that the matrix now calls an ablation, made the data, and printed no JSON."""
+    root = tmp_path / "root"
+    root.mkdir()
+    row = '[[method]]\nname = "{}"\nof = "ridge"\n'
+    matrix = tmp_path / "m.toml"
+    matrix.write_text(
+        f'benchmarks = ["{ONLINE}"]\n{row.format("mime")}{row.format("mean")}[datasets.{ONLINE}]\nsize = "tiny"\n'
+    )
+    words = ["run", str(matrix), "--root", str(root), "--on", "slurm", "--dry-run"]
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 0 and "2 of 2 cells would be sent" in said.stdout and "#SBATCH" in said.stdout
+    assert list(root.iterdir()) == [], "not even the data"
+    [made] = dyadbench.run(ONLINE, "mime", dataset=TINY, root=root)
+    before = _tree(root)
+    said = CliRunner().invoke(app, [*words, "--json"])
+    [job] = json.loads(said.stdout)
+    assert job["cell"] == f"{ONLINE} / mean / seed 0" and job["devices"] == 1 and "#SBATCH" in job["script"]
+    assert record_path(root / "leaderboards", made).is_file() and _tree(root) == before
+
+
+@pytest.mark.usefixtures("login_node")
+def test_a_cell_that_cannot_be_sent_is_named(tmp_path: Path) -> None:
+    words = [
+        "run",
+        "-b",
+        "react2024-val",
+        "-m",
+        "mime",
+        "--root",
+        str(tmp_path),
+        "--on",
+        "slurm",
+        "--dry-run",
+        "--json",
+    ]
+    said = CliRunner().invoke(app, words)
+    assert said.exit_code == 1 and json.loads(said.stdout) == []
+    assert "react2024-val / mime / seed 0 cannot be sent: " in said.stderr
