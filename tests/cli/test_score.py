@@ -195,7 +195,8 @@ def test_a_bad_record_of_another_row_costs_no_finished_scoring(
     bad.parent.mkdir(parents=True)
     bad.write_text("{")
     score(tmp_path / "t.npz", benchmark="react2024-test", template=True, **common)  # type: ignore[arg-type]
-    score(tmp_path / "t.npz", benchmark="react2024-test", name="mine", **common)  # type: ignore[arg-type]
+    (tmp_path / "t.npz").rename(file := tmp_path / "caf\udce9.npz")  # a name of another system
+    score(file, benchmark="react2024-test", name="mine", **common)  # type: ignore[arg-type]
     out = capfd.readouterr().out
     assert "FRCorr  ↑" in out and f"delete it or run it again: {bad} is not a record" in out
-    assert load_record(bad.parents[1] / "mine" / "seed0.json").method == "mine"
+    assert load_record(bad.parents[1] / "mine" / "seed0.json").scored_from == "caf .npz"

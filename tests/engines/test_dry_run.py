@@ -43,15 +43,15 @@ def test_a_dry_run_writes_nothing_and_keeps_to_json(tmp_path: Path) -> None:
         f'benchmarks = ["{ONLINE}"]\n{row.format("mime")}{row.format("mean")}[datasets.{ONLINE}]\nsize = "tiny"\n'
     )
     words = ["run", str(matrix), "--root", str(root), "--on", "slurm", "--dry-run"]
-    said = CliRunner().invoke(app, words)
-    assert said.exit_code == 0 and "2 of 2 cells would be sent" in said.stdout and "#SBATCH" in said.stdout
+    answer = CliRunner().invoke(app, words)
+    assert answer.exit_code == 0 and "2 of 2 cells would be sent" in answer.stdout and "#SBATCH" in answer.stdout
     assert list(root.iterdir()) == [], "not even the data"
-    [made] = dyadbench.run(ONLINE, "mime", dataset=TINY, root=root)
+    [one] = dyadbench.run(ONLINE, "mime", dataset=TINY, root=root)
     before = _tree(root)
-    said = CliRunner().invoke(app, [*words, "--json"])
-    [job] = json.loads(said.stdout)
+    answer = CliRunner().invoke(app, [*words, "--json"])
+    [job] = json.loads(answer.stdout)
     assert job["cell"] == f"{ONLINE} / mean / seed 0" and job["devices"] == 1 and "#SBATCH" in job["script"]
-    assert record_path(root / "leaderboards", made).is_file() and _tree(root) == before
+    assert record_path(root / "leaderboards", one).is_file() and _tree(root) == before
 
 
 @pytest.mark.usefixtures("login_node")
@@ -69,6 +69,6 @@ def test_a_cell_that_cannot_be_sent_is_named(tmp_path: Path) -> None:
         "--dry-run",
         "--json",
     ]
-    said = CliRunner().invoke(app, words)
-    assert said.exit_code == 1 and json.loads(said.stdout) == []
-    assert "react2024-val / mime / seed 0 cannot be sent: " in said.stderr
+    answer = CliRunner().invoke(app, words)
+    assert answer.exit_code == 1 and json.loads(answer.stdout) == []
+    assert "react2024-val / mime / seed 0 cannot be sent: " in answer.stderr

@@ -9,7 +9,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from dyadbench.api import DyadbenchError
 from dyadbench.engines import job, local
+from dyadbench.engines.job import Order
 from dyadbench.engines.local import LocalEngine
 from dyadbench.store.folders import Folder, Store
 
@@ -48,3 +50,9 @@ def test_a_cell_of_any_size_reaches_its_process(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(RuntimeError, match="far enough"):
         job.run_job(argument, "{}")
     assert values == [{"method": "x" * 300_000}]
+
+
+def test_a_folder_whose_name_is_not_utf_8_is_a_sentence() -> None:
+    """The order is JSON, and writing it ended in a traceback."""
+    with pytest.raises(DyadbenchError, match="the folder 'caf' holds bytes that are not UTF-8 text"):
+        Order(key="k", home=Path("caf\udce9"), leaderboards=Path())

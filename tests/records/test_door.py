@@ -15,6 +15,7 @@ from tests.fixtures.hosts import shared_host
 from tests.fixtures.records import record, write_records
 
 from dyadbench.api import DyadbenchError
+from dyadbench.leaderboard.fairness import training
 from dyadbench.matrix.cells import Cell, MethodSpec, make_cell
 from dyadbench.records.comparable import by_benchmark, records_below
 from dyadbench.records.record import load_record, mean_fault, record_path, save_record
@@ -78,6 +79,14 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "no configuration of the data": (lambda d: d["dataset"].pop("config"), "dataset.config: field required"),
     "no digest": (lambda d: d["dataset"].update(digest=""), "dataset.digest"),
     "no configuration of the method": (lambda d: d["method_config"]["predictor"].pop("config"), "whole config of each part"),
+    "a configuration that is none": (lambda d: d["method_config"]["predictor"].update(config=3), "whole config of each part"),
+    "curves that are none": (lambda d: d["measured"].update(curves={"flow": 3}), r"measured\.curves\.flow: input should be a valid dictionary"),
+    "a curve of text": (lambda d: d["measured"].update(curves={"flow": {"steps": [1], "loss": ["x"]}}), r"curves\.flow\.loss\.0"),
+    "packages that are none": (lambda d: d["provenance"].update(packages=3), r"provenance\.packages: input should be a valid dictionary"),
+    "threads of text": (lambda d: d["provenance"].update(threads="x"), r"provenance\.threads"),
+    "a grid without codes": (lambda d: d["measured"].update(tokens={}), r"measured\.tokens\.codes: field required"),
+    "a latency without its unit": (lambda d: d["measured"].update(latency={}), "latency does not give budget_ms"),
+    "a version below all": (lambda d: d["dataset"].update(version=-1), r"dataset\.version"),
     "no predictor": (lambda d: d["method_config"].clear(), "method_config has no predictor"),
 }  # fmt: skip
 
@@ -155,3 +164,10 @@ def test_a_record_of_a_newer_version_is_not_replaced(tmp_path: Path) -> None:
     assert "dyadbench-record/9" in path.read_text()
     put_record(_recorded(cell), tmp_path, cell, shared_host(), replace=True)
     assert load_record(path).method == "ridge"
+
+
+def test_a_stage_without_a_curve_or_a_gain_has_pages_all_the_same() -> None:
+    """A stage that was cut short before its first log has an empty curve, and a loss that is not finite is null."""
+    measured = {"curves": {"flow": {}}, "validation": {"flow": {"speaker_gain": None}}}
+    one = record("a", 0.1, measured=measured)
+    assert training(one) == "" and one.measured.speaker_gain == {}

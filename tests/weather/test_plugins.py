@@ -365,6 +365,8 @@ class Lying(TinyCorpus):
         return (
             [Clip("same", c.session, c.frames) for c in super().clips(split)]
             if self.lie == "ids"
+            else [Clip("caf\udce9", "s", 96)]
+            if self.lie == "bytes"
             else list(super().clips(split))
         )
 
@@ -380,6 +382,7 @@ class Lying(TinyCorpus):
     ("lie", "message"),
     [
         ("ids", "lists clip same twice"),
+        ("bytes", "the id of a clip 'caf' holds bytes that are not UTF-8 text; give it another name"),
         ("frames", r"clip test/0: the listener's motion has shape \(95, 58\); \(96, 58\) was declared"),
         ("nan", "clip test/0: the listener's motion holds NaN"),
         ("emotion", r"clip test/0: the listener's emotion has nothing; \(96, 25\) was declared"),

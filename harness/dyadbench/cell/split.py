@@ -30,6 +30,7 @@ from dyadbench.api import (
 )
 from dyadbench.datasets.fresh import fresh_listener
 from dyadbench.datasets.train_data import TrainSplits
+from dyadbench.errors import demand_name
 
 
 def demand_dataset(dataset: Any) -> None:
@@ -59,6 +60,12 @@ class Split:
         ids = Counter(clip.id for clip in self.clips)
         if twice := [name for name, count in ids.items() if count > 1]:
             raise DyadbenchError(f"split {name!r} of the dataset lists clip {twice[0]} twice; it would count double")
+        for what, names in (
+            ("the id of a clip", ids),
+            ("the session of a clip", {clip.session for clip in self.clips}),
+        ):
+            for each in names:
+                demand_name(each, what)
         self.lengths = np.array([clip.frames for clip in self.clips], np.int64)
         listener = [clip.frames if clip.listener_frames is None else clip.listener_frames for clip in self.clips]
         self.listener_lengths = np.array(listener, np.int64)

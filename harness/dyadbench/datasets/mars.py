@@ -95,7 +95,11 @@ class MarsDataset:
         whole = hashlib.sha256()
         for folder in [self.root / split / kind for split in SPLITS for kind in KINDS]:
             if folder.is_dir():
-                whole.update(f"{folder.relative_to(self.root).as_posix()} {folder_digest(folder)}\n".encode())
+                whole.update(
+                    f"{folder.relative_to(self.root).as_posix()} {folder_digest(folder)}\n".encode(
+                        errors="surrogateescape"
+                    )
+                )
         for name in ("mean_face.npy", "std_face.npy"):
             if (self.root / name).is_file():
                 whole.update((self.root / name).read_bytes())

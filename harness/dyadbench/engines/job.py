@@ -18,12 +18,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from pydantic import model_validator
+
 from dyadbench.api import Config, DyadbenchError
 from dyadbench.cell.deadline import limit
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime, demand_device
 from dyadbench.cell.source import Source
+from dyadbench.errors import demand_name
 from dyadbench.matrix.cells import Cell
 from dyadbench.progress import silent
 from dyadbench.records.record import Record, load_record, record_path, save_record
@@ -51,6 +54,13 @@ class Order(Config):
     timeout: float | None = None
     replace: bool = False  # a record of other data or of another configuration gives way
     instead_of: int = 0  # time of change, in ns, of a record that is to be measured anew; 0: any record will do
+
+    @model_validator(mode="after")
+    def _paths_can_be_sent(self) -> Order:
+        """An order is JSON, which holds no name that is not UTF-8."""
+        for path in (self.home, self.leaderboards, *self.data.values()):
+            demand_name(str(path), "the folder")
+        return self
 
 
 class Status:

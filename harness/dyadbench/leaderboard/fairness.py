@@ -59,6 +59,7 @@ def training(record: Record, parts: Sequence[str] = PARTS) -> str:
         for part in reversed(PARTS)
         if part in parts
         for stage, curve in curves[part].items()
+        if curve.get("steps")
     }
     return ", ".join(f"{stage} {count}" for stage, count in steps.items())
 

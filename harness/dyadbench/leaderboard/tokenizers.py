@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
@@ -127,7 +128,7 @@ def _name(benchmarks: Sequence[str]) -> str:
 
 def _tokenizer_row(records: Sequence[Record], methods: Sequence[str]) -> TokenizerRow:
     first = records[0]
-    facts = first.measured.tokens or {}
+    facts: Mapping[str, Any] = first.measured.tokens or {}
     residual, scores = int(facts["residual"]), first.suites[SUITE].scores
     bits = float(np.mean([_value(r, "bits-per-second") + _value(r, "position-bits-per-second") for r in records]))
     rates = []

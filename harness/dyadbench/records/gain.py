@@ -17,7 +17,7 @@ def gain_of(stages: Mapping[str, Any]) -> dict[str, float]:
     the order of their names. A method that is deaf in every stage has zeros, and {} says that nothing was measured.
     """
     gains = [
-        {name.removeprefix(PREFIX).removeprefix(".") or "face and sound": facts[name] for name in facts if name.startswith(PREFIX)}
+        {name.removeprefix(PREFIX).removeprefix(".") or "face and sound": facts[name] for name in facts if name.startswith(PREFIX) and facts[name] is not None}
         for facts in stages.values() if isinstance(facts, Mapping)
     ]  # fmt: skip
     gains = [gain for gain in gains if gain]

@@ -9,7 +9,10 @@ import re
 import subprocess
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dyadbench.records.record import Provenance
 
 PACKAGES = (
     "dyadbench",
@@ -81,7 +84,7 @@ def hardware(device: str = "cpu") -> dict[str, Any]:
     return facts
 
 
-def snapshot(device: str, threads: int, distribution: str | None = None) -> dict[str, Any]:
+def snapshot(device: str, threads: int, distribution: str | None = None) -> Provenance:
     """The provenance of one record."""
     return {
         "git": project_commit(),

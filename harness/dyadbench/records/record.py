@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, SerializerFunctionWrapHandler, ValidationError, model_serializer
+from typing_extensions import TypedDict  # pydantic reads that of typing from Python 3.12 on
 
 from dyadbench.api import Config, DyadbenchError, TrackName
 from dyadbench.errors import first_fault
@@ -28,6 +29,7 @@ MAX_BYTES, MAX_DEPTH = 64 << 20, 64
 # Strings, one without end included, and what opens and closes outside them.
 MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
 LARGE = re.compile(r"(?<=[\s,:\[])-?[\d.]+[eE]\+?\d{3}|\d{200}")  # what a number has that is too large for a float
+LATENCY = {"first_frame_ms", "step_p50_ms", "step_p99_ms", "budget_ms"}  # what tables read of a stream
 LONGEST = 120  # characters of a file name that is made from a label
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # old format -> one step towards FORMAT
 
@@ -79,7 +81,7 @@ class RecordedData(_Facts):
     """The data: `config` is the whole configuration of the dataset but for paths of the machine."""
 
     name: str
-    version: int = 1  # of the dataset's entry
+    version: int = Field(default=1, ge=1)  # of the dataset's entry
     digest: str = Field(min_length=1)
     simulated: bool
     split: str
@@ -98,8 +100,43 @@ class Readout(_Facts):
 class BinaryUnits(_Facts):
     """Action units were turned to 0 and 1: by which version of the rule, above which threshold each."""
 
-    version: int
+    version: int = Field(ge=1)
     thresholds: Mapping[str, float]
+
+
+Number = int | float  # which of the two it was stays, so that a record is written again as it was
+
+
+class Curve(TypedDict, total=False):
+    """Of one training stage (training/curves.py)."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]  # pydantic's own way to say it
+    steps: list[int]
+    loss: list[Number | None]
+    validation_steps: list[int]
+    validation: list[Number | None]
+    metric: str
+
+
+class TokenGrid(TypedDict):
+    """Of a tokenizer (api.TokenSpec)."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    codes: int
+    groups: int
+    residual: int
+    frames_per_token: Number | None
+
+
+class Provenance(TypedDict, total=False):
+    """What the record was made with (records/provenance.py)."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+    git: str | None
+    python: str
+    packages: Mapping[str, str]
+    hardware: Mapping[str, Any]
+    threads: int
 
 
 class Measured(_Facts):
@@ -118,11 +155,13 @@ class Measured(_Facts):
     tokenizer_fit_cpu_seconds: float | None = None
     parameters: int | None = None
     tokenizer_parameters: int | None = None
-    validation: Mapping[str, Any] = {}
-    tokenizer_validation: Mapping[str, Any] = {}
-    curves: Mapping[str, Any] = {}  # stage (and fold) -> steps, losses, validations (training/curves.py)
-    tokenizer_curves: Mapping[str, Any] = {}
-    tokens: Mapping[str, Any] | None = None  # the tokenizer's grid
+    validation: Mapping[
+        str, Mapping[str, Number | None] | Number | None
+    ] = {}  # stage (and fold) -> metrics; once a loss
+    tokenizer_validation: Mapping[str, Mapping[str, Number | None] | Number | None] = {}
+    curves: Mapping[str, Curve] = {}  # by stage (and fold)
+    tokenizer_curves: Mapping[str, Curve] = {}
+    tokens: TokenGrid | None = None
     readout: Readout | None = None
     action_units: BinaryUnits | None = None  # None: they were scored as emitted, or not at all
     two_sided: tuple[str, ...] = ()  # what it was given of the listener: "own voice", "own past"
@@ -160,7 +199,7 @@ class Record(Config):
     sessions: list[str]
     suites: Mapping[str, SuiteScores]
     measured: Measured
-    provenance: Mapping[str, Any]
+    provenance: Provenance
 
     @model_serializer(mode="wrap")
     def _as_given(self, inner: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -284,8 +323,14 @@ def _check_content(record: Record) -> None:
     if len(record.sessions) != count or len(set(record.clips)) != count:
         raise ValueError("clips and sessions differ in number, or a clip appears twice")
     for part in record.method_config.values():
-        if not isinstance(part, Mapping) or not {"name", "version", "config"} <= part.keys():
+        if (
+            not isinstance(part, Mapping)
+            or not {"name", "version"} <= part.keys()
+            or not isinstance(part.get("config"), Mapping)
+        ):
             raise ValueError("method_config does not give the name, version and whole config of each part")
+    if (latency := record.measured.latency) is not None and not latency.keys() >= LATENCY:
+        raise ValueError(f"measured.latency does not give {' and '.join(sorted(LATENCY - latency.keys()))}")
     if "predictor" not in record.method_config:
         raise ValueError("method_config has no predictor")
     for suite, scores in record.suites.items():

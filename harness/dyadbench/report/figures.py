@@ -109,7 +109,7 @@ def codebooks(records: Records) -> dict[str, Any] | None:
     for method, runs in records.items():
         use, perplexity = _tokens(runs, "utilisation"), _tokens(runs, "perplexity")
         if use is not None:
-            rows.append((method, use, perplexity, (runs[0].measured.tokens or {}).get("codes")))
+            rows.append((method, use, perplexity, tokens["codes"] if (tokens := runs[0].measured.tokens) else None))
     if not rows:
         return None
     few, rest = first_rows(rows)

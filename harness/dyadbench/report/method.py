@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -85,12 +85,13 @@ def measured(records: Sequence[Record]) -> list[tuple[str, str]]:
             text = ["whole clip" if v is None and "lookahead" in name else str(v) for v in values]
             rows.append((title, text[0] if len(set(text)) == 1 else ", ".join(text)))
     for part in ("predictor", "tokenizer"):
-        last = [
-            record.measured.validation if part == "predictor" else record.measured.tokenizer_validation
-            for record in records
-        ]
+        facts = [record.measured for record in records]
+        wholes = [each.validation if part == "predictor" else each.tokenizer_validation for each in facts]
+        # A number alone is of before there were metrics by name.
+        last = [{stage: each for stage, each in whole.items() if isinstance(each, Mapping)} for whole in wholes]
         pairs = {(stage, name) for one in last for stage, values in one.items() for name in values}
         for stage, name in sorted(pairs):
-            text = [f"{one[stage][name]:.3g}" for one in last if name in one.get(stage, {})]
+            values_of = [one[stage][name] for one in last if name in one.get(stage, {})]
+            text = ["not finite" if value is None else f"{value:.3g}" for value in values_of]
             rows.append((f"validation of the {part}: {name}" + f" ({stage})" * (stage != part), ", ".join(text)))
     return rows
