@@ -313,7 +313,10 @@ def test_names_come_out_escaped(tmp_path: Path, name: str) -> None:
         dataset={"name": name, "digest": "x", "simulated": True, "split": name, "config": {}},
         deterministic=True,
     )
-    floor = record.model_copy(update={"method": "mismatched-listener", "calibration": True})
+    reference = {"predictor": {"name": "mismatched-listener", "version": 1, "config": {}}}
+    floor = record.model_copy(
+        update={"method": "mismatched-listener", "calibration": True, "method_config": reference}
+    )
     table = make_table([record, floor], "react2024", columns)
     page = markdown_page([table])
     assert "<script" not in page and "<img" not in page and "\x1b" not in page and "\u202e" not in page
