@@ -23,8 +23,10 @@ from dyadbench.leaderboard.rows import Value, facts_of
 from dyadbench.leaderboard.sanity import Sanity, check_sanity
 from dyadbench.leaderboard.stats import (
     DRAWS_OF_DECISIONS,
+    LEVEL,
     _session_draws,
     bootstrap,
+    ends,
     interval,
     losses,
     overall,
@@ -63,9 +65,13 @@ def test_a_draw_is_the_mean_over_the_defined_clips_of_the_drawn_sessions() -> No
     value[0, 4, 1] = value[1, 0, 2] = np.nan
     weights = session_weights(3, 6, rng)
     _, means = _session_draws(value, index, weights)
-    for draw, times in zip(means, weights, strict=True):
+    _, alike = _session_draws(np.where(np.isfinite(value).all(0), value, np.nan), index, weights)  # in all seeds alike
+    for draw, other, times in zip(means, alike, weights, strict=True):
         clips = np.repeat(np.arange(9), times[index].astype(int))
-        np.testing.assert_allclose(draw, np.nanmean(value[:, clips], 1))
+        np.testing.assert_allclose(draw, np.nanmean(value[:, clips], 1).mean(0))
+        np.testing.assert_allclose(
+            other, np.nanmean(np.where(np.isfinite(value).all(0), value, np.nan)[:, clips], 1).mean(0)
+        )
 
 
 def test_who_leads_does_not_hang_on_the_draws() -> None:
@@ -89,6 +95,14 @@ def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:
         assert span is not None
         hits += span.low <= 0 <= span.high
     assert 0.88 <= hits / 200 <= 0.99, "resampling clips instead of sessions would cover about 75 %"
+
+
+@pytest.mark.parametrize("count", [50_000, 10_007, 300])
+def test_ends_of_an_interval_are_numpys_to_the_bit(count: int) -> None:
+    rng = np.random.default_rng(count)
+    normal = rng.standard_normal(count)
+    for draws in (normal, np.sort(normal), rng.standard_t(1, count), normal.round(1), np.zeros(count), rng.gamma(0.1, 1, count)):  # fmt: skip
+        assert ends(draws) == tuple(np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
 
 
 def test_undefined_clips_are_left_out_and_one_session_gives_no_interval() -> None:

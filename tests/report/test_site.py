@@ -11,18 +11,18 @@ from urllib.parse import unquote
 import numpy as np
 import pytest
 
-from dyadbench.api import DECA_56, EMOTION_CHANNELS, FACEVERSE_58, DyadbenchError
+from dyadbench.api import DECA_56, EMOTION_CHANNELS, FACEVERSE_58, Column, DyadbenchError
 from dyadbench.cell.faces import FaceMap, face_map
 from dyadbench.leaderboard.charts import Point, scatter
 from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.drawing import ticks
 from dyadbench.leaderboard.markdown import index_page, markdown_page
-from dyadbench.leaderboard.paired import ONE_SEED, compare
+from dyadbench.leaderboard.paired import NOT_JUDGED, ONE_SEED, compare
 from dyadbench.leaderboard.skill_chart import picture
 from dyadbench.leaderboard.summary import sentences
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.terminal import comparison_text, terminal_table
-from dyadbench.leaderboard.text import footnotes
+from dyadbench.leaderboard.text import footnotes, head_text
 from dyadbench.leaderboard.validity_page import Corpus, Validity, validity_json
 from dyadbench.leaderboard.validity_rule import AS_IT_IS, SHOULD_NOT_MATTER, Pair, Shift
 from dyadbench.leaderboard.write import write_leaderboards
@@ -302,13 +302,80 @@ def test_what_differs_from_the_paper_is_taken_from_the_readme() -> None:
 
 
 def test_verdicts_of_a_comparison_go_by_the_distance_to_the_target() -> None:
-    records = [made_up("near", 0.05, seed=0), made_up("far", 0.6, seed=0)]  # FRDiv is 0.1 + level, its target 0.1
+    levels = {"near": 0.05, "far": 0.6}  # FRDiv is 0.1 + level, its target 0.1
+    records = [made_up(name, level, deterministic=True) for name, level in levels.items()]
     view = pairs_view(records, "react2024", COLUMNS)
     assert view is not None
     assert [column["id"] for column in view["columns"]] == ["FRCorr", "FRDist", "FRDiv"]
     assert view["columns"][2]["target"] == 0.1
     i = view["methods"].index("near")
     assert view["verdicts"]["0-1"] == [1 if i == 0 else -1] * 3
+
+
+def test_the_page_and_the_command_compare_with_the_same_numbers() -> None:
+    """The page drew 2,000 times and on every method's own clips, the command 50,000 times and on the clips that both define."""
+
+    def gaps(record: Record, first: int, column: str) -> Record:
+        per_clip = list(record.suites["react2024"].per_clip[column])
+        per_clip[first : first + 7] = [None] * 7
+        of = record.suites["react2024"]
+        scores = of.model_copy(update={"per_clip": {**of.per_clip, column: per_clip}})
+        return record.model_copy(update={"suites": {**record.suites, "react2024": scores}})
+
+    records = [
+        *(made_up("several", 0.3, seed=seed) for seed in range(3)),
+        *(gaps(made_up("close", 0.31, seed=seed), 0, "FRCorr") for seed in range(3)),
+        gaps(made_up("fixed", 0.305, deterministic=True), 3, "FRCorr"),
+        made_up("once", 0.3),
+    ]
+    view = pairs_view(records, "react2024", COLUMNS)
+    assert view is not None
+
+    def short(*values: float | None) -> list[float | None]:
+        return [None if value is None else float(f"{value:.5g}") for value in values]
+
+    for key, rows in view["pairs"].items():
+        i, j = map(int, key.split("-"))
+        a, b = view["methods"][i], view["methods"][j]
+        outcome = compare(records, a, b, "react2024", COLUMNS)
+        assert [c["id"] for c in view["columns"]] == [each.column for each in outcome.differences]
+        for c, (row, each) in enumerate(zip(rows, outcome.differences, strict=True)):
+            assert row[:3] == short(each.difference, each.low, each.high), (a, b, each.column)
+            assert (row[3:] or [view["points"][i][c], view["points"][j][c]]) == short(each.a, each.b)
+            said = {1: "a is better", -1: "b is better", 0: "undecided", None: ONE_SEED}[view["verdicts"][key][c]]
+            assert each.reading == said and (said == ONE_SEED) == ("once" in (a, b))
+        for column, clips in zip(view["columns"], view["most"][key], strict=True):
+            assert [(view["clips"][n], x) for n, x in clips] == [
+                (clip, float(f"{x:.3g}")) for clip, x in outcome.extremes[column["id"]][: len(clips)]
+            ]
+
+
+def test_nobody_is_told_better_by_what_nobody_can_judge() -> None:
+    """How much samples differ is no merit: boards had an arrow, `compare` and the page said who is better."""
+    columns = (COLUMNS[0], Column("FRDist", "min", ranked=False, summary="a thing that is only shown"))
+    records = [
+        made_up(name, level, deterministic=True).model_copy(deep=True) for name, level in (("a", 0.1), ("b", 0.5))
+    ]
+    for each in records:
+        per = each.suites["react2024"]
+        keep = {c.id for c in columns}
+        each.suites["react2024"] = per.model_copy(  # type: ignore[index]
+            update={
+                "versions": {k: v for k, v in per.versions.items() if k in keep},
+                "scores": {k: v for k, v in per.scores.items() if k in keep},
+                "per_clip": {k: v for k, v in per.per_clip.items() if k in keep},
+            }
+        )
+    assert [d.reading for d in compare(records, "a", "b", "react2024", columns).differences] == [
+        "a is better",
+        NOT_JUDGED,
+    ]
+    view = pairs_view(records, "react2024", columns)
+    assert view is not None
+    assert view["verdicts"]["0-1"] == [1, None]
+    assert [column["judged"] for column in view["columns"]] == [True, False]
+    heads = [head_text(column) for column in make_table(records, "react2024", columns).columns]
+    assert heads == ["FRCorr ↑", "FRDist"]
 
 
 def test_a_random_method_with_one_seed_is_named_where_two_are_compared() -> None:

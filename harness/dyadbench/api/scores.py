@@ -43,7 +43,9 @@ class Column:
     digits: int = 4
     summary: str = ""
     target: str = ""  # for `match`: the id of the column that holds the value to match, see TARGET_SUFFIX
-    family: Family = ""  # what it is about; diversity is liveliness, too
+    family: Family = (
+        ""  # what it is about; diversity is liveliness, too. Without one a column that is not ranked is not judged
+    )
     headline: bool = False  # part of the skill that ranks: only columns that pass the validity tests
     perfect: float | None = None  # what a perfect listener has, where no row shows it
     low: float | None = None  # the least and the largest value there can be; intervals stay within
@@ -56,6 +58,11 @@ class Column:
             raise ValueError(
                 f"column {self.id!r} has the direction {self.direction!r}; it must be one of {', '.join(get_args(Direction))}"
             )
+
+    @property
+    def judged(self) -> bool:
+        """Whether anybody knows which way is better: what has no family and takes no part in the rank is only shown."""
+        return self.ranked or bool(self.family)
 
 
 @dataclass(frozen=True)

@@ -56,5 +56,10 @@ def _print(rows: list[dict[str, Any]], columns: list[str], json: bool) -> None:
 
 def _better(column: Any) -> str:
     """Which way is better, in words."""
-    match = "a value of its own" if column.target == column.id else f"near {column.target}"
-    return {"max": "more", "min": "less", "match": match}[column.direction]
+    if column.target == column.id:
+        return "a value of its own"
+    return (
+        {"max": "more", "min": "less", "match": f"near {column.target}"}[column.direction]
+        if column.judged
+        else "not judged"
+    )

@@ -15,6 +15,8 @@ BETTER = {"max": "more is better", "min": "less is better"}
 
 
 def direction(column: Column) -> str:
+    if not column.judged:
+        return "shown, not judged"
     if column.direction != "match":
         return BETTER[column.direction]
     return "shown, not judged" if column.target == column.id else f"closest to {column.target} is best"

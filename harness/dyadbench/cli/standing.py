@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.api import Column, DyadbenchError
-from dyadbench.leaderboard.text import ARROWS, number
+from dyadbench.leaderboard.text import direction_sign, number
 from dyadbench.python.score import Estimate
 from dyadbench.records.comparable import method_values, records_below, usable_records
 
@@ -43,7 +43,7 @@ def standing(
         span = "" if own.low is None else f"[{number(own.low, column.digits)}, {number(own.high, column.digits)}]"
         place = _place(column, value, target, [means[name][column.id] for name in methods]) if column.ranked else ""
         others = [number(_none(means[name][column.id]), column.digits) for name in references]
-        rows.append([column.id, ARROWS[column.direction], number(value, column.digits), span,
+        rows.append([column.id, direction_sign(column.direction, column.judged), number(value, column.digits), span,
                      number(target, column.digits) if column.target else "", place, *others])  # fmt: skip
     if unread:
         return header, rows, unread

@@ -15,9 +15,9 @@ from dyadbench.leaderboard.paired import EXTREMES, WIDEST, Comparison
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
-    ARROWS,
     FAILS,
     PLAIN,
+    direction_sign,
     family_text,
     grid,
     head_text,
@@ -192,7 +192,16 @@ def comparison_text(comparison: Comparison) -> str:
         span = f"[{d.low:.3g}, {d.high:.3g}]" if d.low is not None and d.high is not None else ""
         both = ["n/a" if v is None else f"{v:.4g}" for v in (d.a, d.b)]
         value = "" if d.difference is None else f"{d.difference:+.3g}"
-        rows.append([f"{d.column} {ARROWS[d.direction]}", *both, d.target_text, value, span, d.reading])
+        rows.append(
+            [
+                f"{d.column} {direction_sign(d.direction, d.judged)}".rstrip(),
+                *both,
+                d.target_text,
+                value,
+                span,
+                d.reading,
+            ]
+        )
     lines.append(grid(["metric", "a", "b", "target", "a - b", "95 %", "reading"], rows, "simple").rstrip())
     for column, clips in [each for each in comparison.extremes.items() if each[1]][:WIDEST]:
         lines += [

@@ -69,9 +69,20 @@ def lookahead_text(row: Row) -> str:
     return "whole clip" if reach is None else f"{reach}"
 
 
+def direction_sign(direction: str, known: bool) -> str:
+    """Which way is better; nothing where that is not known (`Column.judged`)."""
+    return ARROWS[direction] if known else ""
+
+
+def judged(column: Mapping[str, Any]) -> bool:
+    """`Column.judged` of a table's column."""
+    return bool(column["ranked"] or column["family"])
+
+
 def head_text(column: Mapping[str, Any]) -> str:
     """A column's name, what is better in it, and whether it fails here."""
-    return f"{column['id']} {ARROWS[column['direction']]}" + (f" {FAILS}" if column["passes"] is False else "")
+    signs = (direction_sign(column["direction"], judged(column)), FAILS if column["passes"] is False else "")
+    return " ".join([column["id"], *filter(None, signs)])
 
 
 def families_text(table: Table) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dyadbench.leaderboard.text import ARROWS, ROUNDING, escape, grid
+from dyadbench.leaderboard.text import ROUNDING, direction_sign, escape, grid
 from dyadbench.leaderboard.validity_page import QUESTIONS, Corpus, Validity, arrow, corpus_text, moved_text
 from dyadbench.leaderboard.validity_rule import SIGN, Falls, Pair
 
@@ -46,7 +46,11 @@ def numbers_page(corpus: Corpus) -> str:
 
 def _values(columns: Columns, conditions: Sequence[str]) -> str:
     rows = [
-        [_name(name), ARROWS[one.direction], *(_number(one.values.get(condition)) for condition in conditions)]
+        [
+            _name(name),
+            direction_sign(one.direction, one.passes is not None),
+            *(_number(one.values.get(condition)) for condition in conditions),
+        ]
         for name, one in columns.items()
     ]
     return grid(["metric", "", *conditions], rows)

@@ -15,7 +15,7 @@ from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.tokenizers import corpora, drawing
 from dyadbench.records.record import Record
-from dyadbench.report.pairs import seed_means
+from dyadbench.report.pairs import defined_means
 
 # Suite -> (how appropriate: smaller is better, how diverse).
 PLANES = {"react2024": ("FRDist", "FRDiv"), "react2024-official": ("FRDist", "FRDiv"), "l2l": ("P-FD.expression", "variation.expression")}  # fmt: skip
@@ -191,7 +191,7 @@ def distribution(record_group: Sequence[Record], suite: str, column: Mapping[str
     values = np.array(
         [[np.nan if v is None else v for v in r.suites[suite].per_clip[column["id"]]] for r in record_group]
     )
-    mean = seed_means(values)
+    mean = defined_means(values)
     finite = mean[np.isfinite(mean)]
     if len(finite) < 8 or np.ptp(finite) < 1e-12:
         return None

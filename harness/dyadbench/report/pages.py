@@ -18,6 +18,7 @@ from dyadbench.leaderboard.text import (
     family_text,
     head_text,
     interval_ends,
+    judged,
     latency_head,
     latency_text,
     lookahead_text,
@@ -69,7 +70,7 @@ def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[st
     view_columns.sort(key=lambda column: column["id"] not in headline)  # what ranks comes first
     room = WIDTH - 2 - (2 if table.main else 0)  # beside method and rank, skill and speed
     columns = [
-        {**column, "head": head_text(column), "better": BETTER[column["direction"]], "says": metric_text(column["id"]), "shown": n < room}
+        {**column, "head": head_text(column), "better": BETTER[column["direction"]] if judged(column) else "nobody knows which way is better", "says": metric_text(column["id"]), "shown": n < room}
         for n, column in enumerate(view_columns)
     ]  # fmt: skip
     targets = _targets(table)

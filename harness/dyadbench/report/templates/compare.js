@@ -2,6 +2,7 @@
 (() => {
   "use strict";
   const view = JSON.parse(document.getElementById("pairs").textContent);
+  const NOT_JUDGED = "not judged"; // nobody knows which way is better
   const form = document.getElementById("choose");
   const [on, a, b] = ["on", "a", "b"].map((name) => form.elements[name]);
   const cell = (text, style) => {
@@ -80,19 +81,21 @@
     const counts = { "A is better": 0, "B is better": 0, undecided: 0 };
     view.columns.forEach((column, c) => {
       const text = (x) => (x === null ? "n/a" : x.toFixed(column.digits).replace(/^-(0\.?0*)$/, "$1"));
-      let [difference, low, high] = view.pairs[key][c];
+      let [difference, low, high, ...shared] = view.pairs[key][c];
+      if (!shared.length) shared = [view.points[Math.min(i, j)][c], view.points[Math.max(i, j)][c]];
+      if (sign < 0) shared.reverse();
       if (once.length) low = high = null; // one seed: nothing says how another would do
       if (sign < 0) [difference, low, high] = [difference, high, low].map((x) => (x === null ? null : -x));
       const row = document.createElement("tr");
-      const good = { max: "more", min: "less", match: column.target === null ? "no target" : `near ${text(column.target)}` }[column.direction];
-      const values = [cell(good, "text"), cell(text(view.points[i][c])), cell(text(view.points[j][c]))];
+      const good = !column.judged ? NOT_JUDGED : { max: "more", min: "less", match: column.target === null ? "no target" : `near ${text(column.target)}` }[column.direction];
+      const values = [cell(good, "text"), ...shared.map((value) => cell(text(value)))];
       const name = cell(column.id.replaceAll(".", ".\u200b") + (column.fails ? " †" : ""), "head");
       name.append(what(column));
       if (difference === null) row.append(name, cell("undefined for one of them", "text"), ...values, cell("undefined"), cell(""));
       else {
         const reach = Math.max(...[difference, low, high].map((x) => Math.abs(x ?? 0)), 1e-12);
         const side = view.verdicts[key][c];
-        const verdict = column.fails ? "fails here" : side === null ? "no interval" : once.length ? "one seed" : side === 0 ? "undecided" : side * sign > 0 ? "A is better" : "B is better";
+        const verdict = once.length ? "one seed" : column.fails ? "fails here" : !column.judged ? NOT_JUDGED : side === null ? "no interval" : side === 0 ? "undecided" : side * sign > 0 ? "A is better" : "B is better";
         counts[verdict] = (counts[verdict] ?? 0) + 1;
         const span = low === null ? "" : ` [${text(low)}, ${text(high)}]`;
         const told = cell(verdict, "text");
