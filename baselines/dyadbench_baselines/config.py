@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from dyadbench.api import Config
 
@@ -23,6 +23,19 @@ class RandomConfig(Config):
 
 class LagConfig(Config):
     seconds: float = Field(0.7, ge=0)  # reactions about 700 ms late feel most natural (Kroczek & Muehlberger 2023)
+
+
+class MimeConfig(LagConfig):
+    """Nothing to set."""
+
+    seconds: float = 0.7  # never read: it stays, at this value alone, because it is in the keys of records
+
+    @field_validator("seconds")
+    @classmethod
+    def _not_late(cls, seconds: float) -> float:
+        if seconds != cls.model_fields["seconds"].default:
+            raise ValueError("mime copies at once and reads no `seconds`; lagged-mime is late by them")
+        return seconds
 
 
 class MeanConfig(Config):

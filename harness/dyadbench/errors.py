@@ -85,3 +85,8 @@ def _sentence(fault: Any, model: type[BaseModel] | None) -> str:
             return f"there is no field {where!r}, because nothing can be set"
         return f"there is no field {where!r}; {nearest(where, fields)}"
     return f"{where}: {fault['msg'].lower()}"
+
+
+def number_of(count: int, noun: str) -> str:
+    """`1 clip`, `2 clips`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 from tests.fixtures.hosts import shared_host
 
 from dyadbench.api import FACEVERSE_58, DyadbenchError, Setup
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.check import check
 from dyadbench.datasets.tiny_corpus import TinyCorpus
+from dyadbench_baselines.config import LagConfig, MimeConfig
 from dyadbench_baselines.plugin import dyadbench_predictors
 
 BASELINES = [entry.name for entry in dyadbench_predictors()]
@@ -69,6 +71,14 @@ def test_random_has_the_moments_of_the_published_rows() -> None:
     assert set(np.unique(later.emotion[..., :15])) == {0.0, 1.0}
     assert np.abs(later.emotion[..., 15:17]).max() <= 1
     assert np.allclose(later.emotion[..., 17:].sum(-1), 1, atol=1e-5)
+
+
+def test_mime_refuses_a_delay_that_it_would_not_read() -> None:
+    """`-s seconds=2` made a record with 2 seconds in its configuration, of a copy that came at once."""
+    assert MimeConfig.model_validate({"seconds": 0.7}).model_dump() == {"seconds": 0.7}, "what records hold"
+    with pytest.raises(ValidationError, match="lagged-mime is late by them"):
+        MimeConfig(seconds=2.0)
+    assert LagConfig(seconds=2.0).seconds == 2.0
 
 
 def test_mime_copies_and_lagged_mime_copies_late() -> None:

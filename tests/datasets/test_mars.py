@@ -160,6 +160,24 @@ def test_the_official_aligner_comes_from_a_file(tmp_path: Path) -> None:
         _open(tmp_path / "data", aligner=str(tmp_path / "weights.pth"))
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")
+def test_a_benchmark_scores_on_the_official_scale(tmp_path: Path) -> None:
+    """The command of docs/mars.md; no benchmark had the suite that the page named."""
+    root, file = write_mars(tmp_path / "data", pairs=4), tmp_path / "aligner.pt"
+    torch.jit.script(_Halves()).save(str(file))
+    words = ["run", "-b", "react2025-test-official-aligner", "-m", "oracle", "-m", "mime", "--threads", "1"]
+    where = ["--root", str(tmp_path), "--data", str(root)]
+    outcome = CliRunner().invoke(app, [*words, *where])
+    assert outcome.exit_code != 0 and "give the dataset aligner=FILE" in outcome.output
+    outcome = CliRunner().invoke(app, [*words, *where, "--data-set", f"aligner={file}"])
+    assert outcome.exit_code == 0, outcome.output
+    for name in ("oracle", "mime"):
+        path = tmp_path / "leaderboards" / "records" / "react2025-test-official-aligner" / name / "seed0.json"
+        scores = load_record(path).suites
+        assert scores["react2025-official-aligner"].scores["FRDist"].detail["official_aligner"] == 1
+        assert "react2024" in scores, "which ranks"
+
+
 def test_clips_of_eleven_minutes_are_read_and_scored(tmp_path: Path) -> None:
     from dyadbench.metrics.react.frdist import frdist
 

@@ -113,6 +113,9 @@ def test_the_index_filters_benchmarks(page: Any, site: Path) -> None:
     assert page.locator("[data-card]:visible").count() == 0
     page.get_by_label("data").select_option("")
     assert page.locator("[data-card]:visible").count() == 2
+    assert page.locator("[data-count]").text_content() == "2 benchmarks"
+    page.get_by_label("track").select_option("online")
+    assert page.locator("[data-count]").text_content() == "1 benchmark"
 
 
 def _frame(page: Any) -> int:

@@ -38,7 +38,7 @@ from dyadbench.records.excerpts import (
     read_excerpt,
     unpack,
 )
-from dyadbench.records.record import Record
+from dyadbench.records.record import Record, Score, record_path, save_record
 from dyadbench.report.about import differences
 from dyadbench.report.behaviour import behaviour
 from dyadbench.report.claims import by_paper
@@ -348,6 +348,28 @@ def test_the_page_and_the_command_compare_with_the_same_numbers() -> None:
             assert [(view["clips"][n], x) for n, x in clips] == [
                 (clip, float(f"{x:.3g}")) for clip, x in outcome.extremes[column["id"]][: len(clips)]
             ]
+
+
+def test_one_of_a_thing_is_no_plural(tmp_path: Path) -> None:
+    """The index said "1 benchmarks"; of scripts only the sources are read here."""
+    records = []
+    for record in (made_up("good", 0.1), made_up("mismatched-listener", 0.7, calibration=True)):
+        values = {column: v[:1] for column, v in record.suites["react2024"].per_clip.items()}
+        scores = {column: Score(value=v[0]) for column, v in values.items()}
+        suites = {"react2024": record.suites["react2024"].model_copy(update={"scores": scores, "per_clip": values})}
+        setting = record.benchmark_config.model_copy(update={"samples": 1})
+        change = {"clips": CLIPS[:1], "sessions": ["s0"], "benchmark_config": setting, "suites": suites}
+        records.append(record.model_copy(update=change))
+    for record in records:
+        save_record(record, record_path(tmp_path / "leaderboards", record))
+    build(tmp_path, tmp_path / "site")
+    write_leaderboards(tmp_path, SUITES)
+    pages = [*(tmp_path / "site").glob("*.html"), *(tmp_path / "leaderboards").glob("*.md")]
+    for page in pages:
+        assert not (of := re.findall(r"(?<![\d.])1 (?:clip|session|sample|draw|method|row|seed|benchmark)s\b", page.read_text())), (page.name, of)  # fmt: skip
+    text = (tmp_path / "site" / "index.html").read_text()
+    assert "1 method, " in text and "1 clip of 1 session" in text
+    assert "1 sample per clip" in (tmp_path / "leaderboards" / "toy-online.md").read_text()
 
 
 def test_nobody_is_told_better_by_what_nobody_can_judge() -> None:

@@ -8,7 +8,7 @@ import typer
 
 from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import Json, print_json, print_table
-from dyadbench.errors import nearest
+from dyadbench.errors import nearest, number_of
 from dyadbench.registry.host import Host
 from dyadbench.registry.load import KINDS
 
@@ -36,7 +36,9 @@ def list_(
     ]  # fmt: skip
     _print(rows, ["kind", "name", "version", "plugin", "summary"], json)
     if host.problems and not json:
-        typer.echo(f"\n{len(host.problems)} plugin problem(s); `dyadbench doctor` shows them", err=True)
+        typer.echo(
+            f"\n{number_of(len(host.problems), 'plugin problem')}; `dyadbench doctor` shows what is wrong", err=True
+        )
 
 
 def _metrics(host: Host, json: bool) -> None:

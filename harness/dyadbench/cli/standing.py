@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dyadbench.api import Column, DyadbenchError
+from dyadbench.errors import number_of
 from dyadbench.leaderboard.text import direction_sign, number
 from dyadbench.python.score import Estimate
 from dyadbench.records.comparable import method_values, records_below, usable_records
@@ -57,7 +58,7 @@ def standing(
     return (
         header,
         rows,
-        f"place: among {len(methods)} methods with records, by each metric alone; the board ranks by skill. 95 %: over sessions, of this one draw",
+        f"place: among {number_of(len(methods), 'method')} with records, by each metric alone; the board ranks by skill. 95 %: over sessions, of this one draw",
     )
 
 

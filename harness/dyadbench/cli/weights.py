@@ -9,6 +9,7 @@ import typer
 
 from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import Data, Home, Root, Verbs, data_folders, find_home, find_root
+from dyadbench.errors import number_of
 
 app = typer.Typer(
     cls=Verbs, help="Trained weights as files: exported from the store, installed into it.", no_args_is_help=True
@@ -50,7 +51,7 @@ def export(
             paths |= dict.fromkeys(write(part, folder or base / "leaderboards" / "weights"))
     for path in paths:
         typer.echo(f"{path.stat().st_size / 2**20:.2f} MiB  {path}")
-    typer.echo(f"{len(paths)} files")
+    typer.echo(number_of(len(paths), "file"))
 
 
 @app.command()

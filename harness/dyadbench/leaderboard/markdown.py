@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dyadbench.api import TARGET_SUFFIX
+from dyadbench.errors import number_of
 from dyadbench.leaderboard import skill_chart
 from dyadbench.leaderboard.claims import Judged
 from dyadbench.leaderboard.families import FACTOR
@@ -171,8 +172,8 @@ def markdown_page(tables: Sequence[Table]) -> str:
     if first.simulated:
         parts.append(SIMULATED + "\n")
     parts.append(
-        f"{escape(first.dataset)}, {escape(split_text(first.setting))}, {first.setting['track']} track, {first.setting['samples']} samples per clip; "
-        f"{first.clips} clips of {first.sessions} sessions.\n"
+        f"{escape(first.dataset)}, {escape(split_text(first.setting))}, {first.setting['track']} track, {number_of(first.setting['samples'], 'sample')} per clip; "
+        f"{number_of(first.clips, 'clip')} of {number_of(first.sessions, 'session')}.\n"
     )
     for table in tables:
         parts.append(f"## {table.suite}{'' if table.main else ' (not ranked by)'}\n")

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from dyadbench.errors import one_line
+from dyadbench.errors import number_of, one_line
 from dyadbench.leaderboard.families import FAMILIES
 from dyadbench.leaderboard.paired import EXTREMES, WIDEST, Comparison
 from dyadbench.leaderboard.rows import Row, Value
@@ -186,7 +186,7 @@ def terminal_table(table: Table, top: int | None = None, *, values: bool = True)
 def comparison_text(comparison: Comparison) -> str:
     """Both values, their difference with its interval and what it means, then the clips where they differ most."""
     title = f"a: {one_line(comparison.a)}, b: {one_line(comparison.b)}, on {one_line(comparison.benchmark)}{' (SIMULATED)' if comparison.simulated else ''}"
-    lines = [f"{title}: {comparison.clips} clips, {comparison.sessions} sessions"]
+    lines = [f"{title}: {number_of(comparison.clips, 'clip')}, {number_of(comparison.sessions, 'session')}"]
     rows = []
     for d in comparison.differences:
         span = f"[{d.low:.3g}, {d.high:.3g}]" if d.low is not None and d.high is not None else ""

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
+from dyadbench.errors import number_of
 from dyadbench.leaderboard.charts import Point, scatter
 from dyadbench.leaderboard.drawing import WIDE, Size, as_file
 from dyadbench.leaderboard.rows import Value, one_random_seed
@@ -230,7 +231,7 @@ def tokenizer_files(records: Sequence[Record]) -> dict[str, str]:
     for corpus in tables:
         parts.append(f"## {escape(corpus.name)}\n")
         parts.append(SIMULATED + "\n" if corpus.simulated else "")
-        parts.append(f"{corpus.clips} clips of {corpus.sessions} sessions, test listeners.\n")
+        parts.append(f"{number_of(corpus.clips, 'clip')} of {number_of(corpus.sessions, 'session')}, test listeners.\n")
         for error in ERRORS:
             picture = drawing(corpus, error)
             if picture is not None:

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError, computed_field, model_validator
 
 from dyadbench.api import Config, Direction, DyadbenchError
+from dyadbench.errors import number_of
 from dyadbench.files.walk import files_in
 from dyadbench.leaderboard.text import escape, grid
 from dyadbench.leaderboard.validity_rule import (
@@ -197,7 +198,8 @@ def corpus_text(corpus: Corpus) -> str:
     """What was looked at."""
     rule = f"; {UNITS_RULE}" if corpus.action_units else ""
     return (
-        f"{corpus.clips} clips of {corpus.sessions} sessions, {corpus.samples} samples, {corpus.draws} draws{rule}.\n"
+        f"{number_of(corpus.clips, 'clip')} of {number_of(corpus.sessions, 'session')}, {number_of(corpus.samples, 'sample')}, "
+        f"{number_of(corpus.draws, 'draw')}{rule}.\n"
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from dyadbench.errors import number_of
 from dyadbench.leaderboard.claims import MEANING, Evidence, Judged
 from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
 from dyadbench.leaderboard.text import escape
@@ -28,7 +29,7 @@ def command(one: Judged) -> str:
 
 
 def _few(finding: Evidence) -> str:
-    return f" ({finding.seeds} seed{'s' if finding.seeds != 1 else ''})" if finding.few else ""
+    return f" ({number_of(finding.seeds, 'seed')})" if finding.few else ""
 
 
 def _short(value: float | None) -> str:
@@ -43,11 +44,11 @@ def evidence(finding: Evidence) -> str:
         return "" if finding.verdict == "untested" else "It is undefined."
     side = "as claimed" if finding.difference > 0 else "the other way round"
     span = f" [{_short(finding.low)}, {_short(finding.high)}]" if finding.low is not None else ", without an interval"
-    seeds = f"{finding.seeds} seed{'s' if finding.seeds != 1 else ''}"
+    seeds = number_of(finding.seeds, "seed")
     beyond = f" beyond the margin of {abs(finding.margin):.0%}" if finding.margin else ""
     text = ("" if finding.simulated else "Real people: ") + (
         f"{_short(finding.less)} against {_short(finding.more)}: a difference of {_short(finding.difference)}{beyond}{span}, {side}, "
-        f"over {finding.clips} clips and {seeds}{_share(finding)}."
+        f"over {number_of(finding.clips, 'clip')} and {seeds}{_share(finding)}."
     )
     if finding.detectable is not None and finding.more:
         text += f" Alone and at this budget, a true difference of {_short(finding.detectable)} ({abs(finding.detectable / finding.more):.0%}) would have been found four times in five."

@@ -48,16 +48,20 @@ ALL: dict[str, tuple[BenchmarkConfig, str]] = {
     },
     "react2023-val": (_react("react2023", "val", "online"), "REACT 2023 validation split, online track"),
     **{
-        f"react{year}-{split}{tail}": (
+        f"react{year}-{split}{tail}{aligned}": (
             BenchmarkConfig(
                 dataset="mars",
                 split=split,
                 track=track,
                 samples=10,
                 suite="react2024",
-                also=(f"react{year}", "over-time-emotion"),
+                also=(f"react{year}{aligned}", "over-time-emotion"),
             ),
-            f"REACT {year} (MARS) {split} split, {track} track; its own numbers beside the corrected ones",
+            f"REACT {year} (MARS) {split} split, {track} track; {numbers} beside the corrected ones",
+        )
+        for aligned, numbers in (
+            ("", "its own numbers"),
+            ("-official-aligner", "its numbers on the official scale (aligner=FILE)"),
         )
         for year in (2025, 2026)
         for split in ("val", "test")

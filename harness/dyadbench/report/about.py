@@ -9,6 +9,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
+from dyadbench.errors import number_of
 from dyadbench.leaderboard.tables import Table
 from dyadbench.records.provenance import newest_commit
 from dyadbench.records.record import Record, record_path, slug
@@ -72,7 +73,7 @@ def citation(table: Table, where: Mapping[str, str]) -> str:
         "  title = {dyadbench: the evaluation harness for dyadic facial reaction generation}",
         *([f"  version = {{{where['version']}}}"] if where["version"] else []),
         *([f"  year = {{{year}}}"] if year else []),
-        f"  note = {{Benchmark {table.benchmark}, {table.clips} clips of {table.sessions} sessions"
+        f"  note = {{Benchmark {table.benchmark}, {number_of(table.clips, 'clip')} of {number_of(table.sessions, 'session')}"
         + (f", records of commit {where['commit']}" if where["commit"] else "")
         + "}",
     ]

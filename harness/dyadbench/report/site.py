@@ -14,6 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 from dyadbench.api import Column, DyadbenchError
+from dyadbench.errors import number_of
 from dyadbench.files.atomic import atomic_write, read_whole
 from dyadbench.leaderboard import summary
 from dyadbench.leaderboard.build import make_tables
@@ -75,6 +76,7 @@ class Site:
         environment.filters["breaks"] = lambda name: escape(name).replace(
             ".", Markup(".<wbr>")
         )  # where a name may break
+        environment.filters["of"] = number_of
         environment.globals |= {"term": glossary.term, "words": glossary.WORDS, "page_name": pages.page_name}
         return environment
 

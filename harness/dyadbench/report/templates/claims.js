@@ -13,7 +13,7 @@
     }
     for (const more of document.querySelectorAll("details.untested")) if (field.value === "untested" || more.querySelector(":target")) more.open = true;
     for (const paper of document.querySelectorAll("section.paper")) paper.hidden = !paper.querySelector("article:not([hidden])");
-    document.getElementById("shown").textContent = `${count} claims`;
+    document.getElementById("shown").textContent = `${count} claim${count === 1 ? "" : "s"}`;
   }
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("change", () => {

@@ -3,6 +3,7 @@
   "use strict";
   const view = JSON.parse(document.getElementById("pairs").textContent);
   const NOT_JUDGED = "not judged"; // nobody knows which way is better
+  const number = (of, noun) => `${of} ${noun}${of === 1 ? "" : "s"}`;
   const form = document.getElementById("choose");
   const [on, a, b] = ["on", "a", "b"].map((name) => form.elements[name]);
   const cell = (text, style) => {
@@ -116,9 +117,9 @@
         most.append(title, list);
       }
     });
-    said.textContent = `${a.value} minus ${b.value} on ${view.clips.length} clips of ${view.sessions} sessions${view.simulated ? " of simulated people" : ""}: `
+    said.textContent = `${a.value} minus ${b.value} on ${number(view.clips.length, "clip")} of ${number(view.sessions, "session")}${view.simulated ? " of simulated people" : ""}: `
       + (once.length ? `${once.join(" and ")} ${once.length > 1 ? "are" : "is"} random and ran with one seed; another may differ, so nothing is decided.`
-      : `${a.value} is better in ${counts["A is better"]} metric${counts["A is better"] === 1 ? "" : "s"}, ${b.value} in ${counts["B is better"]}, ${counts.undecided} ${counts.undecided === 1 ? "is" : "are"} undecided.`);
+      : `${a.value} is better in ${number(counts["A is better"], "metric")}, ${b.value} in ${counts["B is better"]}, ${counts.undecided} ${counts.undecided === 1 ? "is" : "are"} undecided.`);
     const links = document.getElementById("watch");
     links.replaceChildren(...(seen.length ? view.seen : []).map((clip, n) => watch(seen, clip, `Watch ${seen.join(" and ")}, clip ${n + 1}`, "button")));
     if (!links.childElementCount) links.append("Neither can be watched: ", faces());

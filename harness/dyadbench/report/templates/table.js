@@ -95,8 +95,9 @@
     }
     const said = form?.querySelector("[data-count]");
     const first = form?.closest("section")?.querySelector("table[data-sortable]");
-    if (said && first) said.textContent = `${first.querySelectorAll("tr[data-row]:not([hidden])").length} methods`;
-    else if (said) said.textContent = `${count} benchmarks`;
+    const number = (of, noun) => `${of} ${noun}${of === 1 ? "" : "s"}`;
+    if (said && first) said.textContent = number(first.querySelectorAll("tr[data-row]:not([hidden])").length, "method");
+    else if (said) said.textContent = number(count, "benchmark");
   }
 
   function show() {
