@@ -35,6 +35,11 @@ class Own(Base):
     """Said below."""
 
 
+def test_a_dataset_says_which_fields_leave_a_benchmark_its_name() -> None:
+    """docs/matrices.md sends its readers here for that."""
+    assert "leave a benchmark its name: link, listeners, seconds, seed, size" in _text_of("simdyad")
+
+
 def test_fields_have_the_type_bounds_default_and_comment_of_the_source() -> None:
     fields = {each.name: each for each in fields_of(Own, {"small": {"way": 3}, "same": {"way": 2}})}
     assert [(f.type, f.default, f.meaning) for f in fields.values()] == [

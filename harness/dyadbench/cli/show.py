@@ -79,6 +79,8 @@ def _component(host: Host, kind: str, entry: ComponentEntry) -> Facts:
         facts["presets"] = ", ".join(entry.presets)
     if entry.config.sampling:
         facts["read when sampling only"] = ", ".join(sorted(entry.config.sampling))
+    if kind == "dataset" and entry.config.adjustable:
+        facts["leave a benchmark its name"] = ", ".join(sorted(entry.config.adjustable))
     facts["fields"] = [dataclasses.asdict(each) for each in fields_of(entry.config, entry.presets)]
     return facts
 
