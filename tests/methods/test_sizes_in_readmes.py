@@ -23,8 +23,8 @@ def _millions(method: str, setup: Setup, **settings: str) -> tuple[float, float]
     predictor, tokenizer = method_parts(host, spec)
     assert tokenizer is not None
     tokens = host.build("tokenizer", tokenizer.name, tokenizer.config, setup)
-    built = host.build("predictor", predictor.name, predictor.config, setup, tokenizer=tokens)
-    first, second = (_parameters(each) / 1e6 for each in (tokens, built))
+    network = host.build("predictor", predictor.name, predictor.config, setup, tokenizer=tokens)
+    first, second = (_parameters(each) / 1e6 for each in (tokens, network))
     return first, second
 
 

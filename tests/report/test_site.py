@@ -342,8 +342,8 @@ def test_the_page_and_the_command_compare_with_the_same_numbers() -> None:
         for c, (row, each) in enumerate(zip(rows, outcome.differences, strict=True)):
             assert row[:3] == short(each.difference, each.low, each.high), (a, b, each.column)
             assert (row[3:] or [view["points"][i][c], view["points"][j][c]]) == short(each.a, each.b)
-            said = {1: "a is better", -1: "b is better", 0: "undecided", None: ONE_SEED}[view["verdicts"][key][c]]
-            assert each.reading == said and (said == ONE_SEED) == ("once" in (a, b))
+            reading = {1: "a is better", -1: "b is better", 0: "undecided", None: ONE_SEED}[view["verdicts"][key][c]]
+            assert each.reading == reading and (reading == ONE_SEED) == ("once" in (a, b))
         for column, clips in zip(view["columns"], view["most"][key], strict=True):
             assert [(view["clips"][n], x) for n, x in clips] == [
                 (clip, float(f"{x:.3g}")) for clip, x in outcome.extremes[column["id"]][: len(clips)]

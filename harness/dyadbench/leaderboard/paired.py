@@ -76,7 +76,7 @@ def compare(
     return Comparison(
         benchmark=first.benchmark, simulated=first.dataset.simulated, a=a, b=b, clips=len(first.clips),
         sessions=len(set(first.sessions)),
-        differences=tuple(_told(each, failing) for each in of_pair),
+        differences=tuple(_unless_failing(each, failing) for each in of_pair),
         extremes={columns[j].id: _extremes(shared, j, first.clips, extremes) for j in sorted(indices, key=lambda j: not columns[j].headline) if columns[j].ranked},
         left_out=tuple(str(each) for each in left_out if each.record.method in (a, b)),
     )  # fmt: skip
@@ -155,7 +155,7 @@ def _reading(span: Interval | None, p: float | None, direction: Literal["max", "
     return "a is better" if (span.low > 0) == (direction == "max") else "b is better"
 
 
-def _told(difference: Difference, failing: Collection[str]) -> Difference:
+def _unless_failing(difference: Difference, failing: Collection[str]) -> Difference:
     """In a column that fails neither is better."""
     if difference.column not in failing or difference.reading == ONE_SEED:
         return difference

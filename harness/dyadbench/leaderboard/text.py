@@ -69,9 +69,9 @@ def lookahead_text(row: Row) -> str:
     return "whole clip" if reach is None else f"{reach}"
 
 
-def direction_sign(direction: str, known: bool) -> str:
+def direction_sign(direction: str, has_better: bool) -> str:
     """Which way is better; nothing where that is not known (`Column.judged`)."""
-    return ARROWS[direction] if known else ""
+    return ARROWS[direction] if has_better else ""
 
 
 def judged(column: Mapping[str, Any]) -> bool:
