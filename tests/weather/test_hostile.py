@@ -314,9 +314,7 @@ def test_names_come_out_escaped(tmp_path: Path, name: str) -> None:
         deterministic=True,
     )
     reference = {"predictor": {"name": "mismatched-listener", "version": 1, "config": {}}}
-    floor = record.model_copy(
-        update={"method": "mismatched-listener", "calibration": True, "method_config": reference}
-    )
+    floor = record.model_copy(update={"method": "mismatched-listener", "calibration": True, "method_config": reference})
     table = make_table([record, floor], "react2024", columns)
     page = markdown_page([table])
     assert "<script" not in page and "<img" not in page and "\x1b" not in page and "\u202e" not in page
