@@ -19,10 +19,7 @@ LEADERBOARDS = Path(__file__).parents[2] / "leaderboards"
 RECORDS = sorted((LEADERBOARDS / "records").rglob("*.json"))
 # Rows that were made before a default changed, and what changed: their matrix makes another row than the committed one.
 OLDER = {
-    ("vc-dyads", "dense-fsq-guided"): "predictor.top_k 512 -> 32",
     ("vc-dyads", "sfms"): "tokenizer.selection 'top-k' -> 'spread'",
-    ("simdyad-clear-l2l", "sfms-quarter"): "tokenizer.selection 'top-k' -> 'spread'",
-    ("simdyad-clear-react-online", "sfms-quarter"): "tokenizer.selection 'top-k' -> 'spread'",
     ("vc-dyads", "sfms-guided"): "tokenizer.selection 'top-k' -> 'spread'",
 }
 

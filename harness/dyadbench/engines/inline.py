@@ -17,7 +17,7 @@ from dyadbench.errors import Interrupted, PluginError, one_line
 from dyadbench.matrix.cells import Cell
 from dyadbench.progress import named
 from dyadbench.records.record import Record
-from dyadbench.records.replace import demand_replaceable, put_record
+from dyadbench.records.replace import KeepsItsPlace, demand_replaceable, put_record
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import Busy
 
@@ -35,7 +35,8 @@ def run_cells(
 
     A cell that another run computes comes last: by then it is usually done, and nothing is computed twice. Records are
     written into `leaderboards`, where there is one; a record of other data or of another configuration stays there, and
-    the cell fails, unless `replace`. `fresh` throws away what the store has of the cells first.
+    the cell fails, unless `replace`. `fresh` throws away what the store has of the cells first. Raises DyadbenchError where
+    a record cannot be written: the next one could not either.
     """
     attempt = _Attempts(host, runtime, leaderboards, replace, fresh)
     busy = []
@@ -44,9 +45,9 @@ def run_cells(
         if isinstance(outcome, Busy):
             busy.append(cell)
         else:
-            yield cell, outcome
+            yield cell, attempt.put(cell, outcome)
     for cell in busy:
-        yield cell, attempt(cell, -1)
+        yield cell, attempt.put(cell, attempt(cell, -1))
 
 
 @dataclass
@@ -92,7 +93,14 @@ class _Attempts:
             if self.fresh:
                 forget(run, self.forgotten)
             warn_of_other_code(run, self.mentioned)
-            record = run.run()
-            if self.leaderboards is not None:
-                put_record(record, self.leaderboards, cell, self.host, replace=self.replace)
-            return record
+            return run.run()
+
+    def put(self, cell: Cell, outcome: Record | Exception) -> Record | Exception:
+        """Writes the record of a cell that has one."""
+        if isinstance(outcome, Exception) or self.leaderboards is None:
+            return outcome
+        try:
+            put_record(outcome, self.leaderboards, cell, self.host, replace=self.replace)
+        except KeepsItsPlace as error:
+            return error
+        return outcome
