@@ -114,6 +114,16 @@ def test_answers_kept_by_clip_hide_no_look_ahead(keep: bool, by_name: bool) -> N
     assert reads_emotion(Keeping(0, keep, by_name), context, CellNoise(0))
 
 
+def test_a_predictor_that_looks_clips_up_is_asked_under_their_own_names() -> None:
+    class LookingUp(Keeping):
+        def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+            assert set(context.clips) <= {clip.id for clip in CORPUS.clips("test")}
+            return super().sample(context, k, noise)
+
+    context = CORPUS.context([0], Needs(), 96)
+    assert measure_lookahead(LookingUp(5, keep=False, by_name=False), context, CellNoise(0)) == 5
+
+
 @pytest.mark.parametrize(
     ("device", "message"),
     [("cdua", "none of cpu, cuda and cuda:N"), ("cuda:99", "cuda:99: this machine has")],

@@ -12,7 +12,7 @@ import torch
 from tests.fixtures.corpora import ToyDataset
 from tests.fixtures.hosts import shared_host
 
-from dyadbench.api import EMOTION_CHANNELS, BenchmarkConfig, DyadbenchError, Needs, Reaction
+from dyadbench.api import EMOTION_CHANNELS, BenchmarkConfig, Context, DyadbenchError, Needs, Reaction
 from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.split import Split
@@ -241,3 +241,27 @@ def test_a_fit_that_uses_global_generators_can_be_repeated(tmp_path: Path, monke
         predictor, _ = run.fit()
         states.append(np.concatenate(list(predictor.state_dict().values())))  # type: ignore[attr-defined]
     assert np.array_equal(states[0], states[1]) and not np.isin(states[2], states[0]).any()
+
+
+class Broken:
+    """Answers, and raises where it is to stream."""
+
+    needs = Needs(lookahead=0)
+
+    def sample(self, context: Context, k: int, noise: object) -> Reaction:
+        return Reaction(np.repeat(context.speaker_motion[:, None], k, 1))
+
+    def start(self, clips: object, k: int, noise: object) -> Broken:
+        return self
+
+    def step(self, context: object) -> None:
+        raise RuntimeError("no stream today")
+
+
+def test_a_stream_that_fails_fails_online_cells_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = shared_host().load
+    factories = {"predictor": lambda config, setup: Broken()}
+    monkeypatch.setattr(shared_host(), "load", lambda kind, entry: factories.get(kind) or load(kind, entry))
+    assert _run(tmp_path / "a", "mime", {"track": "offline"}).run().measured.latency is None
+    with pytest.raises(PluginError, match="no stream today"):
+        _run(tmp_path / "b", "mime", {"track": "online"}).run()

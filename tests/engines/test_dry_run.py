@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from tests.fixtures.mars import write_mars
 from typer.testing import CliRunner
 
 import dyadbench
@@ -71,4 +72,17 @@ def test_a_cell_that_cannot_be_sent_is_named(tmp_path: Path) -> None:
     ]
     answer = CliRunner().invoke(app, words)
     assert answer.exit_code == 1 and json.loads(answer.stdout) == []
-    assert "react2024-val / mime / seed 0 cannot be sent: " in answer.stderr
+    place = tmp_path / ".dyadbench" / "data" / "react2024"
+    assert f"react2024-val / mime / seed 0 cannot be sent: {place} is not a REACT folder" in answer.stderr
+
+
+@pytest.mark.usefixtures("login_node")
+def test_a_dry_run_writes_nothing_into_a_users_folders(tmp_path: Path) -> None:
+    """Digests of MARS are noted beside the files, three folders down."""
+    data = write_mars(tmp_path / "MARS")
+    (tmp_path / "root").mkdir()
+    words = ["run", "-b", "react2025-test", "-m", "mime", "--data", str(data), "--root", str(tmp_path / "root")]
+    before = _tree(data)
+    answer = CliRunner().invoke(app, [*words, "--on", "slurm", "--dry-run", "--json"])
+    assert [job["cell"] for job in json.loads(answer.stdout)] == ["react2025-test / mime / seed 0"], answer.stderr
+    assert _tree(data) == before

@@ -54,8 +54,8 @@ def test_where_nothing_is_trained_there_is_no_quarter() -> None:
         quarter_of(Host(), Matrix(benchmarks=(ONLINE,), method=(MethodSpec(name="ridge"),)))
 
 
-@pytest.mark.parametrize("field", ["steps", "predictor.steps"])
-def test_steps_that_were_set_are_quartered(field: str) -> None:
-    spec = MethodSpec(name="tcn", preset="small", settings={field: 40, "dropout": 0.25})
+@pytest.mark.parametrize("steps", [{"steps": 40}, {"predictor.steps": 40}, {"predictor": {"steps": 40}}])
+def test_steps_that_were_set_are_quartered(steps: dict[str, object]) -> None:
+    spec = MethodSpec(name="tcn", preset="small", settings={**steps, "dropout": 0.25})
     [cell] = cells_of(Host(), quarter_of(Host(), Matrix(benchmarks=(ONLINE,), method=(spec,))))
     assert cell.predictor.config["steps"] == 10 and cell.predictor.config["dropout"] == 0.25

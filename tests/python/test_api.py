@@ -82,6 +82,20 @@ def test_the_loaded_method_is_the_one_that_was_scored(root: Path) -> None:
     np.testing.assert_allclose(reaction.emotion[0, 0, :, 15:], scored_emotion, atol=1e-5)
 
 
+def test_the_callers_random_numbers_go_on(root: Path) -> None:
+    import random
+
+    numbers = []
+    for load in (False, True):
+        random.seed(3)
+        np.random.seed(3)
+        if load:
+            dyadbench.load_method("mime", BENCHMARK, dataset=TINY, root=root)
+            dyadbench.run(BENCHMARK, "ridge", dataset=TINY, root=root)
+        numbers.append((random.random(), np.random.random()))
+    assert numbers[0] == numbers[1]
+
+
 def test_what_was_never_trained_says_what_to_run(root: Path) -> None:
     with pytest.raises(
         DyadbenchError, match=r"no fit of the tokenizer frame-vq .*run `dyadbench run -b .* -m dense-vq --preset smoke`"

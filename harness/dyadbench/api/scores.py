@@ -43,9 +43,8 @@ class Column:
     digits: int = 4
     summary: str = ""
     target: str = ""  # for `match`: the id of the column that holds the value to match, see TARGET_SUFFIX
-    family: Family = (
-        ""  # what it is about; diversity is liveliness, too. Without one a column that is not ranked is not judged
-    )
+    # What it is about; diversity is liveliness, too. Without one a column that is not ranked is not judged.
+    family: Family = ""
     headline: bool = False  # part of the skill that ranks: only columns that pass the validity tests
     perfect: float | None = None  # what a perfect listener has, where no row shows it
     low: float | None = None  # the least and the largest value there can be; intervals stay within

@@ -66,9 +66,12 @@ def _timed(predictor: Predictor, corpus: TinyCorpus, frames: int) -> dict[str, A
     context = corpus.context([0], predictor.needs, frames)
     try:
         predictor.start(context.clips, 1, CellNoise(0))
-        return {"latency": measure_latency(predictor, context, CellNoise(0), corpus.space.fps)}
     except DyadbenchError as refusal:
         return {"reason": f"does not stream in this configuration: {refusal}"}
+    try:
+        return {"latency": measure_latency(predictor, context, CellNoise(0), corpus.space.fps)}
+    except DyadbenchError as fault:
+        return {"reason": str(fault), "failed": True}
 
 
 def _demand_preset(host: Host, names: Sequence[str], preset: str) -> None:

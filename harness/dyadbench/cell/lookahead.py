@@ -68,10 +68,14 @@ def _one_answer(predictor: Predictor, context: Context, noise: Noise) -> tuple[R
     """The answer, and whether it is another under another name.
 
     Names have to differ between probes, or a predictor that keeps its answers by clip gives the first one again and seems
-    to see nothing. One that reads the name itself has to be asked under its own.
+    to see nothing. One that reads the name itself, or fails at one that the split does not have, has to be asked under its own.
     """
     base = predictor.sample(context, 1, noise)
-    return base, first_difference(base, _under_name(predictor, context, noise, "again")) is not None
+    try:
+        again = _under_name(predictor, context, noise, "again")
+    except Exception:
+        return base, True
+    return base, first_difference(base, again) is not None
 
 
 def _ask(predictor: Predictor, context: Context, noise: Noise, probe: str, by_name: bool) -> Reaction:

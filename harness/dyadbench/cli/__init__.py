@@ -101,7 +101,7 @@ def main() -> None:
     """Exit codes: 0 done, 1 a cell or plugin failed, 2 the request was wrong, 3 the leaderboards have drifted."""
     from dyadbench.errors import Interrupted, PluginError
 
-    output = Output("--json" in sys.argv)
+    output = Output("--json" in sys.argv and "--help" not in sys.argv)  # help is for the reader
 
     def interrupt(signum: int, frame: object) -> None:
         raise Interrupted

@@ -235,8 +235,9 @@ def _tickets(work: Work, devices: dict[str, int]) -> list[Any]:
 
 
 def _preview(work: Work, engine: Any, devices: dict[str, int]) -> int:
-    """Says what would be sent, and writes nothing: data that are simulated and digests that are noted lie in a folder of links
-    to the data that are there, and go away with it."""
+    """Says what would be sent, and writes nothing: data that are simulated and digests that are noted lie in folders of links
+    to the files that are there, and go away with them."""
+    import shutil
     import tempfile
 
     from dyadbench.engines.slurm import preview
@@ -244,18 +245,23 @@ def _preview(work: Work, engine: Any, devices: dict[str, int]) -> int:
     with tempfile.TemporaryDirectory() as folder:
         data: dict[str, Path] = {}
         for name in {cell.dataset.name for cell in work.cells}:
-            (place := Path(folder) / name).mkdir()
+            data[name] = Path(folder) / name
             existing = work.runtime.folder_of(name)
-            for item in existing.iterdir() if existing.is_dir() else ():
-                (place / item.name).symlink_to(item.resolve())
-            data[name] = place
+            if existing.is_dir():
+                shutil.copytree(
+                    existing, data[name], copy_function=lambda file, link: Path(link).symlink_to(Path(file).resolve())
+                )
+            else:
+                data[name].mkdir()
         runtime = dataclasses.replace(work.runtime, data=data)
         items = _tickets(dataclasses.replace(work, runtime=runtime), devices)
         refused = [item for item in items if isinstance(item, tuple)]
         tickets = [item for item in items if not isinstance(item, tuple)]
         jobs = preview(engine, tickets)
     for cell, error in refused:
-        print(f"{cell.name} cannot be sent: {error}", file=sys.stderr, flush=True)
+        name = cell.dataset.name
+        text = str(error).replace(str(data[name]), str(work.runtime.folder_of(name)))
+        print(f"{cell.name} cannot be sent: {text}", file=sys.stderr, flush=True)
     if work.json:
         print_json(jobs)
         return 1 if refused else 0

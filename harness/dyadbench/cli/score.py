@@ -118,7 +118,7 @@ def _score_arrays(predictions: Predictions, suite: str, threads: int) -> dict[st
     """A file with predictions and references in it; predictions are read clip by clip."""
     import numpy as np
 
-    from dyadbench.api import FACEVERSE_58
+    from dyadbench.api import EMOTION_DIM, FACEVERSE_58
     from dyadbench.files.predictions import LazyTensor
     from dyadbench.progress import bar
     from dyadbench.python.arrays import SPACES, SPELLING, score_arrays
@@ -129,8 +129,8 @@ def _score_arrays(predictions: Predictions, suite: str, threads: int) -> dict[st
         name = SPELLING.get(own_name, own_name)  # of files made for other programs
         if name not in names:
             raise DyadbenchError(
-                f"{predictions.path} holds an array {own_name!r}, which no suite reads; "
-                f"{nearest(own_name, [*names, *SPELLING])}, or leave it out"
+                f"{predictions.path} holds an array {own_name!r}, which no suite reads; leave it out, "
+                f"or give it a name that is read: {nearest(own_name, [*names, *SPELLING])}"
             )
         if name in inputs:
             raise DyadbenchError(f"{predictions.path} holds {name} twice, once as {own_name!r}; leave one of them out")
@@ -139,8 +139,8 @@ def _score_arrays(predictions: Predictions, suite: str, threads: int) -> dict[st
     if missing:
         raise DyadbenchError(f"{predictions.path} holds no array {missing[0]!r}; a suite needs {', '.join(names[:3])}")
     channels = ([0, *inputs["pred"].shape])[-1]
-    space = SPACES.get(channels, FACEVERSE_58)
-    if predictions.fps not in (None, space.fps):
+    space = FACEVERSE_58 if channels == EMOTION_DIM else SPACES.get(channels)  # of others the suite says what is wrong
+    if space is not None and predictions.fps not in (None, space.fps):
         raise DyadbenchError(
             f"{predictions.path}: fps is {predictions.fps:g}, and arrays of {channels} channels are scored at "
             f"{space.fps:g}: resample all of them and write the new rate"

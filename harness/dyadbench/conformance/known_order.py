@@ -25,11 +25,8 @@ LADDER = (
 FIXED = ("true", "constant")  # the same whatever the seed
 AVERAGED = 8  # people of whom an average is made: a regression approaches it, and no person moves like it
 DEGRADATIONS: Mapping[str, tuple[float, ...]] = {
-    "delay": (
-        0.2,
-        1.0,
-        3.0,
-    ),  # seconds; the clip's end comes first, so the frames stay the same and only their time is wrong
+    # Seconds; the clip's end comes first, so the frames stay the same and only their time is wrong.
+    "delay": (0.2, 1.0, 3.0),
     "noise": (0.25, 0.5, 1.0),  # deviations of the channel over all listeners
     "smoothing": (0.2, 1.0, 3.0),  # seconds of a moving mean
     "dropped": (0.1, 0.3, 0.6),  # share of frames that repeat the one before

@@ -96,7 +96,7 @@ class _Attempts:
             return run.run()
 
     def put(self, cell: Cell, outcome: Record | Exception) -> Record | Exception:
-        """Writes the record of a cell that has one."""
+        """Writes the record of a cell that has one; the outcome is KeepsItsPlace where another record stays there."""
         if isinstance(outcome, Exception) or self.leaderboards is None:
             return outcome
         try:

@@ -19,9 +19,10 @@ def counted(board: Sequence[Judged]) -> str:
         counts = Counter(one.verdict for one in some)
         return ", ".join(f"{counts[verdict]} {verdict}" for verdict in MEANING if counts[verdict])
 
-    own = [one for one in board if one.statement.ours]
-    theirs = verdicts([one for one in board if not one.statement.ours])
-    return f"Of papers' claims: {theirs}; of this project's own: {verdicts(own)}" if own else theirs
+    theirs, own = (verdicts([one for one in board if one.statement.ours == ours]) for ours in (False, True))
+    if not own:
+        return theirs
+    return f"Of papers' claims: {theirs or 'none'}; of this project's own: {own}"
 
 
 def command(one: Judged) -> str:

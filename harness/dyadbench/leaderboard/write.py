@@ -72,8 +72,6 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
 
 
 LIST = "generated.txt"  # of the files that a run wrote: whatever else lies beside them is the user's
-
-
 GENERATED = re.compile(rf"[^/]+\.(md|csv|json|svg)|{FOLDER}/[^/]+\.md")
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 from dyadbench.api import DyadbenchError
 from dyadbench.matrix.cells import Matrix, MethodSpec, method_parts
+from dyadbench.matrix.settings import flat_settings
 from dyadbench.registry.host import Host
 
 PARTS: tuple[Literal["predictor"], Literal["tokenizer"]] = ("predictor", "tokenizer")
@@ -34,12 +35,13 @@ def _row(host: Host, spec: MethodSpec) -> MethodSpec | None:
     }
     if not steps:
         return None
+    settings = flat_settings(spec.settings)
     short = {field.partition(".")[2] for field in steps}  # "steps" for "predictor.steps", as it may have been given
     return spec.model_copy(
         update={
             "name": spec.name + TAIL,
             "method": spec.method or ("" if spec.predictor else spec.name),
             "of": spec.of or spec.name,
-            "settings": {**{name: value for name, value in spec.settings.items() if name not in short}, **steps},
+            "settings": {**{name: value for name, value in settings.items() if name not in short}, **steps},
         }
     )

@@ -44,7 +44,7 @@ def settings_by_part(
     """
     chosen: dict[str, dict[str, Any]] = {kind: {} for kind in configs}
     bare = "tokenizer" not in configs
-    for name, value in _flat(settings).items():
+    for name, value in flat_settings(settings).items():
         head, dot, rest = name.partition(".")
         kind, field = (head, rest) if dot and head in KINDS else ("predictor" if bare else "", name)
         if kind not in configs or field.partition(".")[0] not in configs[kind].model_fields:
@@ -82,7 +82,7 @@ def row_name(name: str, settings: Mapping[str, Any]) -> str:
     )
 
 
-def _flat(settings: Mapping[str, Any]) -> dict[str, Any]:
+def flat_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
     """TOML reads an unquoted `predictor.layers = 4` as a table; both spellings are one."""
     flat: dict[str, Any] = {}
     for name, value in settings.items():

@@ -26,6 +26,7 @@ from dyadbench.files.arrays import floats
 from dyadbench.matrix.cells import cells_of
 from dyadbench.python.arrays import plugins
 from dyadbench.python.run import Data, demand_count, request_of, runtime_of
+from dyadbench.registry.chance import own_generators
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ class LoadedMethod:
         return _frames(audio[name], f"audio {name}", spec.dim, frames * spec.per_frame)
 
 
+@own_generators()
 def load_method(
     method: str,
     benchmark: str,

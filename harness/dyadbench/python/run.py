@@ -18,6 +18,7 @@ from dyadbench.matrix.cells import Matrix, cells_of
 from dyadbench.python.arrays import plugins
 from dyadbench.python.places import find_home, find_root, folders_of
 from dyadbench.records.record import Record
+from dyadbench.registry.chance import own_generators
 
 Data = Mapping[str, str | Path] | str | Path  # dataset -> folder; a folder alone where one dataset is read
 
@@ -58,6 +59,7 @@ def request_of(
         raise DyadbenchError(f"the request: {first_fault(error, Matrix)}") from None
 
 
+@own_generators()
 def run(
     benchmark: str | Sequence[str],
     method: str | Sequence[str],
