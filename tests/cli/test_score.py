@@ -168,7 +168,10 @@ def _write_arrays(path: Path, **change: object) -> Path:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"lenghts": np.full(3, 9)}, "holds an array 'lenghts', which no suite reads; did you mean lengths?"),
+        (
+            {"lenghts": np.full(3, 9)},
+            "holds an array 'lenghts', which no suite reads; leave it out or rename it .did you mean lengths",
+        ),
         ({"target": np.zeros((3, 60, 25))}, "holds listener twice, once as 'target'; leave one of them out"),
         ({"fps": np.array(30.0)}, "fps is 30, and arrays of 25 channels are scored at 25: resample all of them"),
         ({"listener": np.zeros((2, 60, 25))}, "listener has 2 clips and pred 3"),

@@ -129,8 +129,8 @@ def _score_arrays(predictions: Predictions, suite: str, threads: int) -> dict[st
         name = SPELLING.get(own_name, own_name)  # of files made for other programs
         if name not in names:
             raise DyadbenchError(
-                f"{predictions.path} holds an array {own_name!r}, which no suite reads; leave it out, "
-                f"or give it a name that is read: {nearest(own_name, [*names, *SPELLING])}"
+                f"{predictions.path} holds an array {own_name!r}, which no suite reads; leave it out or "
+                f"rename it ({nearest(own_name, [*names, *SPELLING])})"
             )
         if name in inputs:
             raise DyadbenchError(f"{predictions.path} holds {name} twice, once as {own_name!r}; leave one of them out")
