@@ -24,9 +24,9 @@ from dyadbench.leaderboard.sanity import Sanity, check_sanity
 from dyadbench.leaderboard.stats import (
     DRAWS_OF_DECISIONS,
     LEVEL,
+    Interval,
     _session_draws,
     bootstrap,
-    ends,
     interval,
     losses,
     overall,
@@ -102,7 +102,7 @@ def test_ends_of_an_interval_are_numpys_to_the_bit(count: int) -> None:
     rng = np.random.default_rng(count)
     normal = rng.standard_normal(count)
     for draws in (normal, np.sort(normal), rng.standard_t(1, count), normal.round(1), np.zeros(count), rng.gamma(0.1, 1, count)):  # fmt: skip
-        assert ends(draws) == tuple(np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+        assert interval(draws) == Interval(*np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
 
 
 def test_undefined_clips_are_left_out_and_one_session_gives_no_interval() -> None:

@@ -148,7 +148,7 @@ def interval(draws: Floats, level: float = LEVEL, within: Column | None = None) 
     finite = _finite(draws)
     if len(finite) < max(20, len(draws) // 2):
         return None
-    low, high = ends(finite, level)
+    low, high = (_quantile(finite, share) for share in ((1 - level) / 2, (1 + level) / 2))
     if within is not None:
         low, high = in_range(np.array([low, high]), within)
     return Interval(float(low), float(high))
@@ -160,30 +160,12 @@ def _finite(draws: Floats) -> Floats:
         return draws if np.isfinite(draws.sum()) else draws[np.isfinite(draws)]
 
 
-def ends(draws: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """What `np.quantile` gives for both ends of an interval, to the bit, in a fifth of the time where draws are many.
-
-    A thousandth of the draws tells where the tails begin, and only the tails are put in order.
-    """
-    shares = (1 - level) / 2, (1 + level) / 2
-    count = len(draws)
-    if count < 10_000:
-        low, high = np.quantile(draws, shares)
-        return float(low), float(high)
-    probe = np.sort(draws[:: count // 1000])
-    tail = max(int(2 * shares[0] * len(probe)), 1)
-    below, above = draws.compress(draws < probe[tail]), draws.compress(draws > probe[-1 - tail])
-    pair = []
-    for part, before, share in ((below, 0, shares[0]), (above, count - len(above), shares[1])):
-        place = (count - 1) * share
-        first = int(place) - before  # in `part`, which holds what comes after `before` others
-        if first < 0 or first + 1 >= len(part):  # many equal draws
-            pair.append(float(np.quantile(draws, share)))
-            continue
-        part.partition((first, first + 1))
-        a, b, way = part[first], part[first + 1], place - int(place)
-        pair.append(float(a + (b - a) * way if way < 0.5 else b - (b - a) * (1 - way)))
-    return pair[0], pair[1]
+def _quantile(draws: Floats, share: float) -> float:
+    """What `np.quantile` gives, in a fourth of the time: numpy partitions around one place much faster than around two."""
+    place = (len(draws) - 1) * share
+    first = int(place)
+    part = np.partition(draws, first)
+    return float(np.quantile([part[first], part[first + 1 :].min()], place - first))
 
 
 def in_range(values: Floats, column: Column) -> Floats:
