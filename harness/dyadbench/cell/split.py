@@ -60,12 +60,10 @@ class Split:
         ids = Counter(clip.id for clip in self.clips)
         if twice := [name for name, count in ids.items() if count > 1]:
             raise DyadbenchError(f"split {name!r} of the dataset lists clip {twice[0]} twice; it would count double")
-        for what, names in (
-            ("the id of a clip", ids),
-            ("the session of a clip", {clip.session for clip in self.clips}),
-        ):
-            for each in names:
-                demand_name(each, what)
+        for each in ids:
+            demand_name(each, "the id of a clip")
+        for each in {clip.session for clip in self.clips}:
+            demand_name(each, "the session of a clip")
         self.lengths = np.array([clip.frames for clip in self.clips], np.int64)
         listener = [clip.frames if clip.listener_frames is None else clip.listener_frames for clip in self.clips]
         self.listener_lengths = np.array(listener, np.int64)

@@ -36,13 +36,8 @@ from dyadbench.registry.host import Host
 TOLERANCE = 1e-3  # of a value per clip, as a share of its column's standard deviation over clips
 ROUNDED = 10.0 ** (1 - DIGITS)  # relative: what a record's values per clip are rounded to
 
-FACTS = (
-    "lookahead",
-    "declared_lookahead",
-    "sees_truth",
-    "reads_emotion",
-    "two_sided",
-)  # what a method is given and reads
+# What a method is given and reads.
+FACTS = ("lookahead", "declared_lookahead", "sees_truth", "reads_emotion", "two_sided")
 
 Values = Mapping[str, Sequence[float | None]]
 

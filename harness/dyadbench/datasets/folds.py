@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import Clip, Dataset, Dyad, DyadbenchError, MoreListeners
-from dyadbench.datasets.view import others, pass_on
+from dyadbench.datasets.view import listeners_of_no_clip, pass_on
 
 VERSION = 1  # raised whenever the same sessions may be dealt otherwise; part of every key of a fold
 OWN_SPLITS = ("train", "val", "test")  # of the dataset that is dealt; whatever else it has stays out
@@ -104,7 +104,7 @@ class PooledDataset:
     def appropriate(self, split: str) -> np.ndarray:
         """What the dataset says within its own splits; nothing is known across them. Listeners of no clip come last."""
         places = self._places(split)
-        more = {own: others(self.dataset, own) for own in OWN_SPLITS}
+        more = {own: listeners_of_no_clip(self.dataset, own) for own in OWN_SPLITS}
         matrix = np.zeros((len(places), len(places) + sum(more.values())), bool)
         first = len(places)
         for own in OWN_SPLITS:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import Clip, Dataset, Dyad, MoreListeners
-from dyadbench.datasets.view import others, pass_on
+from dyadbench.datasets.view import listeners_of_no_clip, pass_on
 
 
 class LimitedDataset:
@@ -63,7 +63,7 @@ class LimitedDataset:
     def appropriate(self, split: str) -> np.ndarray:
         """Among the clips that are left, and the listeners of no clip; a clip is always appropriate for itself."""
         rows, whole = self._rows(split), len(self._dataset.clips(split))
-        columns = [*rows, *range(whole, whole + others(self._dataset, split))]
+        columns = [*rows, *range(whole, whole + listeners_of_no_clip(self._dataset, split))]
         return self._dataset.appropriate(split)[np.ix_(rows, columns)] | np.eye(len(rows), len(columns), dtype=bool)
 
 

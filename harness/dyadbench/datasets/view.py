@@ -27,6 +27,6 @@ def pass_on(view: Any, dataset: Dataset, at: Callable[[str, int], tuple[str, int
         view.align = dataset.align
 
 
-def others(dataset: Dataset, split: str) -> int:
+def listeners_of_no_clip(dataset: Dataset, split: str) -> int:
     """How many columns of `appropriate(split)` are listeners of no clip (api.MoreListeners)."""
     return dataset.appropriate(split).shape[1] - len(dataset.clips(split)) if isinstance(dataset, MoreListeners) else 0

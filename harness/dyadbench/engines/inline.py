@@ -17,7 +17,7 @@ from dyadbench.errors import Interrupted, PluginError, one_line
 from dyadbench.matrix.cells import Cell
 from dyadbench.progress import named
 from dyadbench.records.record import Record
-from dyadbench.records.replace import KeepsItsPlace, demand_replaceable, put_record
+from dyadbench.records.replace import OtherRecord, demand_replaceable, put_record
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import Busy
 
@@ -96,11 +96,11 @@ class _Attempts:
             return run.run()
 
     def put(self, cell: Cell, outcome: Record | Exception) -> Record | Exception:
-        """Writes the record of a cell that has one; the outcome is KeepsItsPlace where another record stays there."""
+        """Writes the record of a cell that has one; the outcome is OtherRecord where another record stays there."""
         if isinstance(outcome, Exception) or self.leaderboards is None:
             return outcome
         try:
             put_record(outcome, self.leaderboards, cell, self.host, replace=self.replace)
-        except KeepsItsPlace as error:
+        except OtherRecord as error:
             return error
         return outcome

@@ -81,9 +81,8 @@ class Claim(Config):
     untestable: str = ""  # why
     not_comparable: str = ""  # why the parts, which are still measured, decide nothing about the paper
     demonstration: str = ""  # of a correction: the test that shows it
-    ours: bool = (
-        False  # this project's own statement, such as what a correction changes: counted apart from the papers'
-    )
+    # This project's own statement, such as what a correction changes: counted apart from the papers'.
+    ours: bool = False
     note: str = ""
 
     @property

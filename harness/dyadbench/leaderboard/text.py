@@ -159,9 +159,8 @@ def skill_text(cell: Value | None) -> str:
         return ""
     ends = [f"{value + 0.0:.2f}" for value in (cell.value, cell.low, cell.high) if value is not None]
     value, *span = ("0.00" if end == "-0.00" else end for end in ends)
-    wide = (
-        cell.low is not None and cell.high is not None and cell.high - cell.low > 0.001
-    )  # that of the truth is rounding
+    # An interval as narrow as that of the truth is rounding.
+    wide = cell.low is not None and cell.high is not None and cell.high - cell.low > 0.001
     return f"{value} [{', '.join(span)}]" if wide else value
 
 

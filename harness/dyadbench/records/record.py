@@ -155,9 +155,8 @@ class Measured(_Facts):
     tokenizer_fit_cpu_seconds: float | None = None
     parameters: int | None = None
     tokenizer_parameters: int | None = None
-    validation: Mapping[
-        str, Mapping[str, Number | None] | Number | None
-    ] = {}  # stage (and fold) -> metrics; once a loss
+    # Stage (and fold) -> metrics; a loss alone in old records.
+    validation: Mapping[str, Mapping[str, Number | None] | Number | None] = {}
     tokenizer_validation: Mapping[str, Mapping[str, Number | None] | Number | None] = {}
     curves: Mapping[str, Curve] = {}  # by stage (and fold)
     tokenizer_curves: Mapping[str, Curve] = {}

@@ -12,12 +12,12 @@ from dyadbench.records.record import NewerRecord, Record, load_record, record_pa
 from dyadbench.registry.host import Host
 
 
-class KeepsItsPlace(DyadbenchError):
+class OtherRecord(DyadbenchError):
     """Another record lies in the place of a cell's own, and stays."""
 
 
 def put_record(record: Record, leaderboards: Path, cell: Cell, host: Host, *, replace: bool) -> None:
-    """Saves the record of a cell. Raises KeepsItsPlace as `demand_replaceable` does, unless `replace`, and
+    """Saves the record of a cell. Raises OtherRecord as `demand_replaceable` does, unless `replace`, and
     DyadbenchError where the file cannot be written.
 
     Another run may have written there while this one was at work, so a check before the work is not enough.
@@ -28,7 +28,7 @@ def put_record(record: Record, leaderboards: Path, cell: Cell, host: Host, *, re
 
 
 def demand_replaceable(leaderboards: Path, cell: Cell, digest: str, host: Host) -> None:
-    """Raises KeepsItsPlace where the record in the place of this cell's is of other data or of another configuration.
+    """Raises OtherRecord where the record in the place of this cell's is of other data or of another configuration.
 
     A record of an older version of the same configuration is replaced, as are a first try (--limit) and a file that is
     no record; one that a newer version wrote is not.
@@ -39,7 +39,7 @@ def demand_replaceable(leaderboards: Path, cell: Cell, digest: str, host: Host) 
     try:
         record = load_record(path)
     except NewerRecord as error:
-        raise KeepsItsPlace(f"{error}; --as NAME keeps both, --replace gives it up") from None
+        raise OtherRecord(f"{error}; --as NAME keeps both, --replace gives it up") from None
     except DyadbenchError:
         return  # cut short, or of another program
     there, here = {"dataset": record.dataset.config}, {"dataset": cell.dataset.config}
@@ -56,7 +56,7 @@ def demand_replaceable(leaderboards: Path, cell: Cell, digest: str, host: Host) 
     ]
     if record.dataset.digest != digest or any(not change.startswith("dataset.") for change in changes):
         what = ", ".join(changes[:4]) + (", ..." if len(changes) > 4 else "") or f"data with digest {digest[:12]}"
-        raise KeepsItsPlace(
+        raise OtherRecord(
             f"{path} holds the record of other data or of another configuration ({what}); "
             "--as NAME keeps both, --root FOLDER writes elsewhere, --replace gives it up"
         )
