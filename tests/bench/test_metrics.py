@@ -1,15 +1,21 @@
 """Speed of each REACT metric at N = 8 and N = 64 clips of 10 samples, 750 frames and 15 neighbours, on one thread.
 
-Run `pytest tests/bench/test_metrics.py`. `dyadbench bench metrics` gives the ratios to what they replace.
+Run `pytest tests/bench/test_metrics.py`. `dyadbench bench metrics` gives the ratios to what they replace. With CUDA=1
+the whole suite is timed on a GPU too, beside the CPU in the same run; -s prints both.
 """
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
+from dyadbench import score_arrays
 from dyadbench.bench.metrics import Case, made_up_case, offsets
 from dyadbench.metrics.react import closed_form as react
 from dyadbench.metrics.react.frdist import frdist
@@ -39,3 +45,23 @@ def test_metric(benchmark: Any, case: Case, metric: str) -> None:
     values = benchmark.pedantic(METRICS[metric], args=(case,), rounds=2, warmup_rounds=1)
     benchmark.extra_info["clips"] = len(case.pred)
     assert len(values) > 0
+
+
+@pytest.mark.skipif(not os.environ.get("CUDA"), reason="needs a CUDA device, and CUDA=1")
+def test_suite_on_a_gpu(benchmark: Any, case: Case) -> None:
+    """The same scores, timed on the GPU with what is copied there, and once on the CPU."""
+    torch.set_num_threads(1)
+    clips = len(case.pred)
+    appropriate = np.zeros((clips, clips), bool)
+    for n, rows in enumerate(case.rows):
+        appropriate[n, rows] = True
+    arrays = {"listener": case.listener, "speaker": case.speaker, "appropriate": appropriate}
+    started = time.perf_counter()
+    expected = score_arrays("react2024", pred=case.pred, **arrays)
+    cpu = time.perf_counter() - started
+    pred = torch.from_numpy(case.pred).cuda()
+    scores = benchmark.pedantic(lambda: score_arrays("react2024", pred=pred, **arrays), rounds=3, warmup_rounds=1)
+    assert scores == pytest.approx(expected, rel=1e-9, nan_ok=True)
+    gpu = benchmark.stats.stats.median
+    benchmark.extra_info.update(clips=clips, cpu_seconds=cpu, ratio=cpu / gpu)
+    print(f"\n{clips} clips: CPU {cpu:.2f} s, GPU {gpu:.3f} s, {cpu / gpu:.0f} times", end="")
