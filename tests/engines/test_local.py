@@ -102,9 +102,34 @@ def test_slots_are_device_indices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2,5,7")
     assert slots_of("cuda", 1, None, 1) == ["2", "5", "7"]
     assert slots_of("cuda", 1, 2, 1) == ["2", "5"]
+    assert slots_of("cuda", 1, 7, 1) == ["2", "5", "7", "2~1", "5~1", "7~1", "2~2"]
     assert slots_of("cuda:1", 1, None, 1) == ["1"]
+    assert slots_of("cuda:1", 1, 2, 1) == ["1", "1~1"]
     assert slots_of("cpu", 1, 3, 1) == ["0", "1", "2"]
     assert len(slots_of("cpu", 10**6, None, 2)) == 2
+
+
+def test_cells_share_a_gpu_and_the_processes_of_one_cell_do_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[str] = []
+
+    def popen(command: list[str], *, env: dict[str, str], **rest: object) -> SimpleNamespace:
+        started.append(env["CUDA_VISIBLE_DEVICES"])
+        return SimpleNamespace(pid=os.getpid())
+
+    monkeypatch.setattr("dyadbench.engines.local.subprocess", SimpleNamespace(Popen=popen, DEVNULL=None))
+    engine = LocalEngine(Store(tmp_path), "cuda", ["2", "5", "2~1", "5~1"])
+    order = SimpleNamespace(threads=1, model_dump_json=lambda: "{}")
+    cell = SimpleNamespace(name="a / b / seed 0", json_text=lambda: "{}")
+    ticket = SimpleNamespace(order=order, cell=cell, stage=SimpleNamespace(folder=tmp_path), log=tmp_path / "log")
+    for processes in (1, 2, 1, 1):
+        order.processes = processes
+        engine.submit(ticket)  # type: ignore[arg-type]
+    assert started == ["2", "5,2", "5"], "the fourth finds no place"
+    order.processes = 3
+    with pytest.raises(DyadbenchError, match="asks for 3 devices and there are 2"):
+        engine.submit(ticket)  # type: ignore[arg-type]
 
 
 def test_fresh_keeps_a_record_until_the_new_one_is_there(bench: Bench) -> None:

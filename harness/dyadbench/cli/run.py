@@ -71,7 +71,7 @@ def run(
     threads: Threads = DEFAULT_THREADS,
     batch: Annotated[int, typer.Option(min=1, help="Clips sampled at once. Never changes a number.")] = 8,
     on: Annotated[Engines, typer.Option("--on", help="Where cells run: here one by one, as processes here, as Slurm jobs.")] = Engines.inline,
-    slots: Annotated[int | None, typer.Option(min=1, help="With --on local: cells at once. Default: one a GPU, or as the cores allow.")] = None,
+    slots: Annotated[int | None, typer.Option(min=1, help="With --on local: cells at once; more than there are GPUs share them. Default: one a GPU, or as the cores allow.")] = None,
     devices: Annotated[int | None, typer.Option(min=1, help="GPUs (or CPU processes) a cell trains on together. Default: the matrix's.")] = None,
     timeout: Annotated[float | None, typer.Option(min=0.001, metavar="MINUTES", help="Give up on a cell after so long.")] = None,
     draw: Annotated[int, typer.Option(min=0, metavar="N", help="Also draw N clips of each cell, where its method has pictures of its own.")] = 0,

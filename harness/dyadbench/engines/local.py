@@ -1,7 +1,7 @@
 """`--on local`: every cell is a process on this machine, on a device from a pool of slots.
 
-A slot is a device index. Its holder is written to a file, so that two runs, or a run that was killed and restarted, never
-give one device to two cells.
+A slot is a device index, or a further place on that device where more cells than devices are to run at once. Its holder is
+written to a file, so that two runs, or a run that was killed and restarted, never give one slot to two cells.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from dyadbench.store.folders import Store
 from dyadbench.store.lock import Holder, holder_of, read_holder
 
 GRACE_SECONDS = 10.0  # between asking a process to end and ending it
+PLACE = "~"  # 0, 0~1 and 0~2 are three places on GPU 0
 
 
 def visible_gpus() -> list[str]:
@@ -40,12 +41,20 @@ def visible_gpus() -> list[str]:
 
 
 def slots_of(device: str, threads: int, count: int | None, most: int) -> list[str]:
-    """The device indices of the pool: GPUs, or as many CPU processes as the cores allow (`most`: of one cell)."""
+    """The slots of the pool: GPUs, in turn again where `count` is more, or CPU processes as the cores allow.
+
+    `most` is how many devices one cell asks for.
+    """
     if device.startswith("cuda"):
-        devices = [device.partition(":")[2]] if ":" in device else visible_gpus()
-        return devices[: count or None]
+        gpus = [device.partition(":")[2]] if ":" in device else visible_gpus()
+        rounds = -(-(count or len(gpus)) // max(1, len(gpus)))
+        return [gpu + (f"{PLACE}{n}" if n else "") for n in range(rounds) for gpu in gpus][: count or None]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return [str(index) for index in range(count or max(most, cores // threads))]
+
+
+def _device(slot: str) -> str:
+    return slot.partition(PLACE)[0]
 
 
 class LocalEngine:
@@ -59,18 +68,23 @@ class LocalEngine:
 
     def submit(self, ticket: Ticket) -> dict[str, Any] | None:
         processes = ticket.order.processes
-        if processes > len(self._slots):
+        devices = len({_device(slot) for slot in self._slots})
+        if processes > devices:
             raise DyadbenchError(
-                f"{ticket.cell.name} asks for {processes} devices and there are {len(self._slots)}; lower `devices`, or give --slots"
+                f"{ticket.cell.name} asks for {processes} devices and there are {devices}; lower `devices`, or give --slots"
             )
         with self._store.hold("slots", self._pool) as pool:
-            free = [slot for slot in self._slots if not _in_use(pool.folder / f"{slot}.json")][:processes]
+            free: dict[str, str] = {}  # of each device its first free place: the processes of one cell share no GPU
+            for slot in self._slots:
+                if not _in_use(pool.folder / f"{slot}.json"):
+                    free.setdefault(_device(slot), slot)
             if len(free) < processes:
                 return None
-            holder = holder_of(self._start(ticket, free))
-            for slot in free:
+            places = list(free.values())[:processes]
+            holder = holder_of(self._start(ticket, places))
+            for slot in places:
                 atomic_write(pool.folder / f"{slot}.json", json.dumps(asdict(holder)))
-        return {"engine": self.name, "holder": asdict(holder), "slots": free}
+        return {"engine": self.name, "holder": asdict(holder), "slots": places}
 
     def _start(self, ticket: Ticket, slots: Sequence[str]) -> int:
         order = ticket.order
@@ -82,7 +96,7 @@ class LocalEngine:
         command = [*launcher, "-m", "dyadbench.engines.job", f"@{cell.resolve()}", order.model_dump_json()]
         env = os.environ | {"OMP_NUM_THREADS": str(order.threads)}
         if self._cuda:
-            env["CUDA_VISIBLE_DEVICES"] = ",".join(slots)
+            env["CUDA_VISIBLE_DEVICES"] = ",".join(map(_device, slots))
         with ticket.log.open("ab") as log:
             child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, start_new_session=True)  # fmt: skip
         self._children[child.pid] = child
