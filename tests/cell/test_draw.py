@@ -6,9 +6,11 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from typer.testing import CliRunner
 
 from dyadbench.api import Dyad, DyadbenchError, Needs
 from dyadbench.cell.draw import draw_clips
+from dyadbench.cli import app
 from dyadbench.datasets.tiny_corpus import TinyCorpus
 
 
@@ -36,6 +38,15 @@ def test_the_first_clips_are_drawn_into_the_folder(tmp_path: Path) -> None:
 def test_a_method_without_pictures_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DyadbenchError, match="no pictures of its own; leave --draw out"):
         draw_clips(SimpleNamespace(), TinyCorpus(), "test", tmp_path, 1)
+
+
+def test_pictures_that_cannot_be_drawn_cost_no_record(tmp_path: Path) -> None:
+    words = ["-b", "simdyad-clear-react-online", "-m", "mime", "--data-set", "size=tiny", "--root", str(tmp_path)]
+    answer = CliRunner().invoke(app, ["run", *words, "--home", str(tmp_path / "home"), "--draw", "1"])
+    assert answer.exit_code == 0
+    assert len(list(tmp_path.glob("leaderboards/records/*/mime/seed0.json"))) == 1
+    fault = "no pictures of simdyad-clear-react-online / mime / seed 0: this method has no pictures of its own"
+    assert fault in answer.stderr and "pictures are in" not in answer.stdout
 
 
 def test_a_picture_cannot_be_drawn_outside_its_folder(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -141,6 +142,15 @@ def test_an_option_that_would_change_nothing_is_refused(
     """They were dropped; --suite with --template ended in a traceback."""
     with pytest.raises(DyadbenchError, match=message):
         score(tmp_path / "none.npz", **options)  # type: ignore[arg-type]
+
+
+def test_a_template_is_told_in_json(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    common = {"root": tmp_path, "home": tmp_path / "home", "data": [f"react2024={write(tmp_path / 'react')}"]}
+    files = {"file": tmp_path / "t.npz", "train": tmp_path / "train.npz"}
+    score(**files, benchmark="react2024-test", template=True, json=True, threads=1, **common)  # type: ignore[arg-type]
+    parts = json.loads(capfd.readouterr().out)
+    assert [each["file"] for each in parts] == list(map(str, files.values()))
+    assert [each["shape"][1] for each in parts] == [10, 2] and {each["space"] for each in parts} == {"emotion"}
 
 
 def test_a_template_replaces_no_file(tmp_path: Path) -> None:

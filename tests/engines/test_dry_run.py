@@ -53,6 +53,8 @@ def test_a_dry_run_writes_nothing_and_keeps_to_json(tmp_path: Path) -> None:
     [job] = json.loads(answer.stdout)
     assert job["cell"] == f"{ONLINE} / mean / seed 0" and job["devices"] == 1 and "#SBATCH" in job["script"]
     assert record_path(root / "leaderboards", one).is_file() and _tree(root) == before
+    answer = CliRunner().invoke(app, [*words, "--fresh"])
+    assert "2 of 2 cells would be sent" in answer.stdout and _tree(root) == before, "and throws nothing away"
 
 
 @pytest.mark.usefixtures("login_node")

@@ -161,6 +161,9 @@ def test_predictions_have_intervals_and_may_be_a_row(root: Path) -> None:
         ({"batch": 0}, "batch is 0; it must be 1 or more"),
         ({"device": 3}, "'3' is none of cpu, cuda and cuda:N"),
         ({"threads": 0}, "threads is 0"),
+        ({"root": 3}, "root is 3; it must be the path of a folder"),
+        ({"home": 3}, "home is 3; it must be"),
+        ({"data": {"simdyad": 3}}, "data simdyad is 3; it must be"),
     ],
 )
 def test_what_is_asked_is_what_runs_or_it_is_refused(options: dict[str, object], message: str, tmp_path: Path) -> None:

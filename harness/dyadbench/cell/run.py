@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,7 @@ import numpy as np
 
 from dyadbench.api import (
     Dataset,
+    DyadbenchError,
     Evaluation,
     Predictor,
     Setup,
@@ -231,12 +233,18 @@ class CellRun:
         if self.cell.tokenizer is not None:
             scored["tokens"], facts["tokens"] = self.tokens(self.cell.tokenizer)
         if self.runtime.draw:
-            folder = self.runtime.home / "pictures" / plain_name(self.cell.name)
-            part = self.parts[0]
-            predictor = part.fit()[0]
-            with self.host.blame("predictor", self.cell.predictor.name, "draw"):
-                draw_clips(predictor, part.dataset, self.cell.setting.split, folder, self.runtime.draw)
+            try:
+                self._draw()
+            except DyadbenchError as error:  # costs the pictures and not the numbers
+                print(f"dyadbench: no pictures of {self.cell.name}: {error}", file=sys.stderr, flush=True)
         return self._record(stage, facts, scored)
+
+    def _draw(self) -> None:
+        folder = self.runtime.home / "pictures" / plain_name(self.cell.name)
+        part = self.parts[0]
+        predictor = part.fit()[0]
+        with self.host.blame("predictor", self.cell.predictor.name, "draw"):
+            draw_clips(predictor, part.dataset, self.cell.setting.split, folder, self.runtime.draw)
 
     def _record(self, stage: Folder, facts: dict[str, Any], scored: dict[str, SuiteScores]) -> Record:
         """What was measured, with everything that the numbers follow from."""

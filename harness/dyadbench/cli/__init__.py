@@ -31,7 +31,7 @@ from dyadbench.cli import (
     weights,
 )
 from dyadbench.cli import output as streams
-from dyadbench.cli.common import Verbs
+from dyadbench.cli.common import Group, Verbs
 from dyadbench.cli.output import Output
 
 
@@ -49,7 +49,7 @@ class Main(Verbs):
             ) from error
 
 
-app = typer.Typer(
+app = Group(
     cls=Main,
     name="dyadbench",
     help="Evaluates dyadic facial reaction generation: runs methods, scores predictions, ranks records.",

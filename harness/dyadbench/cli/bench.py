@@ -6,9 +6,9 @@ from typing import Annotated, Any
 
 import typer
 
-from dyadbench.cli.common import Json, Verbs, print_json, print_table, set_threads
+from dyadbench.cli.common import Group, Json, Verbs, print_json, print_table, set_threads
 
-app = typer.Typer(
+app = Group(
     cls=Verbs,
     help="Time metrics, tables and streaming methods on this machine.",
     no_args_is_help=True,

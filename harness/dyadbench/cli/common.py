@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 import os
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -47,6 +48,23 @@ Limit = Annotated[
 DEFAULT_THREADS = min(os.cpu_count() or 1, 8)
 
 
+class Verb(typer.core.TyperCommand):
+    """A verb that refuses an option of one value where it is given twice; click lets the last one win."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        order = self.make_parser(ctx).parse_args(args=list(args))[2]
+        options: list[Any] = [each for each in order if each.param_type_name == "option"]
+        single = [each for each in options if not each.multiple and not each.is_flag]
+        for option, times in Counter(map(_spelling, single)).items():
+            if times > 1:
+                ctx.fail(f"{option} is given {'twice' if times == 2 else f'{times} times'}; it takes one value")
+        return super().parse_args(ctx, args)
+
+
+def _spelling(option: Any) -> str:
+    return max(option.opts, key=len)
+
+
 class Verbs(typer.core.TyperGroup):
     """A group whose --help has the first sentence of each verb whole; click cuts it after 45 characters."""
 
@@ -56,6 +74,13 @@ class Verbs(typer.core.TyperGroup):
         if rows:
             with formatter.section("Commands"):
                 formatter.write_dl(rows)
+
+
+class Group(typer.Typer):
+    """Verbs, and groups of them."""
+
+    def command(self, name: str | None = None, **how: Any) -> Callable[[Any], Any]:
+        return super().command(name, cls=Verb, **how)
 
 
 def _first_sentence(text: str) -> str:

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 import typer
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli.common import Json, Limit, Verbs, print_json, print_table
+from dyadbench.cli.common import Group, Json, Limit, Verbs, print_json, print_table
 from dyadbench.datasets.simdyad.config import MEANING
 
-app = typer.Typer(
+app = Group(
     cls=Verbs,
     help="Check data folders; fetch public data; write the simulated corpus.",
     no_args_is_help=True,

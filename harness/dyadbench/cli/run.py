@@ -127,7 +127,7 @@ def run(
         timeout=timeout,
         draw=draw,
     )
-    work = Work(cells, host, base, runtime, replace, fresh and not dry_run, json)
+    work = Work(cells, host, base, runtime, replace, fresh, json)
     shares = {spec.name: devices or spec.devices for spec in request.method}
     if on is Engines.inline and max(shares.values()) == 1:
         raise typer.Exit(_run_here(work))
@@ -205,7 +205,7 @@ def _run_here(work: Work) -> int:
                 _warn_of_other_version(cell, outcome, work.host)
             tally.take(cell, outcome)
             advance()
-    if runtime.draw and not work.json:
+    if runtime.draw and not work.json and (runtime.home / "pictures").is_dir():
         print(f"pictures are in {runtime.home / 'pictures'}")
     return tally.finish()
 
@@ -254,10 +254,10 @@ def _preview(work: Work, engine: Any, devices: dict[str, int]) -> int:
             else:
                 data[name].mkdir()
         runtime = dataclasses.replace(work.runtime, data=data)
-        items = _tickets(dataclasses.replace(work, runtime=runtime), devices)
+        items = _tickets(dataclasses.replace(work, runtime=runtime, fresh=False), devices)  # nothing is thrown away
         refused = [item for item in items if isinstance(item, tuple)]
         tickets = [item for item in items if not isinstance(item, tuple)]
-        jobs = preview(engine, tickets)
+        jobs = preview(engine, tickets, fresh=work.fresh)
     for cell, error in refused:
         name = cell.dataset.name
         text = str(error).replace(str(data[name]), str(work.runtime.folder_of(name)))
@@ -265,7 +265,10 @@ def _preview(work: Work, engine: Any, devices: dict[str, int]) -> int:
     if work.json:
         print_json(jobs)
         return 1 if refused else 0
-    typer.echo(f"{len(jobs)} of {len(tickets)} cells would be sent; the others have their records")
+    typer.echo(
+        f"{len(jobs)} of {len(tickets)} cells would be sent"
+        + ("; the others have their records" if len(jobs) < len(tickets) else "")
+    )
     for count in sorted({job["devices"] for job in jobs}):
         alike = [job for job in jobs if job["devices"] == count]
         typer.echo("\n".join([*(f"  {job['cell']}" for job in alike), "each as", alike[0]["script"]]))

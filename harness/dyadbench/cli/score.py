@@ -81,7 +81,11 @@ def score(
             base = find_root(root)
             target = _open(benchmark, data, data_setting or [], find_home(home, base), threads, limit)
             if predictions is None:
-                _write_templates(file, train, target)
+                files = _write_templates(file, train, target)
+                if json:
+                    print_json(files)
+                for each in [] if json else files:
+                    typer.echo(f"wrote {each['file']}: {each['space']} of shape {each['shape']}, zeros to be replaced")
                 return
             _score_benchmark(predictions, training, target, base / "leaderboards", name, replace, json)
     if not json:
@@ -178,8 +182,8 @@ def _demand_new(file: Path, train: Path | None) -> None:
         raise DyadbenchError(f"FILE and --train are both {file}; name two files")
 
 
-def _write_templates(file: Path, train: Path | None, target: Target) -> None:
-    """Of the benchmark's clips, and of the training clips that action units need."""
+def _write_templates(file: Path, train: Path | None, target: Target) -> list[dict[str, Any]]:
+    """Of the benchmark's clips, and of the training clips that action units need: file, space and shape of each."""
     from dyadbench.cell.units import calibration_split
     from dyadbench.datasets.readout import CALIBRATION_SAMPLES
     from dyadbench.files.predictions import write_template
@@ -188,10 +192,12 @@ def _write_templates(file: Path, train: Path | None, target: Target) -> None:
     parts = [(file, target.split, target.setting.samples)]
     if train is not None:
         parts.append((train, calibration_split(whole_split(target)), CALIBRATION_SAMPLES))
+    files = []
     for path, split, samples in parts:
         shape = target.shape_of(split, samples)
         write_template(path, [clip.id for clip in split.clips], shape, target.space, target.dataset.space.fps)
-        typer.echo(f"wrote {path}: {target.space} of shape {shape}, zeros to be replaced")
+        files.append({"file": str(path), "space": target.space, "shape": shape})
+    return files
 
 
 def _score_benchmark(

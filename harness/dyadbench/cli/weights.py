@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli.common import Data, Home, Root, Verbs, data_folders, find_home, find_root
+from dyadbench.cli.common import Data, Group, Home, Root, Verbs, data_folders, find_home, find_root
 from dyadbench.errors import number_of
 
-app = typer.Typer(
+app = Group(
     cls=Verbs, help="Trained weights as files: exported from the store, installed into it.", no_args_is_help=True
 )
 Folder = Annotated[Path | None, typer.Option(help="Where the files lie. Default: leaderboards/weights in the root.")]

@@ -121,9 +121,10 @@ class SlurmEngine:
         subprocess.run(["scancel", ticket.job.get("job", "")], capture_output=True, timeout=60)
 
 
-def preview(engine: SlurmEngine, tickets: Sequence[Ticket]) -> list[dict[str, Any]]:
-    """The cells that would be sent, those without a record: the name, the devices and the batch script of each. Writes nothing."""
-    sent = [each for each in tickets if existing_record(each.run, each.order, write=False) is None]
+def preview(engine: SlurmEngine, tickets: Sequence[Ticket], *, fresh: bool = False) -> list[dict[str, Any]]:
+    """The cells that would be sent, those without a record or, `fresh`, all: the name, the devices and the batch script of each.
+    Writes nothing."""
+    sent = [each for each in tickets if fresh or existing_record(each.run, each.order, write=False) is None]
     jobs = []
     for ticket in sent:
         executor = engine.executor(ticket)

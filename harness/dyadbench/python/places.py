@@ -30,6 +30,14 @@ def find_home(home: Path | None, root: Path) -> Path:
     return root / ".dyadbench"
 
 
+def path_of(value: str | Path, name: str) -> Path:
+    """Raises DyadbenchError where `value`, the option or argument `name`, is no path."""
+    try:
+        return Path(value)
+    except TypeError:
+        raise DyadbenchError(f"{name} is {value!r}; it must be the path of a folder") from None
+
+
 def folders_of(
     data: Mapping[str, str | Path] | str | Path, datasets: Collection[str], option: str = "data"
 ) -> dict[str, Path]:
@@ -42,7 +50,7 @@ def folders_of(
             read = f"{', '.join(datasets)} are read" if datasets else "no dataset is read"
             raise DyadbenchError(f"{option} {str(data)!r} must say of which dataset it is, because {read}")
         data = {next(iter(datasets)): data}
-    folders = {name: Path(path).expanduser() for name, path in data.items()}
+    folders = {name: path_of(path, f"{option} {name}").expanduser() for name, path in data.items()}
     for name, folder in folders.items():
         if name not in datasets:
             raise DyadbenchError(

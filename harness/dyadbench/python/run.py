@@ -16,7 +16,7 @@ from dyadbench.api import DyadbenchError
 from dyadbench.errors import Interrupted, first_fault
 from dyadbench.matrix.cells import Matrix, cells_of
 from dyadbench.python.arrays import plugins
-from dyadbench.python.places import find_home, find_root, folders_of
+from dyadbench.python.places import find_home, find_root, folders_of, path_of
 from dyadbench.records.record import Record
 from dyadbench.registry.chance import own_generators
 
@@ -32,9 +32,9 @@ def runtime_of(
     demand_device(str(how.get("device", "cpu")))
     for name in ("threads", "batch"):
         demand_count(how.get(name, 1), name)
-    base = find_root(None if root is None else Path(root))
+    base = find_root(None if root is None else path_of(root, "root"))
     folders = folders_of(data, datasets) if data else {}
-    return base, Runtime(home=find_home(None if home is None else Path(home), base), data=folders, **how)
+    return base, Runtime(home=find_home(None if home is None else path_of(home, "home"), base), data=folders, **how)
 
 
 def demand_count(value: Any, name: str, least: int = 1) -> int:
