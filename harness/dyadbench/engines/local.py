@@ -71,7 +71,8 @@ class LocalEngine:
         devices = len({_device(slot) for slot in self._slots})
         if processes > devices:
             raise DyadbenchError(
-                f"{ticket.cell.name} asks for {processes} devices and there are {devices}; lower `devices`, or give --slots"
+                f"{ticket.cell.name} asks for {processes} devices and there are {devices}; lower `devices`"
+                + ("" if self._cuda else ", or give --slots")
             )
         with self._store.hold("slots", self._pool) as pool:
             free: dict[str, str] = {}  # of each device its first free place: the processes of one cell share no GPU
