@@ -43,10 +43,13 @@ def test_a_method_without_pictures_is_refused(tmp_path: Path) -> None:
 def test_pictures_that_cannot_be_drawn_cost_no_record(tmp_path: Path) -> None:
     words = ["-b", "simdyad-clear-react-online", "-m", "mime", "--data-set", "size=tiny", "--root", str(tmp_path)]
     answer = CliRunner().invoke(app, ["run", *words, "--home", str(tmp_path / "home"), "--draw", "1"])
-    assert answer.exit_code == 0
+    assert answer.exit_code == 1 and "1 of 1 cells recorded" in answer.stdout
     assert len(list(tmp_path.glob("leaderboards/records/*/mime/seed0.json"))) == 1
-    fault = "no pictures of simdyad-clear-react-online / mime / seed 0: this method has no pictures of its own"
-    assert fault in answer.stderr and "pictures are in" not in answer.stdout
+    fault = "its record is written, and its pictures cannot be drawn: this method has no pictures of its own"
+    assert (
+        f"simdyad-clear-react-online / mime / seed 0: {fault}" in answer.stderr
+        and "pictures are in" not in answer.stdout
+    )
 
 
 def test_a_picture_cannot_be_drawn_outside_its_folder(tmp_path: Path) -> None:

@@ -10,6 +10,15 @@ from typing import Any
 from dyadbench.api import Dataset, Drawable, DyadbenchError, OnTokens
 from dyadbench.errors import PluginError
 from dyadbench.files.atomic import atomic_write
+from dyadbench.records.record import Record
+
+
+class NoPictures(DyadbenchError):
+    """Pictures cannot be drawn. That costs no numbers: `record` is whole."""
+
+    def __init__(self, error: DyadbenchError, record: Record):
+        super().__init__(f"its record is written, and its pictures cannot be drawn: {error}")
+        self.record = record
 
 
 def draw_clips(predictor: Any, dataset: Dataset, split: str, folder: Path, count: int) -> list[Path]:

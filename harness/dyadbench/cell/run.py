@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,7 +19,7 @@ from dyadbench.api import (
     Suite,
     Tokenizer,
 )
-from dyadbench.cell.draw import draw_clips, plain_name
+from dyadbench.cell.draw import NoPictures, draw_clips, plain_name
 from dyadbench.cell.generate import Generation, Progress, Sampled, mapped
 from dyadbench.cell.keys import fit_keys, source_of
 from dyadbench.cell.react import demand_predictor, demand_sides
@@ -226,18 +225,20 @@ class CellRun:
         )
 
     def run(self) -> Record:
-        """The record of this cell; everything already in the store is reused."""
+        """The record of this cell; everything already in the store is reused. Raises NoPictures, which holds it, where the
+        pictures that were asked for cannot be drawn."""
         stage, facts = self.generate(self.spaces)
         data = self.evaluation()
         scored = {name: self.scoring.suite(name, suite, data) for name, suite in self.suites.items()}
         if self.cell.tokenizer is not None:
             scored["tokens"], facts["tokens"] = self.tokens(self.cell.tokenizer)
+        record = self._record(stage, facts, scored)
         if self.runtime.draw:
             try:
                 self._draw()
-            except DyadbenchError as error:  # costs the pictures and not the numbers
-                print(f"dyadbench: no pictures of {self.cell.name}: {error}", file=sys.stderr, flush=True)
-        return self._record(stage, facts, scored)
+            except DyadbenchError as error:
+                raise NoPictures(error, record) from error
+        return record
 
     def _draw(self) -> None:
         folder = self.runtime.home / "pictures" / plain_name(self.cell.name)

@@ -24,15 +24,18 @@ class Tally:
         self.rows: dict[str, dict[str, None]] = {}  # benchmark -> its rows, in order
         self._columns: dict[str, list[str]] = {}
         self.limited = False
+        self.undrawn = 0  # failures that cost pictures alone
         self.started = time.monotonic()
 
     def take(self, cell: Any, outcome: Any) -> None:
+        from dyadbench.cell.draw import NoPictures
         from dyadbench.leaderboard.terminal import show_cell
         from dyadbench.records.record import record_path
 
         self.limited |= bool(cell.limit)
         if isinstance(outcome, Exception):
             self.failures.append(_failure(cell, outcome, self.home))
+            self.undrawn += isinstance(outcome, NoPictures)
             print(f"FAILED {self.failures[-1]}", file=sys.stderr, flush=True)
             self.outcomes.append({"cell": cell.name, "error": str(outcome)})
             return
@@ -67,7 +70,7 @@ class Tally:
                 print(f"  {failure}", file=sys.stderr, flush=True)
         place = self.base / "leaderboards" / ("limited" if self.limited else "records")
         rank = "; measured on a part of the data (--limit), they rank nowhere" if self.limited else ""
-        print(f"{self.total - len(self.failures)} of {self.total} cells recorded in {place}{rank}")
+        print(f"{self.total - len(self.failures) + self.undrawn} of {self.total} cells recorded in {place}{rank}")
         if not self.limited:
             for line in self._next():
                 print(line)

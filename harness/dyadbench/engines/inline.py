@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dyadbench.cell.again import forget, warn_of_other_code
 from dyadbench.cell.deadline import limit
+from dyadbench.cell.draw import NoPictures
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.source import Source
@@ -97,10 +98,11 @@ class _Attempts:
 
     def put(self, cell: Cell, outcome: Record | Exception) -> Record | Exception:
         """Writes the record of a cell that has one; the outcome is OtherRecord where another record stays there."""
-        if isinstance(outcome, Exception) or self.leaderboards is None:
+        record = outcome.record if isinstance(outcome, NoPictures) else outcome
+        if isinstance(record, Exception) or self.leaderboards is None:
             return outcome
         try:
-            put_record(outcome, self.leaderboards, cell, self.host, replace=self.replace)
+            put_record(record, self.leaderboards, cell, self.host, replace=self.replace)
         except OtherRecord as error:
             return error
         return outcome
