@@ -28,7 +28,8 @@ ROUNDING = 1e-10  # a distance between equals is 0 but for this: -1.6e-11 for a 
 MAX_BYTES, MAX_DEPTH = 64 << 20, 64
 # Strings, one without end included, and what opens and closes outside them.
 MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
-LARGE = re.compile(r"(?<=[\s,:\[])-?[\d.]+[eE]\+?\d{3}|\d{200}")  # what a number has that is too large for a float
+# What a number has that is too large for a float: one of them. A letter e in a name or a digest is followed by a quote.
+LARGE = (re.compile(r"[eE]\+?\d{3,}+[\s,\]}]"), re.compile(r"\d{200}", re.ASCII))
 LATENCY = {"first_frame_ms", "step_p50_ms", "step_p99_ms", "budget_ms"}  # what tables read of a stream
 LONGEST = 120  # characters of a file name that is made from a label
 MIGRATIONS: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {}  # old format -> one step towards FORMAT
@@ -292,7 +293,7 @@ def load_record(path: Path) -> Record:
         if not _depth_within(text, MAX_DEPTH):
             raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
         # A function of our own for every number takes as long as all the rest, so it is called only where it may find one.
-        data = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite if LARGE.search(text) else None)
+        data = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite if any(mark.search(text) for mark in LARGE) else None)
         if "\\ud" in text.lower():
             json.dumps(data, ensure_ascii=False).encode()  # half a character could not be written again
         if not isinstance(data, dict):
