@@ -293,7 +293,11 @@ def load_record(path: Path) -> Record:
         if not _depth_within(text, MAX_DEPTH):
             raise ValueError(f"it is nested deeper than {MAX_DEPTH} levels")
         # A function of our own for every number takes as long as all the rest, so it is called only where it may find one.
-        data = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite if any(mark.search(text) for mark in LARGE) else None)
+        data = json.loads(
+            text,
+            parse_constant=_refuse_constant,
+            parse_float=_finite if any(mark.search(text) for mark in LARGE) else None,
+        )
         if "\\ud" in text.lower():
             json.dumps(data, ensure_ascii=False).encode()  # half a character could not be written again
         if not isinstance(data, dict):
