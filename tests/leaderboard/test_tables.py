@@ -54,8 +54,10 @@ def test_draws_are_shared_so_equal_methods_never_differ() -> None:
 
 
 def test_a_skill_has_no_bracket_only_where_it_has_no_interval() -> None:
-    assert skill_text(Value(value=0.001, low=-0.002, high=0.004)) == "0.00 [0.00, 0.00]"
-    assert skill_text(Value(value=0.001)) == "0.00", "one seed of a random method"
+    assert skill_text(Value(value=0.001, low=-0.002, high=0.004)) == "0.001 [-0.002, 0.004]"
+    assert skill_text(Value(value=0.0011, low=-0.0004, high=0.0026)) == "0.001 [0.000, 0.003]"
+    assert skill_text(Value(value=0.04, low=-0.02, high=0.1)) == "0.04 [-0.02, 0.10]"
+    assert skill_text(Value(value=0.001)) == "0.001", "one seed of a random method"
     assert skill_text(Value(value=1.0, low=0.999997, high=1.0)) == "1.00", "the truth"
 
 

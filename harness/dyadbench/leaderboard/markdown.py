@@ -51,7 +51,7 @@ so it is in no headline and no family, and nothing in it is bold; the list of th
 """
 
 FAMILIES_HOW = f"""Distances to the band of real listeners: *within*, or by which factor outside. {FACTOR}
-◆: no ranked method has more skill without being worse in diversity.
+◆: no ranked method has more skill without being worse in diversity, by their values alone, whatever their intervals.
 """
 
 FIRST = 10  # methods in the table of the README

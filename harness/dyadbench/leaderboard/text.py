@@ -154,11 +154,13 @@ def method_text(row: Row) -> str:
 
 
 def skill_text(cell: Value | None) -> str:
-    """Two digits: a third would suggest a precision that no interval supports."""
+    """Two digits, or three where all is below a tenth: with two an interval just above 0 and one across it read alike."""
     if cell is None or cell.value is None:
         return ""
-    ends = [f"{value + 0.0:.2f}" for value in (cell.value, cell.low, cell.high) if value is not None]
-    value, *span = ("0.00" if end == "-0.00" else end for end in ends)
+    numbers = [value for value in (cell.value, cell.low, cell.high) if value is not None]
+    digits = 3 if max(map(abs, numbers)) < 0.0995 else 2
+    ends = [f"{value:.{digits}f}" for value in numbers]
+    value, *span = (end.lstrip("-") if float(end) == 0 else end for end in ends)
     # An interval as narrow as that of the truth is rounding.
     wide = cell.low is not None and cell.high is not None and cell.high - cell.low > 0.001
     return f"{value} [{', '.join(span)}]" if wide else value

@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
 from dyadbench.errors import number_of
 from dyadbench.leaderboard.claims import MEANING, Evidence, Judged
 from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
+from dyadbench.leaderboard.stats import DRAWS_OF_DECISIONS
 from dyadbench.leaderboard.text import escape
 from dyadbench.leaderboard.verdicts import SEEDS
 
 
 def counted(board: Sequence[Judged]) -> str:
-    """`Of papers' claims: 3 reproduced, ...; of this project's own: 1 reproduced` in the order of MEANING."""
+    """`Of papers' claims: 3 reproduced, ...; of this project's own: 1 reproduced` in the order of MEANING, and how many
+    corrections a test demonstrates."""
 
     def verdicts(some: Sequence[Judged]) -> str:
         counts = Counter(one.verdict for one in some)
         return ", ".join(f"{counts[verdict]} {verdict}" for verdict in MEANING if counts[verdict])
 
-    theirs, own = (verdicts([one for one in board if one.statement.ours == ours]) for ours in (False, True))
-    if not own:
-        return theirs
-    return f"Of papers' claims: {theirs or 'none'}; of this project's own: {own}"
+    claims = [one for one in board if not one.statement.demonstration]
+    theirs, own = (verdicts([one for one in claims if one.statement.ours == ours]) for ours in (False, True))
+    text = f"Of papers' claims: {theirs or 'none'}; of this project's own: {own}" if own else theirs
+    corrections = len(board) - len(claims)
+    return "; ".join(
+        filter(
+            None,
+            (
+                text,
+                corrections and f"{number_of(corrections, 'correction')} of releases and papers demonstrated by a test",
+            ),
+        )
+    )
 
 
 def command(one: Judged) -> str:
@@ -52,7 +64,9 @@ def evidence(finding: Evidence) -> str:
         f"over {number_of(finding.clips, 'clip')} and {seeds}{_share(finding)}."
     )
     if finding.detectable is not None and finding.more:
-        text += f" Alone and at this budget, a true difference of {_short(finding.detectable)} ({abs(finding.detectable / finding.more):.0%}) would have been found four times in five."
+        part = abs(finding.detectable / finding.more)
+        share = f" ({part:.2g} of it)" if part < 1 else ""  # where a side is about 0, a share of it says nothing
+        text += f" Alone and at this budget, a true difference of {_short(finding.detectable)}{share} would have been found four times in five."
     elif finding.few:
         text += " What difference could have been found, one seed does not tell." if finding.seeds == 1 else ""
     if finding.unequal:
@@ -68,10 +82,15 @@ def _excludes(finding: Evidence) -> bool:
 
 
 def _share(finding: Evidence) -> str:
-    """The share of false verdicts, where the interval alone would give another answer."""
-    if finding.q is None or finding.q <= FALSE_DISCOVERIES or not _excludes(finding):
+    """The share of false verdicts, where the interval alone would give another answer or other random draws might."""
+    if finding.q is None or finding.p is None or not _excludes(finding):
         return ""
-    return f"; among all parts of this page it is not sure (q {finding.q:.2f})"
+    # q is some p times a number, and a p that is twice the share t of R draws has the relative error 1 / sqrt(t R).
+    error = finding.q * 1.96 / math.sqrt(finding.p / 2 * DRAWS_OF_DECISIONS)
+    edge = f"; {error:.3f} more or less by other random draws" if abs(finding.q - FALSE_DISCOVERIES) < error else ""
+    if finding.q > FALSE_DISCOVERIES:
+        return f"; among all parts of this page it is not sure (q {finding.q:.3f}{edge})"
+    return f"; among all parts of this page it is just sure (q {finding.q:.3f}{edge})" if edge else ""
 
 
 def _budgets(finding: Evidence) -> str:
