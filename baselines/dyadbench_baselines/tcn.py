@@ -30,7 +30,7 @@ from dyadbench.api import (
 )
 from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.emotion import emotion_output
-from dyadbench.nn.inputs import CLIPS, audio_of, moments
+from dyadbench.nn.inputs import CLIPS, audio_of, beside, moments
 from dyadbench.nn.losses import masked_mean
 from dyadbench.nn.schedules import ramp
 from dyadbench_baselines.config import TcnConfig
@@ -105,14 +105,14 @@ class Tcn(NetComponent[CausalNet]):
 
     def _inputs(self, motion: Tensor, emotion: Tensor | None, audio: Mapping[str, Any]) -> Tensor:
         """The speaker's tracks beside each other (B, T, F); a frame's sound is the mean of its rows."""
-        face = _beside(motion, emotion)
+        face = beside(motion, emotion)
         if not self.audio:
             return face
         return torch.cat([face, audio[self.audio].unflatten(1, (motion.shape[1], -1)).mean(2)], -1)
 
     def _errors(self, batch: WindowBatch) -> tuple[Tensor, Tensor]:
         """Standardised predictions and residuals (B, T, C) of the window's frames."""
-        target = self.net.standard("output", _beside(batch.listener_motion, batch.listener_emotion))
+        target = self.net.standard("output", beside(batch.listener_motion, batch.listener_emotion))
         predicted = self.net(self._inputs(batch.speaker_motion, batch.speaker_emotion, batch.audio))
         return predicted, target - predicted
 
@@ -143,7 +143,7 @@ class Tcn(NetComponent[CausalNet]):
                 frames = dyad.clip.frames
                 motion, emotion, sound = self._tensors(dyad.speaker)
                 listener, felt, _ = self._tensors(dyad.listener)
-                yield self._inputs(motion, emotion, sound)[0, :frames], _beside(listener, felt)[0, :frames]
+                yield self._inputs(motion, emotion, sound)[0, :frames], beside(listener, felt)[0, :frames]
 
     def _tensors(self, track: Track) -> tuple[Tensor, Tensor | None, dict[str, Tensor]]:
         """A track as a batch of one."""
@@ -204,8 +204,3 @@ class Tcn(NetComponent[CausalNet]):
         picked = torch.tensor(rows, device=self.device)  # (B, K)
         frames = torch.arange(context.frames, device=self.device) % lengths[picked][..., None]  # (B, K, T)
         return self.net.get_buffer("residuals")[picked[..., None], frames]
-
-
-def _beside(motion: Tensor, emotion: Tensor | None) -> Tensor:
-    """(B, T, D), or (B, T, D + 25) where there is emotion."""
-    return motion if emotion is None else torch.cat([motion, emotion], -1)

@@ -30,9 +30,9 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
-from dyadbench.nn.component import NetComponent
+from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.emotion import emotion_output
-from dyadbench.nn.inputs import CLIPS, audio_of, moments, video_of
+from dyadbench.nn.inputs import CLIPS, audio_of, beside, moments, video_of
 from dyadbench.nn.losses import masked_mean
 from dyadbench.nn.sampling import normals
 from dyadbench_transvae.config import OnlineConfig, TransVAEConfig
@@ -78,7 +78,7 @@ class TransVAEPredictor(NetComponent[TransVAE | OnlineTransVAE]):
     def _generate(self, batch: WindowBatch) -> Outcome:
         """One random reaction per row of the batch, R = B; another call draws another one."""
         sound = batch.audio[self.sound] if self.sound else None
-        face = batch.audio[self.video] if self.video else _beside(batch.speaker_motion, batch.speaker_emotion)
+        face = batch.audio[self.video] if self.video else beside(batch.speaker_motion, batch.speaker_emotion)
         features, exists = self._speaker(face, sound, batch.valid)
         # The first `delay` frames have no speaker yet, so they are not trained.
         features, exists = features[:, self.delay :], exists[:, self.delay :]
@@ -167,15 +167,15 @@ class TransVAEPredictor(NetComponent[TransVAE | OnlineTransVAE]):
         """K reactions of exactly the context's frames. They differ only in their latents."""
         self.net.eval()
         clips, frames = len(context.clips), context.frames
-        sound = self._tensor(context.audio[self.sound]) if self.sound else None
-        emotion = None if context.speaker_emotion is None else self._tensor(context.speaker_emotion)
+        sound = to_tensor(context.audio[self.sound], self.device) if self.sound else None
+        emotion = None if context.speaker_emotion is None else to_tensor(context.speaker_emotion, self.device)
         face = (
-            self._tensor(context.audio[self.video])
+            to_tensor(context.audio[self.video], self.device)
             if self.video
-            else _beside(self._tensor(context.speaker_motion), emotion)
+            else beside(to_tensor(context.speaker_motion, self.device), emotion)
         )
         places = torch.arange(frames, device=self.device)
-        exists = places < self._tensor(context.lengths)[:, None]
+        exists = places < to_tensor(context.lengths, self.device)[:, None]
         features, exists = self._speaker(face, sound, exists)
         latents = normals(noise, context.clips, k, self._latents(frames), self.config.dim, device=self.device)
         outcome = self.net(features, exists, latents.flatten(0, 1), k)
@@ -192,9 +192,6 @@ class TransVAEPredictor(NetComponent[TransVAE | OnlineTransVAE]):
         emotions = emotion_output(outcome.emotion, self.config.emotion)
         return Reaction(motion, shaped(emotions).cpu().numpy())
 
-    def _tensor(self, values: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device)
-
     def _latents(self, frames: int) -> int:
         return -(-frames // self.net.window) if isinstance(self.net, OnlineTransVAE) else 1
 
@@ -209,7 +206,3 @@ class TransVAEPredictor(NetComponent[TransVAE | OnlineTransVAE]):
 
 def _width(spec: AudioSpec) -> int:
     return spec.dim * spec.per_frame
-
-
-def _beside(motion: Tensor, emotion: Tensor | None) -> Tensor:
-    return motion if emotion is None else torch.cat([motion, emotion], -1)

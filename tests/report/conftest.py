@@ -102,7 +102,6 @@ def write_root(root: Path, records: list[Record]) -> None:
         if record.method in ("good", "fair") and record.seed == 0 and record.benchmark == "toy-online":
             excerpt = MethodExcerpt(
                 key=record.key, reactions={clip.id: (_face(20), _face(21)) for clip in clips},
-                curves={"predictor": {"step": [1, 2, 3], "loss": [3.0, 2.0, 1.5]}},
             )  # fmt: skip
             write_excerpt(folder / f"{record.method}.json", excerpt)
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import io
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,13 +39,11 @@ from dyadbench.records.excerpts import (
 )
 from dyadbench.records.record import Record, slug
 from dyadbench.registry.host import Host
-from dyadbench.training.curves import short
 
 CLIPS, SAMPLES, LISTENERS = 2, 3, 3  # clips per benchmark, samples per method, true listeners per clip
 SECONDS, STEP = 10.0, 2.0  # length of an excerpt; distance between the windows that are considered
 CONSIDERED = 24  # clips, evenly spaced over the split, that an excerpt is chosen from
 RATE = 8000  # of the voice, in Hz
-POINTS = 60  # of a training curve
 
 
 def make_excerpts(records: Sequence[Record], leaderboards: Path, runtime: Runtime, host: Host) -> dict[str, str]:
@@ -161,8 +158,7 @@ class Maker:
                 ), faces.beside)
                 for k in range(min(SAMPLES, run.cell.setting.samples))
             )  # fmt: skip
-        curves = self._curves(run.parts[0])
-        return MethodExcerpt(key=record.key, reactions=reactions, curves=curves, static=static, beside=faces.beside), ""
+        return MethodExcerpt(key=record.key, reactions=reactions, static=static, beside=faces.beside), ""
 
     def _reaction(self, run: CellRun, predictors: Mapping[int | None, Predictor], row: int, seed: int) -> Reaction:
         """What the predictor of the clip's fold answers to it: (1, K, T, C)."""
@@ -183,21 +179,6 @@ class Maker:
             due += [keys.predictor] * record.trained
             due += [keys.tokenizer] * (record.measured.tokenizer_fit_seconds is not None)
         return all(self.runtime.store.stage("fit", key).done for key in due)
-
-    def _curves(self, run: CellRun) -> dict[str, dict[str, list[float | None]]]:
-        """{"predictor": {"step": [...], "loss": [...]}}: the losses of every stage, thinned to a few dozen points."""
-        keys = {"predictor": run.fit_key} | ({"tokenizer": run.tokenizer_key} if run.tokenizer_key else {})
-        curves = {}
-        for part, key in sorted(keys.items(), reverse=True):
-            for path in sorted(self.runtime.store.stage("fit", key).folder.glob("*/metrics.jsonl")):
-                lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-                lines = [line for line in lines if "loss" in line]
-                if len(lines) > 1:
-                    stride = -(-len(lines) // POINTS)
-                    sparse = lines[::stride]
-                    name = part if path.parent.name == part else f"{part}, {path.parent.name}"
-                    curves[name] = {key: [short(line.get(key)) for line in sparse] for key in ("step", "loss")}
-        return curves
 
 
 def telling_windows(dataset: Dataset, split: str, sessions: Sequence[str]) -> list[tuple[int, float]]:

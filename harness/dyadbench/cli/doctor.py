@@ -9,6 +9,7 @@ from typing import Any
 import typer
 
 from dyadbench.cli.common import Json, print_json, print_table
+from dyadbench.errors import one_line
 from dyadbench.records import provenance
 from dyadbench.registry.host import Host
 from dyadbench.registry.load import GROUP
@@ -84,7 +85,7 @@ def _compiled() -> str | dict[str, str]:
         clips = np.random.default_rng(0).random((2, 2, 60, 25), np.float32)
         score_arrays("react2024", pred=clips, listener=clips[0], speaker=clips[1], appropriate=np.eye(2))
     except Exception as error:  # whatever it is, this is the verb that says so
-        detail = f"the metrics do not run: {type(error).__name__}: {' '.join(str(error).split())[:200]}"
+        detail = f"the metrics do not run: {type(error).__name__}: {one_line(error, 200)}"
         return {"plugin": "metrics", "distribution": "dyadbench", "version": "", "stage": "score", "detail": detail}
     return f"kept in {CACHE}" if CACHE else "compiled again in every process, for no folder can be written"
 

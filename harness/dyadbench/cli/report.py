@@ -20,7 +20,7 @@ FEW = 3  # methods of a benchmark of which it is said why they have no face
 
 def report(
     out: Annotated[Path | None, typer.Option("--out", help="Where the pages go. Default: leaderboards/site in the root.")] = None,
-    excerpts: Annotated[bool, typer.Option(help="Make faces and curves that the store has and no excerpt file holds.")] = True,
+    excerpts: Annotated[bool, typer.Option(help="Make faces that the store has and no excerpt file holds.")] = True,
     root: Root = None,
     home: Home = None,
     data: Data = None,

@@ -14,7 +14,7 @@ import typer
 from dyadbench.api import ComponentEntry, DyadbenchError, Entry, MethodEntry
 from dyadbench.cli.common import Json, Root, find_root, print_json
 from dyadbench.cli.show_scores import about_benchmark, about_metric, about_suite, metric_ids
-from dyadbench.errors import nearest
+from dyadbench.errors import nearest, one_line
 from dyadbench.registry.fields import fields_of
 from dyadbench.registry.host import Host
 from dyadbench.registry.load import KINDS
@@ -101,7 +101,7 @@ def _needs(host: Host, name: str) -> Facts:
     try:
         needs = built_on_made_up_data(name, host).needs
     except Exception as error:  # of whoever's code: what is shown must not depend on it
-        return {"needs": f"unknown, for it cannot be built on made-up data: {' '.join(str(error).split())[:200]}"}
+        return {"needs": f"unknown, for it cannot be built on made-up data: {one_line(error, 200)}"}
     parts = ["the speaker's face"] if needs.face else []
     parts += [f"the audio feature {feature}" for feature in needs.audio]
     labels = {"words": "words", "truth": "the true listener", "fresh": "listeners that are drawn again"}

@@ -1,4 +1,4 @@
-"""What `dyadbench check` asserts of a predictor, and the look-ahead measurement that every run makes."""
+"""What `dyadbench check` asserts of a predictor. The look-ahead is measured by `cell.lookahead`, as in every run."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,7 +85,7 @@ class KnownOrder:
                 picks[n] = rng.choice(np.flatnonzero(self.sessions != self.sessions[n]))
         changes: dict[str, Callable[[str], Change]] = {
             "delay": lambda _: lambda x, rng: _delayed(x, round(amount * fps)),
-            "noise": lambda what: lambda x, rng: _noisy(x, amount * self._spread(what), rng),
+            "noise": lambda what: partial(_noisy, spread=amount * np.concatenate(self.tracks[what] or []).std(0)),
             "smoothing": lambda _: lambda x, rng: _smooth(x, round(amount * fps)),
             "dropped": lambda _: lambda x, rng: _dropped(x, amount, rng),
             "swapped": lambda _: lambda x, rng: x,
@@ -151,10 +152,6 @@ class KnownOrder:
             np.arange(len(self.sessions))[:, None].repeat(self.samples, 1), change, alike=not noise
         )
 
-    def _spread(self, what: str) -> Floats:
-        spread: Floats = np.concatenate(self.tracks[what] or []).std(0)
-        return spread
-
     def _averaged(self) -> Reactions:
         """The mean of AVERAGED mismatched listeners, for all samples of a clip."""
         picks = self._picks(lambda n: np.flatnonzero(self.sessions != self.sessions[n]), AVERAGED)
@@ -199,7 +196,7 @@ def _delayed(x: Floats, frames: int) -> Floats:
     return np.roll(x, frames, axis=0)
 
 
-def _noisy(x: Floats, spread: Floats, rng: np.random.Generator) -> Floats:
+def _noisy(x: Floats, rng: np.random.Generator, spread: Floats) -> Floats:
     return (x + spread * rng.standard_normal(x.shape)).astype(np.float32)
 
 

@@ -102,7 +102,8 @@ def examine(
     results: dict[str, dict[str, list[Mapping[str, Result]]]] = {name: {} for name in suites}
     shifted: dict[str, dict[str, list[Mapping[str, Result]]]] = {name: {} for name in suites}
     order = KnownOrder(split, samples)
-    ladder = tuple(order.ladder())
+    first = order.ladder()
+    ladder = tuple(first)
     random = [name for name in ladder if name not in FIXED]
     total, done = len(ladder) + (draws - 1) * len(random) + len(steps) + 2 * len(BLIND), 0
 
@@ -115,7 +116,7 @@ def examine(
 
     rule = _Rule(split, binary_units)
     for seed in range(draws):
-        for name, reactions in KnownOrder(split, samples, seed).ladder().items():
+        for name, reactions in (KnownOrder(split, samples, seed).ladder() if seed else first).items():
             if seed == 0 or name in random:
                 data_of = rule.evaluation(reactions, threads)
                 score(data_of, results, name)

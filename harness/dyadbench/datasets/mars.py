@@ -50,11 +50,11 @@ def file_of(root: Path, split: str, kind: str, role: str, name: str, suffix: str
     return root / split / kind / role / f"{name}{suffix}"
 
 
-def names_of(root: Path, split: str, role: str, kind: str = EMOTION, suffix: str = ".npy") -> list[str]:
+def names_of(root: Path, split: str, role: str) -> list[str]:
     """session<N>/<file> of every file of a role, sessions by number."""
-    folder = root / split / kind / role
-    paths = [path for path in folder.glob(f"session*/*{suffix}") if not path.name.startswith(".")]
-    return sorted((path.relative_to(folder).as_posix().removesuffix(suffix) for path in paths), key=natural)
+    folder = root / split / EMOTION / role
+    paths = [path for path in folder.glob("session*/*.npy") if not path.name.startswith(".")]
+    return sorted((path.relative_to(folder).as_posix().removesuffix(".npy") for path in paths), key=natural)
 
 
 def frames_of(root: Path, split: str, role: str, name: str) -> int:

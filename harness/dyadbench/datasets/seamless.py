@@ -28,7 +28,7 @@ from dyadbench.api import OWN_VOICE, AudioSpec, Clip, Dyad, DyadbenchError, Moti
 from dyadbench.datasets.clock import other_rate
 from dyadbench.datasets.config import SeamlessConfig
 from dyadbench.datasets.digest import folder_digest
-from dyadbench.datasets.features import FEATURES, Feature, read_wav
+from dyadbench.datasets.features import FEATURES, read_wav
 from dyadbench.files.npy import BadFile, npz_shapes, read_npz, read_text
 from dyadbench.files.walk import ours
 
@@ -100,6 +100,12 @@ def movement(person: Path) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate([fau[:, ALIVE], rotation], 1).astype(np.float32), valid[:, 0] > 0.5
 
 
+def tracked(person: Path) -> np.ndarray:
+    """Which frames were tracked (T,)."""
+    valid: np.ndarray = read_npz(person.with_suffix(".npz"), (VALID,))[0][:, 0] > 0.5
+    return valid
+
+
 def runs_of(valid: np.ndarray, least: int) -> list[tuple[int, int]]:
     """[start, stop) of every stretch of valid frames (T,) of `least` frames or more."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], valid.astype(np.int8), [0]])))
@@ -169,7 +175,7 @@ class SeamlessDataset:
         least, longest = round(self.config.least * FPS), round(self.config.window * FPS)
         places = []
         for pair in pairs_of(self.root, split, self.labels)[0]:
-            valid = [movement(person)[1] for person in pair.people]
+            valid = [tracked(person) for person in pair.people]
             frames = min(map(len, valid))
             speaks = [speech_of(person, frames) for person in pair.people]
             for run in runs_of(valid[0][:frames] & valid[1][:frames], least):
@@ -188,8 +194,8 @@ class SeamlessDataset:
         ]
 
     @lru_cache(maxsize=64)  # noqa: B019  # as above
-    def _motion(self, person: Path) -> np.ndarray:
-        return movement(person)[0]
+    def _movement(self, person: Path) -> tuple[np.ndarray, np.ndarray]:
+        return movement(person)
 
     def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
         place = self._places(split)[index]
@@ -199,26 +205,27 @@ class SeamlessDataset:
         for name in audio:
             whose, plain = (listener if name.startswith(OWN_VOICE) else speaker), name.removeprefix(OWN_VOICE)
             rate = FEATURES[plain].spec.per_frame
-            sound[name] = self._sound(whose, plain, place.stop)[place.start * rate : place.stop * rate]
-        return Dyad(
-            self.clips(split)[index], Track(self._motion(speaker)[at], audio=sound), Track(self._motion(listener)[at])
-        )
+            values = self._sound(whose, plain)
+            if len(values) < place.stop * rate:
+                held = len(values) / rate / FPS
+                raise BadFile(f"{whose}.wav holds {held:.1f} s of sound for {place.stop / FPS:.1f} s of motion")
+            sound[name] = values[place.start * rate : place.stop * rate]
+        speaks, listens = (self._movement(person)[0][at] for person in (speaker, listener))
+        return Dyad(self.clips(split)[index], Track(speaks, audio=sound), Track(listens))
 
     @lru_cache(maxsize=16)  # noqa: B019  # as above
-    def _sound(self, person: Path, name: str, stop: int) -> np.ndarray:
-        """The feature from the interaction's start to frame `stop`."""
-        feature: Feature = FEATURES[name]
+    def _sound(self, person: Path, name: str) -> np.ndarray:
+        """The feature over the whole interaction, as far as there is sound to a frame: its clips are parts of it."""
         wave, rate = read_wav(person.with_suffix(".wav"))
-        if fault := other_rate(FPS, npz_shapes(person.with_suffix(".npz"))[FAU][0], len(wave) / rate):
+        frames = npz_shapes(person.with_suffix(".npz"))[FAU][0]
+        if fault := other_rate(FPS, frames, len(wave) / rate):
             raise BadFile(f"{person}.wav: {fault}")
-        if len(wave) / rate * FPS < stop - 1:
-            raise BadFile(f"{person}.wav holds {len(wave) / rate:.1f} s of sound for {stop / FPS:.1f} s of motion")
-        return feature.compute(wave, rate, stop, FPS)
+        return FEATURES[name].compute(wave, rate, min(frames, int(len(wave) / rate * FPS) + 1), FPS)
 
     def past(self, split: str, index: int, frames: int) -> np.ndarray:
         """(up to frames, D): the listener right before the clip, as far back as tracking reaches (api.RemembersListeners)."""
         place = self._places(split)[index]
-        motion, valid = movement(place.pair.people[place.listener])
+        motion, valid = self._movement(place.pair.people[place.listener])
         first = max(0, place.start - frames)
         broken = np.flatnonzero(~valid[first : place.start])
         return motion[first + (int(broken[-1]) + 1 if len(broken) else 0) : place.start]

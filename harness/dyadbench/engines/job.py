@@ -33,7 +33,6 @@ from dyadbench.records.record import Record, load_record, record_path, save_reco
 from dyadbench.records.replace import put_record
 from dyadbench.registry.host import Host
 from dyadbench.store.folders import Folder, Store
-from dyadbench.store.lock import holder_of
 from dyadbench.training.processes import join
 
 STATUS = "status.json"
@@ -68,7 +67,7 @@ class Status:
 
     def __init__(self, stage: Folder):
         self._stage, self._last_write = stage, 0.0
-        self._facts: dict[str, Any] = {"state": "running", "holder": str(holder_of(os.getpid()))}
+        self._facts: dict[str, Any] = {"state": "running"}
         self._total, self._count, self._start, self._first = -1, 0, 0.0, 0
 
     def report(self, name: str, done: int, total: int) -> None:
@@ -91,9 +90,7 @@ class Status:
         """The first process that fails has the cause: when it ends, the others lose their connection to it."""
         status = self._stage.read_json(STATUS)
         if status.get("state") != "failed":
-            self._write(
-                state="failed", error=str(error) or type(error).__name__, wrong=isinstance(error, DyadbenchError)
-            )
+            self._write(state="failed", error=str(error) or type(error).__name__)
 
     def _write(self, **facts: Any) -> None:
         self._facts |= facts

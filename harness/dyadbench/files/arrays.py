@@ -37,10 +37,13 @@ def native(array: NDArray[Any], name: str = "the array") -> NDArray[Any]:
         return array.astype(kind, copy=False)
 
 
-def demand_finite(array: Any, name: str, what: str = "clip") -> None:
-    """Raises ValueError that names the first of the items (first axis) with NaN or infinity; `array` may lie on a GPU."""
-    for index in range(len(array)):
-        item = array[index]
+def demand_finite(array: Any, name: str, lengths: NDArray[np.int64] | None = None) -> None:
+    """Raises ValueError that names the first clip (first axis) with NaN or infinity; `array` may lie on a GPU.
+
+    With `lengths` the axis before the last is time, and what lies beyond a clip's length may hold anything.
+    """
+    for clip in range(len(array)):
+        item = array[clip] if lengths is None else array[clip][..., : int(lengths[clip]), :]
         finite = item.isfinite() if hasattr(item, "isfinite") else np.isfinite(item)
         if not finite.all():
-            raise ValueError(f"{name} holds NaN or infinity in {what} {index}; replace or leave out what is undefined")
+            raise ValueError(f"{name} holds NaN or infinity in clip {clip}; replace or leave out what is undefined")

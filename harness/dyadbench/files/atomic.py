@@ -21,6 +21,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from dyadbench.api import DyadbenchError
+from dyadbench.errors import one_line
 
 STALE_SECONDS = 3600.0  # no write takes so long: who began it was killed
 # Failures of the machine during a write; a plugin is never at fault.
@@ -45,7 +46,7 @@ def cannot_read(path: Path | str, error: OSError) -> DyadbenchError:
 
 def damaged(path: Path, error: Exception | str) -> DyadbenchError:
     """The error for a finished file that cannot be read. Kills cannot truncate such a file, so the disk or a person did."""
-    why = " ".join(f"{error}".split())[:200] or type(error).__name__
+    why = one_line(error, 200) or type(error).__name__
     return DyadbenchError(f"{path} is damaged ({why}); delete {path.parent} and run again to rebuild it")
 
 

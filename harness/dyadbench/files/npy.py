@@ -15,6 +15,7 @@ from typing import IO
 import numpy as np
 
 from dyadbench.api import DyadbenchError
+from dyadbench.errors import one_line
 from dyadbench.files.arrays import native
 
 MAX_TEXT = 256 << 20  # bytes of a csv file
@@ -45,7 +46,7 @@ def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype]:
     except (RecursionError, MemoryError):  # of the parser, not of the machine
         raise ValueError("its header is nested too deep") from None
     except Exception as error:  # numpy evaluates the header, and a hostile one fails in many ways
-        raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
+        raise ValueError(one_line(error, 200) or type(error).__name__) from None
     if any(isinstance(n, bool) or n < 0 for n in shape):
         raise ValueError(f"its shape is {shape}")
     return shape, dtype
@@ -143,7 +144,7 @@ def npz_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     except FileNotFoundError:
         raise BadFile(f"{path} is missing") from None
     except Exception as error:  # zip and its ways to compress fail in many ways on damaged and hostile files
-        reason = " ".join(str(error).split())[:200] or type(error).__name__  # zipfile quotes the file at any length
+        reason = one_line(error, 200) or type(error).__name__  # zipfile quotes the file at any length
         raise BadFile(f"{path} is not a readable .npz file: {reason}") from None
 
 

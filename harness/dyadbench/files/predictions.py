@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 
 from dyadbench.api import DyadbenchError
+from dyadbench.errors import one_line
 from dyadbench.files.arrays import floats
 from dyadbench.files.atomic import atomic_write, replacing
 from dyadbench.files.npy import declared_bytes, npy_header
@@ -124,7 +125,7 @@ def _read_npz(path: Path) -> Predictions:
     except DyadbenchError:
         raise
     except Exception as error:  # zip and its four ways to compress fail in many ways on damaged and hostile files
-        reason = " ".join(str(error).split())[:200] or type(error).__name__  # zipfile quotes the file at any length
+        reason = one_line(error, 200) or type(error).__name__  # zipfile quotes the file at any length
         raise DyadbenchError(f"{path} is not a readable npz file of plain arrays: {reason}") from None
     return Predictions(path, clips, fps, arrays)
 

@@ -152,12 +152,12 @@ def _session_draws(value: Floats, index: NDArray[np.intp], weights: Floats) -> t
         return centre, means / len(value)
 
 
-def interval(draws: Floats, level: float = LEVEL, within: Column | None = None) -> Interval | None:
+def interval(draws: Floats, within: Column | None = None) -> Interval | None:
     """Percentiles of the finite draws, cut to what the column can be; None where too few draws have a value."""
     finite = _finite(draws)
     if len(finite) < max(20, len(draws) // 2):
         return None
-    low, high = (_quantile(finite, share) for share in ((1 - level) / 2, (1 + level) / 2))
+    low, high = (_quantile(finite, share) for share in ((1 - LEVEL) / 2, (1 + LEVEL) / 2))
     if within is not None:
         low, high = in_range(np.array([low, high]), within)
     return Interval(float(low), float(high))

@@ -25,16 +25,9 @@ def counted(board: Sequence[Judged]) -> str:
     claims = [one for one in board if not one.statement.demonstration]
     theirs, own = (verdicts([one for one in claims if one.statement.ours == ours]) for ours in (False, True))
     text = f"Of papers' claims: {theirs or 'none'}; of this project's own: {own}" if own else theirs
-    corrections = len(board) - len(claims)
-    return "; ".join(
-        filter(
-            None,
-            (
-                text,
-                corrections and f"{number_of(corrections, 'correction')} of releases and papers demonstrated by a test",
-            ),
-        )
-    )
+    if corrections := len(board) - len(claims):
+        text += f"; {number_of(corrections, 'correction')} of releases and papers demonstrated by a test"
+    return text
 
 
 def command(one: Judged) -> str:

@@ -18,7 +18,7 @@ from pydantic import Field, ValidationError, model_serializer
 from dyadbench.api import BenchmarkConfig, ComponentEntry, Config, DyadbenchError
 from dyadbench.errors import demand_name, first_fault, nearest
 from dyadbench.matrix.keys import canonical
-from dyadbench.matrix.settings import combinations, merge, nest, row_name, settings_by_part
+from dyadbench.matrix.settings import combinations, merge, row_name, settings_by_part
 from dyadbench.matrix.slurm import SlurmOptions
 from dyadbench.registry.host import ComponentKind, Host
 
@@ -152,14 +152,14 @@ def read_matrix(path: Path) -> Matrix:
         raise DyadbenchError(f"{path} is not valid TOML: {error}") from None
 
 
-def resolve_part(host: Host, kind: str, spec: PartSpec, overrides: Mapping[str, Any] | None = None) -> Part:
+def resolve_part(host: Host, kind: str, spec: PartSpec) -> Part:
     """Fills in preset and defaults. Unknown names, presets and fields are each one clear sentence."""
     entry = host.get(kind, spec.name)
     chosen: dict[str, Any] = {}
     if spec.preset is not None:
         _demand_preset(spec.name, spec.preset, {kind: entry})
         chosen = dict(entry.presets[spec.preset])
-    chosen = merge(merge(chosen, spec.config), nest(overrides or {}))
+    chosen = merge(chosen, spec.config)
     return Part(name=entry.name, version=entry.version, config=resolve_config(kind, entry, chosen))
 
 

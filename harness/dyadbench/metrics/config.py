@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Literal
 
 from dyadbench.api import Config
 
 
 class L2LSuiteConfig(Config):
-    """Clusters of the Shannon index, the seed of their k-means, and a folder that keeps centroids (None: memory)."""
+    """Clusters of the Shannon index, and the seed of their k-means."""
 
     clusters: Mapping[str, int] = {"expression": 15, "rotation": 9}
     seed: int = 0
-    cache: Path | None = None
 
 
 class DyadSuiteConfig(Config):

@@ -114,7 +114,7 @@ class DualTalkSuite:
                     values_of[f"{head}.{group}" + (f"_{suffix}" if suffix else "")].append(value)
             if progress:
                 progress(n + 1, len(data.lengths))
-        return {name: clip_mean(np.array(values)) for name, values in values_of.items()}
+        return {name: clip_mean(values) for name, values in values_of.items()}
 
 
 def frame_pairs(clip: str, frames: int) -> NDArray[np.int64] | None:

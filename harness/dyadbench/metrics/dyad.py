@@ -130,7 +130,7 @@ class _Group:
         return flat.sum(0) / len(x), flat.T @ flat / len(x)
 
     def results(self, frames: NDArray[np.int64]) -> dict[str, Result]:
-        by_name = {name: clip_mean(np.array(values)) for name, values in self.values.items()}
+        by_name = {name: clip_mean(values) for name, values in self.values.items()}
         size = len(self.origin) // 2
         by_name["FD-pooled"] = self._frechet(frames, slice(size, 2 * size))
         by_name["P-FD-pooled"] = self._frechet(frames, slice(0, 2 * size))
@@ -192,7 +192,7 @@ class DyadSuite:
                 group.add(pred[..., group.at], target[..., group.at], speaker[..., group.at], first)
             if progress:
                 progress(n + 1, len(lengths))
-        by_name = {name: clip_mean(np.array(values)) for name, values in concordance.items()}
+        by_name = {name: clip_mean(values) for name, values in concordance.items()}
         for name, group in groups.items():
             for metric, result in (group.results(lengths) | self._diversity(data, group.at)).items():
                 head, _, suffix = metric.partition("_")

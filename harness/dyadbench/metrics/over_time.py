@@ -127,7 +127,7 @@ class OverTimeSuite:
             values_of["jitter_target"].append(1.0)
             if progress:
                 progress(n + 1, count)
-        return {name: clip_mean(np.array(values)) for name, values in values_of.items()}
+        return {name: clip_mean(values) for name, values in values_of.items()}
 
     def _sides(self, data: Evaluation) -> tuple[Any, Any]:
         pred, truth = getattr(data, f"predicted_{self.space}"), getattr(data, f"listener_{self.space}")

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from dyadbench.api import Result
 
 Floats = NDArray[np.float64]
 
 
-def clip_mean(values: Floats) -> Result:
-    """A metric that is the mean over the clips where it is defined."""
-    undefined = int(np.isnan(values).sum())
-    return Result(None if undefined == len(values) else float(np.nanmean(values)), values, undefined)
+def clip_mean(values: ArrayLike, undefined: int = 0) -> Result:
+    """A metric that is the mean over the clips (N,) where it is defined; `undefined`, if above 0, is what it counts
+    instead of the others."""
+    per_clip = np.asarray(values, np.float64)
+    missing = int(np.isnan(per_clip).sum())
+    return Result(None if missing == len(per_clip) else float(np.nanmean(per_clip)), per_clip, undefined or missing)
 
 
 def jackknife(value: float, without: Floats) -> Result:

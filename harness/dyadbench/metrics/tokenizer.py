@@ -65,7 +65,7 @@ def score_tokenizer(
     undefined = [float("nan")] * len(coded.ids)
     for column in FURTHER:
         coded.columns.setdefault(column.id, undefined)
-    return scores | {name: clip_mean(np.array(values)) for name, values in coded.columns.items()}
+    return scores | {name: clip_mean(values) for name, values in coded.columns.items()}
 
 
 def _encode(tokenizer: Tokenizer, x: NDArray[np.float32], felt: Any, fps: float, coded: _Coded) -> None:

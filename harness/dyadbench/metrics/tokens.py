@@ -162,7 +162,7 @@ def evaluate_tokens(
         "motion-stability_target": [1.0] * len(pairs),
         "cluster-integrity": [cluster_integrity(a, b, centroids) for a, b in pairs],
     }
-    out = {name: clip_mean(np.array(values)) for name, values in columns.items()}
+    out = {name: clip_mean(values) for name, values in columns.items()}
     parts = _parts(pairs, channels or {})
     for name, mean_of in (("motion-rmse", np.sqrt), ("reconstruction", np.asarray)):
         detail = {group: float(mean_of(values).mean()) for group, values in parts.items()}

@@ -159,7 +159,7 @@ class DiscreteDiffusion(nn.Module):
 
     # --- training ---------------------------------------------------------------------------------------
 
-    def draw_steps(self, rows: int, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+    def draw_steps(self, rows: int) -> tuple[Tensor, Tensor]:
         """Steps and their probabilities: by sqrt of the mean squared loss once each was seen ten times, else uniform."""
         device = self.loss_count.device
         if bool((self.loss_count[1:] > 10).all()):
@@ -167,7 +167,7 @@ class DiscreteDiffusion(nn.Module):
             weight = weight / weight.sum()
         else:
             weight = torch.full((self.steps,), 1 / self.steps, device=device)
-        t = torch.multinomial(weight, rows, replacement=True, generator=generator) + 1
+        t = torch.multinomial(weight, rows, replacement=True) + 1
         return t, weight[t - 1]
 
     def even_steps(self, rows: int) -> tuple[Tensor, Tensor]:

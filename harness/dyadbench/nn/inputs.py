@@ -43,6 +43,11 @@ def video_of(wish: str, setup: Setup, *, who: str) -> str | None:
     return wish
 
 
+def beside(motion: Tensor, emotion: Tensor | None) -> Tensor:
+    """Motion (B, T, D) with the emotion beside it, (B, T, D + 25), where there is one."""
+    return motion if emotion is None else torch.cat([motion, emotion], -1)
+
+
 def moments(parts: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (never 0) per channel of sequences (T, C): (C,) each."""
     rows = torch.cat(list(parts))

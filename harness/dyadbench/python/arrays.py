@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyadbench.api import DECA_56, EMOTION_DIM, FACEVERSE_58, DyadbenchError, Evaluation, MotionSpace, Progress, Suite
-from dyadbench.files.arrays import floats
+from dyadbench.files.arrays import demand_finite, floats
 from dyadbench.files.predictions import LazyTensor
 from dyadbench.registry.host import Host
 
@@ -107,7 +107,7 @@ def _evaluation(
     nan_allowed = ("pred",) if name in NAN_ALLOWED else ()
     for what, array in {**others, "pred": pred}.items():
         if what not in nan_allowed:
-            _demand_finite(array, what, frames)
+            demand_finite(array, what, frames)
     matrix = (
         None if appropriate is None else _matrix(floats(appropriate, "appropriate"), len(pred), len(others["listener"]))
     )
@@ -165,15 +165,6 @@ def _frames(lengths: Any, clips: int, listeners: int, frames: int) -> NDArray[np
         raise ValueError(f"lengths goes from {counts.min()} to {counts.max()}; 1 to {frames} frames are possible")
     rest = np.full(listeners - len(counts), frames, np.int64)  # listeners that belong to no clip are not padded
     return np.concatenate([counts.astype(np.int64), rest])
-
-
-def _demand_finite(array: Any, name: str, lengths: NDArray[np.int64]) -> None:
-    """Padding may hold anything."""
-    for clip in range(len(array)):
-        item = array[clip][..., : int(lengths[clip]), :]
-        finite = item.isfinite() if hasattr(item, "isfinite") else np.isfinite(item)
-        if not finite.all():
-            raise ValueError(f"{name} holds NaN or infinity in clip {clip}; replace or leave out what is undefined")
 
 
 def _matrix(appropriate: NDArray[Any], clips: int, listeners: int) -> NDArray[np.bool_]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from dyadbench.api import Config, DyadbenchError
+from dyadbench.errors import one_line
 from dyadbench.files.atomic import atomic_write
 from dyadbench.records.record import Record, slug
 
@@ -79,11 +80,10 @@ class People(Config):
 
 
 class MethodExcerpt(Config):
-    """`<method>.json`: reactions of the record with this key, by clip, and its training curves."""
+    """`<method>.json`: reactions of the record with this key, by clip."""
 
     key: str
     reactions: Mapping[str, tuple[str, ...]]
-    curves: Mapping[str, Mapping[str, Sequence[float | None]]] = {}
     static: bool = False  # the method emits emotion only, so the head stays still
     beside: tuple[str, ...] = ()  # as in `People`, or the faces are not of these people
 
@@ -113,9 +113,7 @@ def read_excerpt(path: Path, kind: type[Any]) -> Any | None:
     except FileNotFoundError:
         return None
     except (ValidationError, UnicodeDecodeError, OSError) as error:
-        raise DyadbenchError(
-            f"{path} is not an excerpt ({' '.join(str(error).split())[:120]}); delete it and run again"
-        ) from None
+        raise DyadbenchError(f"{path} is not an excerpt ({one_line(error, 120)}); delete it and run again") from None
 
 
 def write_excerpt(path: Path, value: Config) -> None:

@@ -21,12 +21,11 @@ def section(
 ) -> dict[str, Any]:
     """A method's part in one benchmark."""
     ranked = [c for c in table.columns if c["ranked"]]
-    curves = training.training_curves(records)
     return {
         "benchmark": table.benchmark, "page": pages.page_name("", table.benchmark), "simulated": table.simulated,
         "row": row, "scores": list(zip(view["columns"], row["cells"], strict=True)), "targets": view["targets"], "config": pages.config_view(records[0]), "kind": row["kind"],
         "plugin": records[0].plugin, "entry_version": records[0].entry_version, "facts": measured(records),
-        "curves": curves or training.curves(excerpt), "codebooks": figures.codebooks({records[0].method: records}),
+        "curves": training.training_curves(records), "codebooks": figures.codebooks({records[0].method: records}),
         "watch": pages.watch_link(table.benchmark, [records[0].method]) if excerpt else "", "gain": speaker_gain(records),
         "extremes": extremes(table, records, excerpt), "groups": figures.group_errors(records),
         "spread": [f for c in ranked if (f := figures.distribution(records, table.suite, c)) is not None],

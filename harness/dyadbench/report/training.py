@@ -7,7 +7,6 @@ from typing import Any
 
 from dyadbench.leaderboard.charts import lines
 from dyadbench.leaderboard.drawing import SMALL
-from dyadbench.records.excerpts import MethodExcerpt
 from dyadbench.records.record import Record
 from dyadbench.report.figures import figure
 
@@ -77,17 +76,3 @@ def _range(values: Sequence[float]) -> str:
 def _line(curve: Mapping[str, Any], steps: str, values: str) -> Line:
     pairs = [(float(x), float(y)) for x, y in zip(curve.get(steps, ()), curve.get(values, ()), strict=False) if y is not None]  # fmt: skip
     return [x for x, _ in pairs], [y for _, y in pairs]
-
-
-def curves(excerpt: MethodExcerpt | None) -> list[dict[str, Any]]:
-    """Training loss of every stage that was kept."""
-    series: list[dict[str, Any]] = []
-    for name, curve in (excerpt.curves if excerpt else {}).items():
-        pairs = [(float(s), float(v)) for s, v in zip(curve["step"], curve["loss"], strict=True) if s is not None and v is not None]  # fmt: skip
-        if len(pairs) < 2:
-            continue
-        steps, losses = [p[0] for p in pairs], [p[1] for p in pairs]
-        picture = lines({"loss": (steps, losses)}, f"Training loss, {name}", "step", "loss", SMALL)
-        ends = [pairs[round(i * (len(pairs) - 1) / 4)] for i in range(5)]
-        series.append(figure(f"curve-{len(series)}", f"Training: {name}", "Loss of the first seed.", picture, ["step", "loss"], [[int(s), v] for s, v in ends]))  # fmt: skip
-    return series

@@ -1,4 +1,4 @@
-"""The fit loop, one for all methods, on Lightning Fabric: devices, precision, several processes.
+"""The fit loop, one for all methods, on Lightning Fabric: devices, several processes.
 
 Read `fit`, then `StageRun.run`, then `_train_step`, then `gradients.accumulate`.
 
@@ -20,7 +20,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -48,10 +47,8 @@ class FitOptions:
     folder: Path
     seed: int
     device: str = "cpu"
-    precision: str = "32-true"
     checkpoint_every: int = 200  # steps
     after_checkpoint: Callable[[], None] = lambda: None  # called after every checkpoint
-    track: bool = False  # write TensorBoard files beside the JSONL log
     report: Report = silent  # of the stage and its loss, and of the steps
     world: World = SOLO
     speaker_gain: bool = False  # measure at the end of each stage what the true speaker is worth
@@ -117,7 +114,6 @@ class StageRun:
         if (validated := self.files.finished(state.module)) is not None:
             return validated
         self.files.resume(state)
-        tracker = self._tracker()
         started, first = time.monotonic(), state.step
         while state.step < stage.steps:
             losses = self._train_step()
@@ -125,10 +121,10 @@ class StageRun:
             last = state.step == stage.steps
             self._report(losses["loss"], (state.step - first) / max(time.monotonic() - started, 1e-9))
             if state.step % LOG_EVERY == 0 or last:
-                self._log(losses, tracker)
+                self._log(losses)
             if last or (stage.validate_every and state.step % stage.validate_every == 0):
                 metrics = self._validate()
-                self._log({f"val/{name}": value for name, value in metrics.items()}, tracker)
+                self._log({f"val/{name}": value for name, value in metrics.items()})
                 if stage.patience is not None and state.best.stale >= stage.patience:
                     break
             # After validation, so that a run that goes on from here has the best weights so far, too.
@@ -144,18 +140,8 @@ class StageRun:
         text = f"{self.stage.name} loss {loss:.4g} {rate:.1f} it/s"
         self.how.report(text, self.state.step, self.stage.steps)
 
-    def _tracker(self) -> Any:
-        """A TensorBoard writer if the options ask for one, else None."""
-        if not (self.how.track and self.world.first):
-            return None
-        from tensorboardX import SummaryWriter
-
-        return SummaryWriter(str(self.files.folder / "tensorboard"))
-
-    def _log(self, values: Mapping[str, float], tracker: Any) -> None:
+    def _log(self, values: Mapping[str, float]) -> None:
         self.files.log({"step": self.state.step, **values})
-        for name, value in values.items() if tracker is not None else ():
-            tracker.add_scalar(f"{self.stage.name}/{name}", value, self.state.step)
 
     def _select(self) -> None:
         """Loads the best weights by validation where the stage selects, else the moving average, else the last ones."""
@@ -196,8 +182,7 @@ class StageRun:
         losses: dict[str, float] = {}
         for part in range(stage.accumulate):
             batch = self._draw(state.step * stage.accumulate + part)
-            with self.fabric.autocast():
-                loss = stage.loss(batch)
+            loss = stage.loss(batch)
             demand_loss(loss, stage)
             demand_finite(loss, stage, batch)
             # A process may hold one row more than another. Its gradient is a mean over its own rows, so it is weighted
@@ -276,6 +261,5 @@ def _fabric_of_one(how: FitOptions) -> Fabric:
     return Fabric(
         accelerator=accelerator,
         devices=[int(index)] if index and accelerator == "cuda" else 1,
-        precision=how.precision,  # type: ignore[arg-type]
         plugins=[LightningEnvironment()],  # one process, even inside a cluster job that started several
     )

@@ -5,7 +5,7 @@ Papers print "FD" or "variation" and mean different things. `score_l2l` computes
     lm.*        lm-listener, `evaluate_listener.py`: 56 channels jointly, per clip, mean over clips
     dim.*       Dyadic-Interaction-Modeling, `mymetrics.py`: expression 50 and pose 6 apart (and `full`)
     dualtalk.*  DualTalk: expression 50, rotation 3, jaw 3 apart, everything per clip
-    l2l.*       learning2listen itself (see l2l_official)
+    l2l.*       learning2listen itself (see official)
     the rest    readings that papers leave open: pooled or per-clip FD, four L2s, variation, Shannon index
 
 `<id>_target` is the same quantity of the ground truth. Motion is 50 expression, 3 rotation, 3 jaw channels, in that

@@ -7,18 +7,13 @@ they are kept in memory, and in a folder if one is given, under the hash of thos
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-KMEANS_VERSION = 1  # raised whenever `kmeans` may give other centroids for the same frames
 BLOCK = 2048  # frames that stay in cache with their distances to every centroid
 SUMMED = 4096  # frames that k-means sums at once: another number gives other last digits
 
@@ -119,40 +114,9 @@ def truth_hash(frames: NDArray[Any]) -> str:
     return digest.hexdigest()
 
 
-def centroids_for(frames: NDArray[Any], k: int, *, seed: int = 0, cache: Path | None = None) -> Floats:
-    """`kmeans(frames, k, seed)` of ground-truth frames (T, D), fitted once for each ground truth.
-
-    `cache` is a folder for `.npz` files that other processes share; None keeps the centroids in memory only.
-    """
-    key = f"kmeans{KMEANS_VERSION}-k{k}-s{seed}-{truth_hash(frames)[:32]}"
+def centroids_for(frames: NDArray[Any], k: int, *, seed: int = 0) -> Floats:
+    """`kmeans(frames, k, seed)` of ground-truth frames (T, D), fitted once for each ground truth of a process."""
+    key = f"k{k}-s{seed}-{truth_hash(frames)[:32]}"
     if key not in _memory:
-        path = cache / f"{key}.npz" if cache else None
-        centroids = _read(path, (k, frames.shape[1])) if path else None
-        if centroids is None:
-            centroids = kmeans(frames, k, seed=seed)
-            if path:
-                _write(path, centroids)
-        _memory[key] = centroids
+        _memory[key] = kmeans(frames, k, seed=seed)
     return _memory[key]
-
-
-def _read(path: Path, shape: tuple[int, int]) -> Floats | None:
-    """Centroids from a file; None where there is none, or one cut short, which is then written again."""
-    try:
-        with np.load(path, allow_pickle=False) as archive:
-            centroids = np.asarray(archive["centroids"], np.float64)
-    except (OSError, ValueError, KeyError, EOFError, BadZipFile):
-        return None
-    return centroids if centroids.shape == shape and bool(np.isfinite(centroids).all()) else None
-
-
-def _write(path: Path, centroids: Floats) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            np.savez(file, centroids=centroids)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

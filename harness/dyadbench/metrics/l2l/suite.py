@@ -122,7 +122,7 @@ class _Group:
         out = {}
         for column, values in self.means.items():
             head, _, suffix = column.partition("_")
-            out[f"{head}.{name}" + (f"_{suffix}" if suffix else "")] = clip_mean(np.array(values))
+            out[f"{head}.{name}" + (f"_{suffix}" if suffix else "")] = clip_mean(values)
         out[f"SI.{name}"] = _shannon(np.stack(self.labels))
         out[f"SI.{name}_target"] = _shannon(np.stack(self.labels_target))
         out[f"FD-pooled.{name}"] = self.pooled_frechet(frames)
@@ -183,7 +183,7 @@ class L2LSuite:
         at = data.space.slice(name)
         frames = np.concatenate([x[:, at] for x in target])
         k = min(self.config.clusters[name], len(frames))
-        centroids = centroids_for(frames, k, seed=self.config.seed, cache=self.config.cache)
+        centroids = centroids_for(frames, k, seed=self.config.seed)
         return _Group(at, centroids, frames.mean(0, dtype=np.float64))
 
 

@@ -75,7 +75,7 @@ def frcorr(pred: Tensor, listeners: Tensor, pairs: np.ndarray, common: np.ndarra
 
 
 def _concordance(pred: Tensor, listeners: Tensor, *, corrected: bool) -> Tensor:
-    """(n, K, J) channel means of the CCC of (n, K, T, C) with (n, J, T, C); see `react.ccc`."""
+    """(n, K, J) channel means of the CCC of (n, K, T, C) with (n, J, T, C); see `closed_form.ccc`."""
     (x, mx, vx), (y, my, vy) = _centred(pred), _centred(listeners)
     cov = torch.einsum("nktc,njtc->nkjc", x, y) / x.shape[2]  # (n, K, J, C)
     (mx, vx), (my, vy) = ((v[:, :, None] for v in (mx, vx)), (v[:, None] for v in (my, vy)))
@@ -88,14 +88,14 @@ def _concordance(pred: Tensor, listeners: Tensor, *, corrected: bool) -> Tensor:
 
 
 def variance(x: Tensor) -> Tensor:
-    """(N,) FRVar of (N, K, T, C): see `react.moments`."""
+    """(N,) FRVar of (N, K, T, C): see `closed_form.moments`."""
     if x.shape[2] == 1:
         return x.new_full((len(x),), torch.nan, dtype=torch.float64)
     return (x.double() - x[:, :, :1].double()).var(2).mean((1, 2))
 
 
 def diversity(x: Tensor, count: Tensor | int) -> Tensor:
-    """(N,) FRDiv of (N, K, T, C): see `react.moments`. Of the K, `count` are samples and the rest copies of the first."""
+    """(N,) FRDiv of (N, K, T, C): see `closed_form.moments`. Of the K, `count` are samples and the rest copies of the first."""
     d = x.double() - x[:, :1].double()
     each = torch.as_tensor(count, device=x.device)
     total = (d.square().sum(1) - d.sum(1).square() / each.view(-1, 1, 1)).sum((1, 2)).clamp(min=0)

@@ -148,7 +148,7 @@ def _lags(work: Callable[..., Tensor], x: Tensor, chunk: Chunk) -> np.ndarray:
 
 
 def official(data: Evaluation) -> dict[str, np.ndarray]:
-    """(N,) values of the clips: what `react_suites.official_clip` gives.
+    """(N,) values of the clips: what `suites.official_clip` gives.
 
     Raises ValueError where a clip and a listener appropriate to it differ in length.
     """
@@ -171,7 +171,7 @@ def _official(chunk: Chunk, inputs: Loaded) -> dict[str, np.ndarray]:
 
 
 def corrected(data: Evaluation) -> dict[str, np.ndarray]:
-    """(N,) values of the clips as `react_suites.ReactSuite` defines them; "no lag" counts samples without an FRSyn."""
+    """(N,) values of the clips as `suites.ReactSuite` defines them; "no lag" counts samples without an FRSyn."""
     inputs = loaded(data)
     return _joined([_corrected(chunk, inputs) for chunk in inputs.chunks()])
 
@@ -211,7 +211,7 @@ def _joined(parts: Sequence[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
 
 
 def spread(data: Evaluation, *, target: bool) -> tuple[float, np.ndarray]:
-    """FRDvs of the predictions, or of the true listeners, and its pseudo-values: `react_suites.spread_of`."""
+    """FRDvs of the predictions, or of the true listeners, and its pseudo-values: `frdvs.spread_of`."""
     from dyadbench.metrics.react.frdvs import spread as combine
 
     inputs = loaded(data)

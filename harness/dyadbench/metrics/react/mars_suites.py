@@ -24,11 +24,11 @@ import numpy as np
 
 from dyadbench.api import Column, Config, DyadbenchError, Evaluation, Progress, Ragged, Result
 from dyadbench.metrics.clips import Clips
-from dyadbench.metrics.react import closed_form as react
-from dyadbench.metrics.react import frsyn
+from dyadbench.metrics.react import closed_form, frsyn
 from dyadbench.metrics.react.alignment import resampled
 from dyadbench.metrics.react.frdist import frdist
-from dyadbench.metrics.react.suites import distinct, mean_result, over_clips
+from dyadbench.metrics.react.suites import distinct, over_clips
+from dyadbench.metrics.resample import clip_mean
 
 SEED, REFERENCES = 1234, 10
 SUBSTITUTE = "not the official scale"
@@ -104,7 +104,7 @@ class ChallengeSuite:
             "official_aligner": self.official,
         }
         return {
-            c.id: _with_detail(mean_result([clip[c.id] for clip in scores]), {k: float(v) for k, v in detail.items()})
+            c.id: _with_detail(clip_mean([clip[c.id] for clip in scores]), {k: float(v) for k, v in detail.items()})
             for c in self.columns
         }
 
@@ -114,8 +114,8 @@ class ChallengeSuite:
         own = np.unique(first)
         nearest = np.empty(len(pred))
         nearest[own] = frdist(pred[own], refs)
-        diversity, variance = react.moments(pred)
-        correlation = react.frcorr(pred, np.stack(refs))
+        diversity, variance = closed_form.moments(pred)
+        correlation = closed_form.frcorr(pred, np.stack(refs))
         scores = {
             "FRDist": float(nearest[first].sum()),
             "FRDiv": diversity if len(pred) > 1 else float("nan"),
@@ -125,7 +125,7 @@ class ChallengeSuite:
         if self.year == 2026:
             for sample in pred:
                 if np.array_equal(sample, refs[0]):
-                    correlation += 1.0 - react.frcorr(sample[None], np.stack(refs))
+                    correlation += 1.0 - closed_form.frcorr(sample[None], np.stack(refs))
             scores["MAE"] = float(np.abs(pred[..., 17:] - refs[0][None, :, 17:]).mean())
         return {"FRCorr": correlation, **scores}
 

@@ -20,10 +20,10 @@ import numpy as np
 
 from dyadbench.api import Column, Config, DyadbenchError, Evaluation, Progress, Result
 from dyadbench.metrics.clips import Clips
-from dyadbench.metrics.react import closed_form as react
-from dyadbench.metrics.react import frsyn, frsyn_kernels
+from dyadbench.metrics.react import closed_form, frsyn, frsyn_kernels
 from dyadbench.metrics.react.frdist import frdist
 from dyadbench.metrics.react.frdvs import spread_of
+from dyadbench.metrics.resample import clip_mean
 
 HERE = "dyadbench.metrics.react"
 ClipScores = dict[str, float]
@@ -97,14 +97,6 @@ def frdist_of(data: Evaluation, references: References, progress: Progress | Non
     return np.asarray(data.memo["frdist"])
 
 
-def mean_result(values: Sequence[float], undefined: int = 0) -> Result:
-    """The mean over the clips that have a value; the others are counted."""
-    per_clip = np.asarray(values, np.float64)
-    missing = int(np.isnan(per_clip).sum())
-    value = float(np.nanmean(per_clip)) if missing < len(per_clip) else None
-    return Result(value, per_clip, undefined or missing)
-
-
 def _sub(data: Evaluation) -> Callable[[int], np.ndarray]:
     return Clips(data.predicted_emotion, data.lengths).__getitem__
 
@@ -114,9 +106,9 @@ def official_clip(pred: np.ndarray, listeners: np.ndarray, speaker: np.ndarray) 
 
     pred (K, T, 25), listeners (J, T, 25), speaker (T, 25).
     """
-    diversity, variance = react.moments(pred)
+    diversity, variance = closed_form.moments(pred)
     return {
-        "FRCorr": react.frcorr(pred, listeners),
+        "FRCorr": closed_form.frcorr(pred, listeners),
         "FRDiv": diversity,
         "FRVar": variance,
         "FRSyn": float(frsyn.official_offset(pred[0], speaker)),
@@ -203,16 +195,16 @@ class ReactSuite:
                 frsyn.best_lag(pred[k], speaker, speaker_standard) if first[k] == k else 0.0 for k in range(len(pred))
             ]
             lags = np.array(own)[first]
-            diversity, variance = react.moments(pred)
+            diversity, variance = closed_form.moments(pred)
             return {
-                "FRCorr": react.frcorr(pred, refs, corrected=True),
+                "FRCorr": closed_form.frcorr(pred, refs, corrected=True),
                 "FRDist": float(distances[n].mean()),
                 "FRDiv": diversity,
                 "FRVar": variance,
                 "FRSyn": float(np.nanmean(lags)) if np.isfinite(lags).any() else float("nan"),
                 "no lag": float(np.isnan(lags).sum()),
                 "FRDiv_target": _set_diversity(refs),
-                "FRVar_target": react.moments(references.listener(n)[None])[1],
+                "FRVar_target": closed_form.moments(references.listener(n)[None])[1],
                 "FRSyn_target": frsyn.best_lag(references.listener(n)[: len(speaker)], speaker),
             }
 
@@ -225,8 +217,8 @@ class ReactSuite:
             scores = over_clips(len(data.clips), data.threads, work)
             per_clip = {name: np.array([clip[name] for clip in scores]) for name in scores[0]}
             spreads = [spread_of(len(data.clips), of) for of in (read, lambda n: references.listener(n)[None])]
-        results = {name: mean_result(values) for name, values in per_clip.items() if name != "no lag"}
-        results["FRSyn"] = mean_result(per_clip["FRSyn"], int(per_clip["no lag"].sum()))
+        results = {name: clip_mean(values) for name, values in per_clip.items() if name != "no lag"}
+        results["FRSyn"] = clip_mean(per_clip["FRSyn"], int(per_clip["no lag"].sum()))
         for name, (value, pseudo) in zip(("FRDvs", "FRDvs_target"), spreads, strict=True):
             results[name] = Result(None if np.isnan(value) else value, pseudo)
         return {column.id: results[column.id] for column in self.columns}
@@ -237,4 +229,4 @@ def _set_diversity(listeners: Sequence[np.ndarray]) -> float:
     if len(listeners) < 2:
         return float("nan")
     frames = min(map(len, listeners))
-    return react.moments(np.stack([listener[:frames] for listener in listeners]))[0]
+    return closed_form.moments(np.stack([listener[:frames] for listener in listeners]))[0]
