@@ -236,9 +236,9 @@ def difference(
     clips: Sequence[str], tolerance: float,
 ) -> Difference:  # fmt: skip
     """`measured` has a value for each of `rows` of `recorded`, which has one for each of `clips`."""
-    reference = np.array([np.nan if v is None else v for v in recorded], np.float64)
+    reference, here = np.array(recorded, np.float64), np.array(measured, np.float64)  # numpy makes NaN of None
     spread = float(np.nanstd(reference)) if np.isfinite(reference).any() else 0.0
-    there, here = reference[list(rows)], np.array([np.nan if v is None else v for v in measured], np.float64)
+    there = reference[list(rows)]
     allowed = tolerance * spread + ROUNDED * np.fmax(np.abs(there), np.abs(here)) + 1e-9
     gap = np.where(np.isnan(there) & np.isnan(here), 0.0, np.abs(there - here))
     gap = np.where(np.isnan(gap), math.inf, gap)  # defined on one side only

@@ -21,7 +21,7 @@ from dyadbench.leaderboard.stats import Floats, bootstrap, interval
 from dyadbench.leaderboard.text import SIMULATED, cell_text, escape, grid, number
 from dyadbench.matrix.keys import canonical
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, column_of, layer_counts, version_of
-from dyadbench.records.comparable import of_newest_data, of_whole_training, seeds_of
+from dyadbench.records.comparable import of_newest_data, of_whole_training, per_clip, seeds_of
 from dyadbench.records.record import Record
 
 SUITE = "tokens"
@@ -178,7 +178,7 @@ def _cells(records: Sequence[Record], names: Sequence[str]) -> dict[str, Value]:
 def token_values(record: Record, names: Sequence[str]) -> Floats:
     """(N, C) per clip, NaN where undefined; a count over all clips stands as it is in every clip."""
     scores = record.suites[SUITE]
-    out = np.array([[np.nan if v is None else v for v in scores.per_clip[name]] for name in names], np.float64).T
+    out = per_clip(scores, names)
     for j, name in enumerate(names):
         value = scores.scores[name].value
         if not column_of(name).by_clip and value is not None:

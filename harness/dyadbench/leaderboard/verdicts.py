@@ -25,7 +25,7 @@ from dyadbench.leaderboard.stats import DRAWS_OF_DECISIONS, Floats, benjamini_ho
 from dyadbench.leaderboard.tokenizers import SUITE as TOKENS
 from dyadbench.leaderboard.tokenizers import token_values
 from dyadbench.leaderboard.validity_page import Corpus, judged_on
-from dyadbench.records.comparable import of_newest_data, seeds_of
+from dyadbench.records.comparable import of_newest_data, per_clip, seeds_of
 from dyadbench.records.record import Record
 
 SEEDS = 5  # of a random method, for a verdict
@@ -204,8 +204,7 @@ def _values(record: Record, suite: str, columns: Sequence[str]) -> Floats:
     """(N, C), NaN where undefined."""
     if suite == TOKENS:
         return token_values(record, columns)
-    per_clip = record.suites[suite].per_clip
-    return np.array([[np.nan if v is None else v for v in per_clip[name]] for name in columns], np.float64).T
+    return per_clip(record.suites[suite], columns)
 
 
 def _side(draws: np.ndarray, columns: Sequence[str], methods: Sequence[str], side: tuple[str, str]) -> np.ndarray:

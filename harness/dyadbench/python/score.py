@@ -26,6 +26,7 @@ from dyadbench.leaderboard.stats import bootstrap, interval
 from dyadbench.matrix.cells import Part, evaluated
 from dyadbench.python.arrays import plugins
 from dyadbench.python.run import Data, demand_count, runtime_of
+from dyadbench.records.comparable import per_clip
 from dyadbench.records.record import SuiteScores
 from dyadbench.registry.host import Host
 
@@ -183,8 +184,7 @@ def score_predictions(
 
 def estimates(scores: SuiteScores, columns: Sequence[Column], sessions: Sequence[str]) -> dict[str, Estimate]:
     """Each column's value with its 95 % interval over sessions. Another draw of the method may lie outside, so tables give none."""
-    per_clip = [[np.nan if v is None else v for v in scores.per_clip[column.id]] for column in columns]
-    boot = bootstrap([np.array(per_clip, np.float64).T[None]], sessions)  # (1, N, C)
+    boot = bootstrap([per_clip(scores, [column.id for column in columns])[None]], sessions)  # (1, N, C)
     out = {}
     for c, column in enumerate(columns):
         value = scores.scores[column.id].value

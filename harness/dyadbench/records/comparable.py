@@ -10,7 +10,7 @@ import numpy as np
 
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.matrix.quarter import TAIL
-from dyadbench.records.record import Record, load_record, record_path, slug
+from dyadbench.records.record import Record, SuiteScores, load_record, record_path, slug
 from dyadbench.records.references import only_named_so
 
 
@@ -192,8 +192,10 @@ def usable_records(records: Sequence[Record], suite: str, columns: Sequence[Colu
 
 def method_values(records: Sequence[Record], suite: str, columns: Sequence[Column]) -> np.ndarray:
     """(S, N, C) per-clip values, NaN where undefined."""
-    per_seed = [
-        [[np.nan if v is None else v for v in record.suites[suite].per_clip[column.id]] for column in columns]
-        for record in records
-    ]
-    return np.array(per_seed, np.float64).transpose(0, 2, 1)
+    names = [column.id for column in columns]
+    return np.stack([per_clip(record.suites[suite], names) for record in records])
+
+
+def per_clip(scores: SuiteScores, names: Sequence[str]) -> np.ndarray:
+    """(N, C) values of the named columns, each in its unit, NaN where undefined; KeyError for a name without values."""
+    return np.array([scores.per_clip[name] for name in names], np.float64).T  # numpy makes NaN of None

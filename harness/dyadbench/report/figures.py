@@ -14,6 +14,7 @@ from dyadbench.leaderboard.drawing import both, plain
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.tokenizers import corpora, drawing
+from dyadbench.records.comparable import per_clip
 from dyadbench.records.record import Record
 from dyadbench.report.pairs import defined_means
 
@@ -188,10 +189,7 @@ def benchmark_figures(table: Table, records: Records) -> list[dict[str, Any]]:
 
 def distribution(record_group: Sequence[Record], suite: str, column: Mapping[str, Any]) -> dict[str, Any] | None:
     """How one column's per-clip values are spread, seeds averaged."""
-    values = np.array(
-        [[np.nan if v is None else v for v in r.suites[suite].per_clip[column["id"]]] for r in record_group]
-    )
-    mean = defined_means(values)
+    mean = defined_means(np.stack([per_clip(r.suites[suite], [column["id"]])[:, 0] for r in record_group]))
     finite = mean[np.isfinite(mean)]
     if len(finite) < 8 or np.ptp(finite) < 1e-12:
         return None

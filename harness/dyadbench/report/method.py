@@ -9,6 +9,7 @@ import numpy as np
 
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import number
+from dyadbench.records.comparable import per_clip
 from dyadbench.records.excerpts import MethodExcerpt
 from dyadbench.records.record import Record
 from dyadbench.report import figures, pages, training
@@ -44,8 +45,8 @@ def extremes(table: Table, records: Sequence[Record], excerpt: MethodExcerpt | N
     column = next((c for c in table.columns if table.scales and c["id"] == table.scales[0].column), None)
     if column is None:
         return None
-    values = np.array(
-        [[np.nan if v is None else v for v in record.suites[table.suite].per_clip[column["id"]]] for record in records]
+    values = np.stack(
+        [per_clip(record.suites[table.suite], [column["id"]])[:, 0] for record in records]
     )  # (seeds, clips)
     finite = np.flatnonzero(np.isfinite(values).all(0))
     if len(finite) < 2 * EXTREMES:
