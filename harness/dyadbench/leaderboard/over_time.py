@@ -51,27 +51,30 @@ def picture_name(table: Table, kind: str) -> str:
     return f"{table.benchmark}-over-time-{kind}.svg"
 
 
+def _by_kind(table: Table) -> dict[str, Series]:
+    """The lines of every picture of a table; none where clips are too short for two bins, or for another suite's table."""
+    if table.suite not in SUITES:
+        return {}
+    return {kind: curves for kind in KINDS if (curves := series(table, kind))}
+
+
 def pictures(table: Table) -> dict[str, str]:
-    """File name -> SVG text; none where clips are too short for two bins, or for another suite's table."""
+    """File name -> SVG text."""
     from dyadbench.leaderboard.charts import lines
     from dyadbench.leaderboard.drawing import as_file
 
-    if table.suite not in SUITES:
-        return {}
     what = table.suite.rpartition("-")[2]
     files = {}
-    for kind in KINDS:
-        if curves := series(table, kind):
-            title = f"Error of {what} over time, {READINGS[kind]}"
-            files[picture_name(table, kind)] = as_file(lines(curves, title, "seconds into the clip", f"root mean square error, {READINGS[kind]}"))  # fmt: skip
+    for kind, curves in _by_kind(table).items():
+        title, y_label = f"Error of {what} over time, {READINGS[kind]}", f"root mean square error, {READINGS[kind]}"
+        files[picture_name(table, kind)] = as_file(lines(curves, title, "seconds into the clip", y_label))
     return files
 
 
 def embedded(table: Table) -> list[tuple[str, str, str]]:
     """(title, file name, what to say below it) of every picture of a table, for its page."""
     out = []
-    for name in pictures(table):
-        kind = name.rpartition("-")[2].removesuffix(".svg")
+    for kind, curves in _by_kind(table).items():
         title = f"Error over time, {READINGS[kind]}"
-        out.append((title, name, f"{title}.{rest_text(series(table, kind))}"))
+        out.append((title, picture_name(table, kind), f"{title}.{rest_text(curves)}"))
     return out
