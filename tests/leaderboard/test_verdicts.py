@@ -98,8 +98,8 @@ def test_a_random_method_needs_five_seeds_for_a_verdict() -> None:
         one = Claim(id="a", says="x", source="y", matrix="m.toml", part=(Contrast(benchmark="toy", suite="s", **part),))
         [judged] = judge([one], records)
         assert judged.verdict == expected
-        assert (judged.findings[0].few, judged.findings[0].seeds) == (seeds < 5, seeds)
-        assert (judged.findings[0].detectable is None) == (seeds == 1), (
+        assert (judged.evidence[0].few, judged.evidence[0].seeds) == (seeds < 5, seeds)
+        assert (judged.evidence[0].detectable is None) == (seeds == 1), (
             "one seed does not tell what could have been seen"
         )
     assert ("undecided (1 seed)" in claims_page(judge([one], records[:1] + records[5:6]))) is True
@@ -111,8 +111,8 @@ def test_what_is_not_comparable_is_measured_and_decides_nothing() -> None:
     part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
     claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part, not_comparable="other losses")
     [judged] = judge([claim], [BETTER, WORSE])
-    assert judged.verdict == judged.findings[0].verdict == "not comparable"
-    assert judged.findings[0].difference is not None and judged.findings[0].q is None
+    assert judged.verdict == judged.evidence[0].verdict == "not comparable"
+    assert judged.evidence[0].difference is not None and judged.evidence[0].q is None
     assert "other losses" in claims_page([judged])
     assert judge([claim], [])[0].verdict == "untested"
 
@@ -166,7 +166,7 @@ def test_a_claim_with_two_budgets_holds_at_both_and_says_the_trend(b_shorter: fl
     assert "Trained a quarter as long (a-quarter, b-quarter)" in page and moves in page
     assert "1 of the 1 claims on trained methods with records were tested at two training budgets" in page
     [once] = judge([claim], first)
-    assert once.findings[0].shorter is None and once.findings[0].trend == ""
+    assert once.evidence[0].shorter is None and once.evidence[0].trend == ""
     assert "At one budget: nothing says what more training does." in claims_page([once])
     assert "0 of the 1 claims" in claims_page([once])
 
@@ -177,7 +177,7 @@ def test_a_quarter_of_other_settings_is_no_second_budget() -> None:
     whole = [_with_settings(BETTER, steps=4, selection="spread"), WORSE]
     for settings, methods in (({"selection": "spread"}, ("a-quarter", "b")), ({"selection": "top-k"}, ())):
         short = _with_settings(record("a-quarter", 0.1), steps=1, **settings)
-        finding = judge([claim], [*whole, short])[0].findings[0]
+        finding = judge([claim], [*whole, short])[0].evidence[0]
         assert (finding.shorter.methods if finding.shorter else ()) == methods
     newer = _with_settings(record("a-quarter", 0.1), steps=1, selection="spread")
     newer = newer.model_copy(
@@ -185,7 +185,7 @@ def test_a_quarter_of_other_settings_is_no_second_budget() -> None:
             "method_config": {**newer.method_config, "tokenizer": {**newer.method_config["tokenizer"], "version": 2}}
         }
     )
-    assert judge([claim], [*whole, newer])[0].findings[0].shorter is None, "another version of the tokenizer"
+    assert judge([claim], [*whole, newer])[0].evidence[0].shorter is None, "another version of the tokenizer"
 
 
 def test_this_projects_own_statements_are_counted_apart() -> None:
@@ -207,7 +207,7 @@ def test_what_takes_no_steps_is_its_own_row_at_the_second_budget() -> None:
     part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
     claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part)
     closed = [_with_settings(BETTER, steps=4), WORSE, _with_settings(record("a-quarter", 0.1), steps=1)]
-    shorter = judge([claim], closed)[0].findings[0].shorter
+    shorter = judge([claim], closed)[0].evidence[0].shorter
     assert shorter is not None and shorter.methods == ("a-quarter", "b")
     assert rows_of([claim]) == {("toy", name + tail) for name in "ab" for tail in ("", "-quarter")}
 
@@ -228,8 +228,8 @@ def test_many_parts_are_judged_more_strictly_than_one() -> None:
     part = Contrast(benchmark="toy", suite="s", column="like", less="a", more="near")
     alone = Claim(id="a", says="x", source="y", matrix="m.toml", part=(part,))
     [judged] = judge([alone], [BETTER, near])
-    p = judged.findings[0].p
-    assert judged.verdict == "reproduced" and p is not None and judged.findings[0].q == p
+    p = judged.evidence[0].p
+    assert judged.verdict == "reproduced" and p is not None and judged.evidence[0].q == p
 
     def among(margins: list[float]) -> Judged:
         parts = [
@@ -240,11 +240,11 @@ def test_many_parts_are_judged_more_strictly_than_one() -> None:
         ]
         return judge([alone, *others], [BETTER, near, record("same", 0.0, seed=9)])[0]
 
-    many = among([n * 1e-6 for n in range(60)]).findings[0]
+    many = among([n * 1e-6 for n in range(60)]).evidence[0]
     assert many.q is not None and many.q > p
     assert many.verdict == ("reproduced" if many.q <= 0.05 else "undecided")
     assert ("among all parts of this page it is not sure" in evidence(many)) == (many.q > 0.05)
-    once, sixty = (among([0.0] * count).findings[0].q for count in (1, 60))
+    once, sixty = (among([0.0] * count).evidence[0].q for count in (1, 60))
     assert once == sixty, "a part that many claims name is one test"
 
 
@@ -259,7 +259,7 @@ def test_seeds_of_different_configurations_and_a_few_clips_are_not_averaged() ->
     assert judged.verdict == "untested"
     assert "(the seeds of b have different configurations)." in claims_page([judged])
     few = [one.model_copy(update={"dataset": one.dataset.model_copy(update={"limit": 10})}) for one in theirs]
-    assert judge([claim], [*mine, *few])[0].findings[0].missing == ("b",)
+    assert judge([claim], [*mine, *few])[0].evidence[0].missing == ("b",)
 
 
 def test_a_column_that_fails_its_validity_tests_is_marked() -> None:
@@ -275,7 +275,7 @@ def test_a_column_that_fails_its_validity_tests_is_marked() -> None:
     parts = tuple(Contrast(benchmark="toy", suite="s", column=name, less="a", more="b") for name in ("err", "like"))
     claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=parts)
     [judged] = judge([claim], [BETTER, WORSE], [corpus])
-    assert [finding.fails for finding in judged.findings] == [("err",), ()]
+    assert [finding.fails for finding in judged.evidence] == [("err",), ()]
     page = claims_page([judged])
     assert "- reproduced†: err of a" in page and "err fails its validity tests on these data." in page
     assert "- reproduced: like of a" in page and "| reproduced† | [x]" in page, "a claim stands on all of its parts"

@@ -131,9 +131,9 @@ class Evidence(Config):
 
 
 class Judged(Config):
-    statement: Claim
+    claim: Claim
     verdict: Verdict
-    findings: tuple[Evidence, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
 
 
 def load_claims(folder: Path) -> list[Claim]:

@@ -32,14 +32,14 @@ SEEDS = 5  # of a random method, for a verdict
 POWER = 1 + 0.8416 / 1.96  # half intervals of a true difference that four tests in five would find
 
 
-def judge(statements: Sequence[Claim], records: Sequence[Record], corpora: Sequence[Corpus] = ()) -> list[Judged]:
-    """Every statement with its verdict; corpora: what the validity tests found, by data."""
+def judge(claims: Sequence[Claim], records: Sequence[Record], corpora: Sequence[Corpus] = ()) -> list[Judged]:
+    """Every claim with its verdict; corpora: what the validity tests found, by data."""
     groups: dict[tuple[str, str], list[Record]] = {}
     for record in of_newest_data(records)[0]:
         groups.setdefault((record.benchmark, record.method), []).append(record)
     evidences = {
         _key(part, claim): _with_validity(_at_both_budgets(part, claim, groups), part, groups, corpora)
-        for claim in statements
+        for claim in claims
         for part in claim.part
     }
     tests = [one for evidence in evidences.values() for one in (evidence, evidence.shorter) if one is not None]
@@ -48,9 +48,9 @@ def judge(statements: Sequence[Claim], records: Sequence[Record], corpora: Seque
     changes = iter(benjamini_hochberg([evidence.trend_p for evidence in evidences.values()]))
     decided = {key: _decided_at_both(evidence, share, next(changes)) for key, evidence in evidences.items()}
     judged = []
-    for statement in statements:
-        findings = tuple(decided[_key(part, statement)] for part in statement.part)
-        judged.append(Judged(statement=statement, verdict=_verdict(statement, findings), findings=findings))
+    for claim in claims:
+        evidence = tuple(decided[_key(part, claim)] for part in claim.part)
+        judged.append(Judged(claim=claim, verdict=_verdict(claim, evidence), evidence=evidence))
     return judged
 
 
@@ -115,13 +115,13 @@ def _decided(evidence: Evidence, q: float | None) -> Evidence:
     return evidence.model_copy(update={"verdict": verdict, "q": q})
 
 
-def _verdict(statement: Claim, findings: Sequence[Evidence]) -> Verdict:
-    if statement.untestable:
+def _verdict(claim: Claim, evidence: Sequence[Evidence]) -> Verdict:
+    if claim.untestable:
         return "untestable"
-    if statement.demonstration:
+    if claim.demonstration:
         return "demonstrated"
-    verdict = together([evidence.verdict for evidence in findings])
-    return "not comparable" if statement.not_comparable and verdict != "untested" else verdict
+    verdict = together([each.verdict for each in evidence])
+    return "not comparable" if claim.not_comparable and verdict != "untested" else verdict
 
 
 def together(verdicts: Sequence[Verdict]) -> Verdict:

@@ -22,8 +22,8 @@ def counted(board: Sequence[Judged]) -> str:
         counts = Counter(one.verdict for one in some)
         return ", ".join(f"{counts[verdict]} {verdict}" for verdict in MEANING if counts[verdict])
 
-    claims = [one for one in board if not one.statement.demonstration]
-    theirs, own = (verdicts([one for one in claims if one.statement.ours == ours]) for ours in (False, True))
+    claims = [one for one in board if not one.claim.demonstration]
+    theirs, own = (verdicts([one for one in claims if one.claim.ours == ours]) for ours in (False, True))
     text = f"Of papers' claims: {theirs or 'none'}; of this project's own: {own}" if own else theirs
     if corrections := len(board) - len(claims):
         text += f"; {number_of(corrections, 'correction')} of releases and papers demonstrated by a test"
@@ -31,7 +31,7 @@ def counted(board: Sequence[Judged]) -> str:
 
 
 def command(one: Judged) -> str:
-    return f"dyadbench run leaderboards/matrices/{one.statement.matrix}"
+    return f"dyadbench run leaderboards/matrices/{one.claim.matrix}"
 
 
 def _few(finding: Evidence) -> str:
@@ -111,16 +111,16 @@ def _trained(finding: Evidence) -> str:
 
 
 def _two_budgets(board: Sequence[Judged]) -> str:
-    tested = [one for one in board if any(f.verdict != "untested" and not f.stepless for f in one.findings)]
+    tested = [one for one in board if any(f.verdict != "untested" and not f.stepless for f in one.evidence)]
     if not tested:
         return "No claim on a method that is trained by steps has records yet."
-    both = sum(all(f.shorter is not None for f in one.findings) for one in tested)
+    both = sum(all(f.shorter is not None for f in one.evidence) for one in tested)
     return f"{both} of the {len(tested)} claims on trained methods with records were tested at two training budgets."
 
 
 def _mark(one: Judged) -> str:
     """† where some part is measured by a column that fails its validity tests there."""
-    return "†" if one.verdict != "untested" and any(finding.fails for finding in one.findings) else ""
+    return "†" if one.verdict != "untested" and any(finding.fails for finding in one.evidence) else ""
 
 
 def summary(board: Sequence[Judged]) -> str:
@@ -128,7 +128,7 @@ def summary(board: Sequence[Judged]) -> str:
     order = list(MEANING)
     rows = sorted(enumerate(board, 1), key=lambda row: (order.index(row[1].verdict), row[0]))
     lines = [
-        f"| {one.verdict}{_mark(one)} | [{escape(one.statement.says)}](#claim-{number}) | {'this project, on ' if one.statement.ours else ''}{escape(one.statement.source.split(',')[0])} |"
+        f"| {one.verdict}{_mark(one)} | [{escape(one.claim.says)}](#claim-{number}) | {'this project, on ' if one.claim.ours else ''}{escape(one.claim.source.split(',')[0])} |"
         for number, one in rows
     ]
     return "\n".join(["| verdict | claim | source |", "|---|---|---|", *lines]) + "\n"
@@ -151,11 +151,11 @@ def claims_page(board: Sequence[Judged]) -> str:
     ]
     parts.append(summary(board))
     for number, one in enumerate(board, 1):
-        claim = one.statement
+        claim = one.claim
         parts.append(f'<a id="claim-{number}"></a>\n\n## {escape(claim.says)}\n')
         lines = [f"- **{one.verdict}**", f"- source: {escape(claim.origin)}"]
         if claim.matrix:
-            second = "" if all(f.stepless for f in one.findings) else "; with `--quarter` at a second budget"
+            second = "" if all(f.stepless for f in one.evidence) else "; with `--quarter` at a second budget"
             lines.append(f"- tested by: `{command(one)}`{second}")
         if claim.not_comparable:
             lines.append(f"- not comparable: {escape(claim.not_comparable)}")
@@ -165,7 +165,7 @@ def claims_page(board: Sequence[Judged]) -> str:
             lines.append(f"- shown by: `pytest {claim.demonstration}`")
         lines += [
             f"- {finding.verdict}{'†' if finding.fails and finding.verdict != 'untested' else ''}{_few(finding)}: {escape(finding.text)}. {escape(evidence(finding))}".rstrip()
-            for finding in one.findings
+            for finding in one.evidence
         ]
         if claim.note:
             lines.append(f"- {escape(claim.note)}")

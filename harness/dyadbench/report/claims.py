@@ -17,10 +17,8 @@ def by_paper(board: Sequence[Judged], methods: Collection[str], compared: Mappin
     """Papers with their claims; `methods` have pages, `compared` are on the comparison page, by benchmark."""
     papers: dict[str, list[dict[str, Any]]] = {}
     for one in board:
-        if not one.statement.demonstration:
-            paper = (
-                one.statement.source.partition(":")[0].partition(", ")[0].strip()
-            )  # without the table or the section
+        if not one.claim.demonstration:
+            paper = one.claim.source.partition(":")[0].partition(", ")[0].strip()  # without the table or the section
             papers.setdefault(paper, []).append(claim_view(one, methods, compared))
     parts = [(paper, *_apart(claims)) for paper, claims in papers.items()]
     parts.sort(key=lambda part: not part[1])  # papers of which something was tested come first
@@ -34,18 +32,15 @@ def _apart(claims: Sequence[Mapping[str, Any]]) -> tuple[list[Mapping[str, Any]]
 
 
 def corrections(board: Sequence[Judged]) -> list[dict[str, Any]]:
-    return [claim_view(one, (), {}) for one in board if one.statement.demonstration]
+    return [claim_view(one, (), {}) for one in board if one.claim.demonstration]
 
 
 def claim_view(one: Judged, methods: Collection[str], compared: Mapping[str, Collection[str]]) -> dict[str, Any]:
-    lines = [
-        _line(part, evidence, methods, compared)
-        for part, evidence in zip(one.statement.part, one.findings, strict=False)
-    ]
+    lines = [_line(part, result, methods, compared) for part, result in zip(one.claim.part, one.evidence, strict=False)]
     return {
-        "said": one.statement,
+        "said": one.claim,
         "verdict": one.verdict,
-        "command": command(one) if one.statement.matrix else "",
+        "command": command(one) if one.claim.matrix else "",
         "lines": lines,
     }
 

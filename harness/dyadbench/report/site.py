@@ -213,9 +213,9 @@ class Site:
 
     def _claims_of(self, method: str) -> list[dict[str, str]]:
         return [
-            {"id": one.statement.id, "says": one.statement.says, "verdict": one.verdict}
+            {"id": one.claim.id, "says": one.claim.says, "verdict": one.verdict}
             for one in self.board
-            if any(method in finding.methods for finding in one.findings)
+            if any(method in finding.methods for finding in one.evidence)
         ]
 
     def _board(self) -> str:
