@@ -9,7 +9,7 @@ from tests.fixtures.vc_dyads import write_vc_dyads
 from typer.testing import CliRunner
 
 from dyadbench.cli import app
-from dyadbench.leaderboard.validity_page import load_validity
+from dyadbench.leaderboard.validity import load_validity
 
 
 def test_the_verb_writes_what_the_page_is_made_of(tmp_path: Path) -> None:

@@ -27,7 +27,8 @@ from dyadbench.cell.split import Split
 from dyadbench.conformance.known_order import DEGRADATIONS, LADDER, KnownOrder
 from dyadbench.conformance.validity import BLIND, examine
 from dyadbench.leaderboard.build import make_tables
-from dyadbench.leaderboard.validity_page import Corpus, judged_on, load_validity, validity_json, validity_page
+from dyadbench.leaderboard.validity import Corpus, judged_on, load_validity, validity_json
+from dyadbench.leaderboard.validity_page import validity_page
 from dyadbench.registry.host import Host
 
 ROOT = Path(__file__).parents[2]

@@ -10,16 +10,9 @@ import pytest
 from dyadbench.conformance.known_order import DEGRADATIONS
 from dyadbench.conformance.validity import BLIND, PAIRS
 from dyadbench.leaderboard import validity_numbers
+from dyadbench.leaderboard.validity import Corpus, Validity, load_validity, validity_json
 from dyadbench.leaderboard.validity_numbers import numbers_page
-from dyadbench.leaderboard.validity_page import (
-    HEAD,
-    QUESTIONS,
-    Corpus,
-    Validity,
-    load_validity,
-    validity_json,
-    validity_page,
-)
+from dyadbench.leaderboard.validity_page import HEAD, QUESTIONS, validity_page
 from dyadbench.leaderboard.validity_rule import (
     AS_IT_IS,
     CONSTANT_CHANNEL,

@@ -14,7 +14,7 @@ from dyadbench.api import DyadbenchError
 from dyadbench.leaderboard.claims import Claim, Contrast, Judged, load_claims, rows_of
 from dyadbench.leaderboard.fairness import unequal
 from dyadbench.leaderboard.text import escape
-from dyadbench.leaderboard.validity_page import Corpus, Validity
+from dyadbench.leaderboard.validity import Corpus, Validity
 from dyadbench.leaderboard.validity_rule import AS_IT_IS, CONSTANT_CHANNEL, HALF_LENGTH, ORDER_OF_CLIPS, Pair, Shift
 from dyadbench.leaderboard.verdicts import judge, together
 from dyadbench.leaderboard.verdicts_page import claims_page, evidence

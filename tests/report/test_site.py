@@ -23,7 +23,7 @@ from dyadbench.leaderboard.summary import sentences
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.terminal import comparison_text, terminal_table
 from dyadbench.leaderboard.text import footnotes, head_text
-from dyadbench.leaderboard.validity_page import Corpus, Validity, validity_json
+from dyadbench.leaderboard.validity import Corpus, Validity, validity_json
 from dyadbench.leaderboard.validity_rule import AS_IT_IS, SHOULD_NOT_MATTER, Pair, Shift
 from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.records.excerpts import (

@@ -19,7 +19,7 @@ def compare(
     """Compares two methods on the same clips: difference, 95 % interval, and the clips where they differ most."""
     from dyadbench.leaderboard.paired import compare as paired
     from dyadbench.leaderboard.terminal import comparison_text
-    from dyadbench.leaderboard.validity_page import judged_on, load_validity
+    from dyadbench.leaderboard.validity import judged_on, load_validity
     from dyadbench.records.comparable import configured, records_below
     from dyadbench.registry.host import Host
 

@@ -96,7 +96,7 @@ def _metric(suite_name: str, suite: Any, column: Column, root: Path) -> Facts:
 
 def _validity(suite: str, column: str, root: Path) -> list[str]:
     """What `dyadbench validity` measured of a column, corpus by corpus."""
-    from dyadbench.leaderboard.validity_page import load_validity
+    from dyadbench.leaderboard.validity import load_validity
 
     try:
         corpora = load_validity(root / "leaderboards")

@@ -36,7 +36,7 @@ def validity(
     from dyadbench.conformance.validity import examine
     from dyadbench.datasets.limit import LimitedDataset
     from dyadbench.files.atomic import atomic_write
-    from dyadbench.leaderboard.validity_page import FOLDER, validity_json
+    from dyadbench.leaderboard.validity import FOLDER, validity_json
     from dyadbench.matrix.cells import PartSpec, resolve_part
     from dyadbench.progress import stages
     from dyadbench.records.record import slug

@@ -22,7 +22,7 @@ from dyadbench.conformance.known_order import DEGRADATIONS, FIXED, KnownOrder, R
 from dyadbench.datasets.readout import UNITS, UNITS_VERSION, fit_thresholds, with_binary_units
 from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
 from dyadbench.leaderboard.stats import Bootstrap, Floats, benjamini_hochberg, bootstrap, interval, p_value
-from dyadbench.leaderboard.validity_page import Corpus, Validity
+from dyadbench.leaderboard.validity import Corpus, Validity
 from dyadbench.leaderboard.validity_rule import (
     AS_IT_IS,
     CONSTANT_CHANNEL,

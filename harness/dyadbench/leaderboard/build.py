@@ -9,7 +9,7 @@ from dyadbench.api import DyadbenchError
 from dyadbench.leaderboard.published import load_published
 from dyadbench.leaderboard.sanity import SANITY, check_sanity
 from dyadbench.leaderboard.tables import Suites, Table, make_table
-from dyadbench.leaderboard.validity_page import judged_on, load_validity
+from dyadbench.leaderboard.validity import judged_on, load_validity
 from dyadbench.records.comparable import by_benchmark, configured, of_whole_training
 from dyadbench.records.record import Record
 

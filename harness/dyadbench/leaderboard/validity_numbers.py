@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dyadbench.leaderboard.text import ROUNDING, direction_sign, escape, grid
-from dyadbench.leaderboard.validity_page import QUESTIONS, Corpus, Validity, arrow, corpus_text, moved_text
+from dyadbench.leaderboard.validity import Corpus, Validity
+from dyadbench.leaderboard.validity_page import QUESTIONS, arrow, corpus_text, moved_text
 from dyadbench.leaderboard.validity_rule import SIGN, Falls, Pair
 
 HEAD = """Made by `dyadbench leaderboard` from the JSON file beside it. [The validity page](../validity.md) says what the

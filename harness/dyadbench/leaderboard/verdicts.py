@@ -24,7 +24,7 @@ from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
 from dyadbench.leaderboard.stats import DRAWS_OF_DECISIONS, Floats, benjamini_hochberg, bootstrap, interval, p_value
 from dyadbench.leaderboard.tokenizers import SUITE as TOKENS
 from dyadbench.leaderboard.tokenizers import token_values
-from dyadbench.leaderboard.validity_page import Corpus, judged_on
+from dyadbench.leaderboard.validity import Corpus, judged_on
 from dyadbench.records.comparable import of_newest_data, per_clip, seeds_of
 from dyadbench.records.record import Record
 

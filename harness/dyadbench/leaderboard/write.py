@@ -15,8 +15,9 @@ from dyadbench.leaderboard.markdown import headline, index_page, markdown_page
 from dyadbench.leaderboard.published import PublishedNumber, load_published
 from dyadbench.leaderboard.published_page import published_page
 from dyadbench.leaderboard.tables import Suites, Table
+from dyadbench.leaderboard.validity import FOLDER, load_validity
 from dyadbench.leaderboard.validity_numbers import numbers_page
-from dyadbench.leaderboard.validity_page import FOLDER, load_validity, validity_page
+from dyadbench.leaderboard.validity_page import validity_page
 from dyadbench.leaderboard.verdicts import judge
 from dyadbench.records.comparable import by_benchmark
 from dyadbench.records.record import Record, slug

@@ -24,7 +24,7 @@ from dyadbench.leaderboard.published import load_published
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import SIMULATED, rank_text, skill_text, split_text
-from dyadbench.leaderboard.validity_page import load_validity
+from dyadbench.leaderboard.validity import load_validity
 from dyadbench.leaderboard.validity_rule import demands, exemptions, indifferences
 from dyadbench.leaderboard.verdicts import judge
 from dyadbench.leaderboard.verdicts_page import counted
