@@ -17,7 +17,7 @@ from dyadbench.leaderboard.data_files import csv_text, json_text
 from dyadbench.leaderboard.markdown import markdown_page
 from dyadbench.leaderboard.rows import Value
 from dyadbench.leaderboard.tables import make_table
-from dyadbench.leaderboard.terminal import _below
+from dyadbench.leaderboard.terminal import below
 from dyadbench.records.record import Record, Score, SuiteScores
 
 
@@ -49,7 +49,7 @@ def test_a_board_says_beside_every_number_whether_its_metric_fails_and_families_
     assert "**fails here**: prefers noise to mismatched" in page
     best = {name for row in table.rows for name, cell in row.cells.items() if cell.best}
     assert best == {"FRCorr", "FRDist", "FRVar"}, "nothing is best in a column that fails"
-    assert "† fails on these data" in "\n".join(_below(table))
+    assert "† fails on these data" in "\n".join(below(table))
 
 
 def test_what_is_zero_but_for_rounding_is_zero_in_the_data_files() -> None:

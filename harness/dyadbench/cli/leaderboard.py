@@ -20,7 +20,7 @@ def leaderboard(
     json: Json = False,
 ) -> None:  # fmt: skip
     """Regenerates every table from the committed records and claims, byte for byte."""
-    from dyadbench.leaderboard.terminal import show_table
+    from dyadbench.cli.screen import show_table
     from dyadbench.leaderboard.write import write_leaderboards
     from dyadbench.registry.host import Host
 

@@ -29,7 +29,7 @@ class Tally:
 
     def take(self, cell: Any, outcome: Any) -> None:
         from dyadbench.cell.draw import NoPictures
-        from dyadbench.leaderboard.terminal import show_cell
+        from dyadbench.cli.screen import show_cell
         from dyadbench.records.record import record_path
 
         self.limited |= bool(cell.limit)

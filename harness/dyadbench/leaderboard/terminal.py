@@ -1,13 +1,10 @@
-"""Tables on a terminal: colour and weight where there is one, the same words in plain text where output is piped."""
+"""Tables for a terminal: with colour and weight, and the same words in plain text."""
 
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
-
-import typer
 
 from dyadbench.errors import number_of, one_line
 from dyadbench.leaderboard.families import FAMILIES
@@ -30,43 +27,6 @@ from dyadbench.leaderboard.text import (
 
 MOST_COLUMNS = 8  # columns of a table, unless all are asked for
 Cell = list[tuple[str, str]]  # pieces of text with a rich style, "" for none
-
-
-def show_table(table: Table, top: int | None = None, *, values: bool = True) -> None:
-    """Prints one table: with rich on a terminal, aligned plain text elsewhere.
-
-    `top` leaves so many ranked methods; without `values` there are at most `MOST_COLUMNS` columns, the headline's first.
-    """
-    if not sys.stdout.isatty():
-        typer.echo("\n".join([terminal_table(table, top, values=values), *_below(table)]) + "\n")
-        return
-    from rich.console import Console
-
-    console = Console(highlight=False)
-    for part in rich_tables(table, console.width, top, values=values):
-        console.print(part)
-    for line in _below(table):
-        console.print(line, markup=False)
-    console.print()
-
-
-def show_cell(place: str, name: str, scores: Mapping[str, float | None], seconds: float) -> None:
-    """One finished cell: its first three scores; what is not the result is dimmed on a terminal."""
-    headline = "  ".join(f"{column} {round(v, 4) + 0.0:.4f}" for column, v in list(scores.items())[:3] if v is not None)
-    if not sys.stdout.isatty():
-        print(f"{place} {one_line(name)}: {headline} ({seconds:.0f} s)", flush=True)
-        return
-    from rich.console import Console
-    from rich.text import Text
-
-    line = Text.assemble((place, "dim"), " ", one_line(name), ": ", (headline, "bold"), (f" ({seconds:.0f} s)", "dim"))
-    console = Console(highlight=False, soft_wrap=True)
-    with console.capture() as text:
-        console.print(line)
-    print(text.get(), end="", flush=True)  # a bar that is shown has taken sys.stdout, and puts this above itself
-
-
-# --- what is shown ------------------------------------------------------------------------------------------
 
 
 def _title(table: Table) -> str:
@@ -96,7 +56,7 @@ def _rows(table: Table, top: int | None) -> list[Row]:
     return [row for row in rows if belongs(row)]
 
 
-def _below(table: Table) -> list[str]:
+def below(table: Table) -> list[str]:
     """Which records and methods the table does not rank, and why."""
     reasons: dict[str, list[str]] = {}
     for row in table.rows:

@@ -8,9 +8,10 @@ import sys
 import pytest
 from tests.fixtures.records import COLUMNS, floor, record
 
+from dyadbench.cli.screen import show_cell, show_table
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table, make_table
-from dyadbench.leaderboard.terminal import rich_tables, show_cell, show_table
+from dyadbench.leaderboard.terminal import rich_tables
 
 NAMES = ("first [bold]", "second\x1b[31m", "oracle")
 
