@@ -34,6 +34,7 @@ from dyadbench.leaderboard.text import (
     method_text,
     number,
     rank_text,
+    scale_ends,
     skill_text,
     split_text,
 )
@@ -154,15 +155,8 @@ def ablation_tables(table: Table) -> str:
 def _scale_note(table: Table) -> str:
     if not table.scales:
         return ""
-    each = ", ".join(
-        f"{s.column} from {number(s.null, _digits(table, s.column))} (0) to {number(s.ceiling, _digits(table, s.column))} (1, {s.by})"
-        for s in table.scales
-    )
+    each = ", ".join(f"{name} from {null} (0) to {ceiling} (1, {by})" for name, null, ceiling, by in scale_ends(table))
     return f"Skill is the mean over {each}.\n"
-
-
-def _digits(table: Table, name: str) -> int:
-    return int(next(column["digits"] for column in table.columns if column["id"] == name))
 
 
 def markdown_page(tables: Sequence[Table]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,27 @@ class PublishedFile(Config):
             values["note"] = self.notes[values["note"]]
             numbers.append(PublishedNumber.model_validate(shared | values))
         return numbers
+
+
+def by_source(published: Sequence[PublishedNumber]) -> dict[tuple[str, str], list[PublishedNumber]]:
+    """(source, warning) -> its numbers, in order."""
+    groups: dict[tuple[str, str], list[PublishedNumber]] = {}
+    for number in published:
+        groups.setdefault((number.source, number.warning), []).append(number)
+    return groups
+
+
+def by_method(published: Sequence[PublishedNumber]) -> dict[tuple[str, str, str], dict[str, PublishedNumber]]:
+    """(method, split, source) -> column -> its number, in order: a row of a table."""
+    groups: dict[tuple[str, str, str], dict[str, PublishedNumber]] = {}
+    for number in published:
+        groups.setdefault((number.method, number.split, number.source), {})[number.column] = number
+    return groups
+
+
+def columns_of(published: Sequence[PublishedNumber]) -> list[str]:
+    """The columns in the order in which numbers first have them."""
+    return list(dict.fromkeys(number.column for number in published))
 
 
 def read_published_file(path: Path) -> PublishedFile:

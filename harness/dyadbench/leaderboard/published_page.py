@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from dyadbench.leaderboard.published import PublishedNumber
+from dyadbench.leaderboard.published import PublishedNumber, by_method, by_source, columns_of
 from dyadbench.leaderboard.text import WIDTH, chunks, escape, grid
 
 
@@ -14,38 +14,30 @@ def published_page(published: Sequence[PublishedNumber]) -> str:
         "# Published numbers\n",
         "As printed. They were measured on other data or by other rules than the tables here.\n",
     ]
-    sources: dict[tuple[str, str], list[PublishedNumber]] = {}
-    for number in published:
-        sources.setdefault((number.source, number.warning), []).append(number)
-    for (source, warning), numbers in sources.items():
+    for (source, warning), numbers in by_source(published).items():
         parts.append(f"## {escape(source)}\n")
         if warning:
             parts.append(f"**Read with care.** {escape(warning)}\n")
-        parts.append(published_grid(numbers, list(dict.fromkeys(number.column for number in numbers))))
+        parts.append(published_grid(numbers, columns_of(numbers)))
     return "\n".join(parts)
 
 
 def published_grid(published: Sequence[PublishedNumber], columns: Sequence[str]) -> str:
     """Printed methods by printed metrics; every distinct convention is a numbered note below."""
-    groups: dict[tuple[str, str, str], dict[str, PublishedNumber]] = {}
-    for number in published:
-        groups.setdefault((number.method, number.split, number.source), {})[number.column] = number
-    notes: list[str] = []
+    groups = by_method(published)
+    notes: dict[str, int] = {}
     parts = []
-    for names in chunks([c for c in columns if any(c in by_column for by_column in groups.values())], WIDTH - 3):
+    for names in chunks([c for c in columns if c in columns_of(published)], WIDTH - 3):
         rows = []
         for (method, split, source), by_column in groups.items():
-            values = []
-            for printed in (by_column.get(name) for name in names):
-                if printed is not None and printed.note not in notes:
-                    notes.append(printed.note)
-                values.append(
-                    ""
-                    if printed is None
-                    else f"{escape(str(printed.value))} <sup>{notes.index(printed.note) + 1}</sup>"
-                )
+            values = [
+                f"{escape(str(printed.value))} <sup>{notes.setdefault(printed.note, len(notes) + 1)}</sup>"
+                if (printed := by_column.get(name))
+                else ""
+                for name in names
+            ]
             if any(values):
                 rows.append([escape(method), escape(split), *values, escape(source)])
         parts.append(grid(["method", "split", *names, "source"], rows))
-    listed = "".join(f"{i}. {escape(note)}\n" for i, note in enumerate(notes, 1))
+    listed = "".join(f"{i}. {escape(note)}\n" for note, i in notes.items())
     return "\n".join(parts) + "\nScale and convention:\n\n" + listed

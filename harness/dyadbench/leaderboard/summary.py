@@ -11,11 +11,12 @@ from dyadbench.leaderboard.text import skill_text
 from dyadbench.records.references import NULL
 
 CEILINGS = {"fresh-listener": "another listener of the same speaker", "oracle-set": "the other appropriate listeners"}
+PERFECT = "a perfect reaction"  # where no row is the ceiling
 
 
 def ceiling_text(table: Table) -> str:
     """Who the ceiling is, in words; several where the columns have different ones."""
-    names = dict.fromkeys(CEILINGS.get(scale.by, "a perfect reaction") for scale in table.scales)
+    names = dict.fromkeys(CEILINGS.get(scale.by, PERFECT) for scale in table.scales)
     return " or ".join(names)
 
 

@@ -85,6 +85,17 @@ def head_text(column: Mapping[str, Any]) -> str:
     return " ".join([column["id"], *filter(None, signs)])
 
 
+def digits_of(table: Table, name: str) -> int:
+    """After the point, in a column of a table."""
+    return int(next(column["digits"] for column in table.columns if column["id"] == name))
+
+
+def scale_ends(table: Table) -> list[tuple[str, str, str, str]]:
+    """(column, its value where the skill is 0, that where it is 1, whose that is) of each headline column."""
+    scales = [(scale, digits_of(table, scale.column)) for scale in table.scales]
+    return [(s.column, number(s.null, digits), number(s.ceiling, digits), s.by) for s, digits in scales]
+
+
 def families_text(table: Table) -> str:
     """What each family of a table is over, why it is undefined and for which rows it is, in a sentence each."""
     return " ".join(part for name, family in table.families.items() for part in _family_sentences(table, name, family))

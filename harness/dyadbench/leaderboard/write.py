@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dyadbench.api import DyadbenchError
 from dyadbench.leaderboard.build import tables_of
 from dyadbench.leaderboard.claims import Judged, load_claims, rows_of
 from dyadbench.leaderboard.data_files import csv_text, json_text
@@ -19,7 +18,7 @@ from dyadbench.leaderboard.validity import FOLDER, load_validity
 from dyadbench.leaderboard.validity_numbers import numbers_page
 from dyadbench.leaderboard.validity_page import validity_page
 from dyadbench.leaderboard.verdicts import judge
-from dyadbench.records.comparable import by_benchmark
+from dyadbench.records.comparable import by_benchmark, need_records
 from dyadbench.records.record import Record, slug
 
 
@@ -36,10 +35,7 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
     from dyadbench.files.atomic import atomic_write, read_whole
 
     leaderboards = root / "leaderboards"
-    if not (leaderboards / "records").is_dir():
-        raise DyadbenchError(
-            f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
-        )
+    need_records(leaderboards)
     statements = load_claims(leaderboards / "claims" / "checked")
     in_claims = rows_of(statements)
     judged: list[Record] = []

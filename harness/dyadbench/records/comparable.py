@@ -31,6 +31,14 @@ def by_benchmark(leaderboards: Path) -> Iterator[tuple[str, list[Record]]]:
             yield records[0].benchmark, records
 
 
+def need_records(leaderboards: Path) -> None:
+    """Raises DyadbenchError where nothing was ever measured."""
+    if not (leaderboards / "records").is_dir():
+        raise DyadbenchError(
+            f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
+        )
+
+
 def of_whole_training(records: Sequence[Record]) -> list[Record]:
     """Less the rows of `run --quarter`, ablations of that name, which are the claims' second budget and stand in no table."""
     return [record for record in records if not (record.of and record.method.endswith(TAIL))]

@@ -8,9 +8,9 @@ from typing import Any
 
 from dyadbench.leaderboard.drawing import plain, ticks
 from dyadbench.leaderboard.rows import Row
-from dyadbench.leaderboard.summary import CEILINGS, ceiling_text
+from dyadbench.leaderboard.summary import CEILINGS, PERFECT, ceiling_text
 from dyadbench.leaderboard.tables import Table
-from dyadbench.leaderboard.text import footnotes, rank_text, skill_text
+from dyadbench.leaderboard.text import footnotes, rank_text, scale_ends, skill_text
 from dyadbench.report.pages import page_name
 
 BESIDE = ("copy", "mean")  # references that stand between the methods; floor and ceiling are lines through all of them
@@ -88,9 +88,5 @@ def _rung(row: Row, scale: Scale, summaries: dict[str, str]) -> dict[str, Any]:
 
 def scale_note(table: Table) -> str:
     """What 0 and 1 are in each headline column."""
-    digits = {column["id"]: column["digits"] for column in table.columns}
-    each = [
-        f"{s.column} from {s.null:.{digits[s.column]}f} to {s.ceiling:.{digits[s.column]}f} ({CEILINGS.get(s.by, 'a perfect reaction')})"
-        for s in table.scales
-    ]
+    each = [f"{name} from {null} to {end} ({CEILINGS.get(by, PERFECT)})" for name, null, end, by in scale_ends(table)]
     return f"Skill is the mean over {', '.join(each)}." if each else ""

@@ -10,10 +10,11 @@ from urllib.parse import urlencode
 
 from dyadbench.api import TARGET_SUFFIX
 from dyadbench.leaderboard.families import FACTOR
-from dyadbench.leaderboard.published import PublishedNumber
+from dyadbench.leaderboard.published import PublishedNumber, by_method, by_source, columns_of
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
+    digits_of,
     families_text,
     family_text,
     head_text,
@@ -88,7 +89,7 @@ def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[st
     named = [c["id"] for c in columns if any(c["id"] in row["printed"] for row in rows)]
     return {
         "suite": table.suite, "main": table.main, "columns": columns, "rows": _families_together(rows), "notes": table.notes,
-        "targets": {name: number(value, _digits(table, name)) for name, value in targets.items()},
+        "targets": {name: number(value, digits_of(table, name)) for name, value in targets.items()},
         "printed_columns": named, "latency": latency_head(table), "published": published_view(table.published, [c["id"] for c in table.columns]),
     }  # fmt: skip
 
@@ -117,10 +118,6 @@ def _families_together(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
             continue
         together += [row, *(each for each in rows if each["kind"] == "ablation" and each["of"] == row["method"])]
     return together
-
-
-def _digits(table: Table, name: str) -> int:
-    return int(next(column["digits"] for column in table.columns if column["id"] == name))
 
 
 def _targets(table: Table) -> dict[str, float]:
@@ -223,38 +220,25 @@ def published_view(published: Sequence[PublishedNumber], order: Sequence[str]) -
     """Printed methods by printed metrics, every convention a numbered note."""
     if not published:
         return None
-    groups: dict[tuple[str, str, str], dict[str, PublishedNumber]] = {}
-    for one in published:
-        groups.setdefault((one.method, one.split, one.source), {})[one.column] = one
-    names = [c for c in order if any(c in by_column for by_column in groups.values())]
-    notes: list[str] = []
+    names = [c for c in order if c in columns_of(published)]
+    notes: dict[str, int] = {}
     rows = []
-    for (method, split, source), by_column in groups.items():
-        values: list[tuple[str, int] | None] = []
-        for name in names:
-            printed = by_column.get(name)
-            if printed is None:
-                values.append(None)
-                continue
-            if printed.note not in notes:
-                notes.append(printed.note)
-            values.append((str(printed.value), notes.index(printed.note) + 1))
+    for (method, split, source), by_column in by_method(published).items():
+        values = [
+            (str(printed.value), notes.setdefault(printed.note, len(notes) + 1))
+            if (printed := by_column.get(name))
+            else None
+            for name in names
+        ]
         rows.append({"method": method, "split": split, "values": values, "source": source})
-    return {"columns": names, "rows": rows, "notes": notes}
+    return {"columns": names, "rows": rows, "notes": list(notes)}
 
 
 def sources_view(published: Sequence[PublishedNumber]) -> list[dict[str, Any]]:
     """Every transcribed source with its warning and grid."""
-    groups: dict[tuple[str, str], list[PublishedNumber]] = {}
-    for one in published:
-        groups.setdefault((one.source, one.warning), []).append(one)
     return [
-        {
-            "source": source,
-            "warning": warning,
-            "grid": published_view(numbers, list(dict.fromkeys(c.column for c in numbers))),
-        }
-        for (source, warning), numbers in groups.items()
+        {"source": source, "warning": warning, "grid": published_view(numbers, columns_of(numbers))}
+        for (source, warning), numbers in by_source(published).items()
     ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from dyadbench.api import Column, DyadbenchError
+from dyadbench.api import Column
 from dyadbench.errors import number_of
 from dyadbench.files.atomic import atomic_write, read_whole
 from dyadbench.leaderboard import summary
@@ -28,7 +28,7 @@ from dyadbench.leaderboard.validity import load_validity
 from dyadbench.leaderboard.validity_rule import demands, exemptions, indifferences
 from dyadbench.leaderboard.verdicts import judge
 from dyadbench.leaderboard.verdicts_page import counted
-from dyadbench.records.comparable import by_benchmark, of_whole_training
+from dyadbench.records.comparable import by_benchmark, need_records, of_whole_training
 from dyadbench.records.excerpts import PARAMETERS, Excerpts, gather, ranges
 from dyadbench.records.record import Record, record_path, slug
 from dyadbench.report import claims, figures, glossary, method, overview, pages, speed
@@ -272,10 +272,7 @@ def build_site(
 ) -> Site:  # fmt: skip
     """Writes the site below `out` and removes pages that nothing gives any more; other files there are left alone."""
     leaderboards = root / "leaderboards"
-    if not (leaderboards / "records").is_dir():
-        raise DyadbenchError(
-            f"there are no records in {leaderboards}; `dyadbench run` makes them, --root says where to look"
-        )
+    need_records(leaderboards)
     site = Site(leaderboards, suites, home, reasons or {}, about or About())
     texts = {**site.pages(), **site.files}
     for name, text in texts.items():
