@@ -27,8 +27,10 @@ from dyadbench.cell.split import Split
 from dyadbench.conformance.known_order import DEGRADATIONS, LADDER, KnownOrder
 from dyadbench.conformance.validity import BLIND, examine
 from dyadbench.leaderboard.build import make_tables
+from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.validity import Corpus, judged_on, load_validity, validity_json
 from dyadbench.leaderboard.validity_page import validity_page
+from dyadbench.records.comparable import by_benchmark
 from dyadbench.registry.host import Host
 
 ROOT = Path(__file__).parents[2]
@@ -246,11 +248,15 @@ def test_a_column_that_fails_on_a_corpus_is_no_part_of_its_headline(tmp_path: Pa
     failed = {"FRDist": corpus_result.suites["toy"]["error"]}
     here = corpus_result.model_copy(update={"data": "d" * 64, "suites": {"react2024": failed}})
     write_records(tmp_path, [floor(), record("a", 0.1), record("b", 0.3)])
-    suites = {"react2024": COLUMNS}
-    [before], _ = make_tables(tmp_path / "leaderboards", suites)
+
+    def tables() -> list[Table]:
+        leaderboards = tmp_path / "leaderboards"
+        return make_tables(by_benchmark(leaderboards), {"react2024": COLUMNS}, (), load_validity(leaderboards))[0]
+
+    [before] = tables()
     (tmp_path / "leaderboards" / "validity").mkdir()
     (tmp_path / "leaderboards" / "validity" / "toy-pairs.json").write_text(validity_json(here))
-    [after], _ = make_tables(tmp_path / "leaderboards", suites)
+    [after] = tables()
     assert [scale.column for scale in before.scales] == ["FRCorr", "FRDist"]
     assert [scale.column for scale in after.scales] == ["FRCorr"]
     was, now = ({row.method: row for row in table.rows}["a"] for table in (before, after))
@@ -258,7 +264,7 @@ def test_a_column_that_fails_on_a_corpus_is_no_part_of_its_headline(tmp_path: Pa
     assert any("headline leaves out" in note and "FRDist (prefers constant" in note for note in after.notes)
     other = here.model_copy(update={"data": "e" * 64})
     (tmp_path / "leaderboards" / "validity" / "toy-pairs.json").write_text(validity_json(other))
-    [elsewhere], _ = make_tables(tmp_path / "leaderboards", suites)
+    [elsewhere] = tables()
     assert elsewhere == before, "what fails on other data changes nothing here"
 
 

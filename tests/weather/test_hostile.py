@@ -25,7 +25,6 @@ from tests.fixtures.hostile import Trap
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.datasets.lm_listener import read_segments
 from dyadbench.files.predictions import faults, read_predictions
-from dyadbench.leaderboard.build import make_tables
 from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.markdown import markdown_page
 from dyadbench.leaderboard.published import read_published_file
@@ -34,6 +33,7 @@ from dyadbench.leaderboard.terminal import terminal_table
 from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.matrix.cells import read_matrix, resolve_part
 from dyadbench.matrix.settings import parse_settings
+from dyadbench.records.comparable import records_below
 from dyadbench.records.record import MAX_DEPTH, Record, SuiteScores, load_record, record_path, save_record
 
 GIB = 1 << 30
@@ -365,7 +365,7 @@ def test_one_bad_record_among_good_ones_is_named(tmp_path: Path) -> None:
     (tmp_path / "records" / "b" / "zzz").mkdir()
     (tmp_path / "records" / "b" / "zzz" / "seed0.json").write_text("{}")
     with pytest.raises(DyadbenchError, match=r"seed0\.json is not a record"):
-        make_tables(tmp_path, {})
+        records_below(tmp_path)
 
 
 # --- what people write by hand --------------------------------------------------------------------------

@@ -27,6 +27,7 @@ from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import evaluate, scores_of
 from dyadbench.cell.source import Source
+from dyadbench.cell.weights import learnt_parts
 from dyadbench.datasets.limit import LimitedDataset
 from dyadbench.errors import one_line
 from dyadbench.matrix.keys import key_of
@@ -177,8 +178,6 @@ class Verifier:
 
     def _take_fits(self, run: CellRun) -> tuple[str, ...]:
         """Copies the fits into the scratch store; what is missing, or to be trained anew, is named."""
-        from dyadbench.cell.weights import learnt_parts
-
         missing: dict[str, None] = {}
         for part in run.parts:
             for learnt in learnt_parts(part):

@@ -3,31 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from dyadbench.api import DyadbenchError
-from dyadbench.leaderboard.published import load_published
+from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.sanity import SANITY, check_sanity
 from dyadbench.leaderboard.tables import Suites, Table, make_table
-from dyadbench.leaderboard.validity import judged_on, load_validity
-from dyadbench.records.comparable import by_benchmark, configured, of_whole_training
+from dyadbench.leaderboard.validity import Corpus, judged_on
+from dyadbench.records.comparable import configured, of_whole_training
 from dyadbench.records.record import Record
 
 
 def make_tables(
-    leaderboards: Path, suites: Suites, records: Sequence[Record] | None = None
+    groups: Iterable[tuple[str, Sequence[Record]]],
+    suites: Suites,
+    published: Sequence[PublishedNumber],
+    corpora: Sequence[Corpus],
 ) -> tuple[list[Table], list[str]]:
-    """Every table of every benchmark that has `records` (those below `leaderboards`), and what is insane in them."""
-    groups: dict[str, list[Record]] = {}
-    for record in records or ():
-        groups.setdefault(record.benchmark, []).append(record)
-    return tables_of(by_benchmark(leaderboards) if records is None else groups.items(), leaderboards, suites)
-
-
-def tables_of(
-    groups: Iterable[tuple[str, list[Record]]], leaderboards: Path, suites: Suites
-) -> tuple[list[Table], list[str]]:
-    published, corpora = load_published(leaderboards / "claims"), load_validity(leaderboards)
+    """Every table of every benchmark, and what is insane in them. `groups`: each benchmark with its records."""
     tables: list[Table] = []
     violations: list[str] = []
     for benchmark, records in groups:

@@ -7,17 +7,22 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dyadbench.leaderboard.build import tables_of
+from dyadbench.files.atomic import atomic_write, read_whole
+from dyadbench.leaderboard import skill_chart
+from dyadbench.leaderboard.build import make_tables
 from dyadbench.leaderboard.claims import Judged, load_claims, rows_of
 from dyadbench.leaderboard.data_files import csv_text, json_text
 from dyadbench.leaderboard.markdown import headline, index_page, markdown_page
+from dyadbench.leaderboard.over_time import pictures
 from dyadbench.leaderboard.published import PublishedNumber, load_published
 from dyadbench.leaderboard.published_page import published_page
 from dyadbench.leaderboard.tables import Suites, Table
-from dyadbench.leaderboard.validity import FOLDER, load_validity
+from dyadbench.leaderboard.tokenizers import tokenizer_files
+from dyadbench.leaderboard.validity import FOLDER, Corpus, load_validity
 from dyadbench.leaderboard.validity_numbers import numbers_page
 from dyadbench.leaderboard.validity_page import validity_page
 from dyadbench.leaderboard.verdicts import judge
+from dyadbench.leaderboard.verdicts_page import claims_page
 from dyadbench.records.comparable import by_benchmark, need_records
 from dyadbench.records.record import Record, slug
 
@@ -32,8 +37,6 @@ class Outcome:
 
 def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Outcome:
     """Writes (or with `check` compares) every generated file below `root`/leaderboards, and the README's table."""
-    from dyadbench.files.atomic import atomic_write, read_whole
-
     leaderboards = root / "leaderboards"
     need_records(leaderboards)
     statements = load_claims(leaderboards / "claims" / "checked")
@@ -51,10 +54,11 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
             )
             yield benchmark, records
 
-    tables, violations = tables_of(groups(), leaderboards, suites)
+    published, corpora = load_published(leaderboards / "claims"), load_validity(leaderboards)
+    tables, violations = make_tables(groups(), suites, published, corpora)
     drift = []
-    board = judge(statements, judged, load_validity(leaderboards))
-    files = generated_files(root, tables, load_published(leaderboards / "claims"), board, tokenized)
+    board = judge(statements, judged, corpora)
+    files = generated_files(root, tables, published, corpora, board, tokenized)
     stale = _listed(leaderboards) - set(files)
     for path, text in files.items():
         if read_whole(path) != text.encode():
@@ -86,15 +90,11 @@ def generated_files(
     root: Path,
     tables: Sequence[Table],
     published: Sequence[PublishedNumber],
-    board: Sequence[Judged] = (),
-    records: Sequence[Record] = (),
+    corpora: Sequence[Corpus],
+    board: Sequence[Judged],
+    records: Sequence[Record],
 ) -> dict[Path, str]:
-    """Path -> text of every file that is made from records, claims and published numbers."""
-    from dyadbench.leaderboard import skill_chart
-    from dyadbench.leaderboard.over_time import pictures
-    from dyadbench.leaderboard.tokenizers import tokenizer_files
-    from dyadbench.leaderboard.verdicts_page import claims_page
-
+    """Path -> text of every file that is made from records, claims, published numbers and what validity tests measured."""
     folder = root / "leaderboards"
     files: dict[Path, str] = {}
     for benchmark in sorted({table.benchmark for table in tables}):
@@ -110,7 +110,6 @@ def generated_files(
         }
     tokenizers = tokenizer_files(records)
     files |= {folder / name: text for name, text in tokenizers.items()}
-    corpora = load_validity(folder)
     if corpora:
         files[folder / "validity.md"] = validity_page(corpora)
     files |= {folder / FOLDER / f"{slug(corpus.benchmark)}.md": numbers_page(corpus) for corpus in corpora}

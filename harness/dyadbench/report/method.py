@@ -78,8 +78,8 @@ def measured(records: Sequence[Record]) -> list[tuple[str, str]]:
         "declared_lookahead": "look-ahead declared (frames)",
     }  # fmt: skip
     rows = []
+    measures = [record.measured.model_dump(mode="json") for record in records]
     for name, title in names.items():
-        measures = [record.measured.model_dump(mode="json") for record in records]
         values = [each.get(name, "") for each in measures]
         if any(name in each for each in measures):
             text = ["whole clip" if v is None and "lookahead" in name else str(v) for v in values]

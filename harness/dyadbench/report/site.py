@@ -20,11 +20,11 @@ from dyadbench.leaderboard import summary
 from dyadbench.leaderboard.build import make_tables
 from dyadbench.leaderboard.claims import MEANING, Claim, Judged, load_claims, rows_of
 from dyadbench.leaderboard.data_files import csv_text, json_text
-from dyadbench.leaderboard.published import load_published
+from dyadbench.leaderboard.published import PublishedNumber, load_published
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import SIMULATED, rank_text, skill_text, split_text
-from dyadbench.leaderboard.validity import load_validity
+from dyadbench.leaderboard.validity import Corpus, load_validity
 from dyadbench.leaderboard.validity_rule import demands, exemptions, indifferences
 from dyadbench.leaderboard.verdicts import judge
 from dyadbench.leaderboard.verdicts_page import counted
@@ -106,7 +106,7 @@ class Site:
         texts["speed.html"] = self.render("speed.html", views=self.costs)
         texts["validity.html"] = self.render(
             "validity.html",
-            corpora=load_validity(self.leaderboards),
+            corpora=self._corpora,
             demands=demands(),
             exemptions=exemptions(),
             indifferences=indifferences(),
@@ -114,8 +114,12 @@ class Site:
         return texts
 
     @cached_property
-    def _published(self) -> list[Any]:
+    def _published(self) -> list[PublishedNumber]:
         return load_published(self.leaderboards / "claims")
+
+    @cached_property
+    def _corpora(self) -> list[Corpus]:
+        return load_validity(self.leaderboards)
 
     @cached_property
     def _statements(self) -> list[Claim]:
@@ -130,7 +134,7 @@ class Site:
             self.links[pages.record_link(record)] = record_path(self.leaderboards, record)
         excerpts = self.excerpts[benchmark] = gather(records, self.leaderboards, self.home)
         excerpts.missing |= {m: why for m, why in self.reasons.get(benchmark, {}).items() if m in excerpts.missing}
-        tables = make_tables(self.leaderboards, self.suites, records)[0]
+        tables = make_tables([(benchmark, records)], self.suites, self._published, self._corpora)[0]
         views = [pages.table_view(table, methods) for table in tables]
         main, view = next((table, view) for table, view in zip(tables, views, strict=True) if table.main)
         excerpts.limit([row.method for row in main.rows], FACES)
@@ -209,7 +213,7 @@ class Site:
 
     @cached_property
     def board(self) -> list[Judged]:
-        return judge(self._statements, self.judged, load_validity(self.leaderboards))
+        return judge(self._statements, self.judged, self._corpora)
 
     def _claims_of(self, method: str) -> list[dict[str, str]]:
         return [
