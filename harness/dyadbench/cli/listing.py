@@ -8,6 +8,7 @@ import typer
 
 from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import Json, print_json, print_table
+from dyadbench.cli.show_scores import direction
 from dyadbench.errors import nearest, number_of
 from dyadbench.registry.host import Host
 from dyadbench.registry.load import KINDS
@@ -43,7 +44,7 @@ def list_(
 
 def _metrics(host: Host, json: bool) -> None:
     rows: list[dict[str, Any]] = [
-        {"suite": name, "metric": column.id, "version": column.version, "better": _better(column), "ranked": column.ranked,
+        {"suite": name, "metric": column.id, "version": column.version, "better": direction(column), "ranked": column.ranked,
          "unit": column.unit, "what": column.summary}
         for name, suite in host.suites().items()
         for column in suite.columns
@@ -54,14 +55,3 @@ def _metrics(host: Host, json: bool) -> None:
 def _print(rows: list[dict[str, Any]], columns: list[str], json: bool) -> None:
     """Everything for machines, a table of some columns for people."""
     print_json(rows) if json else print_table(columns, [[row[name] for name in columns] for row in rows])
-
-
-def _better(column: Any) -> str:
-    """Which way is better, in words."""
-    if column.target == column.id:
-        return "a value of its own"
-    return (
-        {"max": "more", "min": "less", "match": f"near {column.target}"}[column.direction]
-        if column.judged
-        else "not judged"
-    )

@@ -11,15 +11,13 @@ from dyadbench.api import Column, DyadbenchError
 from dyadbench.registry.host import Host
 
 Facts = dict[str, Any]
-BETTER = {"max": "more is better", "min": "less is better"}
 
 
 def direction(column: Column) -> str:
-    if not column.judged:
-        return "shown, not judged"
-    if column.direction != "match":
-        return BETTER[column.direction]
-    return "shown, not judged" if column.target == column.id else f"closest to {column.target} is best"
+    """Which way is better, in words; the target of other columns is not judged."""
+    from dyadbench.leaderboard.text import better_text
+
+    return better_text(column.direction, column.judged and column.target != column.id, column.target)
 
 
 def metric_ids(host: Host) -> list[str]:

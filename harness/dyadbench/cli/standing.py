@@ -9,6 +9,7 @@ import numpy as np
 
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.errors import number_of
+from dyadbench.leaderboard.stats import loss
 from dyadbench.leaderboard.text import direction_sign, number
 from dyadbench.python.score import Estimate
 from dyadbench.records.comparable import method_values, records_below, usable_records
@@ -71,15 +72,11 @@ def _means(values: np.ndarray, columns: Sequence[Column]) -> dict[str, float]:
 
 
 def _place(column: Column, value: float | None, target: float | None, others: Sequence[float]) -> str:
-    finite = [other for other in others if np.isfinite(other)]
-    if value is None or not finite or (column.direction == "match" and target is None):
+    own, finite = loss(value, target, column.direction), [other for other in others if np.isfinite(other)]
+    if np.isnan(own) or not finite:
         return ""
-    better = sum(_loss(column, other, target) < _loss(column, value, target) for other in finite)
+    better = np.count_nonzero(loss(finite, target, column.direction) < own)
     return f"{better + 1} of {len(finite) + 1}"
-
-
-def _loss(column: Column, value: float, target: float | None) -> float:
-    return -value if column.direction == "max" else value if column.direction == "min" else abs(value - (target or 0.0))
 
 
 def _none(value: float) -> float | None:

@@ -21,7 +21,7 @@ from dyadbench.cell.split import Split
 from dyadbench.conformance.known_order import DEGRADATIONS, FIXED, KnownOrder, Reactions
 from dyadbench.datasets.readout import UNITS, UNITS_VERSION, fit_thresholds, with_binary_units
 from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
-from dyadbench.leaderboard.stats import Bootstrap, Floats, benjamini_hochberg, bootstrap, interval, p_value
+from dyadbench.leaderboard.stats import Bootstrap, Floats, benjamini_hochberg, bootstrap, interval, loss, p_value
 from dyadbench.leaderboard.validity import Corpus, Validity
 from dyadbench.leaderboard.validity_rule import (
     AS_IT_IS,
@@ -65,18 +65,19 @@ class _Scores:
         return float(self.point[self.names.index(condition), column])
 
     def loss(self, condition: str, column: int) -> tuple[float, Floats]:
-        row, spec = self.names.index(condition), self.columns[column]
-        point, draws = self.point[row, column], self.boot.draws[:, row, column]
-        if spec.direction == "match":
-            at = next(j for j, other in enumerate(self.columns) if other.id == spec.target)
-            return abs(point - self.point[row, at]), np.abs(draws - self.boot.draws[:, row, at])
-        sign = 1 if spec.direction == "min" else -1
-        return sign * point, sign * draws
+        row, direction = self.names.index(condition), self.columns[column].direction
+        point, draws = self.point[row], self.boot.draws[:, row]
+        if direction != "match":
+            return float(loss(point[column], None, direction)), loss(draws[:, column], None, direction)
+        at = self._target(column)
+        return float(loss(point[column], point[at], direction)), loss(draws[:, column], draws[:, at], direction)
+
+    def _target(self, column: int) -> int:
+        return next(j for j, other in enumerate(self.columns) if other.id == self.columns[column].target)
 
     def signed(self, condition: str, column: int) -> Floats:
         """(R,) by how much a condition is off the target, on the side on which it is."""
-        row, spec = self.names.index(condition), self.columns[column]
-        at = next(j for j, other in enumerate(self.columns) if other.id == spec.target)
+        row, at = self.names.index(condition), self._target(column)
         side = np.sign(self.point[row, column] - self.point[row, at])
         off: Floats = side * (self.boot.draws[:, row, column] - self.boot.draws[:, row, at])
         return off

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dyadbench.leaderboard.rows import Row
-from dyadbench.leaderboard.stats import ranks
+from dyadbench.leaderboard.stats import loss, ranks
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import escape, grid, skill_text
 
@@ -80,18 +80,12 @@ def _places(table: Table, rows: Sequence[Row], method: str) -> dict[str, int]:
     out = {}
     for column in table.columns:
         if column["ranked"]:
-            loss = np.array([[_loss(row, column)] for row in rows])
-            out[column["id"]] = int(np.floor(ranks(loss)[place, 0]))
+            values, targets = (
+                [row.cells[name].value if name else None for row in rows] for name in (column["id"], column["target"])
+            )
+            of_rows = loss(values, targets, column["direction"])[:, None]
+            out[column["id"]] = int(np.floor(ranks(of_rows)[place, 0]))
     return out
-
-
-def _loss(row: Row, column: Mapping[str, str]) -> float:
-    value, target = (row.cells[name].value if name else None for name in (column["id"], column["target"]))
-    if value is None:
-        return float("nan")
-    if column["direction"] == "match":
-        return abs(value - target) if target is not None else float("nan")
-    return value if column["direction"] == "min" else -value
 
 
 def _listed(places: Mapping[str, int], names: Sequence[str]) -> str:

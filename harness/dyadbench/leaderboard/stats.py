@@ -36,6 +36,7 @@ DRAWS = 2000  # an interval's end is off by about 5 % of the interval's half
 DRAWS_OF_DECISIONS = 50_000
 LEVEL = 0.95
 Floats = NDArray[np.float64]
+Numbers = Floats | Sequence[float | None] | float | None  # None and NaN: undefined
 
 
 @dataclass(frozen=True)
@@ -209,17 +210,27 @@ def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
 
 
 def losses(values: Floats, columns: Sequence[Column]) -> Floats:
-    """(..., M, C) values to (..., M, ranked columns) where smaller is better; `match` is the distance to its target."""
+    """(..., M, C) values to (..., M, ranked columns) of `loss`."""
     place = {column.id: i for i, column in enumerate(columns)}
-    parts = []
-    for i, column in enumerate(columns):
-        if not column.ranked:
-            continue
-        if column.direction == "match":
-            parts.append(np.abs(values[..., i] - values[..., place[column.target]]))
-        else:
-            parts.append(values[..., i] if column.direction == "min" else -values[..., i])
+    parts = [
+        loss(
+            values[..., i], values[..., place[column.target]] if column.direction == "match" else None, column.direction
+        )
+        for i, column in enumerate(columns)
+        if column.ranked
+    ]
     return np.stack(parts, -1)
+
+
+def loss(values: Numbers, target: Numbers, direction: str) -> Floats:
+    """Values in their unit to what is smaller where it is better, of the same shape; `match` is the distance to the target.
+
+    Where a value or its target is undefined, the loss is NaN.
+    """
+    of = np.asarray(values, np.float64)  # numpy makes NaN of None
+    if direction == "match":
+        return np.abs(of - np.asarray(target, np.float64))
+    return of if direction == "min" else -of
 
 
 def ranks(loss: Floats) -> Floats:

@@ -74,6 +74,13 @@ def direction_sign(direction: str, has_better: bool) -> str:
     return ARROWS[direction] if has_better else ""
 
 
+def better_text(direction: str, has_better: bool, target: str = "its target") -> str:
+    """`direction_sign` in words."""
+    if not has_better:
+        return "not judged"
+    return {"max": "more", "min": "less", "match": f"closest to {target}"}[direction] + " is better"
+
+
 def judged(column: Mapping[str, Any]) -> bool:
     """`Column.judged` of a table's column."""
     return bool(column["ranked"] or column["family"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,8 +13,10 @@ from dyadbench.api import TARGET_SUFFIX
 from dyadbench.leaderboard.families import FACTOR
 from dyadbench.leaderboard.published import PublishedNumber, by_method, by_source, columns_of
 from dyadbench.leaderboard.rows import Row, Value
+from dyadbench.leaderboard.stats import loss
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
+    better_text,
     digits_of,
     families_text,
     family_text,
@@ -30,7 +33,6 @@ from dyadbench.leaderboard.text import (
 from dyadbench.records.record import Record, slug
 from dyadbench.report.glossary import metric_text
 
-BETTER = {"max": "more is better", "min": "less is better", "match": "closest to its target is better"}
 WIDTH = 8  # columns that a table shows before the reader asks for more
 
 
@@ -71,7 +73,7 @@ def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[st
     view_columns.sort(key=lambda column: column["id"] not in headline)  # what ranks comes first
     room = WIDTH - 2 - (2 if table.main else 0)  # beside method and rank, skill and speed
     columns = [
-        {**column, "head": head_text(column), "better": BETTER[column["direction"]] if judged(column) else "nobody knows which way is better", "says": metric_text(column["id"]), "shown": n < room}
+        {**column, "head": head_text(column), "better": better_text(column["direction"], judged(column)), "says": metric_text(column["id"]), "shown": n < room}
         for n, column in enumerate(view_columns)
     ]  # fmt: skip
     targets = _targets(table)
@@ -147,7 +149,7 @@ def cell_view(
     """A cell's text, its bar, and `good`: what sorting the best first goes by, less is better."""
     ends_text = interval_ends(cell, digits)
     view: dict[str, Any] = {
-        "text": number(cell.value, digits), "good": sort_text(_loss(cell.value, target, direction)), "best": cell.best, "undefined": cell.undefined,
+        "text": number(cell.value, digits), "good": sort_text(float(loss(cell.value, target, direction))), "best": cell.best, "undefined": cell.undefined,
         "interval": " to ".join(ends_text), "bar": None,
     }  # fmt: skip
     if scale and cell.value is not None:
@@ -167,15 +169,9 @@ def cell_view(
     return view
 
 
-def sort_text(loss: float | None) -> str:
+def sort_text(good: float) -> str:
     """What scripts sort by, the best first; "" where there is no value. A page of many methods holds thousands of them."""
-    return "" if loss is None else f"{loss:.6g}"
-
-
-def _loss(value: float | None, target: float | None, direction: str) -> float | None:
-    if value is None or (direction == "match" and target is None):
-        return None
-    return {"max": -value, "min": value, "match": abs(value - (target or 0.0))}[direction]
+    return "" if math.isnan(good) else f"{good:.6g}"
 
 
 def row_view(row: Row, cells: list[dict[str, Any]], records: Sequence[Record]) -> dict[str, Any]:
@@ -183,7 +179,7 @@ def row_view(row: Row, cells: list[dict[str, Any]], records: Sequence[Record]) -
     return {
         "method": row.method, "page": page_name("method", row.method), "kind": row.kind, "of": row.of, "role": row.role, "rank": rank_text(row),
         "rank_sort": row.rank if row.rank is not None else None, "reason": "" if row.calibration else row.reason,
-        "skill": skill_text(row.skill) or "-", "skill_good": sort_text(-row.skill.value if row.skill and row.skill.value is not None else None),
+        "skill": skill_text(row.skill) or "-", "skill_good": sort_text(float(loss(row.skill.value if row.skill else None, None, "max"))),
         "cells": cells, "seeds": len(row.seeds), "trained": learning(records),
         "parameters": parameters, "parameters_text": f"{parameters:,}".replace(",", " ") if parameters else "",
         "lookahead": lookahead_text(row), "lookahead_sort": 1e9 if row.facts.get("lookahead") is None else row.facts["lookahead"],
