@@ -138,43 +138,71 @@ def together(verdicts: Sequence[Verdict]) -> Verdict:
 def find(
     part: Contrast, groups: Mapping[tuple[str, str], Sequence[Record]], varies: Sequence[str] = ()
 ) -> tuple[Evidence, Floats | None]:
-    """The bootstrap of one part and its draws, or why there is none."""
-    text, methods = describe(part), tuple(dict.fromkeys(method for method, _ in part.sides))
+    """The bootstrap of one part and its draws (R,), or why there is none."""
+    methods = tuple(dict.fromkeys(method for method, _ in part.sides))
     records_of = {method: _usable(part, method, groups) for method in methods}
+    untested = Evidence(text=describe(part), verdict="untested", methods=methods)
     missing = tuple(method for method, records in records_of.items() if not records)
     if missing:
-        return Evidence(text=text, verdict="untested", methods=methods, missing=missing), None
+        return untested.model_copy(update={"missing": missing}), None
     for method, records in records_of.items():
         if len({str(record.method_config) for record in records}) > 1:
-            return Evidence(text=f"{text} (the seeds of {method} have different configurations)", verdict="untested", methods=methods), None  # fmt: skip
-    setups = {(r.dataset.digest, tuple(r.clips)) for records in records_of.values() for r in records}
-    versions = {str(sorted(_versions(part, r).items())) for records in records_of.values() for r in records}
+            why = f"the seeds of {method} have different configurations"
+            return untested.model_copy(update={"text": f"{untested.text} ({why})"}), None
+    both = [record for records in records_of.values() for record in records]
+    setups = {(record.dataset.digest, tuple(record.clips)) for record in both}
+    versions = {str(sorted(_versions(part, record).items())) for record in both}
     if len(setups) > 1 or len(versions) > 1:
-        return Evidence(text=f"{text} (measured on different data or by different versions)", verdict="untested", methods=methods, missing=methods), None  # fmt: skip
-    columns = _columns(part)
-    values = on_shared_clips([np.stack([_values(r, part.suite, columns) for r in records_of[m]]) for m in methods])
-    first = records_of[methods[0]][0]
+        why = "measured on different data or by different versions"
+        return untested.model_copy(update={"text": f"{untested.text} ({why})", "missing": methods}), None
+    return _evidence(part, records_of, varies)
+
+
+def _evidence(
+    part: Contrast, records_of: Mapping[str, Sequence[Record]], varies: Sequence[str]
+) -> tuple[Evidence, Floats]:
+    """The evidence of records that can be compared, less its verdict, and its draws (R,)."""
+    methods, columns = tuple(records_of), _columns(part)
+    firsts = [records[0] for records in records_of.values()]
     boot = bootstrap(
-        values, first.sessions, DRAWS_OF_DECISIONS, streams=[seeds_of(records_of[method]) for method in methods]
+        on_shared_clips(
+            [np.stack([_values(r, part.suite, columns) for r in records]) for records in records_of.values()]
+        ),
+        firsts[0].sessions,
+        DRAWS_OF_DECISIONS,
+        streams=[seeds_of(records) for records in records_of.values()],
     )
     point = float(_contrast(part, columns, methods, boot.point[None])[0])
     draws = _contrast(part, columns, methods, boot.draws)
+    less, more = (_side(boot.point[None], columns, methods, side)[0] for side in part.sides)
     span = interval(draws) if boot.informative and np.isfinite(point) else None
-    sides = [_side(boot.point[None], columns, methods, side)[0] for side in part.sides]
     seeds = [len(records) for records in records_of.values() if not records[0].deterministic]
     honest = span if min(seeds, default=2) > 1 else None  # one seed of a random method: nothing is known of others
-    treated = ("tokenizer",) if part.suite == TOKENS else ("predictor", "tokenizer")
-    sides_of = [records[0] for records in records_of.values()]
-    treatment = {m: steps for m, r in zip(methods, sides_of, strict=True) if (steps := training(r, treated))}
+    parts = ("tokenizer",) if part.suite == TOKENS else ("predictor", "tokenizer")
+    otherwise: tuple[str, ...] = ()
+    if len(firsts) == 2:
+        a, b = firsts
+        otherwise = (*unequal(a, b, varies, parts), *unlike_emotion(a, b, part.suite))
     evidence = Evidence(
-        text=text, verdict="undecided", methods=methods,
-        less=_finite(sides[0]), more=_finite(sides[1]), difference=_finite(point),
-        low=honest.low if honest else None, high=honest.high if honest else None, p=p_value(draws) if span else None,
+        text=describe(part),
+        verdict="undecided",
+        methods=methods,
+        less=_finite(less),
+        more=_finite(more),
+        difference=_finite(point),
+        low=honest.low if honest else None,
+        high=honest.high if honest else None,
+        p=p_value(draws) if span else None,
         detectable=POWER * (honest.high - honest.low) / 2 if honest else None,
-        margin=part.by, treatment=treatment, clips=len(first.clips), seeds=min(seeds, default=1), few=bool(seeds) and min(seeds) < SEEDS,
-        simulated=first.dataset.simulated, stepless=not any(map(takes_steps, sides_of)),
-        unequal=(*unequal(sides_of[0], sides_of[1], varies, treated), *unlike_emotion(sides_of[0], sides_of[1], part.suite)) if len(sides_of) == 2 else (),
-    )  # fmt: skip
+        margin=part.by,
+        treatment={m: steps for m, r in zip(methods, firsts, strict=True) if (steps := training(r, parts))},
+        clips=len(firsts[0].clips),
+        seeds=min(seeds, default=1),
+        few=bool(seeds) and min(seeds) < SEEDS,
+        simulated=firsts[0].dataset.simulated,
+        stepless=not any(map(takes_steps, firsts)),
+        unequal=otherwise,
+    )
     return evidence, draws
 
 
@@ -192,8 +220,13 @@ def _columns(part: Contrast) -> list[str]:
 
 
 def _usable(part: Contrast, method: str, groups: Mapping[tuple[str, str], Sequence[Record]]) -> list[Record]:
-    records = groups.get((part.benchmark, method), ())
-    return [r for r in records if not r.limit and not r.scored_from and part.suite in r.suites and all(name in r.suites[part.suite].per_clip for name in _columns(part))]  # fmt: skip
+    columns = set(_columns(part))
+    return [
+        record
+        for record in groups.get((part.benchmark, method), ())
+        if not record.limit and not record.scored_from
+        if part.suite in record.suites and columns <= record.suites[part.suite].per_clip.keys()
+    ]
 
 
 def _versions(part: Contrast, record: Record) -> dict[str, int]:
@@ -211,7 +244,8 @@ def _side(draws: np.ndarray, columns: Sequence[str], methods: Sequence[str], sid
     """(R,) of (R, M, C)."""
     method, column = side
     place = methods.index(method)
-    values: np.ndarray = sum(weight * draws[:, place, columns.index(name)] for weight, name in _terms(column))  # type: ignore[assignment]
+    terms = (weight * draws[:, place, columns.index(name)] for weight, name in _terms(column))
+    values: np.ndarray = sum(terms, np.zeros(len(draws)))
     return values
 
 
