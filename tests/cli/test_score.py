@@ -161,6 +161,7 @@ def test_a_template_replaces_no_file(tmp_path: Path) -> None:
         (mine, None, "mine.npz is there already, and a template would replace it; name a new file"),
         (other, mine, "mine.npz is there already"),
         (other, other, "name two files"),
+        (other, tmp_path / "train.npy", "a template is .safetensors or .npz, not '.npy'"),
     ):
         with pytest.raises(DyadbenchError, match=message):
             score(file, train=train, template=True, benchmark="simdyad-clear-react-online")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,6 +46,15 @@ def test_two_runs_on_one_store_do_every_cell_once(bench: Bench, inline: Bench, w
         jobs = bench.jobs()
         assert "2 of 2 cells recorded" in bench.run(matrix, *words)
         assert bench.jobs() == jobs
+
+
+def test_a_job_imports_what_the_run_imports(tmp_path: Path) -> None:
+    """`python -m` looks into the current folder first, where another copy of a plugin may lie."""
+    (tmp_path / "random.py").write_text("raise ImportError('of the user')")
+    words = "run -b simdyad-clear-react-online -m mime --data-set size=tiny --root . --home home --on local --slots 1"
+    command = [str(Path(sys.executable).with_name("dyadbench")), *words.split()]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_killed_job_is_sent_again_and_a_killed_run_finds_its_jobs(bench: Bench, inline: Bench) -> None:

@@ -39,6 +39,11 @@ def test_what_is_no_number_is_a_sentence(value: object) -> None:
         floats(value, "pred")
 
 
+def test_what_is_masked_is_not_scored_as_if_it_were_not() -> None:
+    with pytest.raises(ValueError, match="pred is a masked array; fill what is masked"):
+        floats(np.ma.masked_greater(VALUES, 0), "pred")
+
+
 def test_the_first_clip_that_is_not_finite_is_named() -> None:
     for value in (np.nan, np.inf):
         values = VALUES.copy()

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from dyadbench.api import DyadbenchError
 from dyadbench.datasets.digest import folder_digest
 from dyadbench.files.walk import files_below, files_in, folders_in, other_case
 
@@ -43,6 +46,14 @@ def test_what_other_programs_leave_is_nobodys_data(tmp_path: Path) -> None:
     root = _write(tmp_path / "root", "people/trevor/x.npy", *strange)
     assert _names(root) == ["people/trevor/x.npy"]
     assert folders_in(root) == ["people"] and folders_in(root / "none") == []
+
+
+def test_data_whose_change_would_go_unseen_have_no_digest(tmp_path: Path) -> None:
+    root = _write(tmp_path / "root", "train/x.h5")
+    with pytest.raises(DyadbenchError, match=r"holds x\.h5, but no file that ends in \.csv, .* let the dataset hash"):
+        folder_digest(root)
+    _write(root, "list.csv")
+    assert folder_digest(root)
 
 
 def test_the_digest_changes_when_a_link_is_moved_to_other_data(tmp_path: Path) -> None:

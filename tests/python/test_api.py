@@ -202,3 +202,14 @@ def test_predictions_in_memory_enter_at_the_same_door(kind: torch.dtype) -> None
         _opened({**fields, "emotions": values})
     with pytest.raises(DyadbenchError, match="emotion holds <U1; numbers are expected"):
         _opened({**fields, "emotion": np.array(["x"])})
+
+
+def test_a_table_of_no_records_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DyadbenchError, match="there are no records in"):
+        dyadbench.records.frame(tmp_path)
+
+
+@pytest.mark.parametrize("predictions", [None, np.zeros((2, 2, 60, 25))])
+def test_predictions_that_are_neither_a_file_nor_a_table_are_a_sentence(predictions: object) -> None:
+    with pytest.raises(DyadbenchError, match=r"predictions is \w+; a file, or \{'clips': names"):
+        dyadbench.score(predictions, "simdyad-clear-react-online")  # type: ignore[arg-type]

@@ -68,6 +68,8 @@ def _checked(values: Any, what: str, due: tuple[int, ...], context: Context, nam
         return None
     if type(values).__module__.partition(".")[0] == "torch":
         raise PluginError(f"{name} returned {what} as a torch tensor; return {what}.detach().cpu().numpy()")
+    if isinstance(values, np.ma.MaskedArray):
+        raise PluginError(f"{name} returned {what} as a masked array; return an array in which every frame has a value")
     try:
         values = np.asarray(values)
     except ValueError as error:

@@ -174,10 +174,14 @@ def _open(benchmark: str, data: list[str] | None, settings: list[str], home: Pat
 
 
 def _demand_new(file: Path, train: Path | None) -> None:
-    """Raises DyadbenchError where a template would be written over predictions."""
+    """Raises DyadbenchError where a template would be written over predictions, or in a format that is none."""
+    from dyadbench.files.predictions import demand_template
+
     for path in (file, train):
         if path is not None and path.exists():
             raise DyadbenchError(f"{path} is there already, and a template would replace it; name a new file")
+        if path is not None:
+            demand_template(path)
     if file == train:
         raise DyadbenchError(f"FILE and --train are both {file}; name two files")
 

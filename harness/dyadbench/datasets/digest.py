@@ -42,17 +42,26 @@ def folder_digest(root: Path) -> str:
 
     The time of the inode's change is among them because, unlike the file's date, it cannot be set: neither a copy
     that keeps dates nor a cache that came with the data passes for the file that was hashed.
+
+    Raises DyadbenchError where there are files, but none whose suffix is in SUFFIXES: a change of them would go unseen.
     """
     kept_path = root / ".dyadbench-digest.json"
     cache = _read_cache(kept_path)
     whole, fresh, now = hashlib.sha256(), dict[str, str](), time.time()
+    count = 0
     for path, facts in _data_files(root):
+        count += 1
         name, stamp = path.relative_to(root).as_posix(), _stamp(facts)
         entry = str(cache.get(name, ""))
         content = entry.removeprefix(stamp) if entry.startswith(stamp) else digest_of(path)
         if facts.st_ctime < now - SETTLED:  # not of a clock that was set back either
             fresh[name] = stamp + content
         whole.update(f"{name}\0{facts.st_size}\0{content}\n".encode(errors="surrogateescape"))
+    if not count and (first := next(iter(files_below(root)), None)) is not None:
+        raise DyadbenchError(
+            f"{root} holds {first.name}, but no file that ends in {', '.join(sorted(SUFFIXES))}, so nothing would notice "
+            "that the data changed; let the dataset hash its own files (dyadbench.files.digest.digest_of)"
+        )
     if fresh != cache:
         with contextlib.suppress(DyadbenchError):  # a read-only folder: hashing again next time is only slower
             atomic_write(kept_path, json.dumps(fresh), sync=False)

@@ -96,6 +96,9 @@ class LocalEngine:
         atomic_write(cell, ticket.cell.json_text())
         command = [*launcher, "-m", "dyadbench.engines.job", f"@{cell.resolve()}", order.model_dump_json()]
         env = os.environ | {"OMP_NUM_THREADS": str(order.threads)}
+        # `python -m` would import from the current folder first: another copy of a plugin, or a random.py of the user's.
+        if not {"", str(Path.cwd())} & set(sys.path):
+            env["PYTHONSAFEPATH"] = "1"
         if self._cuda:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(map(_device, slots))
         with ticket.log.open("ab") as log:

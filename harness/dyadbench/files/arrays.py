@@ -21,6 +21,10 @@ def floats(value: Any, name: str = "the array") -> NDArray[Any]:
     if hasattr(value, "detach"):  # a torch tensor, without importing torch
         value = value.detach().cpu()
         value = value.float().numpy() if value.dtype.itemsize < 4 and value.is_floating_point() else value.numpy()
+    if isinstance(value, np.ma.MaskedArray):
+        raise ValueError(
+            f"{name} is a masked array; fill what is masked (`.filled(number)`), for nothing here leaves it out"
+        )
     try:
         array = np.asarray(value)
     except (ValueError, TypeError) as error:

@@ -250,17 +250,22 @@ class Reordered:
 
 
 def write_template(path: Path, clips: Sequence[str], shape: tuple[int, int, int, int], space: str, fps: float) -> None:
-    """An example with the right ids and shapes, filled with zeros."""
+    """An example with the right ids and shapes, filled with zeros. Raises DyadbenchError for a suffix that is no format."""
+    demand_template(path)
     values = np.zeros(shape, np.float32)
     if path.suffix == ".npz":
         arrays: dict[str, Any] = {space: values, "clips": np.array(list(clips)), "fps": np.array(fps)}
         with replacing(path) as scratch, scratch.open("wb") as file:
             np.savez(file, **arrays)
-    elif path.suffix == ".safetensors":
+    else:
         from safetensors.numpy import save
 
         atomic_write(path, save({space: values}, {"clips": json.dumps(list(clips)), "fps": repr(fps)}))
-    else:
+
+
+def demand_template(path: Path) -> None:
+    """Raises DyadbenchError where a name is not that of a file which `write_template` can write."""
+    if path.suffix not in (".npz", ".safetensors"):
         raise DyadbenchError(f"a template is .safetensors or .npz, not {path.suffix or 'nameless'!r}")
 
 

@@ -235,6 +235,10 @@ def _opened(predictions: str | Path | Mapping[str, Any], name: str = "prediction
     """A file, or arrays of any number type on any device. Raises DyadbenchError."""
     if isinstance(predictions, str | Path):
         return open_predictions(Path(predictions).expanduser())
+    if not isinstance(predictions, Mapping):
+        raise DyadbenchError(
+            f"{name} is {type(predictions).__name__}; a file, or {{'clips': names, 'emotion': array}} (and 'motion', 'fps') is expected"
+        )
     if strange := [name for name in predictions if name not in KEYS]:
         raise DyadbenchError(
             f"predictions hold {strange[0]!r}, which is none of {', '.join(KEYS)}; {nearest(strange[0], KEYS)}"

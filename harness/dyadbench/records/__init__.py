@@ -12,12 +12,13 @@ if TYPE_CHECKING:
 def frame(root: Path) -> pandas.DataFrame:
     """Every committed record below `root` as a table for notebooks: one row per record, suite and metric.
 
-    Columns: benchmark, method, of, preset, seed, calibration, deterministic, suite, metric, version, value, undefined.
+    Columns: benchmark, method, of, preset, seed, calibration, deterministic, suite, metric, version, value, undefined. DyadbenchError where there are no records.
     """
     import pandas
 
-    from dyadbench.records.comparable import records_below
+    from dyadbench.records.comparable import need_records, records_below
 
+    need_records(Path(root) / "leaderboards")
     rows = [
         {
             "benchmark": record.benchmark, "method": record.method, "of": record.of, "preset": record.preset, "seed": record.seed,
