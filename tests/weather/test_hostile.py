@@ -31,8 +31,8 @@ from dyadbench.leaderboard.published import read_published_file
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.terminal import terminal_table
 from dyadbench.leaderboard.write import write_leaderboards
-from dyadbench.matrix.cells import read_matrix, resolve_part
-from dyadbench.matrix.settings import parse_settings
+from dyadbench.matrix.cells import read_matrix
+from dyadbench.matrix.settings import nest, parse_settings
 from dyadbench.records.comparable import records_below
 from dyadbench.records.record import MAX_DEPTH, Record, SuiteScores, load_record, record_path, save_record
 
@@ -387,10 +387,7 @@ def test_a_folder_for_a_matrix_is_a_sentence(tmp_path: Path) -> None:
         read_matrix(tmp_path)
 
 
-def test_settings_that_fight(tmp_path: Path) -> None:
-    from dyadbench.matrix.cells import PartSpec
-    from dyadbench.registry.host import Host
-
+def test_settings_that_fight() -> None:
     assert isinstance(parse_settings(["a=" + "[" * 20_000])["a"], str)
     with pytest.raises(DyadbenchError, match="another setting made a plain value"):
-        resolve_part(Host(), "predictor", PartSpec(name="ridge"), {"taps": 1, "taps.x": 2})
+        nest({"taps": 1, "taps.x": 2})
