@@ -9,6 +9,7 @@ import torch
 from dyadbench.files.arrays import demand_finite, floats
 
 VALUES = np.random.default_rng(0).standard_normal((3, 4))
+LENGTHS = np.array([4, 4, 4])  # of three clips of one channel
 TYPES = ["<f2", ">f2", "<f4", ">f4", "longdouble", "<i4", ">i8", "u1", "?"]
 
 
@@ -48,7 +49,8 @@ def test_the_first_clip_that_is_not_finite_is_named() -> None:
     for value in (np.nan, np.inf):
         values = VALUES.copy()
         values[1, 2] = value
-        for array in (values, torch.from_numpy(values)):
+        for array in (values[..., None], torch.from_numpy(values[..., None])):
             with pytest.raises(ValueError, match="listener holds NaN or infinity in clip 1"):
-                demand_finite(array, "listener")
-    demand_finite(VALUES, "listener")
+                demand_finite(array, "listener", LENGTHS)
+    demand_finite(values[..., None], "listener", np.array([4, 2, 4]))  # it lies in the padding
+    demand_finite(VALUES[..., None], "listener", LENGTHS)

@@ -102,11 +102,8 @@ def examine(
     steps = [(kind, amount) for kind, amounts in DEGRADATIONS.items() for amount in amounts]
     results: dict[str, dict[str, list[Mapping[str, Result]]]] = {name: {} for name in suites}
     shifted: dict[str, dict[str, list[Mapping[str, Result]]]] = {name: {} for name in suites}
-    order = KnownOrder(split, samples)
-    first = order.ladder()
-    ladder = tuple(first)
-    random = [name for name in ladder if name not in FIXED]
-    total, done = len(ladder) + (draws - 1) * len(random) + len(steps) + 2 * len(BLIND), 0
+    done = total = 0
+    ladder: tuple[str, ...] = ()
 
     def score(data: Evaluation, into: Mapping[str, dict[str, list[Mapping[str, Result]]]], name: str) -> None:
         nonlocal done
@@ -117,8 +114,13 @@ def examine(
 
     rule = _Rule(split, binary_units)
     for seed in range(draws):
-        for name, reactions in (KnownOrder(split, samples, seed).ladder() if seed else first).items():
-            if seed == 0 or name in random:
+        rungs = KnownOrder(split, samples, seed).ladder()
+        if seed == 0:
+            ladder = tuple(rungs)
+            again = sum(name not in FIXED for name in ladder)  # conditions that every draw makes anew
+            total = len(ladder) + (draws - 1) * again + len(steps) + 2 * len(BLIND)
+        for name, reactions in rungs.items():
+            if seed == 0 or name not in FIXED:
                 data_of = rule.evaluation(reactions, threads)
                 score(data_of, results, name)
                 if seed == 0 and name in ("true", "mismatched"):
@@ -126,6 +128,7 @@ def examine(
                         shifted[suite_name][f"{name}, {AS_IT_IS}"] = results[suite_name][name][:1]
                     for what, change in BLIND.items():
                         score(change(data_of), shifted, f"{name}, {what}")
+    order = KnownOrder(split, samples)
     for kind, amount in steps:
         score(rule.evaluation(order.degraded(kind, amount), threads), results, f"{kind} {amount:g}")
     sessions = [clip.session for clip in split.clips]

@@ -41,13 +41,13 @@ def native(array: NDArray[Any], name: str = "the array") -> NDArray[Any]:
         return array.astype(kind, copy=False)
 
 
-def demand_finite(array: Any, name: str, lengths: NDArray[np.int64] | None = None) -> None:
+def demand_finite(array: Any, name: str, lengths: NDArray[np.int64]) -> None:
     """Raises ValueError that names the first clip (first axis) with NaN or infinity; `array` may lie on a GPU.
 
-    With `lengths` the axis before the last is time, and what lies beyond a clip's length may hold anything.
+    The axis before the last is time. What lies beyond a clip's length is padding, which may hold anything.
     """
     for clip in range(len(array)):
-        item = array[clip] if lengths is None else array[clip][..., : int(lengths[clip]), :]
+        item = array[clip][..., : int(lengths[clip]), :]
         finite = item.isfinite() if hasattr(item, "isfinite") else np.isfinite(item)
         if not finite.all():
             raise ValueError(f"{name} holds NaN or infinity in clip {clip}; replace or leave out what is undefined")

@@ -27,7 +27,8 @@ def published_grid(published: Sequence[PublishedNumber], columns: Sequence[str])
     groups = by_method(published)
     notes: dict[str, int] = {}
     parts = []
-    for names in chunks([c for c in columns if c in columns_of(published)], WIDTH - 3):
+    printed_columns = columns_of(published)
+    for names in chunks([c for c in columns if c in printed_columns], WIDTH - 3):
         rows = []
         for (method, split, source), by_column in groups.items():
             values = [

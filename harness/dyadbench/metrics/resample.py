@@ -11,8 +11,10 @@ Floats = NDArray[np.float64]
 
 
 def clip_mean(values: ArrayLike, undefined: int = 0) -> Result:
-    """A metric that is the mean over the clips (N,) where it is defined; `undefined`, if above 0, is what it counts
-    instead of the others."""
+    """A metric that is the mean over the clips (N,) where it is defined.
+
+    `undefined`: how many of its values are undefined, where a clip has several; 0: as many as there are clips without one.
+    """
     per_clip = np.asarray(values, np.float64)
     missing = int(np.isnan(per_clip).sum())
     return Result(None if missing == len(per_clip) else float(np.nanmean(per_clip)), per_clip, undefined or missing)

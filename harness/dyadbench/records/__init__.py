@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 def frame(root: Path) -> pandas.DataFrame:
     """Every committed record below `root` as a table for notebooks: one row per record, suite and metric.
 
-    Columns: benchmark, method, of, preset, seed, calibration, deterministic, suite, metric, version, value, undefined. DyadbenchError where there are no records.
+    Columns: benchmark, method, of, preset, seed, calibration, deterministic, suite, metric, version, value, undefined.
+    Raises DyadbenchError where there are no records.
     """
     import pandas
 

@@ -28,7 +28,7 @@ ROUNDING = 1e-10  # a distance between equals is 0 but for this: -1.6e-11 for a 
 MAX_BYTES, MAX_DEPTH = 64 << 20, 64
 # Strings, one without end included, and what opens and closes outside them.
 MARKS = re.compile(r'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)|[\[\]{}]', re.DOTALL)
-# What a number has that is too large for a float: one of them. A letter e in a name or a digest is followed by a quote.
+# A number that a float cannot hold has one of these. A name or a digest may end in an e and digits, too, but a quote follows.
 LARGE = (re.compile(r"[eE]\+?\d{3,}+[\s,\]}]"), re.compile(r"\d{200}", re.ASCII))
 LATENCY = {"first_frame_ms", "step_p50_ms", "step_p99_ms", "budget_ms"}  # what tables read of a stream
 LONGEST = 120  # characters of a file name that is made from a label

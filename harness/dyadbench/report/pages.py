@@ -216,7 +216,8 @@ def published_view(published: Sequence[PublishedNumber], order: Sequence[str]) -
     """Printed methods by printed metrics, every convention a numbered note."""
     if not published:
         return None
-    names = [c for c in order if c in columns_of(published)]
+    printed_columns = columns_of(published)
+    names = [c for c in order if c in printed_columns]
     notes: dict[str, int] = {}
     rows = []
     for (method, split, source), by_column in by_method(published).items():
