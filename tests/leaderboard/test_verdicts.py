@@ -16,7 +16,7 @@ from dyadbench.leaderboard.fairness import unequal
 from dyadbench.leaderboard.text import escape
 from dyadbench.leaderboard.validity import Corpus, Validity
 from dyadbench.leaderboard.validity_rule import AS_IT_IS, CONSTANT_CHANNEL, HALF_LENGTH, ORDER_OF_CLIPS, Pair, Shift
-from dyadbench.leaderboard.verdicts import judge, together
+from dyadbench.leaderboard.verdicts import judge, sure, together
 from dyadbench.leaderboard.verdicts_page import claims_page, evidence
 from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.matrix.cells import cells_of, read_matrix
@@ -201,6 +201,9 @@ def test_this_projects_own_statements_are_counted_apart() -> None:
         and "| A paper |" in page
     )
     assert claims_page(board[:1]).count("1 reproduced. ") == 1
+    correction = Claim(id="c", says="x", source="A release", demonstration="tests/a.py::test_b")
+    page = claims_page(judge([paper, correction], [BETTER, WORSE]))
+    assert "\n1 reproduced; 1 correction of releases and papers demonstrated by a test. " in page
 
 
 def test_what_takes_no_steps_is_its_own_row_at_the_second_budget() -> None:
@@ -243,6 +246,10 @@ def test_many_parts_are_judged_more_strictly_than_one() -> None:
     many = among([n * 1e-6 for n in range(60)]).evidence[0]
     assert many.q is not None and many.q > p
     assert many.verdict == ("reproduced" if many.q <= 0.05 else "undecided")
+    edge = many.model_copy(update={"p": 0.02, "q": 0.049})
+    assert not sure(edge.p, edge.q), "other draws may give .051"
+    assert "it is not sure (q 0.049, 0.004 more or less with other random draws)" in evidence(edge)
+    assert sure(0.02, 0.045) and not sure(0.02, 0.055) and sure(1e-5, 0.001)
     assert ("among all parts of this page it is not sure" in evidence(many)) == (many.q > 0.05)
     once, sixty = (among([0.0] * count).evidence[0].q for count in (1, 60))
     assert once == sixty, "a part that many claims name is one test"

@@ -11,6 +11,7 @@ training.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -105,12 +106,25 @@ def _decided_at_both(evidence: Evidence, share: Iterator[float | None], trend_q:
     return first.model_copy(update={"shorter": shorter, "verdict": verdict, "trend": trend_of})
 
 
+def chance_of_draws(p: float, q: float) -> float:
+    """By how much other random draws move a q, 95 % of the time.
+
+    A p of R draws is twice a share t of them, whose relative standard error is 1 / sqrt(t R); a q is a p times a number.
+    """
+    return 1.96 * q / math.sqrt(p / 2 * DRAWS_OF_DECISIONS)
+
+
+def sure(p: float | None, q: float | None) -> bool:
+    """Whether a part is called: also with other random draws, or chance would decide verdicts at the limit."""
+    return p is not None and q is not None and q + chance_of_draws(p, q) <= FALSE_DISCOVERIES
+
+
 def _decided(evidence: Evidence, q: float | None) -> Evidence:
     """The evidence with its verdict, now that all other parts of the board are known."""
     if evidence.verdict == "untested" or evidence.difference is None or evidence.low is None or evidence.high is None:
         return evidence
     verdict: Verdict = "not comparable" if evidence.unequal or not evidence.decides else "undecided"
-    if not evidence.few and q is not None and q <= FALSE_DISCOVERIES:
+    if not evidence.few and sure(evidence.p, q):
         verdict = "reproduced" if evidence.low > 0 else "contradicted" if evidence.high < 0 else "undecided"
     return evidence.model_copy(update={"verdict": verdict, "q": q})
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Sequence
 
 from dyadbench.errors import number_of
 from dyadbench.leaderboard.claims import MEANING, Evidence, Judged
 from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
-from dyadbench.leaderboard.stats import DRAWS_OF_DECISIONS
 from dyadbench.leaderboard.text import escape
-from dyadbench.leaderboard.verdicts import SEEDS
+from dyadbench.leaderboard.verdicts import SEEDS, chance_of_draws, sure
 
 
 def counted(board: Sequence[Judged]) -> str:
@@ -75,15 +73,12 @@ def _excludes(finding: Evidence) -> bool:
 
 
 def _share(finding: Evidence) -> str:
-    """The share of false verdicts, where the interval alone would give another answer or other random draws might."""
-    if finding.q is None or finding.p is None or not _excludes(finding):
+    """The share of false verdicts, where the interval alone would give another answer."""
+    if finding.p is None or finding.q is None or sure(finding.p, finding.q) or not _excludes(finding):
         return ""
-    # q is some p times a number, and a p that is twice the share t of R draws has the relative error 1 / sqrt(t R).
-    error = finding.q * 1.96 / math.sqrt(finding.p / 2 * DRAWS_OF_DECISIONS)
-    edge = f"; {error:.3f} more or less by other random draws" if abs(finding.q - FALSE_DISCOVERIES) < error else ""
-    if finding.q > FALSE_DISCOVERIES:
-        return f"; among all parts of this page it is not sure (q {finding.q:.3f}{edge})"
-    return f"; among all parts of this page it is just sure (q {finding.q:.3f}{edge})" if edge else ""
+    error = chance_of_draws(finding.p, finding.q)
+    edge = f", {error:.3f} more or less with other random draws" if abs(finding.q - FALSE_DISCOVERIES) < error else ""
+    return f"; among all parts of this page it is not sure (q {finding.q:.3f}{edge})"
 
 
 def _budgets(finding: Evidence) -> str:
@@ -97,8 +92,8 @@ def _budgets(finding: Evidence) -> str:
         "towards": "with more training it moves towards the claim",
         "away": "with more training it moves away from the claim",
     }
-    sure = finding.q is not None and finding.q <= FALSE_DISCOVERIES and _excludes(finding)
-    neither = "; the two budgets together decide nothing" if sure and finding.verdict == "undecided" else ""
+    alone = sure(finding.p, finding.q) and _excludes(finding)
+    neither = "; the two budgets together decide nothing" if alone and finding.verdict == "undecided" else ""
     return (
         f" {_trained(finding)} Trained a quarter as long ({', '.join(shorter.methods)}): a difference of {_short(shorter.difference)}{span}{_share(shorter)}, {shorter.verdict}; "
         f"{moves.get(finding.trend, 'no trend can be told')}{neither}."
@@ -141,7 +136,7 @@ def claims_page(board: Sequence[Judged]) -> str:
         "Made by `dyadbench leaderboard` from `claims/checked/` and `records/`; do not edit. Differences are paired, intervals "
         f"are 95 % over sessions and the seeds of random methods, which need two for an interval and {SEEDS} for a verdict, and at most 5 % of the "
         "verdicts of this page are expected to be false (Benjamini-Hochberg over all parts that could be tested, at both budgets, and by themselves over what more training changes; a part that two claims name "
-        "counts once). **Settings of one kind of tokenizer or predictor must be equal on both sides**, but for what the claim is about; of two kinds each "
+        "counts once); what other random draws could bring above 5 % is not called. **Settings of one kind of tokenizer or predictor must be equal on both sides**, but for what the claim is about; of two kinds each "
         "has its own recipe, and the steps of both are printed. A part marked † (in the table: a claim with such a part) is measured by a column that "
         "[fails its validity tests](validity.md) on those data: its verdict says what that number does, and not which reactions are better. The errors of "
         "tokenizers are distances to the truth itself, which those tests do not judge. Where a part does not say *real people*, it was measured on simulated data at "
