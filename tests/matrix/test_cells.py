@@ -72,12 +72,12 @@ def test_overrides_reach_the_config_and_unknown_ones_are_named() -> None:
         parse_settings(["layers"])
 
 
-@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan")])
-def test_a_setting_that_is_not_finite_is_refused(value: float) -> None:
+@pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), "Infinity"])
+def test_a_setting_that_is_not_finite_is_refused(value: float | str) -> None:
     """JSON has none: it became null, which is another setting."""
-    with pytest.raises(DyadbenchError, match="'ridge': penalty: a finite number is expected"):
+    with pytest.raises(DyadbenchError, match="'ridge': penalty: input should be a finite number"):
         make_cell(shared_host(), BENCHMARK, MethodSpec(name="ridge", settings={"penalty": value}), 0)
-    with pytest.raises(DyadbenchError, match="'openface': rate: a finite number is expected"):
+    with pytest.raises(DyadbenchError, match="'openface': rate: input should be a finite number"):
         make_cell(shared_host(), "openface", MethodSpec(name="mime"), 0, {"rate": value})
 
 

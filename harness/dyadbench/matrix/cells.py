@@ -8,7 +8,6 @@ thread count are not in it, because they must not be able to change a number.
 from __future__ import annotations
 
 import difflib
-import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -166,8 +165,6 @@ def resolve_part(host: Host, kind: str, spec: PartSpec) -> Part:
 
 def resolve_config(kind: str, entry: ComponentEntry, values: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        if (place := _not_finite(values)) is not None:  # JSON, in which records are, would hold it as null
-            raise DyadbenchError(f"configuration of {kind} {entry.name!r}: {place}: a finite number is expected")
         config = entry.config.model_validate(values).model_dump(mode="json")
         home = {name for name in entry.config.machine_paths if str(config.get(name)).startswith("~")}
         return config | {name: str(Path(config[name]).expanduser()) for name in home}
@@ -179,15 +176,6 @@ def resolve_config(kind: str, entry: ComponentEntry, values: Mapping[str, Any]) 
         raise DyadbenchError(
             f"configuration of {kind} {entry.name!r}: {first_fault(error, entry.config)}{advice}"
         ) from None
-
-
-def _not_finite(values: Any, place: str = "") -> str | None:
-    """Where a setting is infinite or no number; None where none is."""
-    if isinstance(values, Mapping | list | tuple):
-        inner = values.items() if isinstance(values, Mapping) else enumerate(values)
-        places = (_not_finite(value, f"{place}.{name}" if place else str(name)) for name, value in inner)
-        return next((each for each in places if each is not None), None)
-    return place if isinstance(values, float) and not math.isfinite(values) else None
 
 
 def _parts_of(host: Host, spec: MethodSpec) -> dict[str, PartSpec]:
