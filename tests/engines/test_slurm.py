@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -60,6 +62,14 @@ def test_dry_run_prints_the_batch_script(lab: Bench) -> None:
     for line in ("partition=main", "time=30", "ntasks-per-node=2", "cpus-per-task=1", "signal=USR2@5"):
         assert f"#SBATCH --{line}" in output
     assert lab.jobs() == []
+
+
+def test_a_job_imports_what_the_run_imports(lab: Bench) -> None:
+    words = ["run", lab.matrix(1, more=TABLE), "--on", "slurm", "--dry-run", "--root", lab.folder]
+    command = [Path(sys.executable).with_name("dyadbench"), *words]
+    environment = os.environ | lab.environment | {"PYTHONPATH": str(lab.folder.parent / "plugin")}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE)
+    assert "\nexport PYTHONSAFEPATH=1\n" in done.stdout, done.stderr
 
 
 @pytest.mark.long  # a minute or more, most of it Slurm's own

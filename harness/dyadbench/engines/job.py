@@ -62,6 +62,15 @@ class Order(Config):
         return self
 
 
+def import_guard() -> dict[str, str]:
+    """Variables with which a job imports what the run imports.
+
+    `python -m`, which starts a job, would look into the current folder first, where another copy of a plugin or a
+    random.py may lie. A run that looks there itself gets no guard.
+    """
+    return {} if {"", str(Path.cwd())} & set(sys.path) else {"PYTHONSAFEPATH": "1"}
+
+
 class Status:
     """The state of the job, in a file that other processes read while it runs."""
 

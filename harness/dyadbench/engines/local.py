@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from dyadbench.api import DyadbenchError
+from dyadbench.engines.job import import_guard
 from dyadbench.engines.submission import JobState, Phase, Ticket
 from dyadbench.files.atomic import atomic_write
 from dyadbench.matrix.keys import key_of
@@ -95,10 +96,7 @@ class LocalEngine:
         cell = ticket.stage.folder / "cell.json"  # not on the command line, which the system limits to 128 kB
         atomic_write(cell, ticket.cell.json_text())
         command = [*launcher, "-m", "dyadbench.engines.job", f"@{cell.resolve()}", order.model_dump_json()]
-        env = os.environ | {"OMP_NUM_THREADS": str(order.threads)}
-        # `python -m` would import from the current folder first: another copy of a plugin, or a random.py of the user's.
-        if not {"", str(Path.cwd())} & set(sys.path):
-            env["PYTHONSAFEPATH"] = "1"
+        env = os.environ | import_guard() | {"OMP_NUM_THREADS": str(order.threads)}
         if self._cuda:
             env["CUDA_VISIBLE_DEVICES"] = ",".join(map(_device, slots))
         with ticket.log.open("ab") as log:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dyadbench.api import DyadbenchError
-from dyadbench.engines.job import existing_record, run_job
+from dyadbench.engines.job import existing_record, import_guard, run_job
 from dyadbench.engines.submission import JobState, Phase, Ticket
 from dyadbench.matrix.slurm import SlurmOptions
 from dyadbench.records.record import slug
@@ -62,7 +62,8 @@ class SlurmEngine:
             "srun_args": ["--kill-on-bad-exit=1"],  # a process that fails must not leave the others waiting for it
         }  # fmt: skip
         more = {"partition": r.partition, "mem": r.memory, "account": r.account, "qos": r.qos, "constraint": r.constraint,
-                "gpus_per_node": n * r.gpus or None, "setup": list(r.setup) or None,
+                "gpus_per_node": n * r.gpus or None,
+                "setup": [*(f"export {name}={value}" for name, value in import_guard().items()), *r.setup] or None,
                 "additional_parameters": dict(r.options) or None}  # fmt: skip
         return options | {name: value for name, value in more.items() if value is not None}
 
