@@ -63,11 +63,9 @@ class Config(BaseModel):
     options that came after records existed and whose default is what was done before: at its default such an option is
     written nowhere, so that keys and records stay valid. `budget` names the fields that count the steps of its optimisers,
     which `dyadbench run --quarter` divides by four; those of samplers and of diffusions are others.
-
-    Numbers are finite: JSON, which records are, has no infinity and no NaN, and would hold null, which is another setting.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid")
     sampling: ClassVar[frozenset[str]] = frozenset()
     adjustable: ClassVar[frozenset[str]] = frozenset()
     machine_paths: ClassVar[frozenset[str]] = frozenset()

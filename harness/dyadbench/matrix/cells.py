@@ -8,6 +8,7 @@ thread count are not in it, because they must not be able to change a number.
 from __future__ import annotations
 
 import difflib
+import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -165,7 +166,11 @@ def resolve_part(host: Host, kind: str, spec: PartSpec) -> Part:
 
 def resolve_config(kind: str, entry: ComponentEntry, values: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        config = entry.config.model_validate(values).model_dump(mode="json")
+        settings = entry.config.model_validate(values)
+        # JSON has no infinity and no NaN: a key and a record would hold null, which is another setting.
+        if (place := _not_finite(settings.model_dump())) is not None:
+            raise DyadbenchError(f"configuration of {kind} {entry.name!r}: {place}: a finite number is expected")
+        config = settings.model_dump(mode="json")
         home = {name for name in entry.config.machine_paths if str(config.get(name)).startswith("~")}
         return config | {name: str(Path(config[name]).expanduser()) for name in home}
     except ValidationError as error:
@@ -176,6 +181,15 @@ def resolve_config(kind: str, entry: ComponentEntry, values: Mapping[str, Any]) 
         raise DyadbenchError(
             f"configuration of {kind} {entry.name!r}: {first_fault(error, entry.config)}{advice}"
         ) from None
+
+
+def _not_finite(value: Any, place: str = "") -> str | None:
+    """Where a configuration holds an infinite number or NaN; None where it holds none."""
+    if isinstance(value, float):
+        return None if math.isfinite(value) else place
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    places = (_not_finite(inner, f"{place}.{name}" if place else str(name)) for name, inner in items)
+    return next((each for each in places if each is not None), None)
 
 
 def _parts_of(host: Host, spec: MethodSpec) -> dict[str, PartSpec]:
