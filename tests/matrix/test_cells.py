@@ -75,9 +75,13 @@ def test_overrides_reach_the_config_and_unknown_ones_are_named() -> None:
 @pytest.mark.parametrize("value", [float("inf"), float("-inf"), float("nan"), "Infinity"])
 def test_a_setting_that_is_not_finite_is_refused(value: float | str) -> None:
     """JSON has none: it became null, which is another setting."""
-    with pytest.raises(DyadbenchError, match=r"'ridge': penalty: (a finite number is expected|input should be greater)"):
+    with pytest.raises(
+        DyadbenchError, match=r"'ridge': penalty: (a finite number is expected|input should be greater)"
+    ):
         make_cell(shared_host(), BENCHMARK, MethodSpec(name="ridge", settings={"penalty": value}), 0)
-    with pytest.raises(DyadbenchError, match=r"'openface': rate: (a finite number is expected|input should be greater)"):
+    with pytest.raises(
+        DyadbenchError, match=r"'openface': rate: (a finite number is expected|input should be greater)"
+    ):
         make_cell(shared_host(), "openface", MethodSpec(name="mime"), 0, {"rate": value})
 
 
