@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -35,6 +36,15 @@ def test_a_cell_at_work_and_one_that_ended_in_an_error_leave_nothing(tmp_path: P
     with pytest.raises(ZeroDivisionError), at_work(tmp_path, "cell"):
         1 / 0  # noqa: B018
     assert list((tmp_path / FOLDER).iterdir()) == []
+
+
+def test_the_mark_of_a_run_on_another_machine_stays(tmp_path: Path) -> None:
+    """A machine or container that shares the home counts its processes anew: its run was taken for one that crashed."""
+    with at_work(tmp_path, "cell"):
+        [path] = (tmp_path / FOLDER).iterdir()
+        mark = json.loads(path.read_text())
+        path.write_text(json.dumps(mark | {"holder": mark["holder"] | {"host": "elsewhere", "pid": 2**22 + 1}}))
+        assert ended_without_a_word(tmp_path) == [] and path.exists()
 
 
 def test_a_mark_cut_short_is_nobodys(tmp_path: Path) -> None:

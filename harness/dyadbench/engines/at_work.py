@@ -10,9 +10,11 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from pathlib import Path
+from uuid import uuid4
 
-from dyadbench.store.lock import process_lives, process_start
+from dyadbench.store.lock import Holder, holder_of
 
 FOLDER = "at-work"
 
@@ -20,10 +22,11 @@ FOLDER = "at-work"
 @contextmanager
 def at_work(home: Path, cell: str) -> Iterator[None]:
     """Marks `cell` as started by this process. Every ending that Python sees removes the mark."""
-    path = home / FOLDER / f"{os.getpid()}.json"
+    # Machines and containers that share a home have the same process numbers, so the name is not one of them.
+    path = home / FOLDER / f"{uuid4().hex}.json"
     with suppress(OSError):  # a mark is not worth a failure: the store says what is wrong with the disk
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"cell": cell, "started": process_start(os.getpid())}))
+        path.write_text(json.dumps({"cell": cell, "holder": asdict(holder_of(os.getpid()))}))
     try:
         yield
     finally:
@@ -32,12 +35,12 @@ def at_work(home: Path, cell: str) -> Iterator[None]:
 
 
 def ended_without_a_word(home: Path) -> list[str]:
-    """The cells in which earlier runs died. Removes their marks."""
+    """The cells in which earlier runs died. Removes their marks; those of runs elsewhere stay, as they may go on."""
     cells = []
     for path in sorted((home / FOLDER).glob("*.json")):
         try:
             mark = json.loads(path.read_text())
-            if process_lives(int(path.stem), str(mark["started"])):
+            if not Holder(**mark["holder"]).gone():
                 continue
             cells.append(str(mark["cell"]))
         except (OSError, ValueError, KeyError, TypeError):
