@@ -10,6 +10,8 @@ import numpy as np
 import pytest
 from tests.fixtures.records import COLUMNS, SESSIONS, record, write_records
 
+from dyadbench.api import DyadbenchError
+from dyadbench.leaderboard import write
 from dyadbench.leaderboard.over_time import embedded, pictures
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.tokenizers import _cells, corpora, numbered, tokenizer_files
@@ -161,6 +163,40 @@ def test_the_files_are_covered_by_the_check(tmp_path: Path) -> None:
     write_leaderboards(tmp_path, suites)
     assert not write_leaderboards(tmp_path, suites, check=True).drift and not (folder / "old.svg").exists()
     assert one_record.exists() and all(path.exists() for path in mine), "only what the program wrote is removed"
+
+
+def test_no_file_of_the_users_is_overwritten(tmp_path: Path) -> None:
+    """A README.md of their own in leaderboards/ was replaced by the generated one."""
+    write_records(tmp_path, [with_tokens("flat", "b", 1)])
+    folder = tmp_path / "leaderboards"
+    (folder / "README.md").write_text("mine")
+    with pytest.raises(DyadbenchError, match=r"README\.md is not on the list of what this command wrote"):
+        write_leaderboards(tmp_path, {"react2024": COLUMNS})
+    assert (folder / "README.md").read_text() == "mine" and not (folder / "toy.md").exists()
+    (folder / "README.md").unlink()
+    write_leaderboards(tmp_path, {"react2024": COLUMNS})
+    (folder / "README.md").write_text("an edit of a file that was generated")
+    write_leaderboards(tmp_path, {"react2024": COLUMNS})
+    assert "toy" in (folder / "README.md").read_text()
+
+
+def test_a_run_that_was_killed_while_it_wrote_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its files are on the list before they are written, or the next run would take them for the user's."""
+    write_records(tmp_path, [with_tokens("flat", "b", 1)])
+    whole = write.atomic_write
+
+    def killed(path: Path, text: str, **how: Any) -> None:
+        if path.name == "README.md":
+            raise KeyboardInterrupt
+        whole(path, text, **how)
+
+    monkeypatch.setattr(write, "atomic_write", killed)
+    with pytest.raises(KeyboardInterrupt):
+        write_leaderboards(tmp_path, {"react2024": COLUMNS})
+    monkeypatch.undo()
+    write_records(tmp_path, [with_tokens("deep", "a", 2)])
+    assert write_leaderboards(tmp_path, {"react2024": COLUMNS}).drift
+    assert not write_leaderboards(tmp_path, {"react2024": COLUMNS}, check=True).drift
 
 
 def test_sessions_are_as_many_as_the_records_say() -> None:

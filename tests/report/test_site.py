@@ -601,3 +601,15 @@ def test_pictures_escape_what_they_are_given() -> None:
     assert "<b>" not in picture
     assert "<i>" not in picture
     assert "x &amp; y" in picture
+
+
+def test_the_report_overwrites_no_page_of_the_users(tmp_path: Path) -> None:
+    write_root(tmp_path, usual_records()[:2])
+    out = tmp_path / "homepage"
+    out.mkdir()
+    (out / "index.html").write_text("mine")
+    with pytest.raises(
+        DyadbenchError, match=r"index\.html is not on the list of what this command wrote \(pages\.json\)"
+    ):
+        build(tmp_path, out)
+    assert [path.name for path in out.iterdir()] == ["index.html"] and (out / "index.html").read_text() == "mine"

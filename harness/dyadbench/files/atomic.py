@@ -14,7 +14,7 @@ import contextlib
 import errno
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -90,6 +90,16 @@ def atomic_write(path: Path, data: bytes | str, *, sync: bool = True) -> None:
     """Writes `path` all or nothing. Raises DyadbenchError where it cannot be written."""
     with replacing(path, sync=sync) as scratch:
         scratch.write_bytes(data.encode() if isinstance(data, str) else data)
+
+
+def demand_own(files: Mapping[Path, str], listing: Path, listed: Collection[Path]) -> None:
+    """Raises DyadbenchError for a file that would be overwritten by other text and is not among those `listed` as written before."""
+    for path in files.keys() - set(listed):
+        if read_whole(path) not in (None, files[path].encode()):
+            raise DyadbenchError(
+                f"{path} is not on the list of what this command wrote ({listing.name}) and would be overwritten; "
+                "move or delete it, or choose another folder"
+            )
 
 
 def read_whole(path: Path) -> bytes | None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dyadbench.files.atomic import atomic_write, read_whole
+from dyadbench.files.atomic import atomic_write, demand_own, read_whole
 from dyadbench.leaderboard import skill_chart
 from dyadbench.leaderboard.build import make_tables
 from dyadbench.leaderboard.claims import Judged, load_claims, rows_of
@@ -59,7 +59,14 @@ def write_leaderboards(root: Path, suites: Suites, *, check: bool = False) -> Ou
     drift = []
     board = judge(statements, judged, corpora)
     files = generated_files(root, tables, published, corpora, board, tokenized)
-    stale = _listed(leaderboards) - set(files)
+    listed = _listed(leaderboards)
+    stale = listed - set(files)
+    listing = leaderboards / LIST
+    if not check:
+        own = {path: text for path, text in files.items() if path not in (listing, root / "README.md")}
+        demand_own(own, listing, listed)
+        if not listed >= own.keys():  # before they are written: this run may be killed
+            atomic_write(listing, _list_text(leaderboards, listed | own.keys()))
     for path, text in files.items():
         if read_whole(path) != text.encode():
             drift.append(str(path.relative_to(root)))
@@ -81,6 +88,11 @@ def _listed(leaderboards: Path) -> set[Path]:
     path = leaderboards / LIST
     names = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
     return {leaderboards / name for name in names if GENERATED.fullmatch(name)}
+
+
+def _list_text(leaderboards: Path, paths: Collection[Path]) -> str:
+    names = sorted(path.relative_to(leaderboards).as_posix() for path in paths)
+    return "".join(f"{name}\n" for name in names)
 
 
 HEADLINE = re.compile(r"(<!-- headline:begin -->\n).*?(<!-- headline:end -->)", re.DOTALL)
@@ -117,8 +129,7 @@ def generated_files(
     files[folder / "published.md"] = published_page(published)
     if board:
         files[folder / "claims.md"] = claims_page(board)
-    names = sorted(path.relative_to(folder).as_posix() for path in files)
-    files[folder / LIST] = "".join(f"{name}\n" for name in names)
+    files[folder / LIST] = _list_text(folder, files)
     readme = root / "README.md"
     if readme.exists() and HEADLINE.search(text := readme.read_text(encoding="utf-8")):
         files[readme] = HEADLINE.sub(lambda match: match[1] + headline(tables) + match[2], text)

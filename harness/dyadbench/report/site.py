@@ -15,7 +15,7 @@ from markupsafe import Markup, escape
 
 from dyadbench.api import Column
 from dyadbench.errors import number_of
-from dyadbench.files.atomic import atomic_write, read_whole
+from dyadbench.files.atomic import atomic_write, demand_own, read_whole
 from dyadbench.leaderboard import summary
 from dyadbench.leaderboard.build import make_tables
 from dyadbench.leaderboard.claims import MEANING, Claim, Judged, load_claims, rows_of
@@ -279,13 +279,16 @@ def build_site(
     need_records(leaderboards)
     site = Site(leaderboards, suites, home, reasons or {}, about or About())
     texts = {**site.pages(), **site.files}
+    listing = out / "pages.json"  # what this program wrote here, so that it never touches what it did not
+    old = _listed(listing)
+    demand_own({out / name: text for name, text in texts.items()}, listing, {out / name for name in old})
+    here = sorted({*texts, *site.links})
+    if not set(here) <= set(old):  # before they are written: this run may be killed
+        atomic_write(listing, json.dumps(sorted({*here, *old}), indent=1) + "\n")
     for name, text in texts.items():
         _write(out / name, text.encode())
     for name, record in site.links.items():
         _write(out / name, read_whole(record) or b"")
-    listing = out / "pages.json"  # what this program wrote here, so that it never deletes what it did not
-    old = _listed(listing)
-    here = sorted({*texts, *site.links})
     for name in sorted(set(old) - set(here)):
         if (out / name).resolve().is_relative_to(out.resolve()):
             (out / name).unlink(missing_ok=True)
