@@ -9,11 +9,17 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
 from dyadbench.api import Config, DyadbenchError
+from dyadbench.cell.runtime import Runtime
+from dyadbench.cell.source import open_dataset
+from dyadbench.cli import app
 from dyadbench.cli.doctor import misplaced_entry_points
 from dyadbench.errors import PluginError
+from dyadbench.matrix.cells import Part
 from dyadbench.registry.host import Host
 
 GOOD = """
@@ -195,3 +201,71 @@ def test_the_installed_plugins_load_without_a_problem_and_without_torch() -> Non
     code = "from dyadbench.registry.host import Host; import sys; h = Host(); print(h.problems, 'torch' in sys.modules)"
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert process.strip() == "[] False"
+
+
+DATASET = """
+import numpy as np
+from dyadbench.api import DatasetEntry
+from dyadbench.datasets.tiny_corpus import TinyCorpus
+from dyadbench.hookspecs import hookimpl
+@hookimpl
+def dyadbench_datasets():
+    return [DatasetEntry(name="toy-data", version=1, load="toy_data:Faulty")]
+class Faulty(TinyCorpus):
+    has_emotion, simulated, digest = True, False, "d" * 64
+    def __init__(self, config, root):
+        super().__init__()
+        self.faulty = int(np.load(root / "clips.npy"))
+    def dyad(self, split, index, *more, **others):
+        if index == self.faulty:
+            raise KeyError("jaw")
+        return super().dyad(split, index, *more, **others)
+"""
+
+
+def test_a_plugins_data_are_checked_and_read_with_every_option_or_it_is_refused(
+    install: Install, tmp_path: Path
+) -> None:
+    """--limit, --fix and --all were ignored, a faulty file was a traceback, and a forgotten --data a missing file."""
+    install("toy_data", DATASET)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    np.save(folder / "clips.npy", 1)
+
+    def answer(*words: str) -> tuple[int, str]:
+        outcome = CliRunner().invoke(app, ["data", *words])
+        return outcome.exit_code, outcome.output + (f"{outcome.exception}" if outcome.exception else "")
+
+    assert answer("check", "toy-data", str(folder))[0] == 1
+    code, text = answer("check", "toy-data", str(folder), "--limit", "1")
+    assert code == 0 and "test: every clip is as declared: 1 clip" in text, text
+    for option in ("--fix", "--all"):
+        assert (
+            f"{option} would change nothing here: toy-data is a plugin's"
+            in answer("check", "toy-data", str(folder), option)[1]
+        )
+    assert (
+        "dataset 'toy-data' of toy_data 0.3 failed during read: KeyError: 'jaw'"
+        in answer("couplings", "toy-data", str(folder))[1]
+    )
+    part = Part(name="toy-data", version=1, config={})
+    with pytest.raises(PluginError, match=r"clips\.npy.*; no folder was given for it: --data toy-data=FOLDER"):
+        open_dataset(Host(), part, Runtime(home=tmp_path / "home"))
+
+
+BENCHMARK = """
+from dyadbench.api import BenchmarkConfig, BenchmarkEntry
+from dyadbench.hookspecs import hookimpl
+@hookimpl
+def dyadbench_benchmarks():
+    config = BenchmarkConfig(dataset="simdyad", suite="react2024", track="online")
+    return [BenchmarkEntry(name=name, version=1, config=config) for name in ("Validity", "validity-2026")]
+"""
+
+
+def test_no_benchmark_takes_the_page_of_another_thing(install: Install) -> None:
+    install("toy_benchmarks", BENCHMARK)
+    host = Host()
+    names = {entry.name for entry in host.entries("benchmark")}
+    assert "validity-2026" in names and "Validity" not in names
+    assert any("entry 'Validity': a page of the leaderboards has that name" in str(one) for one in host.problems)

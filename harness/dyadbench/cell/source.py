@@ -10,13 +10,20 @@ from dyadbench.cell.split import demand_dataset
 from dyadbench.datasets.digest import data_stamps
 from dyadbench.datasets.folds import PooledDataset
 from dyadbench.datasets.limit import LimitedDataset, scored_part
+from dyadbench.errors import PluginError
 from dyadbench.matrix.cells import Part
 from dyadbench.registry.host import Host
 
 
 def open_dataset(host: Host, part: Part, runtime: Runtime, limit: int = 0) -> Dataset:
     """The dataset of a cell, from the folder the runtime knows for it; of every split `limit` clips, 0 for all."""
-    dataset: Dataset = host.build("dataset", part.name, part.config, root=runtime.folder_of(part.name))
+    folder = runtime.folder_of(part.name)
+    try:
+        dataset: Dataset = host.build("dataset", part.name, part.config, root=folder)
+    except PluginError as error:
+        if part.name in runtime.data or folder.exists():
+            raise
+        raise PluginError(f"{error}; no folder was given for it: --data {part.name}=FOLDER") from error.__cause__
     demand_dataset(dataset)
     return LimitedDataset(dataset, limit) if limit else dataset
 

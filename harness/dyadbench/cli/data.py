@@ -8,8 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli.common import Group, Json, Limit, Verbs, print_json, print_table
+from dyadbench.cli.common import Group, Json, Limit, Verbs, print_json, print_table, refuse_unused
 from dyadbench.datasets.simdyad.config import MEANING
+from dyadbench.files.walk import expanded
 
 app = Group(
     cls=Verbs,
@@ -44,7 +45,9 @@ def check(
     from dyadbench.datasets.check.run import check_dataset
     from dyadbench.matrix.settings import parse_settings
 
-    if name not in RELEASES and check_plugin(name, path.expanduser(), parse_settings(setting or []), json):
+    if name not in RELEASES and is_plugin(name):
+        refuse_unused({"--fix": fix, "--all": everything}, f"{name} is a plugin's dataset, held to its contract")
+        check_plugin(name, expanded(path), parse_settings(setting or []), limit, json)
         return
     report = check_dataset(name, path, fix=fix, limit=limit, settings=parse_settings(setting or []))
     if json:
@@ -103,7 +106,8 @@ def couplings(
     host = Host()
     part = resolve_part(host, "dataset", PartSpec(name=name, config=parse_settings(setting or [])))
     dataset = host.build("dataset", part.name, part.config, root=path)
-    rows = measure(LimitedDataset(dataset, limit) if limit else dataset, sample_covariance=sample_covariance)
+    with host.blame("dataset", part.name, "read"):
+        rows = measure(LimitedDataset(dataset, limit) if limit else dataset, sample_covariance=sample_covariance)
     if json:
         print_json({row: dict(zip(dataset.space.channels, map(float, v), strict=True)) for row, v in rows.items()})
         return
@@ -142,16 +146,19 @@ def simulate(
     typer.echo(f"wrote simulated data to {folder}; look at it with: dyadbench data check {layout} {folder}")
 
 
-def check_plugin(name: str, path: Path, settings: dict[str, Any], json: bool) -> bool:
-    """Tries the contract on a folder of a dataset that a plugin brings; False where there is no such dataset."""
+def is_plugin(name: str) -> bool:
+    """Whether a plugin brings a dataset of this name."""
+    from dyadbench.registry.host import Host
+
+    return name in {entry.name for entry in Host().entries("dataset")} - {"simdyad"}
+
+
+def check_plugin(name: str, path: Path, settings: dict[str, Any], limit: int, json: bool) -> None:
+    """Tries the contract on a folder of a dataset that a plugin brings."""
     from dyadbench.cli.check import show
     from dyadbench.conformance.others import check_dataset
     from dyadbench.registry.host import Host
 
-    host = Host()
-    if name not in {entry.name for entry in host.entries("dataset")} - {"simdyad"}:
-        return False
     if not path.is_dir():
         raise DyadbenchError(f"{path} is not a folder")
-    show(check_dataset(name, host, path, settings=settings), json)
-    return True
+    show(check_dataset(name, Host(), path, settings=settings, limit=limit), json)

@@ -24,6 +24,7 @@ from dyadbench.cell.score import demand_columns, evaluate
 from dyadbench.cell.split import Split, demand_dataset
 from dyadbench.conformance.checks import learn
 from dyadbench.conformance.report import Report
+from dyadbench.datasets.limit import LimitedDataset
 from dyadbench.datasets.tiny_corpus import OWN_SPACE, TinyCorpus
 from dyadbench.matrix.cells import PartSpec, resolve_part
 from dyadbench.registry.host import Host
@@ -158,8 +159,10 @@ def _evaluation(corpus: TinyCorpus) -> Evaluation:
     )  # fmt: skip
 
 
-def check_dataset(name: str, host: Host, root: Path, *, settings: dict[str, Any] | None = None) -> Report:
-    """Reads every clip of a dataset's folder and holds it to what the dataset declares."""
+def check_dataset(
+    name: str, host: Host, root: Path, *, settings: dict[str, Any] | None = None, limit: int = 0
+) -> Report:
+    """Reads the clips of a dataset's folder, `limit` of every split or 0 for all, and holds them to what it declares."""
     report, datasets = Report(name), list[Any]()
     part = resolve_part(host, "dataset", PartSpec(name=name, config=settings or {}))
 
@@ -170,11 +173,11 @@ def check_dataset(name: str, host: Host, root: Path, *, settings: dict[str, Any]
 
     if not report.note("opens, and declares what it must", build):
         return report
-    dataset = datasets[0]
+    dataset = LimitedDataset(datasets[0], limit) if limit else datasets[0]
     for split in ("train", "val", "test"):
         report.note(f"{split}: every clip is as declared", lambda split=split: _read(dataset, split))  # type: ignore[misc]
     report.note(
-        "digest is the same when opened again", lambda: _same_digest(host, name, part.config, root, dataset.digest)
+        "digest is the same when opened again", lambda: _same_digest(host, name, part.config, root, datasets[0].digest)
     )
     return report
 

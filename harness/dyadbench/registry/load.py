@@ -70,6 +70,10 @@ class Plugin:
     heavy: tuple[str, ...] = ()  # modules of HEAVY that its import loaded: every `dyadbench list` waits for them
 
 
+# Pages beside those of the benchmarks, in leaderboards/ and in the report: a benchmark of such a name would have none.
+PAGES = {"claims", "compare", "generated", "index", "pages", "published", "readme", "speed", "tokenizers", "validity"}
+
+
 class Rejected(Exception):
     """A plugin failed one stage of loading."""
 
@@ -149,6 +153,8 @@ def _fault(hook: str, kind: str, entry: Any) -> str | None:
         fault = None if entry.predictor else "it names no predictor"
     elif isinstance(entry, BenchmarkEntry):
         fault = None if isinstance(entry.config, BenchmarkConfig) else "its config is not a BenchmarkConfig"
+        if entry.name.lower() in PAGES:
+            fault = "a page of the leaderboards has that name; choose another"
     elif isinstance(entry, ComponentEntry):
         if entry.load.count(":") != 1:
             fault = f'its load is {entry.load!r}; it must be "module:attribute"'
