@@ -20,6 +20,20 @@ STEERING = {"Cc", "Cf", "Cs", "Zl", "Zp"}  # Unicode categories: controls, forma
 LIBRARIES = ("site-packages", "dist-packages", f"{os.sep}harness{os.sep}dyadbench{os.sep}")  # nobody's own code
 
 
+# What a field takes, by pydantic's name of the fault; its other faults say it well themselves.
+EXPECTED = {
+    **dict.fromkeys(("tuple_type", "list_type", "set_type", "frozen_set_type", "iterable_type"), "a list"),
+    **dict.fromkeys(("dict_type", "mapping_type", "model_type", "model_attributes_type", "dataclass_type"), "a table"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false"),
+    "finite_number": "a finite number",
+    "string_type": "text",
+    "path_type": "a path",
+}
+INPUT_SHOWN = 60  # characters of what was given instead
+
+
 class PluginError(DyadbenchError):
     """A plugin broke while it was at work; names the plugin, its version and the stage. Exit code 1."""
 
@@ -46,6 +60,13 @@ def demand_name(name: str, what: str) -> None:
         ) from None
     if not name.strip():
         raise DyadbenchError(f"{what} is empty; give it a name")
+
+
+def demand_row_name(name: str, what: str) -> None:
+    """As `demand_name`, and where it looks like another name but is not that one: both would be rows of a table."""
+    demand_name(name, what)
+    if (plain := one_line(name)) != name:
+        raise DyadbenchError(f"{what}, {name!r}, holds blanks or characters that nobody sees; write {plain!r}")
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
@@ -84,7 +105,11 @@ def _sentence(fault: Any, model: type[BaseModel] | None) -> str:
         if not fields:
             return f"there is no field {where!r}, because nothing can be set"
         return f"there is no field {where!r}; {nearest(where, fields)}"
-    return f"{where}: {fault['msg'].lower()}"
+    if fault["type"] == "missing":
+        return f"{where} is missing"
+    if (due := EXPECTED.get(fault["type"])) is not None:
+        return f"{where}: {due} is expected, not {one_line(repr(fault['input']), INPUT_SHOWN)}"
+    return f"{where}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
 
 
 def number_of(count: int, noun: str) -> str:

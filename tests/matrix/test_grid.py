@@ -9,7 +9,7 @@ import pytest
 from tests.fixtures.hosts import shared_host
 
 from dyadbench.api import DyadbenchError
-from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of, make_cell, read_matrix
+from dyadbench.matrix.cells import Matrix, MethodSpec, cells_of, demand_bases, make_cell, read_matrix
 
 DOCS = Path(__file__).parents[2] / "docs" / "matrices.md"
 ON = "simdyad-clear-react-online"
@@ -51,16 +51,29 @@ def test_a_row_of_ones_own_name_is_another_row_of_the_same_method() -> None:
         ('[[method]]\nname = "mime"\npredictor = {name = "ridge"}', "'mime' is a method itself, with another predictor"),
         ('[[method]]\nname = "x"\nmethod = "rigde"', "there is no method 'rigde'; did you mean ridge"),
         ('[[method]]\nname = "x"\nmethod = "ridge"\npredictor = { name = "ridge" }', "leave one of them out"),
-        ('[[method]]\nname = "ridge"\n[method.grid]\ntaps = [2020-01-01]', "taps: input should be a valid integer"),
+        ('[[method]]\nname = "ridge"\n[method.grid]\ntaps = [2020-01-01]', "taps: a whole number is expected"),
         ('[[method]]\nname = "ridge"\nsettings = { taps = 3 }\n[method.grid]\ntaps = [4]', "gives taps twice, in settings and in its grid"),
         ('[[method]]\nname = "ridge"\nsettings = { taps = true }', "taps: a number is expected, not true or false"),
         ('[[method]]\nname = "ridge"\nseeds = [true]', "seeds: a number is expected, not true or false"),
-        ('[[method]]\nname = "x"\npredictor = { name = "ridge", config = 3 }', "the predictor of 'x': config: input should be a valid dictionary"),
-        ('[[method]]\nname = "x"\npredictor = { name = "ridge", preset = 3 }', "the predictor of 'x': preset: input should be a valid string"),
+        ('[[method]]\nname = "x"\npredictor = { name = "ridge", config = 3 }', "the predictor of 'x': config: a table is expected, not 3"),
+        ('[[method]]\nname = "x"\npredictor = { name = "ridge", preset = 3 }', "the predictor of 'x': preset: text is expected, not 3"),
         ('[[method]]\nname = "x"\npredictor = { name = "ridge", taps = 3, config = { taps = 4 } }', "gives 'taps' twice"),
         ('[[method]]\nname = ""\nmethod = "ridge"', "the name of a row is empty; give it a name"),
+        ('[[method]]\nname = "ridge "\nmethod = "ridge"', "the name of a row, 'ridge ', holds blanks .*; write 'ridge'"),
+        ('[[method]]\nname = "ri\\u200bdge"\nmethod = "ridge"', "holds blanks or characters that nobody sees"),
+        ('[[method]]\nname = "x"\nmethod = "ridge"\nof = "rigde"', "x is an ablation `of` 'rigde', which is no method; did you mean ridge"),
     ],
 )  # fmt: skip
 def test_a_wrong_grid_or_name_is_one_sentence(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DyadbenchError, match=message):
-        cells_of(shared_host(), _matrix(tmp_path, text))
+        matrix = _matrix(tmp_path, text)
+        demand_bases(shared_host(), matrix)
+        cells_of(shared_host(), matrix)
+
+
+def test_a_matrix_that_windows_wrote_is_read(tmp_path: Path) -> None:
+    """Its editors begin a file with a byte order mark, which is no TOML."""
+    _matrix(tmp_path, '[[method]]\nname = "ridge"')
+    path = tmp_path / "m.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert [spec.name for spec in read_matrix(path).method] == ["ridge"]

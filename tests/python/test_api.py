@@ -151,11 +151,11 @@ def test_predictions_have_intervals_and_may_be_a_row(root: Path) -> None:
         ({"data": {"simdyad": "none"}}, "data simdyad: none is not a folder"),
         ({"seeds": (0, 0)}, "two of the seeds are 0"),
         ({"seeds": ()}, "seeds: .*at least 1"),
-        ({"seeds": 3}, "seeds: .*tuple"),
+        ({"seeds": 3}, "seeds: a list is expected, not 3"),
         ({"benchmark": [BENCHMARK, BENCHMARK]}, "two of the benchmarks"),
         ({"method": []}, "method: .*at least 1"),
         ({"seeds": (True,)}, "seeds: a number is expected, not true or false"),
-        ({"seeds": "12"}, "seeds: .*tuple"),
+        ({"seeds": "12"}, "seeds: a list is expected, not '12'"),
         ({"limit": -1}, "limit is -1"),
         ({"limit": "2"}, "limit is '2'; it must be 0 or more, a whole number"),
         ({"batch": 0}, "batch is 0; it must be 1 or more"),
@@ -175,10 +175,10 @@ def test_what_is_asked_is_what_runs_or_it_is_refused(options: dict[str, object],
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"seed": "a"}, "seeds.0: input should be a valid integer"),
+        ({"seed": "a"}, "seeds.0: a whole number is expected, not 'a'"),
         ({"seed": True}, "a number is expected, not true or false"),
-        ({"settings": 3}, "settings: input should be a valid dictionary"),
-        ({"dataset": 3}, "input should be a valid dictionary"),
+        ({"settings": 3}, "settings: a table is expected, not 3"),
+        ({"dataset": 3}, "a table is expected, not 3"),
         ({"fold": "a"}, "fold is 'a'; it must be 0 or more, a whole number"),
         ({"threads": "a"}, "threads is 'a'"),
     ],
@@ -213,3 +213,9 @@ def test_a_table_of_no_records_is_refused(tmp_path: Path) -> None:
 def test_predictions_that_are_neither_a_file_nor_a_table_are_a_sentence(predictions: object) -> None:
     with pytest.raises(DyadbenchError, match=r"predictions is \w+; a file, or \{'clips': names"):
         dyadbench.score(predictions, "simdyad-clear-react-online")  # type: ignore[arg-type]
+
+
+def test_settings_of_the_data_are_a_table(tmp_path: Path) -> None:
+    predictions = {"clips": ["a"], "emotion": np.zeros((1, 1, 5, 25))}
+    with pytest.raises(DyadbenchError, match="settings of the data are 'tiny'; a table is expected, for example"):
+        dyadbench.score(predictions, BENCHMARK, dataset="tiny", root=tmp_path)  # type: ignore[arg-type]

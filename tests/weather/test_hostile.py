@@ -251,7 +251,7 @@ RECORDS: dict[str, tuple[Callable[[str], str], str]] = {
     "a number of 5000 digits": (lambda t: t.replace("0.5", "9" * 5000, 1), "digits"),
     "half a character": (lambda t: t.replace('"method": "m"', '"method": "\\ud800"'), "surrogates not allowed"),
     "a string without end": (lambda t: '"' + '\\"' * 1_000_000, "Unterminated string"),
-    "no dataset": (lambda t: t.replace('"name": "d",', ""), "name: field required"),
+    "no dataset": (lambda t: t.replace('"name": "d",', ""), "name is missing"),
     "text for a look-ahead": (lambda t: t.replace('"lookahead": 0', '"lookahead": "none"'), "lookahead"),
     "columns without values": (lambda t: t.replace('"FRCorr": [0.5, 0.5, 0.5, 0.5],', ""), "same columns"),
     "a newer format": (lambda t: t.replace("dyadbench-record/1", "dyadbench-record/2"), "a newer dyadbench may read it"),

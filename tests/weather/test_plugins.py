@@ -399,7 +399,7 @@ def test_a_data_set_that_lies(lie: str, message: str) -> None:
         ({"value": float("nan")}, "gave nan for FRCorr; what is undefined is None"),
         ({"value": float("inf")}, "gave inf for FRCorr"),
         ({"value": True}, "gave no api.Result of numbers for FRCorr: value: a number is expected, not true or false"),
-        ({"value": "high"}, "gave no api.Result of numbers for FRCorr: value: input should be a valid number"),
+        ({"value": "high"}, "gave no api.Result of numbers for FRCorr: value: a number is expected, not 'high'"),
         ({"per_clip": [[0.5], [0.5, 0.5]]}, "gave no api.Result of numbers for FRCorr: setting an array element"),
         ({"detail": 3}, "gave no api.Result of numbers for FRCorr: 'int' object is not iterable"),
         ({"per_clip": np.zeros(3)}, r"gave \(3,\) values of FRCorr for 4 clips"),

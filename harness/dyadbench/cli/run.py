@@ -85,13 +85,14 @@ def run(
 
     What is done already is reused, and a run that was stopped goes on where it was.
     """
-    from dyadbench.matrix.cells import cells_of
+    from dyadbench.matrix.cells import cells_of, demand_bases
     from dyadbench.matrix.quarter import quarter_of
     from dyadbench.registry.host import Host
 
     set_threads(threads)
     host = Host()
     request = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [], label)
+    demand_bases(host, request)
     if raw_units:
         request = request.model_copy(update={"action_units": "raw"})
     if quarter:

@@ -26,7 +26,7 @@ from dyadbench.cli.common import (
     refuse_unused,
     set_threads,
 )  # fmt: skip
-from dyadbench.errors import demand_name, nearest
+from dyadbench.errors import demand_row_name, nearest
 
 if TYPE_CHECKING:
     from dyadbench.files.predictions import Predictions
@@ -110,7 +110,7 @@ def _demand_sensible(
             "--as writes a record of a whole benchmark: give --benchmark, and neither --limit nor --template"
         )
     else:
-        demand_name(name, "--as")
+        demand_row_name(name, "--as")
 
 
 def _print_values(suite: str, values: dict[str, float | None]) -> None:

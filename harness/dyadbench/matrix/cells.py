@@ -17,7 +17,8 @@ from typing import Any, Literal, cast
 from pydantic import Field, ValidationError, model_serializer
 
 from dyadbench.api import BenchmarkConfig, ComponentEntry, Config, DyadbenchError
-from dyadbench.errors import demand_name, first_fault, nearest
+from dyadbench.errors import demand_row_name, first_fault, nearest
+from dyadbench.files.walk import expanded
 from dyadbench.matrix.keys import canonical
 from dyadbench.matrix.settings import combinations, merge, row_name, settings_by_part
 from dyadbench.matrix.slurm import SlurmOptions
@@ -141,7 +142,7 @@ class Cell(Config):
 def read_matrix(path: Path) -> Matrix:
     """Reads a TOML matrix; every mistake in it becomes one sentence that names the file and the field."""
     try:
-        matrix = Matrix.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+        matrix = Matrix.model_validate(tomllib.loads(path.read_text(encoding="utf-8-sig")))
         return matrix.model_copy(update={"method": tuple(row for spec in matrix.method for row in spec.rows())})
     except FileNotFoundError:
         raise DyadbenchError(
@@ -172,7 +173,7 @@ def resolve_config(kind: str, entry: ComponentEntry, values: Mapping[str, Any]) 
             raise DyadbenchError(f"configuration of {kind} {entry.name!r}: {place}: a finite number is expected")
         config = settings.model_dump(mode="json")
         home = {name for name in entry.config.machine_paths if str(config.get(name)).startswith("~")}
-        return config | {name: str(Path(config[name]).expanduser()) for name in home}
+        return config | {name: str(expanded(config[name])) for name in home}
     except ValidationError as error:
         several = any(
             isinstance(fault["input"], list) and fault["type"] != "extra_forbidden" for fault in error.errors()
@@ -276,7 +277,7 @@ def make_cell(
     clips: int = 0,
 ) -> Cell:
     """One cell with everything resolved; raises DyadbenchError naming the first thing that does not exist."""
-    demand_name(spec.name, "the name of a row")
+    demand_row_name(spec.name, "the name of a row")
     name, setting, dataset = evaluated(host, benchmark, dataset_overrides or {})
     if action_units == "raw" and setting.action_units != "raw":
         name, setting = f"{name}+action_units-raw", setting.model_copy(update={"action_units": "raw"})
@@ -305,6 +306,10 @@ def make_cell(
 def evaluated(host: Host, benchmark: str, overrides: Mapping[str, Any]) -> tuple[str, BenchmarkConfig, Part]:
     """The benchmark as it will be evaluated. Data that are read with other settings make another benchmark, whose name says how:
     its numbers must not stand beside those of the official one."""
+    if not isinstance(overrides, Mapping):
+        raise DyadbenchError(
+            f'settings of the data are {overrides!r}; a table is expected, for example {{"size": "tiny"}}'
+        )
     setting = host.get("benchmark", benchmark).config
     entry = host.get("dataset", setting.dataset)
     official = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config))
@@ -325,6 +330,17 @@ def evaluated(host: Host, benchmark: str, overrides: Mapping[str, Any]) -> tuple
 
 def _plain(value: Any) -> str:
     return value if isinstance(value, str) else canonical(value)
+
+
+def demand_bases(host: Host, matrix: Matrix) -> None:
+    """Raises DyadbenchError where a row is an ablation of what is neither a row of the matrix nor a registered method."""
+    names = [method.name for method in matrix.method]
+    names += [entry.name for kind in ("method", "predictor") for entry in host.entries(kind)]
+    for method in matrix.method:
+        if method.of and method.of not in names:
+            raise DyadbenchError(
+                f"{method.name} is an ablation `of` {method.of!r}, which is no method; {nearest(method.of, names)}"
+            )
 
 
 def cells_of(host: Host, matrix: Matrix, limit: int = 0) -> list[Cell]:
