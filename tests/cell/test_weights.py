@@ -63,6 +63,8 @@ def test_weights_that_were_trained_again_are_exported_again(exported: Path) -> N
 def test_an_installed_fit_is_sampled_to_the_bit_and_nothing_is_trained(exported: Path, tmp_path: Path) -> None:
     weights, other = exported / "leaderboards" / "weights", tmp_path / "other"
     other.mkdir()
+    (other / "empty").mkdir()
+    assert "holds no file of weights" in _command("weights", "install", other / "empty", "--root", other).stderr
     process = _command("weights", "install", weights, "--root", other)
     assert "3 of 3 fits are new" in process.stdout, process.stderr
     assert "0 of 3 fits are new" in _command("weights", "install", weights, "--root", other).stdout

@@ -8,7 +8,7 @@ import pytest
 
 from dyadbench.api import DyadbenchError
 from dyadbench.datasets.digest import folder_digest
-from dyadbench.files.walk import files_below, files_in, folders_in, other_case
+from dyadbench.files.walk import expanded, files_below, files_in, folders_in, other_case
 
 
 def _write(root: Path, *names: str, text: str = "x") -> Path:
@@ -81,3 +81,17 @@ def test_files_of_one_suffix_are_those_of_this_program(tmp_path: Path) -> None:
     (tmp_path / "folder.toml").mkdir()
     assert [path.name for path in files_in(tmp_path, ".toml")] == ["a.toml", "b.toml"]
     assert files_in(tmp_path / "none", ".toml") == []
+
+
+def test_records_in_the_folder_of_the_data_change_no_digest(tmp_path: Path) -> None:
+    """A run that is started there writes them there, and every later run took the data for others."""
+    root = _write(tmp_path, "a.npy")
+    before = folder_digest(root)
+    _write(root, "leaderboards/records/b/m/seed0.json", "leaderboards/b.csv")
+    assert folder_digest(root) == before
+
+
+def test_the_home_of_nobody_stays_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    assert expanded("~/data") == Path("/home/me/data")
+    assert expanded("~no-such-user/data") == Path("~no-such-user/data")

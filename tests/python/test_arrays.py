@@ -131,3 +131,16 @@ def test_suites_of_ones_own_and_motion_of_ones_own() -> None:
     assert perfect["CCC.smile"] == pytest.approx(1.0)
     with pytest.raises(ValueError, match=r"4 channels.*space=MotionSpace"):
         score_arrays("dyad-vc-dyads", **case)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"threads": 0}, "threads is 0; it must be 1 or more"),
+        ({"space": "arkit"}, "space is 'arkit'; a MotionSpace is expected, for example dyadbench.api.DECA_56"),
+    ],
+)
+def test_options_of_another_kind_are_a_sentence(options: dict[str, Any], message: str) -> None:
+    one = np.zeros((2, 9, 56))
+    with pytest.raises(ValueError, match=message):
+        score_arrays("l2l", pred=one, listener=one, speaker=one, **options)

@@ -33,6 +33,7 @@ from dyadbench.cli import (
 from dyadbench.cli import output as streams
 from dyadbench.cli.common import Group, Verbs
 from dyadbench.cli.output import Output
+from dyadbench.files.walk import expanded
 
 
 class Main(Verbs):
@@ -94,7 +95,7 @@ def dyadbench(
 def _at_home(word: str) -> str:
     """`--out=~/site` as `--out ~/site`, which the shell expands."""
     option, equals, value = word.partition("=")
-    return f"{option}={Path(value).expanduser()}" if equals and option.startswith("--") and value[:2] == "~/" else word
+    return f"{option}={expanded(value)}" if equals and option.startswith("--") and value[:2] == "~/" else word
 
 
 def main() -> None:

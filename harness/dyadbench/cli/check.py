@@ -9,6 +9,7 @@ import typer
 
 from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import Json, find_home, find_root, print_json, write_log
+from dyadbench.files.walk import expanded
 from dyadbench.registry.host import Host
 
 if TYPE_CHECKING:
@@ -24,9 +25,9 @@ def check(
     """Checks that a plugin keeps the contract, on made-up data (for a dataset: on its folder). Prints a method's measured look-ahead."""
     from dyadbench.conformance.check import check as conform
 
-    if data is not None and not data.expanduser().is_dir():
+    if data is not None and not expanded(data).is_dir():
         raise DyadbenchError(f"--data {data} is not a folder")
-    show(conform(name, Host(), preset=preset, root=data.expanduser() if data else None), json)
+    show(conform(name, Host(), preset=preset, root=expanded(data) if data else None), json)
 
 
 def show(report: Report, json: bool) -> None:

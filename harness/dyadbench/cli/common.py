@@ -15,6 +15,7 @@ import typer.core
 
 from dyadbench.api import DyadbenchError
 from dyadbench.cli import output
+from dyadbench.files.walk import expanded
 from dyadbench.python.places import find_home as find_home
 from dyadbench.python.places import find_root as find_root
 from dyadbench.python.places import folders_of
@@ -97,7 +98,7 @@ def data_folders(pairs: list[str] | None, datasets: Collection[str]) -> dict[str
     folders: dict[str, Path] = {}
     for pair in pairs or []:
         name, equals, path = pair.partition("=")
-        if not equals or Path(pair).expanduser().is_dir():  # a folder's own name may hold "="
+        if not equals or expanded(pair).is_dir():  # a folder's own name may hold "="
             if len(datasets) != 1:
                 read = f"{', '.join(datasets)} are read" if datasets else "no dataset is read"
                 raise DyadbenchError(f"--data {pair!r} must be NAME=PATH here, because {read}")

@@ -74,6 +74,8 @@ def install(
     store, host = Runtime(home=find_home(home, base)).store, Host()
     new, refused = 0, []
     files = files_in(place, SUFFIX)
+    if not files:
+        raise DyadbenchError(f"{place} holds no file of weights (*{SUFFIX}), which `dyadbench weights export` writes")
     for path in files:
         try:
             new += put(path, store, host)

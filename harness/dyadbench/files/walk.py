@@ -9,8 +9,17 @@ from pathlib import Path
 from dyadbench.api import DyadbenchError
 
 # Left behind by Jupyter, by archives made on macOS and by Windows; names with a leading dot are skipped as well.
-STRANGE = {"__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini"}
+# `leaderboards` is our own, where a run is started from the folder of the data.
+STRANGE = {"__MACOSX", "__pycache__", "Thumbs.db", "desktop.ini", "leaderboards"}
 MAX_FOLDERS = 1_000_000  # links that lead into each other can make any number of paths
+
+
+def expanded(path: str | Path) -> Path:
+    """`~` and `~user` as folders; as it stands where there is no such user, which is what shells do."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        return Path(path)
 
 
 def ours(name: str) -> bool:

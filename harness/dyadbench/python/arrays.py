@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,10 @@ def score_arrays(
         )
     if suite == READINGS:
         return _readings(pred, listener, speaker, lengths)
+    if not isinstance(threads, Integral) or threads < 1:
+        raise ValueError(f"threads is {threads!r}; it must be 1 or more, a whole number")
+    if space is not None and not isinstance(space, MotionSpace):
+        raise ValueError(f"space is {space!r}; a MotionSpace is expected, for example dyadbench.api.DECA_56")
     evaluator = _suite(suite) if isinstance(suite, str) else suite
     data = _evaluation(evaluator, suite, pred, listener, speaker, appropriate, lengths, space, threads)
     results = evaluator.evaluate(data, progress)

@@ -8,12 +8,13 @@ from pathlib import Path
 
 from dyadbench.api import DyadbenchError
 from dyadbench.errors import nearest
+from dyadbench.files.walk import expanded
 
 
 def find_root(root: Path | None) -> Path:
     """`root`, or the nearest folder upwards that has leaderboards/, or the current folder."""
     if root is not None:
-        root = root.expanduser()
+        root = expanded(root)
         if not root.is_dir():
             raise DyadbenchError(f"--root {root} is not a folder")
         return root
@@ -24,9 +25,9 @@ def find_root(root: Path | None) -> Path:
 def find_home(home: Path | None, root: Path) -> Path:
     """`home`, else $DYADBENCH_HOME, else .dyadbench in the root."""
     if home is not None:
-        return home.expanduser()
+        return expanded(home)
     if os.environ.get("DYADBENCH_HOME"):
-        return Path(os.environ["DYADBENCH_HOME"]).expanduser()
+        return expanded(os.environ["DYADBENCH_HOME"])
     return root / ".dyadbench"
 
 
@@ -50,7 +51,7 @@ def folders_of(
             read = f"{', '.join(datasets)} are read" if datasets else "no dataset is read"
             raise DyadbenchError(f"{option} {str(data)!r} must say of which dataset it is, because {read}")
         data = {next(iter(datasets)): data}
-    folders = {name: path_of(path, f"{option} {name}").expanduser() for name, path in data.items()}
+    folders = {name: expanded(path_of(path, f"{option} {name}")) for name, path in data.items()}
     for name, folder in folders.items():
         if name not in datasets:
             raise DyadbenchError(

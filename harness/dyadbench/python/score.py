@@ -22,6 +22,7 @@ from dyadbench.errors import nearest
 from dyadbench.files.arrays import floats
 from dyadbench.files.folder import ClipFiles, fitted_to, open_predictions
 from dyadbench.files.predictions import Predictions, Reordered, faults, id_of, refuse
+from dyadbench.files.walk import expanded
 from dyadbench.leaderboard.stats import bootstrap, interval
 from dyadbench.matrix.cells import Part, evaluated
 from dyadbench.python.arrays import plugins
@@ -234,7 +235,7 @@ KEYS = ("clips", "emotion", "motion", "fps")  # what `predictions` may hold
 def _opened(predictions: str | Path | Mapping[str, Any], name: str = "predictions") -> Predictions:
     """A file, or arrays of any number type on any device. Raises DyadbenchError."""
     if isinstance(predictions, str | Path):
-        return open_predictions(Path(predictions).expanduser())
+        return open_predictions(expanded(predictions))
     if not isinstance(predictions, Mapping):
         raise DyadbenchError(
             f"{name} is {type(predictions).__name__}; a file, or {{'clips': names, 'emotion': array}} (and 'motion', 'fps') is expected"
