@@ -15,7 +15,7 @@ import pytest
 from filelock import SoftFileLock, Timeout
 
 from dyadbench.store import lock as holder
-from dyadbench.store.lock import CLAIM, Holder, hold, holder_of, process_start, read_holder
+from dyadbench.store.lock import CLAIM, Holder, hold, holder_of, own_folder, process_start, read_holder
 
 MINE = holder_of(os.getpid(), "t")
 
@@ -174,3 +174,19 @@ def test_a_claim_cut_short_by_a_power_failure_is_no_claim(tmp_path: Path) -> Non
     with hold(tmp_path, 0):
         pass
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_a_run_that_was_killed_is_removed_by_the_next(tmp_path: Path) -> None:
+    """`verify` left its copies of trained weights behind, and nothing ever took them away."""
+    script = (
+        "import os, sys; from pathlib import Path; from dyadbench.store.lock import own_folder\n"
+        "with own_folder(Path(sys.argv[1]), 'verify-') as folder: (folder / 'weights').write_text('x'); os._exit(9)"
+    )
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False)
+    [left] = tmp_path.glob("verify-*")
+    (tmp_path / "verify-mine").mkdir()
+    with own_folder(tmp_path, "verify-") as folder:
+        with own_folder(tmp_path, "verify-") as other:
+            assert folder.exists() and other.exists() and other != folder
+        assert not left.exists() and not other.exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["verify-mine"]

@@ -84,7 +84,7 @@ class ChosenClips(LimitedDataset):
 
 @dataclass(frozen=True)
 class Verifier:
-    """Measures one record again. `scratch` is an empty folder."""
+    """Measures one record again. `scratch` is a folder of its own."""
 
     record: Record
     host: Host

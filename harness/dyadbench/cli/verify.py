@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -46,6 +45,7 @@ def verify(
     from dyadbench.progress import stages
     from dyadbench.records.record import load_record
     from dyadbench.registry.host import Host
+    from dyadbench.store.lock import own_folder
 
     set_threads(threads)
     committed = load_record(record)  # refuses values that their clips do not average to
@@ -53,10 +53,10 @@ def verify(
     base = find_root(root)
     place = find_home(home, base)
     place.mkdir(parents=True, exist_ok=True)
-    with stages("verify") as report, tempfile.TemporaryDirectory(dir=place, prefix="verify-") as scratch:
+    with stages("verify") as report, own_folder(place, "verify-") as scratch:
         folders = data_folders(data, [committed.dataset.name])
         runtime = Runtime(home=place, data=folders, device=device, threads=threads, report=report)
-        verdict = Verifier(committed, Host(), runtime, Path(scratch), train)(clips, tolerance)
+        verdict = Verifier(committed, Host(), runtime, scratch, train)(clips, tolerance)
     wrong = [each for each in verdict.differences if each.beyond]
     columns = sum(each.suite != "measured" for each in verdict.differences)
     if json:

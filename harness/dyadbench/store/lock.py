@@ -11,10 +11,12 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 import warnings
@@ -142,6 +144,17 @@ def read_holder(path: Path) -> Holder | None:
         return Holder(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
         return None
+
+
+@contextmanager
+def own_folder(place: Path, prefix: str) -> Iterator[Path]:
+    """A new folder in `place` that is gone after the block. Those of the prefix whose runs were killed are removed first."""
+    for left in place.glob(f"{prefix}*"):
+        if (holder := read_holder(left / CLAIM)) is not None and holder.gone():
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=place, prefix=prefix) as folder:
+        (Path(folder) / CLAIM).write_text(json.dumps(asdict(holder_of(os.getpid()))))
+        yield Path(folder)
 
 
 # --- claiming -------------------------------------------------------------------------------------------
