@@ -80,3 +80,12 @@ def test_a_forked_child_that_comes_back_ends_at_once() -> None:
     )
     process = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert process.stdout.split() == ["here", str(FORKED)]
+
+
+def test_a_plugin_that_closes_stdout_closes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """It is lent stderr, and every later message of the run failed."""
+    with Host().blame("predictor", "ridge", "fit"):
+        print("fitted", flush=True)
+        sys.stdout.close()
+    print("after it", file=sys.stderr)
+    assert capsys.readouterr().err == "fitted\nafter it\n"

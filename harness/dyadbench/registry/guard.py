@@ -20,6 +20,19 @@ SIGNALS = ("SIGINT", "SIGTERM", "SIGALRM", "SIGUSR1", "SIGUSR2", "SIGHUP")
 FORKED = 70  # exit code of a child that came back from a plugin (EX_SOFTWARE)
 
 
+class Borrowed:
+    """A stream that a plugin may write to, and whose `close` closes nothing: what is said after it still has a stream."""
+
+    def __init__(self, stream: Any):
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def close(self) -> None:
+        self._stream.flush()
+
+
 @contextmanager
 def unchanged_process() -> Iterator[list[str]]:
     """Yields a list; after the block it holds descriptions of what had to be put back. Raises nothing of its own."""

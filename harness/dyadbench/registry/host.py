@@ -32,7 +32,7 @@ from dyadbench.api import (
 )
 from dyadbench.errors import Interrupted, PluginError, first_fault, nearest, one_line, place_of
 from dyadbench.registry.chance import seed_everything
-from dyadbench.registry.guard import unchanged_process
+from dyadbench.registry.guard import Borrowed, unchanged_process
 from dyadbench.registry.load import GROUP, OWN_DISTRIBUTION, Plugin, Problem, Rejected, load_plugin, origin_of
 from dyadbench.registry.sources import source_hash
 from dyadbench.registry.tokens import demand_tokens
@@ -227,7 +227,7 @@ class Host:
         """
         changes: list[str] = []
         try:
-            with contextlib.redirect_stdout(sys.stderr), unchanged_process() as changes:
+            with contextlib.redirect_stdout(Borrowed(sys.stderr)), unchanged_process() as changes:
                 yield
         except (DyadbenchError, Interrupted):
             raise
