@@ -103,6 +103,8 @@ def reason_of(
             return "it looks ahead over the whole clip; the online track allows no such thing"
         if max(frames_ahead) > setting.allowed_lookahead:
             return f"it looks {max(frames_ahead)} frames ahead; {setting.allowed_lookahead} are allowed"
+    if (sides := first.measured.two_sided) and not setting.two_sided:
+        return f"it uses the listener's {' and '.join(sides)}, which this benchmark gives to nobody"
     if one_random_seed(records):
         return "one seed of a method that is random; run more seeds"
     return ""
@@ -171,8 +173,8 @@ def latency_notes(rows: Sequence[Row]) -> list[str]:
         return []
     return [
         f"p99: of 100 steps of one speaker frame, one takes longer (K = 1, one core of the machine of the record); a frame has "
-        f"{waits[0]['budget_ms']:g} ms. It is one run by the clock, and longer where the machine had other work. Methods without "
-        "it do not stream"
+        f"{waits[0]['budget_ms']:g} ms. It is one run by the clock, and longer where the machine had other work. Rows without "
+        "it do not stream, or their records are older than the measurement"
     ]
 
 
