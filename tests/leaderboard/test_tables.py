@@ -7,6 +7,8 @@ import hashlib
 import json
 import random
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 from tests.fixtures.records import COLUMNS, FLOOR, SESSIONS, floor, record, write_records
 
 from dyadbench.api import Column, DyadbenchError
+from dyadbench.leaderboard.build import make_tables
 from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.markdown import markdown_page
 from dyadbench.leaderboard.paired import compare
@@ -221,6 +224,41 @@ def test_other_data_and_other_versions_are_set_apart() -> None:
     assert [row.method for row in table.rows] == ["a", "b", FLOOR]
     assert any("elsewhere" in note for note in table.notes)
     assert any("old" in note and "version" in note for note in table.notes)
+
+
+def test_records_of_other_settings_of_a_benchmark_are_set_apart_whatever_their_names() -> None:
+    """The method whose name came first decided how far all might look ahead."""
+    usual = record("b", 0.3).benchmark_config.model_dump()
+    rows = [record("b", 0.3), record("c", 0.4), floor()]
+    for name in ("a-first", "z-last"):
+        for change in ({"allowed_lookahead": 25}, {"samples": 1}, {"track": "offline"}, {"two_sided": True}):
+            odd = record(name, 0.2, benchmark_config=usual | change)
+            table = make_table([*rows, odd], "react2024", COLUMNS)
+            assert [row.method for row in table.rows] == ["b", "c", FLOOR]
+            [(field, value)] = change.items()
+            assert [
+                note
+                for note in table.notes
+                if f"{name}, seed 0 was measured when {field} of the benchmark was {value!r}" in note
+            ]
+
+
+def test_who_was_given_the_listener_is_not_ranked_where_nobody_is() -> None:
+    measured = {"lookahead": 0, "two_sided": ["own past"]}
+    table = make_table([record("a", 0.2, measured=measured), record("b", 0.3), floor()], "react2024", COLUMNS)
+    [row] = [row for row in table.rows if row.method == "a"]
+    assert row.rank is None and row.reason == "it uses the listener's own past, which this benchmark gives to nobody"
+
+
+def test_what_is_left_out_judges_no_column_of_those_that_stay() -> None:
+    """One old record decided which columns made the headline of a table that left it out."""
+    data = {"name": "simdyad", "digest": "e" * 64, "simulated": True, "split": "test", "config": {}}
+    fails = SimpleNamespace(version=1, passes=False, why=("prefers noise",))
+    corpus: Any = SimpleNamespace(data="e" * 64, suites={"react2024": {"FRDist": fails}})
+    rows = [record("a", 0.2), record("b", 0.3), floor()]
+    for records in (rows, [*rows, record("old", 0.2, dataset=data)]):
+        [table], _ = make_tables([("toy", records)], {"react2024": COLUMNS}, [], [corpus])
+        assert [scale.column for scale in table.scales] == ["FRCorr", "FRDist"]
 
 
 def test_records_on_an_older_version_of_the_dataset_are_set_apart_however_many_there_are() -> None:

@@ -130,7 +130,10 @@ def _cell(**change: object) -> Cell:
 
 def _recorded(cell: Cell, digest: str = "d" * 64) -> Any:
     data = {"name": "simdyad", "digest": digest, "simulated": True, "split": "test", "config": cell.dataset.config}
-    return record("ridge", 0.1, benchmark=cell.benchmark, method_config=cell.identity(), dataset=data)
+    setting = cell.setting.model_dump(mode="json")
+    return record(
+        "ridge", 0.1, benchmark=cell.benchmark, benchmark_config=setting, method_config=cell.identity(), dataset=data
+    )
 
 
 def test_a_record_of_other_data_or_another_configuration_is_not_replaced(tmp_path: Path) -> None:
@@ -151,6 +154,11 @@ def test_a_record_of_other_data_or_another_configuration_is_not_replaced(tmp_pat
     )
     with pytest.raises(DyadbenchError, match=r"predictor\.taps 8 -> 3"):
         demand_replaceable(tmp_path, other, "d" * 64, shared_host())
+    offline = _cell(setting=cell.setting.model_copy(update={"track": "offline"}))
+    with pytest.raises(DyadbenchError, match=r"benchmark\.track 'online' -> 'offline'"):
+        demand_replaceable(tmp_path, offline, "d" * 64, shared_host())
+    with pytest.raises(DyadbenchError, match=r"row\.of '' -> 'mime'"):  # an ablation is never ranked
+        demand_replaceable(tmp_path, _cell(of="mime"), "d" * 64, shared_host())
     path.write_text("cut short")
     demand_replaceable(tmp_path, other, "d" * 64, shared_host())
 

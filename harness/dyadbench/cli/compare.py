@@ -20,7 +20,7 @@ def compare(
     from dyadbench.leaderboard.paired import compare as paired
     from dyadbench.leaderboard.terminal import comparison_text
     from dyadbench.leaderboard.validity import judged_on, load_validity
-    from dyadbench.records.comparable import configured, records_below
+    from dyadbench.records.comparable import configured, odd_ones_out, records_below
     from dyadbench.registry.host import Host
 
     host = Host()
@@ -28,9 +28,10 @@ def compare(
     records = records_below(leaderboards, benchmark)
     # A benchmark of data that were read otherwise is known by its records alone.
     suite = configured(records)[0] if records else host.get("benchmark", benchmark).config.suite
-    judged = judged_on(load_validity(leaderboards), records, suite)
+    columns = host.build("suite", suite, {}).columns
+    judged = judged_on(load_validity(leaderboards), odd_ones_out(records, suite, columns)[0], suite)
     failing = {name for name, why in judged.items() if why}
-    outcome = paired(records, a, b, suite, host.build("suite", suite, {}).columns, failing=failing)
+    outcome = paired(records, a, b, suite, columns, failing=failing)
     if json:
         print_json(outcome.model_dump(mode="json"))
     else:

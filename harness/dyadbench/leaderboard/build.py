@@ -9,7 +9,7 @@ from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.sanity import SANITY, check_sanity
 from dyadbench.leaderboard.tables import Suites, Table, make_table
 from dyadbench.leaderboard.validity import Corpus, judged_on
-from dyadbench.records.comparable import configured, of_whole_training
+from dyadbench.records.comparable import configured, odd_ones_out, of_whole_training
 from dyadbench.records.record import Record
 
 
@@ -38,7 +38,8 @@ def make_tables(
                 if mine[0].dataset.simulated
                 else [number for number in published if number.fits(mine[0].dataset, suite)]
             )
-            judged = judged_on(corpora, mine, suite)
+            # What a record that is left out was measured on says nothing of the data of this table.
+            judged = judged_on(corpora, odd_ones_out(mine, suite, suites[suite])[0], suite)
             table = make_table(mine, suite, suites[suite], fitting, judged)
             order = order or {
                 row.method: place for place, row in enumerate(table.rows)

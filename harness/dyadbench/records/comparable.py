@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -143,6 +145,20 @@ def _units_rule(record: Record) -> int:
     return rule.version if rule else 0
 
 
+# What of a benchmark decides whether two numbers can stand side by side, beside its data and suites.
+SETTINGS = ("samples", "split", "track", "allowed_lookahead", "folds", "clips", "two_sided", "action_units")
+
+
+def setting_of(record: Record) -> tuple[Any, ...]:
+    return tuple(getattr(record.benchmark_config, name) for name in SETTINGS)
+
+
+def _usual(keys: Sequence[Any]) -> Any:
+    """The most frequent one; of several, one that does not depend on their order."""
+    counts = Counter(keys)
+    return max(counts, key=lambda key: (counts[key], key))
+
+
 def odd_ones_out(
     records: Sequence[Record], suite: str, columns: Sequence[Column]
 ) -> tuple[list[Record], list[LeftOut]]:
@@ -169,15 +185,15 @@ def odd_ones_out(
         return usable, left_out
     records, old = of_newest_data(records)
     left_out += old
-    digests: dict[tuple[str, tuple[str, ...]], int] = {}
-    for record in records:
-        key = (record.dataset.digest, tuple(record.clips))
-        digests[key] = digests.get(key, 0) + 1
-    usual = max(digests, key=lambda key: (digests[key], key))
+    data = _usual([(record.dataset.digest, tuple(record.clips)) for record in records])
+    setting = _usual([setting_of(r) for r in records if (r.dataset.digest, tuple(r.clips)) == data])
     versions = {column.id: column.version for column in columns}
     for record in records:
-        if (record.dataset.digest, tuple(record.clips)) != usual:
+        if (record.dataset.digest, tuple(record.clips)) != data:
             why = f"was measured on other data (digest {record.dataset.digest[:12]}) and is left out; run it again"
+            left_out.append(LeftOut(record, why))
+        elif other := [name for name, a, b in zip(SETTINGS, setting_of(record), setting, strict=True) if a != b]:
+            why = f"was measured when {other[0]} of the benchmark was {getattr(record.benchmark_config, other[0])!r}, and is left out; run it again"
             left_out.append(LeftOut(record, why))
         elif suite not in record.suites:
             listed = suite in configured([record])

@@ -8,6 +8,7 @@ from typing import Any
 
 from dyadbench.api import DyadbenchError
 from dyadbench.matrix.cells import Cell, Part, resolve_config
+from dyadbench.records.comparable import SETTINGS
 from dyadbench.records.record import NewerRecord, Record, load_record, record_path, save_record
 from dyadbench.registry.host import Host
 
@@ -47,6 +48,9 @@ def demand_replaceable(leaderboards: Path, cell: Cell, digest: str, host: Host) 
         part = getattr(cell, kind)
         there[kind] = _as_now(host, kind, record.method_config.get(kind))
         here[kind] = {} if part is None else {"name": part.name, **part.config}
+    names = {name: (getattr(record.benchmark_config, name), getattr(cell.setting, name)) for name in SETTINGS}
+    there["benchmark"], here["benchmark"] = ({name: pair[n] for name, pair in names.items()} for n in (0, 1))
+    there["row"], here["row"] = {"of": record.of}, {"of": cell.of}
     hidden = host.get("dataset", cell.dataset.name).config.machine_paths
     changes = [
         f"{kind}.{name} {old!r} -> {new!r}"
