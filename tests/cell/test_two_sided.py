@@ -7,19 +7,24 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.datasets.test_dualtalk import write_dualtalk
+from tests.fixtures.hosts import shared_host
 from tests.fixtures.mars import write_mars
 from tests.fixtures.seamless import write_seamless
 from typer.testing import CliRunner
 
 from dyadbench.api import DyadbenchError, Needs
+from dyadbench.cell.folds import run_of
 from dyadbench.cell.lookahead import perturb_after
 from dyadbench.cell.react import demand_sides
+from dyadbench.cell.runtime import Runtime
+from dyadbench.cell.source import Source
 from dyadbench.cell.split import Split
 from dyadbench.cli import app
 from dyadbench.datasets.config import DualTalkConfig, MarsConfig, SeamlessConfig
 from dyadbench.datasets.dualtalk import DualTalkDataset
 from dyadbench.datasets.mars import MarsDataset
 from dyadbench.datasets.seamless import SeamlessDataset
+from dyadbench.matrix.cells import MethodSpec, make_cell
 from dyadbench.records.record import load_record
 from dyadbench.registry.benchmarks import ALL
 
@@ -33,12 +38,12 @@ def test_who_asks_for_what_is_said() -> None:
 
 
 def test_only_two_sided_benchmarks_give_it() -> None:
-    demand_sides(NEEDS, "x", "seamless-test", two_sided=True)
-    demand_sides(Needs(), "x", "react2024-test", two_sided=False)
+    demand_sides(NEEDS.two_sided, "x", "seamless-test", two_sided=True)
+    demand_sides((), "x", "react2024-test", two_sided=False)
     with pytest.raises(
         DyadbenchError, match="x uses the listener's own voice and own past, which react2024-test gives to nobody"
     ):
-        demand_sides(NEEDS, "x", "react2024-test", two_sided=False)
+        demand_sides(NEEDS.two_sided, "x", "react2024-test", two_sided=False)
     allowed = {name for name, (config, _) in ALL.items() if config.two_sided}
     assert allowed == {"dualtalk-test", "dualtalk-ood", "seamless-test", "seamless-dev"}
     assert "two_sided" not in ALL["react2024-test"][0].model_dump()  # keys and records of before stay as they were
@@ -85,6 +90,13 @@ def test_a_run_says_who_was_given_what_and_react_refuses(tmp_path: Path) -> None
     folder = tmp_path / "leaderboards" / "records" / "seamless-test"
     assert load_record(folder / "ridge-two-sided" / "seed0.json").measured.two_sided == ("own voice",)
     assert load_record(folder / "ridge" / "seed0.json").measured.two_sided == ()
+    host = shared_host()
+    cell = make_cell(host, "seamless-test", MethodSpec(name="ridge-two-sided"), 0)
+    one_sided = cell.model_copy(update={"setting": cell.setting.model_copy(update={"two_sided": False})})
+    source = Source(host, cell.dataset, Runtime(home=tmp_path / ".dyadbench", data={cell.dataset.name: root}))
+    again = run_of(one_sided, host, source.runtime, source.dataset)
+    with pytest.raises(DyadbenchError, match="uses the listener's own voice"):  # though its reactions are in the store
+        again.generate(again.spaces)
     tables = CliRunner().invoke(app, ["leaderboard", "--root", str(tmp_path)])
     assert tables.exit_code == 0, tables.output
     page = (tmp_path / "leaderboards" / "seamless-test.md").read_text()

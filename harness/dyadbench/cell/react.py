@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -34,11 +34,11 @@ def demand_predictor(predictor: Any, name: str) -> None:
         raise PluginError(f"{name} has no method sample(context, k, noise)")
 
 
-def demand_sides(needs: Needs, name: str, benchmark: str, *, two_sided: bool) -> None:
-    """Raises DyadbenchError where a predictor asks for the listener on a benchmark that is not two-sided."""
-    if needs.two_sided and not two_sided:
+def demand_sides(sides: Sequence[str], name: str, benchmark: str, *, two_sided: bool) -> None:
+    """Raises DyadbenchError where a predictor asks for the listener (`Needs.two_sided`) on a benchmark that is not two-sided."""
+    if sides and not two_sided:
         raise DyadbenchError(
-            f"{name} uses the listener's {' and '.join(needs.two_sided)}, which {benchmark} gives to nobody: there the listener "
+            f"{name} uses the listener's {' and '.join(sides)}, which {benchmark} gives to nobody: there the listener "
             "is what is to be generated; run it on a two-sided benchmark (DualTalk, Seamless)"
         )
 

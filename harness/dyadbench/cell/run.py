@@ -107,7 +107,7 @@ class CellRun:
             "predictor", cell.predictor.name, cell.predictor.config, self.setup, **more
         )
         demand_predictor(predictor, cell.predictor.name)
-        demand_sides(predictor.needs, cell.predictor.name, cell.benchmark, two_sided=cell.setting.two_sided)
+        demand_sides(predictor.needs.two_sided, cell.predictor.name, cell.benchmark, two_sided=cell.setting.two_sided)
         facts |= self._fitter(self.runtime.world).fit(
             predictor, cell.predictor, "predictor", self.fit_key, self.sources("predictor", "tokenizer", "dataset")
         )
@@ -133,6 +133,11 @@ class CellRun:
             progress = world.broadcast(Progress.of(stage).with_spaces(spaces))
             sampled = stage.read("facts.json", Sampled)
             facts = {} if sampled is None else sampled.model_dump()
+            # Reactions of a two-sided benchmark on the same data have the same key.
+            demand_sides(
+                facts.get("two_sided") or (), self.cell.predictor.name, self.cell.benchmark,
+                two_sided=self.cell.setting.two_sided,
+            )  # fmt: skip
             if world.broadcast(stage.done and bool(facts) and self._sampled(stage, progress)):
                 return stage, world.broadcast(facts)
             # Finished before, but without an array that a new suite needs: it is opened again and filled.
