@@ -6,6 +6,7 @@ import ast
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -117,8 +118,8 @@ def test_what_is_not_comparable_is_measured_and_decides_nothing() -> None:
     assert judge([claim], [])[0].verdict == "untested"
 
 
-def _with_settings(one: Record, **settings: object) -> Record:
-    config = {"tokenizer": {"name": "t", "version": 1, "config": settings}, **one.method_config}
+def _with_settings(one: Record, name: str = "t", **settings: object) -> Record:
+    config = {"tokenizer": {"name": name, "version": 1, "config": settings}, **one.method_config}
     return one.model_copy(update={"method_config": config})
 
 
@@ -128,10 +129,10 @@ def _with_settings(one: Record, **settings: object) -> Record:
         ({"codes": 512, "steps": 100, "reset": 0.0}, "reproduced"),  # what the claim is about
         ({"codes": 512, "steps": 400, "reset": 0.0}, "not comparable"),
         ({"codes": 512, "steps": 100, "reset": 0.5}, "not comparable"),
-        ({"levels": [8, 5], "steps": 400}, "reproduced"),  # another method, with its own recipe
+        ({"name": "other", "levels": [8, 5], "steps": 400}, "reproduced"),  # another method, with its own recipe
     ],
 )
-def test_sides_of_one_kind_are_treated_alike_or_decide_nothing(theirs: dict[str, object], expected: str) -> None:
+def test_sides_of_one_kind_are_treated_alike_or_decide_nothing(theirs: dict[str, Any], expected: str) -> None:
     part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
     claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part, varies=("tokenizer.codes",))
     mine = _with_settings(BETTER, codes=256, steps=100, reset=0.0)
@@ -355,6 +356,14 @@ def test_every_part_is_made_by_its_matrix() -> None:
             assert part.suite in suites, claim.id
             missing = {(part.benchmark, method) for method, _ in part.sides} - rows
             assert not missing, f"{claim.id}: {claim.matrix} does not run {missing}, so it cannot decide the claim"
+
+
+def test_an_option_that_came_later_hides_no_other_difference() -> None:
+    """A record holds such an option only where it is used, and then nothing else was compared."""
+    plain = {"steps": 1200, "hide": 0.25}
+    sides = [_with_settings(BETTER, **plain), _with_settings(WORSE, **{**plain, "guidance": 4.0, "steps": 9000})]
+    assert unequal(*sides, ["tokenizer.guidance"]) == ("tokenizer.steps is 1200 against 9000",)
+    assert "tokenizer.guidance is its default against 4.0" in unequal(*sides, ["tokenizer.steps"])
 
 
 def test_the_sides_of_a_part_differ_in_what_the_claim_says_or_it_is_not_comparable() -> None:

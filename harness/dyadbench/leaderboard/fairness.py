@@ -12,25 +12,27 @@ from dyadbench.records.record import Record
 # How a difference moves with more training, seen from the claim; "": one budget.
 Trend = Literal["", "towards", "away", "level"]
 PARTS = ("predictor", "tokenizer")
+DEFAULT = "its default"  # of a setting that a record leaves out, because it came after others had been measured
 UNJUDGED = frozenset({"validate_every"})  # settings that change no weights
 
 
 def unequal(one: Record, other: Record, varies: Collection[str], parts: Sequence[str] = PARTS) -> tuple[str, ...]:
     """Settings in which two methods of one kind differ, beside those that the claim is about, as sentences.
 
-    Of one kind are components with the same settings, such as two presets of one tokenizer: there, all but the settings in
+    Of one kind are components of one name, or with the same settings: there, all but the settings in
     `varies` ("tokenizer.codes") must be equal, budgets, weights of losses and the replacement of dead codes among them.
     Components of two kinds have each its own recipe: nothing is found unequal, and `training` says what each had.
     """
     reasons = []
     for part in parts:
         mine, theirs = (_config(record, part) for record in (one, other))
-        if mine.keys() != theirs.keys():
+        same = len({record.method_config.get(part, {}).get("name") for record in (one, other)}) == 1
+        if not same and mine.keys() != theirs.keys():
             continue
         reasons += [
-            f"{part}.{name} is {mine[name]} against {theirs[name]}"
-            for name in mine
-            if mine[name] != theirs[name] and name not in UNJUDGED and f"{part}.{name}" not in varies
+            f"{part}.{name} is {mine.get(name, DEFAULT)} against {theirs.get(name, DEFAULT)}"
+            for name in {**mine, **theirs}
+            if mine.get(name) != theirs.get(name) and name not in UNJUDGED and f"{part}.{name}" not in varies
         ]
     return tuple(reasons)
 
