@@ -51,6 +51,7 @@ def test_the_command_of_a_record_has_its_overrides(official: str, overrides: dic
         MethodSpec(name="mine", method="dense-fsq", preset="smoke", settings={"predictor.temperature": 0.5}),
         MethodSpec(name="short", method="ridge", settings={"taps": 3}),
         MethodSpec(name="ridge"),
+        MethodSpec(name="short", method="ridge", of="ridge", settings={"taps": 3}),
     ],
 )
 def test_the_command_of_a_record_has_its_settings_seed_and_own_name(spec: MethodSpec) -> None:
@@ -60,17 +61,19 @@ def test_the_command_of_a_record_has_its_settings_seed_and_own_name(spec: Method
     setting = cell.setting.model_dump(mode="json")
     committed = record(
         spec.name, 0.1, 3, benchmark=cell.benchmark, benchmark_config=setting, dataset=data, preset=spec.preset,
-        method_config=cell.identity(),
+        method_config=cell.identity(), of=spec.of,
     )  # fmt: skip
     words = shlex.split(command_of(committed, shared_host()))
     assert words.pop() == "size=tiny" and words.pop() == "--data-set" and words.pop() == "--raw-action-units"
     options = {
-        option: words[n + 1] for n, option in enumerate(words) if option in ("-m", "--as", "--preset", "--seeds")
+        option: words[n + 1]
+        for n, option in enumerate(words)
+        if option in ("-m", "--as", "--of", "--preset", "--seeds")
     }
     settings = parse_settings([words[n + 1] for n, option in enumerate(words) if option == "-s"])
     again = MethodSpec(
         name=options.get("--as", options["-m"]), method=options["-m"] if "--as" in options else "", preset=options.get("--preset"),
-        settings=settings,
+        settings=settings, of=options.get("--of", ""),
     )  # fmt: skip
     seed = int(options["--seeds"])
     assert (

@@ -60,6 +60,7 @@ def run(
     seeds: Annotated[str | None, typer.Option(help="With --method: seeds, separated by commas. Default: 0.")] = None,
     setting: Annotated[list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help="With --method: override; `dyadbench show METHOD` lists its fields.")] = None,
     label: Annotated[str | None, typer.Option("--as", metavar="NAME", help="With one --method: the row's name, for a second configuration of a method.")] = None,
+    of: Annotated[str | None, typer.Option("--of", metavar="METHOD", help="With --method: the row is an ablation of METHOD, shown below it and never ranked.")] = None,
     data_setting: Annotated[list[str] | None, typer.Option("--data-set", metavar="FIELD=VALUE", help="Override the dataset's configuration.")] = None,
     raw_units: Annotated[bool, typer.Option("--raw-action-units", help="Score action units as methods emit them, not as 0 and 1.")] = False,
     quarter: Annotated[bool, typer.Option("--quarter", help="Train every row for a quarter of its steps, as a row NAME-quarter: the second budget of the claims.")] = False,
@@ -91,7 +92,7 @@ def run(
 
     set_threads(threads)
     host = Host()
-    request = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [], label)
+    request = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [], label, of)
     demand_bases(host, request)
     if raw_units:
         request = request.model_copy(update={"action_units": "raw"})
@@ -138,7 +139,7 @@ def run(
 
 def _request(
     matrix: Path | None, benchmark: list[str] | None, method: list[str] | None, preset: str | None,
-    seeds: str | None, setting: list[str] | None, data_setting: list[str], label: str | None,
+    seeds: str | None, setting: list[str] | None, data_setting: list[str], label: str | None, of: str | None,
 ) -> Any:  # fmt: skip
     """The matrix that the options ask for. Options without an effect are refused."""
     from dyadbench.matrix.cells import Matrix, MethodSpec, read_matrix
@@ -152,6 +153,7 @@ def _request(
             "--seeds": seeds,
             "-s": setting,
             "--as": label,
+            "--of": of,
         }
         if unused := [name for name, value in options.items() if value is not None]:
             raise DyadbenchError(f"a matrix file says this itself: leave {unused[0]} out, or write it into {matrix}")
@@ -163,6 +165,7 @@ def _request(
             MethodSpec(
                 name=m if label is None else label,
                 method="" if label is None else m,
+                of=of or "",
                 preset=preset,
                 settings=parse_settings(setting or []),
             )

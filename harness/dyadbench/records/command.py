@@ -55,7 +55,7 @@ def _method_words(record: Record, host: Host) -> list[str]:
     try:
         predictor, tokenizer = method_parts(host, MethodSpec(name=name, preset=record.preset))
     except DyadbenchError:  # not installed here: nobody knows what its names alone would run
-        return ["-m", record.method, *preset]
+        return ["-m", record.method, *(["--of", record.of] if record.of else []), *preset]
     changed = {
         f"{kind}.{field}": value
         for kind, usual in (("predictor", predictor), ("tokenizer", tokenizer))
@@ -63,6 +63,7 @@ def _method_words(record: Record, host: Host) -> list[str]:
         if usual is not None and usual.config.get(field) != value
     }
     label = [] if name == record.method else ["--as", record.method]
+    label += ["--of", record.of] if record.of else []
     return ["-m", name, *label, *preset, *_assignments("-s", changed)]
 
 
