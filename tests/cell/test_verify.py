@@ -119,6 +119,40 @@ def test_another_version_or_configuration_is_refused(root: Path) -> None:
     assert _verify(root, _forged(root, "ridge", config)).returncode == 2
 
 
+def _newer(data: dict[str, Any]) -> None:
+    data["benchmark_config"]["newer"] = 1
+
+
+def _rescored(data: dict[str, Any]) -> None:
+    data["suites"]["react2024"]["versions"]["FRCorr"] = 99
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (_newer, "the benchmark of the record of ridge is not one of this version: there is no field 'newer'"),
+        (_rescored, "the record's FRCorr is of version 99 of that metric; version"),
+        (lambda data: data["suites"].clear(), "no column that its benchmark scores, so there is nothing to compare"),
+    ],
+)
+def test_what_cannot_be_compared_is_said(root: Path, tmp_path: Path, change: Any, says: str) -> None:
+    """A field of a newer program was a traceback, another version of a metric a forgery, and no scores at all held."""
+    record = load_record(_forged(root, "ridge", change))
+    with pytest.raises(DyadbenchError, match=says):
+        Verifier(record, shared_host(), Runtime(home=root / ".dyadbench"), tmp_path)(clips=8)
+
+
+def test_a_count_of_undefined_values_is_verified(root: Path, tmp_path: Path) -> None:
+    def change(data: dict[str, Any]) -> None:
+        data["suites"]["react2024"]["scores"]["FRCorr"]["undefined"] = 17
+
+    record = load_record(_forged(root, "ridge", change))
+    verdict = Verifier(record, shared_host(), Runtime(home=root / ".dyadbench"), tmp_path)()
+    assert [(d.column, d.recorded, d.measured) for d in verdict.differences if d.beyond] == [
+        ("FRCorr, undefined", 17, 0)
+    ]
+
+
 @pytest.mark.parametrize(
     ("place", "value", "says"),
     [

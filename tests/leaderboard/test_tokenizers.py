@@ -210,3 +210,19 @@ def test_one_seed_of_a_random_method_has_no_interval_on_the_tokenizers_page() ->
     assert _cells([one.model_copy(update={"deterministic": False})], ["motion-rmse"])["motion-rmse"].low is None
     two = [with_tokens("a", "t", 2, seed).model_copy(update={"deterministic": False}) for seed in range(2)]
     assert _cells(two, ["motion-rmse"])["motion-rmse"].low is not None
+
+
+def test_some_clips_of_a_corpus_are_a_corpus_of_their_own() -> None:
+    """Names were cut at the first word that differs: fifty clips on both tracks were called as all of them are."""
+    clips = {f"c{n}": "" for n in range(20)}
+    part = [
+        with_tokens(name, "t", 1, benchmark=f"toy-{track}+clips-20", clips=list(clips), sessions=SESSIONS[:20])
+        for name, track in (("a", "online"), ("b", "offline"), ("c", "online"))
+    ]
+    for record_of_part in part:
+        scores = record_of_part.suites["tokens"]
+        for values in scores.per_clip.values():
+            del values[20:]
+    whole = [with_tokens(name, "t", 1, benchmark=f"toy-{name}line") for name in ("on", "off")]
+    assert {corpus.name: corpus.clips for corpus in corpora([*whole, *part])} == {"toy": 40, "toy+clips-20": 20}
+    assert not any(corpus.notes for corpus in corpora([*whole, *part]))

@@ -98,7 +98,8 @@ def test_the_callers_random_numbers_go_on(root: Path) -> None:
 
 def test_what_was_never_trained_says_what_to_run(root: Path) -> None:
     with pytest.raises(
-        DyadbenchError, match=r"no fit of the tokenizer frame-vq .*run `dyadbench run -b .* -m dense-vq --preset smoke`"
+        DyadbenchError,
+        match=r"no fit of the tokenizer frame-vq .*pass train=True, or call dyadbench\.run with the same",
     ):
         dyadbench.load_method("dense-vq", BENCHMARK, preset="smoke", dataset=TINY, root=root)
     assert dyadbench.load_method("mime", BENCHMARK, dataset=TINY, root=root).predictor.needs.lookahead == 0

@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dyadbench.api import BenchmarkConfig
+from pydantic import ValidationError
+
+from dyadbench.api import BenchmarkConfig, DyadbenchError
 from dyadbench.cell.keys import machine_paths
+from dyadbench.errors import first_fault
 from dyadbench.matrix.cells import Cell, Part, PartSpec, resolve_config, resolve_part
 from dyadbench.records.record import Record
 from dyadbench.registry.host import ComponentKind, Host
@@ -15,9 +18,14 @@ from dyadbench.registry.host import ComponentKind, Host
 def cell_of(record: Record, host: Host) -> Cell:
     """The cell, as far as a record says, as this installation would run it: fields that came later have their defaults.
 
-    Raises DyadbenchError where a part of it is not installed.
+    Raises DyadbenchError where a part of it is not installed, or the benchmark has settings that this version does not know.
     """
-    setting = BenchmarkConfig.model_validate(record.benchmark_config.model_dump())
+    try:
+        setting = BenchmarkConfig.model_validate(record.benchmark_config.model_dump())
+    except ValidationError as error:
+        raise DyadbenchError(
+            f"the benchmark of the record of {record.method} is not one of this version: {first_fault(error, BenchmarkConfig)}"
+        ) from None
     predictor = _part(host, "predictor", Part.model_validate(record.method_config["predictor"]))
     tokenizer = record.method_config.get("tokenizer")
     return Cell(

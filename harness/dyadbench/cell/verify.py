@@ -104,6 +104,7 @@ class Verifier:
             again = run_of(run.cell, self.host, self._scratch, self._source.dataset).run()
             measured: dict[str, Values] = {name: scores.per_clip for name, scores in again.suites.items()}
             facts: Mapping[str, Any] = again.measured.model_dump(include=set(FACTS))
+            undefined = tuple(self._undefined(again))
             rows: Sequence[int] = range(len(self.record.clips))
         else:
             groups = sample_of(run.split.appropriate, clips)
@@ -114,7 +115,11 @@ class Verifier:
                 fewer, _ = self._scored(rest)
                 at = [rows.index(row) for row in rest]
                 measured = {suite: independent(values, fewer[suite], at) for suite, values in measured.items()}
-        return Verdict((*self._compare(measured, rows, tolerance), *self._inputs(facts)), len(rows), trained)
+            undefined = ()
+        compared = self._compare(measured, rows, tolerance)
+        if not compared:
+            raise DyadbenchError("the record has no column that its benchmark scores, so there is nothing to compare")
+        return Verdict((*compared, *undefined, *self._inputs(facts)), len(rows), trained)
 
     @cached_property
     def _source(self) -> Source:
@@ -140,6 +145,13 @@ class Verifier:
                 "it can be verified on its own data alone"
             )
         run = run_of(cell, self.host, self.runtime, self._source.dataset)
+        for name, suite in run.suites.items():
+            now = {column.id: column.version for column in suite.columns}
+            for column, version in record.suites[name].versions.items() if name in record.suites else ():
+                if now.get(column, version) != version:
+                    raise DyadbenchError(
+                        f"the record's {column} is of version {version} of that metric; version {now[column]} is installed"
+                    )
         if [clip.id for clip in run.split.clips] != record.clips:
             raise DyadbenchError("the record names other clips than the benchmark has")
         for name, mine, due in self._due(run):
@@ -219,6 +231,17 @@ class Verifier:
             for name, value in facts.items()
             if name in recorded.model_fields_set and getattr(recorded, name) != value
         )
+
+    def _undefined(self, again: Record) -> Iterator[Difference]:
+        """Columns whose count of undefined values, which tables print, is another one."""
+        for suite, scores in again.suites.items():
+            recorded = self.record.suites[suite].scores if suite in self.record.suites else {}
+            for column, score in scores.scores.items():
+                if column in recorded and recorded[column].undefined != score.undefined:
+                    what = f"{column}, undefined"
+                    yield Difference(
+                        suite, what, 1, 1, self.record.clips[0], recorded[column].undefined, score.undefined
+                    )
 
     def _compare(self, measured: Mapping[str, Values], rows: Sequence[int], tolerance: float) -> tuple[Difference, ...]:
         return tuple(

@@ -121,10 +121,12 @@ def _corpus(name: str, records: Sequence[Record], notes: list[str]) -> Corpus:
 
 
 def _name(benchmarks: Sequence[str]) -> str:
-    """What the names of benchmarks on one dataset begin with: simdyad-clear-react of its two tracks."""
-    words = [name.split("-") for name in sorted(set(benchmarks))]
+    """What the names of benchmarks on the same clips begin with, simdyad-clear-react of its two tracks, and how their data
+    were read: `+clips-50`."""
+    changed = min(benchmarks).partition("+")[2]
+    words = [name.partition("+")[0].split("-") for name in sorted(set(benchmarks))]
     shared = next((n for n, same in enumerate(zip(*words, strict=False)) if len(set(same)) > 1), min(map(len, words)))
-    return "-".join(words[0][: max(1, shared)])
+    return "-".join(words[0][: max(1, shared)]) + (f"+{changed}" if changed else "")
 
 
 def _tokenizer_row(records: Sequence[Record], methods: Sequence[str]) -> TokenizerRow:

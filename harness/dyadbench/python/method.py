@@ -142,10 +142,9 @@ def load_method(
     part: CellRun = parts[fold]
     missing = [] if train else [each for each in learnt_parts(part) if not each.stage.done]
     if missing:
-        preset_words = f" --preset {cell.preset}" if cell.preset else ""
         raise DyadbenchError(
             f"the store {runtime.store.root} has no fit of the {missing[0].kind} {missing[0].name} with this configuration, "
-            f"data and seed; run `dyadbench run -b {cell.benchmark} -m {cell.method}{preset_words}` first, or pass train=True"
+            "data and seed; pass train=True, or call dyadbench.run with the same arguments first"
         )
     predictor, _ = part.fit()
     dataset_of = part.dataset
