@@ -157,8 +157,12 @@ def test_a_record_of_other_data_or_another_configuration_is_not_replaced(tmp_pat
     offline = _cell(setting=cell.setting.model_copy(update={"track": "offline"}))
     with pytest.raises(DyadbenchError, match=r"benchmark\.track 'online' -> 'offline'"):
         demand_replaceable(tmp_path, offline, "d" * 64, shared_host())
-    with pytest.raises(DyadbenchError, match=r"row\.of '' -> 'mime'"):  # an ablation is never ranked
-        demand_replaceable(tmp_path, _cell(of="mime"), "d" * 64, shared_host())
+    ablation = _cell(of="mime")
+    demand_replaceable(tmp_path, ablation, "d" * 64, shared_host())
+    save_record(_recorded(cell).model_copy(update={"of": "mime"}), path)
+    with pytest.raises(DyadbenchError, match=r"row\.of 'mime' -> ''"):  # it would be ranked
+        demand_replaceable(tmp_path, cell, "d" * 64, shared_host())
+    demand_replaceable(tmp_path, ablation, "d" * 64, shared_host())
     path.write_text("cut short")
     demand_replaceable(tmp_path, other, "d" * 64, shared_host())
 

@@ -50,7 +50,8 @@ def demand_replaceable(leaderboards: Path, cell: Cell, digest: str, host: Host) 
         here[kind] = {} if part is None else {"name": part.name, **part.config}
     names = {name: (getattr(record.benchmark_config, name), getattr(cell.setting, name)) for name in SETTINGS}
     there["benchmark"], here["benchmark"] = ({name: pair[n] for name, pair in names.items()} for n in (0, 1))
-    there["row"], here["row"] = {"of": record.of}, {"of": cell.of}
+    if not cell.of:  # an ablation would be ranked; what becomes one is not
+        there["row"], here["row"] = {"of": record.of}, {"of": ""}
     hidden = host.get("dataset", cell.dataset.name).config.machine_paths
     changes = [
         f"{kind}.{name} {old!r} -> {new!r}"
