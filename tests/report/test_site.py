@@ -613,3 +613,39 @@ def test_the_report_overwrites_no_page_of_the_users(tmp_path: Path) -> None:
     ):
         build(tmp_path, out)
     assert [path.name for path in out.iterdir()] == ["index.html"] and (out / "index.html").read_text() == "mine"
+
+
+@pytest.mark.parametrize("case", ["other data", "a clip less", "another column", "all old"])
+def test_pages_say_nothing_of_a_record_that_the_table_leaves_out(tmp_path: Path, case: str) -> None:
+    """A seed on other data was in the clips, the costs and the errors of a page whose table had left it out."""
+    records = usual_records()
+    odd = [
+        n
+        for n, r in enumerate(records)
+        if r.benchmark == "toy-offline" and (case == "all old" or (r.method, r.seed) == ("good", 1))
+    ]
+    for n in odd:
+        data = records[n].model_dump()
+        data["measured"]["generate_cpu_seconds"] = 987654321.0
+        main = data["suites"][data["benchmark_config"]["suite"]]
+        if case == "other data":
+            data["dataset"]["digest"] = "e" * 64
+        elif case == "a clip less":
+            for name in ("clips", "sessions"):
+                data[name] = data[name][:-1]
+            for suite in data["suites"].values():
+                for name, values in suite["per_clip"].items():
+                    suite["per_clip"][name] = values[:-1]
+                    suite["scores"][name]["value"] = float(np.mean(values[:-1]))
+        else:
+            main["versions"] = {name: version + 7 for name, version in main["versions"].items()}
+            if case == "another column":
+                gone = next(iter(main["scores"]))
+                for part in ("scores", "per_clip", "versions"):
+                    main[part].pop(gone, None)
+        records[n] = Record.model_validate(data)
+    write_root(tmp_path, records)
+    build(tmp_path, tmp_path / "site")
+    pages = {path.name: path.read_text() for path in (tmp_path / "site").glob("*.html")}
+    assert not any("987654321" in text or "987,654,321" in text or "9.9e+08" in text for text in pages.values())
+    assert "left out" in pages["toy-offline.html"]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import gc
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import Data, Home, Json, Root, data_folders, find_home, find_root, print_json, refuse_unused
 
 if TYPE_CHECKING:
@@ -77,10 +79,11 @@ def _about(host: Host) -> About:
     methods, papers, readmes = {}, {}, {}
     for entry in host.entries("method"):
         methods[entry.name], papers[entry.name] = entry.summary, entry.cite
-        package = host.get("predictor", entry.predictor).load.partition(":")[0].partition(".")[0]
-        readme = files(package).joinpath("README.md")
-        if readme.is_file():
-            readmes[entry.name] = readme.read_text(encoding="utf-8")
+        with suppress(DyadbenchError, ImportError, TypeError):  # a plugin that is broken, or one file and no package
+            package = host.get("predictor", entry.predictor).load.partition(":")[0].partition(".")[0]
+            readme = files(package).joinpath("README.md")
+            if readme.is_file():
+                readmes[entry.name] = readme.read_text(encoding="utf-8")
     for predictor in host.entries("predictor"):
         methods.setdefault(predictor.name, predictor.summary)
     return About({entry.name: entry.summary for entry in host.entries("benchmark")}, methods, papers, readmes)

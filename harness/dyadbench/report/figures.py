@@ -53,7 +53,7 @@ def plane(table: Table) -> dict[str, Any] | None:
         x, y = PLANES[table.suite]
         places = [(row, row.cells[x].value, row.cells[y].value) for row in rows]
         labels = (f"{x}: less is more appropriate", f"{y}: diversity of the samples")
-        target = table.rows[0].cells[columns[y]["target"]].value if columns[y]["target"] else None
+        target = table.rows[0].cells[columns[y]["target"]].value if columns[y]["target"] and table.rows else None
     else:
         x, y = "skill", "diversity"
         places = [(row, row.skill.value if row.skill else None, _log2(row.families.get("diversity"))) for row in rows]
@@ -208,7 +208,11 @@ def group_errors(records: Sequence[Record]) -> list[tuple[str, list[tuple[str, f
         groups: dict[str, list[tuple[str, float]]] = {}
         for name in records[0].suites[suite].scores:
             head, dot, tail = name.partition(".")
-            values = [r.suites[suite].scores[name].value for r in records if suite in r.suites]
+            values = [
+                r.suites[suite].scores[name].value
+                for r in records
+                if suite in r.suites and name in r.suites[suite].scores
+            ]
             if dot and tail in ("expression", "rotation", "translation", "jaw") and None not in values:
                 groups.setdefault(head, []).append((tail, float(np.mean([v for v in values if v is not None]))))
         rows_of_errors += [(f"{suite} {head}", values) for head, values in groups.items()]

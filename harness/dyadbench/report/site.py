@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from dyadbench.api import Column
+from dyadbench.api import Column, DyadbenchError
 from dyadbench.errors import number_of
 from dyadbench.files.atomic import atomic_write, demand_own, read_whole
 from dyadbench.leaderboard import summary
@@ -28,7 +28,7 @@ from dyadbench.leaderboard.validity import Corpus, load_validity
 from dyadbench.leaderboard.validity_rule import demands, exemptions, indifferences
 from dyadbench.leaderboard.verdicts import judge
 from dyadbench.leaderboard.verdicts_page import counted
-from dyadbench.records.comparable import by_benchmark, need_records, of_whole_training
+from dyadbench.records.comparable import by_benchmark, need_records, of_whole_training, usable_records
 from dyadbench.records.excerpts import PARAMETERS, Excerpts, gather, ranges
 from dyadbench.records.record import Record, record_path, slug
 from dyadbench.report import claims, figures, glossary, method, overview, pages, speed
@@ -127,16 +127,22 @@ class Site:
 
     def _benchmark(self, benchmark: str, records: Sequence[Record]) -> str:
         """Its page; what other pages need of its records is kept."""
-        methods: dict[str, list[Record]] = {}
         for record in records:
-            methods.setdefault(record.method, []).append(record)
             self._of |= {record.method: record.of} if record.of else {}
             self.links[pages.record_link(record)] = record_path(self.leaderboards, record)
         excerpts = self.excerpts[benchmark] = gather(records, self.leaderboards, self.home)
         excerpts.missing |= {m: why for m, why in self.reasons.get(benchmark, {}).items() if m in excerpts.missing}
         tables = make_tables([(benchmark, records)], self.suites, self._published, self._corpora)[0]
-        views = [pages.table_view(table, methods) for table in tables]
-        main, view = next((table, view) for table, view in zip(tables, views, strict=True) if table.main)
+        # Pages say nothing of a record that its table leaves out: it was measured on other data, or by another metric.
+        usable = [usable_records(records, table.suite, self.suites[table.suite]) for table in tables]
+        views = [pages.table_view(table, methods) for table, methods in zip(tables, usable, strict=True)]
+        pages_of_tables = zip(tables, views, usable, strict=True)
+        main, view, methods = next((each for each in pages_of_tables if each[0].main), (None, {}, {}))
+        if main is None:
+            raise DyadbenchError(
+                f"{benchmark} ranks by suite {records[0].benchmark_config.suite}, which is not installed, so its pages cannot "
+                "be made; install its plugin, or move its records away"
+            )
         excerpts.limit([row.method for row in main.rows], FACES)
         lead, beside = summary.sentences(main)
         where = provenance(records, self.leaderboards)
