@@ -161,6 +161,8 @@ def test_quoted_cells_are_read(tmp_path: Path) -> None:
         (["session,clip,a,b", "s,1,x.txt,y.csv"], "a is 'x.txt'; a .csv file is expected"),
         (["session,clip,a,b,audio_a,audio_b", "s,1,x.csv,y.csv,v.flac,w.flac"], "audio_a is 'v.flac'; a .wav file"),
         (["session,clip,a,b,start_a", "s,1,x.csv,y.csv,soon"], "start_a must be a number"),
+        (["session,clip,a,b", "s,1,.raw/x.csv,y.csv"], "a is '.raw/x.csv', in a hidden folder"),
+        (["session,clip,a,b", "s,1,leaderboards/x.csv,y.csv"], "or one of another program; move it"),
     ],
 )
 def test_a_list_that_is_wrong_is_refused_by_its_line(lines: list[str], reason: str, tmp_path: Path) -> None:
@@ -206,6 +208,23 @@ def test_voices_are_features_of_their_windows(tmp_path: Path) -> None:
     assert sound[1].max() < sound[2].min() + 30 and sound[1].mean() < sound[2].mean() - 5
     voice = data.voice("train", 1)
     assert voice is not None and len(voice[0]) == 48000
+    early = [f"{s},1,a.csv,b.csv,a.wav,b.wav,-0.01" for s in "stu"]  # within half a frame: not the end of the file
+    (tmp_path / "dyads.csv").write_text("\n".join(["session,clip,a,b,audio_a,audio_b,start_a", *early]))
+    data = OpenFaceDataset(SMALL, tmp_path)
+    from_the_start = data.voice("train", 0)
+    assert from_the_start is not None and len(from_the_start[0]) == 64000
+    np.testing.assert_allclose(data.dyad("train", 0, ("mel-128",)).speaker.audio["mel-128"], sound[0], atol=1e-4)
+    for side in "ab":
+        with wave.open(str(tmp_path / f"{side}.wav"), "wb") as file:
+            file.setnchannels(1)
+            file.setsampwidth(2)
+            file.setframerate(8000)
+            file.writeframes(bytes(2 * 40000))  # three seconds too short: they would be silence
+    data = OpenFaceDataset(SMALL, tmp_path)
+    with pytest.raises(
+        DyadbenchError, match=r"a\.wav ends \d\.\d+ s before the window of .* does; give the whole sound"
+    ):
+        [data.dyad("train", n, ("mel-128",)) for n in range(len(data.clips("train")))]
 
 
 def test_the_check_tells_every_fault_of_the_eight(dirty: Path) -> None:

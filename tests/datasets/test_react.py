@@ -74,6 +74,7 @@ def test_react_reads_both_roles_and_every_site(tmp_path: Path) -> None:
     clips = data.clips("val")
     assert len(clips) == 8
     assert clips[0].session == clips[1].session == "NoXI/065"
+    assert clips[3].session == "UDIVA/005013", "a pair is one session, whatever its task"
     assert len({clip.id for clip in clips}) == 8
     first, mirrored = data.dyad("val", 0), data.dyad("val", 4)
     assert first.speaker.motion.shape == (750, 58)

@@ -24,7 +24,7 @@ from dyadbench.api import AudioSpec, DyadbenchError
 from dyadbench.files.digest import digest_of
 from dyadbench.files.npy import BadFile, npy_bytes, read_npy
 
-VERSION = 2  # of everything below; part of the cache's file names
+VERSION = 3  # of everything below; part of the cache's file names
 FLOOR = 1e-10
 KALDI_FLOOR = float(np.finfo(np.float32).eps)  # of the mel energies and of the energy
 RATES = (1000, 400_000)  # samples per second; a damaged header must not decide how much is computed
@@ -210,6 +210,13 @@ def mel_128(wave: Wave, rate: int, frames: int, fps: float) -> np.ndarray:
     return np.log(_mel(windows, hann, rate, 128, 0.0, min(8000.0, rate / 2)) + FLOOR).astype(np.float32)
 
 
+def _of_frames(wave: Wave, rate: int, frames: int, fps: float) -> Wave:
+    """The sound of exactly so many frames at 16 kHz, cut or followed by silence: a longer one would be squeezed into them."""
+    samples = round(frames / fps * SPEECH_RATE)
+    mono = resample(wave, rate)[:samples]
+    return np.pad(mono, (0, samples - len(mono)))
+
+
 def wav2vec2(model: str) -> Callable[[Wave, int, int, float], np.ndarray]:
     """The 768-d contextual states of a wav2vec 2.0 model, resampled to the frame rate. Not causal.
 
@@ -219,7 +226,9 @@ def wav2vec2(model: str) -> Callable[[Wave, int, int, float], np.ndarray]:
     def compute(wave: Wave, rate: int, frames: int, fps: float) -> np.ndarray:
         import torch
 
-        states = _wav2vec2_output(model, resample(wave, rate)).last_hidden_state  # (1, 50 per second, 768)
+        states = _wav2vec2_output(
+            model, _of_frames(wave, rate, frames, fps)
+        ).last_hidden_state  # (1, 50 per second, 768)
         resized = torch.nn.functional.interpolate(states.mT, size=frames, mode="linear", align_corners=True)
         return resized[0].T.numpy().astype(np.float32)
 
@@ -237,8 +246,7 @@ def wav2vec2_conv(model: str) -> Callable[[Wave, int, int, float], np.ndarray]:
     def compute(wave: Wave, rate: int, frames: int, fps: float) -> np.ndarray:
         import torch
 
-        mono = resample(wave, rate)[: round(frames / fps * SPEECH_RATE)]
-        mono = np.pad(mono, (0, round(frames / fps * SPEECH_RATE) - len(mono)))
+        mono = _of_frames(wave, rate, frames, fps)
         rows = torch.nn.functional.pad(_wav2vec2_output(model, mono).extract_features, (0, 0, 1, 0))  # (1, N, 512)
         if rows.shape[1] != 2 * frames:
             rows = torch.nn.functional.interpolate(rows.mT, size=2 * frames, mode="linear", align_corners=True).mT

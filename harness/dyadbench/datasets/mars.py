@@ -193,6 +193,12 @@ class MarsDataset:
             values = read_npy(path, (None, 768))
             if len(values) < frames:
                 raise BadFile(f"{path} has {len(values)} rows; {frames} are expected")
+            if (
+                len(values) > (recorded := frames_of(self.root, split, role, name)) + 1
+            ):  # cut, they would drift apart unseen
+                raise BadFile(
+                    f"{path} has {len(values)} rows and its motion {recorded} frames: resample it to one row per frame"
+                )
             return np.ascontiguousarray(values[:frames], np.float32)
         path = file_of(self.root, split, SOUND, role, name, ".wav")
         return cached(path, feature, FEATURES[feature], frames, SPACE.fps, self._cache)

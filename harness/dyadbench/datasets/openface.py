@@ -34,6 +34,7 @@ from dyadbench.datasets.digest import folder_digest
 from dyadbench.datasets.features import FEATURES, read_wav
 from dyadbench.datasets.openface_csv import GROUPS, VERSION, Person, read_person, resample
 from dyadbench.files.npy import BadFile, read_text
+from dyadbench.files.walk import ours
 
 LIST = "dyads.csv"
 SPLITS = ("train", "val", "test")
@@ -106,6 +107,8 @@ def _row(root: Path, line: int, cells: Mapping[str, str]) -> Row:
         path = Path(cells[name])
         if path.is_absolute() or ".." in path.parts:
             raise fail(f"{name} is {cells[name]!r}; paths must be relative to the folder and inside it")
+        if not all(map(ours, path.parts)):  # nor these
+            raise fail(f"{name} is {cells[name]!r}, in a hidden folder or one of another program; move it")
         kind = ".wav" if name.startswith("audio") else ".csv"
         if path.suffix.lower() != kind:  # others would be no part of the data's digest
             raise fail(f"{name} is {cells[name]!r}; a {kind} file is expected")
@@ -258,8 +261,13 @@ class OpenFaceDataset:
     def _feature(self, row: Row, side: str, start: int, name: str) -> np.ndarray:
         """(frames * per_frame, F) of one window's sound, which is heard from the window's first frame on."""
         wave, rate = self._wave(row, side)
-        first = round((row.start[side] + start / self.config.fps) * rate)
+        first = self._first(row, side, start, rate)
         cut = wave[first : first + math.ceil(self.config.window * rate)]
+        if (heard := len(cut) / rate * self.config.fps) < self.frames - 1 - 1e-6:
+            raise BadFile(
+                f"{row.audio[side]} ends {(self.frames - heard) / self.config.fps:.2f} s before the window of {row.name} from frame "
+                f"{start} on does; give the whole sound, or leave it out of {LIST}"
+            )
         return FEATURES[name].compute(cut, rate, self.frames, self.config.fps)
 
     @lru_cache(maxsize=4)  # noqa: B019  # as above
@@ -272,7 +280,11 @@ class OpenFaceDataset:
         if not row.audio:
             return None
         wave, rate = self._wave(row, speaker)
-        return wave[round((row.start[speaker] + start / self.config.fps) * rate) :], rate
+        return wave[self._first(row, speaker, start, rate) :], rate
+
+    def _first(self, row: Row, side: str, start: int, rate: int) -> int:
+        """The sample of a window's first frame; 0 where the sound begins within its half."""
+        return max(0, round((row.start[side] + start / self.config.fps) * rate))
 
     def appropriate(self, split: str) -> np.ndarray:
         """(N, N): the true listener, and those of the same context in the same role and window."""

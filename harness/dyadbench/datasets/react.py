@@ -128,8 +128,10 @@ class ReactDataset:
     def clips(self, split: str) -> Sequence[Clip]:
         listed = []
         for speaker, listener in self._pairs(split):
-            site, chat = speaker.split("/")[:2]
-            listed.append(Clip(f"{speaker}>{listener.split('/')[-2]}", f"{site}/{chat}", self.config.frames))
+            # NoXI/chat/person/clip, but UDIVA/task/pair/person/clip: a pair is one session, whatever its task.
+            parts = speaker.split("/")
+            session = f"{parts[0]}/{parts[-3] if len(parts) > 4 else parts[1]}"
+            listed.append(Clip(f"{speaker}>{listener.split('/')[-2]}", session, self.config.frames))
         names = [clip.id for clip in listed]
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)

@@ -23,10 +23,10 @@ def dyadbench_datasets() -> list[DatasetEntry]:
 
     return [
         DatasetEntry(
-            "react2024", 2, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2024: NoXI and RECOLA"
+            "react2024", 3, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2024: NoXI and RECOLA"
         ),
         DatasetEntry(
-            "react2023", 2, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2023: NoXI, UDIVA and RECOLA"
+            "react2023", 3, "dyadbench.datasets.react:ReactDataset", ReactConfig, "REACT 2023: NoXI, UDIVA and RECOLA"
         ),
         DatasetEntry(
             "mars",
