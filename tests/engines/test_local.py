@@ -15,6 +15,8 @@ import pytest
 from engine_bench import BATCH, CLIPS, PATIENCE, Bench, until
 
 from dyadbench.api import DyadbenchError
+from dyadbench.engines import local
+from dyadbench.engines.job import Order
 from dyadbench.engines.local import LocalEngine, slots_of
 from dyadbench.store.folders import Store
 
@@ -114,8 +116,8 @@ def test_slots_are_device_indices(monkeypatch: pytest.MonkeyPatch) -> None:
     assert slots_of("cuda", 1, None, 1) == ["2", "5", "7"]
     assert slots_of("cuda", 1, 2, 1) == ["2", "5"]
     assert slots_of("cuda", 1, 7, 1) == ["2", "5", "7", "2~1", "5~1", "7~1", "2~2"]
-    assert slots_of("cuda:1", 1, None, 1) == ["1"]
-    assert slots_of("cuda:1", 1, 2, 1) == ["1", "1~1"]
+    assert slots_of("cuda:1", 1, None, 1) == ["5"]  # counted among those that may be used
+    assert slots_of("cuda:1", 1, 2, 1) == ["5", "5~1"]
     assert slots_of("cpu", 1, 3, 1) == ["0", "1", "2"]
     assert len(slots_of("cpu", 10**6, None, 2)) == 2
 
@@ -131,14 +133,14 @@ def test_cells_share_a_gpu_and_the_processes_of_one_cell_do_not(
 
     monkeypatch.setattr("dyadbench.engines.local.subprocess", SimpleNamespace(Popen=popen, DEVNULL=None))
     engine = LocalEngine(Store(tmp_path), "cuda", ["2", "5", "2~1", "5~1"])
-    order = SimpleNamespace(threads=1, model_dump_json=lambda: "{}")
+    order = Order(key="k", home=tmp_path, leaderboards=tmp_path, device="cuda")
     cell = SimpleNamespace(name="a / b / seed 0", json_text=lambda: "{}")
     ticket = SimpleNamespace(order=order, cell=cell, stage=SimpleNamespace(folder=tmp_path), log=tmp_path / "log")
     for processes in (1, 2, 1, 1):
-        order.processes = processes
+        ticket.order = order.model_copy(update={"processes": processes})
         engine.submit(ticket)  # type: ignore[arg-type]
     assert started == ["2", "5,2", "5"], "the fourth finds no place"
-    order.processes = 3
+    ticket.order = order.model_copy(update={"processes": 3})
     with pytest.raises(DyadbenchError, match=r"asks for 3 devices and there are 2; lower `devices`$"):
         engine.submit(ticket)  # type: ignore[arg-type]
 
@@ -180,3 +182,20 @@ def test_another_record_that_came_meanwhile_stays(bench: Bench, inline: Bench, w
     assert json.loads(path.read_text()) == other
     bench.run(matrix, *words, "--replace")
     assert bench.scores()["seed0.json"] == inline.scores()["seed0.json"]
+
+
+def test_a_job_calls_the_gpu_of_its_slot_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It sees no other one, so `--device cuda:1` failed in every cell."""
+    started: list[tuple[list[str], dict[str, str]]] = []
+    monkeypatch.setattr(
+        local.subprocess, "Popen",
+        lambda command, env, **more: started.append((command, env)) or SimpleNamespace(pid=os.getpid()),
+    )  # fmt: skip
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5")
+    order = Order(key="k", home=tmp_path, leaderboards=tmp_path, data={}, device="cuda:1")
+    cell = SimpleNamespace(name="a / b / seed 0", json_text=lambda: "{}")
+    ticket = SimpleNamespace(order=order, cell=cell, stage=SimpleNamespace(folder=tmp_path), log=tmp_path / "log")
+    engine = LocalEngine(Store(tmp_path), "cuda:1", slots_of("cuda:1", 1, None, 1))
+    engine.submit(ticket)  # type: ignore[arg-type]
+    [(command, env)] = started
+    assert env["CUDA_VISIBLE_DEVICES"] == "5" and json.loads(command[-1])["device"] == "cuda"

@@ -47,7 +47,9 @@ def slots_of(device: str, threads: int, count: int | None, most: int) -> list[st
     `most` is how many devices one cell asks for.
     """
     if device.startswith("cuda"):
-        gpus = [device.partition(":")[2]] if ":" in device else visible_gpus()
+        gpus = visible_gpus()
+        if ":" in device:  # counted among those that this process may use
+            gpus = gpus[int(device.partition(":")[2]) :][:1]
         rounds = -(-(count or len(gpus)) // max(1, len(gpus)))
         return [gpu + (f"{PLACE}{n}" if n else "") for n in range(rounds) for gpu in gpus][: count or None]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -89,7 +91,8 @@ class LocalEngine:
         return {"engine": self.name, "holder": asdict(holder), "slots": places}
 
     def _start(self, ticket: Ticket, slots: Sequence[str]) -> int:
-        order = ticket.order
+        # A job sees the GPUs of its slots alone, of which the first is cuda:0 whatever its number here.
+        order = ticket.order.model_copy(update={"device": "cuda"}) if self._cuda else ticket.order
         launcher = [sys.executable]
         if order.processes > 1:
             launcher += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(order.processes)]
