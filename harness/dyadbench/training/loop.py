@@ -112,6 +112,7 @@ class StageRun:
         """Trains, leaves the selected weights in the module, and returns their validation metrics."""
         stage, state = self.stage, self.state
         if (validated := self.files.finished(state.module)) is not None:
+            state.module.eval()  # as a stage that ends here leaves it: a later one may look through it
             return validated
         self.files.resume(state)
         started, first = time.monotonic(), state.step
