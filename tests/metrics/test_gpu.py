@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from dyadbench import score_arrays
@@ -146,6 +146,8 @@ def _agree(data: Evaluation, suite: react_suites.ReactSuite | react_suites.React
     for name, expected in cpu.items():
         ours, theirs = ([np.nan if r.value is None else r.value, *r.per_clip] for r in (scores[name], expected))
         scale = max((abs(v) for v in theirs if np.isfinite(v)), default=0.0)
+        # What rounding leaves of a correlation of 0 is of no scale: -6e-22 on one side, 0 on the other.
+        scale = max(scale, 1e-6) if name == "FRCorr" else scale
         np.testing.assert_allclose(ours, theirs, rtol=1e-9, atol=1e-9 * scale, err_msg=name)
         assert scores[name].undefined == expected.undefined, name
 
@@ -153,6 +155,7 @@ def _agree(data: Evaluation, suite: react_suites.ReactSuite | react_suites.React
 @QUICK
 @given(seeds, st.lists(st.sampled_from([1, 2, 20, 60, 61]), min_size=1, max_size=4), st.integers(1, 3), kinds,
        st.sampled_from([1e-6, 1.0, 1e6]))  # fmt: skip
+@example(680705, [1, 2], 3, "binary", 1e-6)
 def test_the_corrected_suite_is_the_cpus_on_clips_of_any_length(
     seed: int, lengths: list[int], k: int, kind: str, scale: float
 ) -> None:
