@@ -90,6 +90,20 @@ def test_personality_is_the_listeners_where_it_is_there(tmp_path: Path) -> None:
     assert traits.shape == (70, 5) and (traits == 2).all()
 
 
+def test_features_of_another_rate_than_the_motions_are_refused(tmp_path: Path) -> None:
+    root = write_mars(tmp_path)
+    for path in root.glob("*/coefficients/*/**/*.npy"):
+        rows = 2 * len(np.load(path, mmap_mode="r"))  # 50 a second, as the model gives them, would be too many, too
+        place = Path(str(path).replace("/coefficients/", "/audio-features/"))
+        place.parent.mkdir(parents=True, exist_ok=True)
+        np.save(place, np.zeros((rows, 768), np.float32))
+    data = MarsDataset(MarsConfig(), root)
+    with pytest.raises(
+        DyadbenchError, match=r"\.npy has \d+ rows and its motion \d+ frames: resample it to one row per frame"
+    ):
+        data.dyad("train", 0, ("wav2vec2",))
+
+
 def test_data_check_tells_pairs_lengths_and_a_copy_of_val_in_test(tmp_path: Path) -> None:
     report = check_dataset("mars", write_mars(tmp_path))
     assert report.ok, report.findings

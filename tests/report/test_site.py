@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 import numpy as np
 import pytest
+from tests.fixtures.hosts import shared_host
 
 from dyadbench.api import DECA_56, EMOTION_CHANNELS, FACEVERSE_58, Column, DyadbenchError
 from dyadbench.cell.faces import FaceMap, face_map
@@ -39,6 +40,7 @@ from dyadbench.records.excerpts import (
     unpack,
 )
 from dyadbench.records.record import Record, Score, record_path, save_record
+from dyadbench.registry.load import PAGES
 from dyadbench.report.about import differences
 from dyadbench.report.behaviour import behaviour
 from dyadbench.report.claims import by_paper
@@ -93,6 +95,16 @@ def test_every_link_is_relative_and_leads_somewhere(site: Path) -> None:
             assert (site / unquote(path or name)).is_file(), f"{name} links to {link}, which is not there"
             if anchor and "=" not in anchor:  # a state of the page: sort=..., watch=...
                 assert anchor in pages[path or name].ids, f"{name} links to {link}, which has no such place"
+
+
+def test_no_benchmark_may_have_the_name_of_a_page_of_another_kind(site: Path) -> None:
+    own = {path.stem for path in site.glob("*.html")} | {path.stem for path in site.glob("*.json")}
+    benchmarks = {"toy-online", "toy-offline"}
+    others = {name for name in own if name not in benchmarks and not name.startswith(("method-", "compare-"))}
+    listing = (Path(__file__).parents[2] / "leaderboards" / "generated.txt").read_text().split()
+    of_boards = {name.rpartition(".")[0].lower() for name in listing if name.endswith(".md") and "/" not in name}
+    registered = {entry.name for entry in shared_host().entries("benchmark")}
+    assert others | (of_boards - registered) | {"generated"} == PAGES
 
 
 def test_hostile_names_are_text_everywhere(site: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -11,6 +11,9 @@ from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import Group, Json, Limit, Verbs, print_json, print_table, refuse_unused
 from dyadbench.datasets.simdyad.config import MEANING
 from dyadbench.files.walk import expanded
+
+if TYPE_CHECKING:
+    from dyadbench.registry.host import Host
 
 app = Group(
     cls=Verbs,
@@ -44,10 +47,12 @@ def check(
     from dyadbench.datasets.check.releases import RELEASES
     from dyadbench.datasets.check.run import check_dataset
     from dyadbench.matrix.settings import parse_settings
+    from dyadbench.registry.host import Host
 
-    if name not in RELEASES and is_plugin(name):
+    host = Host()
+    if name not in RELEASES and name in {entry.name for entry in host.entries("dataset")} - {"simdyad"}:
         refuse_unused({"--fix": fix, "--all": everything}, f"{name} is a plugin's dataset, held to its contract")
-        check_plugin(name, expanded(path), parse_settings(setting or []), limit, json)
+        check_plugin(name, host, expanded(path), parse_settings(setting or []), limit, json)
         return
     report = check_dataset(name, path, fix=fix, limit=limit, settings=parse_settings(setting or []))
     if json:
@@ -146,19 +151,11 @@ def simulate(
     typer.echo(f"wrote simulated data to {folder}; look at it with: dyadbench data check {layout} {folder}")
 
 
-def is_plugin(name: str) -> bool:
-    """Whether a plugin brings a dataset of this name."""
-    from dyadbench.registry.host import Host
-
-    return name in {entry.name for entry in Host().entries("dataset")} - {"simdyad"}
-
-
-def check_plugin(name: str, path: Path, settings: dict[str, Any], limit: int, json: bool) -> None:
+def check_plugin(name: str, host: Host, path: Path, settings: dict[str, Any], limit: int, json: bool) -> None:
     """Tries the contract on a folder of a dataset that a plugin brings."""
     from dyadbench.cli.check import show
     from dyadbench.conformance.others import check_dataset
-    from dyadbench.registry.host import Host
 
     if not path.is_dir():
         raise DyadbenchError(f"{path} is not a folder")
-    show(check_dataset(name, Host(), path, settings=settings, limit=limit), json)
+    show(check_dataset(name, host, path, settings=settings, limit=limit), json)

@@ -226,9 +226,8 @@ def wav2vec2(model: str) -> Callable[[Wave, int, int, float], np.ndarray]:
     def compute(wave: Wave, rate: int, frames: int, fps: float) -> np.ndarray:
         import torch
 
-        states = _wav2vec2_output(
-            model, _of_frames(wave, rate, frames, fps)
-        ).last_hidden_state  # (1, 50 per second, 768)
+        mono = _of_frames(wave, rate, frames, fps)
+        states = _wav2vec2_output(model, mono).last_hidden_state  # (1, 50 per second, 768)
         resized = torch.nn.functional.interpolate(states.mT, size=frames, mode="linear", align_corners=True)
         return resized[0].T.numpy().astype(np.float32)
 

@@ -193,9 +193,8 @@ class MarsDataset:
             values = read_npy(path, (None, 768))
             if len(values) < frames:
                 raise BadFile(f"{path} has {len(values)} rows; {frames} are expected")
-            if (
-                len(values) > (recorded := frames_of(self.root, split, role, name)) + 1
-            ):  # cut, they would drift apart unseen
+            recorded = frames_of(self.root, split, role, name)
+            if len(values) > recorded + 1:  # cut, they would drift apart unseen
                 raise BadFile(
                     f"{path} has {len(values)} rows and its motion {recorded} frames: resample it to one row per frame"
                 )

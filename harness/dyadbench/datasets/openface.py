@@ -107,10 +107,11 @@ def _row(root: Path, line: int, cells: Mapping[str, str]) -> Row:
         path = Path(cells[name])
         if path.is_absolute() or ".." in path.parts:
             raise fail(f"{name} is {cells[name]!r}; paths must be relative to the folder and inside it")
-        if not all(map(ours, path.parts)):  # nor these
+        # What no digest counts could change unseen: a hidden file, a folder of other programs, another kind of file.
+        if not all(map(ours, path.parts)):
             raise fail(f"{name} is {cells[name]!r}, in a hidden folder or one of another program; move it")
         kind = ".wav" if name.startswith("audio") else ".csv"
-        if path.suffix.lower() != kind:  # others would be no part of the data's digest
+        if path.suffix.lower() != kind:
             raise fail(f"{name} is {cells[name]!r}; a {kind} file is expected")
         return root / path
 

@@ -150,6 +150,7 @@ SETTINGS = ("samples", "split", "track", "allowed_lookahead", "folds", "clips", 
 
 
 def setting_of(record: Record) -> tuple[Any, ...]:
+    """The values of SETTINGS under which it was measured."""
     return tuple(getattr(record.benchmark_config, name) for name in SETTINGS)
 
 

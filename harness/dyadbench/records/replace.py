@@ -29,7 +29,8 @@ def put_record(record: Record, leaderboards: Path, cell: Cell, host: Host, *, re
 
 
 def demand_replaceable(leaderboards: Path, cell: Cell, digest: str, host: Host) -> None:
-    """Raises OtherRecord where the record in the place of this cell's is of other data or of another configuration.
+    """Raises OtherRecord where the record in the place of this cell's is of other data, of another configuration or of
+    other settings of the benchmark, and where an ablation would become a method that is ranked.
 
     A record of an older version of the same configuration is replaced, as are a first try (--limit) and a file that is
     no record; one that a newer version wrote is not.
@@ -48,8 +49,8 @@ def demand_replaceable(leaderboards: Path, cell: Cell, digest: str, host: Host) 
         part = getattr(cell, kind)
         there[kind] = _as_now(host, kind, record.method_config.get(kind))
         here[kind] = {} if part is None else {"name": part.name, **part.config}
-    names = {name: (getattr(record.benchmark_config, name), getattr(cell.setting, name)) for name in SETTINGS}
-    there["benchmark"], here["benchmark"] = ({name: pair[n] for name, pair in names.items()} for n in (0, 1))
+    there["benchmark"] = {name: getattr(record.benchmark_config, name) for name in SETTINGS}
+    here["benchmark"] = {name: getattr(cell.setting, name) for name in SETTINGS}
     if not cell.of:  # an ablation would be ranked; what becomes one is not
         there["row"], here["row"] = {"of": record.of}, {"of": ""}
     hidden = host.get("dataset", cell.dataset.name).config.machine_paths
