@@ -105,6 +105,10 @@ def test_pictures_without_a_clock_need_their_rate(tmp_path: Path) -> None:
     with pytest.raises(BadFile, match=r"1000 pictures per second.*rate=30"):
         read_person(path, ["au"])
     assert read_person(path, ["au"], rate=30.0).times[-1] == pytest.approx(239 / 30)
+    head, first, second, *rows = path.read_text().splitlines()
+    path.write_text("\n".join([head, second, first, *rows]))
+    with pytest.raises(BadFile, match=r"frame 1 comes after frame 2; sort the rows by frame"):
+        read_person(path, ["au"], rate=30.0)
 
 
 def test_gaze_angles_come_from_the_eyes_where_they_are_missing(tmp_path: Path) -> None:

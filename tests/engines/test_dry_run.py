@@ -57,6 +57,14 @@ def test_a_dry_run_writes_nothing_and_keeps_to_json(tmp_path: Path) -> None:
     assert "2 of 2 cells would be sent" in answer.stdout and _tree(root) == before, "and throws nothing away"
 
 
+@pytest.mark.parametrize("option", [["--threads", "1"], ["--device", "cpu"]])
+def test_what_a_job_gets_is_said_in_the_matrix(option: list[str]) -> None:
+    """The options were overridden without a word."""
+    words = ["run", "-b", ONLINE, "-m", "mime", "--on", "slurm", "--dry-run"]
+    answer = CliRunner().invoke(app, [*words, *option])
+    assert f"{option[0]} is of runs on this machine; what a Slurm job gets is in the matrix" in str(answer.exception)
+
+
 @pytest.mark.usefixtures("login_node")
 def test_a_cell_that_cannot_be_sent_is_named(tmp_path: Path) -> None:
     words = [

@@ -82,6 +82,7 @@ BROKEN = {
         "returned a str; it must return PredictorEntry objects",
     ),
     "invalid version": (_good("x", "y").replace("version=1", "version='1'"), "entries", "version is '1'"),
+    "invisible name": (_good("x\\u200b", "y"), "entries", "its name is 'x\\u200b', with characters that nobody sees"),
     "invalid load": (_good("x", "y").replace(":Thing", ".Thing"), "entries", 'must be "module:attribute"'),
 }
 

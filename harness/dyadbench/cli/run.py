@@ -53,6 +53,7 @@ class Work:
 
 
 def run(
+    context: typer.Context,
     matrix: Annotated[Path | None, typer.Argument(help="A matrix file (TOML).")] = None,
     benchmark: Annotated[list[str] | None, typer.Option("-b", "--benchmark", help="Instead of a matrix; repeatable.")] = None,
     method: Annotated[list[str] | None, typer.Option("-m", "--method", help="With --benchmark; repeatable.")] = None,
@@ -117,6 +118,11 @@ def run(
     from dyadbench.cell.runtime import Runtime, demand_device
 
     if on is Engines.slurm:
+        typed = [name for name in ("device", "threads") if context.get_parameter_source(name).name == "COMMANDLINE"]
+        if typed:
+            raise DyadbenchError(
+                f"--{typed[0]} is of runs on this machine; what a Slurm job gets is in the matrix: [slurm], gpus and cpus"
+            )
         device, threads = "cuda" if request.slurm.gpus else device, request.slurm.cpus
     else:
         demand_device(device)

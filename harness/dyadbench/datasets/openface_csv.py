@@ -134,6 +134,10 @@ def _face(path: Path, faces: np.ndarray, counts: np.ndarray, face: int | None) -
 def _times(path: Path, rows: np.ndarray, rate: float | None) -> tuple[np.ndarray, float]:
     """Seconds of every row, and the frames per second by frame numbers and by the clock."""
     frames, times = rows[:, 0], rows[:, 1]
+    if back := np.flatnonzero(np.diff(frames) < 0).tolist():
+        raise BadFile(
+            f"{path}: frame {frames[back[0] + 1]:g} comes after frame {frames[back[0]]:g}; sort the rows by frame"
+        )
     if rate is not None:
         return (frames - 1) / rate, rate
     if back := np.flatnonzero(np.diff(times) <= 0).tolist():

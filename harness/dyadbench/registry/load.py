@@ -147,6 +147,8 @@ def _fault(hook: str, kind: str, entry: Any) -> str | None:
     fault = None
     if not isinstance(entry.name, str) or not entry.name or entry.name != entry.name.strip():
         fault = "its name is empty or has spaces around it"
+    elif not entry.name.isprintable():
+        fault = f"its name is {entry.name!a}, with characters that nobody sees"
     elif type(entry.version) is not int or entry.version < 1:
         fault = f"its version is {entry.version!r}; it must be a whole number from 1"
     elif isinstance(entry, MethodEntry):
