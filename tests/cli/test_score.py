@@ -109,8 +109,9 @@ def test_groups_that_a_suite_needs_are_demanded_before_anything_is_made() -> Non
 def test_places_and_references_come_from_records_of_the_same_data(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    values = {"worse": 0.1, "better": 0.9, "oracle": 1.0}
-    record = lambda name: type("R", (), {"method": name, "calibration": name == "oracle", "dataset": type("D", (), {"digest": "d"})})()  # noqa: E731  # fmt: skip
+    values = {"worse": 0.1, "better": 0.9, "oracle": 1.0, "better-without": 0.8, "better-quarter": 0.7}
+    of = {"better-without": "better", "better-quarter": "better"}  # stand in no table
+    record = lambda name: type("R", (), {"method": name, "calibration": name == "oracle", "of": of.get(name, ""), "dataset": type("D", (), {"digest": "d"})})()  # noqa: E731  # fmt: skip
     monkeypatch.setattr(board, "records_below", lambda *_: [record(name) for name in values])
     monkeypatch.setattr(board, "usable_records", lambda records, *_: {r.method: [r] for r in records})
     monkeypatch.setattr(board, "method_values", lambda group, *_: np.array([[[values[group[0].method], 2.0, 3.0]]]))

@@ -24,7 +24,7 @@ from dyadbench.api import (
     Track,
 )
 from dyadbench.cell.split import Split
-from dyadbench.conformance.known_order import DEGRADATIONS, LADDER, KnownOrder
+from dyadbench.conformance.known_order import DEGRADATIONS, DRAWN, LADDER, KnownOrder
 from dyadbench.conformance.validity import BLIND, examine
 from dyadbench.leaderboard.build import make_tables
 from dyadbench.leaderboard.tables import Table
@@ -160,6 +160,19 @@ def test_matched_columns_are_judged_by_their_distance_to_the_target(corpus_resul
     readings = {(pair.better, pair.worse): pair.reading for pair in variation.pairs}
     assert readings[("mismatched", "constant")] == "yes"
     assert readings[("true", "mismatched")] == "blind", "other people vary as much"
+
+
+def test_what_is_drawn_is_drawn_anew_for_every_seed_and_nothing_else() -> None:
+    split = Split(Pairs(), "test")
+    first, second = KnownOrder(split, 2, 0), KnownOrder(split, 2, 1)
+    for kind, (*_, most) in DEGRADATIONS.items():
+        same = np.array_equal(first.degraded(kind, most).motion, second.degraded(kind, most).motion)
+        assert same is (kind not in DRAWN), kind
+    seen: list[str] = []
+    examine(split, {"toy": Toy()}, "toy-pairs", samples=2, draws=3, report=lambda name, *_: seen.append(name))
+    assert {kind: seen.count(f"validity {kind} {DEGRADATIONS[kind][0]:g}") for kind in DEGRADATIONS} == {
+        kind: 3 if kind in DRAWN else 1 for kind in DEGRADATIONS
+    }
 
 
 def test_conditions_are_what_their_names_say() -> None:

@@ -15,7 +15,9 @@ from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.skill import places
 from dyadbench.leaderboard.skill_chart import bar_rows
 from dyadbench.leaderboard.stats import benjamini_hochberg, ranks
+from dyadbench.leaderboard.summary import sentences
 from dyadbench.leaderboard.tables import make_table
+from dyadbench.leaderboard.terminal import below
 from dyadbench.records.record import Record
 
 METHODS = [record(f"m{i}", level, seed) for i, level in enumerate((0.1, 0.3, 0.31, 0.6)) for seed in (0, 1)]
@@ -107,7 +109,15 @@ def test_a_metric_that_cannot_tell_the_ceiling_from_the_floor_is_no_part_of_the_
     same = record("fresh-listener", 0.8, calibration=True)  # the same numbers as the floor's
     table = make_table([*METHODS, floor(), same], "react2024", COLUMNS)
     assert not table.scales
-    assert sum("left out of the headline" in note for note in table.notes) == 0  # none is left at all
+    assert sum("is not better than mismatched-listener in it" in note for note in table.notes) == 2
+    assert (
+        below(table)[-1]
+        == "nothing is ranked: no column of the headline tells the ceiling from the floor on these data"
+    )
+    no_floor = make_table(METHODS, "react2024", COLUMNS)
+    assert sentences(no_floor)[1] == [
+        "A rank needs a record of mismatched-listener, which a skill of 0 is; run it on this benchmark."
+    ]
     blind = [dataclasses.replace(c, perfect=None) if c.id == "FRDist" else c for c in COLUMNS]
     table = make_table([*METHODS, floor()], "react2024", blind)
     assert [scale.column for scale in table.scales] == ["FRCorr"]

@@ -90,6 +90,10 @@ def test_one_session_decides_nothing_and_other_data_is_not_compared() -> None:
     assert verdict(alone, column="err", less="a", more="b") == "undecided"
     other = WORSE.model_copy(update={"dataset": WORSE.dataset.model_copy(update={"digest": "else"})})
     assert verdict([BETTER, other], column="err", less="a", more="b") == "untested"
+    fewer = WORSE.model_copy(update={"benchmark_config": WORSE.benchmark_config.model_copy(update={"samples": 1})})
+    assert verdict([BETTER, fewer], column="err", less="a", more="b") == "untested", (
+        "a mean of fewer samples is another number"
+    )
 
 
 def test_a_random_method_needs_five_seeds_for_a_verdict() -> None:
@@ -254,6 +258,21 @@ def test_many_parts_are_judged_more_strictly_than_one() -> None:
     assert ("among all parts of this page it is not sure" in evidence(many)) == (many.q > 0.05)
     once, sixty = (among([0.0] * count).evidence[0].q for count in (1, 60))
     assert once == sixty, "a part that many claims name is one test"
+    twice = [
+        Claim(id=name, says="x", source="y", matrix="m.toml", part=(part,), varies=varies)
+        for name, varies in (("a", ()), ("b", ("predictor.steps",)))
+    ]
+    assert judge(twice, [BETTER, near])[0].evidence[0].q == p, "also where they forgive different settings"
+
+
+def test_clips_without_a_value_are_not_counted() -> None:
+    part = (Contrast(benchmark="toy", suite="s", column="err", less="a", more="b"),)
+    claim = Claim(id="a", says="x", source="y", matrix="m.toml", part=part)
+    gone = record("a", 0.0)
+    scores = gone.suites["s"]
+    values = [None, None, None, *scores.per_clip["err"][3:]]
+    gone = gone.model_copy(update={"suites": {"s": scores.model_copy(update={"per_clip": {**scores.per_clip, "err": values}})}})  # fmt: skip
+    assert judge([claim], [gone, WORSE])[0].evidence[0].clips == 37
 
 
 def test_seeds_of_different_configurations_and_a_few_clips_are_not_averaged() -> None:

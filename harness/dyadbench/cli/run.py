@@ -118,7 +118,8 @@ def run(
     from dyadbench.cell.runtime import Runtime, demand_device
 
     if on is Engines.slurm:
-        typed = [name for name in ("device", "threads") if context.get_parameter_source(name).name == "COMMANDLINE"]
+        sources = {name: context.get_parameter_source(name) for name in ("device", "threads")}
+        typed = [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
         if typed:
             raise DyadbenchError(
                 f"--{typed[0]} is of runs on this machine; what a Slurm job gets is in the matrix: [slurm], gpus and cpus"

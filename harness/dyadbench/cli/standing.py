@@ -12,7 +12,7 @@ from dyadbench.errors import number_of
 from dyadbench.leaderboard.stats import loss
 from dyadbench.leaderboard.text import direction_sign, number
 from dyadbench.python.score import Estimate
-from dyadbench.records.comparable import method_values, records_below, usable_records
+from dyadbench.records.comparable import method_values, of_whole_training, records_below, usable_records
 
 Values = Mapping[str, Estimate]
 
@@ -31,10 +31,10 @@ def standing(
             records = [r for r in records_below(leaderboards, benchmark) if r.dataset.digest == digest]
     except (DyadbenchError, OSError) as error:
         unread = f"warning: compared with no record, because one cannot be read; delete it or run it again: {error}"
-    groups = usable_records(records, suite, columns) if records else {}
+    groups = usable_records(of_whole_training(records), suite, columns) if records else {}
     means = {name: _means(method_values(group, suite, columns), columns) for name, group in groups.items()}
     references = sorted(name for name, group in groups.items() if group[0].calibration)
-    methods = [name for name in means if name not in references]
+    methods = [name for name, group in groups.items() if name not in references and not group[0].of]
     header = ["metric", "", "yours", "95 %", "target", "place", *references]
     rows = []
     for column in columns:

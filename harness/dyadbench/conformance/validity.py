@@ -18,10 +18,20 @@ from numpy.typing import NDArray
 
 from dyadbench.api import TARGET_SUFFIX, Column, Evaluation, Result, Suite
 from dyadbench.cell.split import Split
-from dyadbench.conformance.known_order import DEGRADATIONS, FIXED, KnownOrder, Reactions
+from dyadbench.conformance.known_order import DEGRADATIONS, DRAWN, FIXED, KnownOrder, Reactions
 from dyadbench.datasets.readout import UNITS, UNITS_VERSION, fit_thresholds, with_binary_units
-from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
-from dyadbench.leaderboard.stats import Bootstrap, Floats, benjamini_hochberg, bootstrap, interval, loss, p_value
+from dyadbench.leaderboard.stats import (
+    DRAWS_OF_DECISIONS,
+    Bootstrap,
+    Floats,
+    benjamini_hochberg,
+    bootstrap,
+    interval,
+    loss,
+    loss_draws,
+    p_value,
+    sure,
+)
 from dyadbench.leaderboard.validity import Corpus, Validity
 from dyadbench.leaderboard.validity_rule import (
     AS_IT_IS,
@@ -56,7 +66,7 @@ class _Scores:
             for name in self.names
         ]
         # Two conditions are not paired by draw, which makes the intervals of their differences wider, never too narrow.
-        self.boot: Bootstrap = bootstrap(values, sessions, streams=self.names)
+        self.boot: Bootstrap = bootstrap(values, sessions, DRAWS_OF_DECISIONS, streams=self.names)
         # Pooled columns are what the suite says they are; their per-clip values only carry the spread.
         exact = [[[one[c.id].value for c in columns] for one in results[n]] for n in self.names]
         self.point = np.array([np.array(draws, np.float64).mean(0) for draws in exact])  # None is NaN
@@ -64,34 +74,28 @@ class _Scores:
     def value(self, condition: str, column: int) -> float:
         return float(self.point[self.names.index(condition), column])
 
-    def loss(self, condition: str, column: int) -> tuple[float, Floats]:
-        row, direction = self.names.index(condition), self.columns[column].direction
+    def loss(self, condition: str, column: int) -> float:
+        point = self.point[self.names.index(condition)]
+        return float(loss(point[column], point[self._target(column)], self.columns[column].direction))
+
+    def _drawn(self, condition: str, column: int) -> Floats:
+        """(R,) draws of the loss."""
+        row, at = self.names.index(condition), self._target(column)
         point, draws = self.point[row], self.boot.draws[:, row]
-        if direction != "match":
-            return float(loss(point[column], None, direction)), loss(draws[:, column], None, direction)
-        at = self._target(column)
-        return float(loss(point[column], point[at], direction)), loss(draws[:, column], draws[:, at], direction)
+        return loss_draws(point[column], draws[:, column], point[at], draws[:, at], self.columns[column].direction)
 
     def _target(self, column: int) -> int:
-        return next(j for j, other in enumerate(self.columns) if other.id == self.columns[column].target)
-
-    def signed(self, condition: str, column: int) -> Floats:
-        """(R,) by how much a condition is off the target, on the side on which it is."""
-        row, at = self.names.index(condition), self._target(column)
-        side = np.sign(self.point[row, column] - self.point[row, at])
-        off: Floats = side * (self.boot.draws[:, row, column] - self.boot.draws[:, row, at])
-        return off
+        wanted = self.columns[column].target if self.columns[column].direction == "match" else self.columns[column].id
+        return next(j for j, other in enumerate(self.columns) if other.id == wanted)
 
     def gap(self, better: str, worse: str, column: int) -> Pair:
         """By how much `worse` is worse, and what that says."""
-        (a, drawn_a), (b, drawn_b) = self.loss(better, column), self.loss(worse, column)
-        differences = drawn_b - drawn_a
-        if self.columns[column].direction == "match" and _largest(drawn_a) < 1e-6 * _largest(drawn_b):
-            differences = self.signed(worse, column)  # a distance from the target is never below 0; the difference is
-        span = interval(differences) if self.boot.informative else None
-        if span is None or not np.isfinite(b - a):
+        difference = self.loss(worse, column) - self.loss(better, column)
+        drawn = self._drawn(worse, column) - self._drawn(better, column)
+        span = interval(drawn) if self.boot.informative else None
+        if span is None or not np.isfinite(difference):
             return Pair(better=better, worse=worse, gap=None, reading="undefined")
-        return Pair(better=better, worse=worse, gap=float(b - a), low=span.low, high=span.high, p=p_value(differences), reading="blind")  # fmt: skip
+        return Pair(better=better, worse=worse, gap=difference, low=span.low, high=span.high, p=p_value(drawn), reading="blind")  # fmt: skip
 
 
 def examine(
@@ -114,11 +118,13 @@ def examine(
 
     rule = _Rule(split, binary_units)
     for seed in range(draws):
-        rungs = KnownOrder(split, samples, seed).ladder()
+        order = KnownOrder(split, samples, seed)
+        rungs = order.ladder()
         if seed == 0:
             ladder = tuple(rungs)
             again = sum(name not in FIXED for name in ladder)  # conditions that every draw makes anew
-            total = len(ladder) + (draws - 1) * again + len(steps) + 2 * len(BLIND)
+            drawn = sum(kind in DRAWN for kind, _ in steps)
+            total = len(ladder) + len(steps) + (draws - 1) * (again + drawn) + 2 * len(BLIND)
         for name, reactions in rungs.items():
             if seed == 0 or name not in FIXED:
                 data_of = rule.evaluation(reactions, threads)
@@ -128,9 +134,9 @@ def examine(
                         shifted[suite_name][f"{name}, {AS_IT_IS}"] = results[suite_name][name][:1]
                     for what, change in BLIND.items():
                         score(change(data_of), shifted, f"{name}, {what}")
-    order = KnownOrder(split, samples)
-    for kind, amount in steps:
-        score(rule.evaluation(order.degraded(kind, amount), threads), results, f"{kind} {amount:g}")
+        for kind, amount in steps:
+            if seed == 0 or kind in DRAWN:
+                score(rule.evaluation(order.degraded(kind, amount), threads), results, f"{kind} {amount:g}")
     sessions = [clip.session for clip in split.clips]
     return Corpus(
         benchmark=benchmark, simulated=split.dataset.simulated, digest=split.dataset.digest, data=data, clips=len(split.clips),
@@ -183,9 +189,8 @@ def _called(pairs: Sequence[Pair]) -> list[Pair]:
     shares = benjamini_hochberg([pair.p for pair in pairs])
     out = []
     for pair, q in zip(pairs, shares, strict=True):
-        sure = q is not None and q <= FALSE_DISCOVERIES and pair.low is not None and pair.high is not None
         reading: Reading = pair.reading
-        if sure:
+        if sure(pair.p, q) and pair.low is not None and pair.high is not None:
             reading = "yes" if (pair.low or 0) > 0 else "wrong" if (pair.high or 0) < 0 else "blind"
         out.append(pair.model_copy(update={"reading": reading}))
     return out
@@ -200,7 +205,7 @@ def _steps(kind: str) -> list[tuple[str, str]]:
 def _falling(scores: _Scores, answers: Mapping[tuple[str, str], Pair], kind: str, column: int) -> Falls:
     """Whether the loss grows from the truth on, step by step."""
     *steps, whole = (answers[pair] for pair in _steps(kind))
-    losses = tuple(_finite(scores.loss(name, column)[0]) for name in ("true", *(step.worse for step in steps)))
+    losses = tuple(_finite(scores.loss(name, column)) for name in ("true", *(step.worse for step in steps)))
     rises = any(step.reading == "wrong" for step in steps)
     reading: Trend = "rises" if rises else "falls" if whole.reading == "yes" else "flat"
     return Falls(kind=kind, losses=losses, steps=(*steps, whole), reading=reading)
@@ -259,10 +264,6 @@ BLIND: Mapping[str, Callable[[Evaluation], Evaluation]] = {
 
 def _rows(value: Any, order: NDArray[np.int64]) -> Any:
     return None if value is None else np.asarray(value)[order]
-
-
-def _largest(values: Floats) -> float:
-    return float(np.abs(values[np.isfinite(values)]).max(initial=0.0))
 
 
 def _finite(value: float) -> float | None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from dyadbench.leaderboard.rows import Row
-from dyadbench.leaderboard.stats import loss, ranks
+from dyadbench.leaderboard.stats import loss
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import escape, grid, skill_text
 
@@ -75,7 +75,7 @@ def _explained(table: Table, rows: Sequence[Row], row: Row) -> str:
 
 
 def _places(table: Table, rows: Sequence[Row], method: str) -> dict[str, int]:
-    """Column -> the place of one method among the ranked ones; the last where it has no value."""
+    """Column -> the place of one method among the ranked ones; after all that have a value where it has none."""
     place = [row.method for row in rows].index(method)
     out = {}
     for column in table.columns:
@@ -83,8 +83,8 @@ def _places(table: Table, rows: Sequence[Row], method: str) -> dict[str, int]:
             values, targets = (
                 [row.cells[name].value if name else None for row in rows] for name in (column["id"], column["target"])
             )
-            of_rows = loss(values, targets, column["direction"])[:, None]
-            out[column["id"]] = int(np.floor(ranks(of_rows)[place, 0]))
+            of_rows = np.nan_to_num(loss(values, targets, column["direction"]), nan=np.inf)
+            out[column["id"]] = 1 + int((of_rows < of_rows[place]).sum())
     return out
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from dyadbench.api import TARGET_SUFFIX, Column, Config, Direction, DyadbenchError
 from dyadbench.errors import nearest
 from dyadbench.leaderboard.rows import one_random_seed
-from dyadbench.leaderboard.stats import DRAWS_OF_DECISIONS, Floats, Interval, Resampling, interval, p_value
+from dyadbench.leaderboard.stats import DRAWS_OF_DECISIONS, Floats, Interval, Resampling, interval, loss_draws, p_value
 from dyadbench.records.comparable import by_method, method_values, odd_ones_out, seeds_of
 from dyadbench.records.record import Record
 
@@ -126,7 +126,7 @@ class _Side:
         """(1 or 2,) and (R, 1 or 2): the column, and its target where there is one."""
         self.point, self.draws = float(point[0]), np.ascontiguousarray(draws[:, 0])
         self.target = float(point[1]) if len(point) > 1 else None
-        self.off = np.abs(self.draws - draws[:, 1]) if len(point) > 1 else None
+        self.off = loss_draws(point[0], self.draws, point[1], draws[:, 1], "match") if len(point) > 1 else None
 
 
 def _difference(column: Column, a: _Side, b: _Side, reading: str, *, several: bool) -> Difference:

@@ -16,10 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dyadbench.api import Column, Config
-from dyadbench.leaderboard.stats import Bootstrap, Floats, benjamini_hochberg, interval, p_value
+from dyadbench.leaderboard.stats import FALSE_DISCOVERIES, Bootstrap, Floats, benjamini_hochberg, interval, p_value
 from dyadbench.records.references import CEILINGS, NULL
-
-FALSE_DISCOVERIES = 0.05  # of the differences between two methods of a board
 
 
 class Scale(Config):
@@ -42,7 +40,7 @@ class Skills:
 
 
 def skills(boot: Bootstrap, names: Sequence[str], columns: Sequence[Column]) -> Skills | None:
-    """The skills of all rows; None where the suite declares no headline, or no row marks a skill of 0."""
+    """The skills of all rows, of no column where each is left out; None where no headline is declared, or no row marks 0."""
     chosen = [(j, column) for j, column in enumerate(columns) if column.headline]
     if not chosen or NULL not in names:
         return None
@@ -69,7 +67,7 @@ def skills(boot: Bootstrap, names: Sequence[str], columns: Sequence[Column]) -> 
             draws.append((boot.draws[:, :, j] - floors[:, None]) / (top_draws - floors)[:, None])
         scales.append(Scale(column=column.id, null=float(floor), ceiling=float(top), by=by))
     if not scales:
-        return None
+        return Skills((), boot.point[:, :0], boot.draws[:, :, :0], tuple(notes))
     return Skills(tuple(scales), np.stack(points, -1), np.stack(draws, -1), tuple(notes))
 
 

@@ -22,6 +22,7 @@ unrelated seeds the paired interval of a difference is 3 to 5 % narrower with fi
 from __future__ import annotations
 
 import functools
+import math
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ DRAWS = 2000  # an interval's end is off by about 5 % of the interval's half
 # Of places and verdicts: a p value of .05 is off by .001. With 2,000 draws it is off by .005, and chance decided who leads.
 DRAWS_OF_DECISIONS = 50_000
 LEVEL = 0.95
+FALSE_DISCOVERIES = 0.05  # of what is called on a board
 Floats = NDArray[np.float64]
 Numbers = Floats | Sequence[float | None] | float | None  # None and NaN: undefined
 
@@ -195,6 +197,19 @@ def p_value(draws: Floats) -> float | None:
     return float(min(1.0, 2 * max(tail, 1 / (len(finite) + 1))))
 
 
+def chance_of_draws(p: float, q: float) -> float:
+    """By how much other random draws move a q, 95 % of the time.
+
+    A p of R draws is twice a share t of them, whose relative standard error is 1 / sqrt(t R); a q is a p times a number.
+    """
+    return 1.96 * q / math.sqrt(p / 2 * DRAWS_OF_DECISIONS)
+
+
+def sure(p: float | None, q: float | None) -> bool:
+    """Whether a difference is called: also with other random draws, or chance would decide at the limit."""
+    return p is not None and q is not None and q + chance_of_draws(p, q) <= FALSE_DISCOVERIES
+
+
 def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
     """q values: the share of false discoveries among all tests that are called with at most this p. None stays None.
 
@@ -209,17 +224,24 @@ def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
     return out
 
 
-def losses(values: Floats, columns: Sequence[Column]) -> Floats:
-    """(..., M, C) values to (..., M, ranked columns) of `loss`."""
-    place = {column.id: i for i, column in enumerate(columns)}
-    parts = [
-        loss(
-            values[..., i], values[..., place[column.target]] if column.direction == "match" else None, column.direction
-        )
-        for i, column in enumerate(columns)
-        if column.ranked
-    ]
-    return np.stack(parts, -1)
+def losses(point: Floats, columns: Sequence[Column]) -> Floats:
+    """(M, C) values to (M, ranked columns) of `loss`."""
+    at = [(i, _target(columns, i), column.direction) for i, column in enumerate(columns) if column.ranked]
+    return np.stack([loss(point[..., i], point[..., t], direction) for i, t, direction in at], -1)
+
+
+def losses_drawn(point: Floats, draws: Floats, columns: Sequence[Column]) -> Floats:
+    """(M, C) values and their draws (R, M, C) to (R, M, ranked columns) of `loss_draws`."""
+    at = [(i, _target(columns, i), column.direction) for i, column in enumerate(columns) if column.ranked]
+    return np.stack(
+        [loss_draws(point[:, i], draws[..., i], point[:, t], draws[..., t], direction) for i, t, direction in at], -1
+    )
+
+
+def _target(columns: Sequence[Column], i: int) -> int:
+    """The place of a column's target; its own where it has none."""
+    wanted = columns[i].target if columns[i].direction == "match" else columns[i].id
+    return next(j for j, column in enumerate(columns) if column.id == wanted)
 
 
 def loss(values: Numbers, target: Numbers, direction: str) -> Floats:
@@ -231,6 +253,19 @@ def loss(values: Numbers, target: Numbers, direction: str) -> Floats:
     if direction == "match":
         return np.abs(of - np.asarray(target, np.float64))
     return of if direction == "min" else -of
+
+
+def loss_draws(point: Numbers, draws: Floats, target: Numbers, target_draws: Numbers, direction: str) -> Floats:
+    """Draws (R, ...) of `loss`, with which two methods are compared; point, target: (...), of all clips.
+
+    A distance from a target is counted on the side of it on which the method is. Were each draw folded to its distance, no
+    draw of a method that is at the target could be better than a method that is exactly there, and noise would be a fault.
+    """
+    if direction != "match":
+        return loss(draws, None, direction)
+    side = np.where(np.asarray(point, np.float64) < np.asarray(target, np.float64), -1.0, 1.0)
+    off: Floats = side * (draws - np.asarray(target_draws, np.float64))
+    return off
 
 
 def ranks(loss: Floats) -> Floats:

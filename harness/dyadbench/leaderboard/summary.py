@@ -24,11 +24,20 @@ def sentences(table: Table) -> tuple[str, list[str]]:
     """Who leads, in one sentence; then how far the leader is on the way to the ceiling, and who beats the floor."""
     ranked = [row for row in table.rows if row.rank is not None and row.skill is not None]
     if not ranked:
-        return "Nothing is ranked here yet.", [
-            f"A rank needs the records of {NULL}, which is the floor, and of a method."
-        ]
+        return "Nothing is ranked here yet.", [f"{why_unranked(table)[0].upper()}{why_unranked(table)[1:]}."]
     lead, unplaced = leaders(ranked)
     return lead, [text for text in (unplaced, ahead(table), _way(ranked[0], table), *_against_floor(ranked)) if text]
+
+
+def why_unranked(table: Table) -> str:
+    """Why no row of a table has a rank, and what to do."""
+    if all(row.method != NULL for row in table.rows):
+        return f"a rank needs a record of {NULL}, which a skill of 0 is; run it on this benchmark"
+    if not any(column.get("headline") for column in table.columns):
+        return "no column of the headline passes its validity tests on these data"
+    if not table.scales:
+        return "no column of the headline tells the ceiling from the floor on these data"
+    return "a rank needs a record of a method"
 
 
 def leaders(ranked: Sequence[Row]) -> tuple[str, str]:

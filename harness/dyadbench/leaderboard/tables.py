@@ -38,10 +38,12 @@ from dyadbench.leaderboard.stats import (
     in_range,
     interval,
     losses,
+    losses_drawn,
     overall,
 )
 from dyadbench.records.comparable import by_method, method_values, odd_ones_out, seeds_of
 from dyadbench.records.record import Record
+from dyadbench.records.references import NULL
 
 Suites = Mapping[str, Sequence[Column]]
 
@@ -169,12 +171,13 @@ def _rows(
         )  # fmt: skip
         measured = skills(sharp, list(groups), [columns[j] for j in heads])
         if measured is not None:
-            rows, scales = _with_skill(rows, sharp, measured), measured.scales
             notes += measured.notes
+            if measured.scales:
+                rows, scales = _with_skill(rows, sharp, measured), measured.scales
             if declared is not None:
                 rows = _with_declared(rows, sharp, skills(sharp, list(groups), [declared[j] for j in heads]))
         elif any(column.headline for column in columns):
-            notes.append("nothing is ranked: there is no record of mismatched-listener, which a skill of 0 is")
+            notes.append(f"nothing is ranked: there is no record of {NULL}, which a skill of 0 is")
     notes += skewness_notes(values, [row.method for row in rows if row.rank is not None], first.sessions, columns)
     whole = gaps <= UNDEFINED * len(first.clips)
     rows, families = _with_families(_with_mean_rank(rows, boot, columns), boot, suite, columns, failing)
@@ -241,7 +244,7 @@ def _with_skill(rows: Sequence[Row], boot: Bootstrap, measured: Skills) -> list[
 
 def _with_declared(rows: Sequence[Row], boot: Bootstrap, measured: Skills | None) -> list[Row]:
     """The rows with the skill that they would have if no column failed: what the rule changes, from the same records."""
-    if measured is None:
+    if measured is None or not measured.scales:
         return list(rows)
     point, draws = measured.point.mean(-1), measured.draws.mean(-1)
     return [
@@ -286,7 +289,8 @@ def _mark_best(rows: Sequence[Row], boot: Bootstrap, columns: Sequence[Column], 
     names = [column.id for column in columns if column.ranked]
     best: set[tuple[int, str]] = set()
     if methods and names and boot.informative:
-        point, draws = losses(boot.point[methods], columns), losses(boot.draws[:, methods], columns)
+        point = losses(boot.point[methods], columns)
+        draws = losses_drawn(boot.point[methods], boot.draws[:, methods], columns)
         ranked = [j for j, column in enumerate(columns) if column.ranked]
         point = np.where(whole[methods][:, ranked], point, np.nan)
         for c, name in enumerate(names):

@@ -10,6 +10,7 @@ from dyadbench.errors import number_of, one_line
 from dyadbench.leaderboard.families import FAMILIES
 from dyadbench.leaderboard.paired import EXTREMES, WIDEST, Comparison
 from dyadbench.leaderboard.rows import Row, Value
+from dyadbench.leaderboard.summary import why_unranked
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
     FAILS,
@@ -66,7 +67,7 @@ def below(table: Table) -> list[str]:
     if any(column["ranked"] and column["passes"] is False for column in table.columns):
         unranked.append(f"{FAILS} fails on these data (validity.md), so it is in no headline and no family")
     if table.main and not table.scales and any(column.get("headline") for column in table.columns):
-        unranked.append("nothing is ranked: run mismatched-listener on this benchmark, too, which a skill of 0 is")
+        unranked.append(f"nothing is ranked: {why_unranked(table)}")
     return [one_line(line) for line in (*(f"left out: {each}" for each in table.left_out), *unranked)]
 
 

@@ -11,8 +11,7 @@ training.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,12 +20,21 @@ from dyadbench.api import TARGET_SUFFIX
 from dyadbench.leaderboard.claims import Claim, Contrast, Evidence, Judged, Verdict, describe
 from dyadbench.leaderboard.fairness import shorter_names, takes_steps, training, trend, unequal, unlike_emotion
 from dyadbench.leaderboard.paired import on_shared_clips
-from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
-from dyadbench.leaderboard.stats import DRAWS_OF_DECISIONS, Floats, benjamini_hochberg, bootstrap, interval, p_value
+from dyadbench.leaderboard.stats import (
+    DRAWS_OF_DECISIONS,
+    FALSE_DISCOVERIES,
+    Floats,
+    benjamini_hochberg,
+    bootstrap,
+    interval,
+    loss_draws,
+    p_value,
+    sure,
+)
 from dyadbench.leaderboard.tokenizers import SUITE as TOKENS
 from dyadbench.leaderboard.tokenizers import token_values
 from dyadbench.leaderboard.validity import Corpus, judged_on
-from dyadbench.records.comparable import of_newest_data, per_clip, seeds_of
+from dyadbench.records.comparable import of_newest_data, per_clip, seeds_of, setting_of
 from dyadbench.records.record import Record
 
 SEEDS = 5  # of a random method, for a verdict
@@ -43,20 +51,38 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], corpora: Sequence[
         for claim in claims
         for part in claim.part
     }
-    tests = [one for evidence in evidences.values() for one in (evidence, evidence.shorter) if one is not None]
-    share = iter(benjamini_hochberg([_p(one) for one in tests]))
-    # By themselves: many trends are plain, and among them doubtful differences would pass.
-    changes = iter(benjamini_hochberg([evidence.trend_p for evidence in evidences.values()]))
-    decided = {key: _decided_at_both(evidence, share, next(changes)) for key, evidence in evidences.items()}
+    tests: dict[tuple[str, bool], float] = {}  # a part at one budget -> its p
+    changes: dict[
+        str, float
+    ] = {}  # by themselves: many trends are plain, and among them doubtful differences would pass
+    for (part, *_), evidence in evidences.items():
+        for one, whole in ((evidence, True), (evidence.shorter, False)):
+            if one is not None and (p := _p(one)) is not None:
+                tests[part, whole] = p
+        if (p := _trend_p(evidence)) is not None:
+            changes[part] = p
+    shares = dict(zip(tests, benjamini_hochberg([*tests.values()]), strict=True))
+    trends = dict(zip(changes, benjamini_hochberg([*changes.values()]), strict=True))
+    decided = {
+        key: _decided_at_both(evidence, (shares.get((key[0], True)), shares.get((key[0], False))), trends.get(key[0]))
+        for key, evidence in evidences.items()
+    }
     judged = []
     for claim in claims:
-        evidence = tuple(decided[_key(part, claim)] for part in claim.part)
-        judged.append(Judged(claim=claim, verdict=_verdict(claim, evidence), evidence=evidence))
+        parts = tuple(decided[_key(part, claim)] for part in claim.part)
+        judged.append(Judged(claim=claim, verdict=_verdict(claim, parts), evidence=parts))
     return judged
 
 
 def _p(one: Evidence) -> float | None:
+    """Its p where it can give a verdict."""
     return None if one.few or one.unequal or not one.decides else one.p
+
+
+def _trend_p(evidence: Evidence) -> float | None:
+    """The p of its change with training where both budgets can give a verdict."""
+    both = evidence.shorter is not None and _p(evidence) is not None and _p(evidence.shorter) is not None
+    return evidence.trend_p if both else None
 
 
 def _key(part: Contrast, claim: Claim) -> tuple[str, tuple[str, ...], bool]:
@@ -88,35 +114,22 @@ def _at_both_budgets(part: Contrast, claim: Claim, groups: Mapping[tuple[str, st
     )
 
 
-def _decided_at_both(evidence: Evidence, share: Iterator[float | None], trend_q: float | None) -> Evidence:
-    """Decided at its budget, and where there is a second one, alike at both.
+def _decided_at_both(evidence: Evidence, q: tuple[float | None, float | None], trend_q: float | None) -> Evidence:
+    """Decided at its budget, and where there is a second one, alike at both; `q` of the first and of the second.
 
     A quarter of the training that decides nothing does no harm if more training moves the difference to where the verdict is:
     a method that has hardly learnt says little of a paper's.
     """
-    first = _decided(evidence, next(share))
+    first = _decided(evidence, q[0])
     if evidence.shorter is None:
         return first
-    shorter = _decided(evidence.shorter, next(share))
-    sure = trend_q is not None and trend_q <= FALSE_DISCOVERIES
-    trend_of = evidence.trend if sure else "level" if evidence.trend else ""
+    shorter = _decided(evidence.shorter, q[1])
+    plain = trend_q is not None and trend_q <= FALSE_DISCOVERIES
+    trend_of = evidence.trend if plain else "level" if evidence.trend else ""
     clearer = trend_of == {"reproduced": "towards", "contradicted": "away"}.get(first.verdict)
     holds = first.verdict == shorter.verdict or (clearer and shorter.verdict == "undecided")
     verdict = first.verdict if holds else "undecided"
     return first.model_copy(update={"shorter": shorter, "verdict": verdict, "trend": trend_of})
-
-
-def chance_of_draws(p: float, q: float) -> float:
-    """By how much other random draws move a q, 95 % of the time.
-
-    A p of R draws is twice a share t of them, whose relative standard error is 1 / sqrt(t R); a q is a p times a number.
-    """
-    return 1.96 * q / math.sqrt(p / 2 * DRAWS_OF_DECISIONS)
-
-
-def sure(p: float | None, q: float | None) -> bool:
-    """Whether a part is called: also with other random draws, or chance would decide verdicts at the limit."""
-    return p is not None and q is not None and q + chance_of_draws(p, q) <= FALSE_DISCOVERIES
 
 
 def _decided(evidence: Evidence, q: float | None) -> Evidence:
@@ -124,7 +137,7 @@ def _decided(evidence: Evidence, q: float | None) -> Evidence:
     if evidence.verdict == "untested" or evidence.difference is None or evidence.low is None or evidence.high is None:
         return evidence
     verdict: Verdict = "not comparable" if evidence.unequal or not evidence.decides else "undecided"
-    if not evidence.few and sure(evidence.p, q):
+    if _p(evidence) is not None and sure(evidence.p, q):
         verdict = "reproduced" if evidence.low > 0 else "contradicted" if evidence.high < 0 else "undecided"
     return evidence.model_copy(update={"verdict": verdict, "q": q})
 
@@ -164,10 +177,10 @@ def find(
             why = f"the seeds of {method} have different configurations"
             return untested.model_copy(update={"text": f"{untested.text} ({why})"}), None
     both = [record for records in records_of.values() for record in records]
-    setups = {(record.dataset.digest, tuple(record.clips)) for record in both}
+    setups = {(record.dataset.digest, tuple(record.clips), setting_of(record)) for record in both}
     versions = {str(sorted(_versions(part, record).items())) for record in both}
     if len(setups) > 1 or len(versions) > 1:
-        why = "measured on different data or by different versions"
+        why = "measured on different data, under different settings or by different versions"
         return untested.model_copy(update={"text": f"{untested.text} ({why})", "missing": methods}), None
     return _evidence(part, records_of, varies)
 
@@ -178,16 +191,17 @@ def _evidence(
     """The evidence of records that can be compared, less its verdict, and its draws (R,)."""
     methods, columns = tuple(records_of), _columns(part)
     firsts = [records[0] for records in records_of.values()]
+    shared = on_shared_clips(
+        [np.stack([_values(r, part.suite, columns) for r in records]) for records in records_of.values()]
+    )
     boot = bootstrap(
-        on_shared_clips(
-            [np.stack([_values(r, part.suite, columns) for r in records]) for records in records_of.values()]
-        ),
+        shared,
         firsts[0].sessions,
         DRAWS_OF_DECISIONS,
         streams=[seeds_of(records) for records in records_of.values()],
     )
-    point = float(_contrast(part, columns, methods, boot.point[None])[0])
-    draws = _contrast(part, columns, methods, boot.draws)
+    point = float(_contrast(part, columns, methods, boot.point, boot.point[None])[0])
+    draws = _contrast(part, columns, methods, boot.point, boot.draws)
     less, more = (_side(boot.point[None], columns, methods, side)[0] for side in part.sides)
     span = interval(draws) if boot.informative and np.isfinite(point) else None
     seeds = [len(records) for records in records_of.values() if not records[0].deterministic]
@@ -210,7 +224,7 @@ def _evidence(
         detectable=POWER * (honest.high - honest.low) / 2 if honest else None,
         margin=part.by,
         treatment={m: steps for m, r in zip(methods, firsts, strict=True) if (steps := training(r, parts))},
-        clips=len(firsts[0].clips),
+        clips=int(np.isfinite(shared[0]).all((0, 2)).sum()),
         seeds=min(seeds, default=1),
         few=bool(seeds) and min(seeds) < SEEDS,
         simulated=firsts[0].dataset.simulated,
@@ -263,13 +277,15 @@ def _side(draws: np.ndarray, columns: Sequence[str], methods: Sequence[str], sid
     return values
 
 
-def _contrast(part: Contrast, columns: Sequence[str], methods: Sequence[str], draws: np.ndarray) -> Any:
-    """(R,): above 0 where the claim holds."""
+def _contrast(part: Contrast, columns: Sequence[str], methods: Sequence[str], point: Floats, draws: Floats) -> Any:
+    """(R,) of (R, M, C) draws around a point (M, C): above 0 where the claim holds."""
     less, more = (_side(draws, columns, methods, side) for side in part.sides)
-    if part.closer:
-        target = draws[:, 0, columns.index(part.column + TARGET_SUFFIX)]
-        return np.abs(more - target) - np.abs(less - target)
-    return (1 - part.by) * more - less
+    if not part.closer:
+        return (1 - part.by) * more - less
+    at = columns.index(part.column + TARGET_SUFFIX)
+    own = [_side(point[None], columns, methods, side)[0] for side in part.sides]
+    off = [loss_draws(p, d, point[0, at], draws[:, 0, at], "match") for p, d in zip(own, (less, more), strict=True)]
+    return off[1] - off[0]
 
 
 def _finite(value: Any) -> float | None:

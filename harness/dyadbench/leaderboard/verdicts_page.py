@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from dyadbench.errors import number_of
 from dyadbench.leaderboard.claims import MEANING, Evidence, Judged
-from dyadbench.leaderboard.skill import FALSE_DISCOVERIES
+from dyadbench.leaderboard.stats import FALSE_DISCOVERIES, chance_of_draws, sure
 from dyadbench.leaderboard.text import escape
-from dyadbench.leaderboard.verdicts import SEEDS, chance_of_draws, sure
+from dyadbench.leaderboard.verdicts import SEEDS
 
 
 def counted(board: Sequence[Judged]) -> str:

@@ -67,7 +67,7 @@ def _columns() -> tuple[Column, ...]:
             Column(f"RPCC.{group}", "min", family="synchrony", perfect=0.0, low=0.0, high=2.0, summary=f"residual correlation with the speaker, {group}"),
         ]  # fmt: skip
     for group in GROUPS:
-        squared = {"unit": "coefficients^2", "digits": digits[group]}
+        squared = {"unit": "coefficients^2", "digits": digits[group], "low": 0.0}
         out += [
             Column(f"FD-pooled.{group}", "min", ranked=False, family="realism", perfect=0.0, **squared,
                    summary=f"Frechet distance over all clips and samples, {group}"),
