@@ -10,9 +10,11 @@ import torch
 
 from dyadbench import score_arrays
 from dyadbench.api import DECA_56, Evaluation, MotionSpace
+from dyadbench.cell.score import demand_whole
 from dyadbench.metrics.dyad import DyadSuite
 from dyadbench.metrics.l2l.readings import score_l2l
 from dyadbench.metrics.l2l.suite import L2LSuite
+from dyadbench.metrics.react.suites import ReactOfficialSuite
 
 REACT = ("react2024-official", "react2024")
 KINDS: dict[str, Any] = {
@@ -144,3 +146,33 @@ def test_options_of_another_kind_are_a_sentence(options: dict[str, Any], message
     one = np.zeros((2, 9, 56))
     with pytest.raises(ValueError, match=message):
         score_arrays("l2l", pred=one, listener=one, speaker=one, **options)
+
+
+@pytest.mark.parametrize("suite", ["l2l", "dualtalk", "realism-motion"])
+def test_listeners_beyond_the_clips_own_change_no_motion_suite(suite: str) -> None:
+    """They ended in an IndexError: `lengths` has one entry for each listener."""
+    case = _case("l2l")
+    more = np.concatenate([case["listener"], np.random.default_rng(1).random((2, 70, 56), np.float32)])
+    scores = score_arrays(suite, **{**case, "listener": more, "appropriate": np.ones((3, 5))})
+    assert scores == pytest.approx(score_arrays(suite, **case), nan_ok=True)
+
+
+def test_the_official_suite_names_clips_of_another_length() -> None:
+    case = {**_case("react2024"), "appropriate": np.ones((3, 3)), "lengths": [60, 50, 60]}
+    with pytest.raises(
+        ValueError, match="clip 0 has 60 frames and its appropriate listener 1 50; the official metrics take"
+    ):
+        score_arrays("react2024-official", **case)
+
+
+def test_an_official_value_that_one_clip_leaves_undefined_is_so_for_every_clip() -> None:
+    """A record holds means over clips: values per clip without their mean were refused after sampling."""
+    one = np.random.default_rng(2).random((2, 1, 1, 25), np.float32)
+    data = Evaluation(
+        clips=("a", "b"), lengths=np.array([1, 1]), space=DECA_56, predicted_motion=None, predicted_emotion=one,
+        listener_motion=None, speaker_motion=None, listener_emotion=one[:, 0], speaker_emotion=one[:, 0], appropriate=np.eye(2, dtype=bool),
+    )  # fmt: skip
+    suite = ReactOfficialSuite()
+    results = suite.evaluate(data)
+    assert results["FRVar"].value is None and np.isnan(results["FRVar"].per_clip).all()
+    demand_whole("react2024-official", suite, results, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
@@ -107,6 +108,17 @@ class Evaluation:
     threads: int = 1
     device: str = "cpu"
     memo: dict[str, Any] = field(default_factory=dict)  # what several suites would otherwise compute twice
+
+    def with_own_listeners(self) -> Evaluation:
+        """Without the listeners beyond the clips' own, whom only `appropriate` names: for suites that do not ask it."""
+        count = len(self.clips)
+        if len(self.lengths) == count:
+            return self
+        own: dict[str, Any] = {
+            name: None if (x := getattr(self, name)) is None else x[:count]
+            for name in ("listener_motion", "listener_emotion")
+        }
+        return dataclasses.replace(self, lengths=self.lengths[:count], appropriate=None, memo={}, **own)
 
 
 Progress = Callable[[int, int], None]  # done, total

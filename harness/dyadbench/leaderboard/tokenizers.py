@@ -173,7 +173,10 @@ def _cells(records: Sequence[Record], names: Sequence[str]) -> dict[str, Value]:
             interval(boot.draws[:, 0, j], within=column) if boot.informative and np.isfinite(value) and spread else None
         )
         finite = None if np.isnan(value) else value
-        cells[name] = Value(value=finite, low=span.low if span else None, high=span.high if span else None)
+        gaps = int(np.isnan(values[:, :, j]).sum(1).max())
+        cells[name] = Value(
+            value=finite, low=span.low if span else None, high=span.high if span else None, undefined=gaps
+        )
     return cells
 
 

@@ -90,6 +90,7 @@ class DualTalkSuite:
             raise ValueError(
                 f"motion space {data.space.name!r} has no group {missing[0]!r}, which the dualtalk suite scores"
             )
+        data = data.with_own_listeners()
         cluster = clusterer(self.config.fit, self.config.seed)
         values_of: dict[str, list[float]] = {column.id: [] for column in self.columns}
         for n, frames in enumerate(int(t) for t in data.lengths):

@@ -15,7 +15,8 @@ For every clip with samples x_k, its true listener y and its speaker s, (T, D) e
 noise, and a copy of the speaker, would win if more were better.
 
 A channel that is constant on both sides is no evidence for CCC and is left out; constant on one side it counts 0. A
-constant true listener says nothing about PCC; a constant prediction correlates with nothing (0), as it does in `sync`.
+constant true listener says nothing about PCC; a constant prediction correlates with nothing (0). In `sync` a reaction that
+stands still in all channels counts 0, and of one that moves the channels that stand still are left out.
 Pooled distances and diversity are not means over clips, so their values per clip are jackknife pseudo-values. Frechet
 distances are pooled because within a clip of real people they prefer noise to another real listener.
 """
@@ -174,6 +175,7 @@ class DyadSuite:
         missing = [name for name in self.groups if name not in present]
         if missing and (self.all_groups or not present):
             raise ValueError(f"motion space {data.space.name!r} has no group {missing[0]!r}, which this suite scores")
+        data = data.with_own_listeners()
         lengths = np.asarray(data.lengths, np.int64)
         means = [_mean(side, lengths) for side in (data.speaker_motion, data.listener_motion)]
         slices = {name: data.space.slice(name) for name in present}

@@ -1,9 +1,10 @@
 """Realism of motion: do generated listeners move as people do, whatever they react to?
 
 - `FMD` (Frechet motion distance): Frechet distance of windows of motion, pooled over clips and samples, in the space of
-  the leading principal components of the true listeners' windows. A window is one second at 12.5 frames per second: the
-  positions of all channels and their velocities, every channel in units of its deviation over the true listeners (of
-  position, and of velocity, so that both weigh alike). Windows overlap by half. The components, 32 at most, are those of
+  the leading principal components of the true listeners' windows. A window is one second at about 12.5 frames per second
+  (every second frame of 25 or 30, every fourth of 50, every fifth of 60): the positions of all channels and their
+  velocities, every channel in units of its deviation over the true listeners (of position, and of velocity, so that both
+  weigh alike). Windows overlap by half. The components, 32 at most, are those of
   the true listeners of the split that is scored, as the centroids of Learning2Listen's Shannon index are: one space for
   all methods, which no method can learn, and which needs no training data.
 - `HD.velocity`, `HD.acceleration`, `HD.jerk`: Hellinger distance between the histograms of the size of the first, second
@@ -111,6 +112,7 @@ class RealismSuite:
 
     def evaluate(self, data: Evaluation, progress: Progress | None = None) -> Mapping[str, Result]:
         """Predictions (N, K, T, C). Raises ValueError where there are none, or where they are not finite."""
+        data = data.with_own_listeners()
         predicted, true = getattr(data, f"predicted_{self.space}"), getattr(data, f"listener_{self.space}")
         if predicted is None or true is None:
             raise ValueError(f"the realism suite scores {self.space}, and there is none here")

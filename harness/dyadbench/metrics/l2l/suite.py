@@ -155,6 +155,7 @@ class L2LSuite:
         """data.predicted_motion (N, K, T, D) with the groups "expression" and "rotation". Raises ValueError for NaN or shapes."""
         if data.predicted_motion is None:
             raise ValueError("the l2l suite scores motion, and these predictions have none: choose an emotion suite")
+        data = data.with_own_listeners()
         lengths = np.asarray(data.lengths, np.int64)
         listeners, speakers = Clips(data.listener_motion, lengths), Clips(data.speaker_motion, lengths)
         target = [listeners[n] for n in range(len(lengths))]

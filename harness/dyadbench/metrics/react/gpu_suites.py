@@ -13,6 +13,7 @@ from torch import Tensor
 from dyadbench.api import Evaluation, Progress
 from dyadbench.metrics.react import gpu, gpu_frdist
 from dyadbench.metrics.react.frdist import frdist as frdist_of_clip
+from dyadbench.metrics.react.suites import demand_one_length
 
 MEMORY = 2**31  # bytes of predictions on the device at a time
 Clips = tuple[Tensor, np.ndarray]  # (N, ..., T, C), zero after each clip's frames, and those
@@ -160,10 +161,7 @@ def _official(chunk: Chunk, inputs: Loaded) -> dict[str, np.ndarray]:
     unequal = np.flatnonzero(chunk.frames[chunk.pairs[:, 0]] != inputs.frames[chunk.pairs[:, 1]])
     if len(unequal):
         clip, listener = chunk.pairs[unequal[0]]
-        raise ValueError(
-            f"clip {chunk.rows[clip]} has {chunk.frames[clip]} frames and its appropriate listener {listener} "
-            f"{inputs.frames[listener]}; the official metrics take one length: cut them, or use react2024"
-        )
+        demand_one_length(int(chunk.rows[clip]), int(chunk.frames[clip]), {int(listener): int(inputs.frames[listener])})
     common = _common(chunk, inputs)
     frcorr = gpu.frcorr(chunk.pred, inputs.listeners, chunk.pairs, common, corrected=False)
     lags = _lags(gpu.official_offsets, chunk.pred[:, :1], chunk)
