@@ -6,6 +6,7 @@ import numpy as np
 
 from dyadbench.api import Array, Context, Dyad, DyadbenchError, Needs, Noise, Reaction, Setup, State, TrainData
 from dyadbench_baselines.config import MismatchedConfig, NearestConfig
+from dyadbench_baselines.tracks import Tracks
 
 
 def first_audio(setup: Setup) -> tuple[str, ...]:
@@ -25,34 +26,32 @@ class _Pool:
 
     def __init__(self, setup: Setup, size: int):
         self.size, self.has_emotion = size, setup.has_emotion
-        self.motion = np.zeros((1, 1, setup.space.dim), np.float32)  # (P, T, D)
-        self.emotion = np.zeros((1, 1, 25), np.float32)  # (P, T, 25)
+        self.motion = Tracks.of([np.zeros((1, setup.space.dim), np.float32)])
+        self.emotion = Tracks.of([np.zeros((1, 25), np.float32)])
 
     def fill(self, data: TrainData, audio: tuple[str, ...] = ()) -> list[Dyad]:
         total = len(data.clips("train"))
         step = max(1, -(-total // self.size))
         dyads = [dyad for i, dyad in enumerate(data.dyads("train", audio)) if i % step == 0]
-        frames = min(len(dyad.listener.motion) for dyad in dyads)
-        self.motion = np.stack([dyad.listener.motion[:frames] for dyad in dyads])
+        self.motion = Tracks.of([dyad.listener.motion for dyad in dyads])
         if self.has_emotion:
-            self.emotion = np.stack([d.listener.emotion[:frames] for d in dyads if d.listener.emotion is not None])
+            self.emotion = Tracks.of([d.listener.emotion for d in dyads if d.listener.emotion is not None])
         return dyads
 
     def state_dict(self) -> State:
-        return {"motion": self.motion, "emotion": self.emotion}
+        return {**self.motion.state("motion"), **self.emotion.state("emotion")}
 
     def parameters(self) -> tuple[Array, ...]:
         """None: clips are kept, nothing is learnt of them."""
         return ()
 
     def load_state_dict(self, state: State) -> None:
-        self.motion, self.emotion = state["motion"], state["emotion"]
+        self.motion, self.emotion = Tracks.from_state(state, "motion"), Tracks.from_state(state, "emotion")
 
     def reactions(self, picks: np.ndarray, frames: int) -> Reaction:
-        """picks: (B, K) rows of the pool. A clip longer than the pool's starts over."""
-        places = np.arange(frames) % self.motion.shape[1]
-        motion = self.motion[picks][:, :, places]
-        return Reaction(motion, self.emotion[picks][:, :, places] if self.has_emotion else None)
+        """picks: (B, K) rows of the pool. A listener shorter than the clip starts over."""
+        emotion = self.emotion.looped(picks, frames) if self.has_emotion else None
+        return Reaction(self.motion.looped(picks, frames), emotion)
 
 
 class Mismatched(_Pool):

@@ -23,6 +23,7 @@ from dyadbench.api import (
 )
 from dyadbench_baselines.config import RidgeConfig
 from dyadbench_baselines.retrieval import first_audio
+from dyadbench_baselines.tracks import Tracks
 
 RESIDUALS = 100  # training clips whose residuals are stored for sampling
 
@@ -43,7 +44,7 @@ class Ridge:
         self.edges = np.maximum.accumulate(np.round(edges).astype(int) + np.arange(config.taps + 1) // config.taps)
         self.weights = np.zeros((1, 1))
         self.mean = self.scale = np.zeros(1)
-        self.residuals = np.zeros((0, 1, 1), np.float32)  # (P, T, D + 25)
+        self.residuals = Tracks(np.zeros((0, 1), np.float32), np.zeros(0, np.int64))  # of D + 25 channels
 
     @property
     def voices(self) -> tuple[str, ...]:
@@ -102,16 +103,15 @@ class Ridge:
         gram = z.T @ z + self.config.penalty * len(x) / 1000 * np.diag([*np.ones(z.shape[1] - 1), 0.0])
         self.weights = np.linalg.solve(gram, z.T @ y)
         if self.sampled:
-            frames = min(len(inputs) for inputs, _ in pairs)
             step = max(1, len(pairs) // RESIDUALS)
-            self.residuals = np.stack([(t - self.apply(i))[:frames] for i, t in pairs[::step]]).astype(np.float32)
+            self.residuals = Tracks.of([target - self.apply(inputs) for inputs, target in pairs[::step]])
 
     def apply(self, inputs: np.ndarray) -> np.ndarray:
         """(T, taps F) -> (T, C)."""
         return (inputs - self.mean) / self.scale @ self.weights[:-1] + self.weights[-1]
 
     def state_dict(self) -> State:
-        return {"weights": self.weights, "mean": self.mean, "scale": self.scale, "residuals": self.residuals}
+        return {"weights": self.weights, "mean": self.mean, "scale": self.scale, **self.residuals.state("residuals")}
 
     def parameters(self) -> tuple[np.ndarray, ...]:
         """Without the residuals, which are kept as they were and drawn from."""
@@ -119,7 +119,7 @@ class Ridge:
 
     def load_state_dict(self, state: State) -> None:
         self.weights, self.mean, self.scale = state["weights"], state["mean"], state["scale"]
-        self.residuals = state["residuals"]
+        self.residuals = Tracks.from_state(state, "residuals")
 
     # --- sample -----------------------------------------------------------------------------------------
 
@@ -130,11 +130,10 @@ class Ridge:
         return _RidgeStream(self, [[self._residual(noise, clip, sample) for sample in range(k)] for clip in clips])
 
     def _residual(self, noise: Noise, clip: str, sample: int) -> np.ndarray:
-        """(P, C), repeated over the clip."""
+        """(T, C), repeated over the clip."""
         if not self.sampled:
             return np.zeros((1, self.weights.shape[1]), np.float32)
-        picked: np.ndarray = self.residuals[noise.stream(clip, sample).integers(len(self.residuals))]
-        return picked
+        return self.residuals[int(noise.stream(clip, sample).integers(len(self.residuals)))]
 
 
 class _RidgeStream:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
 from tests.fixtures.hosts import shared_host
 
-from dyadbench.api import FACEVERSE_58, DyadbenchError, Setup
+from dyadbench.api import FACEVERSE_58, Dyad, DyadbenchError, Setup, Track
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.check import check
 from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench_baselines.config import LagConfig, MimeConfig
 from dyadbench_baselines.plugin import dyadbench_predictors
+from dyadbench_baselines.tracks import Tracks
 
 BASELINES = [entry.name for entry in dyadbench_predictors()]
 
@@ -155,3 +158,40 @@ def test_parameters_are_what_was_learnt_and_not_the_clips_that_are_kept(name: st
     count = _count(method, state)
     assert count >= least and (count > 0) == (least > 0)
     assert sum(value.size for value in state.values()) > 1000
+
+
+def test_tracks_loop_at_their_own_length_and_old_states_are_read() -> None:
+    """All were cut to the shortest training clip: a floor of 20 frames over and over, where clips are minutes long."""
+    long, short = np.arange(14, dtype=np.float32).reshape(7, 2), 100 + np.arange(6, dtype=np.float32).reshape(3, 2)
+    tracks = Tracks.of([long, short])
+    again = Tracks.from_state(tracks.state("motion"), "motion")
+    for each in (tracks, again):
+        assert len(each) == 2 and np.array_equal(each[0], long) and np.array_equal(each[1], short)
+        looped = each.looped(np.array([[0, 1], [1, 0]]), 8)
+        assert np.array_equal(looped[0, 0], long[[*range(7), 0]])
+        assert np.array_equal(looped[1, 0], short[[0, 1, 2, 0, 1, 2, 0, 1]])
+    old = Tracks.from_state({"motion": np.stack([long[:3], short])}, "motion")
+    assert np.array_equal(old[0], long[:3]) and np.array_equal(old[1], short)
+
+
+class UnequalCorpus(TinyCorpus):
+    """Every third clip is 20 frames long."""
+
+    def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
+        for i, dyad in enumerate(super().dyads(split, audio)):
+            yield Dyad(dyad.clip, self._cut(dyad.speaker, i), self._cut(dyad.listener, i))
+
+    def _cut(self, track: Track, i: int) -> Track:
+        frames = self.frames if i % 3 else 20
+        voices = {name: sound[: frames * self.audio[name].per_frame] for name, sound in track.audio.items()}
+        emotion = None if track.emotion is None else track.emotion[:frames]
+        return Track(track.motion[:frames], emotion, voices)
+
+
+@pytest.mark.parametrize("name", ["mismatched-listener", "nearest-face", "ridge-sampled"])
+def test_a_short_training_clip_shortens_no_other(name: str) -> None:
+    corpus = UnequalCorpus()
+    predictor = shared_host().build("predictor", name, {}, Setup(FACEVERSE_58, corpus.audio, True, seed=0))
+    predictor.fit(corpus)
+    tracks = predictor.residuals if name == "ridge-sampled" else predictor.motion
+    assert sorted(set(tracks.frames.tolist())) == sorted({len(dyad.listener.motion) for dyad in corpus.dyads("train")})
