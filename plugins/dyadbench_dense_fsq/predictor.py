@@ -34,7 +34,8 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
-from dyadbench.nn.component import NetComponent, decoded_reaction, face_and_sound, ids_of
+from dyadbench.nn.component import NetComponent, face_and_sound, ids_of
+from dyadbench.nn.decoding import decoded_by_length
 from dyadbench.nn.guidance import guided_step, without_speaker
 from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.losses import change_weights
@@ -199,7 +200,7 @@ class CrossModalAR(NetComponent[CrossModalNet]):
             step, uniforms(noise, context.clips, k, padded, "tokens", self.device), patch=config.patch,
             temperature=config.temperature, top_k=config.top_k, top_p=config.top_p,
         )  # fmt: skip
-        return decoded_reaction(self.tokenizer, ids, len(context.clips), k, frames)
+        return decoded_by_length(self.tokenizer, ids, context, k, config.patch)
 
     def start(self, clips: Sequence[str], k: int, noise: Noise) -> PatchStream:
         """Reactions while the speaker speaks, a patch at a time."""

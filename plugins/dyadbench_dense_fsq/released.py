@@ -18,7 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dyadbench.api import Context, Noise, Reaction, WindowBatch
-from dyadbench.nn.component import decoded_reaction, ids_of, to_tensor
+from dyadbench.nn.component import ids_of, to_tensor
+from dyadbench.nn.decoding import decoded_by_length
 from dyadbench.nn.sampling import autoregress, uniforms
 from dyadbench_dense_fsq.network import SPECIALS, Speaker
 from dyadbench_dense_fsq.predictor import CrossModalAR
@@ -95,6 +96,4 @@ class ReleasedAR(CrossModalAR):
 
         uniform = uniforms(noise, context.clips, k, padded, "tokens", self.device)
         ids = autoregress(step, uniform, patch=patch, temperature=config.temperature)
-        return decoded_reaction(
-            self.tokenizer, (ids - SPECIALS) % self.tokenizer.tokens.codes, len(context.clips), k, frames
-        )
+        return decoded_by_length(self.tokenizer, (ids - SPECIALS) % self.tokenizer.tokens.codes, context, k, patch)

@@ -39,6 +39,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, face_and_sound, ids_of
+from dyadbench.nn.decoding import Rows, by_length
 from dyadbench.nn.guidance import guided_step, without_speaker
 from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.sampling import autoregress, uniforms
@@ -146,8 +147,12 @@ class PatchAR(NetComponent[PatchPredictor]):
         step = hearing if config.guidance == 1 else guided_step(hearing, deaf, config.guidance)
         uniform = uniforms(noise, context.clips, k, tokens, "tokens", self.device)
         ids = autoregress(step, uniform, patch=1, temperature=config.temperature, top_p=config.top_p)
-        motion = self._decode(ids.cpu().numpy(), frames)
-        return Reaction(motion.reshape(len(context.clips), k, frames, -1))
+        every = ids.cpu().numpy()
+
+        def decode(rows: Rows, length: int) -> tuple[Array, None]:
+            return self._decode(every[rows, : -(-length // self.patch)], length), None
+
+        return Reaction(*by_length(context.lengths, k, frames, decode))
 
     def start(self, clips: Sequence[str], k: int, noise: Noise) -> TokenStream:
         """Reactions while the speaker speaks, a token at a time."""

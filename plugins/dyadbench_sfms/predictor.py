@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dyadbench.api import (
+    Array,
     Context,
     Loss,
     Needs,
@@ -38,6 +39,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, to_tensor
+from dyadbench.nn.decoding import Rows, by_length, decoded_by_length
 from dyadbench.nn.guidance import guided, without_speaker
 from dyadbench.nn.inputs import CLIPS, audio_of, moments
 from dyadbench.nn.sampling import draw, uniforms
@@ -253,7 +255,7 @@ class KeyframeAR(NetComponent[KeyframeNet]):
             uniforms_here = [x[:, first : first + self.config.patch] for x in draws]
             new, phase = self._draw_patch(logits, classes[:, first + self.config.patch :], uniforms_here, phase)
             classes = torch.cat([classes, new], 1)
-        return self._reaction(classes, len(context.clips), k, frames)
+        return self._reaction(classes, context, k, unit)
 
     def _speaker(self, context: Context, padded: int) -> tuple[Tensor, Tensor | None]:
         """The speakers' face and sound, neutral before and after each clip: (B, P + padded + ahead, ...)."""
@@ -304,25 +306,26 @@ class KeyframeAR(NetComponent[KeyframeNet]):
         keys = keys | (empty[:, None] & F.one_hot(p.argmax(1), p.shape[1]).bool())
         return codes * keys, phase
 
-    def _reaction(self, classes: Tensor, clips: int, k: int, frames: int) -> Reaction:
-        """Decodes classes (R, P + padded). Sparse ones are decoded patch by patch, each from the window it ends."""
+    def _reaction(self, classes: Tensor, context: Context, k: int, unit: int) -> Reaction:
+        """Decodes classes (R, P + padded), of clips that were padded to whole multiples of `unit` frames.
 
-        def newest(windows: np.ndarray) -> np.ndarray:
-            return windows[:, past:].reshape(len(classes), -1, windows.shape[2])[:, :frames]
-
+        Sparse ones are decoded patch by patch, each from the window it ends.
+        """
         past, patch = self.config.past, self.config.patch
         if not self.sparse:
-            own = classes[:, past:] - 1
-            motion, emotion = self.tokenizer.decode(Tokens(own.cpu().numpy(), frames=frames), frames)
-        elif self.config.decode == "windows":
-            motion, emotion = self.tokenizer.decode(tokens_of(classes[:, past:]), frames)
-        else:
-            windows = classes.unfold(1, past + patch, patch).flatten(0, 1)  # (R * patches, P + n)
+            return decoded_by_length(self.tokenizer, classes[:, past:] - 1, context, k, unit)
+
+        def decode(rows: Rows, length: int) -> tuple[Array, Array | None]:
+            own = classes[torch.from_numpy(rows).to(classes.device), : past + length + -length % unit]
+            if self.config.decode == "windows":  # whole ones, or the last might hold no keyframe
+                parts = self.tokenizer.decode(tokens_of(own[:, past:]), own.shape[1] - past)
+                return parts[0][:, :length], None if parts[1] is None else parts[1][:, :length]
+            windows = own.unfold(1, past + patch, patch).flatten(0, 1)  # (R * patches, P + n)
             motion, emotion = self.tokenizer.decode(tokens_of(windows), past + patch)
-            motion = newest(motion)
-            emotion = None if emotion is None else newest(emotion)
 
-        def shaped(values: np.ndarray) -> np.ndarray:
-            return values.reshape(clips, k, frames, -1)
+            def newest(windows: Array) -> Array:
+                return windows[:, past:].reshape(len(rows), -1, windows.shape[2])[:, :length]
 
-        return Reaction(shaped(motion), None if emotion is None else shaped(emotion))
+            return newest(motion), None if emotion is None else newest(emotion)
+
+        return Reaction(*by_length(context.lengths, k, context.frames, decode))

@@ -183,7 +183,8 @@ class TransVAEPredictor(NetComponent[TransVAE | OnlineTransVAE]):
         def shaped(values: Tensor) -> Tensor:
             cut = values[:, :frames]
             if isinstance(self.config, OnlineConfig) and self.config.tail == "zeros":
-                cut[:, frames - frames % self.window :] = 0.0
+                whole = to_tensor(context.lengths // self.window * self.window, self.device)
+                cut = torch.where((places < whole[:, None]).repeat_interleave(k, 0)[..., None], cut, 0.0)
             return cut.unflatten(0, (clips, k))
 
         motion = shaped(outcome.motion).cpu().numpy()

@@ -28,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dyadbench.api import (
+    Array,
     AudioSpec,
     Context,
     DyadbenchError,
@@ -46,6 +47,7 @@ from dyadbench.api import (
     Windows,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, face_and_sound
+from dyadbench.nn.decoding import Rows, by_length
 from dyadbench.nn.guidance import guided, without_speaker
 from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.losses import change_weights
@@ -215,7 +217,15 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
             if len(codes) > len(ids):
                 ids = ids.repeat_interleave(k, 0)
             ids = torch.cat([ids, codes[..., None]], 3)
-        return self.decoded(ids, clips, k, end)
+        every, copies = ids.cpu().numpy(), len(ids) // clips
+
+        def decode(rows: Rows, length: int) -> tuple[Array, Array | None]:
+            padded = length + -length % (self.config.chunk or 1)
+            motion, emotion = self.tokenizer.decode(Tokens(every[rows, :padded], frames=padded), padded)
+            return motion[:, :length], None if emotion is None else emotion[:, :length]
+
+        once = by_length(context.lengths, copies, end, decode)
+        return Reaction(*(x if x is None or copies == k else np.repeat(x, k, 1) for x in once))
 
     def latents(self, noise: Noise, clips: Sequence[str], k: int) -> Tensor | None:
         """What the trunk hears of each sample's latent, (R, 1, dim); None without one."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dyadbench.api import Config, Context, Needs, Noise, Reaction, Setup, Tokenizer
+from dyadbench.api import Array, Config, Context, Needs, Noise, Reaction, Setup, Tokenizer
+from dyadbench.nn.decoding import Rows, by_length
 
 
 class Reconstruction:
@@ -18,7 +19,11 @@ class Reconstruction:
 
     def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
         assert context.truth is not None
-        listeners = np.stack([motion[0] for motion in context.truth.motion])
-        motion, emotion = self.tokenizer.decode(self.tokenizer.encode(listeners), context.frames)
-        copies = [None if x is None else np.repeat(x[:, None], k, 1) for x in (motion, emotion)]
-        return Reaction(*copies)
+        listeners = [motion[0] for motion in context.truth.motion]
+
+        def decode(rows: Rows, length: int) -> tuple[Array, Array | None]:
+            motion = np.stack([listeners[row][:length] for row in rows])
+            return self.tokenizer.decode(self.tokenizer.encode(motion), length)
+
+        once = by_length(context.lengths, 1, context.frames, decode)
+        return Reaction(*(x if x is None else np.repeat(x, k, 1) for x in once))

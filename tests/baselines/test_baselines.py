@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import numpy as np
 import pytest
 from pydantic import ValidationError
+from tests.fixtures.corpora import UnequalCorpus
 from tests.fixtures.hosts import shared_host
 
-from dyadbench.api import FACEVERSE_58, Dyad, DyadbenchError, Setup, Track
+from dyadbench.api import FACEVERSE_58, DyadbenchError, Setup
 from dyadbench.cell.noise import CellNoise
 from dyadbench.conformance.check import check
 from dyadbench.datasets.tiny_corpus import TinyCorpus
@@ -174,23 +173,9 @@ def test_tracks_loop_at_their_own_length_and_old_states_are_read() -> None:
     assert np.array_equal(old[0], long[:3]) and np.array_equal(old[1], short)
 
 
-class UnequalCorpus(TinyCorpus):
-    """Every third clip is 20 frames long."""
-
-    def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
-        for i, dyad in enumerate(super().dyads(split, audio)):
-            yield Dyad(dyad.clip, self._cut(dyad.speaker, i), self._cut(dyad.listener, i))
-
-    def _cut(self, track: Track, i: int) -> Track:
-        frames = self.frames if i % 3 else 20
-        voices = {name: sound[: frames * self.audio[name].per_frame] for name, sound in track.audio.items()}
-        emotion = None if track.emotion is None else track.emotion[:frames]
-        return Track(track.motion[:frames], emotion, voices)
-
-
 @pytest.mark.parametrize("name", ["mismatched-listener", "nearest-face", "ridge-sampled"])
 def test_a_short_training_clip_shortens_no_other(name: str) -> None:
-    corpus = UnequalCorpus()
+    corpus = UnequalCorpus((96, 20, 96, 60))
     predictor = shared_host().build("predictor", name, {}, Setup(FACEVERSE_58, corpus.audio, True, seed=0))
     predictor.fit(corpus)
     tracks = predictor.residuals if name == "ridge-sampled" else predictor.motion

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import BaseModel, NonNegativeInt
 
 from dyadbench.api import EMOTION_DIM, Context, DyadbenchError, MotionSpace, Noise, Predictor, Reaction, Streaming
@@ -30,6 +31,7 @@ from dyadbench.store.folders import Folder
 
 REPEATED = 1e-3  # relative to the size of the values: what parallel sums on a GPU may differ by is far below
 REPEATED_CLIPS, REPEATED_SAMPLES = 3, 2
+UNEVEN = 7  # frames by which these clips differ where clips do: no multiple of a block or of a patch
 FLOAT_ORDER = 1e-4  # relative: what another number of rows may change in the order of sums
 LOOKAHEAD_FRAMES = 250  # of one clip: enough to see the reach of every method without a second full sampling
 
@@ -189,7 +191,9 @@ class Generation:
             # Before the count is saved: it must never promise rows that are only in memory.
             array.flush()  # type: ignore[attr-defined]  # a memory map
 
-    def _context(self, rows: range, frames: int | None = None, split: Split | None = None) -> Context:
+    def _context(
+        self, rows: range, frames: int | NDArray[np.int64] | None = None, split: Split | None = None
+    ) -> Context:
         of = split or self.split
         return of.context(rows, self.predictor.needs, privileged=self.privileged, frames=frames)
 
@@ -214,7 +218,10 @@ class Generation:
         REPEATED; there a clip alone is not compared with its batch, where one token that is sampled differently changes the rest.
         """
         rows, name = range(min(REPEATED_CLIPS, len(self.split.clips))), self.cell.predictor.name
-        context = self._context(rows, LOOKAHEAD_FRAMES)
+        # Cut to one length, clips of many lengths would hide what a reaction takes from the padding after a clip's end.
+        uneven = len(set(self.split.lengths.tolist())) > 1
+        limits = LOOKAHEAD_FRAMES - UNEVEN * uneven * np.arange(len(rows))
+        context = self._context(rows, limits)
         # Twice the same question first: a predictor with a generator of its own answers differently.
         first, second = (self._react(context, REPEATED_SAMPLES) for _ in range(2))
         on_cpu = self.runtime.device == "cpu"
@@ -226,11 +233,12 @@ class Generation:
         for row in rows if on_cpu and len(rows) > 1 else ():
             frames = int(context.lengths[row])
             # Then each clip alone: a generator that is seeded per call passes the first test and fails this one.
-            alone = self._react(self._context(range(row, row + 1), LOOKAHEAD_FRAMES), REPEATED_SAMPLES)
+            alone = self._react(self._context(range(row, row + 1), limits[row : row + 1]), REPEATED_SAMPLES)
             if largest_gap(row_of(first, row, frames), row_of(alone, 0, frames)) > FLOAT_ORDER:
                 raise PluginError(
                     f"{name} reacts to clip {context.clips[row]} otherwise in a batch than alone, so --batch would change its "
-                    "numbers; let it draw from noise.stream(clip, sample) alone and look at no other clip"
+                    "numbers; let it draw from noise.stream(clip, sample) alone, and look at no other clip and at nothing after a "
+                    "clip's own length"
                 )
 
     def measure(self, progress: Progress) -> dict[str, Any]:

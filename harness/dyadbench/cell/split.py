@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from dyadbench.api import (
     EMOTION_DIM,
@@ -150,8 +151,10 @@ class Split:
             raise DyadbenchError(f"clip {self.clips[index].id}: the {what} holds NaN or infinity")
         return np.asarray(values)
 
-    def context(self, rows: range, needs: Needs, *, privileged: bool, frames: int | None = None) -> Context:
-        """The speakers of `rows`, cut to `frames`. What a predictor does not need it is not given."""
+    def context(
+        self, rows: range, needs: Needs, *, privileged: bool, frames: int | NDArray[np.int64] | None = None
+    ) -> Context:
+        """The speakers of `rows`, cut to `frames`, of all or of each. What a predictor does not need it is not given."""
         if (needs.truth or needs.fresh) and not privileged:
             raise DyadbenchError("a predictor asks for the true listener but is not registered with calibration=True")
         own = [OWN_VOICE + name for name in needs.own_audio]
@@ -161,7 +164,7 @@ class Split:
             available = ", ".join(self.dataset.audio) or "none"
             raise DyadbenchError(f"the predictor needs audio feature {missing[0]!r}; this dataset has {available}")
         # Padded to the longest clip of these rows, not of the split: short clips stay cheap.
-        lengths = np.minimum(self.lengths[rows.start : rows.stop], frames or self.frames)
+        lengths = np.minimum(self.lengths[rows.start : rows.stop], self.frames if frames is None else frames)
         end = int(lengths.max())
         tracks = self._tracks
         motion = tracks["speaker_motion"]
