@@ -42,7 +42,9 @@ class TokenizerConfig(Config):
     tau_schedule: Literal["constant", "anneal"] = "anneal"  # exponentially to tau_end over 60 % of the training
     mask_weight: float = Field(0.1, ge=0)  # alpha of eq. 13
     through: float = Field(1.0, ge=0)  # weight of the error that reaches the scores straight through the hard set
-    quantisation: float = Field(1.0, ge=0)  # weight of eq. 13's distance of the keyframes' latents to their codes
+    # Weight of eq. 13's distance of the keyframes' latents to their codes. It trains FSQ alone: a VQ book passes gradients
+    # straight through, so that the distance has none, and `commitment` does its work.
+    quantisation: float = Field(1.0, ge=0)
     warmup_share: float = Field(0.1, ge=0, le=1)  # of the steps: uniform keyframes, and the scorer does not learn
     dim: PositiveInt = 256
     heads: PositiveInt = 8

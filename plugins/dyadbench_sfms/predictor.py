@@ -25,6 +25,7 @@ from torch import Tensor
 from dyadbench.api import (
     Array,
     Context,
+    DyadbenchError,
     Loss,
     Needs,
     Noise,
@@ -91,6 +92,14 @@ class KeyframeAR(NetComponent[KeyframeNet]):
             lambda: KeyframeNet(config, setup.space.dim, setup.audio[self.audio] if self.audio else None, spec.codes),
             setup,
         )
+        needed = config.past + config.patch
+        if (
+            self.sparse and spec.lookahead and spec.lookahead + 1 < needed
+        ):  # each would need a keyframe, which nothing forces
+            raise DyadbenchError(
+                f"keyframe-ar decodes windows of {needed} frames (past + patch), and its tokenizer codes windows of "
+                f"{spec.lookahead + 1}; set tokenizer.window={needed}, or a smaller past"
+            )
         rolling = self.sparse and config.decode == "rolling"
         reach = lookahead(config.patch, config.ahead, 1 if rolling else (spec.lookahead or 0) + 1)
         self.needs = Needs(audio=(self.audio,) if self.audio else (), lookahead=reach)
@@ -210,7 +219,7 @@ class KeyframeAR(NetComponent[KeyframeNet]):
         if self.sparse:
             # This weight makes keyframes and transitions count alike in the cross entropy.
             rate = float(torch.cat(keys).mean())
-            weight = config.key_weight or min(10.0, (1 - rate) / rate)
+            weight = config.key_weight or min(10.0, max(0.1, (1 - rate) / rate))  # every frame may be a keyframe
             net.balance.fill_(float(np.log(weight)))
             # A still face needs one keyframe, at the start; the tokenizer would spread k of them over it.
             opening = torch.cat([opening[opening > 0][:1], torch.zeros_like(opening[1:])])
@@ -290,7 +299,7 @@ class KeyframeAR(NetComponent[KeyframeNet]):
     ) -> tuple[Tensor, Tensor]:
         """Samples the classes (R, n) of a patch from its logits (R, n, 1 + codes), and returns the new phase (R,).
 
-        `before` (R, P) are the classes of the frames that are decoded together with the patch.
+        `before` (R, P - n) are the classes of the frames right before the patch.
         """
         config = self.config
         codes = draw(logits[..., 1:], uniform[0], temperature=config.temperature, top_k=config.top_k) + 1

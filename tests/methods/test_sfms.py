@@ -388,3 +388,27 @@ def test_requests_that_cannot_be_met_are_refused() -> None:
 def test_the_methods_pass_the_check(name: str) -> None:
     report = check(name, Host())
     assert report.ok, [item for item in report.items if not item.ok]
+
+
+def test_a_tokenizer_whose_windows_are_shorter_than_those_that_are_decoded_is_refused() -> None:
+    """A window of the tokenizer without a keyframe ended the run in the middle of sampling."""
+    with pytest.raises(
+        DyadbenchError, match=r"decodes windows of 48 frames \(past \+ patch\).*windows of 24; set tokenizer"
+    ):
+        _build(_sparse(window=24))
+
+
+def test_a_last_window_that_is_cut_is_decoded_whole() -> None:
+    predictor = _build(decode="windows")
+    with torch.no_grad():  # keyframes are rare, so that a window of two frames has none
+        predictor.net.head.weight.zero_()
+        predictor.net.head.bias.zero_()
+        predictor.net.head.bias[0] = 9.0
+    context = _context([0, 1], predictor, 50)
+    assert predictor.sample(context, 3, CellNoise(0)).motion.shape == (2, 3, 50, FACEVERSE_58.dim)
+
+
+def test_a_keyframe_at_every_frame_trains_with_a_finite_loss() -> None:
+    predictor = _build(_sparse(keyframes=48, placement="static"))
+    next(iter(predictor.stages(TinyCorpus())))
+    assert torch.isfinite(predictor.net.balance).all()

@@ -40,6 +40,7 @@ def test_the_placebo_regresses_each_row_to_another_rows_listener() -> None:
     before = placebo(heard, motion, valid).item()
     motion[2, 4:] = 1e6
     assert placebo(heard, motion, valid).item() == before
+    assert placebo(heard[:1], motion[:1], valid[:1]).item() == 0.0, "one row has no stranger, and is not its own"
 
 
 @pytest.mark.parametrize("config", [DenseFsqConfig, VqtalkerConfig])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from tests.fixtures.components import SPECS, Corpus, Toy
 from dyadbench.api import Loss, WindowBatch, Windows
 from dyadbench.training.demand import NonFiniteLoss
 from dyadbench.training.loop import FitOptions, fit
+from dyadbench.training.validation import Validation
 from dyadbench.training.windows import WindowSource
 
 
@@ -166,3 +168,12 @@ def test_a_stranger_is_of_another_session_and_comes_with_face_or_sound_alone() -
     assert all(torch.equal(a.audio["tone"], b.audio["tone"]) for a, b in zip(own, face, strict=True))
     assert not any(torch.equal(a.audio["tone"], b.audio["tone"]) for a, b in zip(own, both, strict=True))
     assert all(torch.equal(a.listener_motion, b.listener_motion) for a, b in zip(own, both, strict=True))
+
+
+def test_a_metric_that_some_batches_lack_is_the_mean_of_those_that_have_it() -> None:
+    """It was divided by all batches: a layer that dropout had left out of one of three had two thirds of its loss."""
+    batches = iter([{"loss": 3.0, "layer1": 2.0}, {"loss": 3.0}, {"loss": 6.0, "layer1": 4.0}])
+    stage = SimpleNamespace(windows=None, validate=lambda batch: next(batches), select=None)
+    source = SimpleNamespace(sweep=lambda *_, stranger: range(3))
+    validation = Validation(stage, source, torch.device("cpu"), lambda n: n)  # type: ignore[arg-type]
+    assert validation.means() == {"loss": 4.0, "layer1": 3.0}

@@ -20,7 +20,7 @@ class SpeakerRegression(nn.Module):
     """Linear, from the encoded speaker (..., dim) to the listener's D coefficients at the same position.
 
     With target "stranger" it is a placebo: each row is regressed to the listener of another row of the batch, of whom the
-    speaker says nothing. What a method gains by that, any second loss gives.
+    speaker says nothing. What a method gains by that, any second loss gives. A batch of one row has no stranger: its error is 0.
     """
 
     mean: Tensor
@@ -46,5 +46,5 @@ class SpeakerRegression(nn.Module):
         heard: (B, n, dim); motion: (B, n, D); valid: (B, n) bool, positions that exist.
         """
         if self.target == "stranger":
-            motion, valid = motion.roll(1, 0), valid & valid.roll(1, 0)
+            motion, valid = motion.roll(1, 0), valid & valid.roll(1, 0) & (len(motion) > 1)
         return masked_mean((self.readout(heard) - (motion - self.mean) / self.scale).square(), valid)

@@ -26,8 +26,8 @@ class Validation:
     seed_of: Callable[[int], int]
 
     def means(self, stranger: Sequence[str] = ()) -> dict[str, float]:
-        """The mean of each metric over batches; `stranger` as in `WindowSource.sweep`."""
-        sums: dict[str, float] = {}
+        """The mean of each metric over the batches that have it; `stranger` as in `WindowSource.sweep`."""
+        found: dict[str, list[float]] = {}
         count = 0
         with torch.no_grad():
             for batch in self.windows.sweep(self.stage.windows, self.device, BATCHES, stranger=stranger):
@@ -39,9 +39,9 @@ class Validation:
                     loss = self.stage.loss(batch)
                     values = {"loss": sum(number(v) for v in loss.total.values()), **loss.log}
                 for name, value in values.items():
-                    sums[name] = sums.get(name, 0.0) + number(value)
+                    found.setdefault(name, []).append(number(value))
                 count += 1
-        return {name: value / count for name, value in sums.items()}
+        return {name: sum(values) / len(values) for name, values in found.items()}
 
     def speaker_gain(self, true: Mapping[str, float]) -> dict[str, float]:
         """By how much the validation loss grows if the speaker is one of another session: 0 for a method that is deaf.
