@@ -35,7 +35,7 @@ def test_a_clip_alone_and_in_a_batch_with_longer_ones(name: str) -> None:
     corpus, host = UnequalCorpus((69, 40, 101, 50)), shared_host()
     setup = Setup(corpus.space, corpus.audio, corpus.emotion, 0)
     tokens = host.build("tokenizer", tokenizer, _smoke("tokenizer", tokenizer) | its, setup) if tokenizer else None
-    built = host.build(
+    model = host.build(
         "predictor",
         predictor,
         _smoke("predictor", predictor) | settings,
@@ -43,9 +43,9 @@ def test_a_clip_alone_and_in_a_batch_with_longer_ones(name: str) -> None:
         **({"tokenizer": tokens} if tokens else {}),
     )
     rows = range(4)
-    batch = react(built.sample, corpus.context(rows, built.needs), 2, CellNoise(0), corpus.space, predictor)
+    batch = react(model.sample, corpus.context(rows, model.needs), 2, CellNoise(0), corpus.space, predictor)
     for row in rows:
-        alone = react(built.sample, corpus.context([row], built.needs), 2, CellNoise(0), corpus.space, predictor)
+        alone = react(model.sample, corpus.context([row], model.needs), 2, CellNoise(0), corpus.space, predictor)
         length = int(corpus.lengths[row])
         assert largest_gap(row_of(batch, row, length), row_of(alone, 0, length)) < 1e-4, f"clip of {length} frames"
 

@@ -24,7 +24,7 @@ LADDER = (
     "constant",
 )  # fmt: skip
 FIXED = ("true", "constant")  # the same whatever the seed
-DRAWN = ("noise", "dropped", "swapped")  # of DEGRADATIONS, those that are made anew for every seed
+AT_RANDOM = ("noise", "dropped", "swapped")  # of DEGRADATIONS, those that are made anew for every seed
 AVERAGED = 8  # people of whom an average is made: a regression approaches it, and no person moves like it
 DEGRADATIONS: Mapping[str, tuple[float, ...]] = {
     # Seconds; the clip's end comes first, so the frames stay the same and only their time is wrong.

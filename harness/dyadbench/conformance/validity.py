@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from dyadbench.api import TARGET_SUFFIX, Column, Evaluation, Result, Suite
 from dyadbench.cell.split import Split
-from dyadbench.conformance.known_order import DEGRADATIONS, DRAWN, FIXED, KnownOrder, Reactions
+from dyadbench.conformance.known_order import AT_RANDOM, DEGRADATIONS, FIXED, KnownOrder, Reactions
 from dyadbench.datasets.readout import UNITS, UNITS_VERSION, fit_thresholds, with_binary_units
 from dyadbench.leaderboard.stats import (
     DRAWS_OF_DECISIONS,
@@ -78,24 +78,24 @@ class _Scores:
         point = self.point[self.names.index(condition)]
         return float(loss(point[column], point[self._target(column)], self.columns[column].direction))
 
-    def _drawn(self, condition: str, column: int) -> Floats:
+    def _loss_draws(self, condition: str, column: int) -> Floats:
         """(R,) draws of the loss."""
         row, at = self.names.index(condition), self._target(column)
         point, draws = self.point[row], self.boot.draws[:, row]
         return loss_draws(point[column], draws[:, column], point[at], draws[:, at], self.columns[column].direction)
 
     def _target(self, column: int) -> int:
-        wanted = self.columns[column].target if self.columns[column].direction == "match" else self.columns[column].id
-        return next(j for j, other in enumerate(self.columns) if other.id == wanted)
+        name = self.columns[column].target if self.columns[column].direction == "match" else self.columns[column].id
+        return next(j for j, other in enumerate(self.columns) if other.id == name)
 
     def gap(self, better: str, worse: str, column: int) -> Pair:
         """By how much `worse` is worse, and what that says."""
         difference = self.loss(worse, column) - self.loss(better, column)
-        drawn = self._drawn(worse, column) - self._drawn(better, column)
-        span = interval(drawn) if self.boot.informative else None
+        draws = self._loss_draws(worse, column) - self._loss_draws(better, column)
+        span = interval(draws) if self.boot.informative else None
         if span is None or not np.isfinite(difference):
             return Pair(better=better, worse=worse, gap=None, reading="undefined")
-        return Pair(better=better, worse=worse, gap=difference, low=span.low, high=span.high, p=p_value(drawn), reading="blind")  # fmt: skip
+        return Pair(better=better, worse=worse, gap=difference, low=span.low, high=span.high, p=p_value(draws), reading="blind")  # fmt: skip
 
 
 def examine(
@@ -123,8 +123,8 @@ def examine(
         if seed == 0:
             ladder = tuple(rungs)
             again = sum(name not in FIXED for name in ladder)  # conditions that every draw makes anew
-            drawn = sum(kind in DRAWN for kind, _ in steps)
-            total = len(ladder) + len(steps) + (draws - 1) * (again + drawn) + 2 * len(BLIND)
+            random = sum(kind in AT_RANDOM for kind, _ in steps)
+            total = len(ladder) + len(steps) + (draws - 1) * (again + random) + 2 * len(BLIND)
         for name, reactions in rungs.items():
             if seed == 0 or name not in FIXED:
                 data_of = rule.evaluation(reactions, threads)
@@ -135,7 +135,7 @@ def examine(
                     for what, change in BLIND.items():
                         score(change(data_of), shifted, f"{name}, {what}")
         for kind, amount in steps:
-            if seed == 0 or kind in DRAWN:
+            if seed == 0 or kind in AT_RANDOM:
                 score(rule.evaluation(order.degraded(kind, amount), threads), results, f"{kind} {amount:g}")
     sessions = [clip.session for clip in split.clips]
     return Corpus(

@@ -240,8 +240,8 @@ def losses_drawn(point: Floats, draws: Floats, columns: Sequence[Column]) -> Flo
 
 def _target(columns: Sequence[Column], i: int) -> int:
     """The place of a column's target; its own where it has none."""
-    wanted = columns[i].target if columns[i].direction == "match" else columns[i].id
-    return next(j for j, column in enumerate(columns) if column.id == wanted)
+    name = columns[i].target if columns[i].direction == "match" else columns[i].id
+    return next(j for j, column in enumerate(columns) if column.id == name)
 
 
 def loss(values: Numbers, target: Numbers, direction: str) -> Floats:

@@ -27,7 +27,7 @@ class Validation:
 
     def means(self, stranger: Sequence[str] = ()) -> dict[str, float]:
         """The mean of each metric over the batches that have it; `stranger` as in `WindowSource.sweep`."""
-        found: dict[str, list[float]] = {}
+        values_of: dict[str, list[float]] = {}
         count = 0
         with torch.no_grad():
             for batch in self.windows.sweep(self.stage.windows, self.device, BATCHES, stranger=stranger):
@@ -39,9 +39,9 @@ class Validation:
                     loss = self.stage.loss(batch)
                     values = {"loss": sum(number(v) for v in loss.total.values()), **loss.log}
                 for name, value in values.items():
-                    found.setdefault(name, []).append(number(value))
+                    values_of.setdefault(name, []).append(number(value))
                 count += 1
-        return {name: sum(values) / len(values) for name, values in found.items()}
+        return {name: sum(values) / len(values) for name, values in values_of.items()}
 
     def speaker_gain(self, true: Mapping[str, float]) -> dict[str, float]:
         """By how much the validation loss grows if the speaker is one of another session: 0 for a method that is deaf.
