@@ -114,7 +114,7 @@ class RegnnPredictor(NetComponent[Regnn]):
         training = batch.step >= 0
         pool = pools["train" if training else "val"]
         seen, sound = self._streams(batch.speaker_motion, batch.speaker_emotion, batch.audio)
-        seen, sound = seen[:, :size], None if sound is None else sound[:, :size]
+        seen, sound = self._heard(seen, batch.valid), None if sound is None else self._heard(sound, batch.valid)
         keys = batch.draw_rows(torch.rand, pool.most).numpy() if training else None
         if training and self.lag:
             seen, sound = self._cold_start(batch, seen, sound)
@@ -123,6 +123,19 @@ class RegnnPredictor(NetComponent[Regnn]):
         codes = self.net.motor(reactions.to(self.device), graphs)  # (W, K, C, T)
         nearest, spread = self.net.loss(code, codes, exists.to(self.device))
         return Loss({"all": nearest + spread}, {"nearest": nearest.detach(), "apart": spread.detach()})
+
+    def _heard(self, values: Tensor, valid: Tensor) -> Tensor:
+        """The speaker's windows (W, size, C) of rows (W, size + lag, C): `lag` frames before the reaction's, as in sampling.
+
+        In a clip that is shorter than both together the reaction ends with the clip, and what lies before the clip is 0, the
+        standardised mean, like what lies after a clip that is shorter than a window.
+        """
+        size = self.config.frames
+        early = (self.lag + size - valid.sum(1)).clamp(0, self.lag)  # (W,) frames by which the reaction begins earlier
+        frame = torch.arange(size, device=values.device) - early[:, None]
+        index = frame.clamp_min(0)[..., None]
+        exists = ((frame >= 0) & valid.gather(1, index[..., 0]))[..., None]
+        return values.gather(1, index.expand(-1, -1, values.shape[2])) * exists
 
     def _cold_start(self, batch: WindowBatch, seen: Tensor, sound: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """In a share of the rows the window begins before the clip, as the first window of every clip does in sampling."""

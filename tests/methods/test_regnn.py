@@ -236,6 +236,19 @@ def test_online_windows_hear_what_comes_before_them() -> None:
     assert ((visible[:, 1:] - visible[:, :-1]) >= 0).all(), "the speaker comes in once and stays"
 
 
+@pytest.mark.parametrize("kind", [RegnnConfig, OnlineConfig])
+@pytest.mark.parametrize("frames", [100, 64, 30])
+def test_training_hears_what_sampling_hears_before_a_clips_last_window(kind: type[RegnnConfig], frames: int) -> None:
+    """In clips shorter than 100 frames `hears=past` was trained on the very frames that it reacts to."""
+    predictor = _build(kind)
+    track = torch.arange(1.0, 1.0 + frames)[:, None]
+    rows = torch.nn.functional.pad(track, (0, 0, 0, 100 - frames), value=-7.0)[None, : 50 + predictor.lag]
+    valid = torch.arange(rows.shape[1])[None] < frames
+    end = min(frames, rows.shape[1])  # where the training window's reaction ends
+    [sampling] = predictor._windows(track, [max(0, end - 50)])
+    assert torch.equal(predictor._heard(rows, valid)[0], sampling)
+
+
 # --- training -------------------------------------------------------------------------------------------
 
 
