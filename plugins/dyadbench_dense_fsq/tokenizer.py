@@ -30,7 +30,7 @@ from dyadbench.nn.attention import Block
 from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.emotion import LOW
 from dyadbench.nn.losses import groups_of, masked_mean, sum_of_group_means
-from dyadbench.nn.quantize import FSQ, LFQ, VQ
+from dyadbench.nn.quantize import FSQ, LFQ, VQ, quantise_where
 from dyadbench.nn.schedules import ramp
 from dyadbench_dense_fsq.config import TokenizerConfig
 
@@ -95,10 +95,9 @@ class TokenizerNet(nn.Module):
         self.motion = Head(config, channels)
         self.emotion = Head(config, 25) if emotion else None
 
-    def encode(self, motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, block, D) -> quantised (N, block, C), ids (N, block), the quantiser's loss."""
-        out: tuple[Tensor, Tensor, Tensor] = self.quantizer(self.encoder(motion / self.scale))
-        return out
+    def encode(self, motion: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, block, D), frames that exist (N, block) -> quantised (N, block, C), ids (N, block), the quantiser's loss."""
+        return quantise_where(self.quantizer, self.encoder(motion / self.scale), valid)
 
     def unfold(self, quantised: Tensor) -> Tensor:
         """The input of both decoders, (N, block, C)."""
@@ -167,7 +166,7 @@ class FrameTokenizer(NetComponent[TokenizerNet]):
     def _loss(self, batch: WindowBatch) -> Loss:
         """Phase one: blendshape loss, quantiser loss, and by default the mean absolute error of emotion."""
         target, valid = self._blocks(batch.listener_motion), self._blocks(batch.valid)
-        quantised, _, aux = self.net.encode(target)
+        quantised, _, aux = self.net.encode(target, valid)
         start = self.net.unfold(quantised)
         error = self.net.motion(start) - target / self.net.scale
         error = error.square() if self.config.error == "squared" else error.abs()

@@ -28,7 +28,7 @@ from dyadbench.api import (
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, to_tensor
 from dyadbench.nn.losses import masked_mean, sum_of_group_means
-from dyadbench.nn.quantize import VQ, perplexity, usage
+from dyadbench.nn.quantize import VQ, perplexity, quantise_where, usage
 from dyadbench_difflistener.config import TokenizerConfig
 
 # Dilations of the residual blocks are powers of 3: they fall in the encoder (9, 3, 1) and rise in the decoder (1, 3, 9).
@@ -83,10 +83,10 @@ class ConvVQ(nn.Module):
             config.codes, dim, decay=config.decay, commitment=config.commitment, reset=config.reset
         )  # fmt: skip
 
-    def encode(self, motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, n, D) -> quantised (B, n / patch, C), ids (B, n / patch), commitment loss."""
+    def encode(self, motion: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """(B, n, D), tokens that exist (B, n / patch) -> quantised (B, n / patch, C), ids (B, n / patch), commitment loss."""
         z = self.encoder(((motion - self.mean) / self.scale).transpose(1, 2)).transpose(1, 2)
-        return self.quantizer(z)
+        return quantise_where(self.quantizer, z, valid)
 
     def unfold(self, quantised: Tensor) -> Tensor:
         """(B, N, C) -> standardised motion (B, N * patch, D)."""
@@ -173,8 +173,9 @@ class ConvTokenizer(NetComponent[ConvVQ]):
     # --- training ---------------------------------------------------------------------------------------
 
     def _parts(self, batch: WindowBatch) -> tuple[dict[str, Tensor], Tensor]:
-        """The terms of the loss by name, and the ids."""
-        quantised, ids, commitment = self.net.encode(batch.listener_motion)
+        """The terms of the loss by name, and the ids of what exists, (n,)."""
+        exists = batch.valid[:, :: self.config.patch]
+        quantised, ids, commitment = self.net.encode(batch.listener_motion, exists)
         made, target = self.net.unfold(quantised), (batch.listener_motion - self.net.mean) / self.net.scale
         error = F.smooth_l1_loss(made, target, reduction="none")
         motion = sum_of_group_means(error, self.setup.space.groups.values(), batch.valid)
@@ -183,7 +184,7 @@ class ConvTokenizer(NetComponent[ConvVQ]):
             both = batch.valid[:, 1:] & batch.valid[:, :-1]
             speed = F.smooth_l1_loss(made.diff(dim=1), target.diff(dim=1), reduction="none")
             parts["velocity"] = self.config.velocity * masked_mean(speed, both)
-        return parts, ids
+        return parts, ids[exists]
 
     def _loss(self, batch: WindowBatch) -> Loss:
         parts, ids = self._parts(batch)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from dyadbench.nn.attention import Attention, Block, FeedForward
-from dyadbench.nn.quantize import VQ, LearntBook, Quantizer
+from dyadbench.nn.quantize import VQ, LearntBook, Quantizer, quantise_where
 from dyadbench_l2l.config import PredictorConfig, TokenizerConfig
 
 
@@ -107,15 +107,18 @@ class WindowVQ(nn.Module):
     def _turned_back(self, rows: Tensor) -> Tensor:
         return rows.reshape(len(rows), rows.shape[2], rows.shape[1]).transpose(1, 2) if self.slices else rows
 
-    def quantise(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """z (B, N, C) -> quantised (B, N, C), ids (B, N), the quantiser's loss."""
-        quantised, ids, aux = self.quantizer(self._turned(z))
+    def quantise(self, z: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """z (B, N, C), patches that exist (B, N) -> quantised (B, N, C), ids (B, N), the quantiser's loss.
+
+        The release's rows are of all patches, so that each exists.
+        """
+        quantised, ids, aux = quantise_where(self.quantizer, self._turned(z), None if self.slices else valid)
         return self._turned_back(quantised), ids, aux
 
-    def encode(self, motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def encode(self, motion: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
         """(B, block, D) -> as `quantise`."""
         x = self.inward(self.down((motion - self.mean) / self.scale))
-        return self.quantise(self.encoder(x + self.token_at))
+        return self.quantise(self.encoder(x + self.token_at), valid)
 
     def unfold(self, quantised: Tensor) -> Tensor:
         """(B, N, C) -> standardised motion (B, block, D)."""

@@ -83,7 +83,7 @@ class WindowTokenizer(NetComponent[WindowVQ]):
 
     def _loss(self, batch: WindowBatch) -> Loss:
         """Mean absolute error of standardised motion, with the same weight for each group of channels, plus the quantiser's."""
-        quantised, _, aux = self.net.encode(batch.listener_motion)
+        quantised, _, aux = self.net.encode(batch.listener_motion, batch.valid[:, :: self.config.patch])
         target = (batch.listener_motion - self.net.mean) / self.net.scale
         error = (self.net.unfold(quantised) - target).abs()
         motion = sum_of_group_means(error, self.setup.space.groups.values(), batch.valid)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from dyadbench.api import AudioSpec
 from dyadbench.nn.attention import Block, KVCache
 from dyadbench.nn.grfsq import GRFSQ, GRVQ, Grid
+from dyadbench.nn.quantize import quantise_where
 from dyadbench.nn.regression import SpeakerRegression
 from dyadbench_vqtalker.config import GridConfig, PredictorConfig
 from dyadbench_vqtalker.speech import SpeechTokens
@@ -61,10 +62,9 @@ class GridNet(nn.Module):
         self.motion = Stack(config.latent, channels, *sizes)
         self.emotion = Stack(config.latent, 25, *sizes) if emotion else None
 
-    def encode(self, motion: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(N, block, D) -> quantised (N, block, latent), ids (N, block, G, R), the quantiser's loss."""
-        result: tuple[Tensor, Tensor, Tensor] = self.quantizer(self.encoder((motion - self.mean) / self.scale))
-        return result
+    def encode(self, motion: Tensor, valid: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, block, D), frames that exist -> quantised (N, block, latent), ids (N, block, G, R), the quantiser's loss."""
+        return quantise_where(self.quantizer, self.encoder((motion - self.mean) / self.scale), valid)
 
     def decode(self, quantised: Tensor) -> Tensor:
         """(N, block, latent) -> motion (N, block, D)."""

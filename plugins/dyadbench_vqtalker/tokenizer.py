@@ -119,7 +119,7 @@ class GridTokenizer(NetComponent[GridNet]):
     def _loss(self, batch: WindowBatch) -> Loss:
         """Blendshape loss, the quantiser's loss, and the mean absolute error of emotion."""
         target, valid = self._blocks(batch.listener_motion), self._blocks(batch.valid)
-        quantised, _, aux = self.net.encode(target)
+        quantised, _, aux = self.net.encode(target, valid)
         motion = sum_of_group_means((self.net.decode(quantised) - target).abs(), self.groups, valid)
         total, log = motion + aux, {"motion": motion.detach()}
         if self.net.emotion is not None:

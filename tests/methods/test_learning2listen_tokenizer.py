@@ -146,7 +146,7 @@ def test_frames_after_the_end_and_group_sizes_do_not_weigh() -> None:
     tokenizer = _tokenizer()
     listener, valid = torch.from_numpy(_motion(32)), torch.arange(32) < torch.tensor([[32], [8]])
     with torch.no_grad():
-        quantised, _, aux = tokenizer.net.encode(listener)
+        quantised, _, aux = tokenizer.net.encode(listener, valid[:, :: tokenizer.config.patch])
         error = (tokenizer.net.unfold(quantised) - listener).abs()
         rows = torch.cat([error[0], error[1, :8]])
         expected = sum(rows[:, start:stop].mean() for start, stop in FACEVERSE_58.groups.values()) + aux

@@ -9,13 +9,15 @@ here must follow torch.manual_seed alone and agree across processes.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
 import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+Quantised = tuple[Tensor, Tensor, Tensor]  # code vectors, ids, loss
 
 
 class Quantizer(Protocol):
@@ -26,6 +28,19 @@ class Quantizer(Protocol):
     def __call__(self, z: Tensor) -> tuple[Tensor, Tensor, Tensor]: ...
 
     def decode(self, ids: Tensor) -> Tensor: ...
+
+
+def quantise_where(quantizer: Callable[[Tensor], Quantised], z: Tensor, valid: Tensor | None) -> Quantised:
+    """`quantizer(z)` of z (B, N, dim), of the positions that exist alone, valid (B, N); None: all of them.
+
+    What pads a clip would otherwise have entries of the book, and a share of the loss. There z stays as it is, with id 0.
+    """
+    if valid is None or bool(valid.all()):
+        return quantizer(z)
+    codes, ids, aux = quantizer(z[valid])
+    every = ids.new_zeros((*valid.shape, *ids.shape[1:]))
+    every[valid] = ids
+    return z.masked_scatter(valid[..., None], codes.to(z.dtype)), every, aux
 
 
 def check_ids(ids: Tensor, codes: int) -> None:
