@@ -103,7 +103,7 @@ def test_a_table_without_a_floor_says_why_nothing_is_ranked(capsys: pytest.Captu
     show_table(plain)
     assert "nothing is ranked" not in capsys.readouterr().out
     show_table(plain.model_copy(update={"columns": tuple({**c, "headline": True} for c in plain.columns)}))
-    assert "nothing is ranked: run mismatched-listener" in capsys.readouterr().out
+    assert "nothing is ranked: a rank needs a record of mismatched-listener" in capsys.readouterr().out
 
 
 def test_the_first_methods_and_the_references_are_shown_where_asked(capsys: pytest.CaptureFixture[str]) -> None:

@@ -104,7 +104,8 @@ class Bench:
             "PYTHONPATH": str(self.folder.parent / "plugin"),
             **self.environment,
         }
-        common = ["--root", self.folder, "--home", self.folder / "home", "--threads", 1, "--batch", BATCH]
+        threads = [] if "slurm" in words else ["--threads", 1]
+        common = ["--root", self.folder, "--home", self.folder / "home", *threads, "--batch", BATCH]
         code = "import sys; from dyadbench.cli import main; sys.exit(main())"
         process = subprocess.Popen(
             [sys.executable, "-c", code, "run", *map(str, words), *map(str, common)],
