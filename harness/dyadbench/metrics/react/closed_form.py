@@ -6,7 +6,7 @@ Shapes: pred (K, T, 25); listeners (J, T, 25), the clip's appropriate ones. FRDi
 # mypy: disable-error-code="untyped-decorator"
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -241,3 +241,13 @@ def cross(four: Sequence[np.ndarray], origin: np.ndarray, total: np.ndarray) -> 
 def _flat(four: Sequence[np.ndarray], origin: np.ndarray) -> list[np.ndarray]:
     """Four vectors; the origin stands in for missing ones, which adds nothing."""
     return [x.ravel() for x in (*four, *[origin] * (4 - len(four)))]
+
+
+def demand_one_length(clip: int, frames: int, listeners: Mapping[int, int]) -> None:
+    """Raises ValueError where an appropriate listener (place -> frames) is longer or shorter than the clip."""
+    for listener, length in listeners.items():
+        if length != frames:
+            raise ValueError(
+                f"clip {clip} has {frames} frames and its appropriate listener {listener} {length}; the official metrics take "
+                "one length: cut them, or use react2024"
+            )

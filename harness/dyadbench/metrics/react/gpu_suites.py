@@ -12,8 +12,8 @@ from torch import Tensor
 
 from dyadbench.api import Evaluation, Progress
 from dyadbench.metrics.react import gpu, gpu_frdist
+from dyadbench.metrics.react.closed_form import demand_one_length
 from dyadbench.metrics.react.frdist import frdist as frdist_of_clip
-from dyadbench.metrics.react.suites import demand_one_length
 
 MEMORY = 2**31  # bytes of predictions on the device at a time
 Clips = tuple[Tensor, np.ndarray]  # (N, ..., T, C), zero after each clip's frames, and those

@@ -141,7 +141,7 @@ class ReactOfficialSuite:
         distances = frdist_of(data, references, progress)
 
         def work(n: int) -> ClipScores:
-            demand_one_length(n, int(data.lengths[n]), {j: int(data.lengths[j]) for j in references.of(n)})
+            closed_form.demand_one_length(n, int(data.lengths[n]), {j: int(data.lengths[j]) for j in references.of(n)})
             refs = np.stack([references.listener(j) for j in references.of(n)])
             speaker = Clips(data.speaker_emotion, data.lengths)[n]
             return {**official_clip(read(n), refs, speaker), "FRDist": float(distances[n].sum())}
@@ -157,16 +157,6 @@ class ReactOfficialSuite:
             value, per_clip["FRDvs"] = spread_of(len(data.clips), read)
         means = {name: float(values.mean()) for name, values in per_clip.items()} | {"FRDvs": value}
         return {c.id: _official_result(means[c.id], per_clip[c.id]) for c in self.columns}
-
-
-def demand_one_length(clip: int, frames: int, listeners: Mapping[int, int]) -> None:
-    """Raises ValueError where an appropriate listener (place -> frames) is longer or shorter than the clip."""
-    for listener, length in listeners.items():
-        if length != frames:
-            raise ValueError(
-                f"clip {clip} has {frames} frames and its appropriate listener {listener} {length}; the official metrics take "
-                "one length: cut them, or use react2024"
-            )
 
 
 def _official_result(mean: float, per_clip: np.ndarray) -> Result:
