@@ -35,6 +35,7 @@ from dyadbench.api import (
     Word,
 )  # fmt: skip
 from dyadbench.nn.component import NetComponent, ids_of, to_tensor
+from dyadbench.nn.decoding import Rows, by_length
 from dyadbench.nn.diffusion import Denoise, DiscreteDiffusion
 from dyadbench.nn.guidance import guided
 from dyadbench.nn.inputs import CLIPS, audio_of, moments
@@ -216,7 +217,12 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
                 self.denoise(block, speaker, lengths, k), uniform, truncation=config.truncation, known=known
             )
             ids[:, block.first : block.stop] = tokens[:, block.first - block.start :]
-        return Reaction(self._decode(ids.cpu().numpy(), context, k))
+        every = ids.cpu().numpy()
+
+        def decode(rows: Rows, length: int) -> tuple[Array, Array | None]:
+            return self.tokenizer.decode(Tokens(every[rows, : -(-length // self.patch)], frames=length), length)
+
+        return Reaction(*by_length(context.lengths, k, context.frames, decode))
 
     def _speaker(self, context: Context) -> tuple[Tensor, Tensor | None, Words | None]:
         """The speakers' inputs as tensors: face (B, T, D), sound (B, T * rows, F), words."""
@@ -261,17 +267,3 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
         fused, exists = self.net.fusion(face, sound, words, visible)
         memory, masks = self.net.denoiser.memory(fused), (own, exists[:, None, None])
         return lambda ids, t: self.net.denoiser(ids, torch.tensor([t], device=ids.device), memory, masks)
-
-    def _decode(self, ids: np.ndarray, context: Context, k: int) -> Array:
-        """ids (R, N) -> motion (B, K, T, D), 0 after a clip's end. Clips of one length are decoded together, without padding."""
-        out = np.zeros((len(context.clips), k, context.frames, self.setup.space.dim), np.float32)
-        clips = ids.reshape(len(context.clips), k, -1)
-        counts = -(-np.asarray(context.lengths) // self.patch)
-        for count in np.unique(counts):
-            rows = np.flatnonzero(counts == count)
-            frames = min(int(count) * self.patch, context.frames)
-            motion, _ = self.tokenizer.decode(
-                Tokens(clips[rows, :, :count].reshape(len(rows) * k, -1), frames=frames), frames
-            )
-            out[rows, :, :frames] = motion.reshape(len(rows), k, frames, -1)
-        return out

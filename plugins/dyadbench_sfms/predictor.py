@@ -92,10 +92,9 @@ class KeyframeAR(NetComponent[KeyframeNet]):
             lambda: KeyframeNet(config, setup.space.dim, setup.audio[self.audio] if self.audio else None, spec.codes),
             setup,
         )
+        # A shorter window of the tokenizer would need a keyframe of its own, which nothing forces.
         needed = config.past + config.patch
-        if (
-            self.sparse and spec.lookahead and spec.lookahead + 1 < needed
-        ):  # each would need a keyframe, which nothing forces
+        if self.sparse and spec.lookahead and spec.lookahead + 1 < needed:
             raise DyadbenchError(
                 f"keyframe-ar decodes windows of {needed} frames (past + patch), and its tokenizer codes windows of "
                 f"{spec.lookahead + 1}; set tokenizer.window={needed}, or a smaller past"

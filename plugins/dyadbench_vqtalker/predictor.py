@@ -46,8 +46,8 @@ from dyadbench.api import (
     WindowBatch,
     Windows,
 )  # fmt: skip
-from dyadbench.nn.component import NetComponent, face_and_sound
-from dyadbench.nn.decoding import Rows, by_length
+from dyadbench.nn.component import NetComponent, decoded_reaction, face_and_sound
+from dyadbench.nn.decoding import Rows, by_length, with_equal_samples
 from dyadbench.nn.guidance import guided, without_speaker
 from dyadbench.nn.inputs import audio_of, input_moments
 from dyadbench.nn.losses import change_weights
@@ -224,8 +224,7 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
             motion, emotion = self.tokenizer.decode(Tokens(every[rows, :padded], frames=padded), padded)
             return motion[:, :length], None if emotion is None else emotion[:, :length]
 
-        once = by_length(context.lengths, copies, end, decode)
-        return Reaction(*(x if x is None or copies == k else np.repeat(x, k, 1) for x in once))
+        return with_equal_samples(*by_length(context.lengths, copies, end, decode), k)
 
     def latents(self, noise: Noise, clips: Sequence[str], k: int) -> Tensor | None:
         """What the trunk hears of each sample's latent, (R, 1, dim); None without one."""
@@ -240,15 +239,10 @@ class CoarseToFine(NetComponent[CoarseToFineNet]):
         """Reactions while the speaker speaks, a chunk at a time."""
         return ChunkStream(self, clips, k, noise)
 
-    def decoded(self, ids: Tensor, clips: int, k: int, frames: int) -> Reaction:
-        """ids (R or B, N, G, R) -> the first `frames` frames; where all samples are equal, B rows serve them."""
-        motion, emotion = self.tokenizer.decode(Tokens(ids.cpu().numpy(), frames=ids.shape[1]), ids.shape[1])
-
-        def shaped(values: np.ndarray) -> np.ndarray:
-            grouped = values.reshape(clips, -1, *values.shape[1:])[:, :, :frames]
-            return grouped if grouped.shape[1] == k else np.repeat(grouped, k, 1)
-
-        return Reaction(shaped(motion), None if emotion is None else shaped(emotion))
+    def decoded(self, ids: Tensor, clips: int, k: int) -> Reaction:
+        """ids (R or B, N, G, R) of whole chunks; where all samples are equal, B rows serve them."""
+        part = decoded_reaction(self.tokenizer, ids, clips, len(ids) // clips, ids.shape[1])
+        return with_equal_samples(part.motion, part.emotion, k)
 
     def _speaker(self, context: Context, valid: Tensor | None = None, more: int = 0) -> Tensor:
         """The speakers as the input of the trunk, with `more` empty frames after them: (B, T + more, dim)."""

@@ -6,7 +6,7 @@ from __future__ import annotations
 import numpy as np
 
 from dyadbench.api import Array, Config, Context, Needs, Noise, Reaction, Setup, Tokenizer
-from dyadbench.nn.decoding import Rows, by_length
+from dyadbench.nn.decoding import Rows, by_length, with_equal_samples
 
 
 class Reconstruction:
@@ -25,5 +25,4 @@ class Reconstruction:
             motion = np.stack([listeners[row][:length] for row in rows])
             return self.tokenizer.decode(self.tokenizer.encode(motion), length)
 
-        once = by_length(context.lengths, 1, context.frames, decode)
-        return Reaction(*(x if x is None else np.repeat(x, k, 1) for x in once))
+        return with_equal_samples(*by_length(context.lengths, 1, context.frames, decode), k)

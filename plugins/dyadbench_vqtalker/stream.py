@@ -32,7 +32,7 @@ class Model(Protocol):
     def grid(self) -> GridOfCodes: ...
     def latents(self, noise: Noise, clips: Sequence[str], k: int) -> Tensor | None: ...
     def choose(self, hidden: Tensor, free: Tensor | None, uniform: Tensor | None) -> Tensor: ...
-    def decoded(self, ids: Tensor, clips: int, k: int, frames: int) -> Reaction: ...
+    def decoded(self, ids: Tensor, clips: int, k: int) -> Reaction: ...
 
 
 class ChunkStream:
@@ -86,8 +86,7 @@ class ChunkStream:
             self.queue = self.queue[:, chunk:]
         if not chunks:
             return None
-        ids = torch.cat(chunks, 1)
-        return model.decoded(ids, self.clips, self.k, ids.shape[1])
+        return model.decoded(torch.cat(chunks, 1), self.clips, self.k)
 
     def _chunk(self, frames: Tensor) -> Tensor:
         """The codes of the next chunk, (R or B, chunk, G, layers)."""

@@ -31,6 +31,7 @@ from dyadbench.leaderboard.stats import (
     loss_draws,
     p_value,
     sure,
+    target_of,
 )
 from dyadbench.leaderboard.validity import Corpus, Validity
 from dyadbench.leaderboard.validity_rule import (
@@ -76,17 +77,13 @@ class _Scores:
 
     def loss(self, condition: str, column: int) -> float:
         point = self.point[self.names.index(condition)]
-        return float(loss(point[column], point[self._target(column)], self.columns[column].direction))
+        return float(loss(point[column], point[target_of(self.columns, column)], self.columns[column].direction))
 
     def _loss_draws(self, condition: str, column: int) -> Floats:
         """(R,) draws of the loss."""
-        row, at = self.names.index(condition), self._target(column)
+        row, at = self.names.index(condition), target_of(self.columns, column)
         point, draws = self.point[row], self.boot.draws[:, row]
         return loss_draws(point[column], draws[:, column], point[at], draws[:, at], self.columns[column].direction)
-
-    def _target(self, column: int) -> int:
-        name = self.columns[column].target if self.columns[column].direction == "match" else self.columns[column].id
-        return next(j for j, other in enumerate(self.columns) if other.id == name)
 
     def gap(self, better: str, worse: str, column: int) -> Pair:
         """By how much `worse` is worse, and what that says."""

@@ -226,19 +226,19 @@ def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
 
 def losses(point: Floats, columns: Sequence[Column]) -> Floats:
     """(M, C) values to (M, ranked columns) of `loss`."""
-    at = [(i, _target(columns, i), column.direction) for i, column in enumerate(columns) if column.ranked]
+    at = [(i, target_of(columns, i), column.direction) for i, column in enumerate(columns) if column.ranked]
     return np.stack([loss(point[..., i], point[..., t], direction) for i, t, direction in at], -1)
 
 
 def losses_drawn(point: Floats, draws: Floats, columns: Sequence[Column]) -> Floats:
     """(M, C) values and their draws (R, M, C) to (R, M, ranked columns) of `loss_draws`."""
-    at = [(i, _target(columns, i), column.direction) for i, column in enumerate(columns) if column.ranked]
+    at = [(i, target_of(columns, i), column.direction) for i, column in enumerate(columns) if column.ranked]
     return np.stack(
         [loss_draws(point[:, i], draws[..., i], point[:, t], draws[..., t], direction) for i, t, direction in at], -1
     )
 
 
-def _target(columns: Sequence[Column], i: int) -> int:
+def target_of(columns: Sequence[Column], i: int) -> int:
     """The place of a column's target; its own where it has none."""
     name = columns[i].target if columns[i].direction == "match" else columns[i].id
     return next(j for j, column in enumerate(columns) if column.id == name)

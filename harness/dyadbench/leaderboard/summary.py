@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.tables import Table
-from dyadbench.leaderboard.text import skill_text
+from dyadbench.leaderboard.text import sentence_case, skill_text
 from dyadbench.records.references import NULL
 
 CEILINGS = {"fresh-listener": "another listener of the same speaker", "oracle-set": "the other appropriate listeners"}
@@ -24,7 +24,7 @@ def sentences(table: Table) -> tuple[str, list[str]]:
     """Who leads, in one sentence; then how far the leader is on the way to the ceiling, and who beats the floor."""
     ranked = [row for row in table.rows if row.rank is not None and row.skill is not None]
     if not ranked:
-        return "Nothing is ranked here yet.", [f"{why_unranked(table)[0].upper()}{why_unranked(table)[1:]}."]
+        return "Nothing is ranked here yet.", [f"{sentence_case(why_unranked(table))}."]
     lead, unplaced = leaders(ranked)
     return lead, [text for text in (unplaced, ahead(table), _way(ranked[0], table), *_against_floor(ranked)) if text]
 

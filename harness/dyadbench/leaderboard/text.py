@@ -204,3 +204,7 @@ def split_text(setting: Mapping[str, Any]) -> str:
 def chunks(names: Sequence[Any], size: int) -> Iterator[Sequence[Any]]:
     for start in range(0, len(names), size):
         yield names[start : start + size]
+
+
+def sentence_case(text: str) -> str:
+    return text[:1].upper() + text[1:]

@@ -45,13 +45,14 @@ or of eight mismatched ones (**averaged**), which a regression approaches; **noi
 a **constant** mean face.
 
 - ✓: the better one is better. The 95 % interval of the paired difference excludes 0, and so it does among all questions put
-  to a suite, at most 5 % false ones by Benjamini-Hochberg, also with other random numbers. =: the metric cannot tell them apart. ✗: it prefers the worse one.
-  Everything that is drawn is drawn five times, degraded truth too, and the intervals count the draws beside the sessions.
+  to a suite, at most 5 % false ones by Benjamini-Hochberg, also with other random numbers. =: the metric cannot tell them
+  apart. ✗: it prefers the worse one. Everything that is drawn is drawn five times, the degraded truth, too, and the intervals
+  count the draws beside the sessions.
 - The truth is degraded in three steps: ↘ it gets worse, and no step is better than the one before; (↘) it gets worse on the
   whole, but one step is better, which may be chance; → it does not notice; ↗ one step is surely better.
 - The last column is by how much the value of a mismatched listener moves when clips are in another order, when one channel is
   constant everywhere, or when clips are half as long, in distances from true to mismatched, and whether the true listener is still told
-  from a mismatched one. It is of the first draw.
+  from a mismatched one; of the first draw alone.
 - Not judged: a metric of no family, for which nobody knows whether a better listener has more of it or less, such as the growth
   of an error over a clip and the difference between the samples of a clip.
 - Below the name of each corpus a link leads to the values and to every paired difference with its interval.

@@ -52,9 +52,8 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], corpora: Sequence[
         for part in claim.part
     }
     tests: dict[tuple[str, bool], float] = {}  # a part at one budget -> its p
-    changes: dict[
-        str, float
-    ] = {}  # by themselves: many trends are plain, and among them doubtful differences would pass
+    # Trends by themselves: many are plain, and among them doubtful differences would pass.
+    changes: dict[str, float] = {}
     for (part, *_), evidence in evidences.items():
         for one, whole in ((evidence, True), (evidence.shorter, False)):
             if one is not None and (p := _p(one)) is not None:

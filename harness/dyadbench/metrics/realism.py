@@ -4,9 +4,9 @@
   the leading principal components of the true listeners' windows. A window is one second at about 12.5 frames per second
   (every second frame of 25 or 30, every fourth of 50, every fifth of 60): the positions of all channels and their
   velocities, every channel in units of its deviation over the true listeners (of position, and of velocity, so that both
-  weigh alike). Windows overlap by half. The components, 32 at most, are those of
-  the true listeners of the split that is scored, as the centroids of Learning2Listen's Shannon index are: one space for
-  all methods, which no method can learn, and which needs no training data.
+  weigh alike). Windows overlap by half. The components, 32 at most, are those of the true listeners of the split that is
+  scored, as the centroids of Learning2Listen's Shannon index are: one space for all methods, which no method can learn,
+  and which needs no training data.
 - `HD.velocity`, `HD.acceleration`, `HD.jerk`: Hellinger distance between the histograms of the size of the first, second
   and third difference, mean over groups of channels; 50 bins up to the true listeners' 99th percentile and one beyond. As in
   the evaluation of co-speech gestures (Kucherenko et al., GENEA 2022, arXiv 2208.10441), there for speed alone.

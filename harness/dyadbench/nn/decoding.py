@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,22 +21,27 @@ def by_length(lengths: Rows, k: int, frames: int, decode: Decode) -> tuple[Array
     A decoder that looks ahead or attends to a whole window would otherwise see what follows the end of a clip, and a reaction
     would hang on which clips are in its batch. Clips of one length are decoded together.
     """
-    out: list[Array | None] = [None, None]
-    for length in np.unique(lengths).tolist():
-        clips = np.flatnonzero(lengths == length)
-        rows = (clips[:, None] * k + np.arange(k)).ravel()
-        for n, part in enumerate(decode(rows, length)):
-            if part is None:
-                continue
-            if length == frames and len(clips) == len(lengths):
-                out[n] = part.reshape(len(lengths), k, length, -1)
-                continue
-            if out[n] is None:
-                out[n] = np.zeros((len(lengths), k, frames, part.shape[-1]), part.dtype)
-            out[n][clips, :, :length] = part.reshape(len(clips), k, length, -1)  # type: ignore[index]
-    motion, emotion = out
-    assert motion is not None, "there is at least one clip"
-    return motion, emotion
+    count = len(lengths)
+    if (lengths == frames).all():
+        motion, emotion = decode(np.arange(count * k), frames)
+        shape = (count, k, frames, -1)
+        return motion.reshape(shape), None if emotion is None else emotion.reshape(shape)
+    groups = [(np.flatnonzero(lengths == length), length) for length in np.unique(lengths).tolist()]
+    parts = [decode((clips[:, None] * k + np.arange(k)).ravel(), length) for clips, length in groups]
+
+    def joined(values: Sequence[Array]) -> Array:
+        out = np.zeros((count, k, frames, values[0].shape[-1]), values[0].dtype)
+        for (clips, length), part in zip(groups, values, strict=True):
+            out[clips, :, :length] = part.reshape(len(clips), k, length, -1)
+        return out
+
+    felt = [emotion for _, emotion in parts if emotion is not None]
+    return joined([motion for motion, _ in parts]), joined(felt) if felt else None
+
+
+def with_equal_samples(motion: Array | None, emotion: Array | None, k: int) -> Reaction:
+    """A reaction of K samples; (B, 1, T, ...) where they are equal and one of each clip was decoded."""
+    return Reaction(*(x if x is None or x.shape[1] == k else np.repeat(x, k, 1) for x in (motion, emotion)))
 
 
 def decoded_by_length(tokenizer: Tokenizer, ids: Tensor, context: Context, k: int, unit: int = 1) -> Reaction:

@@ -23,7 +23,7 @@ from dyadbench.leaderboard.data_files import csv_text, json_text
 from dyadbench.leaderboard.published import PublishedNumber, load_published
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.tables import Table
-from dyadbench.leaderboard.text import SIMULATED, rank_text, skill_text, split_text
+from dyadbench.leaderboard.text import SIMULATED, rank_text, sentence_case, skill_text, split_text
 from dyadbench.leaderboard.validity import Corpus, load_validity
 from dyadbench.leaderboard.validity_rule import demands, exemptions, indifferences
 from dyadbench.leaderboard.verdicts import judge
@@ -252,10 +252,6 @@ class Site:
 def ranked_first(table: Table) -> list[Row]:
     """The rows, methods before references, and of the methods those with a rank first."""
     return sorted(table.rows, key=lambda row: (row.kind in ("reference", "reconstruction"), row.rank is None))
-
-
-def sentence_case(text: str) -> str:
-    return text[:1].upper() + text[1:]
 
 
 def asset(name: str) -> str:
