@@ -8,9 +8,10 @@ import sys
 import pytest
 from tests.fixtures.records import COLUMNS, floor, record
 
+from dyadbench.api import Column
 from dyadbench.cli.screen import show_cell, show_table
 from dyadbench.leaderboard.rows import Row, Value
-from dyadbench.leaderboard.tables import Table, make_table
+from dyadbench.leaderboard.tables import Table, make_table, table_column
 from dyadbench.leaderboard.terminal import rich_tables
 
 NAMES = ("first [bold]", "second\x1b[31m", "oracle")
@@ -25,7 +26,7 @@ def table(columns: int = 2) -> Table:
 
     return Table(
         benchmark="toy", suite="s", main=True, simulated=True, dataset="d", setting={}, clips=4, sessions=2,
-        columns=tuple({"id": c, "direction": "min", "ranked": True, "unit": "", "digits": 2, "summary": "", "target": "", "version": 1, "passes": None} for c in ids),
+        columns=tuple(table_column(Column(c, "min", digits=2), {}) for c in ids),
         rows=tuple(row(n, name) for n, name in enumerate(NAMES)),
     )  # fmt: skip
 
@@ -102,7 +103,9 @@ def test_a_table_without_a_floor_says_why_nothing_is_ranked(capsys: pytest.Captu
     plain = table()
     show_table(plain)
     assert "nothing is ranked" not in capsys.readouterr().out
-    show_table(plain.model_copy(update={"columns": tuple({**c, "headline": True} for c in plain.columns)}))
+    show_table(
+        plain.model_copy(update={"columns": tuple(c.model_copy(update={"headline": True}) for c in plain.columns)})
+    )
     assert "nothing is ranked: a rank needs a record of mismatched-listener" in capsys.readouterr().out
 
 

@@ -47,9 +47,7 @@ def leaderboard(
     elif not check:
         for table in tables:
             # Other suites have no ranks, of which --top could leave some.
-            if table.main or (
-                benchmark is not None and top is None and any(column["ranked"] for column in table.columns)
-            ):
+            if table.main or (benchmark is not None and top is None and any(column.ranked for column in table.columns)):
                 show_table(table, top, values=every)
     for violation in outcome.violations:
         typer.echo(f"sanity: {violation}", err=True)

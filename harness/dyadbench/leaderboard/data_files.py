@@ -21,7 +21,7 @@ def _numbers(row: Row, table: Table) -> Iterator[tuple[str, Value]]:
         yield "skill", row.skill
     yield from ((f"skill.{name}", value) for name, value in row.skills.items())
     yield from ((f"band.{name}", value) for name, value in row.families.items())
-    yield from ((column["id"], row.cells[column["id"]]) for column in table.columns)
+    yield from ((column.id, row.cells[column.id]) for column in table.columns)
 
 
 def csv_text(tables: Sequence[Table]) -> str:
@@ -33,9 +33,7 @@ def csv_text(tables: Sequence[Table]) -> str:
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
     for table in tables:
-        judged = {
-            c["id"]: [{True: "yes", False: "no", None: ""}[c["passes"]], ", ".join(c["why"])] for c in table.columns
-        }
+        judged = {c.id: [{True: "yes", False: "no", None: ""}[c.passes], ", ".join(c.why)] for c in table.columns}
         for row in table.rows:
             line = [table.benchmark, table.suite, table.simulated, row.method, row.kind, row.of, row.rank, row.rank_low,
                     row.rank_high, row.reason]  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from dyadbench.api import TARGET_SUFFIX
 from dyadbench.errors import number_of
@@ -15,7 +14,7 @@ from dyadbench.leaderboard.over_time import embedded
 from dyadbench.leaderboard.published_page import published_grid
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.summary import leaders, sentences
-from dyadbench.leaderboard.tables import Table
+from dyadbench.leaderboard.tables import Table, TableColumn
 from dyadbench.leaderboard.text import (
     FAILS,
     PLAIN,
@@ -66,7 +65,7 @@ def markdown_table(table: Table, most: int | None = None) -> str:
 
     With `most` only the first methods, and of the references all but means and noise.
     """
-    by_id = {column["id"]: column for column in table.columns}
+    by_id = {column.id: column for column in table.columns}
     headline = [scale.column for scale in table.scales]
     first = headline if len(headline) <= 3 else headline[:2]
     wait = latency_head(table)
@@ -75,7 +74,7 @@ def markdown_table(table: Table, most: int | None = None) -> str:
     rows_with_skill = _rows_with_skill(table, most)
     letters = footnotes(rows_with_skill)
     for row in rows_with_skill:
-        values = [_marked(row, name, by_id[name]["digits"]) for name in first]
+        values = [_marked(row, name, by_id[name].digits) for name in first]
         late = [latency_text(row)] if wait else []
         rank = rank_text(row) or (f"({letters[row.reason]})" if row.kind == "method" and row.reason else "")
         rows.append([rank, _name(row), skill_text(row.skill), *values, *late, str(len(row.seeds))])
@@ -120,21 +119,19 @@ def _marked(row: Row, column: str, digits: int) -> str:
 
 def value_tables(table: Table) -> str:
     """Every column (the first ones where none is ranked), in tables of at most eight columns; ablations come last."""
-    columns = [column for column in table.columns if not column["id"].endswith(TARGET_SUFFIX)]
-    chosen = columns if any(column["ranked"] for column in columns) else columns[: WIDTH - 1]
+    columns = [column for column in table.columns if not column.id.endswith(TARGET_SUFFIX)]
+    chosen = columns if any(column.ranked for column in columns) else columns[: WIDTH - 1]
     rows = [row for row in table.rows if row.kind != "reconstruction"]
-    targets = {c["id"]: rows[0].cells[c["target"]] for c in chosen if c["target"] and rows}
+    targets = {c.id: rows[0].cells[c.target] for c in chosen if c.target and rows}
     parts = []
     for some in chunks(chosen, WIDTH - 1):
         heads = []
         for column in some:
-            target = targets.get(column["id"])
-            text = f" {number(target.value, column['digits'])}" if target is not None else ""
+            target = targets.get(column.id)
+            text = f" {number(target.value, column.digits)}" if target is not None else ""
             heads.append(head_text(column) + text)
         parts.append(
-            grid(
-                ["method", *heads], [[_name(row), *(_marked(row, c["id"], c["digits"]) for c in some)] for row in rows]
-            )
+            grid(["method", *heads], [[_name(row), *(_marked(row, c.id, c.digits) for c in some)] for row in rows])
         )
     return "\n".join(parts)
 
@@ -189,7 +186,7 @@ def markdown_page(tables: Sequence[Table]) -> str:
         parts.append(_legend(table))
         if table.published:
             parts.append("### Published numbers, as printed; never ranked\n")
-            parts.append(published_grid(table.published, [c["id"] for c in table.columns]))
+            parts.append(published_grid(table.published, [c.id for c in table.columns]))
         if table.notes:
             parts.append("### Notes\n")
             parts.append("".join(f"- {escape(note)}\n" for note in table.notes))
@@ -201,18 +198,16 @@ def markdown_page(tables: Sequence[Table]) -> str:
 
 def _legend(table: Table) -> str:
     head = "↑ more is better, ↓ less is better, → closest to the number of real listeners behind it is better.\n\n"
-    columns = [column for column in table.columns if not column["id"].endswith(TARGET_SUFFIX)]
-    return head + "".join(
-        f"- `{c['id']}` v{c['version']}: {escape(c['summary'])}{_unit(c)}{_fails(c)}\n" for c in columns
-    )
+    columns = [column for column in table.columns if not column.id.endswith(TARGET_SUFFIX)]
+    return head + "".join(f"- `{c.id}` v{c.version}: {escape(c.summary)}{_unit(c)}{_fails(c)}\n" for c in columns)
 
 
-def _fails(column: Any) -> str:
-    return f"; **fails here**: {escape(', '.join(column['why']))}" if column["passes"] is False else ""
+def _fails(column: TableColumn) -> str:
+    return f"; **fails here**: {escape(', '.join(column.why))}" if column.passes is False else ""
 
 
-def _unit(column: Any) -> str:
-    return f" ({escape(column['unit'])})" if column["unit"] else ""
+def _unit(column: TableColumn) -> str:
+    return f" ({escape(column.unit)})" if column.unit else ""
 
 
 # --- all suites ---------------------------------------------------------------------------------------------

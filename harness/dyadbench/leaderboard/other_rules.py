@@ -79,12 +79,12 @@ def _places(table: Table, rows: Sequence[Row], method: str) -> dict[str, int]:
     place = [row.method for row in rows].index(method)
     out = {}
     for column in table.columns:
-        if column["ranked"]:
+        if column.ranked:
             values, targets = (
-                [row.cells[name].value if name else None for row in rows] for name in (column["id"], column["target"])
+                [row.cells[name].value if name else None for row in rows] for name in (column.id, column.target)
             )
-            of_rows = np.nan_to_num(loss(values, targets, column["direction"]), nan=np.inf)
-            out[column["id"]] = 1 + int((of_rows < of_rows[place]).sum())
+            of_rows = np.nan_to_num(loss(values, targets, column.direction), nan=np.inf)
+            out[column.id] = 1 + int((of_rows < of_rows[place]).sum())
     return out
 
 

@@ -36,7 +36,7 @@ SLACK = 1e-6  # of rounding in committed values
 def check_sanity(table: Table, rules: Sequence[Sanity]) -> list[str]:
     """Sentences for every inequality that does not hold."""
     broken = []
-    directions = {column["id"]: column["direction"] for column in table.columns}
+    directions = {column.id: column.direction for column in table.columns}
     for rule in rules:
         row = next((row for row in table.rows if row.method == rule.better), None)
         if row is None or rule.column not in directions:

@@ -33,7 +33,7 @@ def why_unranked(table: Table) -> str:
     """Why no row of a table has a rank, and what to do."""
     if all(row.method != NULL for row in table.rows):
         return f"a rank needs a record of {NULL}, which a skill of 0 is; run it on this benchmark"
-    if not any(column.get("headline") for column in table.columns):
+    if not any(column.headline for column in table.columns):
         return "no column of the headline passes its validity tests on these data"
     if not table.scales:
         return "no column of the headline tells the ceiling from the floor on these data"

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from dyadbench.api import Column, Config
+from dyadbench.api import Column, Config, Direction
 from dyadbench.leaderboard.families import FAMILIES, Family, families_of, pareto
 from dyadbench.leaderboard.published import PublishedNumber
 from dyadbench.leaderboard.rows import (
@@ -48,6 +48,28 @@ from dyadbench.records.references import NULL
 Suites = Mapping[str, Sequence[Column]]
 
 
+class TableColumn(Config):
+    """A suite's column as a table shows it, see `dyadbench.api.Column`, and whether it passes the validity tests there."""
+
+    id: str
+    direction: Direction
+    ranked: bool
+    unit: str
+    digits: int
+    summary: str
+    target: str
+    version: int
+    family: str
+    headline: bool
+    passes: bool | None  # None where it was not tested
+    why: tuple[str, ...]  # which tests it fails
+
+    @property
+    def judged(self) -> bool:
+        """See `Column.judged`."""
+        return self.ranked or bool(self.family)
+
+
 class Table(Config):
     """One benchmark under one suite."""
 
@@ -59,7 +81,7 @@ class Table(Config):
     setting: Mapping[str, Any]
     clips: int
     sessions: int
-    columns: tuple[Mapping[str, Any], ...]
+    columns: tuple[TableColumn, ...]
     scales: tuple[Scale, ...] = ()
     families: Mapping[str, Family] = {}
     rows: tuple[Row, ...]
@@ -109,10 +131,18 @@ def make_table(
     return Table(
         benchmark=first.benchmark, suite=suite, main=main, simulated=first.dataset.simulated,
         dataset=first.dataset.name, setting=setting.model_dump(mode="json"), clips=len(first.clips), sessions=len(set(first.sessions)),
-        columns=tuple({"id": c.id, "direction": c.direction, "ranked": c.ranked, "unit": c.unit, "digits": c.digits,
-                       "summary": c.summary, "target": c.target, "version": c.version, "family": c.family, "headline": c.headline,
-                       "passes": None if c.id not in (validity or {}) else c.id not in failing, "why": list(failing.get(c.id, ()))} for c in headed),
+        columns=tuple(table_column(c, validity or {}) for c in headed),
         scales=scales, families=families, rows=tuple(rows), published=tuple(published), notes=tuple(notes), left_out=tuple(str(each) for each in odd),
+    )  # fmt: skip
+
+
+def table_column(column: Column, validity: Mapping[str, Sequence[str]]) -> TableColumn:
+    """`validity` has for each column that was tested the tests that it fails."""
+    why = validity.get(column.id)
+    return TableColumn(
+        id=column.id, direction=column.direction, ranked=column.ranked, unit=column.unit, digits=column.digits,
+        summary=column.summary, target=column.target, version=column.version, family=column.family, headline=column.headline,
+        passes=None if why is None else not why, why=tuple(why or ()),
     )  # fmt: skip
 
 

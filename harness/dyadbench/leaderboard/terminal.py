@@ -64,9 +64,9 @@ def below(table: Table) -> list[str]:
         if row.kind == "method" and row.reason:
             reasons.setdefault(row.reason, []).append(row.method)
     unranked = [f"not ranked: {', '.join(names)}: {reason}" for reason, names in reasons.items()]
-    if any(column["ranked"] and column["passes"] is False for column in table.columns):
+    if any(column.ranked and column.passes is False for column in table.columns):
         unranked.append(f"{FAILS} fails on these data (validity.md), so it is in no headline and no family")
-    if table.main and not table.scales and any(column.get("headline") for column in table.columns):
+    if table.main and not table.scales and any(column.headline for column in table.columns):
         unranked.append(f"nothing is ranked: {why_unranked(table)}")
     return [one_line(line) for line in (*(f"left out: {each}" for each in table.left_out), *unranked)]
 
@@ -84,9 +84,9 @@ def _columns(table: Table, values: bool) -> list[tuple[str, Any]]:
             for family in FAMILIES
             if any(family in row.families for row in table.rows)
         ]
-    ranked = [column for column in table.columns if column["ranked"]]
-    for column in ranked if values else sorted(ranked, key=lambda column: not column.get("headline")):
-        out.append((head_text(column), lambda row, c=column: _cell(row.cells[c["id"]], c["digits"], values)))
+    ranked = [column for column in table.columns if column.ranked]
+    for column in ranked if values else sorted(ranked, key=lambda column: not column.headline):
+        out.append((head_text(column), lambda row, c=column: _cell(row.cells[c.id], c.digits, values)))
     return out if values else out[: MOST_COLUMNS - 2]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from dyadbench.errors import one_line
 from dyadbench.leaderboard.families import Family
 from dyadbench.leaderboard.rows import Row, Value
-from dyadbench.leaderboard.tables import Table
+from dyadbench.leaderboard.tables import Table, TableColumn
 
 FAILS = "†"  # beside the name of a column that fails on the data of its board
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}
@@ -81,20 +81,15 @@ def better_text(direction: str, has_better: bool, target: str = "its target") ->
     return {"max": "more", "min": "less", "match": f"closest to {target}"}[direction] + " is better"
 
 
-def judged(column: Mapping[str, Any]) -> bool:
-    """`Column.judged` of a table's column."""
-    return bool(column["ranked"] or column["family"])
-
-
-def head_text(column: Mapping[str, Any]) -> str:
+def head_text(column: TableColumn) -> str:
     """A column's name, what is better in it, and whether it fails here."""
-    signs = (direction_sign(column["direction"], judged(column)), FAILS if column["passes"] is False else "")
-    return " ".join([column["id"], *filter(None, signs)])
+    signs = (direction_sign(column.direction, column.judged), FAILS if column.passes is False else "")
+    return " ".join([column.id, *filter(None, signs)])
 
 
 def digits_of(table: Table, name: str) -> int:
     """After the point, in a column of a table."""
-    return int(next(column["digits"] for column in table.columns if column["id"] == name))
+    return next(column.digits for column in table.columns if column.id == name)
 
 
 def scale_ends(table: Table) -> list[tuple[str, str, str, str]]:

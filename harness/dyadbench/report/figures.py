@@ -12,7 +12,7 @@ from dyadbench.leaderboard import over_time as errors_over_time
 from dyadbench.leaderboard.charts import Bar, Point, bars, histogram, lines, scatter
 from dyadbench.leaderboard.drawing import both, plain
 from dyadbench.leaderboard.rows import Row, Value
-from dyadbench.leaderboard.tables import Table
+from dyadbench.leaderboard.tables import Table, TableColumn
 from dyadbench.leaderboard.tokenizers import corpora, drawing
 from dyadbench.records.comparable import per_clip
 from dyadbench.records.record import Record
@@ -47,13 +47,13 @@ def plane(table: Table) -> dict[str, Any] | None:
 
     In the metrics that papers use where the suite has them and they pass on these data; else by skill and by how diverse next to real listeners.
     """
-    columns = {c["id"]: c for c in table.columns if c["passes"] is not False}
+    columns = {c.id: c for c in table.columns if c.passes is not False}
     rows = [row for row in table.rows if row.kind in ("method", "ablation") or row.role in ROLES_IN_PLANE]
     if table.suite in PLANES and set(PLANES[table.suite]) <= columns.keys():
         x, y = PLANES[table.suite]
         places = [(row, row.cells[x].value, row.cells[y].value) for row in rows]
         labels = (f"{x}: less is more appropriate", f"{y}: diversity of the samples")
-        target = table.rows[0].cells[columns[y]["target"]].value if columns[y]["target"] and table.rows else None
+        target = table.rows[0].cells[columns[y].target].value if columns[y].target and table.rows else None
     else:
         x, y = "skill", "diversity"
         places = [(row, row.skill.value if row.skill else None, _log2(row.families.get("diversity"))) for row in rows]
@@ -157,7 +157,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def ablations(table: Table) -> list[dict[str, Any]]:
     """Every method that has ablations beside them, in one column with intervals."""
-    passing = {c["id"]: c["ranked"] for c in table.columns if c["passes"] is not False}
+    passing = {c.id: c.ranked for c in table.columns if c.passes is not False}
     column = HEADS.get(table.suite)
     column = column if column in passing else next((name for name, ranked in passing.items() if ranked), None)
     if column is None:
@@ -187,16 +187,16 @@ def benchmark_figures(table: Table, records: Records) -> list[dict[str, Any]]:
 # --- method pages -------------------------------------------------------------------------------------------
 
 
-def distribution(record_group: Sequence[Record], suite: str, column: Mapping[str, Any]) -> dict[str, Any] | None:
+def distribution(record_group: Sequence[Record], suite: str, column: TableColumn) -> dict[str, Any] | None:
     """How one column's per-clip values are spread, seeds averaged."""
-    mean = defined_means(np.stack([per_clip(r.suites[suite], [column["id"]])[:, 0] for r in record_group]))
+    mean = defined_means(np.stack([per_clip(r.suites[suite], [column.id])[:, 0] for r in record_group]))
     finite = mean[np.isfinite(mean)]
     if len(finite) < 8 or np.ptp(finite) < 1e-12:
         return None
     quantiles = [float(q) for q in np.quantile(finite, [0, 0.25, 0.5, 0.75, 1])]
-    name = column["id"]
+    name = column.id
     return figure(
-        f"spread-{suite}-{name}", name, column["summary"], histogram(finite, f"{name} by clip", name),
+        f"spread-{suite}-{name}", name, column.summary, histogram(finite, f"{name} by clip", name),
         ["clips", "least", "quarter", "median", "three quarters", "most"], [[len(finite), *quantiles]],
     )  # fmt: skip
 

@@ -21,7 +21,7 @@ def section(
     table: Table, view: dict[str, Any], row: dict[str, Any], records: Sequence[Record], excerpt: MethodExcerpt | None
 ) -> dict[str, Any]:
     """A method's part in one benchmark."""
-    ranked = [c for c in table.columns if c["ranked"]]
+    ranked = [c for c in table.columns if c.ranked]
     return {
         "benchmark": table.benchmark, "page": pages.page_name("", table.benchmark), "simulated": table.simulated,
         "row": row, "scores": list(zip(view["columns"], row["cells"], strict=True)), "targets": view["targets"], "config": pages.config_view(records[0]), "kind": row["kind"],
@@ -42,28 +42,26 @@ def speaker_gain(records: Sequence[Record]) -> list[tuple[str, str]]:
 
 def extremes(table: Table, records: Sequence[Record], excerpt: MethodExcerpt | None) -> dict[str, Any] | None:
     """The clips that it does worst and best on, by its first headline column; those with an excerpt can be watched."""
-    column = next((c for c in table.columns if table.scales and c["id"] == table.scales[0].column), None)
+    column = next((c for c in table.columns if table.scales and c.id == table.scales[0].column), None)
     if column is None:
         return None
-    values = np.stack(
-        [per_clip(record.suites[table.suite], [column["id"]])[:, 0] for record in records]
-    )  # (seeds, clips)
+    values = np.stack([per_clip(record.suites[table.suite], [column.id])[:, 0] for record in records])  # (seeds, clips)
     finite = np.flatnonzero(np.isfinite(values).all(0))
     if len(finite) < 2 * EXTREMES:
         return None
     mean = values[:, finite].mean(0)
-    order = finite[np.argsort(mean if column["direction"] == "max" else -mean, kind="stable")]  # the worst first
+    order = finite[np.argsort(mean if column.direction == "max" else -mean, kind="stable")]  # the worst first
 
     def line(place: int) -> dict[str, Any]:
         clip = records[0].clips[place]
         excerpted = excerpt is not None and clip in excerpt.reactions
         link = pages.watch_link(table.benchmark, [records[0].method], clip) if excerpted else ""
-        value = number(float(values[:, place].mean()), column["digits"])
+        value = number(float(values[:, place].mean()), column.digits)
         return {"clip": clip, "session": records[0].sessions[place], "value": value, "watch": link}
 
     watched = [n for n in finite if excerpt is not None and records[0].clips[n] in excerpt.reactions]
     return {
-        "column": column["id"], "worst": [line(int(n)) for n in order[:EXTREMES]], "best": [line(int(n)) for n in order[::-1][:EXTREMES]],
+        "column": column.id, "worst": [line(int(n)) for n in order[:EXTREMES]], "best": [line(int(n)) for n in order[::-1][:EXTREMES]],
         "watched": [line(int(n)) | {"place": int(np.flatnonzero(order == n)[0]) + 1, "of": len(finite)} for n in watched],
     }  # fmt: skip
 

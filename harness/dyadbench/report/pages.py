@@ -22,7 +22,6 @@ from dyadbench.leaderboard.text import (
     family_text,
     head_text,
     interval_ends,
-    judged,
     latency_head,
     latency_text,
     lookahead_text,
@@ -69,11 +68,11 @@ def plain_name(name: str) -> str:
 def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[str, Any]:
     """One suite's table: header, rows with bars, published numbers. Of the columns the first ones are `shown` at once."""
     headline = {scale.column for scale in table.scales}
-    view_columns = [column for column in table.columns if not column["id"].endswith(TARGET_SUFFIX)]
-    view_columns.sort(key=lambda column: column["id"] not in headline)  # what ranks comes first
+    view_columns = [column for column in table.columns if not column.id.endswith(TARGET_SUFFIX)]
+    view_columns.sort(key=lambda column: column.id not in headline)  # what ranks comes first
     room = WIDTH - 2 - (2 if table.main else 0)  # beside method and rank, skill and speed
     columns = [
-        {**column, "head": head_text(column), "better": better_text(column["direction"], judged(column)), "says": metric_text(column["id"]), "shown": n < room}
+        column.model_dump() | {"head": head_text(column), "better": better_text(column.direction, column.judged), "says": metric_text(column.id), "shown": n < room}
         for n, column in enumerate(view_columns)
     ]  # fmt: skip
     targets = _targets(table)
@@ -92,7 +91,7 @@ def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[st
     return {
         "suite": table.suite, "main": table.main, "columns": columns, "rows": _families_together(rows), "notes": table.notes,
         "targets": {name: number(value, digits_of(table, name)) for name, value in targets.items()},
-        "printed_columns": named, "latency": latency_head(table), "published": published_view(table.published, [c["id"] for c in table.columns]),
+        "printed_columns": named, "latency": latency_head(table), "published": published_view(table.published, [c.id for c in table.columns]),
     }  # fmt: skip
 
 
@@ -126,10 +125,10 @@ def _targets(table: Table) -> dict[str, float]:
     """Column -> the value to match, the same for every row."""
     values = {}
     for column in table.columns:
-        if column["direction"] == "match" and column["target"] != column["id"] and table.rows:
-            cell = table.rows[0].cells.get(column["target"])
+        if column.direction == "match" and column.target != column.id and table.rows:
+            cell = table.rows[0].cells.get(column.target)
             if cell is not None and cell.value is not None:
-                values[column["id"]] = cell.value
+                values[column.id] = cell.value
     return values
 
 

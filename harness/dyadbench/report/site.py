@@ -238,7 +238,7 @@ class Site:
     def _pair(self, table: Table, records: Sequence[Record]) -> None:
         view = pairs_view(records, table.suite, self.suites[table.suite], [row.method for row in ranked_first(table)])
         if view is not None:
-            why = {column["id"]: ", ".join(column["why"]) for column in table.columns}
+            why = {column.id: ", ".join(column.why) for column in table.columns}
             view["columns"] = [column | {"fails": why[column["id"]]} for column in view["columns"]]
             view["pages"] = [pages.page_name("method", name) for name in view["methods"]]
             view["simulated"], view["page"] = table.simulated, pages.page_name("", table.benchmark)
