@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 
 from dyadbench.api import EMOTION_CHANNELS
 from dyadbench.cli import app
-from dyadbench.datasets.check.finding import CheckReport, Finding
+from dyadbench.datasets.check.finding import CheckReport, Finding, note
 from dyadbench.datasets.check.releases import RELEASES
 from dyadbench.datasets.check.run import check_dataset
 from dyadbench.datasets.check.show import lines
@@ -235,7 +235,7 @@ def test_with_a_limit_the_recordings_that_were_looked_at_are_counted(name: str, 
     pattern, sentence = LOST[name]
     (write if name == "react2024" else _writers()[name])(root := tmp_path / "release")
     if name == "openface":
-        (root / "dyads.csv").write_text("session,clip,a,b\n1,1,a.csv,a.csv\n2,1,a.csv,a.csv\n")
+        (root / "dyads.csv").write_text("session,clip,a,b\n1,1,a.csv,b.csv\n2,1,a.csv,c.csv\n")
     for file in root.glob(pattern):
         if name == "seamless":  # whose headers are read before its pairs are counted
             with np.load(file) as arrays:
@@ -385,4 +385,7 @@ def test_the_command_prints_groups_and_with_all_every_finding(own: Path) -> None
     assert short.exit_code == full.exit_code == 1
     text = " ".join(short.stdout.split())
     assert "(4 times)" in text and " and 1 more" in text and "--all" in text
+    rates = [note(f"{share} % of the frames are good", where=f"{share}.csv") for share in (99, 12)]
+    both = next(line for line in lines(CheckReport(name="x", root="y", findings=tuple(rates))) if "99 %" in line)
+    assert both.endswith("(2 times; the numbers are of the first)"), "the second has 12 %"
     assert full.stdout.count("is not a readable wav file") == 4 and "times)" not in full.stdout

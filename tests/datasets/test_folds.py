@@ -64,6 +64,7 @@ def test_all_folds_together_are_in_natural_order_with_what_is_appropriate() -> N
     pooled = PooledDataset(Counted())
     assert [clip.id for clip in pooled.clips("test")][:4] == ["s1/0", "s1/1", "s2/0", "s2/1"]
     assert natural("s9") < natural("s11") and natural("a2b10") > natural("a2b9")
+    assert natural("s1\u00b2") > natural("s1"), "a raised 2 is no number of a name"
     matrix = pooled.appropriate("test")
     assert matrix.shape == (40, 40) and np.array_equal(matrix, np.kron(np.eye(20), np.ones((2, 2))).astype(bool))
     fold = FoldedDataset(Counted(), 1, 5)

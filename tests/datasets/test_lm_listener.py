@@ -20,7 +20,12 @@ RNG = np.random.default_rng(0)
 
 def _segment(frames: int = 100) -> dict[str, object]:
     make = lambda size: RNG.standard_normal((frames, size)).astype(np.float32)  # noqa: E731
-    words = [{"text": "so", "end": 8.4}, {"text": "yes", "end": 9.1}]  # seconds of the recording; frame 240 is second 8
+    words = [
+        {"text": "so", "end": 8.4},
+        {"text": "yes", "end": 9.1},
+        {"text": "late", "end": 18.5},
+        {"text": "later", "end": 19.0},
+    ]  # seconds of the recording; frame 240 is second 8
     return {
         "fname": "video1", "split_start_frame": 240, "split_end_frame": 240 + frames, "p0_exp": make(50), "p0_pose": make(6),
         "p1_exp": torch.from_numpy(make(50)), "p1_pose": make(6), "during_words": words,
@@ -44,8 +49,8 @@ def test_lm_listener_reads_sides_words_and_cuts(tmp_path: Path) -> None:
     assert np.array_equal(dyad.listener.motion[:, :50], segment["p0_exp"][:240])  # type: ignore[index]
     assert np.array_equal(dyad.speaker.motion[:, 50:], segment["p1_pose"][:240])  # type: ignore[index]
     words = dyad.speaker.words or ()
-    assert [word.text for word in words] == ["so", "yes"]
-    assert np.allclose([(word.start, word.end) for word in words], [(0.0, 0.4), (0.4, 1.1)])
+    assert [word.text for word in words] == ["so", "yes", "late"], "nothing that is said after the cut"
+    assert np.allclose([(word.start, word.end) for word in words], [(0.0, 0.4), (0.4, 1.1), (1.1, 8.0)])
 
 
 def test_lm_listener_refuses_code_and_damage(tmp_path: Path) -> None:

@@ -69,9 +69,10 @@ def test_eeg_is_read_second_by_second_with_a_mask(tmp_path: Path) -> None:
     assert np.allclose(eeg[0, :6], [0, 0.001, 0.002, 0.003, 4, 5])
     assert eeg[30, 5] == 0 and eeg[30, 14 + 5] == 0 and eeg[29, 14 + 5] == 1  # an empty cell in second 1
     assert np.array_equal(eeg[69], eeg[60])
-    (tmp_path / "test" / "eeg_processed" / "speaker" / "session5" / "Camera-2024-06-21-103120-103102.csv").write_text(
-        "a\n1\n"
-    )
+    file = tmp_path / "test" / "eeg_processed" / "speaker" / "session5" / "Camera-2024-06-21-103120-103102.csv"
+    file.write_text(file.read_text().replace("\n", "\n\n") + "\n")
+    assert np.array_equal(data.dyad("test", 0, ("eeg",)).speaker.audio["eeg"], eeg), "an empty line is no second"
+    file.write_text("a\n1\n")
     with pytest.raises(BadFile, match="no column TP9"):
         data.dyad("test", 0, ("eeg",))
 
@@ -151,6 +152,10 @@ def test_a_run_gives_official_style_and_corrected_numbers_side_by_side(tmp_path:
     draws = {record.scores["FRCorr"].detail["reference_draw"] for record in official.values()}
     assert len(draws) == 1, "every method is scored against the same references"
     detail = official["oracle"].scores["FRDist"].detail
+    checked = CliRunner().invoke(app, ["leaderboard", "--root", str(tmp_path)])
+    assert checked.exit_code == 0, "a listener who is longer or shorter than the speaker is no fault of the oracle"
+    again = CliRunner().invoke(app, ["report", "--root", str(tmp_path), "--data", f"mars={root}"])
+    assert again.exit_code == 0, again.output
     assert detail["reference_seed"] == 1234 and detail["references"] == 10 and detail["official_aligner"] == 0
 
 

@@ -15,6 +15,7 @@ from dyadbench.api import Dataset, DyadbenchError
 from dyadbench.cli import app
 from dyadbench.datasets.check.openface import check
 from dyadbench.datasets.config import OpenFaceConfig
+from dyadbench.datasets.folds import FoldedDataset, PooledDataset
 from dyadbench.datasets.openface import OpenFaceDataset, read_list
 from dyadbench.datasets.openface_csv import read_person, resample
 from dyadbench.files.npy import BadFile
@@ -159,7 +160,7 @@ def test_quoted_cells_are_read(tmp_path: Path) -> None:
         (["session,clip,a,b", "s,1,x.csv,y.csv", "s,1,x.csv,y.csv"], "line 3: s/1 is already in line 2"),
         (["session,clip,a,b", "s,1,/x.csv,y.csv"], "must be relative"),
         (["session,clip,a,b,split", "s,1,x.csv,y.csv,train", "s,2,x.csv,y.csv,test"], "a session belongs to one"),
-        (["session,clip,a,b,split", "s,1,x.csv,y.csv,train", "t,2,x.csv,y.csv,"], "some sessions only"),
+        (["session,clip,a,b,split", "s,1,x.csv,y.csv,train", "t,2,z.csv,y.csv,"], "some sessions only"),
         (["session,clip,a,b,speaker", "s,1,x.csv,y.csv,c"], "it is a, b or both"),
         (["session,clip,a,b,audio_a,audio_b", "s,1,x.csv,y.csv,v.wav,"], "only audio_a is given"),
         (["session,clip,a,b", "s,1,x.txt,y.csv"], "a is 'x.txt'; a .csv file is expected"),
@@ -167,6 +168,12 @@ def test_quoted_cells_are_read(tmp_path: Path) -> None:
         (["session,clip,a,b,start_a", "s,1,x.csv,y.csv,soon"], "start_a must be a number"),
         (["session,clip,a,b", "s,1,.raw/x.csv,y.csv"], "a is '.raw/x.csv', in a hidden folder"),
         (["session,clip,a,b", "s,1,leaderboards/x.csv,y.csv"], "or one of another program; move it"),
+        (["session,clip,a,b", "s,1,x.csv,x.csv"], "line 2: a and b are the same person, x.csv"),
+        (["session,clip,a,b", "s,1,x.csv,y.csv", "t,1,x.csv,y.csv"], "line 3: the same recording .* in line 2"),
+        (
+            ["session,clip,a,b,speaker", "s,1,x.csv,y.csv,a", "t,1,y.csv,x.csv,both"],
+            "line 3: the same recording .* in line 2",
+        ),
     ],
 )
 def test_a_list_that_is_wrong_is_refused_by_its_line(lines: list[str], reason: str, tmp_path: Path) -> None:
@@ -177,13 +184,14 @@ def test_a_list_that_is_wrong_is_refused_by_its_line(lines: list[str], reason: s
 
 def test_the_list_decides_roles_splits_starts_and_contexts(tmp_path: Path) -> None:
     write_csv(tmp_path / "a.csv", seconds=9.0)
-    write_csv(tmp_path / "b.csv")
+    for name in "bcdef":
+        write_csv(tmp_path / f"{name}.csv")
     (tmp_path / "dyads.csv").write_text(
         "session, clip, a, b, speaker, split, context, start_a\n"
         "s, 1, a.csv, b.csv, a, train, , 1\n\n"
         "t, 1, a.csv, b.csv, b, val, , 0\n"
-        "u, 1, a.csv, b.csv, both, test, film, 0\n"
-        "v, 1, a.csv, b.csv, both, test, film, 0\n"
+        "u, 1, c.csv, d.csv, both, test, film, 0\n"
+        "v, 1, e.csv, f.csv, both, test, film, 0\n"
     )
     data = OpenFaceDataset(SMALL, tmp_path)
     assert [clip.id for clip in data.clips("train")] == [f"s/1/a>b/{n}" for n in (0, 60, 120, 180)]
@@ -194,16 +202,43 @@ def test_the_list_decides_roles_splits_starts_and_contexts(tmp_path: Path) -> No
     assert matrix[0, 8] and not matrix[0, 12]
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_context_holds_across_the_folds_whatever_their_seed(seed: int, tmp_path: Path) -> None:
+    lines = ["session,clip,a,b,context"]
+    for n in range(6):
+        for side in "ab":
+            write_csv(tmp_path / f"{side}{n}.csv")
+        lines.append(f"s{n},1,a{n}.csv,b{n}.csv,film")
+    (tmp_path / "dyads.csv").write_text("\n".join(lines))
+    data = OpenFaceDataset(SMALL.model_copy(update={"seed": seed}), tmp_path)
+    matrix = PooledDataset(data).appropriate("test")
+    assert (matrix.sum(1) == 6).all(), "every session's listener in the same role and window"
+    assert (FoldedDataset(data, 0, 3).appropriate("test").sum(1) == 2).all(), "a fold tests two of the sessions"
+
+
+def test_a_face_id_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "x.csv", blank=False)
+    lines = path.read_text().splitlines()
+    at = [cell.strip() for cell in lines[0].split(",")].index("face_id")
+    cells = lines[3].split(",")
+    cells[at] = "nan"
+    lines[3] = ",".join(cells)
+    path.write_text("\n".join(lines))
+    with pytest.raises(BadFile, match="a face_id is NaN"):
+        read_person(path, ["au"])
+
+
 def test_voices_are_features_of_their_windows(tmp_path: Path) -> None:
     for side in "ab":
-        write_csv(tmp_path / f"{side}.csv")
+        for s in "stu":
+            write_csv(tmp_path / f"{s}{side}.csv")
         with wave.open(str(tmp_path / f"{side}.wav"), "wb") as file:
             file.setnchannels(1)
             file.setsampwidth(2)
             file.setframerate(8000)
             noise = np.random.default_rng(0).integers(-9999, 9999, 64000)
             file.writeframes((noise * (np.arange(64000) >= 32000)).astype("<i2").tobytes())  # silent for four seconds
-    rows = [f"{s},1,a.csv,b.csv,a.wav,b.wav" for s in "stu"]
+    rows = [f"{s},1,{s}a.csv,{s}b.csv,a.wav,b.wav" for s in "stu"]
     (tmp_path / "dyads.csv").write_text("\n".join(["session,clip,a,b,audio_a,audio_b", *rows]))
     data = OpenFaceDataset(SMALL, tmp_path)
     assert data.audio["mfcc-78"].dim == 78
@@ -212,7 +247,9 @@ def test_voices_are_features_of_their_windows(tmp_path: Path) -> None:
     assert sound[1].max() < sound[2].min() + 30 and sound[1].mean() < sound[2].mean() - 5
     voice = data.voice("train", 1)
     assert voice is not None and len(voice[0]) == 48000
-    early = [f"{s},1,a.csv,b.csv,a.wav,b.wav,-0.01" for s in "stu"]  # within half a frame: not the end of the file
+    early = [
+        f"{s},1,{s}a.csv,{s}b.csv,a.wav,b.wav,-0.01" for s in "stu"
+    ]  # within half a frame: not the end of the file
     (tmp_path / "dyads.csv").write_text("\n".join(["session,clip,a,b,audio_a,audio_b,start_a", *early]))
     data = OpenFaceDataset(SMALL, tmp_path)
     from_the_start = data.voice("train", 0)
@@ -243,8 +280,9 @@ def test_the_check_tells_every_fault_of_the_eight(dirty: Path) -> None:
 
 
 def test_three_sessions_are_the_least(tmp_path: Path) -> None:
-    write_csv(tmp_path / "a.csv")
-    (tmp_path / "dyads.csv").write_text("session,clip,a,b\ns,1,a.csv,a.csv\nt,1,a.csv,a.csv\n")
+    for name in "abcd":
+        write_csv(tmp_path / f"{name}.csv")
+    (tmp_path / "dyads.csv").write_text("session,clip,a,b\ns,1,a.csv,b.csv\nt,1,c.csv,d.csv\n")
     with pytest.raises(DyadbenchError, match="three at least"):
         OpenFaceDataset(SMALL, tmp_path).clips("train")
     assert [f.level for f in check(tmp_path / "nowhere", False)] == ["error"]

@@ -106,6 +106,24 @@ def test_a_constant_unit_is_never_parted(rate: float, expected: int) -> None:
     assert (binary[:, :UNITS] == expected).all()
 
 
+class Sorted(TinyCorpus):
+    """The later a clip comes in the list, the larger its numbers, as where sites or roles stand one after another."""
+
+    def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
+        for n, dyad in enumerate(super().dyads(split, audio)):
+            level = np.float32(n / self.count)
+            emotion = np.full_like(dyad.listener.emotion, level)
+            listener = dataclasses.replace(dyad.listener, motion=dyad.listener.motion + level, emotion=emotion)
+            yield dataclasses.replace(dyad, listener=listener)
+
+
+def test_what_is_learnt_of_a_long_list_is_of_all_its_parts() -> None:
+    data = Sorted(frames=5, clips=1400)
+    assert fit_readout(data).mean.mean() == pytest.approx(0.5, abs=0.05), "and not of the first 600 clips"
+    rates = true_rates((dyad.clip, dyad.listener.emotion) for dyad in data.dyads("train"))
+    assert rates == pytest.approx(0.5, abs=0.01)
+
+
 def test_true_rates_count_frames_of_training_listeners() -> None:
     data = Felt()
     expected = np.concatenate([dyad.listener.emotion[:, :UNITS] for dyad in data.dyads("train")]).mean(0)

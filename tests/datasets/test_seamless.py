@@ -101,6 +101,11 @@ def test_data_check_names_what_is_broken(tmp_path: Path) -> None:
         assert what in text, what
     with pytest.raises(BadFile, match="metadata:vad"):
         _open(tmp_path).clips("test")
+    for odd in (float("nan"), float("inf")):
+        spans = {"metadata:vad": [{"start": 0.0, "end": odd}]}
+        (folder / "V00_S0070_I00000001_P0171.json").write_text(json.dumps(spans))
+        with pytest.raises(BadFile, match="metadata:vad"):
+            _open(tmp_path).clips("test")
     with pytest.raises(DyadbenchError, match="not a Seamless folder"):
         _open(tmp_path / "improvised")
 

@@ -14,7 +14,7 @@ from dyadbench.api import Dataset, DyadbenchError
 from dyadbench.datasets.check.vc_dyads import check
 from dyadbench.datasets.config import VCDyadsConfig
 from dyadbench.datasets.fetch import Source, fetch, sources
-from dyadbench.datasets.vc_dyads import RESOLUTIONS, Recording, VCDyadsDataset, content_digest
+from dyadbench.datasets.vc_dyads import RESOLUTIONS, Recording, VCDyadsDataset, content_digest, read_pair
 from dyadbench.files.npy import BadFile
 from dyadbench.metrics.couplings import couplings
 
@@ -72,6 +72,10 @@ def test_faults_are_named_and_the_check_reports_all_of_them(folder: Path) -> Non
     data = VCDyadsDataset(SMALL, folder)
     with pytest.raises(BadFile, match=r"s5_0ms_240p\.csv is missing"):
         data.clips("val")
+    lonely = folder / "lonely.csv"
+    lonely.write_text('"Participant_A" "Participant_B"\n1 2\n3\n4 5\n')
+    with pytest.raises(BadFile, match="line 3 does not hold two numbers"):
+        read_pair(lonely)  # one number is not that of both
     findings = list(check(folder, False))
     faults = {f.where: f.what for f in findings if f.level == "error" and f.where.startswith("s5")}
     assert "is missing" in faults["s5, 240p"]

@@ -114,6 +114,8 @@ def test_a_metric_that_cannot_tell_the_ceiling_from_the_floor_is_no_part_of_the_
         below(table)[-1]
         == "nothing is ranked: no column of the headline tells the ceiling from the floor on these data"
     )
+    headless = make_table([*METHODS, floor()], "react2024", [dataclasses.replace(c, headline=False) for c in COLUMNS])
+    assert sentences(headless)[1] == ["No column of the suite react2024 is its headline."]
     no_floor = make_table(METHODS, "react2024", COLUMNS)
     assert sentences(no_floor)[1] == [
         "A rank needs a record of mismatched-listener, which a skill of 0 is; run it on this benchmark."

@@ -41,11 +41,12 @@ from dyadbench.records.excerpts import (
 )
 from dyadbench.records.record import Record, Score, record_path, save_record
 from dyadbench.registry.load import PAGES
-from dyadbench.report.about import differences
+from dyadbench.report.about import About, differences
 from dyadbench.report.behaviour import behaviour
 from dyadbench.report.claims import by_paper
 from dyadbench.report.pages import page_name
 from dyadbench.report.pairs import pairs_view
+from dyadbench.report.site import build_site
 from dyadbench.report.training import training_curves
 
 from .conftest import CLIPS, COLUMNS, FORMULA, HOSTILE, SUITES, build, made_up, usual_records, write_root
@@ -266,7 +267,9 @@ def test_the_picture_of_skills_has_methods_in_blue_and_leaves_out_what_is_far_aw
 
 def test_speed_says_how_busy_the_machine_was(tmp_path: Path) -> None:
     times = {"generate_seconds": 90.0, "generate_cpu_seconds": 30.0}
-    records = [*(made_up("good", 0.1, seed=s, measured=times) for s in range(2)), made_up("fair", 0.3, measured={"generate_seconds": 9.0}),
+    one = {"provenance": {"threads": 1}, "measured": times}
+    records = [*(made_up("good", 0.1, seed=s, **one) for s in range(2)), made_up("fair", 0.3, measured={"generate_seconds": 9.0}),
+               made_up("wide", 0.4, **one | {"provenance": {"threads": 2}}),
                made_up("mismatched-listener", 0.7, calibration=True, trained=False)]  # fmt: skip
     write_root(tmp_path, records)
     build(tmp_path, tmp_path / "site")
@@ -275,6 +278,24 @@ def test_speed_says_how_busy_the_machine_was(tmp_path: Path) -> None:
     cells = {name: re.findall(r"<td[^>]*>(.*?)</td>", rest) for name, rest in rows}
     assert cells["good"][2:4] == ["30", "3.0"]
     assert cells["fair"][2:4] == ["9*", "-"], "a record that does not know processor seconds says nothing of the load"
+    assert cells["wide"][2:4] == ["30", "-"], "of two threads nobody knows how many worked"
+
+
+def test_a_configuration_with_a_name_of_its_own_says_what_it_is_of(tmp_path: Path) -> None:
+    guided = {"predictor": {"name": "net", "version": 1, "config": {"guidance": 3.0}}}
+    write_root(
+        tmp_path,
+        [made_up("net-guided", 0.1, method_config=guided), made_up("mismatched-listener", 0.7, calibration=True)],
+    )
+    about = About(
+        methods={"listener": "a net that listens"},
+        papers={"listener": "Somebody (arXiv 2404.13051)"},
+        methods_of={"net": "listener"},
+    )
+    build_site(tmp_path, tmp_path / "site", SUITES, tmp_path, about=about)
+    page = (tmp_path / "site" / "method-net-guided.html").read_text()
+    assert "Listener with other settings: a net that listens." in page and "arXiv 2404.13051" in page
+    assert "listener with other settings: a net that listens" in (tmp_path / "site" / "toy-online.html").read_text()
 
 
 def test_every_number_of_a_benchmark_can_be_had_as_csv_and_json(site: Path) -> None:
@@ -344,7 +365,7 @@ def test_the_page_and_the_command_compare_with_the_same_numbers() -> None:
     assert view is not None
 
     def short(*values: float | None) -> list[float | None]:
-        return [None if value is None else float(f"{value:.5g}") for value in values]
+        return [None if value is None else float(f"{value:.7g}") for value in values]
 
     for key, rows in view["pairs"].items():
         i, j = map(int, key.split("-"))

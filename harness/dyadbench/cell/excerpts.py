@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import io
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +110,11 @@ class Maker:
         suitable = run.dataset.appropriate(split)
         clips = []
         for row, begin in telling_windows(run.dataset, split, record.sessions):
-            others = [int(j) for j in np.flatnonzero(suitable[row]) if j != row][: LISTENERS - 1]
             dyad = run.dataset.dyad(split, row)
-            frames = _frames(len(dyad.listener.motion), run.dataset.space.fps, begin)
-            listeners = [dyad.listener, *(run.dataset.dyad(split, j).listener for j in others)]
+            frames = _frames(_length(dyad), run.dataset.space.fps, begin)
+            others = (run.dataset.dyad(split, int(j)).listener for j in np.flatnonzero(suitable[row]) if j != row)
+            reaching = (track for track in others if len(track.motion) >= frames.stop)  # people may differ in length
+            listeners = [dyad.listener, *islice(reaching, LISTENERS - 1)]
             true = "true listener (simulated)" if run.dataset.simulated else "true listener"
             labels = [true, *(f"also appropriate {n}" for n in range(1, len(listeners)))]
             clips.append(ClipExcerpt(
@@ -207,7 +209,7 @@ def _activity(dataset: Dataset, split: str, row: int) -> Iterable[tuple[float, F
     steps = [np.abs(np.diff(track.motion, axis=0)) for track in (dyad.speaker, dyad.listener)]  # (T - 1, D)
     speaker, listener = (np.stack([step[:, a:b].mean(1) for a, b in spans], 1) for step in steps)  # (T - 1, groups)
     voice = dataset.voice(split, row) if isinstance(dataset, Voiced) else None
-    total = len(dyad.listener.motion)
+    total = _length(dyad)
     for begin in np.arange(0.0, max(total / fps - SECONDS, 0) + 1e-9, STEP):
         frames = _frames(total, fps, float(begin))
         if voice is None:
@@ -216,6 +218,11 @@ def _activity(dataset: Dataset, split: str, row: int) -> Iterable[tuple[float, F
             start, stop = (round(place / fps * voice[1]) for place in (frames.start, frames.stop))
             active = np.sqrt(np.square(voice[0][start:stop].astype(np.float64)).mean(keepdims=True))
         yield float(begin), active, listener[frames.start : frames.stop].mean(0)
+
+
+def _length(dyad: Dyad) -> int:
+    """Frames that both people have."""
+    return min(len(dyad.speaker.motion), len(dyad.listener.motion))
 
 
 def _frames(total: int, fps: float, begin: float) -> range:

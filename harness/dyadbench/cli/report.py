@@ -76,9 +76,10 @@ def _about(host: Host) -> About:
 
     from dyadbench.report.about import About
 
-    methods, papers, readmes = {}, {}, {}
+    methods, papers, readmes, methods_of = {}, {}, {}, dict[str, str]()
     for entry in host.entries("method"):
         methods[entry.name], papers[entry.name] = entry.summary, entry.cite
+        methods_of.setdefault(entry.predictor, entry.name)
         with suppress(DyadbenchError, ImportError, TypeError):  # a plugin that is broken, or one file and no package
             package = host.get("predictor", entry.predictor).load.partition(":")[0].partition(".")[0]
             readme = files(package).joinpath("README.md")
@@ -86,4 +87,6 @@ def _about(host: Host) -> About:
                 readmes[entry.name] = readme.read_text(encoding="utf-8")
     for predictor in host.entries("predictor"):
         methods.setdefault(predictor.name, predictor.summary)
-    return About({entry.name: entry.summary for entry in host.entries("benchmark")}, methods, papers, readmes)
+    return About(
+        {entry.name: entry.summary for entry in host.entries("benchmark")}, methods, papers, methods_of, readmes
+    )

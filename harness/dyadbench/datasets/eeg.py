@@ -29,7 +29,8 @@ def read_eeg(path: Path, frames: int, fps: float) -> np.ndarray:
 
     Columns are found by name in any case; `Delta_TP9` may also be written `RAW_...` or with another separator.
     """
-    rows = list(csv.reader(io.StringIO(read_text(path, "; run with --data-set eeg=false"))))
+    lines = csv.reader(io.StringIO(read_text(path, "; run with --data-set eeg=false")))
+    rows = [row for row in lines if any(cell.strip() for cell in row)]  # an empty line is no second
     if len(rows) < 2:
         raise BadFile(f"{path} has no rows; run with --data-set eeg=false")
     places = [_place(path, rows[0], name) for name in COLUMNS]

@@ -7,7 +7,6 @@ is trained on. Nothing is random, so the folds depend on the names of the sessio
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,6 +16,7 @@ import numpy as np
 
 from dyadbench.api import Clip, Dataset, Dyad, DyadbenchError, MoreListeners
 from dyadbench.datasets.view import listeners_of_no_clip, pass_on
+from dyadbench.files.walk import natural
 
 VERSION = 1  # raised whenever the same sessions may be dealt otherwise; part of every key of a fold
 OWN_SPLITS = ("train", "val", "test")  # of the dataset that is dealt; whatever else it has stays out
@@ -30,11 +30,6 @@ class _Place:
     split: str
     index: int
     clip: Clip
-
-
-def natural(name: str) -> list[tuple[int, str]]:
-    """A sort key by which numbers within names count as numbers."""
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def deal(sessions: Sequence[str], folds: int) -> list[tuple[str, ...]]:
@@ -102,8 +97,13 @@ class PooledDataset:
         return self.dataset.dyad(*self._at(split, index), audio)
 
     def appropriate(self, split: str) -> np.ndarray:
-        """What the dataset says within its own splits; nothing is known across them. Listeners of no clip come last."""
+        """What the dataset says within its own splits, and across them where it has `appropriate_between`.
+
+        Listeners of no clip come last.
+        """
         places = self._places(split)
+        if (between := getattr(self.dataset, "appropriate_between", None)) is not None:
+            return np.asarray(between([(place.split, place.index) for place in places]))
         more = {own: listeners_of_no_clip(self.dataset, own) for own in OWN_SPLITS}
         matrix = np.zeros((len(places), len(places) + sum(more.values())), bool)
         first = len(places)
@@ -148,7 +148,7 @@ class FoldedDataset(PooledDataset):
 def _refuse_statistics(dataset: Dataset) -> None:
     """Statistics of the dataset's own training split would know sessions that a fold tests."""
     normalisation = dataset.normalisation()
-    if normalisation.get("kind") not in ("none", None) and normalisation.get("split") == "train":
+    if normalisation.get("kind") not in ("none", None) and "train" in str(normalisation.get("split")):
         raise DyadbenchError(
             f"the dataset is normalised ({normalisation['kind']}) by statistics of its training split, which holds sessions "
             "that folds test; choose a configuration without, for cross-validation"

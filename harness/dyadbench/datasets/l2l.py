@@ -99,7 +99,9 @@ class L2LDataset:
         return simulated_digest(self.root) is not None
 
     def normalisation(self) -> Mapping[str, Any]:
-        return {"kind": self.config.standardise, "smooth": self.config.smooth, "split": "train"}
+        # The release standardises by its whole training half, from which the validation videos are taken here.
+        split = "train" if self.config.standardise == "none" else "train and val"
+        return {"kind": self.config.standardise, "smooth": self.config.smooth, "split": split}
 
     # --- windows to clips -------------------------------------------------------------------------------
 
@@ -175,7 +177,7 @@ class L2LDataset:
 
     @lru_cache(maxsize=2)  # noqa: B019  # as above
     def _statistics(self, part: str) -> tuple[np.ndarray, np.ndarray]:
-        """Mean and scale of the training half. The release's scale is the spread over clips of per-clip deviations."""
+        """Mean and scale of the training half, validation videos among them. The release's scale is the spread over clips of per-clip deviations."""
         faces = self._faces("train", part, range(len(self._part("train", part)))).astype(np.float64)
         mean = faces.mean((0, 1))
         released = self.config.standardise == "l2l_released"

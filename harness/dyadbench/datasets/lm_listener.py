@@ -20,6 +20,7 @@ import numpy as np
 from dyadbench.api import DECA_56, AudioSpec, Clip, Dyad, DyadbenchError, Track, Word
 from dyadbench.datasets.config import LMConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
+from dyadbench.datasets.words import words_within
 from dyadbench.files.arrays import floats
 from dyadbench.files.npy import BadFile, read_npy
 from dyadbench.files.torch_file import load_plain
@@ -148,7 +149,14 @@ class LMListenerDataset:
             name = f"{segment['fname']}/{_start(path, i, segment)}"
             clip = Clip(name, str(segment["fname"]), length)
             windows.append(
-                Dyad(clip, Track(sides[1][:length], words=_words(path, i, segment)), Track(sides[0][:length]))
+                Dyad(
+                    clip,
+                    Track(
+                        sides[1][:length],
+                        words=words_within(_words(path, i, segment), 0.0, length / self.space.fps),
+                    ),
+                    Track(sides[0][:length]),
+                )
             )
         return windows
 

@@ -28,8 +28,8 @@ from dyadbench.datasets.config import MarsConfig
 from dyadbench.datasets.digest import folder_digest
 from dyadbench.datasets.eeg import EEG, read_eeg
 from dyadbench.datasets.features import FEATURES, cached, read_wav, sound_seconds
-from dyadbench.datasets.folds import natural
 from dyadbench.files.npy import BadFile, read_header, read_npy
+from dyadbench.files.walk import natural
 
 SPLITS = ("train", "val", "test")
 OTHER = {"speaker": "listener", "listener": "speaker"}

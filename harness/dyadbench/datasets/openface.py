@@ -77,6 +77,7 @@ def read_list(root: Path) -> list[Row]:
         raise BadFile(f"{path} has a column {odd[0]!r} that means nothing; it may have {', '.join(NEEDED + OPTIONAL)}")
     rows: dict[str, Row] = {}
     splits: dict[str, str] = {}
+    pairs: dict[tuple[tuple[Path, int | None], ...], Row] = {}  # (speaker, listener): file and face -> where it stands
     for line, cells in enumerate(lines[1:], 2):
         if not any(cell.strip() for cell in cells):
             continue
@@ -92,6 +93,12 @@ def read_list(root: Path) -> list[Row]:
                 f"{path}, line {line}: session {row.session!r} is in the splits {splits[row.session]!r} and {row.split!r}; a session belongs to one"
             )
         rows[row.name] = row
+        for speaker, listener in row.roles:
+            pair = tuple((row.files[side], row.face[side]) for side in (speaker, listener))
+            if (before := pairs.setdefault(pair, row)) is not row:
+                raise BadFile(
+                    f"{path}, line {line}: the same recording of both people is already in line {before.line}; it would count double"
+                )
     if not rows:
         raise BadFile(f"{path} lists no dyad")
     if len({bool(split) for split in splits.values()}) > 1:
@@ -136,9 +143,13 @@ def _row(root: Path, line: int, cells: Mapping[str, str]) -> Row:
             raise fail(f"start_{side} must be a number of seconds, and face_{side} a whole number") from None
         if not math.isfinite(start[side]):
             raise fail(f"start_{side} must be a number of seconds")
+    files = {side: inside(side) for side in sides}
+    if files["a"] == files["b"] and face["a"] == face["b"]:
+        raise fail(
+            f"a and b are the same person, {cells['a']}; where both are in one file, face_a and face_b tell them apart"
+        )
     return Row(
-        line, cells["session"], cells["clip"], {side: inside(side) for side in sides},
-        {side: inside(f"audio_{side}") for side in audio}, start, face, ROLES[speaker], split, cells.get("context", ""),
+        line, cells["session"], cells["clip"], files, {side: inside(f"audio_{side}") for side in audio}, start, face, ROLES[speaker], split, cells.get("context", ""),
     )  # fmt: skip
 
 
@@ -289,6 +300,13 @@ class OpenFaceDataset:
 
     def appropriate(self, split: str) -> np.ndarray:
         """(N, N): the true listener, and those of the same context in the same role and window."""
-        places = self._places(split)
-        keys = [(row.context, role, start) if row.context else n for n, (row, role, start) in enumerate(places)]
-        return np.array([[one == other for other in keys] for one in keys])
+        return self.appropriate_between([(split, index) for index in range(len(self._places(split)))])
+
+    def appropriate_between(self, places: Sequence[tuple[str, int]]) -> np.ndarray:
+        """(N, N) of clips by (split, index), which may be of several splits."""
+        numbers: dict[object, int] = {}
+        keys = []
+        for n, (split, index) in enumerate(places):
+            row, role, start = self._places(split)[index]
+            keys.append(numbers.setdefault((row.context, role, start) if row.context else n, n))
+        return np.equal.outer(keys, keys)

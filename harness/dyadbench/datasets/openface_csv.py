@@ -75,9 +75,10 @@ def read_person(
         )  # fmt: skip
         faces = np.zeros(len(table), int)
         if "face_id" in names:
-            faces = np.loadtxt(
-                io.StringIO(text), delimiter=",", skiprows=1, ndmin=1, usecols=names["face_id"]
-            ).astype(int)  # fmt: skip
+            numbers = np.loadtxt(io.StringIO(text), delimiter=",", skiprows=1, ndmin=1, usecols=names["face_id"])
+            if not np.isfinite(numbers).all():
+                raise ValueError("a face_id is NaN or infinite")
+            faces = numbers.astype(int)
     except (ValueError, IndexError) as error:
         raise BadFile(f"{path} is malformed: {error}") from None
     counts = (table[:, 3] == 1) & (table[:, 2] >= confidence) & np.isfinite(table).all(1)

@@ -13,9 +13,8 @@ method's own reactions to training clips have the unit on as often as true liste
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -27,7 +26,7 @@ from dyadbench.store.folders import Store
 VERSION = 1
 FEATURES, PENALTY = 512, 1e-3
 STRIDE = 5  # every how many frames a row is taken
-CLIPS = 600  # clips of a split that are read, at most
+CLIPS = 600  # clips of a split that the readout is fitted on, at most
 UNITS_VERSION = 1  # of the rule for action units
 UNITS = 15  # the first channels of emotion
 CALIBRATION_CLIPS, CALIBRATION_SAMPLES = 48, 2  # training clips, evenly spread, and reactions to each, for thresholds
@@ -82,13 +81,20 @@ def _rows(dyads: list[Dyad]) -> tuple[np.ndarray, np.ndarray]:
     return np.concatenate(x).astype(np.float32), np.concatenate(y).astype(np.float32)
 
 
+def _spread(data: TrainData, split: str) -> Iterator[Dyad]:
+    """At most CLIPS clips, evenly spread: what comes first in a list may be of one site, or of one role."""
+    count = len(data.clips(split))
+    chosen = {int((i + 0.5) * count / CLIPS) for i in range(CLIPS)} if count > CLIPS else range(count)
+    return (dyad for index, dyad in enumerate(data.dyads(split)) if index in chosen)
+
+
 def fit_readout(data: TrainData) -> EmotionReadout:
     """Fits on the train split; measures on validation, or on every tenth training clip where there is none.
 
     Raises DyadbenchError where a clip has no emotion.
     """
-    train = list(islice(data.dyads("train"), CLIPS))
-    val = list(islice(data.dyads("val"), CLIPS)) if len(data.clips("val")) else []
+    train = list(_spread(data, "train"))
+    val = list(_spread(data, "val")) if len(data.clips("val")) else []
     if not val:
         val, train = train[::10], [dyad for i, dyad in enumerate(train) if i % 10] or train
     (x, y), (x_held, y_held) = _rows(train), _rows(val)
@@ -131,7 +137,7 @@ def true_rates(emotions: Iterable[tuple[Clip, Array | None]]) -> np.ndarray:
     Raises DyadbenchError where a clip has no emotion.
     """
     on, frames = np.zeros(UNITS), 0
-    for clip, emotion in islice(emotions, CLIPS):
+    for clip, emotion in emotions:
         if emotion is None:
             raise DyadbenchError(f"clip {clip.id} has no emotion, so no rates of action units can be taken from it")
         on += (emotion[:, :UNITS] > 0.5).sum(0)

@@ -126,12 +126,12 @@ def speech_of(person: Path, frames: int) -> np.ndarray:
     path = person.with_suffix(".json")
     try:
         spans = json.loads(read_text(path))["metadata:vad"]
-        times = [(float(span["start"]), float(span["end"])) for span in spans]
-    except (ValueError, KeyError, TypeError) as error:
+        times = [(round(float(span["start"]) * FPS), round(float(span["end"]) * FPS)) for span in spans]
+    except (ValueError, OverflowError, KeyError, TypeError) as error:  # NaN and infinity have no frame
         raise BadFile(f"{path} has no metadata:vad of {{start, end}}: {error}") from None
     speaks = np.zeros(frames, bool)
     for start, end in times:
-        speaks[max(0, round(start * FPS)) : max(0, round(end * FPS))] = True
+        speaks[max(0, start) : max(0, end)] = True
     return speaks
 
 

@@ -40,7 +40,7 @@ def _words(row: int, seconds: float) -> tuple[Word, ...]:
 
 
 class TinyCorpus:
-    """Random dyads in which the listener follows the speaker; enough to fit anything for a moment."""
+    """Random dyads, speaker and listener each for themselves; enough to fit anything for a moment."""
 
     def __init__(
         self,

@@ -73,7 +73,7 @@ def read_pair(path: Path) -> np.ndarray:
     rows = np.empty((len(lines) - 1, 2))
     for number, line in enumerate(lines[1:]):
         try:
-            rows[number] = [float(cell) for cell in line.replace('"', "").split()]
+            rows[number, 0], rows[number, 1] = (float(cell) for cell in line.replace('"', "").split())
         except ValueError:
             raise BadFile(f"{path}, line {number + 2} does not hold two numbers") from None
     if bad := np.flatnonzero(~(np.isfinite(rows) & (rows >= 0)).all(1)).tolist():

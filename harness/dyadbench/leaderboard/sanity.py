@@ -30,6 +30,9 @@ SANITY: dict[str, tuple[Sanity, ...]] = {
     "dualtalk": (Sanity("oracle", "MSE.expression", 0.0), Sanity("oracle", "RPCC.expression", 0.0)),
 }
 
+UNEQUAL = {
+    "mars"
+}  # datasets whose listeners are scored at their own length: the truth, cut to the speaker's, is not exact
 SLACK = 1e-6  # of rounding in committed values
 
 
@@ -46,7 +49,7 @@ def check_sanity(table: Table, rules: Sequence[Sanity]) -> list[str]:
         if value is None:
             broken.append(f"{where}: {rule.better} has no value")
             continue
-        if rule.exactly is not None and abs(value - rule.exactly) > SLACK:
+        if rule.exactly is not None and table.dataset not in UNEQUAL and abs(value - rule.exactly) > SLACK:
             broken.append(f"{where}: {rule.better} is {value:.6g}, it must be {rule.exactly:g}")
         sign = -1 if directions[rule.column] == "max" else 1
         for other in table.rows:

@@ -34,7 +34,9 @@ def why_unranked(table: Table) -> str:
     if all(row.method != NULL for row in table.rows):
         return f"a rank needs a record of {NULL}, which a skill of 0 is; run it on this benchmark"
     if not any(column.headline for column in table.columns):
-        return "no column of the headline passes its validity tests on these data"
+        if any(column.passes is False for column in table.columns):
+            return "no column of the headline passes its validity tests on these data"
+        return f"no column of the suite {table.suite} is its headline"
     if not table.scales:
         return "no column of the headline tells the ceiling from the floor on these data"
     return "a rank needs a record of a method"

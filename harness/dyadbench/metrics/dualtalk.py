@@ -28,6 +28,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -67,7 +68,9 @@ def _columns() -> tuple[Column, ...]:
                 for name in ("SID", "diversity", "variance")
             ),
         ]  # fmt: skip
-    return (*ranked, *unranked)
+    return tuple(
+        replace(column, low=0.0) for column in (*ranked, *unranked)
+    )  # distances, spreads, entropies: none is below 0
 
 
 class DualTalkSuite:

@@ -8,7 +8,6 @@ computes the distance. Version 1.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dyadbench.api import DyadbenchError
-from dyadbench.files.walk import files_below
+from dyadbench.files.walk import files_below, natural
 
 if TYPE_CHECKING:
     import torch
@@ -80,10 +79,6 @@ def _metric(weights: Path) -> Any:
     return FrechetInceptionDistance(feature=network)
 
 
-def _natural(path: Path) -> list[Any]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]
-
-
 def _batches(pictures: Iterable[np.ndarray], batch: int) -> Iterator[torch.Tensor]:
     """Bytes (B, 3, H, W); a batch holds pictures of one size."""
     import torch
@@ -109,8 +104,8 @@ def _frames(folder: Path, every: int) -> Iterator[np.ndarray]:
     clips: dict[Path, list[Path]] = {}
     for path in files_below(folder):
         clips.setdefault(path.parent, []).append(path)
-    for clip in sorted(clips, key=lambda p: [_natural(Path(x)) for x in p.parts]):
-        files = sorted(clips[clip], key=_natural)
+    for clip in sorted(clips, key=lambda p: [natural(part) for part in p.parts]):
+        files = sorted(clips[clip], key=lambda path: natural(path.name))
         for path in (p for p in files if p.suffix == ".npy"):
             yield from _array(path)[::every]
         yield from (_picture(path) for path in [p for p in files if p.suffix.lower() in PICTURES][::every])

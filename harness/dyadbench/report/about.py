@@ -24,6 +24,7 @@ class About:
     benchmarks: Mapping[str, str] = field(default_factory=dict)  # what is measured, in one line
     methods: Mapping[str, str] = field(default_factory=dict)
     papers: Mapping[str, str] = field(default_factory=dict)  # of a method
+    methods_of: Mapping[str, str] = field(default_factory=dict)  # predictor -> the first method that has it
     readmes: Mapping[str, str] = field(default_factory=dict)  # of a method: the Markdown that its plugin brings
 
 

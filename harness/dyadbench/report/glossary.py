@@ -44,20 +44,25 @@ METRICS = {
     "SI": "Does it use as many different poses as the truth? Too few is a method that repeats itself.",
     "RPCC": "Is it coupled to the speaker as strongly as the true listener is? 0 is the same coupling.",
     "sync": "How strongly does it follow the speaker? As strongly as real listeners is right; more is mimicry.",
-    "lag": "How long after the speaker does it move? As long as real listeners take is right.",
+    "lag": "How far in time, before or after, is its movement from the speaker's? As far as real listeners' is right.",
     "HD": "Do speed, acceleration and jerk occur as often as in real movement? 0 is the same histogram.",
     "FMD": "Do one-second pieces of movement look like real ones? 0 is the same distribution.",
     "jitter": "Is it as steady as real listeners? Above 1 is shaking.",
     "growth": "Does the error grow over the clip? A method that feeds on its own output may drift.",
     "MSE": "Squared distance from the truth, frame by frame. Less is closer.",
+    "dualtalk/diversity": "How far apart are the frames of one clip? As far as the truth's is right.",
     "SID": "Does it use as many different poses as the truth?",
 }  # fmt: skip
 
 
-def metric_text(name: str) -> str:
-    """What good is in a column, and why one cares; "" for a metric that nothing is written of."""
+def metric_text(name: str, suite: str) -> str:
+    """What good is in a column of a suite, and why one cares; "" for a metric that nothing is written of."""
     head = name.partition(".")[0]
-    return METRICS.get(head) or METRICS.get(head.removesuffix("-pooled").removesuffix("-official"), "")
+    return (
+        METRICS.get(f"{suite}/{head}")
+        or METRICS.get(head)
+        or METRICS.get(head.removesuffix("-pooled").removesuffix("-official"), "")
+    )
 
 
 def term(word: str, text: str = "") -> Markup:

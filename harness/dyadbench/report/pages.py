@@ -72,7 +72,7 @@ def table_view(table: Table, records: Mapping[str, Sequence[Record]]) -> dict[st
     view_columns.sort(key=lambda column: column.id not in headline)  # what ranks comes first
     room = WIDTH - 2 - (2 if table.main else 0)  # beside method and rank, skill and speed
     columns = [
-        column.model_dump() | {"head": head_text(column), "better": better_text(column.direction, column.judged), "says": metric_text(column.id), "shown": n < room}
+        column.model_dump() | {"head": head_text(column), "better": better_text(column.direction, column.judged), "says": metric_text(column.id, table.suite), "shown": n < room}
         for n, column in enumerate(view_columns)
     ]  # fmt: skip
     targets = _targets(table)

@@ -55,7 +55,7 @@ def pairs_view(records: Sequence[Record], suite: str, columns: Sequence[Column],
         "once": [name for name, single in zip(names, once, strict=True) if single],
         "left_out": len(groups) - len(names), "points": [[_short(v) for v in row] for row in points],
         "columns": [
-            {"id": c.id, "direction": c.direction, "digits": c.digits, "judged": c.judged, "says": metric_text(c.id) or f"{c.summary}.",
+            {"id": c.id, "direction": c.direction, "digits": c.digits, "judged": c.judged, "says": metric_text(c.id, suite) or f"{c.summary}.",
              "target": None if each.target is None else _short(each.target)}
             for c, each in zip([columns[i] for i in chosen], compared[0], strict=True)
         ],
@@ -86,4 +86,4 @@ def _extremes(gap: np.ndarray) -> list[list[float]]:
 
 
 def _short(value: float) -> float | None:
-    return float(f"{value:.5g}") if np.isfinite(value) else None
+    return float(f"{value:.7g}") if np.isfinite(value) else None

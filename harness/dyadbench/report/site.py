@@ -60,6 +60,7 @@ class Site:
     sections: dict[str, list[dict[str, Any]]] = field(default_factory=dict)  # by method
     files: dict[str, str] = field(default_factory=dict)  # name -> what else is written: CSV and JSON of every benchmark
     _of: dict[str, str] = field(default_factory=dict)  # ablation -> its method
+    _predictors: dict[str, str] = field(default_factory=dict)  # of every row
     costs: list[dict[str, Any]] = field(default_factory=list)  # of the page on speed
 
     # --- templates --------------------------------------------------------------------------------------
@@ -129,6 +130,7 @@ class Site:
         """Its page; what other pages need of its records is kept."""
         for record in records:
             self._of |= {record.method: record.of} if record.of else {}
+            self._predictors[record.method] = record.method_config.get("predictor", {}).get("name", "")
             self.links[pages.record_link(record)] = record_path(self.leaderboards, record)
         excerpts = self.excerpts[benchmark] = gather(records, self.leaderboards, self.home)
         excerpts.missing |= {m: why for m, why in self.reasons.get(benchmark, {}).items() if m in excerpts.missing}
@@ -156,7 +158,7 @@ class Site:
         return self.render(
             "benchmark.html", table=main, page=pages.page_name("", benchmark), views=views, lead=lead, beside=beside,
             says=sentence_case(self.about.benchmarks.get(benchmark, "")), split=split_text(main.setting), where=where,
-            presets=sorted({r.preset for r in records if r.preset and not r.calibration}), ladder=overview.ladder(main, dict(self.about.methods)),
+            presets=sorted({r.preset for r in records if r.preset and not r.calibration}), ladder=overview.ladder(main, {row.method: self._says(row.method) for row in main.rows}),
             scale_note=overview.scale_note(main), plane=figures.plane(main), figures=charts, families=pages.families_view(main), player=self._player(benchmark, tables[0]),
             files=self._files(benchmark, tables), cite=citation(main, where), compare=self._first_pair(main), dataset=records[0].dataset.name,
         )  # fmt: skip
@@ -209,11 +211,25 @@ class Site:
         if row is not None:
             sections.append(method.section(main, view, row, records, self.excerpts[main.benchmark].methods.get(name)))
 
+    def _base(self, name: str) -> str:
+        """The installed method, or predictor, of which a row is a configuration; itself where it has its name."""
+        if name in self.about.methods:
+            return name
+        predictor = self._predictors.get(name, "")
+        return self.about.methods_of.get(predictor, predictor)
+
+    def _says(self, name: str) -> str:
+        """What a row is, in one line; "" of what is not installed."""
+        base = self._base(name)
+        text = self.about.methods.get(base, "")
+        return f"{base} with other settings: {text}" if text and base != name else text
+
     def _method(self, name: str, sections: list[dict[str, Any]]) -> str:
-        readme = self.about.readmes.get(name, "")
+        base = self._base(name)
+        paper = self.about.papers.get(base, "")
         return self.render(
-            "method.html", method=name, sections=sections, claims=self._claims_of(name), says=self.about.methods.get(name, ""),
-            paper=self.about.papers.get(name, ""), paper_link=paper_link(self.about.papers.get(name, "")), differs=differences(readme),
+            "method.html", method=name, sections=sections, claims=self._claims_of(name), says=self._says(name),
+            paper=paper, paper_link=paper_link(paper), differs=differences(self.about.readmes.get(base, "")),
             ablations=sorted(other for other, of in self._of.items() if of == name and other in self.sections), of=self._of.get(name, ""),
         )  # fmt: skip
 

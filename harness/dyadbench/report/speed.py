@@ -63,16 +63,13 @@ def _line(row: Row, records: Sequence[Record]) -> dict[str, Any]:
 
 
 def _busy(records: Sequence[Record]) -> str:
-    """By how much the clock ran longer than the processor worked while sampling; "" where a record does not hold both."""
+    """By how much the clock ran longer than the processor worked while sampling; "" where no record of one thread holds both."""
     pairs = [
-        (
-            record.measured.generate_seconds,
-            record.measured.generate_cpu_seconds,
-            int(record.provenance.get("threads") or 1),
-        )
+        (record.measured.generate_seconds, record.measured.generate_cpu_seconds)
         for record in records
+        if record.provenance.get("threads") == 1  # of several threads nobody knows how many worked
     ]
-    times = [clock * threads / cpu for clock, cpu, threads in pairs if clock and cpu]
+    times = [clock / cpu for clock, cpu in pairs if clock and cpu]
     return f"{np.median(times):.1f}" if times else ""
 
 

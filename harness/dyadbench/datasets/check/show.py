@@ -26,7 +26,9 @@ def lines(report: CheckReport, *, everything: bool = False) -> Iterator[str]:
 
 def _group(group: list[Finding]) -> Iterator[str]:
     first, many = group[0], len(group) > 1
-    yield from _wrapped(f"{first.level:5}  ", f"{first.of_many} ({len(group)} times)" if many else first.what)
+    alike = all(finding.of_many == first.of_many for finding in group)
+    times = f" ({len(group)} times{'' if alike else '; the numbers are of the first'})"
+    yield from _wrapped(f"{first.level:5}  ", first.of_many + times if many else first.what)
     if where := [finding.where for finding in group if many or finding.where not in finding.what]:
         more = f" and {len(where) - EXAMPLES} more" if len(where) > EXAMPLES else ""
         yield from _wrapped(" " * 7, ", ".join(where[:EXAMPLES]) + more)

@@ -9,7 +9,7 @@ import numpy as np
 
 from dyadbench.api import EMOTION_CHANNELS, EMOTION_DIM
 from dyadbench.datasets.simdyad import measures as m
-from dyadbench.datasets.simdyad.bands import BANDS, BETWEEN, COUPLINGS, EXPLAINED, FACES
+from dyadbench.datasets.simdyad.bands import BANDS, BETWEEN, COUPLINGS, EXPLAINED, FACES, SYNCHRONY
 from dyadbench.datasets.simdyad.coefficients import intensities, to_deca, to_emotion, to_faceverse
 from dyadbench.datasets.simdyad.config import PRESETS, SimConfig
 from dyadbench.datasets.simdyad.dyads import SimDyad, play, scripts_of, stream
@@ -245,6 +245,10 @@ def _rows() -> list[list[str]]:
     copies = [couplings(config) for config in configs]
     for name, (low, high, real) in COUPLINGS.items():
         add(f"{name}: copy (hard)", low, high, f"{real:g}", [values[name] for values in copies])
+    effects = [
+        synchrony_effect(sample(SimConfig.model_validate({"preset": "hard", "seed": seed}), 30)) for seed in range(4)
+    ]
+    add("motion-energy synchrony, effect size (hard)", *SYNCHRONY, "0.28-0.35", [float(np.mean(effects))])
     return rows
 
 

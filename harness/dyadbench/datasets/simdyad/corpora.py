@@ -19,6 +19,7 @@ from dyadbench.datasets.simdyad.dyads import Person, Scripts, draw_person, scrip
 from dyadbench.datasets.simdyad.layouts import PERSON, ROLES, context_voice, l2l_place
 from dyadbench.datasets.simdyad.voice import RATE
 from dyadbench.datasets.simdyad.words import backchannels
+from dyadbench.datasets.words import words_within
 
 FRESH = 1000  # numbers of new listeners begin here; those of the corpus are below
 DYADS = 9  # at most, of a context: each has draws of its own
@@ -40,15 +41,6 @@ def _words_of(config: SimConfig, split: str, context: int, who: int) -> tuple[Wo
         if not any(start < word.end and word.start < end for start, end in scripts[who].ipus)
     ]
     return tuple(sorted((*scripts[who].words, *silent), key=lambda word: word.start))
-
-
-def _words_within(words: tuple[Word, ...], start: float, end: float) -> tuple[Word, ...]:
-    """The words that can be heard between two times, counted from the first of them and cut to what lies between."""
-    return tuple(
-        Word(w.text, max(w.start, start) - start, min(w.end, end) - start)
-        for w in words
-        if w.end > start and w.start < end
-    )
 
 
 def _new_person(
@@ -75,7 +67,7 @@ class SimulatedReact(ReactDataset):
         dyad = super().dyad(split, index, audio)
         of, context, side, _ = self._place(self._pairs_cached(split)[index][0])
         speaker, listener = (
-            _words_within(_words_of(self.simulation, of, context, who), 0.0, self.simulation.seconds)
+            words_within(_words_of(self.simulation, of, context, who), 0.0, self.simulation.seconds)
             for who in (side, 1 - side)
         )
         return Dyad(
@@ -109,7 +101,7 @@ class SimulatedL2L(L2LDataset):
         dyad = super().dyad(split, index, audio)
         of, context, _, first = self._place(split, index)
         start, end = first / self.space.fps, (first + dyad.clip.frames) / self.space.fps
-        speaker, listener = (_words_within(_words_of(self.simulation, of, context, who), start, end) for who in (0, 1))
+        speaker, listener = (words_within(_words_of(self.simulation, of, context, who), start, end) for who in (0, 1))
         return Dyad(
             dyad.clip,
             dataclasses.replace(dyad.speaker, words=speaker),
