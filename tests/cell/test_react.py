@@ -166,3 +166,30 @@ def test_columns_that_do_not_hold_together_are_refused() -> None:
     ):
         with pytest.raises(ValueError, match=message):
             demand_columns(wrong)
+
+
+class Blocks:
+    """Gives each frame the mean of the speaker's `size` frames around it, block by block; samples after the first see `late` more."""
+
+    needs = Needs(lookahead=0)
+
+    def __init__(self, size: int = 1, late: int = 0):
+        self.size, self.late = size, late
+
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        heard = np.pad(context.speaker_motion, ((0, 0), (0, self.late), (0, 0)))
+        first = np.arange(context.frames) // self.size * self.size
+        means = np.stack([context.speaker_motion[:, at : at + self.size].mean(1) for at in first], 1)
+        samples = [means, *[means + heard[:, self.late :] for _ in range(k - 1)]]
+        return Reaction(np.stack(samples, 1).astype(np.float32))
+
+
+@pytest.mark.parametrize("frames", [96, 250])
+@pytest.mark.parametrize("size", [2, 25, 40])
+def test_a_block_looks_ahead_by_all_but_one_of_its_frames_wherever_it_is_disturbed(frames: int, size: int) -> None:
+    context = TinyCorpus(frames=frames).context([0], Needs(), frames)
+    assert measure_lookahead(Blocks(size), context, CellNoise(0)) == size - 1
+
+
+def test_a_sample_that_looks_further_than_the_first_is_measured() -> None:
+    assert measure_lookahead(Blocks(late=7), CORPUS.context([0], Needs(), 96), CellNoise(0)) == 7

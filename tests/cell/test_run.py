@@ -265,3 +265,80 @@ def test_a_stream_that_fails_fails_online_cells_alone(tmp_path: Path, monkeypatc
     assert _run(tmp_path / "a", "mime", {"track": "offline"}).run().measured.latency is None
     with pytest.raises(PluginError, match="no stream today"):
         _run(tmp_path / "b", "mime", {"track": "online"}).run()
+
+
+class Mute(Broken):
+    """Streams something else than it samples."""
+
+    def __init__(self, frames: int, scale: float):
+        self.frames, self.scale = frames, scale
+
+    def start(self, clips: object, k: int, noise: object) -> Mute:
+        return Mute(self.frames, self.scale)
+
+    def step(self, context: Context) -> Reaction | None:  # type: ignore[override]
+        self.frames -= 1
+        return None if self.frames < 0 else Reaction(self.scale * context.speaker_motion[:, None])
+
+
+@pytest.mark.parametrize(
+    ("frames", "scale", "message"), [(9999, 0.0, "other motion than sample"), (1, 1.0, "gave 1 frames of motion")]
+)
+def test_no_latency_is_recorded_of_a_stream_that_is_not_what_is_scored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, frames: int, scale: float, message: str
+) -> None:
+    load = shared_host().load
+    factories = {"predictor": lambda config, setup: Mute(frames, scale)}
+    monkeypatch.setattr(shared_host(), "load", lambda kind, entry: factories.get(kind) or load(kind, entry))
+    with pytest.raises(DyadbenchError, match=message):
+        _run(tmp_path, "mime", {"track": "online"}).run()
+
+
+class Rolling(Broken):
+    """Draws, though `mime`, whose place it takes, is registered as deterministic."""
+
+    def sample(self, context: Context, k: int, noise: Any) -> Reaction:
+        draws = np.array([[noise.stream(clip, n).random() for n in range(k)] for clip in context.clips])
+        return Reaction((context.speaker_motion[:, None] + draws[:, :, None, None]).astype(np.float32))
+
+
+def test_what_is_registered_as_deterministic_is_asked_under_two_seeds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load = shared_host().load
+    factories = {"predictor": lambda config, setup: Rolling()}
+    monkeypatch.setattr(shared_host(), "load", lambda kind, entry: factories.get(kind) or load(kind, entry))
+    with pytest.raises(PluginError, match="mime is registered with deterministic=True, and another seed"):
+        _run(tmp_path, "mime", {"track": "offline"}).run()
+
+
+class Forgetful(Drawing):
+    """Reacts by what its state leaves out."""
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None:
+        self.state = {name: 0 * values for name, values in state.items()}
+
+
+def test_the_first_run_uses_what_later_ones_restore(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    load = shared_host().load
+    factories = {"predictor": lambda config, setup: Forgetful()}
+    monkeypatch.setattr(shared_host(), "load", lambda kind, entry: factories.get(kind) or load(kind, entry))
+    for _ in range(2):
+        predictor, _ = _run(tmp_path).fit()
+        assert not predictor.state["fitted"].any()  # type: ignore[attr-defined]
+
+
+def test_a_tokenizer_that_does_not_fit_is_refused_before_it_is_trained(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    frames, windows = (
+        method_parts(shared_host(), MethodSpec(name=name), default_preset="smoke")
+        for name in ("dense-fsq", "learning2listen")
+    )
+    for predictor, message in (
+        (windows[0], "needs tokens of 2 or more frames"),
+        (run.cell.predictor, "stands on no tokens"),
+    ):
+        cell = run.cell.model_copy(update={"predictor": predictor, "tokenizer": frames[1]})
+        with pytest.raises(DyadbenchError, match=message):
+            CellRun(cell, run.host, run.runtime, run.dataset).fit()
+    assert not list(tmp_path.rglob("fit.json"))

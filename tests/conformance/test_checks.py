@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dyadbench.api import Context, DyadbenchError, Needs, Noise, Reaction, Setup
+from dyadbench.api import Context, DyadbenchError, Needs, Noise, Reaction, Setup, TokenSpec
 from dyadbench.conformance.check import check
-from dyadbench.conformance.checks import check_factory
+from dyadbench.conformance.checks import check_factory, refused
+from dyadbench.conformance.report import Report
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.registry.host import Host
 
 
@@ -61,6 +63,28 @@ def test_what_can_be_built_is_checked() -> None:
     report = check_factory("still", Still)
     assert report.ok
     assert not any(item.refusal for item in report.items)
+
+
+class Hearing(Still):
+    needs = Needs(audio=("mfcc-78",))
+
+
+def test_a_method_that_hears_is_not_checked_where_there_is_no_sound() -> None:
+    corpus, report = TinyCorpus(sound=False), Report("hearing")
+    assert refused(report, "here", lambda: Hearing(Setup(corpus.space, corpus.audio, True, seed=0)), corpus)
+    assert report.ok and "needs the audio feature 'mfcc-78'" in report.items[0].detail
+    assert not refused(report, "here", lambda: Still(Setup(corpus.space, corpus.audio, True, seed=0)), corpus)
+
+
+def test_a_text_where_names_are_due_and_a_count_that_is_none_are_refused() -> None:
+    with pytest.raises(TypeError, match="audio is the text 'mfcc-78'; names are due"):
+        Needs(audio=("mfcc-78"))  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"lookahead is 2\.5; a whole number is due"):
+        Needs(lookahead=2.5)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="codes is 0; it must be at least 1"):
+        TokenSpec(0, 1)
+    spec = TokenSpec(np.prod([5, 5]), np.int32(4))  # type: ignore[arg-type]
+    assert type(spec.codes) is type(spec.frames_per_token) is type(Needs(lookahead=np.int64(3)).lookahead) is int  # type: ignore[arg-type]
 
 
 class Deaf(Still):

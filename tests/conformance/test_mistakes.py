@@ -102,7 +102,7 @@ SAMPLING: dict[str, tuple[Callable[[Setup], Any], str]] = {
     "an array": (_answers(lambda m, e: m), "returned a ndarray; return an api.Reaction(motion, emotion)"),
     "no needs": (_mistake(needs=None), "give it an attribute needs = Needs(...)"),
     "audio that is not declared": (_hears("mfcc-78"), "needs = Needs(audio=('mfcc-78',))"),
-    "audio that does not exist": (_hears("mfcc", ("mfcc",)), "needs the audio feature 'mfcc'; the made-up corpus has mfcc-78, mel-128"),
+    "audio that does not exist": (_hears("mfcc", ("mfcc",)), "it needs the audio feature 'mfcc', which this dataset does not have; it has mfcc-78, mel-128"),
     "emotion in percent": (_answers(lambda m, e: Reaction(m, e * 100)), "valence and arousal in [-1, 1]"),
     "neither motion nor emotion": (_answers(lambda m, e: Reaction(None, None)), "returned neither motion nor emotion"),
 }  # fmt: skip
@@ -170,7 +170,10 @@ def _twice(self: Learner, data: Any) -> Iterator[Stage]:
 LEARNING: dict[str, tuple[Callable[[Setup], Any], str]] = {
     "two stages of one name": (_learner(stages=_twice), "two stages are named 'same'; give each its own name"),
     "no stages": (_learner(stages=lambda self, data: iter(())), "stages() yields no stage"),
-    "no steps": (_learner(stage={"steps": 0}), "has 0 steps; it needs at least one"),
+    "no steps": (_learner(stage={"steps": 0}), "has steps=0; a whole number from 1 is due"),
+    "a parameter outside the module": (_learner(stage={"optimisers": (Optimiser("own", [torch.nn.Parameter(torch.ones(1))], 0.1),)}), "trains a parameter that the stage's module does not have"),
+    "a stage that is named as a folder": (_learner(stages=lambda self, data: iter([self.one("../evil")])), "a name has letters, digits, - and _ alone"),
+    "a validation that is NaN": (_learner(stage={"validate": lambda batch: {"error": float("nan")}}), "'error' is nan on clips"),
     "no optimisers": (_learner(stage={"optimisers": ()}), "needs at least one optimiser"),
     "the loss is a tensor": (_learner(loss=lambda self, batch: self.error(batch)), "return Loss({'own': tensor})"),
     "the loss is a dict": (_learner(loss=lambda self, batch: {"own": self.error(batch)}), "return Loss({'own': tensor})"),

@@ -64,6 +64,44 @@ def test_a_tokenizer_that_lies_is_named(lie: str, what: str) -> None:
     assert report.ok == (not lie)
 
 
+class Scaled(Book):
+    """Learns a scale, which its state leaves out."""
+
+    scale = 1.0
+
+    def fit(self, data: Any) -> None:
+        self.scale = 2.0
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        return {"ids": np.zeros(1)}
+
+    def load_state_dict(self, state: dict[str, np.ndarray]) -> None: ...
+
+    def decode(self, tokens: Tokens, frames: int) -> tuple[np.ndarray, None]:
+        motion, _ = super().decode(tokens, frames)
+        return motion + np.float32(self.scale), None
+
+
+def test_a_tokenizer_whose_state_leaves_something_out_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    host = Host()
+    monkeypatch.setattr(host, "build", lambda kind, name, config, setup: Scaled())
+    failures = _failures(check("frame-fsq", host))
+    assert failures["faceverse-58: state survives saving"].startswith("a restored tokenizer decodes another motion")
+
+
+def test_a_tokenizer_may_refuse_a_dataset_in_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    host, build = Host(), Host.build
+
+    def wary(self: Host, kind: Any, name: str, config: Any, /, *args: Any, **more: Any) -> Any:
+        if not args[0].has_emotion:
+            raise DyadbenchError("it codes emotion, which this dataset does not have")
+        return build(self, kind, name, config, *args, **more)
+
+    monkeypatch.setattr(Host, "build", wary)
+    report = check("frame-fsq", host)
+    assert report.ok and sum(item.refusal for item in report.items) == 2
+
+
 @pytest.mark.parametrize("name", ["react2024", "over-time-motion", "l2l"])
 def test_suites_of_ours_keep_the_contract(name: str) -> None:
     assert not _failures(check_suite(name, shared_host()))

@@ -8,13 +8,22 @@ from typing import ClassVar
 import pytest
 from tests.fixtures.hosts import shared_host
 
-from dyadbench.api import Config, DyadbenchError
+from dyadbench.api import Config, DyadbenchError, PredictorEntry
 from dyadbench.cli.common import data_folders
-from dyadbench.matrix.cells import MethodSpec, cells_of, make_cell, method_parts, read_matrix
+from dyadbench.matrix.cells import MethodSpec, cells_of, make_cell, method_parts, read_matrix, resolve_config
 from dyadbench.matrix.settings import nest, parse_settings
 
 BENCHMARK = "simdyad-clear-react-online"
 DENSE = "dense-fsq has no setting "
+
+
+def test_a_set_is_written_in_one_order_whatever_that_of_the_process() -> None:
+    class Groups(Config):
+        names: frozenset[str] = frozenset({"gamma", "eps", "alpha", "beta", "delta"})
+        nested: tuple[frozenset[int], ...] = (frozenset({30, 4, 200}),)
+
+    config = resolve_config("predictor", PredictorEntry(name="x", version=1, load="x:y", config=Groups), {})
+    assert config == {"names": ["alpha", "beta", "delta", "eps", "gamma"], "nested": [[200, 30, 4]]}
 
 
 @pytest.mark.parametrize(

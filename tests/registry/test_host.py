@@ -270,3 +270,53 @@ def test_no_benchmark_takes_the_page_of_another_thing(install: Install) -> None:
     names = {entry.name for entry in host.entries("benchmark")}
     assert "validity-2026" in names and "Validity" not in names
     assert any("entry 'Validity': a page of the leaderboards has that name" in str(one) for one in host.problems)
+
+
+METHOD = """
+from dyadbench.api import MethodEntry, PredictorEntry
+from dyadbench.hookspecs import hookimpl
+@hookimpl
+def dyadbench_predictors():
+    return [PredictorEntry(name="own", version=1, load="{module}:Thing")]
+@hookimpl
+def dyadbench_methods():
+    return [MethodEntry(name="{name}", version=1, predictor="own"), MethodEntry(name="own", version=1, predictor="own")]
+class Thing: ...
+"""
+
+
+def test_a_method_cannot_have_the_name_of_a_predictor_of_somebody_else(install: Install) -> None:
+    install("methodthief", METHOD.format(module="methodthief", name="ridge"))
+    host = Host()
+    assert "ridge" not in [entry.name for entry in host.entries("method")], (
+        "a run of ridge would have been of another method"
+    )
+    assert host.get("method", "own").predictor == "own", "its own predictor's name is its own"
+    assert [p.detail for p in host.problems if p.plugin == "methodthief"] == [
+        "method 'ridge' has the name of a predictor that is built in and cannot be replaced; rename it"
+    ]
+
+
+PRESETS = """
+from dyadbench.api import Config, PredictorEntry
+from dyadbench.hookspecs import hookimpl
+class Few(Config):
+    steps: int = 3
+@hookimpl
+def dyadbench_predictors():
+    return [PredictorEntry(name="preset", version=1, load="{module}:Thing", config=Few, presets={presets})]
+"""
+
+
+@pytest.mark.parametrize(
+    ("presets", "fault"),
+    [
+        ('["p"]', "its presets are a list; name -> settings is due"),
+        ('{"p": 3}', "its preset 'p' is not a name with settings"),
+        ("{3: {}}", "its preset 3 is not a name with settings"),
+        ('{"p": {"stepz": 3}}', "its preset 'p' sets 'stepz', which its configuration does not have"),
+    ],
+)
+def test_presets_that_cannot_be_meant_are_named(presets: str, fault: str, install: Install) -> None:
+    install("presetplug", PRESETS.format(module="presetplug", presets=presets))
+    assert any(fault in problem.detail for problem in Host().problems if problem.plugin == "presetplug")

@@ -282,7 +282,7 @@ def test_speed_says_how_busy_the_machine_was(tmp_path: Path) -> None:
 
 
 def test_a_configuration_with_a_name_of_its_own_says_what_it_is_of(tmp_path: Path) -> None:
-    guided = {"predictor": {"name": "net", "version": 1, "config": {"guidance": 3.0}}}
+    guided = made_up("x", 0.1).method_config | {"predictor": {"name": "net", "version": 1, "config": {"guidance": 3.0}}}
     write_root(
         tmp_path,
         [made_up("net-guided", 0.1, method_config=guided), made_up("mismatched-listener", 0.7, calibration=True)],
@@ -295,7 +295,6 @@ def test_a_configuration_with_a_name_of_its_own_says_what_it_is_of(tmp_path: Pat
     build_site(tmp_path, tmp_path / "site", SUITES, tmp_path, about=about)
     page = (tmp_path / "site" / "method-net-guided.html").read_text()
     assert "Listener with other settings: a net that listens." in page and "arXiv 2404.13051" in page
-    assert "listener with other settings: a net that listens" in (tmp_path / "site" / "toy-online.html").read_text()
 
 
 def test_every_number_of_a_benchmark_can_be_had_as_csv_and_json(site: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -35,6 +36,26 @@ else:
 
 class DyadbenchError(Exception):
     """The request was wrong: one sentence that says what, where and what to do next. Exit code 2."""
+
+
+def whole_number(name: str, value: Any, least: int) -> Any:
+    """`value` as a plain int, which a record can hold, from `least`; None stays. Raises TypeError or ValueError."""
+    if value is None:
+        return None
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is {value!r}; a whole number is due") from None
+    if number < least:
+        raise ValueError(f"{name} is {number}; it must be at least {least}")
+    return number
+
+
+def names_of(what: str, names: Any) -> tuple[str, ...]:
+    """`names` as a tuple. Raises TypeError for one text, which is what ("mfcc-78") without a comma is."""
+    if isinstance(names, str):
+        raise TypeError(f"{what} is the text {names!r}; names are due, as in ({names!r},)")
+    return tuple(names)
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
-from dyadbench.api.base import DyadbenchError
+from dyadbench.api.base import DyadbenchError, names_of, whole_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -28,6 +28,12 @@ class Needs:
     fresh: bool = False  # likewise: listeners that the dataset draws again (DrawsListeners)
     own_audio: tuple[str, ...] = ()  # features of the listener's own voice; a benchmark must be two-sided
     own_past: int = 0  # frames of the listener's motion before the clip; likewise
+
+    def __post_init__(self) -> None:
+        for name in ("audio", "own_audio"):
+            object.__setattr__(self, name, names_of(name, getattr(self, name)))
+        for name in ("lookahead", "own_past"):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), 0))
 
     @property
     def two_sided(self) -> tuple[str, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from dyadbench.api.base import whole_number
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -22,6 +24,10 @@ class TokenSpec:
     groups: int = 1
     residual: int = 1
     lookahead: int | None = 0  # frames after its own that a token's encoding depends on
+
+    def __post_init__(self) -> None:
+        for name, least in (("codes", 1), ("frames_per_token", 1), ("groups", 1), ("residual", 1), ("lookahead", 0)):
+            object.__setattr__(self, name, whole_number(name, getattr(self, name), least))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
+from dyadbench.api.base import names_of
 from dyadbench.api.predict import DeclaredAudio
 
 if TYPE_CHECKING:
@@ -54,6 +55,9 @@ class Windows:
     frames: int
     batch: int
     audio: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "audio", names_of("audio", self.audio))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from dyadbench.api import EMOTION_DIM, Context, DyadbenchError, MotionSpace, Noi
 from dyadbench.cell.latency import measure_latency
 from dyadbench.cell.lookahead import measure_lookahead, reads_emotion
 from dyadbench.cell.noise import CellNoise
-from dyadbench.cell.react import largest_gap, react, row_of
+from dyadbench.cell.react import FLOAT_ORDER, largest_gap, react, row_of
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.split import Split
 from dyadbench.cell.units import calibration_split, thresholds_of
@@ -32,7 +32,6 @@ from dyadbench.store.folders import Folder
 REPEATED = 1e-3  # relative to the size of the values: what parallel sums on a GPU may differ by is far below
 REPEATED_CLIPS, REPEATED_SAMPLES = 3, 2
 UNEVEN = 7  # frames by which these clips differ where clips do: no multiple of a block or of a patch
-FLOAT_ORDER = 1e-4  # relative: what another number of rows may change in the order of sums
 LOOKAHEAD_FRAMES = 250  # of one clip: enough to see the reach of every method without a second full sampling
 
 
@@ -197,14 +196,15 @@ class Generation:
         of = split or self.split
         return of.context(rows, self.predictor.needs, privileged=self.privileged, frames=frames)
 
-    def _react(self, context: Context, k: int) -> Reaction:
+    def _react(self, context: Context, k: int, seed: int | None = None) -> Reaction:
         """The predictor's answer, checked; what it raises is blamed on its plugin."""
 
         def sample(context: Context, k: int, noise: Noise) -> Any:
             with self.host.blame("predictor", self.cell.predictor.name, "sample"):
                 return self.predictor.sample(context, k, noise)
 
-        return react(sample, context, k, CellNoise(self.cell.seed), self.space, self.cell.predictor.name)
+        noise = CellNoise(self.cell.seed if seed is None else seed)
+        return react(sample, context, k, noise, self.space, self.cell.predictor.name)
 
     @property
     def privileged(self) -> bool:
@@ -230,6 +230,13 @@ class Generation:
                 f"{name} gave two reactions to the same clips with the same noise, so nobody could repeat its numbers; let it "
                 "draw from noise.stream(clip, sample) alone"
             )
+        if self.host.get("predictor", name).deterministic and self.cell.tokenizer is None:
+            other = self._react(context, REPEATED_SAMPLES, self.cell.seed + 1)
+            if largest_gap(first, other) > (0 if on_cpu else REPEATED):
+                raise PluginError(
+                    f"{name} is registered with deterministic=True, and another seed gives another reaction; leave that out, so "
+                    "that one seed is not taken for all there is to know"
+                )
         for row in rows if on_cpu and len(rows) > 1 else ():
             frames = int(context.lengths[row])
             # Then each clip alone: a generator that is seeded per call passes the first test and fails this one.

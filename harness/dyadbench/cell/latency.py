@@ -8,13 +8,16 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
 
 from dyadbench.api import Array, Context, DyadbenchError, Noise, Reaction, Streaming
+from dyadbench.cell.react import FLOAT_ORDER, largest_gap
 
 WARM = 64  # steps of a first conversation that is not timed, in which caches of the processor and of libraries fill
+COMPARED = 50  # frames of a stream that are held against what is sampled
 TIMES = 3  # the same conversation; a step's time is the least, so that it is the method's and not another program's
 
 
@@ -60,10 +63,10 @@ def joined(parts: Sequence[Reaction], frames: int) -> Reaction | None:
     )
 
 
-def measure_latency(predictor: Streaming, context: Context, noise: Noise, fps: float) -> Latency | None:
+def measure_latency(predictor: Any, context: Context, noise: Noise, fps: float) -> Latency | None:
     """Streams the one clip of `context` frame by frame. None where this configuration does not stream.
 
-    Raises DyadbenchError where the stream gave nothing.
+    Raises DyadbenchError where the stream gave nothing, or other reactions than `sample`: those are what is scored.
     """
     try:
         predictor.start(context.clips, 1, noise)
@@ -72,9 +75,11 @@ def measure_latency(predictor: Streaming, context: Context, noise: Noise, fps: f
     with _one_core():
         _steps(predictor, context, noise, min(WARM, context.frames))
         runs = [_steps(predictor, context, noise, context.frames) for _ in range(TIMES)]
-    (spent, worked), first = np.min([times for times, _ in runs], axis=0), runs[0][1]
+    (spent, worked), parts = np.min([times for times, _ in runs], axis=0), runs[0][1]
+    first = next((at for at, part in enumerate(parts) if part is not None), None)
     if first is None:
         raise DyadbenchError(f"the stream gave no frame in {context.frames} steps")
+    _demand_the_same(predictor.sample(context, 1, noise), [part for part in parts if part is not None], context.frames)
     return Latency(
         first_frame_ms=round((first + 1) / fps * 1e3 + float(spent[first]) * 1e3, 3),
         first_frame_after=first + 1,
@@ -91,17 +96,35 @@ def _p99(seconds: np.ndarray) -> float:
     return round(float(np.sort(seconds)[math.ceil(0.99 * len(seconds)) - 1]) * 1e3, 3)
 
 
-def _steps(predictor: Streaming, context: Context, noise: Noise, frames: int) -> tuple[np.ndarray, int | None]:
-    """Seconds of each step by the clock and of the processor (2, frames), and the step that gave the first listener frame."""
-    stream, spent, first = predictor.start(context.clips, 1, noise), np.zeros((2, frames)), None
+def _demand_the_same(sampled: Reaction, parts: Sequence[Reaction], frames: int) -> None:
+    """Raises DyadbenchError where a stream lacks half of the frames, or its first COMPARED ones are not what is sampled."""
+    # Not all frames: sums in another order may draw another token some time, and everything after it is another reaction.
+    streamed = joined(parts, frames)
+    for what in ("motion", "emotion"):
+        whole, part = getattr(sampled, what), getattr(streamed, what)
+        count = 0 if part is None else part.shape[2]
+        if 2 * count < (0 if whole is None else frames):
+            raise DyadbenchError(f"the stream gave {count} frames of {what} for {frames}")
+        if whole is None:
+            continue
+        first = slice(min(count, COMPARED))
+        if largest_gap(Reaction(whole[:, :, first]), Reaction(part[:, :, first])) > FLOAT_ORDER:
+            raise DyadbenchError(f"the stream gave other {what} than sample; `dyadbench check` says from which frame")
+
+
+def _steps(
+    predictor: Streaming, context: Context, noise: Noise, frames: int
+) -> tuple[np.ndarray, list[Reaction | None]]:
+    """Seconds of each step by the clock and of the processor (2, frames), and what each step gave."""
+    stream, spent = predictor.start(context.clips, 1, noise), np.zeros((2, frames))
+    answers: list[Reaction | None] = []
     for at in range(frames):
         new = cut_frames(context, at, at + 1)
         started = time.perf_counter(), time.process_time()
         reaction = stream.step(new)
         spent[:, at] = time.perf_counter() - started[0], time.process_time() - started[1]
-        if first is None and reaction is not None:
-            first = at
-    return spent, first
+        answers.append(reaction)
+    return spent, answers
 
 
 @contextmanager

@@ -9,6 +9,7 @@ import numpy as np
 from dyadbench.api import Context, Noise, Predictor, Reaction, Word
 
 OTHER_WORDS = ("no", "wonderful", "yesterday", "terrible", "maybe", "laughing")
+SAMPLES = 2  # whose look-ahead is measured: a later one may look further than the first
 PROBES = (0.35, 0.5, 0.63, 0.81)  # where in the clip the speaker is disturbed; off any patch grid
 
 
@@ -61,7 +62,7 @@ class _Renamed:
 def _under_name(predictor: Predictor, context: Context, noise: Noise, probe: str) -> Reaction:
     """The answer for the same clips and the same noise under names of this probe."""
     names = {f"{clip} {probe}": clip for clip in context.clips}
-    return predictor.sample(dataclasses.replace(context, clips=tuple(names)), 1, _Renamed(noise, names))
+    return predictor.sample(dataclasses.replace(context, clips=tuple(names)), SAMPLES, _Renamed(noise, names))
 
 
 def _one_answer(predictor: Predictor, context: Context, noise: Noise) -> tuple[Reaction, bool]:
@@ -70,7 +71,7 @@ def _one_answer(predictor: Predictor, context: Context, noise: Noise) -> tuple[R
     Names have to differ between probes, or a predictor that keeps its answers by clip gives the first one again and seems
     to see nothing. One that reads the name itself, or fails at one that the split does not have, has to be asked under its own.
     """
-    base = predictor.sample(context, 1, noise)
+    base = predictor.sample(context, SAMPLES, noise)
     try:
         again = _under_name(predictor, context, noise, "again")
     except Exception:
@@ -79,29 +80,40 @@ def _one_answer(predictor: Predictor, context: Context, noise: Noise) -> tuple[R
 
 
 def _ask(predictor: Predictor, context: Context, noise: Noise, probe: str, by_name: bool) -> Reaction:
-    return predictor.sample(context, 1, noise) if by_name else _under_name(predictor, context, noise, probe)
+    return predictor.sample(context, SAMPLES, noise) if by_name else _under_name(predictor, context, noise, probe)
 
 
 def measure_lookahead(predictor: Predictor, context: Context, noise: Noise, fps: float = 25.0) -> int | None:
     """How many speaker frames after the one being generated change the output; None: the whole clip.
 
-    The speaker is disturbed after frame t for several t; the first output frame that moves tells the reach.
+    The speaker is disturbed after frame t for several t; the first output frame that moves tells how far that frame
+    reaches at least, and where the disturbance begins last that still moves it tells how far it reaches.
     """
     # Always the same disturbance: a measurement that changes between runs could not be recorded.
     rng, frames = np.random.default_rng(0), context.frames
     base, by_name = _one_answer(predictor, context, noise)
-    reaches, seen_from_start = [0], False
+
+    def first_moved(t: int) -> int:
+        """The first frame that moves with what follows frame t; `frames` where none does."""
+        answer = _ask(predictor, perturb_after(context, t, rng, fps), noise, f"after {t}", by_name)
+        moved = first_difference(base, answer)
+        return frames if moved is None else moved
+
+    reaches = [0]
     for share in PROBES:
         t = int(share * (frames - 1))
-        moved = first_difference(
-            base, _ask(predictor, perturb_after(context, t, rng, fps), noise, f"after {t}", by_name)
-        )
-        if moved is not None:
-            # Frames up to t are untouched, so the first frame that can have moved it is t + 1.
-            reaches.append(t + 1 - moved)
-            # Frame 0 moves by what happens after the middle: it depends on the whole clip, however long that is.
-            seen_from_start |= moved == 0 and t > frames // 2
-    return None if seen_from_start else max(reaches)
+        # Frame 0 moves by what happens after the middle: it depends on the whole clip, however long that is.
+        if (moved := first_moved(t)) == 0 and t > frames // 2:
+            return None
+        if moved > t:
+            continue
+        # A method that works in blocks gives a block's first frame all of the block, of which t may be anywhere.
+        last, beyond = t, frames - 1
+        while beyond - last > 1:
+            middle = (last + beyond) // 2
+            last, beyond = (middle, beyond) if first_moved(middle) <= moved else (last, middle)
+        reaches.append(last + 1 - moved)  # frames up to `last` were untouched
+    return max(reaches)
 
 
 def reads_emotion(predictor: Predictor, context: Context, noise: Noise) -> bool | None:

@@ -127,6 +127,9 @@ def row_of(reaction: Reaction, row: int, frames: int) -> Reaction:
     return Reaction(*(None if v is None else v[row : row + 1, :, :frames] for v in (reaction.motion, reaction.emotion)))
 
 
+FLOAT_ORDER = 1e-4  # of `largest_gap`: what another number of rows may change in the order of sums
+
+
 def largest_gap(a: Reaction, b: Reaction) -> float:
     """The greatest difference relative to 1 + the size of the values; infinite where one has a space that the other lacks."""
     gaps = [0.0]

@@ -101,6 +101,7 @@ class CellRun:
         facts: dict[str, Any] = {}
         more: dict[str, Any] = {}
         if cell.tokenizer is not None:
+            self._try_on(cell.tokenizer)
             more["tokenizer"], spent = self.fit_tokenizer(cell.tokenizer, self.runtime.world)
             facts = {f"tokenizer_{name}": value for name, value in spent.items()}
         predictor: Predictor = self.host.build(
@@ -112,6 +113,12 @@ class CellRun:
             predictor, cell.predictor, "predictor", self.fit_key, self.sources("predictor", "tokenizer", "dataset")
         )
         return predictor, facts
+
+    def _try_on(self, part: Part) -> None:
+        """Builds the predictor on a tokenizer that has learnt nothing: it may refuse it before hours are spent on its training."""
+        untrained = self.host.build("tokenizer", part.name, part.config, self.setup)
+        predictor = self.cell.predictor
+        self.host.build("predictor", predictor.name, predictor.config, self.setup, tokenizer=untrained)
 
     def fit_tokenizer(self, part: Part, world: World) -> tuple[Tokenizer, dict[str, Any]]:
         """The cell's tokenizer, trained or restored, and what the fit cost."""

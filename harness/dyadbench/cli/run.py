@@ -71,7 +71,7 @@ def run(
     data: Data = None,
     device: Device = "cpu",
     threads: Threads = DEFAULT_THREADS,
-    batch: Annotated[int, typer.Option(min=1, help="Clips sampled at once. Never changes a number.")] = 8,
+    batch: Annotated[int, typer.Option(min=1, help="Clips sampled at once. Changes no number but for the order of sums.")] = 8,
     on: Annotated[Engines, typer.Option("--on", help="Where cells run: here one by one, as processes here, as Slurm jobs.")] = Engines.inline,
     slots: Annotated[int | None, typer.Option(min=1, help="With --on local: cells at once; more than there are GPUs share them. Default: one a GPU, or as the cores allow.")] = None,
     devices: Annotated[int | None, typer.Option(min=1, help="GPUs (or CPU processes) a cell trains on together. Default: the matrix's.")] = None,

@@ -25,10 +25,9 @@ from dyadbench.api import (
     Streaming,
     Trainable,
 )  # fmt: skip
-from dyadbench.cell.generate import FLOAT_ORDER
 from dyadbench.cell.lookahead import first_difference, measure_lookahead
 from dyadbench.cell.noise import CellNoise
-from dyadbench.cell.react import demand_predictor, largest_gap, react, row_of
+from dyadbench.cell.react import FLOAT_ORDER, demand_predictor, largest_gap, react, row_of
 from dyadbench.conformance.report import Item, Report
 from dyadbench.conformance.stream import check_stream
 from dyadbench.datasets.tiny_corpus import OWN_SPACE, TinyCorpus
@@ -51,9 +50,10 @@ def check_method(name: str, host: Host, *, preset: str | None = None) -> Report:
             host, MethodSpec(name=name, preset=preset), default_preset="smoke"
         )
         build = partial(_build, host, predictor_part, tokenizer_part, corpus)
-        privileged = host.get("predictor", predictor_part.name).calibration
-        _check_on(report, corpus, build, privileged=privileged)
-    return _worked_somewhere(report)
+        entry = host.get("predictor", predictor_part.name)
+        fixed = entry.deterministic and tokenizer_part is None
+        _check_on(report, corpus, build, privileged=entry.calibration, deterministic=fixed)
+    return worked_somewhere(report)
 
 
 def _build(host: Host, predictor: Part, tokenizer: Part | None, corpus: TinyCorpus) -> tuple[Any, Any]:
@@ -76,22 +76,27 @@ def check_factory(name: str, factory: Callable[[Setup], Predictor]) -> Report:
     report = Report(name)
     corpus = TinyCorpus()
     _check_on(report, corpus, lambda: (factory(Setup(corpus.space, corpus.audio, True, seed=0)), None))
-    return _worked_somewhere(report)
+    return worked_somewhere(report)
 
 
-def _worked_somewhere(report: Report) -> Report:
+def worked_somewhere(report: Report) -> Report:
     """Adds a failure if every kind of dataset was refused: nothing would have been checked."""
     if all(item.refusal for item in report.items):
-        report.items.append(Item("works on some dataset", False, "every kind of dataset was refused"))
+        why = report.items[0].detail if report.items else ""
+        report.items.append(Item("works on some dataset", False, f"every kind of dataset was refused: {why}"))
     return report
 
 
 def _check_on(
-    report: Report, corpus: TinyCorpus, build: Callable[[], tuple[Any, Any]], *, privileged: bool = True
+    report: Report,
+    corpus: TinyCorpus,
+    build: Callable[[], tuple[Any, Any]],
+    *,
+    privileged: bool = True,
+    deterministic: bool = False,
 ) -> None:
     where = corpus.space.name
-    if refusal := _refusal(build):
-        report.items.append(Item(f"{where}: refuses this kind of dataset", True, refusal, refusal=True))
+    if refused(report, where, build, corpus):
         return
     fits: list[tuple[Any, dict[str, float]]] = []
     if not report.note(f"{where}: builds and fits", lambda: fits.append(_fitted(build, corpus))):
@@ -117,16 +122,35 @@ def _check_on(
     report.note(f"{where}: inputs untouched", lambda: _check_inputs(predictor, corpus, noise))
     report.note(f"{where}: state survives saving", lambda: _check_state(predictor, build, corpus, sampled))
     report.note(f"{where}: samples", lambda: _diversity(sampled([0], 64)))
+    if deterministic:
+        context = corpus.context([0], predictor.needs, 64)
+        answers = [react(predictor.sample, context, 2, CellNoise(seed), corpus.space, report.name) for seed in (3, 4)]
+        otherwise = "registered with deterministic=True, and another seed gives another reaction; leave that out"
+        report.note(f"{where}: the seed changes nothing", lambda: _equal(answers[0], answers[1], otherwise))
     report.note(f"{where}: speaker", lambda: _hears(predictor, facts, corpus, noise))
     report.note(f"{where}: look-ahead", lambda: _lookahead(predictor, corpus, noise))
     if isinstance(predictor, Streaming):
         report.note(f"{where}: streams what it samples", lambda: check_stream(predictor, corpus, noise))
 
 
-def _refusal(build: Callable[[], tuple[Any, Any]]) -> str | None:
+def refused(report: Report, where: str, build: Callable[[], Any], corpus: TinyCorpus) -> bool:
+    """Whether the component refuses the dataset it is built for, which is no fault and stands in the report."""
+    if why := _refusal(build, corpus):
+        report.items.append(Item(f"{where}: refuses this kind of dataset", True, why, refusal=True))
+    return bool(why)
+
+
+def _refusal(build: Callable[[], Any], corpus: TinyCorpus) -> str | None:
     """The component's reason for refusing this kind of dataset, or None. A method of emotion needs emotion, for example."""
     try:
-        build()
+        component = build()
+        needs = getattr(component[0] if isinstance(component, tuple) else component, "needs", None)
+        lacking = [name for name in needs.audio if name not in corpus.audio] if needs else []
+        return (
+            f"it needs the audio feature {lacking[0]!r}, which this dataset does not have; it has {', '.join(corpus.audio) or 'none'}"
+            if lacking
+            else None
+        )
     except PluginError:
         return None  # it broke, which building it again reports
     except DyadbenchError as refusal:
@@ -216,15 +240,20 @@ def _check_state(predictor: Any, build: Any, corpus: TinyCorpus, sampled: Any) -
     other, tokenizer = build()
     if tokenizer is not None:
         learn(tokenizer, corpus)
-    if isinstance(predictor, Trainable):
-        other.load_state_dict(predictor.state_dict())
-    else:
-        from safetensors.numpy import load, save
-
-        other.load_state_dict(load(save({k: np.ascontiguousarray(v) for k, v in predictor.state_dict().items()})))
+    restore(predictor, other)
     first = first_difference(sampled([0], 64), sampled([0], 64, model=other))
     assert first is None, f"a restored predictor gives other reactions, from frame {first}"
     return ""
+
+
+def restore(learnt: Any, other: Any) -> None:
+    """Gives `other` the state of `learnt` as the store does."""
+    if isinstance(learnt, Trainable):
+        other.load_state_dict(learnt.state_dict())
+        return
+    from safetensors.numpy import load, save
+
+    other.load_state_dict(load(save({k: np.ascontiguousarray(v) for k, v in learnt.state_dict().items()})))
 
 
 def _diversity(reaction: Reaction) -> str:

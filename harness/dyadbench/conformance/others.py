@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +14,21 @@ from dyadbench.api import (
     EMOTION_DIM,
     FACEVERSE_58,
     Evaluation,
+    Fittable,
     MoreListeners,
     MotionSpace,
+    Reaction,
     Setup,
     Suite,
     Tokenizer,
     Tokens,
     TokenSpec,
+    Trainable,
 )
+from dyadbench.cell.react import largest_gap
 from dyadbench.cell.score import demand_columns, evaluate
 from dyadbench.cell.split import Split, demand_dataset
-from dyadbench.conformance.checks import learn
+from dyadbench.conformance.checks import learn, refused, restore, worked_somewhere
 from dyadbench.conformance.report import Report
 from dyadbench.datasets.limit import LimitedDataset
 from dyadbench.datasets.tiny_corpus import OWN_SPACE, TinyCorpus
@@ -43,17 +49,37 @@ def check_tokenizer(name: str, host: Host, *, preset: str | None = None) -> Repo
         TinyCorpus(DECA_56, emotion=False),
         TinyCorpus(OWN_SPACE, emotion=False, sound=False),
     ):
-        where, tokenizers = corpus.space.name, list[Tokenizer]()
+        where, trained = corpus.space.name, list[Tokenizer]()
+        setup = Setup(corpus.space, corpus.audio, corpus.emotion, seed=0)
+        build: Callable[[], Tokenizer] = partial(host.build, "tokenizer", name, part.config, setup)
+        if refused(report, where, build, corpus):
+            continue
 
-        def build(corpus: TinyCorpus = corpus, tokenizers: list[Tokenizer] = tokenizers) -> None:
-            setup = Setup(corpus.space, corpus.audio, corpus.emotion, seed=0)
-            tokenizers.append(host.build("tokenizer", name, part.config, setup))
-            learn(tokenizers[0], corpus)
+        def fit(
+            build: Callable[[], Tokenizer] = build, corpus: TinyCorpus = corpus, trained: list[Tokenizer] = trained
+        ) -> None:
+            tokenizer = build()
+            learn(tokenizer, corpus)
+            trained.append(tokenizer)
 
-        if report.note(f"{where}: builds and fits", build):
+        if report.note(f"{where}: builds and fits", fit):
             motion = np.stack([corpus.dyad("test", row).listener.motion for row in range(3)])  # (3, T, D)
-            _check_codes(report, where, tokenizers[0], motion)
-    return report
+            _check_codes(report, where, trained[0], motion)
+            report.note(f"{where}: state survives saving", partial(_check_state, trained[0], build, motion))
+    return worked_somewhere(report)
+
+
+def _check_state(tokenizer: Tokenizer, build: Callable[[], Tokenizer], motion: np.ndarray) -> str:
+    """Restores the state into a tokenizer that has learnt nothing, as a run does."""
+    if not isinstance(tokenizer, Trainable | Fittable):
+        return "nothing is learnt"
+    other = build()
+    restore(tokenizer, other)
+    tokens, others = (each.encode(motion[:, :FRAMES]) for each in (tokenizer, other))
+    assert np.array_equal(tokens.ids, others.ids), "a restored tokenizer gives other ids"
+    decoded = [Reaction(*each.decode(each.encode(motion[:, :FRAMES]), FRAMES)) for each in (tokenizer, other)]
+    assert largest_gap(*decoded) == 0, "a restored tokenizer decodes another motion or emotion"
+    return ""
 
 
 def _demand_ids(ids: np.ndarray, spec: TokenSpec, clips: int) -> str:

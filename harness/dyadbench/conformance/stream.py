@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from dyadbench.api import DyadbenchError, Noise, Reaction
-from dyadbench.cell.generate import FLOAT_ORDER
 from dyadbench.cell.latency import cut_frames, joined
 from dyadbench.cell.lookahead import first_difference
-from dyadbench.cell.react import largest_gap
+from dyadbench.cell.react import FLOAT_ORDER, largest_gap
 from dyadbench.datasets.tiny_corpus import TinyCorpus
 
 STEPS = (1, 1, 1, 5, 1, 16, 2, 8, 3)  # new frames of one step after another, over and over

@@ -12,7 +12,7 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, ValidationError, model_serializer
 
@@ -45,6 +45,9 @@ class PartSpec(Config):
         return spec.model_copy(update={"config": {**spec.config, **rest}})
 
 
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63)]  # what torch can be given
+
+
 class MethodSpec(Config):
     """One [[method]] of a matrix: a registered method by name, or a tokenizer and a predictor put together."""
 
@@ -52,7 +55,7 @@ class MethodSpec(Config):
     method: str = ""  # the registered method, where `name` is a name of your own for one of its configurations
     of: str = ""  # an ablation names its method: it is shown with that one and never ranked
     preset: str | None = None
-    seeds: tuple[int, ...] | None = Field(
+    seeds: tuple[Seed, ...] | None = Field(
         default=None, min_length=1
     )  # overrides the matrix: one seed is enough where nothing is random
     tokenizer: Mapping[str, Any] | None = None
@@ -87,7 +90,7 @@ class Matrix(Config):
     """What to run."""
 
     benchmarks: tuple[str, ...] = Field(min_length=1)
-    seeds: tuple[int, ...] = Field(default=(0,), min_length=1)
+    seeds: tuple[Seed, ...] = Field(default=(0,), min_length=1)
     method: tuple[MethodSpec, ...] = Field(min_length=1)
     datasets: Mapping[str, Mapping[str, Any]] = {}  # dataset_config overrides by benchmark name
     action_units: Literal["binary", "raw"] = "binary"  # "raw" makes benchmarks of other names
@@ -165,13 +168,28 @@ def resolve_part(host: Host, kind: str, spec: PartSpec) -> Part:
     return Part(name=entry.name, version=entry.version, config=resolve_config(kind, entry, chosen))
 
 
+def _in_order(value: Any, as_json: Any) -> Any:
+    """`as_json` of `value` with what is a set in order: a set's own order differs from process to process, and with it the key."""
+    if isinstance(value, Mapping):
+        return (
+            {str(key): _in_order(inner, as_json[str(key)]) for key, inner in value.items()}
+            if len(value) == len(as_json)
+            else as_json
+        )
+    if isinstance(value, set | frozenset):
+        return sorted(as_json, key=canonical)
+    if isinstance(value, list | tuple):
+        return [_in_order(one, other) for one, other in zip(value, as_json, strict=True)]
+    return as_json
+
+
 def resolve_config(kind: str, entry: ComponentEntry, values: Mapping[str, Any]) -> dict[str, Any]:
     try:
         settings = entry.config.model_validate(values)
         # JSON has no infinity and no NaN: a key and a record would hold null, which is another setting.
         if (place := _not_finite(settings.model_dump())) is not None:
             raise DyadbenchError(f"configuration of {kind} {entry.name!r}: {place}: a finite number is expected")
-        config = settings.model_dump(mode="json")
+        config = _in_order(settings.model_dump(), settings.model_dump(mode="json"))
         home = {name for name in entry.config.machine_paths if str(config.get(name)).startswith("~")}
         return config | {name: str(expanded(config[name])) for name in home}
     except ValidationError as error:

@@ -87,7 +87,7 @@ def run(
         data: dataset name -> folder, for real data; a folder alone where one dataset is read.
         root: the folder with leaderboards/, where the records are written; home: store and caches. Defaults as on the
             command line.
-        device, threads, batch: never change a number.
+        device, threads, batch: change numbers by the order of sums alone.
         limit: clips of every split that are used; such numbers are never ranked.
         replace: lets a record of other data or of another configuration be replaced.
 

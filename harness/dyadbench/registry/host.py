@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import importlib.metadata
+import inspect
 import os
 import sys
 import traceback
@@ -86,6 +87,9 @@ class Host:
         for kind, entries in plugin.entries.items():
             for entry in entries:
                 key = (kind, entry.name)
+                if (shadow := self._shadowed(kind, entry.name, plugin)) is not None:
+                    self._note(Problem(plugin.name, "names", shadow, plugin.distribution, plugin.version))
+                    continue
                 earlier = self._offers.get(key)
                 if earlier is None:
                     self._offers[key] = (entry, plugin)
@@ -98,6 +102,16 @@ class Host:
                     detail = f"{kind} {entry.name!r} is offered by {both}; rename or disable one"
                     self._clashes[key] = detail
                 self._note(Problem(plugin.name, "names", detail, plugin.distribution, plugin.version))
+
+    def _shadowed(self, kind: str, name: str, plugin: Plugin) -> str | None:
+        """Why a method or predictor cannot have this name: a run is asked for either by name alone, and the method comes first."""
+        other = {"method": "predictor", "predictor": "method"}.get(kind, "")
+        offer = self._offers.get((other, name))
+        if offer is None or offer[1].distribution == plugin.distribution:
+            return None
+        whose = offer[1].distribution
+        built_in = "is built in and cannot be replaced" if whose == OWN_DISTRIBUTION else f"is offered by {whose}"
+        return f"{kind} {name!r} has the name of a {other} that {built_in}; rename it"
 
     # --- looking up -------------------------------------------------------------------------------------
 
@@ -187,6 +201,10 @@ class Host:
         if settings.accepts is not None:
             demand_tokens(name, settings.accepts, more.get("tokenizer"))
         factory = self.load(kind, entry)
+        if "tokenizer" in more and not _takes(factory, "tokenizer"):
+            raise DyadbenchError(
+                f"{kind} {name!r} stands on no tokens, and its method names a tokenizer; leave the tokenizer out"
+            )
         for setup in args:
             if isinstance(setup, Setup):
                 seed_everything(setup.seed)
@@ -278,3 +296,12 @@ def configured_suite(name: str) -> tuple[str, dict[str, tuple[str, ...]]]:
 def _modules(error: BaseException) -> list[str]:
     """The modules that an exception came through, the innermost first."""
     return [str(frame.f_globals.get("__name__")) for frame, _ in traceback.walk_tb(error.__traceback__)][::-1]
+
+
+def _takes(factory: Any, name: str) -> bool:
+    """Whether a factory can be given a keyword of this name; True where that cannot be told."""
+    try:
+        parameters = inspect.signature(factory).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(each.name == name or each.kind is each.VAR_KEYWORD for each in parameters)

@@ -140,6 +140,17 @@ def _call(manager: pluggy.PluginManager, kind: str, faults: list[str]) -> tuple[
     return tuple(entry for name, entry in good.items() if name not in twice)
 
 
+def _preset_fault(entry: ComponentEntry) -> str | None:
+    if not isinstance(entry.presets, Mapping):
+        return f"its presets are a {type(entry.presets).__name__}; name -> settings is due"
+    for name, settings in entry.presets.items():
+        if not isinstance(name, str) or not isinstance(settings, Mapping):
+            return f"its preset {name!r} is not a name with settings"
+        if unknown := set(settings) - set(entry.config.model_fields):
+            return f"its preset {name!r} sets {min(unknown, key=str)!r}, which its configuration does not have"
+    return None
+
+
 def _fault(hook: str, kind: str, entry: Any) -> str | None:
     """What is wrong with an entry, or None."""
     if type(entry) is not KINDS[kind]:
@@ -162,4 +173,6 @@ def _fault(hook: str, kind: str, entry: Any) -> str | None:
             fault = f'its load is {entry.load!r}; it must be "module:attribute"'
         elif not (isinstance(entry.config, type) and issubclass(entry.config, Config)):
             fault = "its config is not a subclass of dyadbench.api.Config"
+        else:
+            fault = _preset_fault(entry)
     return f"{hook}, entry {entry.name!r}: {fault}" if fault else None

@@ -197,7 +197,8 @@ def learning(records: Sequence[Record]) -> str:
     measured = [record.measured for record in records]
     if any(m.validation or m.tokenizer_validation for m in measured):
         return "yes"
-    return "fitted" if any(record.trained for record in records) else "no"
+    fitted = any(record.trained or record.measured.tokenizer_fit_seconds for record in records)
+    return "fitted" if fitted else "no"
 
 
 # --- published numbers --------------------------------------------------------------------------------------

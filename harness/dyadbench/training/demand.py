@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from dyadbench.api import DyadbenchError, Loss, Stage, WindowBatch
+
+NAME = re.compile(r"[A-Za-z0-9_-]+")
 
 
 class NonFiniteLoss(DyadbenchError):
@@ -22,10 +26,22 @@ def demand_stage(stage: Any, before: Collection[str]) -> None:
     """
     if not isinstance(stage, Stage):
         raise DyadbenchError(f"stages() yields a {type(stage).__name__}; it must yield api.Stage objects")
+    for what, name in (("a stage", stage.name), *(("an optimiser", optimiser.name) for optimiser in stage.optimisers)):
+        if not isinstance(name, str) or not NAME.fullmatch(name):  # folders and stored tensors are named so
+            raise DyadbenchError(f"the name of {what} is {name!r}; a name has letters, digits, - and _ alone")
     if stage.name in before:
         raise DyadbenchError(f"two stages are named {stage.name!r}; give each its own name")
-    if stage.steps < 1:
-        raise DyadbenchError(f"stage {stage.name!r} has {stage.steps} steps; it needs at least one")
+    for what, count in (
+        ("steps", stage.steps), ("accumulate", stage.accumulate), ("windows.frames", stage.windows.frames), ("windows.batch", stage.windows.batch),
+    ):  # fmt: skip
+        if not isinstance(count, int | np.integer) or count < 1:
+            raise DyadbenchError(f"stage {stage.name!r} has {what}={count!r}; a whole number from 1 is due")
+    if stage.ema is not None and not 0 <= stage.ema < 1:
+        raise DyadbenchError(f"stage {stage.name!r} has ema={stage.ema!r}; a number from 0 to below 1 is due")
+    if stage.patience is not None and stage.select is None:
+        raise DyadbenchError(
+            f"stage {stage.name!r} has patience and no select, so nothing says which validation is better"
+        )
     names = [optimiser.name for optimiser in stage.optimisers]
     if not names or len(set(names)) < len(names):
         raise DyadbenchError(
@@ -34,6 +50,12 @@ def demand_stage(stage: Any, before: Collection[str]) -> None:
     for optimiser in stage.optimisers:
         if not list(optimiser.parameters):
             raise DyadbenchError(f"optimiser {optimiser.name!r} of stage {stage.name!r} has no parameters to train")
+        held = {id(parameter) for parameter in stage.module.parameters()}
+        if any(id(parameter) not in held for parameter in optimiser.parameters):
+            raise DyadbenchError(
+                f"optimiser {optimiser.name!r} of stage {stage.name!r} trains a parameter that the stage's module does not have, so "
+                "that no checkpoint would hold it"
+            )
 
 
 def demand_loss(loss: Any, stage: Stage) -> None:

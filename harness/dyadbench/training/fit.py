@@ -62,9 +62,7 @@ class Fitter:
                     if world.first or isinstance(component, Trainable):
                         self._learn(component, kind, stage)
                 world.wait()
-                if world.first:
-                    return world.broadcast(_cost(stage) if world.first else {})
-            # The first process holds what it has just trained. The others, and later runs, read it.
+            # What has just been trained is read, too: this run uses what later ones will, whatever a state leaves out.
             _restore(component, stage.folder / STATE, self.setup.device)
             return world.broadcast(_cost(stage) if world.first else {})
 
@@ -146,8 +144,8 @@ def _save(component: Trainable | Fittable, path: Path) -> int:
         return _count(component, tensors)
     from safetensors.numpy import save
 
-    state = component.state_dict()
-    atomic_write(path, save({name: np.asarray(value, order="C") for name, value in state.items()}))
+    state = {name: np.asarray(value, order="C") for name, value in component.state_dict().items()}
+    atomic_write(path, save(state))
     return _count(component, state)
 
 

@@ -15,6 +15,7 @@ sampled differently; after a hundred steps of Dense-FSQ's `smoke` preset scores 
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -142,7 +143,8 @@ class StageRun:
         self.how.report(text, self.state.step, self.stage.steps)
 
     def _log(self, values: Mapping[str, float]) -> None:
-        self.files.log({"step": self.state.step, **values})
+        finite = {name: value for name, value in values.items() if math.isfinite(value)}
+        self.files.log({"step": self.state.step, **finite})
 
     def _select(self) -> None:
         """Loads the best weights by validation where the stage selects, else the moving average, else the last ones."""
@@ -190,7 +192,7 @@ class StageRun:
             # by their share: the mean over processes is then the mean over all rows.
             accumulate(loss, stage, grads, weight=len(batch.clips) * self.world.size / stage.windows.batch)
             for name, value in [*loss.total.items(), *loss.log.items()]:
-                losses[name] = losses.get(name, 0.0) + number(value) / stage.accumulate
+                losses[name] = losses.get(name, 0.0) + number(value) / stage.accumulate  # what is logged may be NaN
         self._apply(grads)
         losses["loss"] = sum(losses[spec.name] for spec in stage.optimisers)
         return losses

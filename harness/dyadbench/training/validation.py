@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dyadbench.api import Stage
+from dyadbench.api import DyadbenchError, Stage
 from dyadbench.registry.chance import seed_everything
 from dyadbench.training.windows import WindowSource
 
@@ -39,7 +40,12 @@ class Validation:
                     loss = self.stage.loss(batch)
                     values = {"loss": sum(number(v) for v in loss.total.values()), **loss.log}
                 for name, value in values.items():
-                    values_of.setdefault(name, []).append(number(value))
+                    if not math.isfinite(each := number(value)):
+                        raise DyadbenchError(
+                            f"validation of stage {self.stage.name!r}: {name!r} is {each} on clips {', '.join(batch.clips[:8])}; leave out a "
+                            "metric that a batch does not have"
+                        )
+                    values_of.setdefault(name, []).append(each)
                 count += 1
         return {name: sum(values) / len(values) for name, values in values_of.items()}
 

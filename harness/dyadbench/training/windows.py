@@ -29,6 +29,10 @@ class WindowSource:
     """Draws windows of a split. A batch depends only on its random generator, not on the batches before it."""
 
     def __init__(self, data: TrainData, split: str, audio: Sequence[str], specs: Mapping[str, AudioSpec]):
+        if lacking := [name for name in audio if name not in specs]:
+            raise DyadbenchError(
+                f"its training asks for the audio feature {lacking[0]!r}, which these data do not have; they have {', '.join(specs) or 'none'}"
+            )
         self._specs = {name: specs[name] for name in audio}
         self._tracks = _Tracks()
         for dyad in data.dyads(split, tuple(audio)):
