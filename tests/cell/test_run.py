@@ -342,3 +342,30 @@ def test_a_tokenizer_that_does_not_fit_is_refused_before_it_is_trained(tmp_path:
         with pytest.raises(DyadbenchError, match=message):
             CellRun(cell, run.host, run.runtime, run.dataset).fit()
     assert not list(tmp_path.rglob("fit.json"))
+
+
+class Chaotic(Broken):
+    """Feeds on its own past so that a difference doubles with every frame; the batch changes `shift`, as an order of sums may."""
+
+    def __init__(self, shift: float, growth: float):
+        self.shift, self.growth = shift, growth
+
+    def sample(self, context: Context, k: int, noise: object) -> Reaction:
+        state = np.abs(context.speaker_motion[:, 0]) % 1 + self.shift * len(context.clips)
+        frames = []
+        for _ in range(context.frames):
+            state = self.growth * state % 1
+            frames.append(state)
+        return Reaction(np.repeat(np.stack(frames, 1)[:, None], k, 1).astype(np.float32))
+
+
+def test_a_reaction_that_amplifies_rounding_is_no_fault_and_one_of_its_batch_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, model = shared_host().load, Chaotic(1e-7, 1.9)
+    factories = {"predictor": lambda config, setup: model}
+    monkeypatch.setattr(shared_host(), "load", lambda kind, entry: factories.get(kind) or load(kind, entry))
+    _run(tmp_path / "a", "mime", {"track": "offline"}).run()
+    model.shift, model.growth = 0.01, 1.0
+    with pytest.raises(PluginError, match="otherwise in a batch than alone"):
+        _run(tmp_path / "b", "mime", {"track": "offline"}).run()

@@ -294,7 +294,7 @@ def test_a_configuration_with_a_name_of_its_own_says_what_it_is_of(tmp_path: Pat
     )
     build_site(tmp_path, tmp_path / "site", SUITES, tmp_path, about=about)
     page = (tmp_path / "site" / "method-net-guided.html").read_text()
-    assert "Listener with other settings: a net that listens." in page and "arXiv 2404.13051" in page
+    assert "Other settings of listener: a net that listens." in page and "arXiv 2404.13051" in page
 
 
 def test_every_number_of_a_benchmark_can_be_had_as_csv_and_json(site: Path) -> None:

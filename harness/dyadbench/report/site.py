@@ -222,7 +222,7 @@ class Site:
         """What a row is, in one line; "" of what is not installed."""
         base = self._base(name)
         text = self.about.methods.get(base, "")
-        return f"{base} with other settings: {text}" if text and base != name else text
+        return f"other settings of {base}: {text}" if text and base != name else text
 
     def _method(self, name: str, sections: list[dict[str, Any]]) -> str:
         base = self._base(name)
