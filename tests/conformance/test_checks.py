@@ -113,3 +113,17 @@ def test_a_network_that_hears_says_so_after_a_few_steps() -> None:
     gain = r"another speaker, another reaction; speaker gain in the unit of its loss: -?\d\S* \(face and sound\)"
     assert all(re.match(gain, detail) for detail in details) and len(details) == 3
     assert "(sound)" in details[0] and "(sound)" not in details[2], "the third corpus has no sound"
+
+
+class Padded(Still):
+    """Its level is the mean of the batch's frames, those after a clip's end among them."""
+
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        level = context.speaker_motion.mean(1, keepdims=True)[:, None] + np.zeros((1, k, context.frames, 1), np.float32)
+        return Reaction(level.astype(np.float32))
+
+
+def test_what_lies_after_the_end_of_a_clip_must_not_matter() -> None:
+    report = check_factory("padded", Padded)
+    (failure,) = [item for item in report.items if not item.ok and "batch does not matter" in item.what]
+    assert "clip 2 of a batch" in failure.detail and "nothing after a clip's own length" in failure.detail

@@ -18,6 +18,7 @@ from dyadbench.api import (
     Context,
     DyadbenchError,
     Fittable,
+    Needs,
     Noise,
     Predictor,
     Reaction,
@@ -117,7 +118,15 @@ def _check_on(
         f"{where}: same noise, same reaction",
         lambda: _equal(sampled(rows, 64), sampled(rows, 64), "two calls differ; draw from noise.stream(clip, sample)"),
     )
-    report.note(f"{where}: batch does not matter", lambda: _alone_and_together(sampled, rows))
+
+    def react_to(context: Context) -> Reaction:
+        return react(predictor.sample, context, 3, noise, corpus.space, report.name)
+
+    needs = predictor.needs
+    lengths = (64, 64, 64) if needs.truth or needs.fresh else (64, 57, 50)  # references are given whole listeners
+    alone = [corpus.context([row], needs, length) for row, length in zip(rows, lengths, strict=True)]
+    together = _in_one_batch(corpus, needs, alone, rows)
+    report.note(f"{where}: batch does not matter", lambda: _alone_and_together(react_to, together, alone))
     report.note(f"{where}: global random state untouched", lambda: _check_globals(lambda: sampled([0], 32)))
     report.note(f"{where}: inputs untouched", lambda: _check_inputs(predictor, corpus, noise))
     report.note(f"{where}: state survives saving", lambda: _check_state(predictor, build, corpus, sampled))
@@ -196,16 +205,38 @@ def _equal(a: Reaction, b: Reaction, otherwise: str) -> None:
     assert largest_gap(a, b) == 0, otherwise
 
 
-def _alone_and_together(sampled: Callable[..., Reaction], rows: Sequence[int]) -> str:
+def _alone_and_together(react_to: Callable[[Context], Reaction], together: Context, alone: Sequence[Context]) -> str:
     """Compares every clip alone with the batch. The first clip is not enough: a generator seeded per call gives it the same in both."""
-    together, gaps = sampled(rows, 64), []
-    for place, row in enumerate(rows):
-        gaps.append(largest_gap(row_of(together, place, 64), sampled([row], 64)))
+    reaction, gaps = react_to(together), []
+    for place, context in enumerate(alone):
+        gaps.append(largest_gap(row_of(reaction, place, context.frames), react_to(context)))
         assert gaps[-1] <= FLOAT_ORDER, (
-            f"clip {place + 1} of a batch gets another reaction alone; draw from noise.stream(clip, sample) and look at no "
-            "other clip"
+            f"clip {place + 1} of a batch gets another reaction alone; draw from noise.stream(clip, sample), and look at no "
+            "other clip and at nothing after a clip's own length"
         )
     return "equal to the bit" if max(gaps) == 0 else f"within {max(gaps):.0e} of the size: sums in another order"
+
+
+def _in_one_batch(corpus: TinyCorpus, needs: Needs, alone: Sequence[Context], rows: Sequence[int]) -> Context:
+    """Clips of several lengths as one batch, zeros after the end of the shorter ones."""
+    lengths = np.array([context.frames for context in alone])
+    longest = corpus.context(rows, needs, int(lengths.max()))
+
+    def cut(values: np.ndarray) -> np.ndarray:
+        cut_values = np.array(values)
+        for row, length in enumerate(lengths):
+            cut_values[row, length * (values.shape[1] // longest.frames) :] = 0
+        return cut_values
+
+    return dataclasses.replace(
+        longest,
+        lengths=lengths,
+        speaker_motion=cut(longest.speaker_motion),
+        speaker_emotion=None if longest.speaker_emotion is None else cut(longest.speaker_emotion),
+        audio={name: cut(values) for name, values in longest.audio.items()},
+        own_audio={name: cut(values) for name, values in longest.own_audio.items()},
+        words=longest.words and tuple(context.words[0] for context in alone if context.words),
+    )
 
 
 def _check_globals(call: Callable[[], Any]) -> None:
