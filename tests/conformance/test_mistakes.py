@@ -102,7 +102,7 @@ SAMPLING: dict[str, tuple[Callable[[Setup], Any], str]] = {
     "an array": (_answers(lambda m, e: m), "returned a ndarray; return an api.Reaction(motion, emotion)"),
     "no needs": (_mistake(needs=None), "give it an attribute needs = Needs(...)"),
     "audio that is not declared": (_hears("mfcc-78"), "needs = Needs(audio=('mfcc-78',))"),
-    "audio that does not exist": (_hears("mfcc", ("mfcc",)), "it needs the audio feature 'mfcc', which this dataset does not have; it has mfcc-78, mel-128"),
+    "audio that does not exist": (_hears("mfcc", ("mfcc",)), "needs the audio feature 'mfcc'; the made-up corpus has mfcc-78, mel-128"),
     "emotion in percent": (_answers(lambda m, e: Reaction(m, e * 100)), "valence and arousal in [-1, 1]"),
     "neither motion nor emotion": (_answers(lambda m, e: Reaction(None, None)), "returned neither motion nor emotion"),
 }  # fmt: skip

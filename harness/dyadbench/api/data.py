@@ -164,6 +164,14 @@ class MoreListeners(Protocol):
 
 
 @runtime_checkable
+class AppropriateBetween(Protocol):
+    """Optional: a dataset that knows which reactions suit a clip of another split, which cross-validation asks. It has no `more_listeners`."""
+
+    def appropriate_between(self, places: Sequence[tuple[str, int]]) -> NDArray[np.bool_]:
+        """(N, N) as `Dataset.appropriate`, of clips by (split, index)."""
+
+
+@runtime_checkable
 class Aligns(Protocol):
     """Optional: a dataset with a length aligner of its own, which its official metric turns listeners to a clip's length with."""
 

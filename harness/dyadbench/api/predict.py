@@ -141,10 +141,8 @@ class Stream(Protocol):
 
 
 @runtime_checkable
-class Streaming(Protocol):
+class Streaming(Predictor, Protocol):
     """Optional: a predictor that reacts while the speaker speaks. All its steps together are what `sample` gives at once."""
-
-    needs: Needs
 
     def start(self, clips: Sequence[str], k: int, noise: Noise) -> Stream:
         """DyadbenchError where this configuration cannot stream."""

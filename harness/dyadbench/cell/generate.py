@@ -31,7 +31,9 @@ from dyadbench.store.folders import Folder
 
 REPEATED = 1e-3  # relative to the size of the values: what parallel sums on a GPU may differ by is far below
 REPEATED_CLIPS, REPEATED_SAMPLES = 3, 2
-AMPLIFIED = 10  # times what one rounding of the speaker changes: a flow that feeds on its own past makes more of the order of sums, too
+# A flow that feeds on its own past makes much of little: another order of sums may then change this many times what one rounding
+# of the speaker changes.
+AMPLIFIED = 10
 UNEVEN = 7  # frames by which these clips differ where clips do: no multiple of a block or of a patch
 LOOKAHEAD_FRAMES = 250  # of one clip: enough to see the reach of every method without a second full sampling
 
@@ -244,14 +246,16 @@ class Generation:
             lonely = self._context(range(row, row + 1), limits[row : row + 1])
             alone = self._react(lonely, REPEATED_SAMPLES)
             gap = largest_gap(row_of(first, row, frames), row_of(alone, 0, frames))
-            if gap > FLOAT_ORDER and gap > AMPLIFIED * largest_gap(
-                alone, self._react(_rounded(lonely), REPEATED_SAMPLES)
-            ):
+            if gap > FLOAT_ORDER and gap > AMPLIFIED * self._made_of_rounding(lonely, alone):
                 raise PluginError(
                     f"{name} reacts to clip {context.clips[row]} otherwise in a batch than alone, so --batch would change its "
                     "numbers; let it draw from noise.stream(clip, sample) alone, and look at no other clip and at nothing after a "
                     "clip's own length"
                 )
+
+    def _made_of_rounding(self, context: Context, reaction: Reaction) -> float:
+        """By how much the reaction changes where each number of the speaker is one step of a float further."""
+        return largest_gap(reaction, self._react(_rounded(context), REPEATED_SAMPLES))
 
     def measure(self, progress: Progress) -> dict[str, Any]:
         """Speed, and the measured look-ahead beside the declared one."""

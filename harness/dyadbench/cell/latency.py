@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 from pydantic import BaseModel
@@ -63,7 +62,7 @@ def joined(parts: Sequence[Reaction], frames: int) -> Reaction | None:
     )
 
 
-def measure_latency(predictor: Any, context: Context, noise: Noise, fps: float) -> Latency | None:
+def measure_latency(predictor: Streaming, context: Context, noise: Noise, fps: float) -> Latency | None:
     """Streams the one clip of `context` frame by frame. None where this configuration does not stream.
 
     Raises DyadbenchError where the stream gave nothing, or other reactions than `sample`: those are what is scored.

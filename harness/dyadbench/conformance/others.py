@@ -77,7 +77,7 @@ def _check_state(tokenizer: Tokenizer, build: Callable[[], Tokenizer], motion: n
     restore(tokenizer, other)
     tokens, others = (each.encode(motion[:, :FRAMES]) for each in (tokenizer, other))
     assert np.array_equal(tokens.ids, others.ids), "a restored tokenizer gives other ids"
-    decoded = [Reaction(*each.decode(each.encode(motion[:, :FRAMES]), FRAMES)) for each in (tokenizer, other)]
+    decoded = (Reaction(*each.decode(coded, FRAMES)) for each, coded in ((tokenizer, tokens), (other, others)))
     assert largest_gap(*decoded) == 0, "a restored tokenizer decodes another motion or emotion"
     return ""
 

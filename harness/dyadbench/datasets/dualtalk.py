@@ -24,6 +24,7 @@ from dyadbench.datasets.clock import other_rate
 from dyadbench.datasets.config import DualTalkConfig
 from dyadbench.datasets.digest import folder_digest
 from dyadbench.datasets.features import FEATURES, cached, read_wav
+from dyadbench.datasets.limit import evenly
 from dyadbench.files.npy import BadFile, npz_shapes, read_npz
 
 HALVES = ("train", "test", "ood")
@@ -117,7 +118,7 @@ class DualTalkDataset:
         names = recordings(self.root, "train")
         ids = sorted({youtube_id(name) for name in names})
         val_count = max(1, round(self.config.validation * len(ids))) if len(ids) > 1 else 0
-        chosen = {ids[int((i + 0.5) * len(ids) / val_count)] for i in range(val_count)}
+        chosen = {ids[i] for i in evenly(len(ids), val_count)}
         return "train", [name for name in names if (youtube_id(name) in chosen) == (split == "val")]
 
     @lru_cache(maxsize=8)  # noqa: B019  # as above

@@ -3,8 +3,7 @@
 `mfcc-78` is that of the REACT baselines: Kaldi's MFCC with torchaudio's settings of the two 25 ms analysis frames (10 ms
 apart) that fit into a video frame's own sound, and what their delta function makes of two frames. `mfcc-78-centred` is
 this project's: differences to the neighbouring video frames, which look one frame ahead at 25 frames per second and two
-at 30 (their sound of 35 ms is longer than a frame). `mel-128`: log-mel at four rows
-per video frame.
+at 30 (their sound of 35 ms is longer than a frame). `mel-128`: log-mel at four rows per video frame.
 """
 
 from __future__ import annotations

@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Clip, Dataset, Dyad, DyadbenchError, MoreListeners
+from dyadbench.api import AppropriateBetween, Clip, Dataset, Dyad, DyadbenchError, MoreListeners
+from dyadbench.datasets.limit import evenly
 from dyadbench.datasets.view import listeners_of_no_clip, pass_on
 from dyadbench.files.walk import natural
 
@@ -97,13 +98,10 @@ class PooledDataset:
         return self.dataset.dyad(*self._at(split, index), audio)
 
     def appropriate(self, split: str) -> np.ndarray:
-        """What the dataset says within its own splits, and across them where it has `appropriate_between`.
-
-        Listeners of no clip come last.
-        """
+        """What the dataset says within its own splits, and across them where it can tell. Listeners of no clip come last."""
         places = self._places(split)
-        if (between := getattr(self.dataset, "appropriate_between", None)) is not None:
-            return np.asarray(between([(place.split, place.index) for place in places]))
+        if isinstance(self.dataset, AppropriateBetween):
+            return self.dataset.appropriate_between([(place.split, place.index) for place in places])
         more = {own: listeners_of_no_clip(self.dataset, own) for own in OWN_SPLITS}
         matrix = np.zeros((len(places), len(places) + sum(more.values())), bool)
         first = len(places)
@@ -130,7 +128,7 @@ class FoldedDataset(PooledDataset):
         dealt = deal([place.clip.session for place in self._pool], self.folds)
         rest = sorted((name for n, hand in enumerate(dealt) if n != self.fold for name in hand), key=natural)
         val_count = max(1, round(VALIDATION * len(rest)))
-        val = {rest[int((i + 0.5) * len(rest) / val_count)] for i in range(val_count)}
+        val = {rest[i] for i in evenly(len(rest), val_count)}
         return {
             "train": tuple(name for name in rest if name not in val),
             "val": tuple(name for name in rest if name in val),

@@ -22,6 +22,7 @@ import numpy as np
 from dyadbench.api import DECA_56, AudioSpec, Clip, Dyad, DyadbenchError, Track
 from dyadbench.datasets.config import L2LDatasetConfig
 from dyadbench.datasets.digest import folder_digest, simulated_digest
+from dyadbench.datasets.limit import evenly
 from dyadbench.files.npy import BadFile, BadShape, read_npy
 from dyadbench.files.walk import folders_in
 from dyadbench.metrics.l2l.bilateral import bilateral
@@ -143,7 +144,7 @@ class L2LDataset:
         videos = sorted({video for _, video, _ in self._runs("train")})
         val_count = max(1, round(self.config.validation * len(videos))) if len(videos) > 1 else 0
         # Every n-th video: fixed, seedless, and the same for tokenizer and predictor (the release drew it again each time).
-        chosen = {videos[int((i + 0.5) * len(videos) / val_count)] for i in range(val_count)}
+        chosen = {videos[i] for i in evenly(len(videos), val_count)}
         return "train", [run for run in self._runs("train") if (run[1] in chosen) == (split == "val")]
 
     def clips(self, split: str) -> Sequence[Clip]:

@@ -14,6 +14,15 @@ from dyadbench.api import Clip, Dataset, Dyad, MoreListeners
 from dyadbench.datasets.view import listeners_of_no_clip, pass_on
 
 
+def evenly(count: int, chosen: int) -> list[int]:
+    """`chosen` of the places 0 to count - 1, in order and evenly spread; all where there are no more.
+
+    What comes first in a list of clips may be of one site, of one role or of one conversation.
+    """
+    chosen = min(chosen, count)
+    return [int((i + 0.5) * count / chosen) for i in range(chosen)]
+
+
 class LimitedDataset:
     """At most `limit` clips of every split, spread evenly over it so that sessions stay as many as can be.
 
@@ -45,9 +54,7 @@ class LimitedDataset:
     @lru_cache(maxsize=8)  # noqa: B019  # a dataset lives as long as the run
     def _rows(self, split: str) -> list[int]:
         """Which clips of the whole are left."""
-        count = len(self._dataset.clips(split))
-        chosen = min(self._limit, count)
-        return [int((i + 0.5) * count / chosen) for i in range(chosen)]
+        return evenly(len(self._dataset.clips(split)), self._limit)
 
     @lru_cache(maxsize=8)  # noqa: B019  # as above
     def clips(self, split: str) -> Sequence[Clip]:

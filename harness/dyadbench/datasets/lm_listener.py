@@ -148,16 +148,9 @@ class LMListenerDataset:
                 raise BadFile(f"{path}, segment {i} has no frames")
             name = f"{segment['fname']}/{_start(path, i, segment)}"
             clip = Clip(name, str(segment["fname"]), length)
-            windows.append(
-                Dyad(
-                    clip,
-                    Track(
-                        sides[1][:length],
-                        words=words_within(_words(path, i, segment), 0.0, length / self.space.fps),
-                    ),
-                    Track(sides[0][:length]),
-                )
-            )
+            # None that is said after the cut.
+            heard = words_within(_words(path, i, segment), 0.0, length / self.space.fps)
+            windows.append(Dyad(clip, Track(sides[1][:length], words=heard), Track(sides[0][:length])))
         return windows
 
     def _scaled(self, motion: np.ndarray) -> np.ndarray:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import EMOTION_CHANNELS, EMOTION_LOW, Array, Clip, Dyad, DyadbenchError, TrainData
+from dyadbench.datasets.limit import evenly
 from dyadbench.files.atomic import atomic_write, damaged
 from dyadbench.store.folders import Store
 
@@ -82,9 +83,8 @@ def _rows(dyads: list[Dyad]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _spread(data: TrainData, split: str) -> Iterator[Dyad]:
-    """At most CLIPS clips, evenly spread: what comes first in a list may be of one site, or of one role."""
-    count = len(data.clips(split))
-    chosen = {int((i + 0.5) * count / CLIPS) for i in range(CLIPS)} if count > CLIPS else range(count)
+    """At most CLIPS clips, evenly spread over the split."""
+    chosen = set(evenly(len(data.clips(split)), CLIPS))
     return (dyad for index, dyad in enumerate(data.dyads(split)) if index in chosen)
 
 

@@ -99,7 +99,7 @@ class TinyCorpus:
         own = [OWN_VOICE + name for name in needs.own_audio]
         if missing := [name for name in (*needs.audio, *own) if name not in self.audio]:
             raise DyadbenchError(
-                f"it needs the audio feature {missing[0]!r}; the made-up corpus has {', '.join(self.audio)}, so it can only "
+                f"it needs the audio feature {missing[0]!r}; the made-up corpus has {', '.join(self.audio) or 'none'}, so it can only "
                 "be tried in a run on real data"
             )
         dyads = list(self.dyads("test", (*needs.audio, *own)))

@@ -24,6 +24,7 @@ import numpy as np
 
 from dyadbench.api import AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Track
 from dyadbench.datasets.config import Gaze, VCDyadsConfig
+from dyadbench.datasets.limit import evenly
 from dyadbench.files.npy import BadFile, read_text
 
 RESOLUTIONS = ("240p", "480p", "1080p")
@@ -151,7 +152,7 @@ class VCDyadsDataset:
                 f"{self.root} has {len(dyads)} dyads; {test} for the test split and {validation} for validation leave none to train on"
             )
         rest = dyads[: len(dyads) - test]
-        val = {rest[int((i + 0.5) * len(rest) / validation)] for i in range(validation)}
+        val = {rest[i] for i in evenly(len(rest), validation)}
         return {
             "train": tuple(dyad for dyad in rest if dyad not in val),
             "val": tuple(dyad for dyad in rest if dyad in val),

@@ -169,13 +169,9 @@ def resolve_part(host: Host, kind: str, spec: PartSpec) -> Part:
 
 
 def _in_order(value: Any, as_json: Any) -> Any:
-    """`as_json` of `value` with what is a set in order: a set's own order differs from process to process, and with it the key."""
+    """`as_json`, which is `value` as JSON, with every set sorted: a set has another order in every process, and a key would, too."""
     if isinstance(value, Mapping):
-        return (
-            {str(key): _in_order(inner, as_json[str(key)]) for key, inner in value.items()}
-            if len(value) == len(as_json)
-            else as_json
-        )
+        return {key: _in_order(one, other) for (key, other), one in zip(as_json.items(), value.values(), strict=True)}
     if isinstance(value, set | frozenset):
         return sorted(as_json, key=canonical)
     if isinstance(value, list | tuple):

@@ -110,8 +110,8 @@ class Host:
         if offer is None or offer[1].distribution == plugin.distribution:
             return None
         whose = offer[1].distribution
-        built_in = "is built in and cannot be replaced" if whose == OWN_DISTRIBUTION else f"is offered by {whose}"
-        return f"{kind} {name!r} has the name of a {other} that {built_in}; rename it"
+        of_whom = "is built in and cannot be replaced" if whose == OWN_DISTRIBUTION else f"is offered by {whose}"
+        return f"{kind} {name!r} has the name of a {other} that {of_whom}; rename it"
 
     # --- looking up -------------------------------------------------------------------------------------
 

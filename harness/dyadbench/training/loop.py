@@ -143,6 +143,7 @@ class StageRun:
         self.how.report(text, self.state.step, self.stage.steps)
 
     def _log(self, values: Mapping[str, float]) -> None:
+        # What a method logs beside its loss may be NaN, which no curve can hold.
         finite = {name: value for name, value in values.items() if math.isfinite(value)}
         self.files.log({"step": self.state.step, **finite})
 
@@ -192,7 +193,7 @@ class StageRun:
             # by their share: the mean over processes is then the mean over all rows.
             accumulate(loss, stage, grads, weight=len(batch.clips) * self.world.size / stage.windows.batch)
             for name, value in [*loss.total.items(), *loss.log.items()]:
-                losses[name] = losses.get(name, 0.0) + number(value) / stage.accumulate  # what is logged may be NaN
+                losses[name] = losses.get(name, 0.0) + number(value) / stage.accumulate
         self._apply(grads)
         losses["loss"] = sum(losses[spec.name] for spec in stage.optimisers)
         return losses
