@@ -59,6 +59,16 @@ def test_a_job_imports_what_the_run_imports(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_threads_are_what_the_shell_says_and_slots_share_them(tmp_path: Path) -> None:
+    """Two trainings on two cores with two threads each wait for each other and take five times as long."""
+    words = "run -b simdyad-clear-react-online -m mime --data-set size=tiny --root . --home home --on local --slots 3"
+    command = [str(Path(sys.executable).with_name("dyadbench")), *words.split()]
+    environment = os.environ | {"OMP_NUM_THREADS": "6,1"}
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=PATIENCE)
+    record = json.loads(next(tmp_path.glob("leaderboards/records/*/mime/seed0.json")).read_text())
+    assert record["provenance"]["threads"] == 2
+
+
 def test_a_killed_job_is_sent_again_and_a_killed_run_finds_its_jobs(bench: Bench, inline: Bench) -> None:
     matrix = bench.matrix(3)
     words = [matrix, "--on", "local", "--slots", "3"]

@@ -15,6 +15,7 @@ import typer.core
 
 from dyadbench.api import DyadbenchError
 from dyadbench.cli import output
+from dyadbench.engines.local import cores
 from dyadbench.files.walk import expanded
 from dyadbench.python.places import find_home as find_home
 from dyadbench.python.places import find_root as find_root
@@ -38,7 +39,12 @@ Data = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]
 Device = Annotated[str, typer.Option(help="cpu, cuda or cuda:N.")]
 Threads = Annotated[
-    int, typer.Option(min=1, help="CPU threads. Metrics stay the same to the bit, trained methods up to float order.")
+    int,
+    typer.Option(
+        min=1,
+        help="CPU threads. Metrics stay the same to the bit, trained methods up to float order. Default: OMP_NUM_THREADS, "
+        "else the cores that this process may use, at most 8.",
+    ),
 ]
 Limit = Annotated[
     int,
@@ -46,7 +52,15 @@ Limit = Annotated[
         "--limit", min=0, metavar="N", help="Only N clips of every split, for a first try; such numbers rank nowhere."
     ),
 ]
-DEFAULT_THREADS = min(os.cpu_count() or 1, 8)
+
+
+def _default_threads() -> int:
+    """What the shell sets for every other program holds here, too; `4,2` is OpenMP's list, by level."""
+    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(asked) if asked.isdecimal() and int(asked) else min(cores(), 8)
+
+
+DEFAULT_THREADS = _default_threads()
 
 
 class Verb(typer.core.TyperCommand):

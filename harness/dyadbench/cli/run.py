@@ -91,6 +91,11 @@ def run(
     from dyadbench.matrix.quarter import quarter_of
     from dyadbench.registry.host import Host
 
+    given = {name for name in ("device", "threads") if _typed(context, name)}
+    if (
+        slots and "threads" not in given
+    ):  # more threads than cores wait for each other: two on two cores cost 5 times as much
+        threads = max(1, threads // slots)
     set_threads(threads)
     host = Host()
     request = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [], label, of)
@@ -118,11 +123,9 @@ def run(
     from dyadbench.cell.runtime import Runtime, demand_device
 
     if on is Engines.slurm:
-        sources = {name: context.get_parameter_source(name) for name in ("device", "threads")}
-        typed = [name for name, source in sources.items() if source and source.name == "COMMANDLINE"]
-        if typed:
+        if given:
             raise DyadbenchError(
-                f"--{typed[0]} is of runs on this machine; what a Slurm job gets is in the matrix: [slurm], gpus and cpus"
+                f"--{min(given)} is of runs on this machine; what a Slurm job gets is in the matrix: [slurm], gpus and cpus"
             )
         device, threads = "cuda" if request.slurm.gpus else device, request.slurm.cpus
     else:
@@ -192,6 +195,11 @@ def _seeds(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise DyadbenchError(f"--seeds takes whole numbers separated by commas, not {text!r}") from None
+
+
+def _typed(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def _run_here(work: Work) -> int:

@@ -41,6 +41,11 @@ def visible_gpus() -> list[str]:
     return [str(index) for index in range(torch.cuda.device_count())]
 
 
+def cores() -> int:
+    """How many cores this process may use, which taskset, Slurm or a container may have made fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def slots_of(device: str, threads: int, count: int | None, most: int) -> list[str]:
     """The slots of the pool: GPUs, in turn again where `count` is more, or CPU processes as the cores allow.
 
@@ -52,8 +57,7 @@ def slots_of(device: str, threads: int, count: int | None, most: int) -> list[st
             gpus = gpus[int(device.partition(":")[2]) :][:1]
         rounds = -(-(count or len(gpus)) // max(1, len(gpus)))
         return [gpu + (f"{PLACE}{n}" if n else "") for n in range(rounds) for gpu in gpus][: count or None]
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return [str(index) for index in range(count or max(most, cores // threads))]
+    return [str(index) for index in range(count or max(most, cores() // threads))]
 
 
 def _device(slot: str) -> str:
