@@ -52,6 +52,7 @@ class CausalTokenizerConfig(TokenizerConfig):
 class PredictorConfig(Config):
     """`token-diffusion`. Defaults are VQ-Diffusion's values in a denoiser of 12 layers of 512."""
 
+    added: ClassVar[frozenset[str]] = frozenset({"history"})
     sampling: ClassVar[frozenset[str]] = frozenset({"guidance", "sample_steps", "truncation"})
     machine_paths: ClassVar[frozenset[str]] = frozenset({"text"})
 
@@ -76,6 +77,8 @@ class PredictorConfig(Config):
     ahead: int | None = Field(
         None, ge=0
     )  # speaker frames that a block sees from its first new frame on; None: the whole block
+    # tokens that a block repeats, while training: of the window as a whole, which know of what follows, or of its past alone
+    history: Literal["window", "apart"] = "window"
     prefix: float = Field(0.25, ge=0, le=1)  # ahead None: share of training rows that continue a block
     cold: float = Field(0.25, ge=0, le=1)  # ahead given: share of training rows with less history than `overlap`
     # the denoiser and its training

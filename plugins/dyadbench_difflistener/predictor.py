@@ -118,7 +118,7 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
         visible = visible & batch.valid & ~null.to(self.device)
         t, chance = process.draw_steps(rows) if training else process.even_steps(rows)
         xt = process.noised(ids, t, torch.rand(*ids.shape, 2).to(self.device))
-        xt = torch.where(prefix, ids, xt)
+        xt = torch.where(prefix, self._held(batch.listener_motion, ids), xt)
         exists = batch.valid.unflatten(1, (-1, patch))
         sound = batch.audio[self.audio] if self.audio else None
         fused, speaker = self.net.fusion(batch.speaker_motion, sound, self._batch_words(batch), visible)
@@ -126,6 +126,17 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
         log_x0 = self.net.denoiser(xt, t, self.net.denoiser.memory(fused), masks)
         scored = exists.all(2) & history & ~prefix
         return Loss({"all": process.loss(log_x0, ids, xt, t, chance, scored, config.aux)})
+
+    def _held(self, listener: Tensor, ids: Tensor) -> Tensor:
+        """The tokens (B, N) of which a block holds the first: of a window (B, T, D) as a whole, or of its past by itself.
+
+        A tokenizer's encoder looks ahead, so that tokens of the whole window know something of the frames that follow them,
+        which those of a block before do not when sampling.
+        """
+        held = self.config.overlap
+        if self.config.history == "window" or not held:
+            return ids
+        return torch.cat([ids_of(self.tokenizer, listener[:, : held * self.patch]), ids[:, held:]], 1)
 
     def _batch_words(self, batch: WindowBatch) -> Words | None:
         if self.words is None:

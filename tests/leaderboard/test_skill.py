@@ -10,15 +10,15 @@ import pytest
 from tests.fixtures.records import COLUMNS, FLOOR, floor, record
 
 from dyadbench.leaderboard.families import pareto
-from dyadbench.leaderboard.markdown import HOW
+from dyadbench.leaderboard.markdown import HOW, index_page
 from dyadbench.leaderboard.rows import Row
-from dyadbench.leaderboard.skill import places
+from dyadbench.leaderboard.skill import against_floor, places
 from dyadbench.leaderboard.skill_chart import bar_rows
-from dyadbench.leaderboard.stats import benjamini_hochberg, ranks
+from dyadbench.leaderboard.stats import benjamini_hochberg, p_value, ranks
 from dyadbench.leaderboard.summary import sentences
-from dyadbench.leaderboard.tables import make_table
+from dyadbench.leaderboard.tables import Table, make_table
 from dyadbench.leaderboard.terminal import below
-from dyadbench.records.record import Record
+from dyadbench.records.record import Record, Score
 
 METHODS = [record(f"m{i}", level, seed) for i, level in enumerate((0.1, 0.3, 0.31, 0.6)) for seed in (0, 1)]
 OTHERS = [
@@ -47,6 +47,63 @@ def test_skill_is_0_at_the_floor_and_1_at_the_ceiling() -> None:
     low, high = (by_name[name].cells["FRCorr"].value for name in (FLOOR, "fresh-listener"))
     assert corr is not None and low is not None and high is not None
     assert skill == pytest.approx((corr - low) / (high - low))
+
+
+def at(level: float, spread: float, method: str = "m", seed: int = 0, **change: object) -> Record:
+    """A record with FRCorr about `level` on every clip; its distance is nobody's headline here."""
+    values = level + spread * np.random.default_rng([seed, *method.encode()]).standard_normal(40)
+    one = record(method, 0.5, seed, **{"deterministic": False, **change})
+    scores = one.suites["react2024"]
+    score, clips = Score(value=float(values.mean())), {**scores.per_clip, "FRCorr": values.tolist()}
+    changed = scores.model_copy(update={"scores": {**scores.scores, "FRCorr": score}, "per_clip": clips})
+    return one.model_copy(update={"suites": {"react2024": changed}})
+
+
+def of_correlation(records: list[Record]) -> Table:
+    columns = [dataclasses.replace(column, headline=column.id == "FRCorr") for column in COLUMNS]
+    return make_table(records, "react2024", columns)
+
+
+def test_a_floor_of_one_random_seed_beats_and_is_beaten_by_nobody() -> None:
+    """Other draws of it may be far away: the methods are at .25, and floors at .1, .2 and .3."""
+    methods = [at(0.25, 0.02, "a", seed) for seed in range(3)]
+    floors = [at(level, 0.02, FLOOR, seed, calibration=True) for seed, level in enumerate((0.2, 0.1, 0.3))]
+    once, thrice = of_correlation([*methods, *floors[:1]]), of_correlation([*methods, *floors])
+    for table, how in ((once, ""), (thrice, "open")):
+        row = next(row for row in table.rows if row.method == "a")
+        assert (row.floor, row.skill is not None and row.skill.low is None) == (how, how == "")
+    lead, beside = sentences(once)
+    assert lead == "a is the only method with a rank." and "the floor." not in " ".join(beside)
+    assert any("nobody is said to beat the floor: mismatched-listener" in note for note in once.notes)
+    assert sentences(thrice)[0] == "a is the only method with a rank, but does not beat the floor."
+    assert not any("nobody is said" in note for note in thrice.notes)
+
+
+@pytest.mark.parametrize("level", [0.33, 0.37])
+def test_a_row_of_which_nothing_is_known_does_not_lead_whatever_its_mean(level: float) -> None:
+    two = [at(x, 0.02, "two-seeds", seed) for seed, x in enumerate((0.3, 0.4))]
+    sure = at(level, 0.02, "sure", deterministic=True)
+    lead, beside = sentences(of_correlation([*two, sure, at(0.2, 0.02, FLOOR, calibration=True, deterministic=True)]))
+    assert lead == "sure leads." and beside[0].startswith("Too uncertain to place: two-seeds")
+    assert any(text.startswith("sure goes") for text in beside)
+
+
+def test_a_leader_below_the_floor_is_said_to_be_there() -> None:
+    null = at(0.3, 0.02, FLOOR, calibration=True, deterministic=True)
+    methods = [at(level, 0.02, name, deterministic=True) for name, level in (("a", 0.2), ("b", 0.0))]
+    table = of_correlation([*methods, null])
+    assert sentences(table)[0] == "a leads alone, but does not beat the floor."
+    assert "Worse than the floor: a and b." in sentences(table)[1] and "a leads alone, but" in index_page([table])
+
+
+def test_who_beats_the_floor_is_decided_among_all_rows() -> None:
+    """Of 40 methods like the floor one or two look better alone; among all of them none is."""
+    rng = np.random.default_rng(0)
+    point = np.full(40, 0.0)
+    draws = rng.standard_normal((5000, 40)) + 2.1 * (np.arange(40) == 7)
+    alone = [p is not None and p <= 0.05 for p in map(p_value, draws.T)]
+    assert alone[7] and set(against_floor(point, draws)) == {"open"}
+    assert against_floor(np.array([0.3, -0.2]), draws[:, :2] + [9, -9]) == ["above", "below"]
 
 
 CLOSE = [record(f"c{i}", level, seed) for i, level in enumerate((0.301, 0.303, 0.305, 0.307)) for seed in (0, 1)]

@@ -110,6 +110,16 @@ def test_ends_of_an_interval_are_numpys_to_the_bit(count: int) -> None:
         assert interval(draws) == Interval(*np.quantile(draws, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
 
 
+def test_clips_without_a_value_are_counted_once_whatever_the_number_of_seeds() -> None:
+    def gap(one: Record) -> Record:
+        scores = one.suites["react2024"]
+        clips = {**scores.per_clip, "FRCorr": [None, *scores.per_clip["FRCorr"][1:]]}
+        return one.model_copy(update={"suites": {"react2024": scores.model_copy(update={"per_clip": clips})}})
+
+    table = make_table([gap(record("m", 0.1, seed)) for seed in range(3)], "react2024", COLUMNS)
+    assert table.rows[0].cells["FRCorr"].undefined == 1
+
+
 def test_undefined_clips_are_left_out_and_one_session_gives_no_interval() -> None:
     values = np.array([[[1.0], [np.nan], [3.0]]])
     boot = bootstrap([values], ["a", "b", "c"], draws=500)

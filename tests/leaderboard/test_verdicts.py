@@ -184,6 +184,13 @@ def test_a_quarter_of_other_settings_is_no_second_budget() -> None:
         short = _with_settings(record("a-quarter", 0.1), steps=1, **settings)
         finding = judge([claim], [*whole, short])[0].evidence[0]
         assert (finding.shorter.methods if finding.shorter else ()) == methods
+    # True // 4 is False, and a row of the same settings has no smaller budget.
+    for short in (
+        _with_settings(record("a-quarter", 0.1), steps=4),
+        _with_settings(record("a-quarter", 0.1), steps=1, blind=False),
+    ):
+        longer = _with_settings(BETTER, steps=4, **({"blind": True} if "blind" in str(short.method_config) else {}))
+        assert judge([claim], [longer, WORSE, short])[0].evidence[0].shorter is None
     newer = _with_settings(record("a-quarter", 0.1), steps=1, selection="spread")
     newer = newer.model_copy(
         update={
@@ -383,6 +390,13 @@ def test_an_option_that_came_later_hides_no_other_difference() -> None:
     sides = [_with_settings(BETTER, **plain), _with_settings(WORSE, **{**plain, "guidance": 4.0, "steps": 9000})]
     assert unequal(*sides, ["tokenizer.guidance"]) == ("tokenizer.steps is 1200 against 9000",)
     assert "tokenizer.guidance is its default against 4.0" in unequal(*sides, ["tokenizer.steps"])
+
+
+def test_two_versions_of_a_component_are_not_treated_alike() -> None:
+    one, other = _with_settings(BETTER, steps=1), _with_settings(WORSE, steps=1)
+    config = {**other.method_config, "tokenizer": {**other.method_config["tokenizer"], "version": 2}}
+    [reason] = unequal(one, other.model_copy(update={"method_config": config}), [])
+    assert reason.startswith("tokenizer ") and reason.endswith(" has version 1 against 2"), reason
 
 
 def test_the_sides_of_a_part_differ_in_what_the_claim_says_or_it_is_not_comparable() -> None:

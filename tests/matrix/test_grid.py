@@ -29,7 +29,7 @@ def test_the_documented_matrix_is_one_and_gives_the_rows_that_it_says(tmp_path: 
     rows = list(dict.fromkeys(cell.method for cell in cells))
     grid = [f"ridge+taps-{taps}+penalty-{penalty}" for taps in (4, 8) for penalty in (1.0, 10.0)]
     assert rows == ["dense-fsq", "ridge-short", *grid, "my-pair"]
-    assert len(cells) == 3 * len(rows) - 2
+    assert [sum(cell.method == row for cell in cells) for row in rows] == [3, 1, 1, 1, 1, 1, 3]  # ridge draws nothing
     by_row = {cell.method: cell for cell in cells}
     assert by_row[grid[1]].predictor.config["penalty"] == 10.0 and by_row[grid[1]].predictor.name == "ridge"
     assert by_row["ridge-short"].of == "ridge" and by_row["ridge-short"].predictor.config["seconds"] == 1.0

@@ -30,6 +30,7 @@ from dyadbench.api import (
 from dyadbench.cell.lookahead import measure_lookahead, perturb_after
 from dyadbench.cell.noise import CellNoise
 from dyadbench.datasets.tiny_corpus import TinyCorpus
+from dyadbench.nn.component import ids_of
 from dyadbench.training.loop import FitOptions, fit
 from dyadbench.training.windows import WindowSource
 from dyadbench_difflistener import predictor as module
@@ -138,6 +139,19 @@ def test_blocks_hold_the_tokens_of_the_one_before(monkeypatch: pytest.MonkeyPatc
     assert torch.equal(last[:, :3], output[:, -3:])
     assert (second[:, 3:] == -1).all()
     assert second.shape == (6, 7)
+
+
+@pytest.mark.parametrize(("history", "knows"), [("window", True), ("apart", False)])
+def test_held_tokens_know_of_what_follows_only_where_the_window_is_encoded_whole(history: str, knows: bool) -> None:
+    """The encoder of `conv-vq-causal`, too, looks ahead; the tokens of a block before cannot when sampling."""
+    predictor = _build(online=True, history=history)
+    overlap, frames = predictor.config.overlap, predictor.config.window * predictor.patch
+    motion = 100 * torch.randn(4, frames, SETUP.space.dim, generator=torch.Generator().manual_seed(0))
+    other = motion.clone()
+    other[:, overlap * predictor.patch :] += 300.0
+    held, without = (predictor._held(x, ids_of(predictor.tokenizer, x)) for x in (motion, other))
+    assert (held[:, :overlap] != without[:, :overlap]).any() == knows
+    assert torch.equal(held[:, overlap:], ids_of(predictor.tokenizer, motion)[:, overlap:])
 
 
 # --- look-ahead -----------------------------------------------------------------------------------------

@@ -58,6 +58,10 @@ class Column:
             raise ValueError(
                 f"column {self.id!r} has the direction {self.direction!r}; it must be one of {', '.join(get_args(Direction))}"
             )
+        if self.headline and self.direction == "match":
+            raise ValueError(
+                f"column {self.id!r} is to match a target, so that no end of it is better and it has no skill; leave out `headline`"
+            )
 
     @property
     def judged(self) -> bool:

@@ -26,9 +26,14 @@ def unequal(one: Record, other: Record, varies: Collection[str], parts: Sequence
     reasons = []
     for part in parts:
         mine, theirs = (_config(record, part) for record in (one, other))
-        same = len({record.method_config.get(part, {}).get("name") for record in (one, other)}) == 1
+        names, versions = (
+            [record.method_config.get(part, {}).get(what) for record in (one, other)] for what in ("name", "version")
+        )
+        same = names[0] == names[1]
         if not same and mine.keys() != theirs.keys():
             continue
+        if same and versions[0] != versions[1]:
+            reasons.append(f"{part} {names[0]} has version {versions[0]} against {versions[1]}")
         reasons += [
             f"{part}.{name} is {mine.get(name, DEFAULT)} against {theirs.get(name, DEFAULT)}"
             for name in {**mine, **theirs}
@@ -90,15 +95,17 @@ def shorter_names(
 
 def _is_quarter(whole: Record, short: Record) -> bool:
     """Whether two rows of one version differ in numbers alone of which one has a quarter, as matrix/quarter cuts a budget."""
+    cut = 0
     for part in PARTS:
         if len({record.method_config.get(part, {}).get("version") for record in (whole, short)}) > 1:
             return False
         mine, theirs = _config(whole, part), _config(short, part)
         for name in mine.keys() | theirs.keys():
             a, b = mine.get(name), theirs.get(name)
-            if a != b and not (isinstance(a, int) and isinstance(b, int) and a // 4 == b):
+            if a != b and not (type(a) is type(b) is int and a // 4 == b):  # True is an int, too
                 return False
-    return True
+            cut += a != b
+    return cut > 0
 
 
 def trend(shorter: Floats, whole: Floats) -> Trend:

@@ -13,7 +13,7 @@ from dyadbench.leaderboard.other_rules import rules_section
 from dyadbench.leaderboard.over_time import embedded
 from dyadbench.leaderboard.published_page import published_grid
 from dyadbench.leaderboard.rows import Row
-from dyadbench.leaderboard.summary import leaders, sentences
+from dyadbench.leaderboard.summary import leader, leaders, sentences
 from dyadbench.leaderboard.tables import Table, TableColumn
 from dyadbench.leaderboard.text import (
     FAILS,
@@ -44,10 +44,12 @@ HOW = f"""Methods are ranked by **skill**: 0 is a real listener of another conve
 below each table names; it is the mean over the headline columns. A method's skill depends on no other method. Brackets are
 95 % intervals over sessions and, where a method is random, over seeds; methods of the same seeds are compared seed by seed. One
 seed of a random method has none, because nothing says what another would give, and has no rank. In the rank column brackets are the places that a method may share, where paired
-differences cannot tell it from its neighbours (at most 5 % false differences on a board, Benjamini-Hochberg). As the differences of
-a board are tested together, these places, unlike the skill, may change with the other rows. References stand in italics between the
-methods, unranked. **Bold**: not distinguishable from the best ranked method of that column. {FAILS}: the column fails on these data,
-so it is in no headline and no family, and nothing in it is bold; the list of the columns says why it fails.
+differences cannot tell it from its neighbours (at most 5 % false differences on a board, Benjamini-Hochberg). Who beats the floor is
+decided in the same way. As the differences of a board are tested together, these places, unlike the skill, may change with the other
+rows. References stand in italics between the methods, unranked. **Bold**: not distinguishable from the best ranked method of that
+column, by a 95 % interval of the difference of these two alone; places ask for more. *n undefined*: with some seed so many clips have no value.
+{FAILS}: the column fails on these data, so it is in no headline and no family, and nothing in it is bold; the list of the columns
+says why it fails.
 """
 
 FAMILIES_HOW = f"""Distances to the band of real listeners: *within*, or by which factor outside. {FACTOR}
@@ -222,7 +224,7 @@ def index_page(tables: Sequence[Table], board: Sequence[Judged] = (), *, tokeniz
         for table in chosen:
             ranked = [row for row in table.rows if row.rank is not None]
             first = escape(" ".join(filter(None, leaders(ranked)))) if ranked else "nothing is ranked"
-            best = skill_text(ranked[0].skill) if ranked else ""
+            best = skill_text(leader(ranked).skill) if ranked else ""
             link = f"[{escape(table.benchmark)}]({slug(table.benchmark)}.md)"
             rows.append([link, table.suite, str(len(ranked)), best, first])
         parts.append(f"## {title}\n")

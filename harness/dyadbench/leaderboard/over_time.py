@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from dyadbench.leaderboard.tables import Table
 from dyadbench.metrics.over_time import KINDS, NAMES, SECONDS
+from dyadbench.records.record import slug
 
 SUITES = ("over-time-emotion", "over-time-motion")
 LEVELS = ("mean", "mismatched-listener")  # calibration rows that are drawn beside the methods
@@ -48,7 +49,7 @@ def rest_text(curves: Series) -> str:
 
 
 def picture_name(table: Table, kind: str) -> str:
-    return f"{table.benchmark}-over-time-{kind}.svg"
+    return f"{slug(table.benchmark)}-over-time-{kind}.svg"
 
 
 def _by_kind(table: Table) -> dict[str, Series]:

@@ -13,6 +13,7 @@ from dyadbench.records.record import Record, RecordedSetting
 from dyadbench.records.references import NULL, ROLES
 
 Kind = Literal["method", "ablation", "reference", "reconstruction"]
+Floor = Literal["above", "below", "open", ""]  # "" where nothing can be said: there is no interval
 UNDEFINED = 0.05  # share of clips without a value in a headline column beyond which a row has no rank
 
 
@@ -37,6 +38,7 @@ class Row(Config):
     rank_high: int | None = None
     reason: str = ""  # why it is not ranked
     skill: Value | None = None  # the headline: mean over `skills`
+    floor: Floor = ""  # of a ranked row: whether its skill is above or below 0 beyond doubt
     skills: Mapping[str, Value] = {}
     against: Value | None = None  # of an ablation: its skill less that of its method, paired
     families: Mapping[str, Value] = {}  # distance to the band of real listeners
@@ -73,6 +75,11 @@ def own_gaps(values: Mapping[str, Floats]) -> Floats:
     none = {name: np.isnan(value).any(0) for name, value in values.items()}  # (N, C)
     defined = ~none[NULL] if NULL in none else True
     return np.stack([(gap & defined).sum(0) for gap in none.values()]).astype(np.float64)
+
+
+def gaps_of(values: Floats) -> int:
+    """On how many clips some seed has no value; values: (S, N)."""
+    return int(np.isnan(values).any(0).sum())
 
 
 def one_random_seed(records: Sequence[Record]) -> bool:

@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from dyadbench.api import Column, Config
-from dyadbench.leaderboard.stats import FALSE_DISCOVERIES, Bootstrap, Floats, benjamini_hochberg, interval, p_value
+from dyadbench.leaderboard.rows import Floor
+from dyadbench.leaderboard.stats import Bootstrap, Floats, benjamini_hochberg, interval, p_value, sure
 from dyadbench.records.references import CEILINGS, NULL
 
 
@@ -85,9 +86,19 @@ def places(point: Floats, draws: Floats | None) -> list[tuple[int, int | None, i
         return [(place, None, None) for place in order]
     count = len(point)
     pairs = [(i, k) for i in range(count) for k in range(i + 1, count)]
-    q = benjamini_hochberg([p_value(draws[:, i] - draws[:, k]) for i, k in pairs])
+    p = [p_value(draws[:, i] - draws[:, k]) for i, k in pairs]
     above = np.zeros((count, count), bool)  # [i, k]: i is better than k beyond doubt
-    for (i, k), value in zip(pairs, q, strict=True):
-        if value is not None and value <= FALSE_DISCOVERIES:
+    for (i, k), each, value in zip(pairs, p, benjamini_hochberg(p), strict=True):
+        if sure(each, value):
             above[i, k], above[k, i] = point[i] > point[k], point[k] > point[i]
     return [(order[i], 1 + int(above[:, i].sum()), count - int(above[i].sum())) for i in range(count)]
+
+
+def against_floor(point: Floats, draws: Floats) -> list[Floor]:
+    """Whether (M,) skills are above or below 0, with at most 5 % false ones among them (Benjamini-Hochberg); draws (R, M)."""
+    p = [p_value(draws[:, i]) for i in range(len(point))]
+    q = benjamini_hochberg(p)
+    return [
+        "open" if not sure(each, share) else "above" if value > 0 else "below"
+        for value, each, share in zip(point, p, q, strict=True)
+    ]

@@ -26,7 +26,7 @@ def sentences(table: Table) -> tuple[str, list[str]]:
     if not ranked:
         return "Nothing is ranked here yet.", [f"{sentence_case(why_unranked(table))}."]
     lead, unplaced = leaders(ranked)
-    return lead, [text for text in (unplaced, ahead(table), _way(ranked[0], table), *_against_floor(ranked)) if text]
+    return lead, [text for text in (unplaced, ahead(table), _way(leader(ranked), table), *_against_floor(ranked)) if text]  # fmt: skip
 
 
 def why_unranked(table: Table) -> str:
@@ -46,11 +46,14 @@ def leaders(ranked: Sequence[Row]) -> tuple[str, str]:
     """Of methods by rank: who leads, in a sentence; and of whom nothing can be told, "" where that is nobody."""
     first, vague = _at_the_top(ranked)
     if len(ranked) == 1:
-        lead = f"{first[0].method} is the only method with a rank."
+        lead = f"{first[0].method} is the only method with a rank"
     elif len(first) == 1:
-        lead = f"{first[0].method} leads{'' if vague else ' alone'}."
+        lead = f"{first[0].method} leads{'' if vague else ' alone'}"
     else:
-        lead = f"No single winner: {listed([row.method for row in first])} cannot be told apart at the top."
+        lead = f"No single winner: {listed([row.method for row in first])} cannot be told apart at the top"
+    if all(row.floor in ("below", "open") for row in first):
+        lead += ", but does not beat the floor" if len(first) == 1 else ", and none of them beats the floor"
+    lead += "."
     # A ranked row with one seed is deterministic: more seeds of it would be the same.
     groups = {
         "sessions or seeds": [row for row in vague if len(row.seeds) > 1],
@@ -68,14 +71,13 @@ def _at_the_top(ranked: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     An interval that holds the floor and the leader says nothing: a method with few seeds would lead by not being known.
     """
     candidates = [row for row in ranked if row.rank_low == 1 or row.rank == 1]
-    if not beats_floor(candidates[0]):  # nor does the leader's, then
-        return candidates, []
-    first = [row for row in candidates if beats_floor(row)]
+    first = [row for row in candidates if row.floor == "above"] or candidates
     return first, [row for row in candidates if row not in first]
 
 
-def beats_floor(row: Row) -> bool:
-    return row.skill is not None and row.skill.low is not None and row.skill.low > 0
+def leader(ranked: Sequence[Row]) -> Row:
+    """Of methods by rank the first of which something is known."""
+    return _at_the_top(ranked)[0][0]
 
 
 def ahead(table: Table) -> str:
@@ -108,10 +110,10 @@ def _percent(value: float | None) -> str:
 
 
 def _against_floor(ranked: Sequence[Row]) -> list[str]:
-    """How many rows beat the floor beyond doubt, and which do not."""
-    above = [row.method for row in ranked if beats_floor(row)]
-    below = [row.method for row in ranked if row.skill and row.skill.high is not None and row.skill.high < 0]
-    open_ = [row.method for row in ranked if row.method not in above and row.method not in below]
+    """How many rows beat the floor beyond doubt, and which do not; nothing where there is no interval."""
+    above, below, open_ = ([row.method for row in ranked if row.floor == how] for how in ("above", "below", "open"))
+    if not (above or below or open_):
+        return []
     whole = len(above) == len(ranked)
     texts = [f"All {len(ranked)} ranked rows beat the floor." if whole and len(ranked) > 1 else f"{len(above)} of {len(ranked)} ranked rows beat{'s' * (len(above) == 1)} the floor."]  # fmt: skip
     if below:

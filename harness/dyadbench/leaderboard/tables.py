@@ -19,6 +19,7 @@ from dyadbench.leaderboard.rows import (
     Value,
     emotion_notes,
     facts_of,
+    gaps_of,
     kind_of,
     latency_notes,
     one_random_seed,
@@ -29,7 +30,7 @@ from dyadbench.leaderboard.rows import (
     side_notes,
 )
 from dyadbench.leaderboard.skewness import skewness_notes
-from dyadbench.leaderboard.skill import Scale, Skills, places, skills
+from dyadbench.leaderboard.skill import Scale, Skills, against_floor, places, skills
 from dyadbench.leaderboard.stats import (
     DRAWS_OF_DECISIONS,
     Bootstrap,
@@ -188,7 +189,7 @@ def _rows(
         Row(
             method=name, kind=kind_of(group), role=role_of(group), of=group[0].of,
             calibration=group[0].calibration, reason=reason_of(group, gaps[i], columns, setting, len(first.clips)),
-            cells={c.id: _cell(boot, i, j, group, suite, c) for j, c in enumerate(columns)},
+            cells={c.id: _cell(boot, i, j, group, suite, c, gaps_of(values[name][:, :, j])) for j, c in enumerate(columns)},
             seeds=tuple(r.seed for r in group), facts=facts_of(group),
         )
         for i, (name, group) in enumerate(groups.items())
@@ -213,23 +214,33 @@ def _rows(
     rows, families = _with_families(_with_mean_rank(rows, boot, columns), boot, suite, columns, failing)
     rows = _mark_best(rows, boot, columns, whole, failing)
     once = {name for name, group in groups.items() if one_random_seed(group)}
-    return [_less_intervals(row, once) for row in rows], scales, families, notes
+    ends = [name for name in dict.fromkeys((NULL, *(scale.by for scale in scales))) if scales and name in once]
+    if ends:
+        notes.append(
+            f"no skill has an interval, and nobody is said to beat the floor: {' and '.join(ends)}, which the skill is "
+            f"measured from, {'are' if len(ends) > 1 else 'is'} drawn at random and {'have' if len(ends) > 1 else 'has'} one seed; "
+            "run more seeds"
+        )
+    return [_less_intervals(row, once, bool(ends)) for row in rows], scales, families, notes
 
 
-def _less_intervals(row: Row, once: Collection[str]) -> Row:
-    """A row of one seed of a random method without intervals, for they would cover only what other sessions give."""
+def _less_intervals(row: Row, once: Collection[str], whole: bool) -> Row:
+    """A row of one seed of a random method without intervals, for they would cover only what other sessions give.
+
+    whole: so it is with the floor or the ceiling, and no row's skill has an interval.
+    """
 
     def bare(value: Value | None) -> Value | None:
         return value and value.model_copy(update={"low": None, "high": None})
 
-    if row.method not in once:
-        return row.model_copy(update={"against": bare(row.against)}) if row.of in once else row
-    single = {name: bare(getattr(row, name)) for name in ("skill", "against", "declared")}
-    several = {
-        name: {key: bare(value) for key, value in getattr(row, name).items()}
-        for name in ("skills", "families", "cells")
-    }
-    return row.model_copy(update=single | several)
+    own = row.method in once
+    single = ["skill", "against", "declared"] if own or whole else ["against"] if row.of in once else []
+    several = ["skills", "families", "cells"] if own else ["skills"] if whole else []
+    return row.model_copy(
+        update={name: bare(getattr(row, name)) for name in single}
+        | {name: {key: bare(value) for key, value in getattr(row, name).items()} for name in several}
+        | ({"floor": ""} if own or whole else {})
+    )
 
 
 def _value(point: float, draws: Floats, boot: Bootstrap, within: Column | None = None, undefined: int = 0) -> Value:
@@ -239,9 +250,8 @@ def _value(point: float, draws: Floats, boot: Bootstrap, within: Column | None =
     )
 
 
-def _cell(boot: Bootstrap, row: int, column: int, records: Sequence[Record], suite: str, spec: Column) -> Value:
+def _cell(boot: Bootstrap, row: int, column: int, records: Sequence[Record], suite: str, spec: Column, undefined: int) -> Value:  # fmt: skip
     scores = [record.suites[suite].scores[spec.id] for record in records]
-    undefined = sum(score.undefined for score in scores)
     values = [score.value for score in scores if score.value is not None]
     if len(values) < len(scores):
         return Value(value=None, undefined=undefined)
@@ -255,6 +265,7 @@ def _with_skill(rows: Sequence[Row], boot: Bootstrap, measured: Skills) -> list[
     point, draws = measured.point.mean(-1), measured.draws.mean(-1)
     ranked = [i for i, row in enumerate(rows) if not row.reason and np.isfinite(point[i])]
     ranks = dict(zip(ranked, places(point[ranked], draws[:, ranked] if boot.informative else None), strict=True))
+    floors = dict(zip(ranked, against_floor(point[ranked], draws[:, ranked]), strict=True)) if boot.informative else {}
     out = []
     for i, row in enumerate(rows):
         if not np.isfinite(point[i]):
@@ -264,7 +275,9 @@ def _with_skill(rows: Sequence[Row], boot: Bootstrap, measured: Skills) -> list[
             s.column: _value(measured.point[i, h], measured.draws[:, i, h], boot) for h, s in enumerate(measured.scales)
         }
         rank, low, high = ranks.get(i, (None, None, None))
-        more: dict[str, Any] = {"skill": _value(point[i], draws[:, i], boot), "skills": each}
+        more: dict[str, Any] = {
+            "skill": _value(point[i], draws[:, i], boot), "skills": each, "floor": floors.get(i, ""),
+        }  # fmt: skip
         base = names.index(row.of) if row.of in names else None
         if base is not None and np.isfinite(point[base]):
             more["against"] = _value(point[i] - point[base], draws[:, i] - draws[:, base], boot)

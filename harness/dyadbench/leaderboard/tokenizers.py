@@ -16,13 +16,13 @@ from markupsafe import Markup
 from dyadbench.errors import number_of
 from dyadbench.leaderboard.charts import Point, scatter
 from dyadbench.leaderboard.drawing import WIDE, Size, as_file
-from dyadbench.leaderboard.rows import Value, one_random_seed
+from dyadbench.leaderboard.rows import Value, gaps_of, one_random_seed
 from dyadbench.leaderboard.stats import Floats, bootstrap, interval
 from dyadbench.leaderboard.text import SIMULATED, cell_text, escape, grid, number
 from dyadbench.matrix.keys import canonical
 from dyadbench.metrics.tokens import COLUMNS, FURTHER, column_of, layer_counts, version_of
 from dyadbench.records.comparable import of_newest_data, of_whole_training, per_clip, seeds_of
-from dyadbench.records.record import Record
+from dyadbench.records.record import Record, slug
 
 SUITE = "tokens"
 USE = ("utilisation", "perplexity", "motion-stability", "cluster-integrity")
@@ -173,10 +173,9 @@ def _cells(records: Sequence[Record], names: Sequence[str]) -> dict[str, Value]:
             interval(boot.draws[:, 0, j], within=column) if boot.informative and np.isfinite(value) and spread else None
         )
         finite = None if np.isnan(value) else value
-        gaps = int(np.isnan(values[:, :, j]).sum(1).max())
         cells[name] = Value(
-            value=finite, low=span.low if span else None, high=span.high if span else None, undefined=gaps
-        )
+            value=finite, low=span.low if span else None, high=span.high if span else None, undefined=gaps_of(values[:, :, j]),
+        )  # fmt: skip
     return cells
 
 
@@ -240,7 +239,7 @@ def tokenizer_files(records: Sequence[Record]) -> dict[str, str]:
         for error in ERRORS:
             picture = drawing(corpus, error)
             if picture is not None:
-                name = f"tokenizers-{corpus.name}-{error.partition('-')[0]}.svg"
+                name = f"tokenizers-{slug(corpus.name)}-{error.partition('-')[0]}.svg"
                 files[name] = as_file(picture[0](WIDE))
                 parts.append(f"![Error of {error.partition('-')[0]} against bits per second]({name})\n")
         parts += [_rate_table(corpus), "### Use of the books\n", _use_table(corpus)]

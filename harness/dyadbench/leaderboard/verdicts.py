@@ -22,7 +22,6 @@ from dyadbench.leaderboard.fairness import shorter_names, takes_steps, training,
 from dyadbench.leaderboard.paired import on_shared_clips
 from dyadbench.leaderboard.stats import (
     DRAWS_OF_DECISIONS,
-    FALSE_DISCOVERIES,
     Floats,
     benjamini_hochberg,
     bootstrap,
@@ -61,9 +60,11 @@ def judge(claims: Sequence[Claim], records: Sequence[Record], corpora: Sequence[
         if (p := _trend_p(evidence)) is not None:
             changes[part] = p
     shares = dict(zip(tests, benjamini_hochberg([*tests.values()]), strict=True))
-    trends = dict(zip(changes, benjamini_hochberg([*changes.values()]), strict=True))
+    q_of_trends = dict(zip(changes, benjamini_hochberg([*changes.values()]), strict=True))
     decided = {
-        key: _decided_at_both(evidence, (shares.get((key[0], True)), shares.get((key[0], False))), trends.get(key[0]))
+        key: _decided_at_both(
+            evidence, (shares.get((key[0], True)), shares.get((key[0], False))), q_of_trends.get(key[0])
+        )
         for key, evidence in evidences.items()
     }
     judged = []
@@ -123,8 +124,7 @@ def _decided_at_both(evidence: Evidence, q: tuple[float | None, float | None], t
     if evidence.shorter is None:
         return first
     shorter = _decided(evidence.shorter, q[1])
-    plain = trend_q is not None and trend_q <= FALSE_DISCOVERIES
-    trend_of = evidence.trend if plain else "level" if evidence.trend else ""
+    trend_of = evidence.trend if sure(evidence.trend_p, trend_q) else "level" if evidence.trend else ""
     clearer = trend_of == {"reproduced": "towards", "contradicted": "away"}.get(first.verdict)
     holds = first.verdict == shorter.verdict or (clearer and shorter.verdict == "undecided")
     verdict = first.verdict if holds else "undecided"

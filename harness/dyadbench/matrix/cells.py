@@ -358,7 +358,10 @@ def demand_bases(host: Host, matrix: Matrix) -> None:
 
 
 def cells_of(host: Host, matrix: Matrix, limit: int = 0) -> list[Cell]:
-    """All cells, benchmark by benchmark, in the order of the file. Two [[method]]s of one name are refused."""
+    """All cells, benchmark by benchmark, in the order of the file. Two [[method]]s of one name are refused.
+
+    A method that is registered with `deterministic` has one, of the matrix's first seed: the others would be the same.
+    """
     _demand_once("methods", [method.name for method in matrix.method])
     _demand_once("benchmarks", matrix.benchmarks)
     for seeds in (matrix.seeds, *(method.seeds or () for method in matrix.method)):
@@ -374,8 +377,14 @@ def cells_of(host: Host, matrix: Matrix, limit: int = 0) -> list[Cell]:
         )
         for benchmark in matrix.benchmarks
         for method in matrix.method
-        for seed in (matrix.seeds if method.seeds is None else method.seeds)
+        for seed in (_seeds_for(host, method, matrix.seeds) if method.seeds is None else method.seeds)
     ]
+
+
+def _seeds_for(host: Host, spec: MethodSpec, seeds: Sequence[int]) -> Sequence[int]:
+    predictor, tokenizer = method_parts(host, spec)
+    known = predictor is not None and tokenizer is None and host.get("predictor", predictor.name).deterministic
+    return seeds[:1] if known else seeds
 
 
 def _demand_once(what: str, values: Sequence[Any]) -> None:
