@@ -87,5 +87,5 @@ def test_the_table_of_the_readme_is_short_and_says_who_leads() -> None:
     )
     assert len(ranks) == FIRST + 1, "the first methods and the floor"
     assert len(families) == FIRST, "the first methods"
-    assert f"The first {FIRST} of {FIRST + 5} rows" in text
+    assert f"The first {FIRST} of {FIRST + 5} methods" in text
     assert "**m00 leads alone.**" in text or "cannot be told apart at the top" in text

@@ -69,7 +69,7 @@ class PredictorConfig(Config):
     cross_layers: PositiveInt = 2
     layers: PositiveInt = 5
     hidden: PositiveInt = 128
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.0, ge=0, lt=1)  # the release has none
     cold: float = Field(4 / 21, ge=0, le=1)  # share of training rows whose history is cut short
     null: float = Field(0.0, ge=0, lt=1)  # share of training rows without the speaker, which guidance needs
     guidance: float = Field(1.0, ge=0)  # on the speaker, in sampling; 1: none (nn/guidance.py)

@@ -20,9 +20,8 @@ class RegnnConfig(Config):
     hears: Literal["present", "past"] = "present"  # the speaker's window: the same frames, or those just before
     audio: str = "auto"  # a feature's name, "auto" (mfcc-78, mel-128, else the first) or "none"
     video: str = "none"  # a feature of the video frames (video-features) that replaces motion and emotion
-    mask: Literal["top5", "released", "off"] = (
-        "top5"  # each row of the graph keeps its own neighbours, or the union of all
-    )
+    # each row of a graph keeps its own neighbours, or those of all rows in the sum of the graphs, as in the release
+    mask: Literal["top5", "union", "off"] = "top5"
     neighbours: PositiveInt = 5  # entries that a row of the graph keeps
     noise: Literal["fixed", "released"] = "fixed"  # released: divided by the largest entry of the whole clip's noise
     sigma: float = Field(0.058, ge=0)  # fixed: deviation of the noise on the code
@@ -71,7 +70,7 @@ class MotionConfig(RegnnConfig):
 
 PRESETS: dict[str, dict[str, Any]] = {
     "paper": {},
-    "released": {"mask": "released", "noise": "released", "iterations": 5, "tolerance": 1e-3, "emotion": "raw"},
+    "released": {"mask": "union", "noise": "released", "iterations": 5, "tolerance": 1e-3, "emotion": "raw"},
     "small": {
         "dim": 64, "layers": 2, "hidden": 128, "reactions": 5, "batch": 64, "epoch": 50, "steps": 1000, "lr": 1e-3,
         "decay_at": 750, "validate_every": 100,

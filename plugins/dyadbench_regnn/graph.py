@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from dyadbench.nn.flows import ActNorm
 
-Mask = Literal["top5", "released", "off"]
+Mask = Literal["top5", "union", "off"]
 # ActNorm adds this to a channel's deviation. The release has 1e-5: an action unit that is constant in the first batch is
 # then multiplied by 100 000, so the first window in which it moves dominates the loss.
 EPS = 0.05
@@ -24,14 +24,15 @@ EPS = 0.05
 def neighbours(attention: Tensor, kept: int, mask: Mask) -> Tensor:
     """Mask of the entries of graphs (W, P, C, C) to keep: each row's `kept` largest and the diagonal.
 
-    "released": every row keeps each column that is among the largest of any row in any of the window's graphs.
+    "union", as in the release: of the sum of a window's graphs, every row keeps each column that is among the largest of any.
     """
     if mask == "off":
         return torch.ones_like(attention, dtype=torch.bool)
-    largest = attention.topk(min(kept, attention.shape[-1]), -1).indices
-    entries = torch.zeros_like(attention, dtype=torch.bool).scatter(-1, largest, True)
-    if mask == "released":
-        entries = entries.any((-3, -2), keepdim=True).expand_as(entries)
+    graphs = attention.sum(-3, keepdim=True) if mask == "union" else attention
+    largest = graphs.topk(min(kept, graphs.shape[-1]), -1).indices
+    entries = torch.zeros_like(graphs, dtype=torch.bool).scatter(-1, largest, True)
+    if mask == "union":
+        entries = entries.any(-2, keepdim=True).expand_as(attention)
     return entries | torch.eye(attention.shape[-1], dtype=torch.bool, device=attention.device)
 
 

@@ -96,10 +96,16 @@ class RegnnPredictor(NetComponent[Regnn]):
         return seen, sound
 
     def starts(self, frames: int) -> list[int]:
-        """First frames of the windows that cover a clip. The last window ends where the clip ends."""
+        """First frames of the windows that cover a clip.
+
+        The last window ends where the clip ends; online it is one more stride, or the clip's end would decide which frames it
+        averages with.
+        """
         size = self.config.frames
         starts = list(range(0, max(frames - size, 0) + 1, self.config.stride))
-        return starts if starts[-1] + size >= frames else [*starts, frames - size]
+        if starts[-1] + size >= frames:
+            return starts
+        return [*starts, starts[-1] + self.config.stride if self.lag else frames - size]
 
     def _windows(self, track: Tensor, starts: list[int]) -> Tensor:
         """(T, C) -> (W, size, C): the speaker's window of each window; outside the clip it is 0, the standardised mean."""
@@ -255,7 +261,7 @@ class RegnnPredictor(NetComponent[Regnn]):
         """
         size, stream = self.config.frames, noise.stream(clip, sample, "code")
         if self.config.noise == "fixed":
-            track = self.config.sigma * stream.standard_normal((max(frames, size), self.channels), np.float32)
+            track = self.config.sigma * stream.standard_normal((starts[-1] + size, self.channels), np.float32)
             return torch.from_numpy(np.stack([track[start : start + size].T for start in starts]))
         values = stream.standard_normal((len(starts), self.channels, size), np.float32)
         return torch.from_numpy(values * min(1.0, float(np.sqrt(self.config.noise_max) / np.abs(values).max())))
@@ -263,8 +269,8 @@ class RegnnPredictor(NetComponent[Regnn]):
     def _joined(self, reactions: Tensor, starts: list[int], frames: int) -> Tensor:
         """Windows (W, K, C, size) to whole clips (K, T, C)."""
         size = self.config.frames
-        total = reactions.new_zeros(reactions.shape[1], max(frames, size), self.channels)
-        count = reactions.new_zeros(max(frames, size), 1)
+        total = reactions.new_zeros(reactions.shape[1], starts[-1] + size, self.channels)
+        count = reactions.new_zeros(starts[-1] + size, 1)
         for part, start in zip(reactions.mT, starts, strict=True):
             total[:, start : start + size] += part
             count[start : start + size] += 1

@@ -84,15 +84,24 @@ def edges() -> torch.Tensor:
 
 
 def test_the_released_top_5_mask_keeps_601_to_625_of_625(edges: torch.Tensor) -> None:
-    """Random graphs lack a column at most in all but one of hundreds; those of a batch of windows lack none."""
+    """Random graphs lack a column at most in all but one of hundreds. Where rows prefer the same columns, the union is smaller."""
     random = torch.randn(800, 1, 25, 25, generator=torch.Generator().manual_seed(0)).softmax(-1)
-    edges_left = neighbours(random, 5, "released").sum((-1, -2)).flatten()
+    edges_left = neighbours(random, 5, "union").sum((-1, -2)).flatten()
     assert float((edges_left >= 601).float().mean()) > 0.995
     assert set(edges_left.unique().tolist()) <= {577, 601, 625}
-    each = neighbours(edges, 5, "released").sum((-1, -2))  # a window's eight graphs, as the network starts
-    assert int(each.min()) >= 577
-    assert float(each.float().mean()) > 600
-    assert neighbours(edges.flatten(0, 1)[None], 5, "released").all()
+    each = neighbours(edges, 5, "union").sum((-1, -2))  # a window's eight graphs, as the network starts
+    assert (each == each[:, :1]).all() and 150 < float(each.float().mean()) < 500  # one mask for all graphs of a window
+    alone = torch.cat([neighbours(window[None], 5, "union") for window in edges])
+    assert torch.equal(alone, neighbours(edges, 5, "union"))  # whatever else is in the batch
+
+
+def test_the_union_is_of_the_rows_of_the_sum_of_the_graphs() -> None:
+    """Two graphs of four channels, of which each row keeps one: the first would keep column 0, the second 1, their sum 2."""
+    one, other = torch.tensor([0.5, 0.0, 0.4, 0.1]), torch.tensor([0.0, 0.5, 0.4, 0.1])
+    graphs = torch.stack([one.expand(4, 4), other.expand(4, 4)])[None]
+    mask = neighbours(graphs, 1, "union")
+    assert mask[0, 0].tolist() == mask[0, 1].tolist()
+    assert torch.equal(mask[0, 0], torch.eye(4, dtype=torch.bool) | (torch.arange(4) == 2))
 
 
 def test_each_row_keeps_its_own_five_and_itself(edges: torch.Tensor) -> None:
@@ -210,6 +219,16 @@ def test_windows_cover_a_clip_and_end_with_it() -> None:
     assert predictor.starts(750) == list(range(0, 701, 25))
     assert predictor.starts(96) == [0, 25, 46]
     assert predictor.starts(50) == predictor.starts(7) == [0]
+
+
+def test_online_windows_do_not_depend_on_where_the_clip_ends() -> None:
+    """A last window that ended with the clip would be averaged into frames that were generated before."""
+    predictor = _build(OnlineConfig)
+    assert predictor.starts(96) == predictor.starts(90) == [0, 25, 50]
+    whole, part = (TinyCorpus().context([0], predictor.needs, frames) for frames in (96, 90))
+    reactions = [predictor.sample(context, 2, CellNoise(0)).emotion for context in (whole, part)]
+    assert reactions[0] is not None and reactions[1] is not None
+    assert np.allclose(reactions[0][:, :, :90], reactions[1], atol=1e-5)
 
 
 @pytest.mark.parametrize(("kind", "declared"), [(RegnnConfig, 49), (OnlineConfig, 0)])

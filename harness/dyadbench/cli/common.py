@@ -56,8 +56,8 @@ Limit = Annotated[
 
 def _default_threads() -> int:
     """What the shell sets for every other program holds here, too; `4,2` is OpenMP's list, by level."""
-    asked = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
-    return int(asked) if asked.isdecimal() and int(asked) else min(cores(), 8)
+    setting = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return int(setting) if setting.isdecimal() and int(setting) else min(cores(), 8)
 
 
 DEFAULT_THREADS = _default_threads()

@@ -91,10 +91,8 @@ def run(
     from dyadbench.matrix.quarter import quarter_of
     from dyadbench.registry.host import Host
 
-    given = {name for name in ("device", "threads") if _typed(context, name)}
-    if (
-        slots and "threads" not in given
-    ):  # more threads than cores wait for each other: two on two cores cost 5 times as much
+    on_the_line = {name for name in ("device", "threads") if _typed(context, name)}
+    if slots and "threads" not in on_the_line:  # more threads than cores wait for each other: twice as many cost five times
         threads = max(1, threads // slots)
     set_threads(threads)
     host = Host()
@@ -123,9 +121,9 @@ def run(
     from dyadbench.cell.runtime import Runtime, demand_device
 
     if on is Engines.slurm:
-        if given:
+        if on_the_line:
             raise DyadbenchError(
-                f"--{min(given)} is of runs on this machine; what a Slurm job gets is in the matrix: [slurm], gpus and cpus"
+                f"--{min(on_the_line)} is of runs on this machine; what a Slurm job gets is in the matrix: [slurm], gpus and cpus"
             )
         device, threads = "cuda" if request.slurm.gpus else device, request.slurm.cpus
     else:

@@ -260,7 +260,7 @@ def headline(tables: Sequence[Table]) -> str:
     picture = _skill_picture(main, "leaderboards/")
     methods = sum(row.kind == "method" for row in main.rows)
     more = (
-        f"\nThe first {FIRST} of {methods} rows; [all of them, and every metric](leaderboards/{slug(main.benchmark)}.md).\n"
+        f"\nThe first {FIRST} of {methods} methods; [all of them, and every metric](leaderboards/{slug(main.benchmark)}.md).\n"
         if methods > FIRST
         else ""
     )

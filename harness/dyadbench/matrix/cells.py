@@ -383,8 +383,8 @@ def cells_of(host: Host, matrix: Matrix, limit: int = 0) -> list[Cell]:
 
 def _seeds_for(host: Host, spec: MethodSpec, seeds: Sequence[int]) -> Sequence[int]:
     predictor, tokenizer = method_parts(host, spec)
-    known = predictor is not None and tokenizer is None and host.get("predictor", predictor.name).deterministic
-    return seeds[:1] if known else seeds
+    fixed = tokenizer is None and host.get("predictor", predictor.name).deterministic
+    return seeds[:1] if fixed else seeds
 
 
 def _demand_once(what: str, values: Sequence[Any]) -> None:
