@@ -92,7 +92,8 @@ def run(
     from dyadbench.registry.host import Host
 
     on_the_line = {name for name in ("device", "threads") if _typed(context, name)}
-    if slots and "threads" not in on_the_line:  # more threads than cores wait for each other: twice as many cost five times
+    # More threads than cores wait for each other: twice as many cost five times.
+    if slots and "threads" not in on_the_line:
         threads = max(1, threads // slots)
     set_threads(threads)
     host = Host()
