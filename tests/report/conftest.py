@@ -109,7 +109,7 @@ def write_root(root: Path, records: list[Record]) -> None:
 def usual_records() -> list[Record]:
     return [
         *(made_up("good", 0.1, seed=s) for s in range(5)), *(made_up("fair", 0.3, seed=s) for s in range(5)), made_up("good-without", 0.2, of="good"),
-        made_up("good-less", 0.25, of="good"), made_up("mismatched-listener", 0.7, calibration=True, trained=False), made_up(HOSTILE, 0.4, trained=False), made_up(FORMULA, 0.45, trained=False),
+        made_up("good-less", 0.25, of="good"), made_up("mismatched-listener", 0.7, calibration=True, trained=False, deterministic=True), made_up(HOSTILE, 0.4, trained=False), made_up(FORMULA, 0.45, trained=False),
         made_up("oracle", 0.01, calibration=True, trained=False), made_up("mime", 0.6, calibration=True, trained=False),
         *(made_up("good", 0.1, benchmark="toy-offline", seed=s) for s in range(2)),
         *(made_up("fair", 0.3, benchmark="toy-offline", seed=s) for s in range(2)),

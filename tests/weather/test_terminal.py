@@ -45,12 +45,12 @@ def _on_a_terminal(words: list[str], *, both: bool) -> tuple[str, bytes]:
 
 @pytest.mark.parametrize("on", ["inline", "local"])
 def test_results_stand_above_one_bar_that_counts_cells(tmp_path: Path, cell: Words, on: str) -> None:
-    _, got = _on_a_terminal([*cell("mime", tmp_path), "--seeds", "0,1", "--on", on], both=True)
+    _, got = _on_a_terminal([*cell("random", tmp_path), "--seeds", "0,1", "--on", on], both=True)
     for place in (rb"\[1/2\]", rb"\[2/2\]"):
         assert re.search(CLEARED + STYLE + place + STYLE + rb" react2024-val[^\r\n]*FRCorr[^\r\n]*\r\n", got), got
     count = rb"1/2" if on == "inline" else rb"[012]/2"  # two slots may end between two pictures of the bar
     assert re.search(rb"cells +" + STYLE + rb"[^\r\n]* " + STYLE + count + STYLE + rb" [^\r\n]*\d:\d\d:\d\d", got), got
-    assert b"mime / seed 1: " in got
+    assert b"random / seed 1: " in got
 
 
 def test_results_go_where_stdout_goes(tmp_path: Path, cell: Words) -> None:
