@@ -15,9 +15,10 @@ import pytest
 from engine_bench import BATCH, CLIPS, PATIENCE, Bench, until
 
 from dyadbench.api import DyadbenchError
+from dyadbench.cli.common import _default_threads
 from dyadbench.engines import local
 from dyadbench.engines.job import Order
-from dyadbench.engines.local import LocalEngine, slots_of
+from dyadbench.engines.local import LocalEngine, cores, slots_of
 from dyadbench.store.folders import Store
 
 
@@ -59,14 +60,22 @@ def test_a_job_imports_what_the_run_imports(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_threads_are_what_the_shell_says_and_slots_share_them(tmp_path: Path) -> None:
+def test_slots_share_the_cores(tmp_path: Path) -> None:
     """Two trainings on two cores with two threads each wait for each other and take five times as long."""
     words = "run -b simdyad-clear-react-online -m mime --data-set size=tiny --root . --home home --on local --slots 3"
     command = [str(Path(sys.executable).with_name("dyadbench")), *words.split()]
-    environment = os.environ | {"OMP_NUM_THREADS": "6,1"}
+    environment = os.environ | {"OMP_NUM_THREADS": "64"}
     subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True, timeout=PATIENCE)
     record = json.loads(next(tmp_path.glob("leaderboards/records/*/mime/seed0.json")).read_text())
-    assert record["provenance"]["threads"] == 2
+    assert record["provenance"]["threads"] == max(1, cores() // 3)
+
+
+@pytest.mark.parametrize(("setting", "threads"), [("6", 6), ("3,1", 3), ("0", None), ("many", None)])
+def test_threads_are_by_default_what_the_shell_says(
+    setting: str, threads: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", setting)
+    assert _default_threads() == (threads or min(cores(), 8))
 
 
 def test_a_killed_job_is_sent_again_and_a_killed_run_finds_its_jobs(bench: Bench, inline: Bench) -> None:

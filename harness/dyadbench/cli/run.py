@@ -27,6 +27,7 @@ from dyadbench.cli.common import (
     set_threads,
 )  # fmt: skip
 from dyadbench.cli.tally import Tally
+from dyadbench.engines.local import cores
 from dyadbench.errors import Interrupted
 
 
@@ -91,10 +92,10 @@ def run(
     from dyadbench.matrix.quarter import quarter_of
     from dyadbench.registry.host import Host
 
-    on_the_line = {name for name in ("device", "threads") if _typed(context, name)}
+    chosen = _from_command_line(context, "device", "threads")
     # More threads than cores wait for each other: twice as many cost five times.
-    if slots and "threads" not in on_the_line:
-        threads = max(1, threads // slots)
+    if slots and "threads" not in chosen:
+        threads = max(1, min(threads, cores() // slots))
     set_threads(threads)
     host = Host()
     request = _request(matrix, benchmark, method, preset, seeds, setting, data_setting or [], label, of)
@@ -122,9 +123,9 @@ def run(
     from dyadbench.cell.runtime import Runtime, demand_device
 
     if on is Engines.slurm:
-        if on_the_line:
+        if chosen:
             raise DyadbenchError(
-                f"--{min(on_the_line)} is of runs on this machine; what a Slurm job gets is in the matrix: [slurm], gpus and cpus"
+                f"--{min(chosen)} is of runs on this machine; what a Slurm job gets is in the matrix: [slurm], gpus and cpus"
             )
         device, threads = "cuda" if request.slurm.gpus else device, request.slurm.cpus
     else:
@@ -196,9 +197,9 @@ def _seeds(text: str) -> tuple[int, ...]:
         raise DyadbenchError(f"--seeds takes whole numbers separated by commas, not {text!r}") from None
 
 
-def _typed(context: typer.Context, name: str) -> bool:
-    source = context.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"
+def _from_command_line(context: typer.Context, *names: str) -> set[str]:
+    sources = {name: context.get_parameter_source(name) for name in names}
+    return {name for name, source in sources.items() if source and source.name == "COMMANDLINE"}
 
 
 def _run_here(work: Work) -> int:
