@@ -77,7 +77,7 @@ class PredictorConfig(Config):
     ahead: int | None = Field(
         None, ge=0
     )  # speaker frames that a block sees from its first new frame on; None: the whole block
-    # tokens that a block repeats, while training: of the window as a whole, which know of what follows, or of its past alone
+    # how training encodes the tokens that a block repeats: with the whole window, so that they know of what follows, or apart
     history: Literal["window", "apart"] = "window"
     prefix: float = Field(0.25, ge=0, le=1)  # ahead None: share of training rows that continue a block
     cold: float = Field(0.25, ge=0, le=1)  # ahead given: share of training rows with less history than `overlap`

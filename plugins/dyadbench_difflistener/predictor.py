@@ -128,10 +128,10 @@ class TokenDiffusion(NetComponent[DiffListenerNet]):
         return Loss({"all": process.loss(log_x0, ids, xt, t, chance, scored, config.aux)})
 
     def _held(self, listener: Tensor, ids: Tensor) -> Tensor:
-        """The tokens (B, N) of which a block holds the first: of a window (B, T, D) as a whole, or of its past by itself.
+        """Tokens (B, N) of a window (B, T, D), `ids` but for the first `overlap`, which the denoiser is given clean.
 
-        A tokenizer's encoder looks ahead, so that tokens of the whole window know something of the frames that follow them,
-        which those of a block before do not when sampling.
+        When sampling these are of the block before and know nothing of what follows. A tokenizer's encoder looks ahead, so
+        that they do know of it where the window is encoded as a whole; "apart" encodes their frames by themselves.
         """
         held = self.config.overlap
         if self.config.history == "window" or not held:

@@ -77,7 +77,7 @@ def own_gaps(values: Mapping[str, Floats]) -> Floats:
     return np.stack([(gap & defined).sum(0) for gap in none.values()]).astype(np.float64)
 
 
-def gaps_of(values: Floats) -> int:
+def undefined_clips(values: Floats) -> int:
     """On how many clips some seed has no value; values: (S, N)."""
     return int(np.isnan(values).any(0).sum())
 

@@ -19,7 +19,6 @@ from dyadbench.leaderboard.rows import (
     Value,
     emotion_notes,
     facts_of,
-    gaps_of,
     kind_of,
     latency_notes,
     one_random_seed,
@@ -28,6 +27,7 @@ from dyadbench.leaderboard.rows import (
     reason_of,
     role_of,
     side_notes,
+    undefined_clips,
 )
 from dyadbench.leaderboard.skewness import skewness_notes
 from dyadbench.leaderboard.skill import Scale, Skills, against_floor, places, skills
@@ -89,6 +89,7 @@ class Table(Config):
     published: tuple[PublishedNumber, ...] = ()
     notes: tuple[str, ...] = ()
     left_out: tuple[str, ...] = Field(default=(), exclude=True)  # of `notes`: records that are not in the rows
+    unsure: str = Field(default="", exclude=True)  # of `notes`: why no skill has an interval
 
 
 # --- a table ------------------------------------------------------------------------------------------------
@@ -118,10 +119,14 @@ def make_table(
     rows: list[Row] = []
     scales: tuple[Scale, ...] = ()
     families: dict[str, Family] = {}
+    unsure = ""
     if groups:
         declared = None if headed == list(columns) else columns
         rows, scales, families, more = _rows(groups, suite, headed, declared, failing)
-        notes += more
+        once = {name for name, group in groups.items() if one_random_seed(group)}
+        unsure = _unsure(scales, once)
+        rows = [_less_intervals(row, once, skill=bool(unsure)) for row in rows]
+        notes += [*more, *filter(None, [unsure])]
     own_rows = [row for row in rows if row.kind != "reconstruction"]  # those have a page of their own
     notes += (
         [*emotion_notes(own_rows), *latency_notes(own_rows), *side_notes(own_rows, setting)]
@@ -133,7 +138,7 @@ def make_table(
         benchmark=first.benchmark, suite=suite, main=main, simulated=first.dataset.simulated,
         dataset=first.dataset.name, setting=setting.model_dump(mode="json"), clips=len(first.clips), sessions=len(set(first.sessions)),
         columns=tuple(table_column(c, validity or {}) for c in headed),
-        scales=scales, families=families, rows=tuple(rows), published=tuple(published), notes=tuple(notes), left_out=tuple(str(each) for each in odd),
+        scales=scales, families=families, rows=tuple(rows), published=tuple(published), notes=tuple(notes), left_out=tuple(str(each) for each in odd), unsure=unsure,
     )  # fmt: skip
 
 
@@ -189,7 +194,7 @@ def _rows(
         Row(
             method=name, kind=kind_of(group), role=role_of(group), of=group[0].of,
             calibration=group[0].calibration, reason=reason_of(group, gaps[i], columns, setting, len(first.clips)),
-            cells={c.id: _cell(boot, i, j, group, suite, c, gaps_of(values[name][:, :, j])) for j, c in enumerate(columns)},
+            cells={c.id: _cell(boot, i, j, group, suite, c, undefined_clips(values[name][:, :, j])) for j, c in enumerate(columns)},
             seeds=tuple(r.seed for r in group), facts=facts_of(group),
         )
         for i, (name, group) in enumerate(groups.items())
@@ -212,34 +217,36 @@ def _rows(
     notes += skewness_notes(values, [row.method for row in rows if row.rank is not None], first.sessions, columns)
     whole = gaps <= UNDEFINED * len(first.clips)
     rows, families = _with_families(_with_mean_rank(rows, boot, columns), boot, suite, columns, failing)
-    rows = _mark_best(rows, boot, columns, whole, failing)
-    once = {name for name, group in groups.items() if one_random_seed(group)}
+    return _mark_best(rows, boot, columns, whole, failing), scales, families, notes
+
+
+def _unsure(scales: Sequence[Scale], once: Collection[str]) -> str:
+    """Why no skill of a table has an interval; "" where they have. `once`: random methods of one seed."""
     ends = [name for name in dict.fromkeys((NULL, *(scale.by for scale in scales))) if scales and name in once]
-    if ends:
-        notes.append(
-            f"no skill has an interval, and nobody is said to beat the floor: {' and '.join(ends)}, which the skill is "
-            f"measured from, {'are' if len(ends) > 1 else 'is'} drawn at random and {'have' if len(ends) > 1 else 'has'} one seed; "
-            "run more seeds"
-        )
-    return [_less_intervals(row, once, bool(ends)) for row in rows], scales, families, notes
+    if not ends:
+        return ""
+    return (
+        f"no skill has an interval, and nobody is said to beat the floor: skill is measured from {' and '.join(ends)}, which is "
+        "drawn at random and has one seed; run more seeds of it"
+    )
 
 
-def _less_intervals(row: Row, once: Collection[str], whole: bool) -> Row:
+def _less_intervals(row: Row, once: Collection[str], *, skill: bool) -> Row:
     """A row of one seed of a random method without intervals, for they would cover only what other sessions give.
 
-    whole: so it is with the floor or the ceiling, and no row's skill has an interval.
+    skill: the floor or the ceiling is such a row, so that the skill of every row goes without.
     """
 
     def bare(value: Value | None) -> Value | None:
         return value and value.model_copy(update={"low": None, "high": None})
 
     own = row.method in once
-    single = ["skill", "against", "declared"] if own or whole else ["against"] if row.of in once else []
-    several = ["skills", "families", "cells"] if own else ["skills"] if whole else []
+    single = ["skill", "against", "declared"] if own or skill else ["against"] if row.of in once else []
+    several = ["skills", "families", "cells"] if own else ["skills"] if skill else []
     return row.model_copy(
         update={name: bare(getattr(row, name)) for name in single}
         | {name: {key: bare(value) for key, value in getattr(row, name).items()} for name in several}
-        | ({"floor": ""} if own or whole else {})
+        | ({"floor": ""} if own or skill else {})
     )
 
 

@@ -58,7 +58,7 @@ def _rows(table: Table, top: int | None) -> list[Row]:
 
 
 def below(table: Table) -> list[str]:
-    """Which records and methods the table does not rank, and why."""
+    """Which records and methods the table does not rank, and why, and why no skill has an interval."""
     reasons: dict[str, list[str]] = {}
     for row in table.rows:
         if row.kind == "method" and row.reason:
@@ -68,6 +68,8 @@ def below(table: Table) -> list[str]:
         unranked.append(f"{FAILS} fails on these data (validity.md), so it is in no headline and no family")
     if table.main and not table.scales and any(column.headline for column in table.columns):
         unranked.append(f"nothing is ranked: {why_unranked(table)}")
+    if table.unsure:
+        unranked.append(table.unsure)
     return [one_line(line) for line in (*(f"left out: {each}" for each in table.left_out), *unranked)]
 
 

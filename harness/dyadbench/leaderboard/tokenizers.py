@@ -16,7 +16,7 @@ from markupsafe import Markup
 from dyadbench.errors import number_of
 from dyadbench.leaderboard.charts import Point, scatter
 from dyadbench.leaderboard.drawing import WIDE, Size, as_file
-from dyadbench.leaderboard.rows import Value, gaps_of, one_random_seed
+from dyadbench.leaderboard.rows import Value, one_random_seed, undefined_clips
 from dyadbench.leaderboard.stats import Floats, bootstrap, interval
 from dyadbench.leaderboard.text import SIMULATED, cell_text, escape, grid, number
 from dyadbench.matrix.keys import canonical
@@ -174,7 +174,7 @@ def _cells(records: Sequence[Record], names: Sequence[str]) -> dict[str, Value]:
         )
         finite = None if np.isnan(value) else value
         cells[name] = Value(
-            value=finite, low=span.low if span else None, high=span.high if span else None, undefined=gaps_of(values[:, :, j]),
+            value=finite, low=span.low if span else None, high=span.high if span else None, undefined=undefined_clips(values[:, :, j]),
         )  # fmt: skip
     return cells
 
