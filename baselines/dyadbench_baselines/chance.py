@@ -11,7 +11,7 @@ from dyadbench_baselines.config import RandomConfig
 class Random:
     """U(0, 1) in every emotion channel and frame (REACT 2023/24 B_Random); motion is white Gaussian noise.
 
-    Calibrates the floor of FRCorr, and FRVar 1/12 and FRDiv 1/6, which no listener should be near.
+    Calibrates the floor of FRCorr, and where action units are raw FRVar 1/12 and FRDiv 1/6, which no listener should be near.
     """
 
     needs = Needs(face=False)
@@ -61,7 +61,7 @@ class Random2025(Random):
 
     def draw_emotion(self, rng: np.random.Generator, frames: int) -> Array:
         units = rng.integers(0, 2, (frames, 15)).astype(np.float32)
-        # Inverse-free truncation: redraw what falls outside (5 % of values) until nothing does.
+        # A normal distribution that is cut off at -1 and 1: redraw what falls outside (5 % of values) until nothing does.
         valence_arousal = rng.normal(0, 0.5, (frames, 2))
         while (outside := np.abs(valence_arousal) > 1).any():
             valence_arousal[outside] = rng.normal(0, 0.5, int(outside.sum()))

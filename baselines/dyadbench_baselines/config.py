@@ -26,7 +26,7 @@ class LagConfig(Config):
 
 
 class MimeConfig(LagConfig):
-    """Nothing to set."""
+    """There is nothing to set."""
 
     seconds: float = 0.7  # never read: it stays, at this value alone, because it is in the keys of records
 

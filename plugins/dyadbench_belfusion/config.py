@@ -25,7 +25,7 @@ class BeLFusionConfig(Config):
     cold: float = Field(
         1 / 15, ge=0, le=1
     )  # online: share of training rows without a speaker, like a clip's first window
-    swap: float = Field(0.5, ge=0, le=1)  # chance that the two people of a training row exchange roles
+    swap: float = Field(0.5, ge=0, le=1)  # of stage 2: chance that the two people of a training row exchange roles
     window: PositiveInt = 50  # frames
     # stage 1: the auto-encoder
     code: PositiveInt = 128  # numbers per latent of a window

@@ -63,8 +63,11 @@ class TokenizerConfig(Config):
     @model_validator(mode="before")
     @classmethod
     def _selection_of_other_placements(cls, data: Any) -> Any:
-        """Only placement "dynamic" reads `selection`; with any other it is always "top-k", so that equal fits have equal keys."""
-        if isinstance(data, dict) and data.get("placement", "dynamic") != "dynamic":
+        """Placements other than "dynamic" read no `selection`, which is then "top-k", so that equal fits have equal keys. So it is
+        by channel, where every channel must have as many keyframes as the others."""
+        if isinstance(data, dict) and (
+            data.get("placement", "dynamic") != "dynamic" or data.get("keyframe_axis") == "channel"
+        ):
             return {"selection": "top-k", **data}
         return data
 
@@ -72,6 +75,10 @@ class TokenizerConfig(Config):
     def _fits(self) -> TokenizerConfig:
         if self.keyframes > self.window:
             raise ValueError(f"keyframes = {self.keyframes} is more than the {self.window} frames of a window")
+        if self.selection == "spread" and self.keyframe_axis == "channel":
+            raise ValueError(
+                "selection 'spread' may place fewer keyframes in one channel than in another; with keyframe_axis 'channel' leave it out"
+            )
         if self.selection == "spread" and self.placement != "dynamic":
             raise ValueError(
                 f"selection 'spread' works with placement 'dynamic' only, not with {self.placement!r}; leave it out"

@@ -186,7 +186,7 @@ class SparseTokenizer(NetComponent[SparseNet]):
         if motion.ndim != 3 or motion.shape[1] == 0 or motion.shape[2] != space.dim:
             raise DyadbenchError(f"{space.name} motion is (B, T, {space.dim}), got {motion.shape}; check the dataset")
         ids, keys = self.encode_frames(to_tensor(motion, self.device))
-        number = keys.sum(1).max()  # of tokens, in every clip and channel unless the placement is adaptive
+        number = keys.sum(1).max()  # of tokens; where clips differ in it, the others are padded
         order = keys.long().argsort(dim=1, descending=True, stable=True)[:, : int(number)]
         sparse = (ids * keys).gather(1, order).cpu().numpy()
         return Tokens(sparse[..., None] if self.net.apart else sparse, keys.cpu().numpy(), motion.shape[1])

@@ -13,6 +13,7 @@ from tests.cell.test_run import _emotion, _run
 from tests.fixtures.hosts import shared_host
 
 from dyadbench.cell.again import forget, stages_of, warn_of_other_code
+from dyadbench.registry.host import Host
 from dyadbench.registry.sources import source_hash
 from dyadbench.store.folders import MAKER
 
@@ -73,6 +74,22 @@ def test_a_run_warns_once_of_other_code_and_forgets_what_it_made(
     ]
     assert stages_left == [] and forgotten == {key for _, key, _ in stages_of(run)}
     assert (_emotion(_run(tmp_path)) == first).all()
+
+
+def test_of_a_suite_the_versions_of_its_columns_are_to_be_raised(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Scores are stored under those: the version of the suite's entry would change nothing."""
+    run = _run(tmp_path)
+    run.generate(["emotion"])
+    for code in ("before", "now"):
+        monkeypatch.setattr(
+            Host, "sources_of", lambda _, parts, code=code: {"suite react2024": code} if "suite" in parts else {}
+        )
+        run.scoring.suite("react2024", run.suites["react2024"], run.evaluation())
+    warn_of_other_code(run, set())
+    err = capsys.readouterr().err
+    assert "the code of suite 'react2024' has changed" in err and "raise those of the columns that changed" in err
 
 
 @pytest.mark.slow

@@ -27,7 +27,7 @@ def _run(
 ) -> CellRun:
     predictor, _ = method_parts(shared_host(), MethodSpec(name=method))
     cell = Cell(
-        benchmark="toy", benchmark_version=1, setting=BenchmarkConfig(dataset="toy", samples=3, suite="react2024", **(setting or {})),
+        benchmark="toy", setting=BenchmarkConfig(dataset="toy", samples=3, suite="react2024", **(setting or {})),
         dataset=Part(name="toy", version=1, config={}), method=method, predictor=predictor, seed=5,
     )  # fmt: skip
     return CellRun(cell, shared_host(), Runtime(home=home, **{"batch": 3, **runtime}), ToyDataset())  # type: ignore[arg-type]

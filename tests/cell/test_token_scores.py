@@ -23,7 +23,7 @@ def _cell(method: str, tokenizer: str, predictor: str) -> Cell:
     spec = MethodSpec(name=method, preset="smoke", tokenizer={"name": tokenizer}, predictor={"name": predictor})
     component, under = method_parts(shared_host(), spec)
     return Cell(
-        benchmark="toy", benchmark_version=1, setting=BenchmarkConfig(dataset="toy", samples=2, suite="react2024"),
+        benchmark="toy", setting=BenchmarkConfig(dataset="toy", samples=2, suite="react2024"),
         dataset=Part(name="toy", version=1, config={}), method=method, predictor=component, tokenizer=under, seed=5,
     )  # fmt: skip
 

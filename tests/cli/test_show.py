@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
 
 import pytest
 from pydantic import Field as PydanticField
 from tests.fixtures.hosts import shared_host
 from typer.testing import CliRunner
 
-from dyadbench.api import Config, DyadbenchError
+from dyadbench.api import Config, DyadbenchError, Needs
 from dyadbench.cli import app
 from dyadbench.registry.fields import fields_of
 from dyadbench.registry.load import KINDS
@@ -66,6 +67,14 @@ def test_fields_have_the_type_bounds_default_and_comment_of_the_source() -> None
 def test_what_is_shown(name: str, parts: list[str]) -> None:
     text = _text_of(name)
     assert all(part in " ".join(text.split()) for part in parts), text
+
+
+def test_what_a_method_is_given_of_the_listener_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    own = SimpleNamespace(needs=Needs(own_audio=("mel-128",), own_past=50))
+    monkeypatch.setattr("dyadbench.conformance.checks.built_on_made_up_data", lambda *_: own)
+    assert "the speaker's face, the listener's own voice, the listener's own past; declared" in " ".join(
+        _text_of("ridge").split()
+    )
 
 
 def test_every_entry_can_be_shown_and_fits_the_terminal() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from tests.fixtures.hosts import shared_host
 
-from dyadbench.api import DECA_56, Context, DyadbenchError, Needs, Noise, Reaction, Setup, Streaming
+from dyadbench.api import DECA_56, Context, DyadbenchError, Needs, Noise, Reaction, Setup, Streaming, Word
 from dyadbench.bench.latency import latency_rows, streaming
 from dyadbench.cell.latency import cut_frames, joined, measure_latency
 from dyadbench.cell.noise import CellNoise
@@ -94,6 +94,22 @@ def test_a_preset_that_no_timed_method_has_is_refused() -> None:
         next(latency_rows(shared_host(), ["ridge", "dense-fsq"], "papr", {}, 100))
 
 
+def test_a_step_hears_the_words_that_end_in_it() -> None:
+    words = (Word("yes", 0.0, 0.2), Word("indeed", 0.3, 1.0), Word("so", 1.8, 2.0))  # frames 4, 24 and 49
+    context = dataclasses.replace(TinyCorpus().context([0], Needs(), 50), words=(words,))
+    heard = {}
+    for first in range(50):
+        (now,) = cut_frames(context, first, first + 1, 25.0).words or ()
+        heard |= {word.text: (first, word.end) for word in now}
+    assert heard == {
+        "yes": (4, pytest.approx(0.04)),
+        "indeed": (24, pytest.approx(0.04)),
+        "so": (49, pytest.approx(0.04)),
+    }
+    ((late,),) = cut_frames(context, 20, 30, 25.0).words or ()
+    assert (late.text, late.start, late.end) == ("indeed", pytest.approx(-0.5), pytest.approx(0.2))
+
+
 def test_chunks_of_a_short_clip_do_not_depend_on_the_batch() -> None:
     corpus = TinyCorpus()
     predictor = _build("vqtalker-chunked", corpus)
@@ -101,7 +117,7 @@ def test_chunks_of_a_short_clip_do_not_depend_on_the_batch() -> None:
     for values in (context.speaker_motion, *context.audio.values()):
         values[1, 37 * values.shape[1] // 61 :] = 0
     ragged = dataclasses.replace(context, lengths=np.array([61, 37]))
-    alone = predictor.sample(cut_frames(ragged, 0, 37), 2, CellNoise(0))
+    alone = predictor.sample(cut_frames(ragged, 0, 37, 25.0), 2, CellNoise(0))
     together = predictor.sample(ragged, 2, CellNoise(0))
     assert largest_gap(Reaction(alone.motion[1:]), Reaction(together.motion[1:, :, :37])) < 1e-4
 

@@ -45,7 +45,10 @@ class Pairs:
     has_emotion, simulated, digest = False, True, "toy"
 
     def clips(self, split: str) -> Sequence[Clip]:
-        return [Clip(f"s{n // EACH}/A>B/{n % EACH}", f"s{n // EACH}", FRAMES) for n in range(SESSIONS * EACH)]
+        return [Clip(f"s{n // EACH}/{n % EACH}", f"s{n // EACH}", FRAMES) for n in range(SESSIONS * EACH)]
+
+    def listeners(self, split: str) -> Sequence[str] | None:
+        return [f"B of {clip.session}" for clip in self.clips(split)]
 
     def _smooth(self, seed: list[int]) -> np.ndarray:
         noise = np.random.default_rng(seed).standard_normal((FRAMES + 20, 3))
@@ -205,6 +208,13 @@ def test_conditions_are_what_their_names_say() -> None:
     assert np.array_equal(order.degraded("swapped", 0.0).motion[:, 0], truth)
     held = order.degraded("dropped", 0.6).motion[0, 0]
     assert 0.5 < (np.diff(held, axis=0) == 0).all(1).mean() < 0.7
+
+
+def test_without_the_names_of_listeners_nobody_is_the_same_person(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Pairs, "listeners", lambda *_: None)
+    assert tuple(KnownOrder(Split(Pairs(), "test"), 2).ladder()) == tuple(
+        rung for rung in LADDER if rung != "same person"
+    )
 
 
 def test_what_should_not_matter_changes_nothing_else() -> None:

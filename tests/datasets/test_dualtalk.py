@@ -144,14 +144,15 @@ def test_motion_of_another_rate_is_refused_with_the_rate_that_it_suggests(tmp_pa
     assert len(DualTalkDataset(DualTalkConfig(audio=False), root).clips("test")) == 2, "without sound nobody can know"
 
 
-def test_a_copy_of_a_test_recording_among_the_training_ones_is_told(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["new_sub_video_1", "xkH_sub_video_109_000"])
+def test_a_copy_of_a_test_recording_among_the_training_ones_is_told(tmp_path: Path, name: str) -> None:
     root = write_dualtalk(tmp_path, frames=51)
     for person in ("speaker1", "speaker2"):
         for suffix in (".npz", ".wav"):
             source = root / f"data/test/xkH_sub_video_109_000_{person}{suffix}"
-            (root / f"data/train/new_sub_video_1_{person}{suffix}").write_bytes(source.read_bytes())
+            (root / f"data/train/{name}_{person}{suffix}").write_bytes(source.read_bytes())
     [fault] = [finding.what for finding in check(root, False) if finding.level == "error"]
-    assert fault == "2 of 2 recordings in test have the same motion as in train, under other names"
+    assert fault == "2 of 2 recordings in test have the same motion as in train"
 
 
 def test_a_folder_of_npy_files_named_after_the_generated_person_is_scored(tmp_path: Path) -> None:

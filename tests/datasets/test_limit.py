@@ -20,6 +20,7 @@ from dyadbench.api import (
     Dataset,
     DrawsListeners,
     Dyad,
+    KnowsListeners,
     MoreListeners,
     MotionSpace,
     RemembersListeners,
@@ -173,7 +174,7 @@ VIEWS: list[tuple[Any, list[int]]] = [
 @pytest.mark.parametrize(("view", "rows"), VIEWS, ids=["limit", "clips", "verify", "folds"])
 def test_a_part_can_do_whatever_the_whole_can(view: Any, rows: list[int]) -> None:
     whole, part = Able(), view(Able())
-    for kind in (RemembersListeners, MoreListeners, Aligns, DrawsListeners, Voiced):
+    for kind in (KnowsListeners, RemembersListeners, MoreListeners, Aligns, DrawsListeners, Voiced):
         assert isinstance(part, kind), kind.__name__
         assert not isinstance(view(Counted()), kind), kind.__name__
     for index, row in enumerate(rows):
@@ -181,6 +182,7 @@ def test_a_part_can_do_whatever_the_whole_can(view: Any, rows: list[int]) -> Non
         assert part.dyad("test", index).listener.motion[0, 0] == own
         assert part.past("test", index, 3).tolist() == [[own]] * 3
         assert part.fresh("test", index, 2).motion[0, 0] == 200 + own and part.voice("test", index)[0][0] == own
+    assert [name[-1] for name in part.listeners("test")] == [str(row % 4) for row in rows]
     matrix, more = part.appropriate("test"), part.more_listeners("test")
     assert matrix.shape == (len(rows), len(rows) + len(more)) and part.align(np.ones((4, 25)), 2).shape == (2, 25)
     for index, row in enumerate(rows):

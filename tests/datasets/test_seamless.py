@@ -151,7 +151,7 @@ def test_motion_of_another_rate_and_copies_are_told(tmp_path: Path) -> None:
         shutil.copy(source, target)
     faults = [finding.what for finding in check_dataset("seamless", tmp_path).findings if finding.level == "error"]
     assert any("suggest 25 frames per second" in what for what in faults)
-    assert "2 of 4 recordings in test have the same motion as in train, under other names" in faults
+    assert "2 of 4 recordings in test have the same motion as in train" in faults
 
 
 def test_what_other_programs_leave_is_nobodys_recording(tmp_path: Path) -> None:

@@ -310,6 +310,9 @@ def test_what_does_not_fit_is_said_in_a_sentence() -> None:
         TokenizerConfig(keyframes=49)
     with pytest.raises(ValueError, match="another number of tokens"):
         TokenizerConfig(keyframe_axis="channel", placement="penalty")
+    with pytest.raises(ValueError, match="fewer keyframes in one channel than in another"):
+        TokenizerConfig(keyframe_axis="channel", selection="spread")
+    assert TokenizerConfig(keyframe_axis="channel").selection == "top-k"
 
 
 @pytest.mark.parametrize(("axis", "books"), [("frame", 1), ("channel", 58)])

@@ -156,8 +156,16 @@ class RemembersListeners(Protocol):
 
 
 @runtime_checkable
+class KnowsListeners(Protocol):
+    """Optional: a dataset that can tell who listens in which clip."""
+
+    def listeners(self, split: str) -> Sequence[str] | None:
+        """A name per clip of `clips(split)`: the same name is the same person. None where the dataset does not say."""
+
+
+@runtime_checkable
 class MoreListeners(Protocol):
-    """Optional: a dataset with listeners that suit a clip and are the listener of none."""
+    """Optional: a dataset with more reactions that suit some clip and are the true listener's of no clip."""
 
     def more_listeners(self, split: str) -> Sequence[Track]:
         """M tracks, each of its own length."""

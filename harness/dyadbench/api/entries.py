@@ -15,7 +15,7 @@ class Entry:
     """What a hook returns: the description of one named thing. There is one subclass for each hook."""
 
     name: str
-    version: int  # its author raises it whenever the same configuration may give other numbers
+    version: int  # its author raises it whenever the same configuration may give other numbers; a suite's, those of its columns
 
 
 @dataclass(frozen=True)

@@ -37,10 +37,14 @@ def warn_of_other_code(run: CellRun, mentioned: set[str]) -> None:
                 continue
             mentioned.add(component)
             kind, _, label = component.partition(" ")
+            raised = (
+                "its columns still have their versions; raise those of the columns that changed"
+                if kind == "suite"
+                else f"its version is still {run.host.get(kind, label).version}; raise the version of its entry"
+            )
             print(
                 f"dyadbench: the code of {kind} {label!r} has changed, and {run.cell.name} uses results that the code of before "
-                f"made, because its version is still {run.host.get(kind, label).version}; raise the version of its entry, or "
-                "add --fresh to make them again",
+                f"made, because {raised}, or add --fresh to make them again",
                 file=sys.stderr, flush=True,
             )  # fmt: skip
 

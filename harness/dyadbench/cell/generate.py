@@ -31,8 +31,8 @@ from dyadbench.store.folders import Folder
 
 REPEATED = 1e-3  # relative to the size of the values: what parallel sums on a GPU may differ by is far below
 REPEATED_CLIPS, REPEATED_SAMPLES = 3, 2
-# A flow that feeds on its own past makes much of little: another order of sums may then change this many times what one rounding
-# of the speaker changes.
+# A method that reads its own past amplifies rounding: sums in another order may change its reaction up to this many times as
+# much as rounding the speaker once does.
 AMPLIFIED = 10
 UNEVEN = 7  # frames by which these clips differ where clips do: no multiple of a block or of a patch
 LOOKAHEAD_FRAMES = 250  # of one clip: enough to see the reach of every method without a second full sampling
@@ -221,7 +221,7 @@ class Generation:
         REPEATED; there a clip alone is not compared with its batch, where one token that is sampled differently changes the rest.
         """
         rows, name = range(min(REPEATED_CLIPS, len(self.split.clips))), self.cell.predictor.name
-        # Cut to one length, clips of many lengths would hide what a reaction takes from the padding after a clip's end.
+        # Clips of many lengths keep some: cut to one length they would have no padding, and a method that reads it would pass.
         uneven = len(set(self.split.lengths.tolist())) > 1
         limits = LOOKAHEAD_FRAMES - UNEVEN * uneven * np.arange(len(rows))
         context = self._context(rows, limits)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import numpy as np
 from pydantic import BaseModel
 
-from dyadbench.api import Array, Context, DyadbenchError, Noise, Reaction, Streaming
+from dyadbench.api import Array, Context, DyadbenchError, Noise, Reaction, Streaming, Word
 from dyadbench.cell.react import FLOAT_ORDER, largest_gap
 
 WARM = 64  # steps of a first conversation that is not timed, in which caches of the processor and of libraries fill
@@ -32,12 +32,20 @@ class Latency(BaseModel, frozen=True):
     frames: int
 
 
-def cut_frames(context: Context, first: int, stop: int) -> Context:
-    """The speakers from frame `first` to `stop` alone."""
+def cut_frames(context: Context, first: int, stop: int, fps: float) -> Context:
+    """The speakers from frame `first` to `stop` alone, with the words that end in these frames, timed from `first` on."""
 
     def cut(features: Mapping[str, Array]) -> dict[str, Array]:
         rates = {name: a.shape[1] // context.frames for name, a in features.items()}
         return {name: a[:, first * rates[name] : stop * rates[name]] for name, a in features.items()}
+
+    def words_of(words: Sequence[Word]) -> tuple[Word, ...]:
+        late, length = first / fps, (stop - first) / fps
+        return tuple(
+            Word(word.text, word.start - late, min(word.end - late, length))  # rounding must not move it out
+            for word in words
+            if first < math.ceil(word.end * fps) <= stop
+        )
 
     emotion = context.speaker_emotion
     return dataclasses.replace(
@@ -47,6 +55,7 @@ def cut_frames(context: Context, first: int, stop: int) -> Context:
         speaker_emotion=None if emotion is None else emotion[:, first:stop],
         audio=cut(context.audio),
         own_audio=cut(context.own_audio),
+        words=None if context.words is None else tuple(map(words_of, context.words)),
     )
 
 
@@ -72,8 +81,8 @@ def measure_latency(predictor: Streaming, context: Context, noise: Noise, fps: f
     except DyadbenchError:
         return None
     with _one_core():
-        _steps(predictor, context, noise, min(WARM, context.frames))
-        runs = [_steps(predictor, context, noise, context.frames) for _ in range(TIMES)]
+        _steps(predictor, context, noise, min(WARM, context.frames), fps)
+        runs = [_steps(predictor, context, noise, context.frames, fps) for _ in range(TIMES)]
     (spent, worked), parts = np.min([times for times, _ in runs], axis=0), runs[0][1]
     first = next((at for at, part in enumerate(parts) if part is not None), None)
     if first is None:
@@ -112,13 +121,13 @@ def _demand_the_same(sampled: Reaction, parts: Sequence[Reaction], frames: int) 
 
 
 def _steps(
-    predictor: Streaming, context: Context, noise: Noise, frames: int
+    predictor: Streaming, context: Context, noise: Noise, frames: int, fps: float
 ) -> tuple[np.ndarray, list[Reaction | None]]:
     """Seconds of each step by the clock and of the processor (2, frames), and what each step gave."""
     stream, spent = predictor.start(context.clips, 1, noise), np.zeros((2, frames))
     answers: list[Reaction | None] = []
     for at in range(frames):
-        new = cut_frames(context, at, at + 1)
+        new = cut_frames(context, at, at + 1, fps)
         started = time.perf_counter(), time.process_time()
         reaction = stream.step(new)
         spent[:, at] = time.perf_counter() - started[0], time.process_time() - started[1]

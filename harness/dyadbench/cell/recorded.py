@@ -29,7 +29,7 @@ def cell_of(record: Record, host: Host) -> Cell:
     predictor = _part(host, "predictor", Part.model_validate(record.method_config["predictor"]))
     tokenizer = record.method_config.get("tokenizer")
     return Cell(
-        benchmark=record.benchmark, benchmark_version=1, setting=setting, method=record.method, seed=record.seed,
+        benchmark=record.benchmark, setting=setting, method=record.method, seed=record.seed,
         dataset=resolve_part(host, "dataset", PartSpec(name=record.dataset.name, config=record.dataset.config)),
         predictor=predictor, tokenizer=None if tokenizer is None else _part(host, "tokenizer", Part.model_validate(tokenizer)),
     )  # fmt: skip

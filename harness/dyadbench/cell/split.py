@@ -187,7 +187,7 @@ class Split:
         )
 
     def _past(self, rows: range, frames: int) -> dict[str, np.ndarray]:
-        """Of the listeners, zeros before it begins; nothing but zeros where the dataset knows of no past."""
+        """The listener's motion before each clip, filled with zeros in front; all zeros where the dataset has none."""
         past = np.zeros((len(rows), frames, self.dataset.space.dim), np.float32)
         lengths = np.zeros(len(rows), np.int64)
         if isinstance(self.dataset, RemembersListeners):

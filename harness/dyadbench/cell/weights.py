@@ -73,7 +73,7 @@ def learnt_parts(run: CellRun) -> Iterator[Learnt]:
 
 
 def export(run: CellRun, folder: Path) -> list[Path]:
-    """Writes the fits of a cell into `folder`, a file each; one that is there under this key is left as it is.
+    """Writes the fits of a cell into `folder`, a file each; one that is there under this key is replaced, for what was trained again may have other weights.
 
     Raises DyadbenchError where something was not fitted yet, or is too large to be committed.
     """
@@ -91,7 +91,7 @@ def export(run: CellRun, folder: Path) -> list[Path]:
                 f"the weights of {learnt.name} take {len(data) / 2**20:.1f} MiB, and {MOST >> 20} are allowed; export a smaller preset"
             )
         folder.mkdir(parents=True, exist_ok=True)
-        atomic_write(path, data)  # anew: what was trained again has the same key and other weights
+        atomic_write(path, data)
         paths.append(path)
     return paths
 

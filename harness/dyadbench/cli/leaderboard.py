@@ -15,7 +15,7 @@ def leaderboard(
     benchmark: Annotated[str | None, typer.Option("-b", "--benchmark", help="Show only this benchmark, all its suites.")] = None,
     top: Annotated[int | None, typer.Option(min=1, help="Show only this many ranked methods, and the references.")] = None,
     every: Annotated[bool, typer.Option("--all-columns", help="With --benchmark: every ranked column, where eight are shown.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 3 if a table or a sanity inequality is off.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Write nothing; exit 3 if a table is out of date or a sanity inequality is broken.")] = False,
     root: Root = None,
     json: Json = False,
 ) -> None:  # fmt: skip

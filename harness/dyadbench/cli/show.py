@@ -104,6 +104,7 @@ def _needs(host: Host, name: str) -> Facts:
         return {"needs": f"unknown, for it cannot be built on made-up data: {one_line(error, 200)}"}
     parts = ["the speaker's face"] if needs.face else []
     parts += [f"the audio feature {feature}" for feature in needs.audio]
+    parts += [f"the listener's {what}" for what in needs.two_sided]
     labels = {"words": "words", "truth": "the true listener", "fresh": "listeners that are drawn again"}
     parts += [text for what, text in labels.items() if getattr(needs, what)]
     ahead = "the whole clip" if needs.lookahead is None else f"{needs.lookahead} frames"

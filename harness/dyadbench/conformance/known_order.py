@@ -12,7 +12,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from dyadbench.api import EMOTION_DIM, DyadbenchError
+from dyadbench.api import EMOTION_DIM, DyadbenchError, KnowsListeners
 from dyadbench.cell.split import Split
 from dyadbench.datasets.fresh import fresh_listener
 
@@ -27,7 +27,7 @@ FIXED = ("true", "constant")  # the same whatever the seed
 AT_RANDOM = ("noise", "dropped", "swapped")  # of DEGRADATIONS, those that are made anew for every seed
 AVERAGED = 8  # people of whom an average is made: a regression approaches it, and no person moves like it
 DEGRADATIONS: Mapping[str, tuple[float, ...]] = {
-    # Seconds; the clip's end comes first, so the frames stay the same and only their time is wrong.
+    # Seconds. A clip is rotated, its last frames to the front: the frames stay the same and only their time is wrong.
     "delay": (0.2, 1.0, 3.0),
     "noise": (0.25, 0.5, 1.0),  # deviations of the channel over all listeners
     "smoothing": (0.2, 1.0, 3.0),  # seconds of a moving mean
@@ -52,10 +52,11 @@ class KnownOrder:
         motion, emotion = split.listeners()
         self.tracks: dict[str, list[Floats] | None] = {"motion": motion, "emotion": emotion}
         self.sessions = np.array([clip.session for clip in split.clips])
-        self.people = [_listener(clip.id, clip.session) for clip in split.clips]
+        names = split.dataset.listeners(split.name) if isinstance(split.dataset, KnowsListeners) else None
+        self.people = np.array(names or [])
 
     def ladder(self) -> dict[str, Reactions]:
-        """The conditions that this split has, best first; "fresh" where people can be drawn, "same person" where ids name them."""
+        """The conditions that this split has, best first; "fresh" where people can be drawn, "same person" where the dataset knows its listeners."""
         own = np.arange(len(self.sessions))[:, None].repeat(self.samples, 1)
         others = self._picks(lambda n: np.flatnonzero(self.sessions != self.sessions[n]))
         assert others is not None, "there are at least two sessions"
@@ -107,8 +108,9 @@ class KnownOrder:
 
     def _elsewhere(self, n: int) -> NDArray[np.int64]:
         """Other clips of the same listener that do not react to the same speaker."""
-        alike = np.array([person is not None and person == self.people[n] for person in self.people])
-        return np.flatnonzero(alike & ~self.split.appropriate[n])
+        if not len(self.people):
+            return np.array([], np.int64)
+        return np.flatnonzero((self.people == self.people[n]) & ~self.split.appropriate[n])
 
     def _clips_at(self, picks: NDArray[np.int64], change: Change = lambda x, rng: x) -> Reactions:
         return self._changed_clips(picks, lambda _: change)
@@ -185,12 +187,6 @@ class KnownOrder:
                 if emotion is not None and person.emotion is not None:
                     emotion[n, k, :length] = person.emotion[:length]
         return Reactions(motion, emotion)
-
-
-def _listener(clip: str, session: str) -> tuple[str, str] | None:
-    """Who listens, where a clip's id says so: `.../speaker>listener/...`."""
-    _, arrow, after = clip.partition(">")
-    return (session, after.split("/")[0]) if arrow else None
 
 
 def _delayed(x: Floats, frames: int) -> Floats:

@@ -26,7 +26,7 @@ def check_stream(predictor: Any, corpus: TinyCorpus, noise: Noise) -> str:
     frames_in = frames_out = turn = 0
     while frames_in < FRAMES:
         size = min(STEPS[turn % len(STEPS)], FRAMES - frames_in)
-        part = stream.step(cut_frames(context, frames_in, frames_in + size))
+        part = stream.step(cut_frames(context, frames_in, frames_in + size, corpus.space.fps))
         frames_in, turn = frames_in + size, turn + 1
         if part is not None:
             parts.append(part)

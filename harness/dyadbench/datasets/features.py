@@ -207,7 +207,7 @@ def mel_128(wave: Wave, rate: int, frames: int, fps: float) -> np.ndarray:
     ends = (np.arange(1, 4 * frames + 1) * rate / (4 * fps)).round().astype(int)
     windows = _frames_at(wave, ends - size, size)
     hann = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(size) / size)).astype(np.float32)
-    return np.log(_mel(windows, hann, rate, 128, 0.0, min(8000.0, rate / 2)) + FLOOR).astype(np.float32)
+    return np.log(_mel(windows, hann, rate, 128, 0.0, rate / 2) + FLOOR).astype(np.float32)
 
 
 def _of_frames(wave: Wave, rate: int, frames: int, fps: float) -> Wave:

@@ -1,5 +1,5 @@
-"""A part of a dataset. Of some clips of every split, for a first try, whatever is measured ranks nowhere; a benchmark of some
-clips of the split that is scored is one of its own."""
+"""A part of a dataset: some clips of every split (`--limit`, for a first try, whose scores are ranked nowhere), or some clips of
+the split that is scored (`--clips`, a benchmark of its own)."""
 
 from __future__ import annotations
 
@@ -35,10 +35,6 @@ class LimitedDataset:
         pass_on(self, dataset, self._at)
         if isinstance(dataset, MoreListeners):
             self.more_listeners = dataset.more_listeners
-        if (listeners := getattr(dataset, "listeners", None)) is not None:
-            self.listeners = lambda split: (
-                [names[row] for row in self._rows(split)] if (names := listeners(split)) else None
-            )
 
     @property
     def simulated(self) -> bool:

@@ -295,7 +295,7 @@ class OpenFaceDataset:
         return wave[self._first(row, speaker, start, rate) :], rate
 
     def _first(self, row: Row, side: str, start: int, rate: int) -> int:
-        """The sample of a window's first frame; 0 where the sound begins within its half."""
+        """The audio sample at which a window begins; 0 where that lies before the recording."""
         return max(0, round((row.start[side] + start / self.config.fps) * rate))
 
     def appropriate(self, split: str) -> np.ndarray:

@@ -138,6 +138,10 @@ class ReactDataset:
             raise BadFile(f"{self.root / 'data' / f'{split}.csv'} lists {twice} twice")
         return listed
 
+    def listeners(self, split: str) -> list[str]:
+        """Who listens in each clip: the same folder of the same session."""
+        return [f"{clip.session}/{clip.id.partition('>')[2]}" for clip in self.clips(split)]
+
     def dyad(self, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
         speaker, listener = self._pairs_cached(split)[index]
         track = self._track(split, speaker)

@@ -31,7 +31,7 @@ CLIPS = 600  # clips of a split that the readout is fitted on, at most
 UNITS_VERSION = 1  # of the rule for action units
 UNITS = 15  # the first channels of emotion
 CALIBRATION_CLIPS, CALIBRATION_SAMPLES = 48, 2  # training clips, evenly spread, and reactions to each, for thresholds
-EDGE = 1e-6  # thresholds stay so far from 0 and 1
+EDGE = 1e-6  # thresholds are clipped to [EDGE, 1 - EDGE]
 LOW = np.array(EMOTION_LOW, np.float32)
 
 

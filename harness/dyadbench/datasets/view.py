@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from dyadbench.api import Aligns, Dataset, MoreListeners
+from dyadbench.api import Aligns, Dataset, KnowsListeners, MoreListeners
 
 BY_CLIP = ("fresh", "voice", "past", "emotion")  # methods whose first arguments are a split and a clip's index
 
@@ -23,8 +23,20 @@ def pass_on(view: Any, dataset: Dataset, at: Callable[[str, int], tuple[str, int
     for name in BY_CLIP:
         if (method := getattr(dataset, name, None)) is not None:
             setattr(view, name, partial(by_clip, method))
+    if isinstance(dataset, KnowsListeners):
+        view.listeners = partial(_listeners, view, dataset, at)
     if isinstance(dataset, Aligns):
         view.align = dataset.align
+
+
+def _listeners(
+    view: Dataset, dataset: KnowsListeners, at: Callable[[str, int], tuple[str, int]], split: str
+) -> list[str] | None:
+    places = [at(split, n) for n in range(len(view.clips(split)))]
+    names = {own: dataset.listeners(own) for own in {own for own, _ in places}}
+    if any(of_split is None for of_split in names.values()):
+        return None
+    return [(names[own] or ())[n] for own, n in places]
 
 
 def listeners_of_no_clip(dataset: Dataset, split: str) -> int:

@@ -19,7 +19,7 @@ def make_tables(
     published: Sequence[PublishedNumber],
     corpora: Sequence[Corpus],
 ) -> tuple[list[Table], list[str]]:
-    """Every table of every benchmark, and what is insane in them. `groups`: each benchmark with its records."""
+    """Every table of every benchmark, and the sanity inequalities that they break. `groups`: each benchmark with its records."""
     tables: list[Table] = []
     violations: list[str] = []
     for benchmark, records in groups:

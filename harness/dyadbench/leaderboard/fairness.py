@@ -73,7 +73,7 @@ def training(record: Record, parts: Sequence[str] = PARTS) -> str:
 
 def takes_steps(record: Record) -> bool:
     """Whether a method is trained by gradient: a closed form, a copy and a reference have no budget."""
-    return any("steps" in _config(record, part) for part in PARTS)
+    return bool(training(record)) or any("steps" in _config(record, part) for part in PARTS)
 
 
 def shorter_names(

@@ -133,14 +133,16 @@ def _tokenizer_row(records: Sequence[Record], methods: Sequence[str]) -> Tokeniz
     first = records[0]
     facts: Mapping[str, Any] = first.measured.tokens or {}
     residual, scores = int(facts["residual"]), first.suites[SUITE].scores
-    bits = float(np.mean([_value(r, "bits-per-second") + _value(r, "position-bits-per-second") for r in records]))
+    bits, places = (
+        float(np.mean([_value(r, name) for r in records])) for name in ("bits-per-second", "position-bits-per-second")
+    )
     rates = []
     for layers in layer_counts(residual):
         names = list(ERRORS) if layers == residual else [f"{name}.layers{layers}" for name in ERRORS]
         if names[0] in scores:
             cells = _cells(records, [name for name in names if name in scores])
             errors = {head: cells.get(name, Value(value=None)) for head, name in zip(ERRORS, names, strict=True)}
-            rates.append(Rate(layers, bits * layers / residual, errors))
+            rates.append(Rate(layers, bits * layers / residual + places, errors))
     every = facts["frames_per_token"]
     books = [[r.suites[SUITE].scores["utilisation"].detail[f"g{g}r{n}"] for g in range(int(facts["groups"])) for r in records]
              for n in range(residual)]  # fmt: skip

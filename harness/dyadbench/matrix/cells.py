@@ -110,7 +110,6 @@ class Cell(Config):
     """One thing to run, complete in itself."""
 
     benchmark: str
-    benchmark_version: int
     setting: BenchmarkConfig
     dataset: Part
     method: str
@@ -304,7 +303,6 @@ def make_cell(
     predictor, tokenizer = method_parts(host, spec)
     return Cell(
         benchmark=name,
-        benchmark_version=host.get("benchmark", benchmark).version,
         setting=setting,
         dataset=dataset,
         method=spec.name,

@@ -1,4 +1,4 @@
-"""numba's decorators, with a cache that is never in the way.
+"""numba's decorators; a cache that cannot be written or is damaged does not stop the program.
 
 numba keeps compiled functions beside the source or in the user's cache folder. Where neither can be written (a container,
 a shared installation) it refuses to import; here it keeps them in a temporary folder, or not at all. A cache that was cut

@@ -14,23 +14,15 @@ of two different sessions. They tell how much of the agreement is the conversati
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Dataset, DyadbenchError
+from dyadbench.api import Dataset, DyadbenchError, KnowsListeners
 from dyadbench.metrics.react.closed_form import ccc
 
 LATE = (0.5, 1.0, 2.0)  # seconds
 SPLITS = ("train", "val", "test")
-
-
-@runtime_checkable
-class KnowsListeners(Protocol):
-    """A dataset that can tell who listens in which clip."""
-
-    def listeners(self, split: str) -> Sequence[str] | None:
-        """A name per clip of `clips(split)`: the same name is the same person. None where the dataset does not say."""
 
 
 def couplings(dataset: Dataset, *, sample_covariance: bool = False) -> Mapping[str, np.ndarray]:
@@ -62,7 +54,7 @@ def couplings(dataset: Dataset, *, sample_covariance: bool = False) -> Mapping[s
 def _read(dataset: Dataset) -> tuple[list[np.ndarray], list[np.ndarray], np.ndarray, np.ndarray | None]:
     """Speakers and listeners, each (T, D), their sessions (N,), and the listeners' names (N,) where they are known."""
     speakers, listeners, sessions = [], [], []
-    people: list[str] = []
+    people: list[str] | None = [] if isinstance(dataset, KnowsListeners) else None
     for split in SPLITS:
         clips = dataset.clips(split)
         for index, clip in enumerate(clips):
@@ -70,7 +62,9 @@ def _read(dataset: Dataset) -> tuple[list[np.ndarray], list[np.ndarray], np.ndar
             speakers.append(dyad.speaker.motion)
             listeners.append(dyad.listener.motion)
             sessions.append(clip.session)
-        people += (isinstance(dataset, KnowsListeners) and dataset.listeners(split)) or []
+        if people is not None and isinstance(dataset, KnowsListeners):
+            names = dataset.listeners(split) if clips else []
+            people = None if names is None else [*people, *names]
     return speakers, listeners, np.array(sessions), np.array(people) if people else None
 
 

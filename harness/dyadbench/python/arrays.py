@@ -51,7 +51,8 @@ def score_arrays(
         speaker: (N, T, C).
         appropriate: (N or more, M or more), where 1 marks an appropriate listener; the REACT suites need it.
         lengths: (N,) or (M,) frames of each clip, where they are padded; default: all T.
-        space: the motion space, for motion that is neither faceverse-58 (58 channels) nor deca-56 (56 channels).
+        space: the motion space, for motion that is neither faceverse-58 (58 channels, 25 frames a second) nor deca-56 (56
+            channels, 30), and for emotion that does not have 25 frames a second: the suites over-time and realism count seconds.
         threads: CPU threads; they never change a number.
 
     Arrays are numpy arrays or tensors of any number type on any device; half precision and the like count as

@@ -1,4 +1,4 @@
-"""Whether parts of a dataset hold the same data under other names: a copy of the test set among the training data, say."""
+"""Whether parts of a dataset hold the same data: a copy of the test set among the training data, say."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ class Contents:
         kinds = {kind for kind, _ in self._at}
         for kind in sorted(kinds):
             for (a, first), (b, second) in combinations([(s, d) for (k, s), d in self._at.items() if k == kind], 2):
-                shared = [digest for digest in first if digest in second and first[digest] != second[digest]]
+                shared = [digest for digest in first if digest in second]
                 if shared:
                     pairs = [f"{a}: {first[d]} = {b}: {second[d]}" for d in shared]
                     yield error(
-                        f"{len(shared)} of {len(second)} recordings in {b} have the same {kind} as in {a}, under other names",
+                        f"{len(shared)} of {len(second)} recordings in {b} have the same {kind} as in {a}",
                         _some(pairs), "a method is tested on what it was trained on or chosen by", "restore both from the release", SPLIT,
                     )  # fmt: skip
         for (kind, split), pairs in self._twice.items():

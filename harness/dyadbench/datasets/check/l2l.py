@@ -19,7 +19,7 @@ from dyadbench.files.walk import folders_in
 
 
 def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
-    """Every person's eight files: shapes, finite values, windows that match, windows that are in both halves."""
+    """Every person's eight files: shapes, finite values, numbers of windows that match, recordings and motion that are in both halves."""
     there = folders_in(root / "data")
     people = [name for name in there if any((root / "data" / name).glob("*/p?_*_clean_deca.npy"))] or there
     if not people:

@@ -1,7 +1,7 @@
 """Shannon index: the entropy of how motion frames spread over clusters of the ground truth.
 
 Clusters are found by k-means on ground-truth frames and belong to the ground truth, not to the method that is scored:
-they are kept in memory, and in a folder if one is given, under the hash of those frames, and never fitted twice.
+they are kept in memory under the hash of those frames, and never fitted twice.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 BLOCK = 2048  # frames that stay in cache with their distances to every centroid
-SUMMED = 4096  # frames that k-means sums at once: another number gives other last digits
+SUMMED = 4096  # frames that k-means sums at once: the last digits of scores depend on it, so it stays
 
 _memory: dict[str, Floats] = {}
 
