@@ -124,6 +124,10 @@ def test_places_and_references_come_from_records_of_the_same_data(
     ]
     assert "among 2 methods" in note
     assert standing(tmp_path, "bench", "suite", COLUMNS, "other data", mine)[1][0][-1] == ""
+    seeds = np.array([[[1.0, 2.0, 3.0], [np.nan, 2.0, 3.0]], [[3.0, 2.0, 3.0], [4.0, 2.0, 3.0]]])  # (S, N, C)
+    monkeypatch.setattr(board, "method_values", lambda *_: seeds)
+    rows = standing(tmp_path, "bench", "suite", COLUMNS, "d", mine)[1]
+    assert rows[0][-1] == "2.2500", "every seed counts as much, as on the board: the mean of 1 and 3.5"
 
 
 @pytest.mark.parametrize(

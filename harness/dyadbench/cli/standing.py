@@ -9,7 +9,7 @@ import numpy as np
 
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.errors import number_of
-from dyadbench.leaderboard.stats import loss
+from dyadbench.leaderboard.stats import defined_means, loss
 from dyadbench.leaderboard.text import direction_sign, number
 from dyadbench.python.score import Estimate
 from dyadbench.records.comparable import method_values, of_whole_training, records_below, usable_records
@@ -64,10 +64,8 @@ def standing(
 
 
 def _means(values: np.ndarray, columns: Sequence[Column]) -> dict[str, float]:
-    """Mean of (S, N, C) over seeds and clips where there is a value, else NaN."""
-    finite = np.isfinite(values)
-    with np.errstate(invalid="ignore"):
-        mean = np.where(finite, values, 0).sum((0, 1)) / finite.sum((0, 1))
+    """The mean over seeds of (S, N, C), each over its clips with a value, as on the board; else NaN."""
+    mean = defined_means(values.swapaxes(0, 1)).mean(0)
     return dict(zip([column.id for column in columns], mean.tolist(), strict=True))
 
 

@@ -224,6 +224,14 @@ def benjamini_hochberg(p: Sequence[float | None]) -> list[float | None]:
     return out
 
 
+def defined_means(values: np.ndarray) -> np.ndarray:
+    """(N, ...) -> (...): over the seeds or clips with a value, NaN where none has one."""
+    defined = np.isfinite(values)
+    counts = defined.sum(0)
+    means: np.ndarray = np.where(counts > 0, np.where(defined, values, 0).sum(0) / np.maximum(counts, 1), np.nan)
+    return means
+
+
 def losses(point: Floats, columns: Sequence[Column]) -> Floats:
     """(M, C) values to (M, ranked columns) of `loss`."""
     at = [(i, target_of(columns, i), column.direction) for i, column in enumerate(columns) if column.ranked]

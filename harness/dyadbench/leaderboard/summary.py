@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dyadbench.leaderboard.rows import Row
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import sentence_case, skill_text
-from dyadbench.records.references import NULL
+from dyadbench.records.references import CEILINGS, NULL
 
-CEILINGS = {"fresh-listener": "another listener of the same speaker", "oracle-set": "the other appropriate listeners"}
 PERFECT = "a perfect reaction"  # where no row is the ceiling
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dyadbench.records.record import Record
 
 NULL = "mismatched-listener"
-CEILINGS = ("fresh-listener", "oracle-set")
+CEILINGS = {"fresh-listener": "another listener of the same speaker", "oracle-set": "the other appropriate listeners"}
 ROLES = {  # what a reference row is there for
     NULL: "floor", "fresh-listener": "ceiling", "oracle": "truth", "oracle-set": "truth", "oracle-motion": "readout", "mime": "copy", "lagged-mime": "copy",
     "mean": "mean", "mean-sequence": "mean", "median": "mean", "random": "noise", "random-2025": "noise",

@@ -12,11 +12,11 @@ from dyadbench.leaderboard import over_time as errors_over_time
 from dyadbench.leaderboard.charts import Bar, Point, bars, histogram, lines, scatter
 from dyadbench.leaderboard.drawing import both, plain
 from dyadbench.leaderboard.rows import Row, Value
+from dyadbench.leaderboard.stats import defined_means
 from dyadbench.leaderboard.tables import Table, TableColumn
 from dyadbench.leaderboard.tokenizers import corpora, drawing
 from dyadbench.records.comparable import per_clip
 from dyadbench.records.record import Record
-from dyadbench.report.pairs import defined_means
 
 # Suite -> (how appropriate: smaller is better, how diverse).
 PLANES = {"react2024": ("FRDist", "FRDiv"), "react2024-official": ("FRDist", "FRDiv"), "l2l": ("P-FD.expression", "variation.expression")}  # fmt: skip

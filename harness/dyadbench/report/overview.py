@@ -8,9 +8,10 @@ from typing import Any
 
 from dyadbench.leaderboard.drawing import plain, ticks
 from dyadbench.leaderboard.rows import Row
-from dyadbench.leaderboard.summary import CEILINGS, PERFECT, ceiling_text
+from dyadbench.leaderboard.summary import PERFECT, ceiling_text
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import footnotes, rank_text, scale_ends, skill_text
+from dyadbench.records.references import CEILINGS
 from dyadbench.report.pages import page_name
 
 BESIDE = ("copy", "mean")  # references that stand between the methods; floor and ceiling are lines through all of them

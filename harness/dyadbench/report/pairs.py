@@ -11,7 +11,7 @@ import numpy as np
 from dyadbench.api import TARGET_SUFFIX, Column
 from dyadbench.leaderboard.paired import EXTREMES, WIDEST, Difference, differences
 from dyadbench.leaderboard.rows import one_random_seed
-from dyadbench.leaderboard.stats import DRAWS_OF_DECISIONS
+from dyadbench.leaderboard.stats import DRAWS_OF_DECISIONS, defined_means
 from dyadbench.records.comparable import method_values, seeds_of, usable_records
 from dyadbench.records.record import Record
 from dyadbench.report.glossary import metric_text
@@ -67,14 +67,6 @@ def _numbers(of: Difference, a: float, b: float) -> list[float | None]:
     numbers = [None if value is None else _short(value) for value in (of.difference, of.low, of.high)]
     values = [None if value is None else _short(value) for value in (of.a, of.b)]
     return numbers if values == [_short(a), _short(b)] else numbers + values
-
-
-def defined_means(values: np.ndarray) -> np.ndarray:
-    """(N, ...) -> (...): over the seeds or clips with a value, NaN where none has one."""
-    defined = np.isfinite(values)
-    counts = defined.sum(0)
-    means: np.ndarray = np.where(counts > 0, np.where(defined, values, 0).sum(0) / np.maximum(counts, 1), np.nan)
-    return means
 
 
 def _extremes(gap: np.ndarray) -> list[list[float]]:
