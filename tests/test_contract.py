@@ -33,6 +33,25 @@ def test_a_factory_takes_what_its_protocol_names(kind: str) -> None:
             raise AssertionError(f"{kind} {entry.name}: {error}") from None
 
 
+@pytest.mark.parametrize(
+    ("groups", "fps", "words"),
+    [
+        ({"a": (0, 4)}, 30.0, r"group 'a' is \[0, 4\) of 3 channels"),
+        ({"a": (-2, 3)}, 30.0, r"group 'a' is \[-2, 3\)"),
+        ({"a": (2, 1)}, 30.0, r"group 'a' is \[2, 1\)"),
+        ({"a": (0, 3)}, -30.0, "fps = -30.0"),
+        ({"a": (0, 3)}, 0, "fps = 0"),
+        ({"a": (0, 3)}, float("nan"), "fps = nan"),
+        ({"a": (0, 3)}, "30", "fps = '30'"),
+    ],
+)
+def test_a_motion_space_holds_together(groups: dict[str, tuple[int, int]], fps: float, words: str) -> None:
+    """A group beyond the channels was scored over those that there are."""
+    with pytest.raises(ValueError, match=words):
+        api.MotionSpace("own", fps, ("x", "y", "z"), groups)
+    assert api.MotionSpace("own", 29.97, ("x", "y", "z"), {"a": (1, 3)}).slice("a") == slice(1, 3)
+
+
 def test_no_test_module_loads_plugins_when_it_is_imported() -> None:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:

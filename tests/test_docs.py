@@ -115,9 +115,9 @@ def test_a_dataset_of_npz_and_wav_becomes_a_table(tmp_path: Path) -> None:
             folder = tmp_path / "mydyads" / split
             folder.mkdir(parents=True, exist_ok=True)
             steps = {person: rng.standard_normal((150, 52)).cumsum(0) * 0.01 for person in "ab"}
-            np.savez(folder / f"pair{n}.npz", **steps)
+            np.savez(folder / f"{split}{n}.npz", **steps)
             for person in "ab":
-                soundfile.write(folder / f"pair{n}-{person}.wav", rng.standard_normal(16000 * 5) * 0.05, 16000)
+                soundfile.write(folder / f"{split}{n}-{person}.wav", rng.standard_normal(16000 * 5) * 0.05, 16000)
     printed = _follow("own-dataset.md", "arkit_dyads.py", tmp_path)
     assert "6 clips, 3 sessions" in printed["dyadbench data check arkit-dyads mydyads"]
     table = (tmp_path / "leaderboards" / "arkit-dyads.md").read_text()

@@ -52,6 +52,8 @@ def one_line(text: object, most: int | None = None) -> str:
 
 def demand_name(name: str, what: str) -> None:
     """Raises DyadbenchError where a name from outside is empty or not UTF-8, for then no key and no record could hold it."""
+    if not isinstance(name, str):
+        raise DyadbenchError(f"{what} is {one_line(repr(name))}; text is due")
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -93,7 +95,10 @@ def place_of(error: BaseException) -> str:
 
 def first_fault(error: ValidationError, model: type[BaseModel] | None = None) -> str:
     """The first complaints of a pydantic error as `field: what`; with `model`, an unknown field gets the nearest one."""
-    faults = [_sentence(fault, model) for fault in error.errors(include_url=False)]
+    errors = error.errors(include_url=False)
+    # A list whose only member is at fault is too short as well, which says nothing.
+    deeper = {fault["loc"][:1] for fault in errors if len(fault["loc"]) > 1}
+    faults = [_sentence(fault, model) for fault in errors if fault["type"] != "too_short" or fault["loc"] not in deeper]
     rest = len(faults) - FAULTS_SHOWN
     return "; ".join(faults[:FAULTS_SHOWN]) + (f" ({rest} more)" if rest > 0 else "")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,13 @@ import torch
 from tests.fixtures.corpora import ToyDataset
 from tests.fixtures.hosts import shared_host
 
-from dyadbench.api import EMOTION_CHANNELS, BenchmarkConfig, Context, DyadbenchError, Needs, Reaction
+from dyadbench.api import EMOTION_CHANNELS, BenchmarkConfig, Context, DyadbenchError, Needs, Noise, Reaction
+from dyadbench.cell.lookahead import measure_lookahead
+from dyadbench.cell.noise import CellNoise
 from dyadbench.cell.run import CellRun
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.split import Split
+from dyadbench.datasets.tiny_corpus import TinyCorpus
 from dyadbench.errors import PluginError
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.matrix.cells import Cell, MethodSpec, Part, make_cell, method_parts
@@ -197,6 +201,48 @@ def test_look_ahead_is_measured_not_believed(tmp_path: Path) -> None:
     assert facts["lookahead"] == 0
     _, facts = _run(tmp_path, "nearest-face").generate(["emotion"])
     assert facts["lookahead"] is None
+
+
+class Early:
+    """Looks 30 frames ahead in its first 40 frames, as what fills a first window does, and nowhere later."""
+
+    needs = Needs()
+
+    def sample(self, context: Context, k: int, noise: Noise) -> Reaction:
+        ahead = np.where(np.arange(context.frames) < 40, np.arange(context.frames) + 30, np.arange(context.frames))
+        echo = context.speaker_motion[:, np.minimum(ahead, context.frames - 1)]
+        return Reaction(np.repeat(echo[:, None], k, 1), None)
+
+
+def test_look_ahead_at_the_beginning_of_a_clip_is_seen() -> None:
+    context = TinyCorpus().context([0], Needs(), 250)
+    assert measure_lookahead(Early(), context, CellNoise(0)) == 30
+
+
+def test_a_suite_cannot_change_what_is_scored_after_it() -> None:
+    split = Split(ToyDataset(), "test")
+    data = split.evaluation(None, None, 1, "cpu")
+    for name in ("listener_motion", "speaker_motion", "listener_emotion", "speaker_emotion", "lengths", "appropriate"):
+        with pytest.raises(ValueError, match="read-only"):
+            getattr(data, name)[:] = 0
+
+
+def test_a_clip_without_a_frame_and_an_id_that_is_no_text_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = ToyDataset().clips("test")
+    for change, words in (({"frames": 0}, "has no frame"), ({"id": 7}, "the id of a clip is 7; text is due")):
+        changed = [dataclasses.replace(clips[0], **change), *clips[1:]]
+        monkeypatch.setattr(ToyDataset, "clips", lambda self, split, changed=changed: changed)
+        with pytest.raises(DyadbenchError, match=words):
+            Split(ToyDataset(), "test")
+
+
+def test_without_training_clips_it_is_said_before_a_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, clips = _run(tmp_path, "ridge"), ToyDataset().clips("test")
+    monkeypatch.setattr(ToyDataset, "clips", lambda self, split: [] if split == "train" else clips)
+    with pytest.raises(
+        DyadbenchError, match="split 'train' of the dataset holds no clips, so there is nothing to learn"
+    ):
+        run.fit()
 
 
 def test_latency_is_recorded_online_alone_whichever_cell_ran_first(tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +12,12 @@ import pytest
 from tests.fixtures.hosts import shared_host
 from tests.fixtures.vc_dyads import write_vc_dyads
 
-from dyadbench.api import Column, DyadbenchError, Result, Tokens
+from dyadbench.api import Clip, Column, Dyad, DyadbenchError, Result, Tokens, Track
 from dyadbench.conformance import others
 from dyadbench.conformance.check import check
 from dyadbench.conformance.others import check_dataset, check_suite
 from dyadbench.conformance.report import Report
+from dyadbench.datasets.vc_dyads import VCDyadsDataset
 from dyadbench.registry.host import Host
 
 
@@ -119,6 +122,93 @@ def test_a_suite_whose_value_is_not_its_mean_is_named(monkeypatch: pytest.Monkey
     monkeypatch.setattr(host, "build", lambda kind, name, config: Skewed())
     failures = _failures(check_suite("react2024", host))
     assert failures["faceverse-58: scores"].startswith("suite react2024, x: its value is 5")
+
+
+class Bad:
+    """A suite with one fault."""
+
+    columns = (Column("x", "max", low=0.0, high=1.0),)
+    space = "emotion"
+
+    def __init__(self, fault: str):
+        self.fault, self.rng = fault, np.random.default_rng(0)
+
+    def evaluate(self, data: Any, progress: Any = None) -> dict[str, Result]:
+        count = len(data.clips)
+        if self.fault == "in place":
+            listener = data.listener_emotion
+            listener -= listener.mean(1, keepdims=True)
+        values: Any = {"random": self.rng.random(count), "text": np.full(count, "0.5"), "high": np.full(count, 7.5)}
+        per_clip = values.get(self.fault, np.full(count, 0.5))
+        return {"x": Result(float(np.mean(per_clip.astype(float))), per_clip)}
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("none", ""), ("in place", "read-only"), ("random", "x: two calls give other values"), ("text", "where numbers are due"),
+        ("high", "suite react2024 gave 7.5 for x, which is declared to lie from 0.0 to 1.0"),
+    ],
+)  # fmt: skip
+def test_a_suite_that_would_spoil_numbers_is_named(monkeypatch: pytest.MonkeyPatch, fault: str, words: str) -> None:
+    host = Host()
+    monkeypatch.setattr(host, "build", lambda kind, name, config: Bad(fault))
+    failures = _failures(check_suite("react2024", host))
+    assert words in failures["faceverse-58: scores"] if words else not failures
+
+
+def test_what_is_wrong_is_one_short_sentence_whatever_was_raised() -> None:
+    def no_words() -> None:
+        raise AssertionError
+
+    def many_words() -> None:
+        raise ValueError("long\n" * 9000)
+
+    def stopped() -> None:
+        raise KeyboardInterrupt
+
+    report = Report("it")
+    for what in (no_words, many_words, stopped):
+        assert not report.note(what.__name__, what)
+    first, second, third = (item.detail for item in report.items)
+    assert "an assertion failed (" in first and "test_others.py" in first
+    assert len(second) < 600 and "\n" not in second and third.startswith("KeyboardInterrupt")
+
+
+@pytest.mark.parametrize(
+    ("fault", "words"),
+    [
+        ("leak", "sessions are in train and in val, the first is one; scores would flatter"),
+        ("alien", "its own listener is not appropriate"),
+        ("random", "two calls of dyad() give other motion of the speaker"),
+        ("order", "two calls of clips() give other clips, or another order"),
+    ],
+)
+def test_a_dataset_that_breaks_what_the_walkthrough_demands_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: str, words: str
+) -> None:
+    write_vc_dyads(tmp_path)
+    clips, dyad, rng = VCDyadsDataset.clips, VCDyadsDataset.dyad, np.random.default_rng(0)
+
+    def changed_clips(self: Any, split: str) -> list[Clip]:
+        if fault == "leak":
+            return [dataclasses.replace(clip, session="one") for clip in clips(self, split)]
+        return [clips(self, split)[i] for i in rng.permutation(len(clips(self, split)))]
+
+    def changed_dyad(self: Any, split: str, index: int, audio: Sequence[str] = ()) -> Dyad:
+        pair = dyad(self, split, index, audio)
+        return dataclasses.replace(pair, speaker=Track(pair.speaker.motion + rng.random()))
+
+    if fault in ("leak", "order"):
+        monkeypatch.setattr(VCDyadsDataset, "clips", changed_clips)
+    elif fault == "random":
+        monkeypatch.setattr(VCDyadsDataset, "dyad", changed_dyad)
+    else:
+        monkeypatch.setattr(
+            VCDyadsDataset, "appropriate", lambda self, split: ~np.eye(len(clips(self, split)), dtype=bool)
+        )
+    report = check_dataset("vc-dyads", shared_host(), tmp_path, settings={"frames": 60, "test": 1, "validation": 1})
+    assert any(words in detail for detail in _failures(report).values()), _failures(report)
 
 
 def test_a_dataset_is_checked_where_it_lies(tmp_path: Path) -> None:

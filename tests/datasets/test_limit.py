@@ -20,6 +20,7 @@ from dyadbench.api import (
     Dataset,
     DrawsListeners,
     Dyad,
+    DyadbenchError,
     KnowsListeners,
     MoreListeners,
     MotionSpace,
@@ -59,6 +60,8 @@ def test_clips_are_spread_over_the_split_and_the_digest_is_another(folder: Path)
         assert clip_dyad.clip == clip and np.array_equal(clip_dyad.listener.motion, meant.listener.motion)
     assert np.array_equal(part.appropriate("test"), np.eye(4, dtype=bool))
     assert len(LimitedDataset(whole, 10**6).clips("test")) == len(ids)
+    with pytest.raises(DyadbenchError, match=f"{len(ids) + 1} clips are to be scored and split 'test' has {len(ids)}"):
+        scored_part(whole, "test", len(ids) + 1)
 
 
 def _run(words: list[str]) -> str:

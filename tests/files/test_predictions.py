@@ -61,6 +61,9 @@ def test_ids_as_bytes_and_a_rate_of_shape_one_are_read(tmp_path: Path) -> None:
     values = np.zeros(SHAPE, np.float32)
     np.savez(tmp_path / "p.npz", emotion=values, clips=np.array(CLIPS).astype("S8"), fps=np.array([25.0]))
     assert _faults(tmp_path / "p.npz") == []
+    np.savez(tmp_path / "p.npz", emotion=values, clips=np.array(CLIPS), fps=np.full(24, 25.0))
+    with pytest.raises(DyadbenchError, match=r"p\.npz: fps holds float64 of shape \(24,\); one number is expected"):
+        read_predictions(tmp_path / "p.npz")
 
 
 @pytest.mark.parametrize("kind", [torch.float16, torch.bfloat16, torch.float64])

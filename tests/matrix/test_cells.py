@@ -114,11 +114,18 @@ def test_cells_are_benchmark_by_method_by_seed(tmp_path: Path) -> None:
         (f'benchmarks = ["{BENCHMARK}"]\n[[method]]\nname = "mimee"', "did you mean mime"),
         (f'benchmarks = ["{BENCHMARK}"]\n[[method]]\nname = "mime"\n[[method]]\nname = "mime"', "two .*mime"),
         (f'benchmarks = ["{BENCHMARK}"]\n[[method]]\nname = "x"\ntokenizer = {{name = "t"}}', "no predictor"),
+        (
+            f'benchmarks = ["{BENCHMARK}"]\n[[method]]\nname = "mime"\nof = "mime"',
+            "'mime' is said to be an ablation of itself",
+        ),
     ],
 )
 def test_mistakes_in_a_matrix_are_one_sentence(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(DyadbenchError, match=message):
         cells_of(shared_host(), read_matrix(_matrix(tmp_path, text)))
+    with pytest.raises(DyadbenchError) as caught:
+        read_matrix(_matrix(tmp_path, 'benchmarks = ["x"]\n[[method]]\nnmae = "mime"'))
+    assert "name is missing" in str(caught.value) and "at least 1" not in str(caught.value), "there is a method"
     with pytest.raises(DyadbenchError, match="no matrix file"):
         read_matrix(tmp_path / "none.toml")
 

@@ -105,6 +105,13 @@ def test_l2l_gives_the_columns_of_the_tables_for_samples_and_lengths() -> None:
     assert score_arrays("l2l", **padded, lengths=lengths) == scores
 
 
+@pytest.mark.parametrize("suite", ["react2024", "react2025", "react2025-official-aligner", "react2026"])
+def test_without_the_matrix_of_appropriate_listeners_it_is_asked_for(suite: str) -> None:
+    listener, speaker = np.random.default_rng(0).random((2, 3, 750, 25))
+    with pytest.raises(ValueError, match="every appropriate listener: give the matrix `appropriate`"):
+        score_arrays(suite, pred=listener[:, None], listener=listener, speaker=speaker)
+
+
 def test_one_sample_needs_no_axis_of_its_own() -> None:
     for suite in (*REACT, "l2l"):
         case = _case(suite)

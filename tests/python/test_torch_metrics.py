@@ -108,3 +108,37 @@ def test_computing_before_anything_was_predicted_says_what_to_do() -> None:
     _, references = _react()
     with pytest.raises(ValueError, match="none of the 5 clips has a prediction"):
         SuiteMetric("react2024", **references).compute()
+
+
+def test_a_second_epoch_without_reset_is_refused() -> None:
+    """It gave the first epoch's scores for ever."""
+    pred, references = _react()
+    metric = SuiteMetric("react2024", **references)
+    metric.update(pred, range(5))
+    first = metric.compute()
+    metric.update(pred, range(5))
+    assert metric.compute() == pytest.approx(first, nan_ok=True), "the same again is no harm"
+    metric.update(torch.zeros_like(pred), range(5))
+    with pytest.raises(ValueError, match=r"clip 0 was predicted twice, and differently; call reset\(\)"):
+        metric.compute()
+
+
+@pytest.mark.parametrize("lengths", [[50.7] * 5, [50] * 3, [True] * 5, ["50"] * 5, [50] * 9, [[50] * 5], [61] * 5])
+def test_lengths_are_refused_as_score_arrays_refuses_them(lengths: list[object]) -> None:
+    pred, references = _react()
+    with pytest.raises(ValueError, match="lengths") as caught:
+        score_arrays("react2024", pred=pred, lengths=np.array(lengths), **references)
+    with pytest.raises(ValueError, match="lengths") as again:
+        SuiteMetric("react2024", lengths=np.array(lengths), **references)
+    assert str(again.value) == str(caught.value)
+
+
+@pytest.mark.parametrize("clip", [[True, False], [0.0, 1.9], 1, [[0, 1]]])
+def test_rows_that_are_no_whole_numbers_are_refused(clip: object) -> None:
+    pred, references = _react()
+    metric = SuiteMetric("react2024", **references)
+    with pytest.raises(ValueError, match="the row number of each prediction is expected"):
+        metric.update(pred[:2], clip)
+    metric.update(pred[:2], [0, 1])
+    with pytest.raises(ValueError, match="as many samples, frames and channels"):
+        metric.update(pred[2:, :2], [2, 3, 4])

@@ -87,6 +87,10 @@ EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
     "a grid without codes": (lambda d: d["measured"].update(tokens={}), r"measured\.tokens\.codes is missing"),
     "a latency without its unit": (lambda d: d["measured"].update(latency={}), "latency does not give budget_ms"),
     "a version below all": (lambda d: d["dataset"].update(version=-1), r"dataset\.version"),
+    "fewer than no clips undefined": (lambda d: d["suites"]["react2024"]["scores"]["FRCorr"].update(undefined=-4), "undefined"),
+    "no samples": (lambda d: d["benchmark_config"].update(samples=0), r"benchmark_config\.samples"),
+    "fewer than no folds": (lambda d: d["benchmark_config"].update(folds=-1), r"benchmark_config\.folds"),
+    "fewer than no parameters": (lambda d: d["measured"].update(parameters=-1), r"measured\.parameters"),
     "no predictor": (lambda d: d["method_config"].clear(), "method_config has no predictor"),
 }  # fmt: skip
 

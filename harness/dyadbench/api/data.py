@@ -31,6 +31,19 @@ class MotionSpace:
     channels: tuple[str, ...]
     groups: Mapping[str, tuple[int, int]]  # group -> [start, stop) over channels
 
+    def __post_init__(self) -> None:
+        """Raises ValueError for a rate that is no positive number, and for a group that is no part of the channels."""
+        if isinstance(self.fps, bool | str) or not 0 < self.fps < float("inf"):
+            raise ValueError(
+                f"motion space {self.name!r} has fps = {self.fps!r}; frames per second are a positive number"
+            )
+        for group, (start, stop) in self.groups.items():
+            if not 0 <= start < stop <= len(self.channels):
+                raise ValueError(
+                    f"motion space {self.name!r}: group {group!r} is [{start}, {stop}) of {len(self.channels)} channels; "
+                    "0 <= start < stop <= channels is due"
+                )
+
     @property
     def dim(self) -> int:
         return len(self.channels)

@@ -10,7 +10,9 @@ from dyadbench.api import Context, Noise, Predictor, Reaction, Word
 
 OTHER_WORDS = ("no", "wonderful", "yesterday", "terrible", "maybe", "laughing")
 SAMPLES = 2  # whose look-ahead is measured: a later one may look further than the first
-PROBES = (0.35, 0.5, 0.63, 0.81)  # where in the clip the speaker is disturbed; off any patch grid
+# Where in the clip the speaker is disturbed, off any patch grid; a beginning may look further ahead than the rest, as a first
+# window that is filled does.
+PROBES = (0.35, 0.5, 0.63, 0.81, 0.02, 0.1)
 
 
 def perturb_after(context: Context, frame: int, rng: np.random.Generator, fps: float = 25.0) -> Context:

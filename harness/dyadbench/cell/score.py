@@ -21,6 +21,8 @@ from dyadbench.metrics.tokenizer import score_tokenizer
 from dyadbench.records.record import Score, SuiteScores, mean_fault
 from dyadbench.registry.host import Host
 
+EDGE = 1e-6  # relative: what rounding may carry a value beyond the range of its column
+
 
 def open_suites(host: Host, names: Sequence[str]) -> dict[str, Suite]:
     """The suites by name; PluginError where the columns of one do not hold together."""
@@ -79,7 +81,10 @@ def demand_whole(name: str, suite: Suite, results: Any, count: int) -> None:
             raise PluginError(f"suite {name} gave no {column.id}, one of its columns")
         try:
             value = Score(value=result.value, undefined=result.undefined, detail=dict(result.detail)).value
-            per_clip = np.asarray(result.per_clip, np.float64)
+            per_clip = np.asarray(result.per_clip)
+            if per_clip.dtype.kind not in "fiub":
+                raise TypeError(f"per_clip holds {per_clip.dtype}, where numbers are due")
+            per_clip = per_clip.astype(np.float64)
         except (AttributeError, TypeError, ValueError) as error:
             why = first_fault(error) if isinstance(error, ValidationError) else one_line(error, most=200)
             raise PluginError(f"suite {name} gave no api.Result of numbers for {column.id}: {why}") from None
@@ -88,6 +93,11 @@ def demand_whole(name: str, suite: Suite, results: Any, count: int) -> None:
         if per_clip.shape != (count,) or np.isinf(per_clip).any():
             raise PluginError(
                 f"suite {name} gave {per_clip.shape} values of {column.id} for {count} clips, or infinite ones"
+            )
+        low, high = (np.nan if bound is None else bound for bound in (column.low, column.high))
+        if value is not None and (value < low - EDGE * (1 + abs(low)) or value > high + EDGE * (1 + abs(high))):
+            raise PluginError(
+                f"suite {name} gave {value:g} for {column.id}, which is declared to lie from {column.low} to {column.high}"
             )
         if fault := mean_fault(value, per_clip.tolist()):
             raise PluginError(

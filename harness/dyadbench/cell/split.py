@@ -61,6 +61,8 @@ class Split:
         ids = Counter(clip.id for clip in self.clips)
         if twice := [name for name, count in ids.items() if count > 1]:
             raise DyadbenchError(f"split {name!r} of the dataset lists clip {twice[0]} twice; it would count double")
+        if empty := [clip.id for clip in self.clips if min(clip.frames, clip.listener_frames or 1) < 1]:
+            raise DyadbenchError(f"clip {empty[0]} of split {name!r} has no frame; leave it out of the dataset")
         for each in ids:
             demand_name(each, "the id of a clip")
         for each in {clip.session for clip in self.clips}:
@@ -68,7 +70,9 @@ class Split:
         self.lengths = np.array([clip.frames for clip in self.clips], np.int64)
         listener = [clip.frames if clip.listener_frames is None else clip.listener_frames for clip in self.clips]
         self.listener_lengths = np.array(listener, np.int64)
-        self.common = np.minimum(self.lengths, self.listener_lengths)  # frames that speaker and listener both have
+        self.common = _fixed(
+            np.minimum(self.lengths, self.listener_lengths)
+        )  # frames that speaker and listener both have
         self.frames = int(self.lengths.max())
 
     def training(self) -> TrainSplits:
@@ -85,7 +89,7 @@ class Split:
 
     @cached_property
     def appropriate(self) -> np.ndarray:
-        return self.dataset.appropriate(self.name)[:, : len(self.clips)]  # (N, N)
+        return _fixed(np.array(self.dataset.appropriate(self.name)[:, : len(self.clips)]))  # (N, N)
 
     @property
     def ragged(self) -> bool:
@@ -133,7 +137,7 @@ class Split:
                         frames = int((self.lengths if role == "speaker" else self.listener_lengths)[index])
                         checked = self._checked(index, f"{role}'s {kind}", values, (frames, array.shape[2]))
                         array[index, :frames] = checked[: self.frames]
-        return tracks
+        return {name: None if track is None else _fixed(track) for name, track in tracks.items()}
 
     def listeners(self) -> tuple[list[np.ndarray], list[np.ndarray] | None]:
         """Motion (T, D) and emotion (T, 25) of every listener, without padding; no emotion where the dataset has none."""
@@ -212,7 +216,10 @@ class Split:
         else:
             listeners = [track.emotion for track in self.whole_listeners]
         align = self.dataset.align if isinstance(self.dataset, Aligns) else None
-        return Ragged(self.lengths, listeners, self.dataset.appropriate(self.name), align)
+        wide = np.array(self.dataset.appropriate(self.name))
+        return Ragged(
+            _fixed(self.lengths), [_fixed(track) for track in listeners if track is not None], _fixed(wide), align
+        )
 
     def _truth(self, rows: range, end: int) -> Truth:
         """Every appropriate reaction of each clip, its own listener first.
@@ -259,6 +266,13 @@ class Split:
             device=device,
             **tracks,
         )
+
+
+def _fixed(values: np.ndarray) -> np.ndarray:
+    """`values` that cannot be written: a suite that works in place would change what is scored after it."""
+    fixed = values.view()
+    fixed.flags.writeable = False
+    return fixed
 
 
 def _cut(values: np.ndarray, lengths: np.ndarray, *, keep: bool) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,11 @@ def _spaces_for(suite: Suite) -> list[MotionSpace]:
 
 
 def _scores(host: Host, name: str, suite: Suite, data: Evaluation) -> str:
-    results = evaluate(host, name, suite, data, None)
+    results, again = (evaluate(host, name, suite, data, None) for _ in range(2))
+    for column, result in results.items():
+        assert np.array_equal(result.per_clip, again[column].per_clip, equal_nan=True), (
+            f"{column}: two calls give other values"
+        )
     undefined = [column for column, result in results.items() if result.value is None]
     return f"undefined: {', '.join(undefined)}" if undefined else "all columns defined"
 
@@ -177,12 +182,14 @@ def _evaluation(corpus: TinyCorpus) -> Evaluation:
         return (values[:, None] + 0.1 * rng.standard_normal(shape)).astype(np.float32)
 
     motion, emotion = stacked("listener", "motion"), stacked("listener", "emotion")
-    return Evaluation(
-        clips=tuple(dyad.clip.id for dyad in dyads), lengths=np.full(len(dyads), corpus.frames), space=corpus.space,
-        predicted_motion=varied(motion), predicted_emotion=varied(emotion), listener_motion=motion,
-        speaker_motion=stacked("speaker", "motion"), listener_emotion=emotion, speaker_emotion=stacked("speaker", "emotion"),
-        appropriate=corpus.appropriate("test"),
-    )  # fmt: skip
+    arrays: dict[str, Any] = {
+        "lengths": np.full(len(dyads), corpus.frames), "predicted_motion": varied(motion), "predicted_emotion": varied(emotion),
+        "listener_motion": motion, "speaker_motion": stacked("speaker", "motion"), "listener_emotion": emotion,
+        "speaker_emotion": stacked("speaker", "emotion"), "appropriate": corpus.appropriate("test"),
+    }  # fmt: skip
+    for array in arrays.values():
+        array.flags.writeable = False  # as in a run
+    return Evaluation(clips=tuple(dyad.clip.id for dyad in dyads), space=corpus.space, **arrays)
 
 
 def check_dataset(
@@ -202,6 +209,7 @@ def check_dataset(
     dataset = LimitedDataset(datasets[0], limit) if limit else datasets[0]
     for split in ("train", "val", "test"):
         report.note(f"{split}: every clip is as declared", lambda split=split: _read(dataset, split))  # type: ignore[misc]
+    report.note("no session is in two splits", lambda: _demand_apart(dataset))
     report.note(
         "digest is the same when opened again", lambda: _same_digest(host, name, part.config, root, datasets[0].digest)
     )
@@ -216,6 +224,13 @@ def _read(dataset: Any, split: str) -> str:
     more = len(dataset.more_listeners(split)) if isinstance(dataset, MoreListeners) else 0
     due, shape = (len(opened.clips), len(opened.clips) + more), np.shape(dataset.appropriate(split))
     assert shape == due, f"appropriate has shape {shape} where {due} is due"
+    own = np.diagonal(dataset.appropriate(split))
+    assert own.all(), f"clip {opened.clips[int(own.argmin())].id}: its own listener is not appropriate"
+    assert tuple(dataset.clips(split)) == opened.clips, "two calls of clips() give other clips, or another order"
+    one, two = (dataset.dyad(split, 0) for _ in range(2))
+    for role in ("speaker", "listener"):
+        same = np.array_equal(getattr(one, role).motion, getattr(two, role).motion)
+        assert same, f"clip {opened.clips[0].id}: two calls of dyad() give other motion of the {role}"
     for index, clip in enumerate(opened.clips):
         speaker = dataset.dyad(split, index, tuple(dataset.audio)).speaker
         for feature, spec in dataset.audio.items():
@@ -224,6 +239,15 @@ def _read(dataset: Any, split: str) -> str:
                 f"clip {clip.id}: {feature} has shape {np.shape(speaker.audio[feature])} where {(rows, spec.dim)} is due"
             )
     return f"{len(opened.clips)} clips, {len({clip.session for clip in opened.clips})} sessions"
+
+
+def _demand_apart(dataset: Any) -> None:
+    sessions = {split: {clip.session for clip in dataset.clips(split)} for split in ("train", "val", "test")}
+    for one, other in combinations(sessions, 2):
+        both = sorted(sessions[one] & sessions[other])
+        assert not both, (
+            f"{len(both)} sessions are in {one} and in {other}, the first is {both[0]}; scores would flatter"
+        )
 
 
 def _same_digest(host: Host, name: str, config: Any, root: Path, digest: str) -> None:

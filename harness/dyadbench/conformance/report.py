@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dyadbench.api import DyadbenchError
-from dyadbench.errors import place_of
+from dyadbench.errors import one_line, place_of
+
+MOST = 400  # characters of what somebody else's error says
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,14 @@ class Report:
             with contextlib.redirect_stdout(sys.stderr):  # whatever the method prints; stdout is the report's
                 self.items.append(Item(what, True, test() or ""))
         except (AssertionError, DyadbenchError) as error:  # a sentence of ours
-            self.items.append(Item(what, False, str(error)))
+            self.items.append(
+                Item(what, False, one_line(str(error), MOST) or f"an assertion failed ({place_of(error)})")
+            )
             if error.__cause__ is not None:
                 self.tracebacks.append("".join(traceback.format_exception(error)))
-        except (Exception, SystemExit) as error:
+        except (Exception, SystemExit, KeyboardInterrupt) as error:
             self.tracebacks.append("".join(traceback.format_exception(error)))
-            self.items.append(Item(what, False, f"{type(error).__name__}: {error} ({place_of(error)})"))
+            self.items.append(
+                Item(what, False, f"{type(error).__name__}: {one_line(str(error), MOST)} ({place_of(error)})")
+            )
         return self.items[-1].ok

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Clip, Dataset, Dyad, MoreListeners
+from dyadbench.api import Clip, Dataset, Dyad, DyadbenchError, MoreListeners
 from dyadbench.datasets.view import listeners_of_no_clip, pass_on
 
 
@@ -88,5 +88,9 @@ class FewerClips(LimitedDataset):
 
 
 def scored_part(dataset: Dataset, split: str, clips: int) -> Dataset:
-    """The dataset with the clips that a benchmark scores; 0: all."""
+    """The dataset with the clips that a benchmark scores; 0: all. Raises DyadbenchError where the split has fewer."""
+    if clips > (there := len(dataset.clips(split))):
+        raise DyadbenchError(
+            f"{clips} clips are to be scored and split {split!r} has {there}; leave --clips out to score all"
+        )
     return FewerClips(dataset, split, clips) if clips else dataset

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dyadbench.api import Clip, Dataset, Dyad, Track
+from dyadbench.api import Clip, Dataset, Dyad, DyadbenchError, Track
 
 if TYPE_CHECKING:
     import numpy as np
@@ -21,11 +21,16 @@ class TrainSplits:
 
     def clips(self, split: str) -> Sequence[Clip]:
         """Of the frames that speaker and listener both have: what is learnt from a pair is what both do at a time."""
+        clips = self._dataset.clips(split)
+        if not len(clips) and split == "train":
+            raise DyadbenchError(
+                "split 'train' of the dataset holds no clips, so there is nothing to learn from; `dyadbench data check` says why"
+            )
         return [
             clip
             if clip.listener_frames is None
             else replace(clip, frames=min(clip.frames, clip.listener_frames), listener_frames=None)
-            for clip in self._dataset.clips(split)
+            for clip in clips
         ]
 
     def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:

@@ -32,6 +32,14 @@ def floats(value: Any, name: str = "the array") -> NDArray[Any]:
     return native(array, name)
 
 
+def one_number(value: Any, name: str) -> float:
+    """A number, or an array of one. Raises ValueError."""
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype.kind not in "fiu":
+        raise ValueError(f"{name} holds {array.dtype} of shape {array.shape}; one number is expected")
+    return float(array.reshape(()))
+
+
 def native(array: NDArray[Any], name: str = "the array") -> NDArray[Any]:
     """`floats` of a numpy array."""
     if array.dtype.kind not in "fiub" and array.dtype.name != "bfloat16":  # ml_dtypes calls itself of kind V

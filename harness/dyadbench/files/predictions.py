@@ -20,7 +20,7 @@ import psutil
 
 from dyadbench.api import DyadbenchError
 from dyadbench.errors import one_line
-from dyadbench.files.arrays import floats
+from dyadbench.files.arrays import floats, one_number
 from dyadbench.files.atomic import atomic_write, replacing
 from dyadbench.files.npy import declared_bytes, npy_header
 
@@ -121,12 +121,15 @@ def _read_npz(path: Path) -> Predictions:
             arrays = {name: archive_arrays[name] for name in archive_arrays.files}
         ids = np.atleast_1d(arrays.pop("clips", np.array([], "U1")))
         clips = tuple(map(id_of, ids.tolist()))
-        fps = float(arrays.pop("fps").reshape(())) if "fps" in arrays else None  # (1,) is one number, too
     except DyadbenchError:
         raise
     except Exception as error:  # zip and its four ways to compress fail in many ways on damaged and hostile files
         reason = one_line(error, 200) or type(error).__name__  # zipfile quotes the file at any length
         raise DyadbenchError(f"{path} is not a readable npz file of plain arrays: {reason}") from None
+    try:
+        fps = one_number(arrays.pop("fps"), "fps") if "fps" in arrays else None
+    except ValueError as error:
+        raise DyadbenchError(f"{path}: {error}") from None
     return Predictions(path, clips, fps, arrays)
 
 

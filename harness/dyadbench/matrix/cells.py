@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, ValidationError, model_serializer
+from pydantic import Field, ValidationError, model_serializer, model_validator
 
 from dyadbench.api import BenchmarkConfig, ComponentEntry, Config, DyadbenchError
 from dyadbench.errors import demand_row_name, first_fault, nearest
@@ -63,6 +63,14 @@ class MethodSpec(Config):
     devices: int = Field(default=1, ge=1)  # GPUs, or processes on CPUs, that one cell trains and samples on
     settings: Mapping[str, Any] = {}  # dotted overrides: {"predictor.layers": 4}
     grid: Mapping[str, Any] = {}  # a list of values per setting; every combination is a row of its own
+
+    @model_validator(mode="after")
+    def _of_another(self) -> MethodSpec:
+        if self.of and self.of == self.name:
+            raise ValueError(
+                f"{self.name!r} is said to be an ablation of itself; `of` names the method that it changes"
+            )
+        return self
 
     def rows(self) -> list[MethodSpec]:
         """This method, or one for each combination of its grid."""

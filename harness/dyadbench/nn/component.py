@@ -41,7 +41,7 @@ class NetComponent(Generic[Net]):
 
 def to_tensor(values: np.ndarray, device: torch.device) -> Tensor:
     """An array on the training device. torch needs contiguous arrays, and a cut of a clip is not."""
-    return torch.from_numpy(np.ascontiguousarray(values)).to(device)
+    return torch.from_numpy(np.require(values, requirements=["C", "W"])).to(device)
 
 
 def face_and_sound(context: Context, audio: str | None, device: torch.device) -> tuple[Tensor, Tensor | None]:

@@ -109,7 +109,7 @@ def _evaluation(
     channels = EMOTION_DIM if suite.space == "emotion" else _channels(space, others["listener"])
     _demand_shapes(pred, others, channels)
     count = max(len(pred), len(others["listener"]))
-    frames = _frames(lengths, len(pred), count, pred.shape[2])
+    frames = frames_of(lengths, len(pred), count, pred.shape[2])
     nan_allowed = ("pred",) if name in NAN_ALLOWED else ()
     for what, array in {**others, "pred": pred}.items():
         if what not in nan_allowed:
@@ -158,7 +158,7 @@ def _demand_shapes(pred: Any, others: dict[str, NDArray[Any]], channels: int) ->
         raise ValueError(f"listener has {len(others['listener'])} clips and pred {shape[0]}")
 
 
-def _frames(lengths: Any, clips: int, listeners: int, frames: int) -> NDArray[np.int64]:
+def frames_of(lengths: Any, clips: int, listeners: int, frames: int) -> NDArray[np.int64]:
     """(listeners,) frames of each clip."""
     if lengths is None:
         return np.full(listeners, frames, np.int64)

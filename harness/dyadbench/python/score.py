@@ -19,7 +19,7 @@ from dyadbench.cell.split import Split
 from dyadbench.cell.units import calibration_split, thresholds_of
 from dyadbench.datasets.readout import CALIBRATION_SAMPLES, UNITS, with_binary_units
 from dyadbench.errors import nearest
-from dyadbench.files.arrays import floats
+from dyadbench.files.arrays import floats, one_number
 from dyadbench.files.folder import ClipFiles, fitted_to, open_predictions
 from dyadbench.files.predictions import Predictions, Reordered, faults, id_of, refuse
 from dyadbench.files.walk import expanded
@@ -251,7 +251,7 @@ def _opened(predictions: str | Path | Mapping[str, Any], name: str = "prediction
         return Predictions(
             Path(name),
             tuple(map(id_of, ids)),
-            None if fps is None else float(np.asarray(fps).reshape(())),
+            None if fps is None else one_number(fps, "fps"),
             arrays,
         )
     except (ValueError, TypeError) as error:

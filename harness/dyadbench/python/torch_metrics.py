@@ -1,12 +1,13 @@
 """The suites as torchmetrics classes, for training loops that validate with them.
 
 Predictions are collected by clip, gathered over processes and scored once: a clip that a distributed sampler repeated
-counts once. Call `update` for every batch and `compute` once, when all clips were predicted:
+counts once. Call `update` for every batch, `compute` once, when all clips were predicted, and then `reset`:
 
     metric = SuiteMetric("react2024", listener=listener, speaker=speaker, appropriate=matrix)
     for pred, clip in batches:
         metric.update(pred, clip)
     scores = metric.compute()
+    metric.reset()  # before the next epoch
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from torchmetrics import Metric
 
 from dyadbench.api import MotionSpace, Suite
 from dyadbench.files.arrays import floats
-from dyadbench.python.arrays import score_arrays
+from dyadbench.python.arrays import frames_of, score_arrays
 
 
 class SuiteMetric(Metric):
@@ -48,8 +49,8 @@ class SuiteMetric(Metric):
         self.suite, self.space, self.threads = suite, space, threads
         self.listener, self.speaker = floats(listener, "listener"), floats(speaker, "speaker")
         self.appropriate = None if appropriate is None else floats(appropriate, "appropriate")
-        frames = lengths.detach().cpu() if hasattr(lengths, "detach") else lengths
-        self.lengths = np.full(len(self.speaker), self.speaker.shape[1]) if frames is None else np.asarray(frames)
+        count = max(len(self.listener), len(self.speaker))
+        self.lengths = frames_of(lengths, len(self.speaker), count, self.speaker.shape[1])
         self._alone = False  # whether a batch is scored by itself
         self.add_state("clip", [], dist_reduce_fx="cat")
         self.add_state("pred", [], dist_reduce_fx="cat")
@@ -60,16 +61,28 @@ class SuiteMetric(Metric):
     def update(self, pred: Any, clip: Any) -> None:
         """pred: (B, K, T, C) or (B, T, C), a tensor or array of any number type; clip: (B,) row of each in the references.
 
-        A batch that is padded to less than the longest clip may have fewer frames than the references.
+        A batch that is padded to less than the longest clip may have fewer frames than the references. Raises ValueError
+        where `clip` is no list of row numbers, or the predictions are of another shape than those before.
         """
-        pred, clip = torch.as_tensor(pred).detach(), torch.as_tensor(clip).detach().long()
+        pred, clip = torch.as_tensor(pred).detach(), torch.as_tensor(clip).detach()
+        if clip.dim() != 1 or clip.dtype == torch.bool or clip.is_floating_point() or clip.is_complex():
+            raise ValueError(
+                f"clip is {clip.dtype} of shape {tuple(clip.shape)}; the row number of each prediction is expected"
+            )
+        if pred.dim() not in (3, 4):
+            raise ValueError(f"pred has shape {tuple(pred.shape)}; (clips, samples, frames, channels) is expected")
         if len(pred) != len(clip):
             raise ValueError(f"{len(pred)} predictions for {len(clip)} clips")
         missing = self.speaker.shape[1] - pred.shape[-2]
         rows = [n for n in clip.tolist() if 0 <= n < len(self.lengths)]
         if missing > 0 and all(self.lengths[n] <= pred.shape[-2] for n in rows):
             pred = torch.nn.functional.pad(pred, (0, 0, 0, missing))
-        self.clip.append(clip)
+        if isinstance(self.pred, list) and self.pred and pred.shape[1:] != self.pred[0].shape[1:]:
+            now, before = (tuple(of.shape[1:]) for of in (pred, self.pred[0]))
+            raise ValueError(
+                f"predictions of shape {now} follow some of {before}; all clips need as many samples, frames and channels"
+            )
+        self.clip.append(clip.long())
         self.pred.append(pred.to(torch.promote_types(pred.dtype, torch.float32)))
 
     def forward(self, *arguments: Any, **named: Any) -> Any:
@@ -93,14 +106,17 @@ class SuiteMetric(Metric):
         super().sync(*arguments, **options)
 
     def compute(self) -> dict[str, float]:
-        """Metrics by name. Raises ValueError where nothing was predicted, or a clip that the references do not have."""
+        """Metrics by name. Raises ValueError where nothing was predicted, a clip that the references do not have, or, in one
+        process, one clip twice and differently."""
         count = len(self.speaker)
         if len(self.clip) == 0:
             raise ValueError(f"none of the {count} clips has a prediction; call update(pred, clip) before compute()")
         clip, pred = (torch.cat(x) if isinstance(x, list) else x for x in (self.clip, self.pred))
         rows: dict[int, int] = {}
         for row, number in enumerate(clip.tolist()):
-            rows.setdefault(number, row)
+            first = rows.setdefault(number, row)
+            if first != row and not self._several_processes() and not torch.equal(pred[first], pred[row]):
+                raise ValueError(f"clip {number} was predicted twice, and differently; call reset() after compute()")
         if strange := [n for n in rows if not 0 <= n < count]:
             raise ValueError(f"clip {strange[0]} is not one of the {count} of the references")
         there = np.array(sorted(rows))
@@ -108,6 +124,11 @@ class SuiteMetric(Metric):
             warnings.warn(f"{self!r} scores the {len(there)} clips that were predicted, not all {count}", stacklevel=2)
         ordered = pred[torch.tensor([rows[n] for n in there.tolist()], device=pred.device)]
         return score_arrays(self.suite, pred=ordered, space=self.space, threads=self.threads, **self._references(there))
+
+    def _several_processes(self) -> bool:
+        """Their sampler repeats clips where these cannot be dealt evenly."""
+        there = torch.distributed.is_available() and torch.distributed.is_initialized()
+        return there and torch.distributed.get_world_size(self.process_group) > 1
 
     def _references(self, there: NDArray[np.int64]) -> dict[str, Any]:
         """Those of the clips `there`, first; where any listener may be appropriate, the others follow."""
@@ -118,13 +139,11 @@ class SuiteMetric(Metric):
             rest = np.setdiff1d(np.arange(len(self.listener)), there)
             order = np.concatenate([there, rest])
             matrix = self.appropriate[np.ix_(there, order)]
-        lengths = np.full(max(len(self.listener), len(self.speaker)), self.speaker.shape[1], np.int64)
-        lengths[: len(self.lengths)] = self.lengths
         return {
             "listener": self.listener[order],
             "speaker": self.speaker[there],
             "appropriate": matrix,
-            "lengths": lengths[order],
+            "lengths": self.lengths[order],
         }
 
     def plot(self, val: Any = None, ax: Any = None) -> Any:

@@ -39,7 +39,7 @@ class Score(Config):
     """One metric's value; None is undefined, and `undefined` counts the items without one."""
 
     value: float | None
-    undefined: int = 0
+    undefined: int = Field(default=0, ge=0)
     detail: Mapping[str, float] = {}
 
 
@@ -68,13 +68,13 @@ class RecordedSetting(_Facts):
     also: tuple[str, ...]
     split: str
     track: TrackName
-    samples: int
+    samples: int = Field(ge=1)
     dataset: str = ""
     dataset_config: Mapping[str, Any] = {}
     allowed_lookahead: int = 0
-    folds: int = 0
+    folds: int = Field(default=0, ge=0)
     action_units: str = "binary"
-    clips: int = 0
+    clips: int = Field(default=0, ge=0)
     two_sided: bool = False
 
 
@@ -147,15 +147,15 @@ class Measured(_Facts):
     declared_lookahead: int | None = 0
     sees_truth: bool = False
     realtime_factor: float | None = None
-    frames: int | None = None  # that were generated
+    frames: int | None = Field(default=None, ge=0)  # that were generated
     generate_seconds: float | None = None
     generate_cpu_seconds: float | None = None  # processor seconds: the same however busy the machine was
     fit_seconds: float | None = None
     fit_cpu_seconds: float | None = None
     tokenizer_fit_seconds: float | None = None
     tokenizer_fit_cpu_seconds: float | None = None
-    parameters: int | None = None
-    tokenizer_parameters: int | None = None
+    parameters: int | None = Field(default=None, ge=0)
+    tokenizer_parameters: int | None = Field(default=None, ge=0)
     # Stage (and fold) -> metrics; a loss alone in old records.
     validation: Mapping[str, Mapping[str, Number | None] | Number | None] = {}
     tokenizer_validation: Mapping[str, Mapping[str, Number | None] | Number | None] = {}

@@ -132,7 +132,8 @@ class ChallengeSuite:
 
 def _even(data: Evaluation) -> Ragged:
     """Clips whose speaker and listener have one length."""
-    assert data.appropriate is not None
+    if data.appropriate is None:
+        raise ValueError("the REACT suites score against every appropriate listener: give the matrix `appropriate`")
     return Ragged(data.lengths, Clips(data.listener_emotion, data.lengths), data.appropriate)  # type: ignore[arg-type]
 
 
