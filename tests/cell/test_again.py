@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -10,9 +11,10 @@ from pathlib import Path
 
 import pytest
 from tests.cell.test_run import _emotion, _run
+from tests.fixtures.corpora import ToyDataset
 from tests.fixtures.hosts import shared_host
 
-from dyadbench.cell.again import forget, stages_of, warn_of_other_code
+from dyadbench.cell.again import forget, stages_of, warn_of_other_code, warn_of_shared_sessions
 from dyadbench.registry.host import Host
 from dyadbench.registry.sources import source_hash
 from dyadbench.store.folders import MAKER
@@ -90,6 +92,25 @@ def test_of_a_suite_the_versions_of_its_columns_are_to_be_raised(
     warn_of_other_code(run, set())
     err = capsys.readouterr().err
     assert "the code of suite 'react2024' has changed" in err and "raise those of the columns that changed" in err
+
+
+def test_sessions_that_are_learnt_from_and_scored_are_said_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clips = ToyDataset().clips("test")
+    apart = {
+        split: [dataclasses.replace(clip, session=f"{split} {clip.session}") for clip in clips]
+        for split in ("train", "val", "test")
+    }
+    monkeypatch.setattr(ToyDataset, "clips", lambda self, split: apart[split])
+    warn_of_shared_sessions(_run(tmp_path), set())
+    assert not capsys.readouterr().err
+    apart["train"] = apart["test"]
+    mentioned = set[str]()
+    for _ in range(2):
+        warn_of_shared_sessions(_run(tmp_path), mentioned)
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and "sessions that are scored are also in split 'train'" in err
 
 
 @pytest.mark.slow

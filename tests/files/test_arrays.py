@@ -52,5 +52,7 @@ def test_the_first_clip_that_is_not_finite_is_named() -> None:
         for array in (values[..., None], torch.from_numpy(values[..., None])):
             with pytest.raises(ValueError, match="listener holds NaN or infinity in clip 1"):
                 demand_finite(array, "listener", LENGTHS)
+    with pytest.raises(ValueError, match=r"listener holds values beyond 3.4e\+38 in clip 1"):
+        demand_finite(np.stack([np.zeros((4, 1)), np.full((4, 1), -1e160)]), "listener", np.array([4, 4]))
     demand_finite(values[..., None], "listener", np.array([4, 2, 4]))  # it lies in the padding
     demand_finite(VALUES[..., None], "listener", LENGTHS)

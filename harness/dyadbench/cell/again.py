@@ -1,4 +1,4 @@
-"""What the store has of a cell: whether other code made it, and how to throw it away (`--fresh`)."""
+"""What is said before a cell runs (other code made what it reuses; it learns from what it is scored on), and `--fresh`."""
 
 from __future__ import annotations
 
@@ -45,6 +45,27 @@ def warn_of_other_code(run: CellRun, mentioned: set[str]) -> None:
             print(
                 f"dyadbench: the code of {kind} {label!r} has changed, and {run.cell.name} uses results that the code of before "
                 f"made, because {raised}, or add --fresh to make them again",
+                file=sys.stderr, flush=True,
+            )  # fmt: skip
+
+
+def warn_of_shared_sessions(run: CellRun, mentioned: set[str]) -> None:
+    """Says on stderr, once per dataset, that sessions of the scored split are also learnt from. A release may be dealt so,
+    which is why it is no error."""
+    part, dataset = run.parts[0], run.cell.dataset.name
+    if f"sessions of {dataset}" in mentioned:
+        return
+    mentioned.add(f"sessions of {dataset}")
+    scored = {clip.session for clip in part.split.clips}
+    for split in ("train", "val"):
+        try:
+            both = sorted(scored & {clip.session for clip in part.dataset.clips(split)})
+        except Exception:  # of whoever's dataset: a split that cannot be read is named where it is needed
+            continue
+        if both and split != part.split.name:
+            print(
+                f"dyadbench: {dataset}: {len(both)} of the {len(scored)} sessions that are scored are also in split {split!r}, the first "
+                f"is {both[0]}; scores flatter what is trained or chosen on them",
                 file=sys.stderr, flush=True,
             )  # fmt: skip
 

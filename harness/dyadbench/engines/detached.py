@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dyadbench.api import Dataset
-from dyadbench.cell.again import forget, warn_of_other_code
+from dyadbench.cell.again import forget, warn_of_other_code, warn_of_shared_sessions
 from dyadbench.cell.folds import run_of
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.source import open_dataset
@@ -53,6 +53,7 @@ def tickets_of(
             if fresh:
                 forget(run, forgotten)
             warn_of_other_code(run, mentioned)
+            warn_of_shared_sessions(run, mentioned)
             order = Order(
                 key=run.key, home=runtime.home.resolve(), leaderboards=leaderboards.resolve(),
                 data={name: path.resolve() for name, path in runtime.data.items()}, device=runtime.device,

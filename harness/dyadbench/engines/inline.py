@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from dyadbench.cell.again import forget, warn_of_other_code
+from dyadbench.cell.again import forget, warn_of_other_code, warn_of_shared_sessions
 from dyadbench.cell.deadline import limit
 from dyadbench.cell.draw import NoPictures
 from dyadbench.cell.folds import run_of
@@ -94,6 +94,7 @@ class _Attempts:
             if self.fresh:
                 forget(run, self.forgotten)
             warn_of_other_code(run, self.mentioned)
+            warn_of_shared_sessions(run, self.mentioned)
             return run.run()
 
     def put(self, cell: Cell, outcome: Record | Exception) -> Record | Exception:

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+LARGEST = float(np.finfo(np.float32).max)
+
 
 def floats(value: Any, name: str = "the array") -> NDArray[Any]:
     """float32 or float64 in this machine's byte order, of a numpy array, a tensor on any device, or nested lists.
@@ -50,7 +52,8 @@ def native(array: NDArray[Any], name: str = "the array") -> NDArray[Any]:
 
 
 def demand_finite(array: Any, name: str, lengths: NDArray[np.int64]) -> None:
-    """Raises ValueError that names the first clip (first axis) with NaN or infinity; `array` may lie on a GPU.
+    """Raises ValueError that names the first clip (first axis) with NaN, infinity or a value that float32 cannot hold; `array`
+    may lie on a GPU.
 
     The axis before the last is time. What lies beyond a clip's length is padding, which may hold anything.
     """
@@ -59,3 +62,7 @@ def demand_finite(array: Any, name: str, lengths: NDArray[np.int64]) -> None:
         finite = item.isfinite() if hasattr(item, "isfinite") else np.isfinite(item)
         if not finite.all():
             raise ValueError(f"{name} holds NaN or infinity in clip {clip}; replace or leave out what is undefined")
+        if not (abs(item) <= LARGEST).all():
+            raise ValueError(
+                f"{name} holds values beyond {LARGEST:.2g} in clip {clip}; no channel of a face has such values"
+            )
