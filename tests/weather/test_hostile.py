@@ -124,7 +124,7 @@ PREDICTIONS: dict[str, tuple[str, Callable[[], bytes], str]] = {
     "header nested deep": ("npz", lambda: _zip(**{"emotion.npy": _raw_npy(b"-" * 9000 + b"1\n")}), "not a readable npz"),
     "header in brackets": ("npz", lambda: _zip(**{"emotion.npy": _raw_npy(b"(" * 9000 + b"\n")}), "not a readable npz"),
     "not a zip": ("npz", lambda: b"PK\x05\x06", "not a readable npz"),
-    "fps of two numbers": ("npz", lambda: _zip(**{"fps.npy": _npy((2,), bytes(8))}), "not a readable npz"),
+    "fps of two numbers": ("npz", lambda: _zip(**{"fps.npy": _npy((2,), bytes(8))}), "one number is expected"),
 }  # fmt: skip
 
 

@@ -21,7 +21,7 @@ from dyadbench.metrics.tokenizer import score_tokenizer
 from dyadbench.records.record import Score, SuiteScores, mean_fault
 from dyadbench.registry.host import Host
 
-EDGE = 1e-6  # relative: what rounding may carry a value beyond the range of its column
+EDGE = 1e-4  # relative: how far rounding, or a small number within a logarithm, may carry a value beyond the range of its column
 
 
 def open_suites(host: Host, names: Sequence[str]) -> dict[str, Suite]:

@@ -55,7 +55,7 @@ class TinyCorpus:
         self.audio: Mapping[str, AudioSpec] = SOUND if sound else {}
 
     def clips(self, split: str) -> Sequence[Clip]:
-        return [Clip(f"{split}/{i}", f"session{i // 2}", self.frames) for i in range(self.count)]
+        return [Clip(f"{split}/{i}", f"{split}/session{i // 2}", self.frames) for i in range(self.count)]
 
     def dyads(self, split: str, audio: Sequence[str] = ()) -> Iterator[Dyad]:
         for i, clip in enumerate(self.clips(split)):
