@@ -25,7 +25,8 @@ from dyadbench_baselines.config import RidgeConfig
 from dyadbench_baselines.retrieval import first_audio
 from dyadbench_baselines.tracks import Tracks
 
-RESIDUALS = 100  # at least, and fewer than twice as many: training clips, evenly spread, whose residuals are stored for sampling
+# Training clips, evenly spread, whose residuals are stored for sampling: at least, and fewer than twice as many.
+RESIDUALS = 100
 
 
 class Ridge:

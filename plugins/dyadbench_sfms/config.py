@@ -62,7 +62,7 @@ class TokenizerConfig(Config):
 
     @model_validator(mode="before")
     @classmethod
-    def _selection_of_other_placements(cls, data: Any) -> Any:
+    def _top_k_where_spread_cannot_be(cls, data: Any) -> Any:
         """Placements other than "dynamic" read no `selection`, which is then "top-k", so that equal fits have equal keys. So it is
         by channel, where every channel must have as many keyframes as the others."""
         if isinstance(data, dict) and (

@@ -229,7 +229,11 @@ def test_a_suite_cannot_change_what_is_scored_after_it() -> None:
 
 def test_a_clip_without_a_frame_and_an_id_that_is_no_text_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     clips = ToyDataset().clips("test")
-    for change, words in (({"frames": 0}, "has no frame"), ({"id": 7}, "the id of a clip is 7; text is due")):
+    for change, words in (
+        ({"frames": 0}, "has no frame"),
+        ({"listener_frames": 0}, "has no frame"),
+        ({"id": 7}, "the id of a clip is 7; text is due"),
+    ):
         changed = [dataclasses.replace(clips[0], **change), *clips[1:]]
         monkeypatch.setattr(ToyDataset, "clips", lambda self, split, changed=changed: changed)
         with pytest.raises(DyadbenchError, match=words):

@@ -62,9 +62,8 @@ def test_every_tokenizer_is_one_row_a_number_of_layers() -> None:
     assert [(one.label, one.seeds) for one in corpus.tokenizers] == [("flat, other", (0,)), ("deep", (0, 1))]
     assert [(n, rate.layers) for n, _, rate in numbered(corpus)] == [(1, 1), (2, 1), (2, 2), (2, 3)]
     deep = corpus.tokenizers[1]
-    assert [rate.bits for rate in deep.rates] == pytest.approx(
-        [107, 207, 307]
-    )  # where keyframes are costs as much for one layer
+    # Of each, 7 say where keyframes are: as many for one layer as for three.
+    assert [rate.bits for rate in deep.rates] == pytest.approx([107, 207, 307])
     cells = [rate.errors["motion-rmse"] for rate in deep.rates]
     assert [cell.value for cell in cells] == pytest.approx([0.8, 0.4, 0.2], abs=0.01)
     assert all(cell.low < cell.value < cell.high for cell in cells)

@@ -15,7 +15,8 @@ class Entry:
     """What a hook returns: the description of one named thing. There is one subclass for each hook."""
 
     name: str
-    version: int  # its author raises it whenever the same configuration may give other numbers; a suite's, those of its columns
+    # Its author raises it whenever the same configuration may give other numbers; of a suite, the versions of its columns.
+    version: int
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,8 @@ class Stream(Protocol):
     def step(self, heard: Context) -> Reaction | None:
         """The listener frames that the new speaker frames complete, each once and in order: (B, K, m, D), m from 1.
 
-        `heard` holds the new frames alone, as many for every clip, and the words that end in them. Frame t is given once frame t + needs.lookahead is heard.
+        `heard` holds the new frames alone, as many for every clip, and the words that end in them. Frame t is given once
+        frame t + needs.lookahead is heard.
         """
 
     def finish(self) -> Reaction | None:

@@ -1,4 +1,4 @@
-"""What is said before a cell runs (other code made what it reuses; it learns from what it is scored on), and `--fresh`."""
+"""Before a cell runs: warnings (other code made what it reuses; it learns from what it is scored on), and `--fresh`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 
 from dyadbench.cell.run import CellRun
+from dyadbench.datasets.sessions import shared_sessions
 from dyadbench.store.folders import MAKER, Maker
 
 
@@ -37,34 +38,37 @@ def warn_of_other_code(run: CellRun, mentioned: set[str]) -> None:
                 continue
             mentioned.add(component)
             kind, _, label = component.partition(" ")
-            raised = (
+            reason = (
                 "its columns still have their versions; raise those of the columns that changed"
                 if kind == "suite"
                 else f"its version is still {run.host.get(kind, label).version}; raise the version of its entry"
             )
             print(
                 f"dyadbench: the code of {kind} {label!r} has changed, and {run.cell.name} uses results that the code of before "
-                f"made, because {raised}, or add --fresh to make them again",
+                f"made, because {reason}, or add --fresh to make them again",
                 file=sys.stderr, flush=True,
             )  # fmt: skip
 
 
 def warn_of_shared_sessions(run: CellRun, mentioned: set[str]) -> None:
-    """Says on stderr, once per dataset, that sessions of the scored split are also learnt from. A release may be dealt so,
-    which is why it is no error."""
-    part, dataset = run.parts[0], run.cell.dataset.name
-    if f"sessions of {dataset}" in mentioned:
+    """Says on stderr, once per dataset, that sessions of the scored split are also learnt from.
+
+    It is no error, for a release may be dealt so. `mentioned` holds what a line was written about before.
+    """
+    part, dataset = run.parts[0], run.cell.dataset
+    if (component := f"sessions of {dataset.model_dump_json()}") in mentioned:
         return
-    mentioned.add(f"sessions of {dataset}")
-    scored = {clip.session for clip in part.split.clips}
+    mentioned.add(component)
     for split in ("train", "val"):
+        if split == part.split.name:
+            continue
         try:
-            both = sorted(scored & {clip.session for clip in part.dataset.clips(split)})
+            pair = {split: part.dataset.clips(split), part.split.name: part.split.clips}
         except Exception:  # of whoever's dataset: a split that cannot be read is named where it is needed
             continue
-        if both and split != part.split.name:
+        for _, _, both, count in shared_sessions(pair):
             print(
-                f"dyadbench: {dataset}: {len(both)} of the {len(scored)} sessions that are scored are also in split {split!r}, the first "
+                f"dyadbench: {dataset.name}: {len(both)} of the {count} sessions that are scored are also in split {split!r}, the first "
                 f"is {both[0]}; scores flatter what is trained or chosen on them",
                 file=sys.stderr, flush=True,
             )  # fmt: skip

@@ -94,6 +94,7 @@ def demand_whole(name: str, suite: Suite, results: Any, count: int) -> None:
             raise PluginError(
                 f"suite {name} gave {per_clip.shape} values of {column.id} for {count} clips, or infinite ones"
             )
+        # Compared with NaN no value is out of range.
         low, high = (np.nan if bound is None else bound for bound in (column.low, column.high))
         if value is not None and (value < low - EDGE * (1 + abs(low)) or value > high + EDGE * (1 + abs(high))):
             raise PluginError(

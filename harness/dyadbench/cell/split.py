@@ -61,8 +61,6 @@ class Split:
         ids = Counter(clip.id for clip in self.clips)
         if twice := [name for name, count in ids.items() if count > 1]:
             raise DyadbenchError(f"split {name!r} of the dataset lists clip {twice[0]} twice; it would count double")
-        if empty := [clip.id for clip in self.clips if min(clip.frames, clip.listener_frames or 1) < 1]:
-            raise DyadbenchError(f"clip {empty[0]} of split {name!r} has no frame; leave it out of the dataset")
         for each in ids:
             demand_name(each, "the id of a clip")
         for each in {clip.session for clip in self.clips}:
@@ -70,9 +68,11 @@ class Split:
         self.lengths = np.array([clip.frames for clip in self.clips], np.int64)
         listener = [clip.frames if clip.listener_frames is None else clip.listener_frames for clip in self.clips]
         self.listener_lengths = np.array(listener, np.int64)
-        self.common = _fixed(
-            np.minimum(self.lengths, self.listener_lengths)
-        )  # frames that speaker and listener both have
+        # Frames that speaker and listener both have.
+        self.common = _fixed(np.minimum(self.lengths, self.listener_lengths))
+        if self.common.min() < 1:
+            empty = self.clips[int(self.common.argmin())].id
+            raise DyadbenchError(f"clip {empty} of split {name!r} has no frame; leave it out of the dataset")
         self.frames = int(self.lengths.max())
 
     def training(self) -> TrainSplits:

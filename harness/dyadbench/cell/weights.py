@@ -73,7 +73,9 @@ def learnt_parts(run: CellRun) -> Iterator[Learnt]:
 
 
 def export(run: CellRun, folder: Path) -> list[Path]:
-    """Writes the fits of a cell into `folder`, a file each; one that is there under this key is replaced, for what was trained again may have other weights.
+    """Writes the fits of a cell into `folder`, a file each.
+
+    One that is there under this key is replaced, for what was trained again may have other weights.
 
     Raises DyadbenchError where something was not fitted yet, or is too large to be committed.
     """

@@ -13,26 +13,19 @@ from dyadbench.registry.host import ComponentKind, Host
 def costs(host: Host, specs: Sequence[MethodSpec]) -> Iterator[str]:
     """A sentence for each method that trains by gradient: its preset, its steps, and what smaller presets there are."""
     for spec in specs:
-        parts = dict(zip(("predictor", "tokenizer"), method_parts(host, spec), strict=True))
-        entries = {
-            kind: host.get(cast(ComponentKind, kind), part.name) for kind, part in parts.items() if part is not None
-        }
-        trained = {
-            kind: part
-            for kind, part in parts.items()
-            if part is not None and entries[kind].config.budget & part.config.keys()
-        }
-        if not trained:
+        both = dict(zip(("tokenizer", "predictor"), reversed(method_parts(host, spec)), strict=True))
+        parts = {kind: part for kind, part in both.items() if part is not None}  # the tokenizer is trained first
+        entries = {kind: host.get(cast(ComponentKind, kind), part.name) for kind, part in parts.items()}
+        kinds = [kind for kind, part in parts.items() if entries[kind].config.budget & part.config.keys()]
+        if not kinds:
             continue
-        entries = {kind: entries[kind] for kind in trained}
-        names = dict.fromkeys(name for entry in entries.values() for name in entry.presets)
-        parts_first = list(reversed(trained))  # the tokenizer is trained first
-        preset = _preset(spec, parts_first)
+        names = dict.fromkeys(name for kind in kinds for name in entries[kind].presets)
+        preset = _preset(spec, kinds)
         mine = " + ".join(
-            f"{_steps(entries[kind], trained[kind].config):,} steps of {trained[kind].name}" for kind in parts_first
+            f"{_steps(entries[kind], parts[kind].config):,} steps of {parts[kind].name}" for kind in kinds
         )
         others = [
-            f"{name} {' + '.join(f'{_steps(entries[kind], entries[kind].presets.get(name, {})):,}' for kind in parts_first)}"
+            f"{name} {' + '.join(f'{_steps(entries[kind], entries[kind].presets.get(name, {})):,}' for kind in kinds)}"
             for name in names
             if name != preset
         ]

@@ -56,7 +56,10 @@ class KnownOrder:
         self.people = np.array(names or [])
 
     def ladder(self) -> dict[str, Reactions]:
-        """The conditions that this split has, best first; "fresh" where people can be drawn, "same person" where the dataset knows its listeners."""
+        """The conditions that this split has, best first.
+
+        "fresh" is there where people can be drawn, "same person" where the dataset knows its listeners.
+        """
         own = np.arange(len(self.sessions))[:, None].repeat(self.samples, 1)
         others = self._picks(lambda n: np.flatnonzero(self.sessions != self.sessions[n]))
         assert others is not None, "there are at least two sessions"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +31,7 @@ from dyadbench.cell.split import Split, demand_dataset
 from dyadbench.conformance.checks import learn, refused, restore, worked_somewhere
 from dyadbench.conformance.report import Report
 from dyadbench.datasets.limit import LimitedDataset
+from dyadbench.datasets.sessions import shared_sessions
 from dyadbench.datasets.tiny_corpus import OWN_SPACE, TinyCorpus
 from dyadbench.matrix.cells import PartSpec, resolve_part
 from dyadbench.registry.host import Host
@@ -242,10 +242,8 @@ def _read(dataset: Any, split: str) -> str:
 
 
 def _demand_apart(dataset: Any) -> None:
-    sessions = {split: {clip.session for clip in dataset.clips(split)} for split in ("train", "val", "test")}
-    for one, other in combinations(sessions, 2):
-        both = sorted(sessions[one] & sessions[other])
-        assert not both, (
+    for one, other, both, _ in shared_sessions({split: dataset.clips(split) for split in ("train", "val", "test")}):
+        raise AssertionError(
             f"{len(both)} sessions are in {one} and in {other}, the first is {both[0]}; scores would flatter"
         )
 

@@ -48,7 +48,7 @@ class Report:
             )
             if error.__cause__ is not None:
                 self.tracebacks.append("".join(traceback.format_exception(error)))
-        except (Exception, SystemExit, KeyboardInterrupt) as error:
+        except (Exception, SystemExit) as error:
             self.tracebacks.append("".join(traceback.format_exception(error)))
             self.items.append(
                 Item(what, False, f"{type(error).__name__}: {one_line(str(error), MOST)} ({place_of(error)})")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -32,11 +32,13 @@ def pass_on(view: Any, dataset: Dataset, at: Callable[[str, int], tuple[str, int
 def _listeners(
     view: Dataset, dataset: KnowsListeners, at: Callable[[str, int], tuple[str, int]], split: str
 ) -> list[str] | None:
-    places = [at(split, n) for n in range(len(view.clips(split)))]
-    names = {own: dataset.listeners(own) for own in {own for own, _ in places}}
-    if any(of_split is None for of_split in names.values()):
-        return None
-    return [(names[own] or ())[n] for own, n in places]
+    """Who listens in the clips of a view; None where the dataset does not say so of one of its splits."""
+    places, names = [at(split, n) for n in range(len(view.clips(split)))], dict[str, Sequence[str]]()
+    for own in {own for own, _ in places}:
+        if (people := dataset.listeners(own)) is None:
+            return None
+        names[own] = people
+    return [names[own][n] for own, n in places]
 
 
 def listeners_of_no_clip(dataset: Dataset, split: str) -> int:

@@ -72,7 +72,10 @@ def training(record: Record, parts: Sequence[str] = PARTS) -> str:
 
 
 def takes_steps(record: Record) -> bool:
-    """Whether a method is trained by gradient: a closed form, a copy and a reference have no budget."""
+    """Whether a method is trained by gradient: a closed form, a copy and a reference have no budget.
+
+    The curves say so, whatever its fields are called; a record without curves only by a field `steps`.
+    """
     return bool(training(record)) or any("steps" in _config(record, part) for part in PARTS)
 
 

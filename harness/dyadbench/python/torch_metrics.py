@@ -95,7 +95,7 @@ class SuiteMetric(Metric):
 
     def sync(self, *arguments: Any, **options: Any) -> None:
         """Gathers over processes. One that was given no clip joins in with none, where torchmetrics would hang or abort."""
-        if torch.distributed.is_available() and torch.distributed.is_initialized() and not self._is_synced:
+        if self._several_processes() and not self._is_synced:
             kinds: list[Any] = [None] * torch.distributed.get_world_size(self.process_group)
             own = (tuple(self.pred[0].shape[1:]), self.pred[0].dtype) if self.pred else None
             torch.distributed.all_gather_object(kinds, own, group=self.process_group)
@@ -126,7 +126,7 @@ class SuiteMetric(Metric):
         return score_arrays(self.suite, pred=ordered, space=self.space, threads=self.threads, **self._references(there))
 
     def _several_processes(self) -> bool:
-        """Their sampler repeats clips where these cannot be dealt evenly."""
+        """Whether others predict, too; their sampler repeats clips where these cannot be dealt evenly."""
         there = torch.distributed.is_available() and torch.distributed.is_initialized()
         return there and torch.distributed.get_world_size(self.process_group) > 1
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +13,13 @@ from dyadbench.datasets.check.finding import AGAIN, FOLDER, PART, SPLIT, Finding
 from dyadbench.datasets.config import L2LDatasetConfig, LMConfig
 from dyadbench.datasets.l2l import CUT, PARTS, WINDOW, L2LDataset, part_file, read_places
 from dyadbench.datasets.lm_listener import SPLITS, LMListenerDataset
+from dyadbench.datasets.sessions import shared_sessions
 from dyadbench.files.npy import BadFile, read_npy
 from dyadbench.files.walk import folders_in
 
 
 def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
-    """Every person's eight files: shapes, finite values, numbers of windows that match, recordings and motion that are in both halves."""
+    """Every person's eight files: shapes, finite values, numbers of windows that match; recordings and motion of both halves."""
     there = folders_in(root / "data")
     people = [name for name in there if any((root / "data" / name).glob("*/p?_*_clean_deca.npy"))] or there
     if not people:
@@ -43,16 +43,13 @@ def check(root: Path, fix: bool, limit: int = 0) -> Iterator[Finding]:
 
 
 def _shared(clips: Mapping[str, Sequence[Clip]], where: str) -> Iterator[Finding]:
-    """Sessions that stand in two splits: what is learnt in one is then tested, or chosen, on the same recording."""
-    sessions = {split: {clip.session for clip in of} for split, of in clips.items()}
-    for one, other in combinations(sessions, 2):
-        if both := sorted(sessions[one] & sessions[other]):
-            yield warn(
-                what=f"{len(both)} of {len(sessions[other])} recordings of {other} also stand in {one}, the first is {both[0]}",
-                where=where,
-                meaning=f"scores on {other} flatter what was trained or chosen on {one}",
-                remedy="say so beside every result, or take these recordings out of one of the two",
-            )
+    for one, other, both, count in shared_sessions(clips):
+        yield warn(
+            what=f"{len(both)} of {count} recordings of {other} also stand in {one}, the first is {both[0]}",
+            where=where,
+            meaning=f"scores on {other} flatter what was trained or chosen on {one}",
+            remedy="say so beside every result, or take these recordings out of one of the two",
+        )
 
 
 def _half(root: Path, person: str, half: str, contents: Contents) -> Iterator[Finding]:
