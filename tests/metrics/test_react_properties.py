@@ -215,6 +215,12 @@ def test_one_constant_channel_decides_the_official_frsyn_and_not_ours() -> None:
     assert frsyn.best_lag(pred, speaker) == 6
 
 
+def test_values_whose_squares_are_nothing_have_no_lag() -> None:
+    rng = np.random.default_rng(1)
+    pred, speaker = rng.random((2, 90, 25)) * 1e-200
+    assert np.isnan(frsyn.best_lag(pred, speaker))
+
+
 def test_jackknife_values_of_frdvs_are_those_of_leaving_clips_out() -> None:
     from dyadbench.metrics.react.frdvs import spread_of
 

@@ -154,6 +154,8 @@ def strongest(pred: np.ndarray, speaker: np.ndarray, speaker_standard: np.ndarra
         return float("nan"), float("nan")
 
     places = _close(mean, doubt)
+    if not len(places):  # the squares of float64 values below 1e-160 are 0, and no correlation can be told
+        return float("nan"), float("nan")
     if len(places) > 1:
         # Rounded to 12 digits, so that equal correlations (a periodic signal) tie on every machine; the first lag then wins.
         exact = [_exact(pred[:, whole], speaker[:, whole], int(place) - LAG).mean() for place in places]
