@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dyadbench.api import Dyad, DyadbenchError
+from dyadbench.api import ACTION_UNITS, Dyad, DyadbenchError
 from dyadbench.datasets.readout import (
     LOW,
-    UNITS,
     fit_readout,
     fit_thresholds,
     kept_readout,
@@ -82,28 +81,30 @@ def test_a_clip_without_emotion_is_named() -> None:
 
 
 def test_thresholds_give_every_unit_its_rate() -> None:
-    rates = np.linspace(0.01, 0.6, UNITS)
+    rates = np.linspace(0.01, 0.6, ACTION_UNITS.stop)
     shy = 0.3 * np.random.default_rng(0).random((4000, 25)) ** 2  # hardly ever above one half
     shy[:, 15:] -= 0.5
-    thresholds = fit_thresholds(shy[:, :UNITS], rates)
+    thresholds = fit_thresholds(shy[:, ACTION_UNITS], rates)
     binary = with_binary_units(shy, thresholds)
-    assert set(np.unique(binary[:, :UNITS])) == {0, 1}
-    assert binary[:, :UNITS].mean(0) == pytest.approx(rates, abs=1e-3)
-    assert np.array_equal(binary[:, UNITS:], shy[:, UNITS:].astype(np.float32))
+    assert set(np.unique(binary[:, ACTION_UNITS])) == {0, 1}
+    assert binary[:, ACTION_UNITS].mean(0) == pytest.approx(rates, abs=1e-3)
+    assert np.array_equal(binary[:, ACTION_UNITS.stop :], shy[:, ACTION_UNITS.stop :].astype(np.float32))
 
 
 def test_units_that_are_0_or_1_already_stay_whatever_their_rate() -> None:
     units = np.zeros((100, 25), np.float32)
     units[:60] = 1
     for rate in (0.0, 0.2, 0.6, 1.0):
-        assert np.array_equal(with_binary_units(units, fit_thresholds(units[:, :UNITS], np.full(UNITS, rate))), units)
+        assert np.array_equal(
+            with_binary_units(units, fit_thresholds(units[:, ACTION_UNITS], np.full(ACTION_UNITS.stop, rate))), units
+        )
 
 
 @pytest.mark.parametrize(("rate", "expected"), [(0.3, 0), (0.7, 1)])
 def test_a_constant_unit_is_never_parted(rate: float, expected: int) -> None:
     still = np.full((50, 25), 0.37, np.float32)
-    binary = with_binary_units(still, fit_thresholds(still[:, :UNITS], np.full(UNITS, rate)))
-    assert (binary[:, :UNITS] == expected).all()
+    binary = with_binary_units(still, fit_thresholds(still[:, ACTION_UNITS], np.full(ACTION_UNITS.stop, rate)))
+    assert (binary[:, ACTION_UNITS] == expected).all()
 
 
 class Sorted(TinyCorpus):
@@ -126,7 +127,7 @@ def test_what_is_learnt_of_a_long_list_is_of_all_its_parts() -> None:
 
 def test_true_rates_count_frames_of_training_listeners() -> None:
     data = Felt()
-    expected = np.concatenate([dyad.listener.emotion[:, :UNITS] for dyad in data.dyads("train")]).mean(0)
+    expected = np.concatenate([dyad.listener.emotion[:, ACTION_UNITS] for dyad in data.dyads("train")]).mean(0)
     of = lambda data: ((dyad.clip, dyad.listener.emotion) for dyad in data.dyads("train"))  # noqa: E731  # a name for one expression
     assert true_rates(of(data)) == pytest.approx(expected, abs=1e-6)
     with pytest.raises(DyadbenchError, match="train/0 has no emotion"):

@@ -24,11 +24,15 @@ from dyadbench.api.base import (
     DyadbenchError,
 )
 from dyadbench.api.data import (
+    ACTION_UNITS,
+    AFFECT,
     AUDIO_FEATURES,
     DECA_56,
     EMOTION_CHANNELS,
     EMOTION_DIM,
+    EMOTION_GROUPS,
     EMOTION_LOW,
+    EXPRESSIONS,
     FACEVERSE_58,
     OWN_VOICE,
     VIDEO_FEATURES,
@@ -123,11 +127,15 @@ else:
 
 
 __all__ = [
+    "ACTION_UNITS",
+    "AFFECT",
     "AUDIO_FEATURES",
     "DECA_56",
     "EMOTION_CHANNELS",
     "EMOTION_DIM",
+    "EMOTION_GROUPS",
     "EMOTION_LOW",
+    "EXPRESSIONS",
     "FACEVERSE_58",
     "OWN_VOICE",
     "TARGET_SUFFIX",

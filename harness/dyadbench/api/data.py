@@ -19,6 +19,8 @@ EMOTION_CHANNELS: tuple[str, ...] = (
     *("Neutral", "Happy", "Sad", "Surprise", "Fear", "Disgust", "Anger", "Contempt"),
 )  # the 25 columns of a REACT emotion file, in file order
 EMOTION_DIM = len(EMOTION_CHANNELS)
+EMOTION_GROUPS: Mapping[str, tuple[int, int]] = {"units": (0, 15), "affect": (15, 17), "expressions": (17, EMOTION_DIM)}
+ACTION_UNITS, AFFECT, EXPRESSIONS = (slice(*channels) for channels in EMOTION_GROUPS.values())
 EMOTION_LOW: tuple[float, ...] = (*[0.0] * 15, *[-1.0] * 2, *[0.0] * 8)  # their lowest values; all highest are 1
 
 

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from dyadbench.api import Array
+from dyadbench.api import ACTION_UNITS, Array
 from dyadbench.cell.split import Split
 from dyadbench.datasets.limit import LimitedDataset
-from dyadbench.datasets.readout import CALIBRATION_CLIPS, UNITS, fit_thresholds, true_rates
+from dyadbench.datasets.readout import CALIBRATION_CLIPS, fit_thresholds, true_rates
 
 
 def calibration_split(split: Split) -> Split:
@@ -24,7 +24,7 @@ def thresholds_of(reactions: Iterable[Array], split: Split) -> tuple[float, ...]
     Frames after a clip's end do not count. Raises DyadbenchError where a training clip has no emotion.
     """
     values = [
-        emotion[:, : clip.frames, :UNITS].reshape(-1, UNITS)  # (K * T, 15)
+        emotion[:, : clip.frames, ACTION_UNITS].reshape(-1, ACTION_UNITS.stop)  # (K * T, 15)
         for emotion, clip in zip(reactions, calibration_split(split).clips, strict=True)
     ]
     thresholds = fit_thresholds(np.concatenate(values), true_rates(split.training_emotions()))

@@ -16,10 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from dyadbench.api import TARGET_SUFFIX, Column, Evaluation, Result, Suite
+from dyadbench.api import ACTION_UNITS, TARGET_SUFFIX, Column, Evaluation, Result, Suite
 from dyadbench.cell.split import Split
 from dyadbench.conformance.known_order import AT_RANDOM, DEGRADATIONS, FIXED, KnownOrder, Reactions
-from dyadbench.datasets.readout import UNITS, UNITS_VERSION, fit_thresholds, with_binary_units
+from dyadbench.datasets.readout import UNITS_VERSION, fit_thresholds, with_binary_units
 from dyadbench.leaderboard.stats import (
     DRAWS_OF_DECISIONS,
     Bootstrap,
@@ -148,12 +148,17 @@ class _Rule:
     def __init__(self, split: Split, binary_units: bool):
         self.split, truth = split, split.listeners()[1]
         self.applies = binary_units and truth is not None
-        self.rates = np.concatenate(truth)[:, :UNITS].mean(0) if truth is not None else np.zeros(UNITS)
+        self.rates = (
+            np.concatenate(truth)[:, ACTION_UNITS].mean(0) if truth is not None else np.zeros(ACTION_UNITS.stop)
+        )
 
     def evaluation(self, reactions: Reactions, threads: int) -> Evaluation:
         emotion = reactions.emotion
         if self.applies and emotion is not None:
-            frames = [emotion[n, :, :length, :UNITS].reshape(-1, UNITS) for n, length in enumerate(self.split.lengths)]
+            units = emotion[..., ACTION_UNITS]
+            frames = [
+                units[n, :, :length].reshape(-1, ACTION_UNITS.stop) for n, length in enumerate(self.split.lengths)
+            ]
             emotion = with_binary_units(emotion, fit_thresholds(np.concatenate(frames), self.rates))
         return self.split.evaluation(reactions.motion, emotion, threads, "cpu")
 

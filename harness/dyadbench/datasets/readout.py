@@ -19,7 +19,17 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import EMOTION_CHANNELS, EMOTION_LOW, Array, Clip, Dyad, DyadbenchError, TrainData
+from dyadbench.api import (
+    ACTION_UNITS,
+    EMOTION_CHANNELS,
+    EMOTION_LOW,
+    EXPRESSIONS,
+    Array,
+    Clip,
+    Dyad,
+    DyadbenchError,
+    TrainData,
+)
 from dyadbench.datasets.limit import evenly
 from dyadbench.files.atomic import atomic_write, damaged
 from dyadbench.store.folders import Store
@@ -29,7 +39,6 @@ FEATURES, PENALTY = 512, 1e-3
 STRIDE = 5  # every how many frames a row is taken
 CLIPS = 600  # clips of a split that the readout is fitted on, at most
 UNITS_VERSION = 1  # of the rule for action units
-UNITS = 15  # the first channels of emotion
 CALIBRATION_CLIPS, CALIBRATION_SAMPLES = 48, 2  # training clips, evenly spread, and reactions to each, for thresholds
 EDGE = 1e-6  # thresholds are clipped to [EDGE, 1 - EDGE]
 LOW = np.array(EMOTION_LOW, np.float32)
@@ -52,7 +61,7 @@ class EmotionReadout:
         for start in range(0, len(flat), 65536):
             values[start : start + 65536] = self._lift(flat[start : start + 65536]) @ self.weights
         values = np.clip(values, LOW, 1.0)
-        faces = values[:, 17:]
+        faces = values[:, EXPRESSIONS]
         faces /= np.maximum(faces.sum(1, keepdims=True), 1e-6)
         return values.reshape(*motion.shape[:-1], len(LOW))
 
@@ -136,11 +145,11 @@ def true_rates(emotions: Iterable[tuple[Clip, Array | None]]) -> np.ndarray:
 
     Raises DyadbenchError where a clip has no emotion.
     """
-    on, frames = np.zeros(UNITS), 0
+    on, frames = np.zeros(ACTION_UNITS.stop), 0
     for clip, emotion in emotions:
         if emotion is None:
             raise DyadbenchError(f"clip {clip.id} has no emotion, so no rates of action units can be taken from it")
-        on += (emotion[:, :UNITS] > 0.5).sum(0)
+        on += (emotion[:, ACTION_UNITS] > 0.5).sum(0)
         frames += len(emotion)
     return on / frames
 
@@ -150,8 +159,8 @@ def fit_thresholds(values: Array, rates: np.ndarray) -> np.ndarray:
 
     Each lies half way between two values that occur, and within (0, 1): equal values are never parted.
     """
-    thresholds = np.empty(UNITS)
-    for unit in range(UNITS):
+    thresholds = np.empty(ACTION_UNITS.stop)
+    for unit in range(ACTION_UNITS.stop):
         levels, counts = np.unique(np.asarray(values[:, unit], np.float64), return_counts=True)  # rising
         # Thresholds below all levels, between two, above all; and the share of values above each.
         cuts = np.concatenate([[levels[0] - EDGE], (levels[1:] + levels[:-1]) / 2, [levels[-1] + EDGE]])
@@ -163,11 +172,11 @@ def fit_thresholds(values: Array, rates: np.ndarray) -> np.ndarray:
 def with_binary_units(emotion: Array, thresholds: Sequence[float] | np.ndarray) -> np.ndarray:
     """A copy of emotion (..., 25) with its action units 0 or 1."""
     binary = np.array(emotion, np.float32)
-    binary[..., :UNITS] = emotion[..., :UNITS] > np.asarray(thresholds)
+    binary[..., ACTION_UNITS] = emotion[..., ACTION_UNITS] > np.asarray(thresholds)
     return binary
 
 
 def units_facts(thresholds: Sequence[float]) -> dict[str, Any]:
     """What a record says of the rule (records.BinaryUnits). No thresholds: the units were 0 or 1 already."""
-    named = zip(EMOTION_CHANNELS, thresholds, strict=False)  # the first 15 channels, or none
+    named = zip(EMOTION_CHANNELS[ACTION_UNITS], thresholds, strict=False)  # all, or none
     return {"version": UNITS_VERSION, "thresholds": {unit: round(threshold, 6) for unit, threshold in named}}

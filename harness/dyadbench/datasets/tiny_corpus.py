@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from dyadbench.api import (
+    ACTION_UNITS,
     EMOTION_DIM,
     FACEVERSE_58,
     OWN_VOICE,
@@ -76,7 +77,7 @@ class TinyCorpus:
         emotion = None
         if self.emotion:
             emotion = rng.random((self.frames, EMOTION_DIM)).astype(np.float32)
-            emotion[:, :15] = emotion[:, :15] > 0.6
+            emotion[:, ACTION_UNITS] = emotion[:, ACTION_UNITS] > 0.6
         sound = {
             name: rng.standard_normal((self.frames * self.audio[name].per_frame, self.audio[name].dim)).astype(
                 np.float32

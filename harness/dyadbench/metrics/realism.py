@@ -24,14 +24,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from dyadbench.api import EMOTION_DIM, Column, Config, Evaluation, Progress, Result
+from dyadbench.api import EMOTION_GROUPS, Column, Config, Evaluation, Progress, Result
 from dyadbench.metrics.l2l.frechet import frechet_distance, leave_one_out, pooled
 from dyadbench.metrics.resample import jackknife
 
 Floats = NDArray[np.float64]
 RATE, SECONDS, COMPONENTS, BINS = 12.5, 1.0, 32, 50
 ORDERS = {"velocity": 1, "acceleration": 2, "jerk": 3}
-EMOTION_GROUPS = {"units": (0, 15), "affect": (15, 17), "expressions": (17, EMOTION_DIM)}
 
 
 def columns_of() -> tuple[Column, ...]:

@@ -7,10 +7,9 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from dyadbench.api import EMOTION_DIM, EMOTION_LOW
+from dyadbench.api import ACTION_UNITS, EMOTION_LOW, EXPRESSIONS
 
 LOW = torch.tensor(EMOTION_LOW)  # (25,)
-AUS, PROBABILITIES = slice(0, 15), slice(17, EMOTION_DIM)
 EmotionOutput = Literal["valid", "raw", "rounded"]
 
 
@@ -24,9 +23,9 @@ def emotion_output(emotion: Tensor, how: EmotionOutput) -> Tensor:
         return emotion.clone()
     if how == "rounded":
         out = emotion.clone()
-        out[..., AUS] = out[..., AUS].round()
+        out[..., ACTION_UNITS] = out[..., ACTION_UNITS].round()
         return out
     out = emotion.maximum(LOW.to(emotion)).clamp_max(1.0)
-    out[..., PROBABILITIES] = out[..., PROBABILITIES].clamp_min(1e-6)
-    out[..., PROBABILITIES] /= out[..., PROBABILITIES].sum(-1, keepdim=True)
+    out[..., EXPRESSIONS] = out[..., EXPRESSIONS].clamp_min(1e-6)
+    out[..., EXPRESSIONS] /= out[..., EXPRESSIONS].sum(-1, keepdim=True)
     return out

@@ -11,13 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import EMOTION_DIM, BenchmarkConfig, Column, Dataset, DyadbenchError, Suite
+from dyadbench.api import ACTION_UNITS, EMOTION_DIM, BenchmarkConfig, Column, Dataset, DyadbenchError, Suite
 from dyadbench.cell.runtime import Runtime
 from dyadbench.cell.score import demand_groups, evaluate, open_suites, scores_of
 from dyadbench.cell.source import open_dataset, scored_dataset
 from dyadbench.cell.split import Split
 from dyadbench.cell.units import calibration_split, thresholds_of
-from dyadbench.datasets.readout import CALIBRATION_SAMPLES, UNITS, with_binary_units
+from dyadbench.datasets.readout import CALIBRATION_SAMPLES, with_binary_units
 from dyadbench.errors import nearest
 from dyadbench.files.arrays import floats, one_number
 from dyadbench.files.folder import ClipFiles, fitted_to, open_predictions
@@ -266,7 +266,7 @@ def raw_units(target: Target, predictions: Predictions) -> str:
     if target.space != "emotion" or target.setting.action_units != "binary":
         return ""
     emotion = predictions.arrays["emotion"]
-    if all(np.isin(emotion[n][..., :UNITS], (0, 1)).all() for n in range(len(emotion))):
+    if all(np.isin(emotion[n][..., ACTION_UNITS], (0, 1)).all() for n in range(len(emotion))):
         return ""
     return (
         f"action units of {predictions.path} are not all 0 or 1; every row beside yours has them 0 or 1, above thresholds that give "

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.api import EMOTION_DIM
+from dyadbench.api import ACTION_UNITS, EMOTION_DIM
 from dyadbench.datasets.check.content import Contents
 from dyadbench.datasets.check.finding import AGAIN, FOLDER, PART, SPLIT, Finding, error, note, unreadable, warn
 from dyadbench.datasets.clock import disagreement
@@ -83,7 +83,7 @@ def _person(
             f"motion has shape {motion.shape} and emotion {emotion.shape}", where, "its clip cannot be read", AGAIN
         )
         return 0
-    if not np.isin(emotion[:, :15], (0, 1)).all():
+    if not np.isin(emotion[:, ACTION_UNITS], (0, 1)).all():
         yield warn(
             "action units are not all 0 or 1",
             where,

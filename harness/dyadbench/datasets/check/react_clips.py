@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.api import EMOTION_CHANNELS
+from dyadbench.api import ACTION_UNITS, AFFECT, EMOTION_CHANNELS, EXPRESSIONS
 from dyadbench.datasets.check.content import Contents
 from dyadbench.datasets.check.finding import AGAIN, Finding, error, warn
 from dyadbench.datasets.clock import disagreement
@@ -95,11 +95,11 @@ def _emotion(values: np.ndarray, where: str, facts: Facts) -> Iterator[Finding]:
                     "restore it, or score all clips over fewer frames (--data-set frames=N)")  # fmt: skip
     if not len(values):
         return
-    if not np.isin(values[:, :15], (0, 1)).all():
+    if not np.isin(values[:, ACTION_UNITS], (0, 1)).all():
         yield error("action units that are neither 0 nor 1", where, "ground truth is occurrence", AGAIN)
-    if np.abs(values[:, 15:17]).max() > 1:
+    if np.abs(values[:, AFFECT]).max() > 1:
         yield error("valence or arousal outside [-1, 1]", where, "another scale", AGAIN)
-    if np.abs(values[:, 17:].sum(1) - 1).max() > 0.02:
+    if np.abs(values[:, EXPRESSIONS].sum(1) - 1).max() > 0.02:
         yield error("expression probabilities that do not sum to 1", where, "columns are shifted or damaged", AGAIN)
 
 

@@ -9,7 +9,7 @@ from functools import cache
 
 import numpy as np
 
-from dyadbench.api import EMOTION_DIM
+from dyadbench.api import ACTION_UNITS, EMOTION_DIM, EXPRESSIONS
 from dyadbench.datasets.simdyad.faces import FACE, INDEX, LATENTS, Face
 
 # White noise as a share of a channel's variance. FaceVerse: an ARKit capture had .7 % of expression and .1 % of the head;
@@ -87,7 +87,7 @@ def _unit_weights() -> tuple[np.ndarray, np.ndarray]:
 def intensities(face: Face, fps: float) -> np.ndarray:
     """(T, 15) action units from 0 to 5, as OpenFace gives them."""
     weights, rest = _unit_weights()
-    evidence = face.latents @ weights - rest + np.broadcast_to(face.bias, EMOTION_DIM)[:15]
+    evidence = face.latents @ weights - rest + np.broadcast_to(face.bias, EMOTION_DIM)[ACTION_UNITS]
     width = max(round(DETECTOR_SECONDS * fps), 1)
     padded = np.concatenate([np.repeat(evidence[:1], width, 0), evidence])
     total = np.cumsum(padded, 0)
@@ -113,7 +113,7 @@ def to_emotion(face: Face, fps: float) -> np.ndarray:
         6 * frown - 0.9,
         zero - 1.0,
     ]
-    logits = np.stack(evidence, 1) + bias[17:]
+    logits = np.stack(evidence, 1) + bias[EXPRESSIONS]
     odds = np.exp(logits - logits.max(1, keepdims=True))
     return np.concatenate([units, valence[:, None], arousal[:, None], odds / odds.sum(1, keepdims=True)], 1).astype(
         np.float32

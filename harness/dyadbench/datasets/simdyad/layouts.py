@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dyadbench.api import EMOTION_CHANNELS, Progress
+from dyadbench.api import ACTION_UNITS, EMOTION_CHANNELS, Progress
 from dyadbench.datasets.digest import MARK, write_sums
 from dyadbench.datasets.neighbours import GLOBAL_NAME, INDEX_HEADER, INDEX_NAME
 from dyadbench.datasets.simdyad.coefficients import to_deca, to_emotion, to_faceverse
@@ -131,7 +131,10 @@ ROLES = (("Expert_video", "P1"), ("Novice_video", "P2"))
 
 
 def _emotion_csv(values: np.ndarray) -> str:
-    rows = ["".join("1," if v else "0," for v in row[:15]) + ",".join(f"{v:.5f}" for v in row[15:]) for row in values]
+    rows = [
+        "".join("1," if v else "0," for v in row[ACTION_UNITS]) + ",".join(f"{v:.5f}" for v in row[ACTION_UNITS.stop :])
+        for row in values
+    ]
     return ",".join(EMOTION_CHANNELS) + "\n" + "\n".join(rows) + "\n"
 
 

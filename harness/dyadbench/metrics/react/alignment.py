@@ -12,7 +12,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-UNITS = 15  # action units come first, 0 or 1
+from dyadbench.api import ACTION_UNITS, EXPRESSIONS
+
 SEGMENT = 1000  # frames that the official network takes at a time
 
 Network = Callable[
@@ -30,8 +31,8 @@ def resampled(emotion: np.ndarray, frames: int) -> np.ndarray:
         return emotion
     place = np.linspace(0, len(emotion) - 1, frames)
     places = np.arange(len(emotion))
-    rest = [np.interp(place, places, emotion[:, c]) for c in range(UNITS, emotion.shape[1])]
-    return np.column_stack([emotion[np.floor(place + 0.5).astype(int), :UNITS], *rest]).astype(emotion.dtype)
+    rest = [np.interp(place, places, emotion[:, c]) for c in range(ACTION_UNITS.stop, emotion.shape[1])]
+    return np.column_stack([emotion[np.floor(place + 0.5).astype(int), ACTION_UNITS], *rest]).astype(emotion.dtype)
 
 
 def by_network(emotion: np.ndarray, frames: int, network: Network) -> np.ndarray:
@@ -53,7 +54,7 @@ def by_network(emotion: np.ndarray, frames: int, network: Network) -> np.ndarray
         parts.append(network(padded, size, due))
     raw = np.concatenate(parts)[:frames]
     out = raw.astype(np.float32)
-    out[:, :UNITS] = raw[:, :UNITS] >= 0  # sigmoid(x) >= .5
-    shifted = np.exp(raw[:, 17:] - raw[:, 17:].max(1, keepdims=True))
-    out[:, 17:] = shifted / shifted.sum(1, keepdims=True)
+    out[:, ACTION_UNITS] = raw[:, ACTION_UNITS] >= 0  # sigmoid(x) >= .5
+    shifted = np.exp(raw[:, EXPRESSIONS] - raw[:, EXPRESSIONS].max(1, keepdims=True))
+    out[:, EXPRESSIONS] = shifted / shifted.sum(1, keepdims=True)
     return out

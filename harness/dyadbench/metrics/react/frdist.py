@@ -32,7 +32,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import EMOTION_DIM
+from dyadbench.api import EMOTION_DIM, EMOTION_GROUPS
 from dyadbench.metrics.compiled import njit
 from dyadbench.metrics.react.frdist_kernels import (
     CHANNELS,
@@ -44,7 +44,7 @@ from dyadbench.metrics.react.frdist_kernels import (
 )
 from dyadbench.metrics.react.frdist_packing import pack64, pack_columns32, pack_rows32
 
-GROUPS = ((0, 15), (15, 17), (17, EMOTION_DIM))  # action units; valence and arousal; expressions
+GROUPS = tuple(EMOTION_GROUPS.values())
 WEIGHTS = (1 / 15, 1.0, 1 / 8)
 CHEAPEST_FIRST = (1, 2, 0)
 UNIT = 2.0**-24  # of float32

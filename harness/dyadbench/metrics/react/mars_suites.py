@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from dyadbench.api import Column, Config, DyadbenchError, Evaluation, Progress, Ragged, Result
+from dyadbench.api import EXPRESSIONS, Column, Config, DyadbenchError, Evaluation, Progress, Ragged, Result
 from dyadbench.metrics.clips import Clips
 from dyadbench.metrics.react import closed_form, frsyn
 from dyadbench.metrics.react.alignment import resampled
@@ -126,7 +126,7 @@ class ChallengeSuite:
             for sample in pred:
                 if np.array_equal(sample, refs[0]):
                     correlation += 1.0 - closed_form.frcorr(sample[None], np.stack(refs))
-            scores["MAE"] = float(np.abs(pred[..., 17:] - refs[0][None, :, 17:]).mean())
+            scores["MAE"] = float(np.abs(pred[..., EXPRESSIONS] - refs[0][None, :, EXPRESSIONS]).mean())
         return {"FRCorr": correlation, **scores}
 
 
