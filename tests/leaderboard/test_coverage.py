@@ -10,6 +10,7 @@ import pytest
 
 from dyadbench.api import Column
 from dyadbench.leaderboard.skewness import COVERAGE, MOST, skewness, skewness_notes
+from dyadbench.leaderboard.skill import skills
 from dyadbench.leaderboard.stats import bootstrap, interval, p_value
 
 SESSIONS, TRIALS = 18, 500
@@ -122,9 +123,31 @@ def test_one_seed_of_a_random_method_has_no_honest_interval(spread: float, most:
 @pytest.mark.parametrize("amount", COVERAGE)
 def test_skewed_sessions_cost_what_the_boards_say(amount: int) -> None:
     """One seed, of which all that varies is the sessions. P-FD.expression on simdyad-clear-l2l has a sample skewness near 3."""
+    sample, covered = COVERAGE[amount]
+    rng = np.random.default_rng(0)
+    samples = [skewness(_skewed(rng, amount)[None], NAMES) for _ in range(2000)]
+    assert np.median(samples) == pytest.approx(sample, abs=0.06)
     measured = coverage(1, 0.0, skewness=amount, apart=0.0, trials=2000)
-    assert measured == pytest.approx(COVERAGE[amount], abs=0.012)
-    assert (measured >= 0.93) == (amount <= MOST)
+    assert measured == pytest.approx(covered, abs=0.012)
+    assert (measured >= 0.93) == (sample <= MOST)
+
+
+@pytest.mark.parametrize(("seeds", "spread"), [(1, 0.0), (3, 0.0), (3, 0.12), (5, 0.0), (5, 0.12), (5, 0.5)])
+def test_the_interval_of_a_skill_covers_at_least_93_percent(seeds: int, spread: float) -> None:
+    """Floor 0, ceiling 1, the method's truth 0.3: a ratio of three rows, each of which has the sessions' deviations."""
+    rng, held = np.random.default_rng(11), 0
+    column = Column("a", "max", family="appropriateness", perfect=4.0, headline=True)
+    names = ["mismatched-listener", "fresh-listener", "mine"]
+    for trial in range(TRIALS):
+        shared = rng.normal(0, 0.3, SESSIONS)
+        rows = [method(rng, shared, count, 0.0, 0.1) for count in (5, 5)] + [method(rng, shared, seeds, spread, 0.1)]
+        rows = [row + truth for row, truth in zip(rows, (0.0, 1.0, 0.3), strict=True)]
+        scale = skills(bootstrap(rows, NAMES, draws=500, seed=trial), names, [column])
+        assert scale is not None and scale.draws is not None
+        span = interval(scale.draws[:, 2].mean(-1))
+        assert span is not None
+        held += span.low <= 0.3 <= span.high
+    assert held / TRIALS >= 0.93
 
 
 def test_skewed_sessions_cost_five_seeds_that_deviate_nothing() -> None:
@@ -141,7 +164,7 @@ def test_skewness_by_hand_and_the_note_of_a_board() -> None:
     head = Column("FD", "min", headline=True)
     [note] = skewness_notes({"a": values, "b": even}, ["a", "b"], sessions, [head])
     assert note.startswith("sessions are skewed by more than 1 in FD (1 of 2 ranked methods, up to 1.2), so")
-    assert "0.93 at 1, 0.92 at 2, 0.90 at 3" in note
+    assert "0.93 at 0.6, 0.90 at 1.7, 0.86 at 2.0" in note
     assert not skewness_notes({"a": values, "b": even}, ["b"], sessions, [head])
 
 

@@ -22,7 +22,7 @@ from dyadbench.leaderboard.data_files import csv_text
 from dyadbench.leaderboard.markdown import markdown_page
 from dyadbench.leaderboard.paired import compare, differences
 from dyadbench.leaderboard.published import load_published
-from dyadbench.leaderboard.rows import Value, facts_of
+from dyadbench.leaderboard.rows import Value, facts_of, speed_of
 from dyadbench.leaderboard.sanity import Sanity, check_sanity
 from dyadbench.leaderboard.stats import (
     DRAWS_OF_DECISIONS,
@@ -547,6 +547,15 @@ def test_committed_records_are_readable_and_of_known_benchmarks() -> None:
     for each in records:
         if each.method == "oracle" and each.dataset.simulated:  # a real person may not move for a whole clip
             assert not any(score.undefined for score in each.suites[each.benchmark_config.suite].scores.values())
+
+
+def test_speed_is_of_the_processor_where_one_thread_sampled() -> None:
+    busy = {"realtime_factor": 10.0, "generate_seconds": 90.0, "generate_cpu_seconds": 30.0}
+    one = record("a", 0.1)
+    worked = one.model_copy(update={"measured": one.measured.model_copy(update=busy)})
+    machines = ({"threads": 1}, {"threads": 4}, {"threads": 1, "hardware": {"gpu": "H200"}}, {})
+    speeds = [speed_of(worked.model_copy(update={"provenance": machine})) for machine in machines]
+    assert speeds == [30.0, 10.0, 10.0, 10.0]
 
 
 def test_latencies_of_seeds_of_different_versions_are_joined_by_what_all_hold() -> None:

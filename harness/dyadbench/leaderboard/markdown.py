@@ -18,6 +18,7 @@ from dyadbench.leaderboard.tables import Table, TableColumn
 from dyadbench.leaderboard.text import (
     FAILS,
     PLAIN,
+    READS_EMOTION,
     SIMULATED,
     WIDTH,
     cell_text,
@@ -49,7 +50,7 @@ decided in the same way. As the differences of a board are tested together, thes
 rows. References stand in italics between the methods, unranked. **Bold**: not distinguishable from the best ranked method of that
 column, by a 95 % interval of the difference of these two alone; places ask for more. *n undefined*: with some seed so many clips have no value.
 {FAILS}: the column fails on these data, so it is in no headline and no family, and nothing in it is bold; the list of the columns
-says why it fails.
+says why it fails. {READS_EMOTION}: the method reads the speaker's emotion beside face and voice, as every method may.
 """
 
 FAMILIES_HOW = f"""Distances to the band of real listeners: *within*, or by which factor outside. {FACTOR}
@@ -111,7 +112,7 @@ def _rows_with_skill(table: Table, most: int | None) -> list[Row]:
 def _name(row: Row) -> str:
     if row.kind == "reference":
         return f"*{escape(method_text(row))}*"
-    return escape(row.method)
+    return escape(method_text(row))
 
 
 def _marked(row: Row, column: str, digits: int) -> str:

@@ -117,9 +117,22 @@ def reason_of(
     return ""
 
 
+def speed_of(record: Record) -> float | None:
+    """Seconds of reaction per second of computing: of the processor's time, where one thread of a processor sampled.
+
+    The clock runs on while a busy machine does something else. With more threads, or a GPU, it is all there is.
+    """
+    measured, provenance = record.measured, record.provenance
+    clock, worked = measured.generate_seconds, measured.generate_cpu_seconds
+    alone = provenance.get("threads") == 1 and "gpu" not in provenance.get("hardware", {})
+    if measured.realtime_factor and clock and worked and alone:
+        return measured.realtime_factor * clock / worked
+    return measured.realtime_factor
+
+
 def facts_of(records: Sequence[Record]) -> dict[str, Any]:
     measured = [record.measured for record in records]
-    speeds = [m.realtime_factor for m in measured if m.realtime_factor]
+    speeds = [speed for record in records if (speed := speed_of(record))]
     parameters = (measured[0].parameters or 0) + (measured[0].tokenizer_parameters or 0)
     readout = measured[0].readout
     waits = [m.latency for m in measured if m.latency]
@@ -160,7 +173,7 @@ def emotion_notes(rows: Sequence[Row]) -> list[str]:
             f"true listeners (rule version {max(rules)})"
         )
     if readers := [row.method for row in rows if row.facts["reads_emotion"]]:
-        notes.append(f"read the speaker's emotion beside face and voice, as every method may: {', '.join(readers)}")
+        notes.append(f"‡: read the speaker's emotion beside face and voice, as every method may: {', '.join(readers)}")
     return [*notes, *readout_notes(rows)]
 
 
@@ -180,7 +193,7 @@ def latency_notes(rows: Sequence[Row]) -> list[str]:
         return []
     return [
         f"p99: of 100 steps of one speaker frame, one takes longer (K = 1, one core of the machine of the record); a frame has "
-        f"{waits[0]['budget_ms']:g} ms. It is one run by the clock, and longer where the machine had other work. Rows without "
+        f"{waits[0]['budget_ms']:g} ms. It is one run, in milliseconds of the processor. Rows without "
         "it do not stream, or their records are older than the measurement"
     ]
 

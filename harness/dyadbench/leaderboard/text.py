@@ -14,6 +14,7 @@ from dyadbench.leaderboard.families import Family
 from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.tables import Table, TableColumn
 
+READS_EMOTION = "‡"  # beside the name of a method
 FAILS = "†"  # beside the name of a column that fails on the data of its board
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}
 SIMULATED = "**Simulated data.** These numbers test the harness; they say nothing about real listeners."
@@ -126,13 +127,18 @@ def latency_head(table: Table) -> list[str]:
     return [f"p99 ms of {waits[0]['budget_ms']:.0f}"] if waits else []
 
 
-def latency_text(row: Row) -> str:
-    """Milliseconds of a slow step, and whether they fit into a frame."""
+def slow_step(row: Row) -> float | None:
+    """Milliseconds of the processor (of the clock, in old records) that one step in a hundred exceeds; None without a stream."""
     wait = row.facts.get("latency")
-    if not wait:
+    return wait and wait.get("step_p99_cpu_ms", wait["step_p99_ms"])
+
+
+def latency_text(row: Row) -> str:
+    """`slow_step`, and whether it fits into a frame."""
+    milliseconds = slow_step(row)
+    if milliseconds is None:
         return ""
-    late = "" if wait["step_p99_ms"] <= wait["budget_ms"] else " (late)"
-    return f"{wait['step_p99_ms']:.1f}{late}"
+    return f"{milliseconds:.1f}{'' if milliseconds <= row.facts['latency']['budget_ms'] else ' (late)'}"
 
 
 def escape(text: str) -> str:
@@ -162,8 +168,10 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]], style: str = "git
 
 
 def method_text(row: Row) -> str:
-    """A method's name; a reference says what it is."""
-    return f"{row.method} ({row.role or 'reference'})" if row.kind == "reference" else row.method
+    """A method's name, marked where it reads the speaker's emotion; a reference says what it is."""
+    if row.kind == "reference":
+        return f"{row.method} ({row.role or 'reference'})"
+    return row.method + READS_EMOTION * bool(row.facts.get("reads_emotion"))
 
 
 def skill_text(cell: Value | None) -> str:

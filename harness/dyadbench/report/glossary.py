@@ -12,7 +12,7 @@ WORDS = {
     "interval": "95 % bootstrap over sessions, the same draws for all methods, and Student's t over seeds, the same draws for methods of the same seeds. One seed of a random method has none: nothing says what another would give.",
     "reference": "A row that is no method: floor, ceiling, copies of the speaker, averages, noise, or the truth itself. Never ranked.",
     "look-ahead": "How many frames of the speaker's future a reaction uses. It is measured: frames are changed and the reaction is watched. The online track allows none.",
-    "x real time": "Seconds of reaction, all samples together, per second of computing on the machine that the record names. 100 means that a minute takes 0.6 seconds.",
+    "x real time": "Seconds of reaction, all samples together, per second of computing (of the processor, where one thread sampled) on the machine that the record names. 100 means that a minute takes 0.6 seconds.",
     "seeds": "How many times the method was trained and sampled from scratch. A method that is random needs two for a rank.",
     "diversity": "How far the variety of the reactions is from the variety of real listeners: within their band, or by which factor outside. Too little is a method that always nods alike.",
     "synchrony": "How far the timing of the reaction to the speaker is from that of real listeners: within their band, or by which factor outside.",

@@ -16,6 +16,7 @@ from dyadbench.leaderboard.rows import Row, Value
 from dyadbench.leaderboard.stats import loss
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
+    READS_EMOTION,
     better_text,
     digits_of,
     families_text,
@@ -28,6 +29,7 @@ from dyadbench.leaderboard.text import (
     number,
     rank_text,
     skill_text,
+    slow_step,
 )
 from dyadbench.records.record import Record, slug
 from dyadbench.report.glossary import metric_text
@@ -176,13 +178,13 @@ def sort_text(good: float) -> str:
 def row_view(row: Row, cells: list[dict[str, Any]], records: Sequence[Record]) -> dict[str, Any]:
     speed, parameters = row.facts.get("realtime_factor"), row.facts.get("parameters")
     return {
-        "method": row.method, "page": page_name("method", row.method), "kind": row.kind, "of": row.of, "role": row.role, "rank": rank_text(row),
+        "method": row.method, "mark": READS_EMOTION * bool(row.facts.get("reads_emotion")), "page": page_name("method", row.method), "kind": row.kind, "of": row.of, "role": row.role, "rank": rank_text(row),
         "rank_sort": row.rank if row.rank is not None else None, "reason": "" if row.calibration else row.reason,
         "skill": skill_text(row.skill) or "-", "skill_good": sort_text(float(loss(row.skill.value if row.skill else None, None, "max"))),
         "cells": cells, "seeds": len(row.seeds), "trained": learning(records),
         "parameters": parameters, "parameters_text": f"{parameters:,}".replace(",", " ") if parameters else "",
         "lookahead": lookahead_text(row), "lookahead_sort": 1e9 if row.facts.get("lookahead") is None else row.facts["lookahead"],
-        "latency": latency_text(row), "latency_sort": row.facts.get("latency", {}).get("step_p99_ms", ""),
+        "latency": latency_text(row), "latency_sort": slow_step(row) or "",
         "speed": speed, "speed_text": f"{speed:,}".replace(",", " ") if speed else "",
         "learning": LEARNING[learning(records)], "preset": row.facts.get("preset") or "", "plugin": row.facts.get("plugin", ""),
         "records": [(record.seed, record_link(record)) for record in records],
