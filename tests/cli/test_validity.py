@@ -26,6 +26,8 @@ def test_the_verb_writes_what_the_page_is_made_of(tmp_path: Path) -> None:
         str(folder),
         "--root",
         str(root),
+        "--suite",
+        "dyad[gaze]",
         "--threads",
         "1",
     ]
@@ -35,6 +37,6 @@ def test_the_verb_writes_what_the_page_is_made_of(tmp_path: Path) -> None:
     [corpus] = load_validity(root / "leaderboards")
     assert (corpus.benchmark, corpus.clips, corpus.simulated) == ("vc-dyads", 60, False)
     assert "fresh" not in corpus.conditions and "same person" in corpus.conditions
-    assert {"dyad-vc-dyads", "realism-motion"} <= set(corpus.suites)
+    assert {"dyad-vc-dyads", "realism-motion", "dyad[gaze]"} <= set(corpus.suites)
     outcome = CliRunner().invoke(app, ["leaderboard", "--root", str(root)])
     assert "vc-dyads (real people)" in (root / "leaderboards" / "validity.md").read_text(), outcome.output

@@ -24,6 +24,7 @@ def validity(
     benchmark: Annotated[str, typer.Option("-b", "--benchmark", help="Whose data and suites.")],
     clips: Annotated[int, typer.Option(min=8, help="At most this many clips, spread over the split.")] = 72,
     samples: Annotated[int, typer.Option(min=2, help="Reactions per clip where they are random.")] = 2,
+    suite: Annotated[list[str] | None, typer.Option("-s", "--suite", help="A suite besides the benchmark's; repeatable.")] = None,
     root: Root = None,
     home: Home = None,
     data: Data = None,
@@ -55,7 +56,10 @@ def validity(
             raise DyadbenchError(
                 f"{benchmark} has clips of one session only; validity needs listeners of other sessions"
             )
-        suites = {name: host.build("suite", name, {}) for name in (setting.suite, *setting.also)}
+        suites = {
+            name: host.build("suite", name, {})
+            for name in dict.fromkeys((setting.suite, *setting.also, *(suite or ())))
+        }
         result = examine(
             split,
             suites,
@@ -69,9 +73,9 @@ def validity(
     path = base / "leaderboards" / FOLDER / f"{slug(benchmark)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, validity_json(result))
-    for suite, columns in result.suites.items():
+    for suite_name, columns in result.suites.items():
         for name, one in columns.items():
             typer.echo(
-                f"{suite} {name}: {'not judged' if one.passes is None else 'passes' if one.passes else ', '.join(one.why)}"
+                f"{suite_name} {name}: {'not judged' if one.passes is None else 'passes' if one.passes else ', '.join(one.why)}"
             )
     typer.echo(f"wrote {path}; `dyadbench leaderboard` makes the page of it")

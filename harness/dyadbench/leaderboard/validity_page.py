@@ -37,7 +37,8 @@ def _list(lines: Sequence[str]) -> str:
 
 HEAD = f"""# Validity: does a metric order what everybody knows?
 
-Made by `dyadbench leaderboard` from `validity/`, which `dyadbench validity` writes. Every metric is given reactions whose
+Made by `dyadbench leaderboard` from `validity/`, which `dyadbench validity` writes. Every metric of the suites of these
+benchmarks is given reactions whose
 order is known: the **true** listener; a **fresh** one, another person who hears the same speaker (only a simulation can
 draw one); the **same person** at another time (only where a dataset says who listens); a **mismatched** one, a real listener of
 another session; the mismatched one played backwards (**reversed**) or with its frames **shuffled**; the mean of eight fresh
