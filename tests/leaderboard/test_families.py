@@ -8,14 +8,17 @@ import io
 import json
 import math
 
+import numpy as np
 import pytest
 from tests.fixtures.records import COLUMNS, FLOOR, floor, record
 
 from dyadbench.api import Column
 from dyadbench.leaderboard.build import with_realism
 from dyadbench.leaderboard.data_files import csv_text, json_text
+from dyadbench.leaderboard.families import band_distances
 from dyadbench.leaderboard.markdown import markdown_page
 from dyadbench.leaderboard.rows import Value
+from dyadbench.leaderboard.stats import bootstrap
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.terminal import below
 from dyadbench.records.record import Record, Score, SuiteScores
@@ -138,3 +141,15 @@ def test_a_row_without_a_value_is_undefined_in_the_family_and_the_page_says_why(
     assert "| still |  | within | undefined | undefined |" in page
     assert "It is undefined where a row has no value in FMD: still." in page
     assert "has x 1000 and not infinity" in page
+
+
+def test_the_band_is_of_a_row_that_shows_people_and_no_method_moves_it() -> None:
+    """Targets of two rows differ by rounding; with the first row's every other row moved when a method came."""
+    columns = [Column("FRVar", "match", target="FRVar_target"), Column("FRVar_target", "max")]
+    rows = {FLOOR: (0.2, 0.1), "other": (0.05, 0.1), "mine": (0.3, 0.1001)}
+
+    def distance_of_other(*names: str) -> float:
+        boot = bootstrap([np.array([[rows[name]] * 4]) for name in names], list("abcd"), draws=50, seed=0)
+        return float(band_distances(boot, names, columns, columns[:1])["FRVar"][0][names.index("other")])
+
+    assert distance_of_other(FLOOR, "other") == distance_of_other("mine", FLOOR, "other") > 0

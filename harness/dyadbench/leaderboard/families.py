@@ -81,8 +81,9 @@ def band_distances(
         points, replicates = in_range(boot.point[:, of], column), in_range(boot.draws[:, :, of], column)
         values = [(points[m], replicates[:, m]) for m in real]
         if column.direction == "match":
-            target = place[column.target]
-            values.append((boot.point[0, target], in_range(boot.draws[:, 0, target], column)))
+            # Rows have the same target but for rounding: a method's would move others when it comes or goes.
+            whose, target = real[0] if real else 0, place[column.target]
+            values.append((boot.point[whose, target], in_range(boot.draws[:, whose, target], column)))
         values = [(p, d) for p, d in values if np.isfinite(p)]
         ends = [p for p, _ in values]
         if not ends or (max(ends) if column.direction == "min" else min(ends)) <= 0:
