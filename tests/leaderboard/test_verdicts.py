@@ -427,9 +427,7 @@ def test_the_history_of_the_board_ends_with_its_verdicts() -> None:
     """docs/claims.md: the last table has today's verdict of each claim with records."""
     ids = {escape(claim.says): claim.id for claim in BOARD}
     page = (ROOT / "leaderboards" / "claims.md").read_text()
-    today = {
-        ids[says]: verdict for verdict, says in re.findall(r"^\| ([a-z ]+)†? \| \[(.*)\]\(#claim-", page, re.MULTILINE)
-    }
+    today = {ids[says]: verdict for verdict, says in re.findall(r"^\| ([a-z ]+)†? \| \[(.*)\]\(#", page, re.MULTILINE)}
     history = (ROOT / "docs" / "claims.md").read_text().split("## Since then")[1]
     verdicts = {
         name: verdict

@@ -56,7 +56,9 @@ def evidence(finding: Evidence) -> str:
     )
     if finding.detectable is not None and finding.more:
         part = abs(finding.detectable / finding.more)
-        share = f" ({part:.2g} of it)" if part < 1 else ""  # where a side is about 0, a share of it says nothing
+        share = (
+            f" ({part:.2g} of the {_short(finding.more)})" if part < 1 else ""
+        )  # where a side is about 0, a share of it says nothing
         text += f" Alone and at this budget, a true difference of {_short(finding.detectable)}{share} would have been found four times in five."
     elif finding.few:
         text += " What difference could have been found, one seed does not tell." if finding.seeds == 1 else ""
@@ -123,8 +125,8 @@ def summary(board: Sequence[Judged]) -> str:
     order = list(MEANING)
     rows = sorted(enumerate(board, 1), key=lambda row: (order.index(row[1].verdict), row[0]))
     lines = [
-        f"| {one.verdict}{_mark(one)} | [{escape(one.claim.says)}](#claim-{number}) | {'this project, on ' if one.claim.ours else ''}{escape(one.claim.source.split(',')[0])} |"
-        for number, one in rows
+        f"| {one.verdict}{_mark(one)} | [{escape(one.claim.says)}](#{one.claim.id}) | {'this project, on ' if one.claim.ours else ''}{escape(one.claim.source.split(',')[0])} |"
+        for _, one in rows
     ]
     return "\n".join(["| verdict | claim | source |", "|---|---|---|", *lines]) + "\n"
 
@@ -145,10 +147,10 @@ def claims_page(board: Sequence[Judged]) -> str:
         "".join(f"- **{verdict}**: {meaning}\n" for verdict, meaning in MEANING.items()),
     ]
     parts.append(summary(board))
-    for number, one in enumerate(board, 1):
+    for one in board:
         claim = one.claim
-        parts.append(f'<a id="claim-{number}"></a>\n\n## {escape(claim.says)}\n')
-        lines = [f"- **{one.verdict}**", f"- source: {escape(claim.origin)}"]
+        parts.append(f'<a id="{claim.id}"></a>\n\n## {escape(claim.says)}\n')
+        lines = [f"- **{one.verdict}** (`{claim.id}`)", f"- source: {escape(claim.origin)}"]
         if claim.matrix:
             second = "" if all(f.stepless for f in one.evidence) else "; with `--quarter` at a second budget"
             lines.append(f"- tested by: `{command(one)}`{second}")
