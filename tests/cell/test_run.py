@@ -170,7 +170,7 @@ def test_who_reads_the_speakers_emotion_is_measured_and_said(tmp_path: Path) -> 
     records = [_run(tmp_path, name).run() for name in ("ridge", "mean")]
     assert [record.measured.reads_emotion for record in records] == [True, False]
     notes = make_table(records, "react2024", shared_host().build("suite", "react2024", {}).columns).notes
-    assert "read the speaker's emotion beside face and voice, as every method may: ridge" in notes
+    assert "‡: read the speaker's emotion beside face and voice, as every method may: ridge" in notes
 
 
 def test_the_truth_is_only_for_calibration_rows() -> None:
