@@ -136,7 +136,7 @@ def test_skewed_sessions_cost_what_the_boards_say(amount: int) -> None:
 def test_the_interval_of_a_skill_covers_at_least_93_percent(seeds: int, spread: float) -> None:
     """Floor 0, ceiling 1, the method's truth 0.3: a ratio of three rows, each of which has the sessions' deviations."""
     rng, held = np.random.default_rng(11), 0
-    column = Column("a", "max", family="appropriateness", perfect=4.0, headline=True)
+    column = Column("a", "max", headline=True)
     names = ["mismatched-listener", "fresh-listener", "mine"]
     for trial in range(TRIALS):
         shared = rng.normal(0, 0.3, SESSIONS)

@@ -12,13 +12,12 @@ from dyadbench.leaderboard.families import FACTOR
 from dyadbench.leaderboard.other_rules import rules_section
 from dyadbench.leaderboard.over_time import embedded
 from dyadbench.leaderboard.published_page import published_grid
-from dyadbench.leaderboard.rows import Row
+from dyadbench.leaderboard.rows import READS_EMOTION, Row
 from dyadbench.leaderboard.summary import leader, leaders, sentences
 from dyadbench.leaderboard.tables import Table, TableColumn
 from dyadbench.leaderboard.text import (
     FAILS,
     PLAIN,
-    READS_EMOTION,
     SIMULATED,
     WIDTH,
     cell_text,

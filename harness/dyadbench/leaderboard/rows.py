@@ -14,6 +14,7 @@ from dyadbench.records.references import NULL, ROLES
 
 Kind = Literal["method", "ablation", "reference", "reconstruction"]
 Floor = Literal["above", "below", "open", ""]  # "" where nothing can be said: there is no interval
+READS_EMOTION = "‡"  # beside the name of a method
 UNDEFINED = 0.05  # share of clips without a value in a headline column beyond which a row has no rank
 
 
@@ -164,6 +165,11 @@ def facts_of(records: Sequence[Record]) -> dict[str, Any]:
     }
 
 
+def emotion_mark(row: Row) -> str:
+    """What stands beside the name of a method that reads the speaker's emotion."""
+    return READS_EMOTION if row.facts.get("reads_emotion") else ""
+
+
 def emotion_notes(rows: Sequence[Row]) -> list[str]:
     """What was done to the emotion that is scored, and who was given more to work with."""
     notes = []
@@ -172,8 +178,10 @@ def emotion_notes(rows: Sequence[Row]) -> list[str]:
             f"action units are 0 or 1 in every row: above a threshold that gives each method, on training clips, the rates of "
             f"true listeners (rule version {max(rules)})"
         )
-    if readers := [row.method for row in rows if row.facts["reads_emotion"]]:
-        notes.append(f"‡: read the speaker's emotion beside face and voice, as every method may: {', '.join(readers)}")
+    if readers := [row.method for row in rows if emotion_mark(row)]:
+        notes.append(
+            f"{READS_EMOTION}: read the speaker's emotion beside face and voice, as every method may: {', '.join(readers)}"
+        )
     return [*notes, *readout_notes(rows)]
 
 

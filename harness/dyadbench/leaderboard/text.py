@@ -11,10 +11,9 @@ from typing import Any
 
 from dyadbench.errors import one_line
 from dyadbench.leaderboard.families import Family
-from dyadbench.leaderboard.rows import Row, Value
+from dyadbench.leaderboard.rows import Row, Value, emotion_mark
 from dyadbench.leaderboard.tables import Table, TableColumn
 
-READS_EMOTION = "‡"  # beside the name of a method
 FAILS = "†"  # beside the name of a column that fails on the data of its board
 ARROWS = {"max": "↑", "min": "↓", "match": "→"}
 SIMULATED = "**Simulated data.** These numbers test the harness; they say nothing about real listeners."
@@ -171,7 +170,7 @@ def method_text(row: Row) -> str:
     """A method's name, marked where it reads the speaker's emotion; a reference says what it is."""
     if row.kind == "reference":
         return f"{row.method} ({row.role or 'reference'})"
-    return row.method + READS_EMOTION * bool(row.facts.get("reads_emotion"))
+    return row.method + emotion_mark(row)
 
 
 def skill_text(cell: Value | None) -> str:

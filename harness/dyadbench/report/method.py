@@ -72,7 +72,7 @@ def measured(records: Sequence[Record]) -> list[tuple[str, str]]:
         "parameters": "parameters of the predictor", "tokenizer_parameters": "parameters of the tokenizer",
         "fit_seconds": "seconds of training (predictor)", "tokenizer_fit_seconds": "seconds of training (tokenizer)",
         "generate_seconds": "seconds of sampling", "fit_cpu_seconds": "processor seconds of training (predictor)",
-        "tokenizer_fit_cpu_seconds": "processor seconds of training (tokenizer)", "generate_cpu_seconds": "processor seconds of sampling", "realtime_factor": "times real time", "lookahead": "look-ahead measured (frames)",
+        "tokenizer_fit_cpu_seconds": "processor seconds of training (tokenizer)", "generate_cpu_seconds": "processor seconds of sampling", "realtime_factor": "times real time, by the clock", "lookahead": "look-ahead measured (frames)",
         "declared_lookahead": "look-ahead declared (frames)",
     }  # fmt: skip
     rows = []

@@ -12,11 +12,10 @@ from urllib.parse import urlencode
 from dyadbench.api import TARGET_SUFFIX
 from dyadbench.leaderboard.families import FACTOR
 from dyadbench.leaderboard.published import PublishedNumber, by_method, by_source, columns_of
-from dyadbench.leaderboard.rows import Row, Value
+from dyadbench.leaderboard.rows import Row, Value, emotion_mark
 from dyadbench.leaderboard.stats import loss
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import (
-    READS_EMOTION,
     better_text,
     digits_of,
     families_text,
@@ -178,7 +177,7 @@ def sort_text(good: float) -> str:
 def row_view(row: Row, cells: list[dict[str, Any]], records: Sequence[Record]) -> dict[str, Any]:
     speed, parameters = row.facts.get("realtime_factor"), row.facts.get("parameters")
     return {
-        "method": row.method, "mark": READS_EMOTION * bool(row.facts.get("reads_emotion")), "page": page_name("method", row.method), "kind": row.kind, "of": row.of, "role": row.role, "rank": rank_text(row),
+        "method": row.method, "mark": emotion_mark(row), "page": page_name("method", row.method), "kind": row.kind, "of": row.of, "role": row.role, "rank": rank_text(row),
         "rank_sort": row.rank if row.rank is not None else None, "reason": "" if row.calibration else row.reason,
         "skill": skill_text(row.skill) or "-", "skill_good": sort_text(float(loss(row.skill.value if row.skill else None, None, "max"))),
         "cells": cells, "seeds": len(row.seeds), "trained": learning(records),

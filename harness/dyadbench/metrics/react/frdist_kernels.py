@@ -38,9 +38,10 @@ from llvmlite import binding, ir
 from numba import types
 from numba.extending import intrinsic
 
+from dyadbench.api import EMOTION_GROUPS
 from dyadbench.metrics.compiled import cfunc, njit
 
-CHANNELS = (15, 2, 8)  # action units; valence and arousal; expressions
+CHANNELS = tuple(stop - start for start, stop in EMOTION_GROUPS.values())
 LANES, ROWS = 16, 8
 STRIP = LANES * ROWS
 WORK = STRIP + 2 * LANES  # the last column of every row; each lane's last row; the row above each lane, a column back
