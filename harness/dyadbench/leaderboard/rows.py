@@ -14,7 +14,7 @@ from dyadbench.records.references import NULL, ROLES
 
 Kind = Literal["method", "ablation", "reference", "reconstruction"]
 Floor = Literal["above", "below", "open", ""]  # "" where nothing can be said: there is no interval
-READS_EMOTION = "‡"  # beside the name of a method
+READS_EMOTION = "‡"  # beside the name of a row
 UNDEFINED = 0.05  # share of clips without a value in a headline column beyond which a row has no rank
 
 
@@ -166,7 +166,7 @@ def facts_of(records: Sequence[Record]) -> dict[str, Any]:
 
 
 def emotion_mark(row: Row) -> str:
-    """What stands beside the name of a method that reads the speaker's emotion."""
+    """What stands beside the name of a row that reads the speaker's emotion."""
     return READS_EMOTION if row.facts.get("reads_emotion") else ""
 
 

@@ -168,9 +168,8 @@ def grid(header: Sequence[str], rows: Sequence[Sequence[str]], style: str = "git
 
 def method_text(row: Row) -> str:
     """A method's name, marked where it reads the speaker's emotion; a reference says what it is."""
-    if row.kind == "reference":
-        return f"{row.method} ({row.role or 'reference'})"
-    return row.method + emotion_mark(row)
+    name = row.method + emotion_mark(row)
+    return f"{name} ({row.role or 'reference'})" if row.kind == "reference" else name
 
 
 def skill_text(cell: Value | None) -> str:

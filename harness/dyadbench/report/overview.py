@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dyadbench.leaderboard.drawing import plain, ticks
-from dyadbench.leaderboard.rows import Row
+from dyadbench.leaderboard.rows import Row, emotion_mark
 from dyadbench.leaderboard.summary import PERFECT, ceiling_text
 from dyadbench.leaderboard.tables import Table
 from dyadbench.leaderboard.text import footnotes, rank_text, scale_ends, skill_text
@@ -80,7 +80,7 @@ def _rung(row: Row, scale: Scale, summaries: dict[str, str]) -> dict[str, Any]:
     ends = (skill.value,) * 2 if skill.low is None or skill.high is None else (skill.low, skill.high)
     start, stop = map(scale.place, ends)
     return {
-        "method": row.method, "page": page_name("method", row.method), "rank": rank_text(row), "skill": skill_text(skill),
+        "method": row.method, "mark": emotion_mark(row), "page": page_name("method", row.method), "rank": rank_text(row), "skill": skill_text(skill),
         "says": summaries.get(row.method, ""), "why": row.reason if row.kind == "method" else row.role, "kind": row.kind,
         "ranked": row.rank is not None, "dot": scale.place(skill.value), "left": start, "width": round(max(stop - start, 0.4), 2),
         "off": skill.value < scale.low,
