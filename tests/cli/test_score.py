@@ -109,9 +109,20 @@ def test_groups_that_a_suite_needs_are_demanded_before_anything_is_made() -> Non
 def test_places_and_references_come_from_records_of_the_same_data(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    values = {"worse": 0.1, "better": 0.9, "oracle": 1.0, "better-without": 0.8, "better-quarter": 0.7}
+    values = {
+        "worse": 0.1,
+        "better": 0.9,
+        "oracle": 1.0,
+        "better-without": 0.8,
+        "better-quarter": 0.7,
+        "mean": 0.6,
+        "tokens": 0.9,
+    }
+    configs = {
+        "tokens": {"predictor": {"name": "reconstruction"}, "tokenizer": {}}
+    }  # sees the truth: no row to be near
     of = {"better-without": "better", "better-quarter": "better"}  # stand in no table
-    record = lambda name: type("R", (), {"method": name, "calibration": name == "oracle", "of": of.get(name, ""), "dataset": type("D", (), {"digest": "d"})})()  # noqa: E731  # fmt: skip
+    record = lambda name: type("R", (), {"method": name, "calibration": name in ("oracle", "mean", "tokens"), "method_config": configs.get(name, {"predictor": {"name": name}}), "of": of.get(name, ""), "dataset": type("D", (), {"digest": "d"})})()  # noqa: E731  # fmt: skip
     monkeypatch.setattr(board, "records_below", lambda *_: [record(name) for name in values])
     monkeypatch.setattr(board, "usable_records", lambda records, *_: {r.method: [r] for r in records})
     monkeypatch.setattr(board, "method_values", lambda group, *_: np.array([[[values[group[0].method], 2.0, 3.0]]]))

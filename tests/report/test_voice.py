@@ -48,6 +48,10 @@ def test_excerpts_are_what_was_scored_and_need_the_store_only_once(tmp_path: Pat
     (tmp_path / "excerpts" / "simdyad-clear-l2l" / "ridge.json").unlink()
     assert "dyadbench run -b simdyad-clear-l2l -m ridge" in make_excerpts(records, tmp_path, elsewhere, host)["ridge"]
     assert list(gather(records, tmp_path, elsewhere.home).missing) == ["ridge"]
+    sent = records[0].model_copy(update={"method": "mine", "scored_from": "mine.npz", "calibration": False})
+    for beside in ([], records):
+        why = make_excerpts([sent, *beside], tmp_path, runtime, host)
+        assert why == {"mine": "it was scored from a file, which is not kept"}, "not that the data are missing"
 
 
 def _key(records: list) -> str:

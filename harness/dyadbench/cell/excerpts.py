@@ -49,6 +49,12 @@ RATE = 8000  # of the voice, in Hz
 
 def make_excerpts(records: Sequence[Record], leaderboards: Path, runtime: Runtime, host: Host) -> dict[str, str]:
     """Makes the missing excerpts of one benchmark. Returns method -> why no excerpt could be made."""
+    by_file = {
+        record.method: "it was scored from a file, which is not kept" for record in records if record.scored_from
+    }
+    records = [record for record in records if not record.scored_from]
+    if not records:
+        return by_file
     first = records[0]
     folder = excerpt_folder(first, leaderboards, runtime.home)
     maker = Maker(host, runtime)
@@ -58,11 +64,11 @@ def make_excerpts(records: Sequence[Record], leaderboards: Path, runtime: Runtim
             with host.blame("dataset", first.dataset.name, "read"):
                 people = maker.people(first)
         except DyadbenchError as error:  # a clip that cannot be read costs faces and nothing else
-            return {record.method: str(error) for record in first_seeds(records)}
+            return by_file | {record.method: str(error) for record in first_seeds(records)}
         if people is None:
-            return {record.method: "the dataset is not on this machine" for record in first_seeds(records)}
+            return by_file | {record.method: "the dataset is not on this machine" for record in first_seeds(records)}
         write_excerpt(folder / "people.json", people)
-    missing = {}
+    missing = by_file
     for record in first_seeds(records):
         path = folder / f"{slug(record.method)}.json"
         excerpt = read_excerpt(path, MethodExcerpt)

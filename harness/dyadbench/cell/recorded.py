@@ -18,8 +18,13 @@ from dyadbench.registry.host import ComponentKind, Host
 def cell_of(record: Record, host: Host) -> Cell:
     """The cell, as far as a record says, as this installation would run it: fields that came later have their defaults.
 
-    Raises DyadbenchError where a part of it is not installed, or the benchmark has settings that this version does not know.
+    Raises DyadbenchError where a part of it is not installed, the benchmark has settings that this version does not know, or
+    the record was scored from a file.
     """
+    if record.scored_from:
+        raise DyadbenchError(
+            f"{record.method} was scored from a file ({record.scored_from}); only its author can make it"
+        )
     try:
         setting = BenchmarkConfig.model_validate(record.benchmark_config.model_dump())
     except ValidationError as error:

@@ -36,6 +36,10 @@ def list_(
         for entry in sorted(host.entries(each), key=lambda e: e.name)
     ]  # fmt: skip
     _print(rows, ["kind", "name", "version", "plugin", "summary"], json)
+    if one == "method" and not json:
+        typer.echo(
+            "\nA predictor that needs no tokenizer is a method by itself, such as ridge or tcn: `dyadbench list predictors`."
+        )
     if host.problems and not json:
         typer.echo(
             f"\n{number_of(len(host.problems), 'plugin problem')}; `dyadbench doctor` shows what is wrong", err=True

@@ -9,8 +9,9 @@ import numpy as np
 
 from dyadbench.api import Column, DyadbenchError
 from dyadbench.errors import number_of
+from dyadbench.leaderboard.rows import kind_of, role_of
 from dyadbench.leaderboard.stats import defined_means, loss
-from dyadbench.leaderboard.text import direction_sign, number
+from dyadbench.leaderboard.text import PLAIN, direction_sign, number
 from dyadbench.python.score import Estimate
 from dyadbench.records.comparable import method_values, of_whole_training, records_below, usable_records
 
@@ -33,8 +34,10 @@ def standing(
         unread = f"warning: compared with no record, because one cannot be read; delete it or run it again: {error}"
     groups = usable_records(of_whole_training(records), suite, columns) if records else {}
     means = {name: _means(method_values(group, suite, columns), columns) for name, group in groups.items()}
-    references = sorted(name for name, group in groups.items() if group[0].calibration)
-    methods = [name for name, group in groups.items() if name not in references and not group[0].of]
+    methods = [name for name, group in groups.items() if kind_of(group) == "method"]
+    references = sorted(  # those that a table of the first methods shows
+        name for name, group in groups.items() if kind_of(group) == "reference" and role_of(group) not in PLAIN
+    )
     header = ["metric", "", "yours", "95 %", "target", "place", *references]
     rows = []
     for column in columns:
