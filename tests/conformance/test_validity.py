@@ -258,7 +258,11 @@ def test_results_are_kept_and_shown(tmp_path: Path, corpus_result: Corpus) -> No
     assert judged["sound"] == ()
     page = validity_page([back])
     assert "| `sound` (headline) | **yes** | ✓ ✓ ✓ | ✓ ✓ ✓ ✗ |" in page
+    fails = back.suites["toy"]["error"].model_copy(update={"headline": True})
+    beside = validity_page([back.model_copy(update={"suites": {"toy": {"error": fails}}})])
+    assert "| `error` (not in the headline here) | no |" in beside, "its suite declares it, and it fails"
     assert "`error`: prefers constant to mismatched" in page
+    assert "../docs/" not in page and "../docs/validity.md" in validity_page([back], explained=True)
     (tmp_path / "validity" / "bad.json").write_text("{}")
     with pytest.raises(DyadbenchError, match="no result of `dyadbench validity`"):
         load_validity(tmp_path)

@@ -29,19 +29,19 @@ def rules_section(table: Table) -> str:
 
 
 def _table(rows: Sequence[Row]) -> str:
-    more = any(row.declared for row in rows)
+    more, before = any(row.declared for row in rows), _before(rows)
     header = [
         "method",
         "rank by skill",
         *(["skill with the columns that fail here"] if more else []),
-        "rank by mean rank over all columns",
+        "place by mean rank over all columns",
     ]
     lines = [
         [
             escape(row.method),
             f"{row.rank} ({skill_text(row.skill)})",
             *([skill_text(row.declared)] if more else []),
-            str(row.mean_rank),
+            str(before[row.method]),
         ]
         for row in rows
     ]

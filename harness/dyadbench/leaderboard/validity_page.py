@@ -69,14 +69,14 @@ shown and are no fault:**
 What should not matter:
 
 {_list(indifferences())}
-**A metric that fails on a corpus is shown on the leaderboards of that corpus and is no part of their headline.** [Five
-surprising rows](../docs/validity.md) are explained.
+**A metric that fails on a corpus is shown on the leaderboards of that corpus and is no part of their headline.**
 """
+SURPRISING = "[Five surprising rows](../docs/validity.md) are explained.\n"
 
 
-def validity_page(corpora: Sequence[Corpus]) -> str:
-    """leaderboards/validity.md."""
-    parts = [HEAD]
+def validity_page(corpora: Sequence[Corpus], explained: bool = False) -> str:
+    """leaderboards/validity.md; `explained`: beside it lies the page of this project that it refers to."""
+    parts = [HEAD, *([SURPRISING] if explained else [])]
     for corpus in corpora:
         parts.append(f"## {escape(corpus.benchmark)}{' (simulated)' if corpus.simulated else ' (real people)'}\n")
         parts.append(corpus_text(corpus))
@@ -114,7 +114,7 @@ def _table(columns: Mapping[str, Validity]) -> str:
         sign = {(pair.better, pair.worse): SIGN[pair.reading] for pair in one.pairs}
         rows.append(
             [
-                f"`{name}`" + (" (headline)" if one.headline else ""),
+                f"`{name}`" + _headline(one),
                 {True: "**yes**", False: "no", None: "not judged"}[one.passes],
                 *(" ".join(sign.get((better, each), "-") for each in worse) for better, worse in questions),
                 " ".join(arrow(fall) for fall in one.falls),
@@ -122,6 +122,12 @@ def _table(columns: Mapping[str, Validity]) -> str:
             ]
         )
     return grid(header, rows)
+
+
+def _headline(one: Validity) -> str:
+    if not one.headline:
+        return ""
+    return " (not in the headline here)" if one.passes is False else " (headline)"
 
 
 def arrow(fall: Falls) -> str:

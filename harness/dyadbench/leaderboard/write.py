@@ -123,7 +123,7 @@ def generated_files(
     tokenizers = tokenizer_files(records)
     files |= {folder / name: text for name, text in tokenizers.items()}
     if corpora:
-        files[folder / "validity.md"] = validity_page(corpora)
+        files[folder / "validity.md"] = validity_page(corpora, (root / "docs" / "validity.md").is_file())
     files |= {folder / FOLDER / f"{slug(corpus.benchmark)}.md": numbers_page(corpus) for corpus in corpora}
     files[folder / "README.md"] = index_page(tables, board, tokenizers=bool(tokenizers), validity=bool(corpora))
     files[folder / "published.md"] = published_page(published)
