@@ -77,3 +77,16 @@ def test_what_does_not_fit_is_said_clip_by_clip(tmp_path: Path) -> None:
 def test_an_empty_folder_says_what_to_write(tmp_path: Path) -> None:
     with pytest.raises(DyadbenchError, match=r"holds no .npy file; write one per clip"):
         open_predictions(tmp_path)
+
+
+def test_names_that_are_written_otherwise_come_before_the_clips_that_are_then_missing(tmp_path: Path) -> None:
+    _write(tmp_path)
+    (tmp_path / "s/a").rename(tmp_path / "s/A")
+    first = (
+        "no clip is named as 's/A/x' (nor as 1 other here), and clip 's/a/x' is missing: are the names written alike?"
+    )
+    assert _faults(tmp_path)[:2] == [first, "clip 's/a/x' is missing"]
+    with pytest.raises(
+        DyadbenchError, match=r"x\.npy: .*a folder of one \.npy file per clip, named after it, is read as it is"
+    ):
+        open_predictions(tmp_path / "s/A/x.npy")

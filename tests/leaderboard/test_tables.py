@@ -360,7 +360,9 @@ def test_a_board_explains_what_moved_most_between_the_old_rule_and_skill() -> No
         "- dull: 1st of 5 by skill and 4th by mean rank; in the headline 1st in FRCorr, 1st in FRDist, "
         "but 5th in D1, 5th in D2, 5th in D3, 5th in D4."
     )
-    assert "| dull | 1 (0.87 [0.86, 0.88]) | 4 |" in page.partition("other rules")[2], "the table counts as the sentences do"
+    assert "| dull | 1 (0.87 [0.86, 0.88]) | 4 |" in page.partition("other rules")[2], (
+        "the table counts as the sentences do"
+    )
     tied = [with_diversity(f"m{i}", 0.2 + i / 10, 1 + (i < 4)) for i in range(6)]
     tied.append(with_diversity("last", 0.79, 1))
     page = markdown_page([make_table([*tied, floored], "react2024", [*COLUMNS, *more])])

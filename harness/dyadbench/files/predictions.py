@@ -19,12 +19,13 @@ import numpy as np
 import psutil
 
 from dyadbench.api import DyadbenchError
-from dyadbench.errors import one_line
+from dyadbench.errors import number_of, one_line
 from dyadbench.files.arrays import floats, one_number
 from dyadbench.files.atomic import atomic_write, replacing
 from dyadbench.files.npy import declared_bytes, npy_header
 
 FAULTS_SHOWN = 10
+FOLDER = "; a folder of one .npy file per clip, named after it, is read as it is: give the folder's name"
 RECIPE = """; clips in the benchmark's order become such a file by
   dyadbench score --template t.npz --benchmark NAME
   python
@@ -87,6 +88,7 @@ def read_predictions(path: Path) -> Predictions:
         return _read_npz(path)
     raise DyadbenchError(
         f"{path}: predictions are read from .safetensors or .npz, not {path.suffix or 'a nameless format'!r}"
+        + (FOLDER if path.suffix == ".npy" else "")
         + (RECIPE if path.suffix in (".npy", ".pt", ".pth") else "")
     )
 
@@ -205,9 +207,16 @@ def _id_faults(ids: Sequence[str], clips: Sequence[str]) -> list[str]:
     wrong = [f"clip {clip!r} appears twice" for clip in ids if clip in earlier or earlier.add(clip)]  # type: ignore[func-returns-value]
     wrong += [f"clip {clip!r} is missing" for clip in clips if clip not in earlier]
     expected = set(clips)
-    return wrong + [
-        f"clip {clip!r} is none of the {len(clips)} that are expected" for clip in ids if clip not in expected
-    ]
+    strange = [clip for clip in ids if clip not in expected]
+    if (
+        strange and expected - earlier
+    ):  # most likely the names are written otherwise, which a list of missing clips would hide
+        first = next(clip for clip in clips if clip not in earlier)
+        more = f" (nor as {number_of(len(strange) - 1, 'other')} here)" if len(strange) > 1 else ""
+        wrong.insert(
+            0, f"no clip is named as {strange[0]!r}{more}, and clip {first!r} is missing: are the names written alike?"
+        )
+    return wrong + [f"clip {clip!r} is none of the {len(clips)} that are expected" for clip in strange]
 
 
 def _value_faults(predictions: Predictions, array: Any, space: str, lengths: Mapping[str, int]) -> list[str]:
