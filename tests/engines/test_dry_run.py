@@ -55,6 +55,9 @@ def test_a_dry_run_writes_nothing_and_keeps_to_json(tmp_path: Path) -> None:
     assert record_path(root / "leaderboards", one).is_file() and _tree(root) == before
     answer = CliRunner().invoke(app, [*words, "--fresh"])
     assert "2 of 2 cells would be sent" in answer.stdout and _tree(root) == before, "and throws nothing away"
+    here = CliRunner().invoke(app, ["run", str(matrix), "--root", str(root), "--dry-run"])
+    assert here.stdout == f"{ONLINE} / mime / seed 0  (has a record)\n{ONLINE} / mean / seed 0\n"
+    assert here.stderr.endswith(f"1 of 2 cells with a record in {root}\n")
 
 
 @pytest.mark.parametrize("option", [["--threads", "1"], ["--device", "cpu"]])

@@ -28,7 +28,7 @@ from dyadbench.cli.common import (
 )  # fmt: skip
 from dyadbench.cli.tally import Tally
 from dyadbench.engines.local import cores
-from dyadbench.errors import Interrupted
+from dyadbench.errors import Interrupted, number_of
 
 
 class Engines(StrEnum):
@@ -117,8 +117,15 @@ def run(
         for line in costs(host, request.method):
             print(line, file=sys.stderr, flush=True)
     if dry_run and on is not Engines.slurm:
-        names = "\n".join(cell.name for cell in cells)
-        print_json([cell.model_dump(mode="json") for cell in cells]) if json else typer.echo(names)
+        if json:
+            print_json([cell.model_dump(mode="json") for cell in cells])
+            return
+        from dyadbench.records.record import record_path
+
+        recorded = [record_path(base / "leaderboards", cell).is_file() for cell in cells]
+        for cell, done in zip(cells, recorded, strict=True):
+            typer.echo(cell.name + ("  (has a record)" if done else ""))
+        typer.echo(f"{sum(recorded)} of {number_of(len(cells), 'cell')} with a record in {base}", err=True)
         return
     from dyadbench.cell.runtime import Runtime, demand_device
 
