@@ -52,6 +52,11 @@ def test_a_motion_space_holds_together(groups: dict[str, tuple[int, int]], fps: 
     assert api.MotionSpace("own", 29.97, ("x", "y", "z"), {"a": (1, 3)}).slice("a") == slice(1, 3)
 
 
+def test_units_are_of_groups_that_there_are() -> None:
+    with pytest.raises(ValueError, match="has units of 'head', which is none of its groups"):
+        api.MotionSpace("own", 30.0, ("x",), {"a": (0, 1)}, {"head": "radians"})
+
+
 def test_no_test_module_loads_plugins_when_it_is_imported() -> None:
     for path in sorted(Path(__file__).parent.rglob("*.py")):
         for node in ast.parse(path.read_text(encoding="utf-8")).body:

@@ -53,6 +53,9 @@ def test_every_size_that_does_not_fit_has_a_way_out(tmp_path: Path) -> None:
     np.savez(tmp_path / "m.npz", clips=np.array(["a"]), motion=np.zeros((1, 1, 750, 58)))
     [all_faults] = faults(read_predictions(tmp_path / "m.npz"), ["a"], np.array([750]), 1, "emotion", 25, 25.0)
     assert "found: motion; this benchmark scores emotion: choose one that scores motion" in all_faults
+    np.savez(tmp_path / "c.npz", clips=np.array(["a"]), emotion=np.zeros((1, 1, 750, 17)))
+    [all_faults] = faults(read_predictions(tmp_path / "c.npz"), ["a"], np.array([750]), 1, "emotion", 25, 25.0)
+    assert "17 channels, 25 are expected" in all_faults and "`dyadbench show BENCHMARK`" in all_faults
 
 
 def test_an_untouched_template_is_said_and_scores_stand_among_references(
@@ -65,6 +68,7 @@ def test_an_untouched_template_is_said_and_scores_stand_among_references(
     out, err = capfd.readouterr()
     assert "is it the template as it was written?" in err
     assert "FRCorr  ↑" in out and "target" in out and "no method has a record" in out
+    assert "`dyadbench show react2024-test` says what the channels are" in out
 
 
 def test_who_has_the_emotion_files_alone_can_score_emotion(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -120,6 +120,15 @@ def test_no_script_stands_in_two_splits(layout: str, tmp_path: Path) -> None:
     assert len(dataset.clips("test")) == len(sessions[2]) * (6 if layout == "react2024" else 3)
 
 
+@pytest.mark.parametrize(("layout", "frames"), [("react2024", 112), ("l2l", 128)])
+def test_what_is_said_without_the_data_is_what_they_are(layout: str, frames: int, tmp_path: Path) -> None:
+    """`dyadbench show` says it before anything was generated."""
+    config = SimConfig(layout=layout, size="tiny", seconds=4.5, listeners=1)
+    dataset = open_simdyad(config, tmp_path)
+    assert open_simdyad.shape_of(config) == (dataset.space, frames)
+    assert {clip.frames for clip in dataset.clips("test")} == {frames}
+
+
 def test_listeners_of_the_l2l_layout_only_listen(few: None, tmp_path: Path) -> None:
     dataset = open_simdyad(SimConfig(layout="l2l", size="tiny", seconds=20.0, listeners=2), tmp_path)
     for index in range(len(dataset.clips("test"))):

@@ -20,6 +20,7 @@ EMOTION_CHANNELS: tuple[str, ...] = (
 )  # the 25 columns of a REACT emotion file, in file order
 EMOTION_DIM = len(EMOTION_CHANNELS)
 EMOTION_GROUPS: Mapping[str, tuple[int, int]] = {"units": (0, 15), "affect": (15, 17), "expressions": (17, EMOTION_DIM)}
+EMOTION_VALUES: Mapping[str, str] = {"units": "0 or 1", "affect": "from -1 to 1", "expressions": "probabilities"}
 ACTION_UNITS, AFFECT, EXPRESSIONS = (slice(*channels) for channels in EMOTION_GROUPS.values())
 EMOTION_LOW: tuple[float, ...] = (*[0.0] * 15, *[-1.0] * 2, *[0.0] * 8)  # their lowest values; all highest are 1
 
@@ -32,9 +33,10 @@ class MotionSpace:
     fps: float
     channels: tuple[str, ...]
     groups: Mapping[str, tuple[int, int]]  # group -> [start, stop) over channels
+    units: Mapping[str, str] = field(default_factory=dict)  # group -> what its numbers are, as far as it is known
 
     def __post_init__(self) -> None:
-        """Raises ValueError for a rate that is no positive number, and for a group that is no part of the channels."""
+        """Raises ValueError for a rate that is no positive number, a group that is no part of the channels, and units of no group."""
         if isinstance(self.fps, bool | str) or not 0 < self.fps < float("inf"):
             raise ValueError(
                 f"motion space {self.name!r} has fps = {self.fps!r}; frames per second are a positive number"
@@ -45,6 +47,8 @@ class MotionSpace:
                     f"motion space {self.name!r}: group {group!r} is [{start}, {stop}) of {len(self.channels)} channels; "
                     "0 <= start < stop <= channels is due"
                 )
+        if strange := sorted(self.units.keys() - self.groups.keys()):
+            raise ValueError(f"motion space {self.name!r} has units of {strange[0]!r}, which is none of its groups")
 
     @property
     def dim(self) -> int:
@@ -60,6 +64,7 @@ FACEVERSE_58 = MotionSpace(
     fps=25.0,
     channels=(*(f"exp{i}" for i in range(52)), *(f"rot{a}" for a in "xyz"), *(f"trans{a}" for a in "xyz")),
     groups={"expression": (0, 52), "rotation": (52, 55), "translation": (55, 58)},
+    units={"rotation": "radians"},
 )
 
 
@@ -68,6 +73,7 @@ DECA_56 = MotionSpace(
     fps=30.0,
     channels=(*(f"exp{i}" for i in range(50)), *(f"rot{a}" for a in "xyz"), *(f"jaw{a}" for a in "xyz")),
     groups={"expression": (0, 50), "rotation": (50, 53), "jaw": (53, 56)},
+    units={"rotation": "radians", "jaw": "radians"},
 )
 
 
@@ -208,6 +214,17 @@ class Voiced(Protocol):
 
     def voice(self, split: str, index: int) -> tuple[NDArray[Any], int] | None:
         """(samples,) and their rate, or None where a clip has no sound."""
+
+
+@runtime_checkable
+class KnowsShape(Protocol):
+    """Optional, of a `DatasetFactory`: says without the data what clips are like, which `dyadbench show` prints.
+
+    Of a class without it `show` takes the attribute `space`.
+    """
+
+    def shape_of(self, config: Any) -> tuple[MotionSpace, int | None]:
+        """The motion space, and the frames of every clip: None where clips are of different length."""
 
 
 class DatasetFactory(Protocol):

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 def score(
     file: Annotated[Path, typer.Argument(help="Predictions (.safetensors or .npz): clip ids and (N, K, T, C) arrays; or a folder of one .npy per clip, (T, C) or (K, T, C), named after it.")],
-    benchmark: Annotated[str | None, typer.Option("-b", "--benchmark", help="The benchmark whose clips were predicted.")] = None,
+    benchmark: Annotated[str | None, typer.Option("-b", "--benchmark", help="The benchmark whose clips were predicted; dyadbench show NAME says which array it takes and what its channels are.")] = None,
     train: Annotated[Path | None, typer.Option("--train", metavar="FILE", help="Predictions of the training clips by which action units are turned to 0 and 1, as every row's are.")] = None,
     suite: Annotated[str | None, typer.Option(help="For a file that carries its references too: the suite to compute.")] = None,
     template: Annotated[bool, typer.Option("--template", help="Write FILE, and that of --train, as an example with the right ids and shapes.")] = False,
@@ -86,6 +86,8 @@ def score(
                     print_json(files)
                 for each in [] if json else files:
                     typer.echo(f"wrote {each['file']}: {each['space']} of shape {each['shape']}, zeros to be replaced")
+                if not json:
+                    typer.echo(f"`dyadbench show {benchmark}` says what the channels are")
                 return
             _score_benchmark(predictions, training, target, base / "leaderboards", name, replace, json)
     if not json:

@@ -13,6 +13,7 @@ import typer
 
 from dyadbench.api import ComponentEntry, DyadbenchError, Entry, MethodEntry
 from dyadbench.cli.common import Json, Root, find_root, print_json
+from dyadbench.cli.show_reaction import reaction_lines
 from dyadbench.cli.show_scores import about_benchmark, about_metric, about_suite, metric_ids
 from dyadbench.errors import nearest, one_line
 from dyadbench.registry.fields import fields_of
@@ -137,6 +138,9 @@ def _text(facts: Facts, width: int) -> str:
             kind = name.partition(" ")[0] if " " in name else facts["kind"]
             lines.append(f"  {name}{_how_to_set(kind, facts)}:" if value else f"  {name}: nothing can be set")
             lines += [line for each in value for line in _field_lines(each, width)]
+        elif name == "reaction":
+            lines.append("  a reaction:")
+            lines += [line for each in reaction_lines(value) for line in _wrapped(each, width, 4)]
         elif isinstance(value, list):
             lines.append(f"  {name}:")
             lines += [line for each in value for line in _wrapped(str(each), width, 4)]
@@ -168,6 +172,7 @@ def _value(value: Any) -> str:
 
 
 def _wrapped(text: str, width: int, indent: int) -> list[str]:
-    return textwrap.wrap(
-        text, max(width, 40), initial_indent=" " * indent, subsequent_indent=" " * (indent + 2), break_long_words=False
-    )
+    return textwrap.wrap(  # names and commands are copied from here, so none is broken at a hyphen
+        text, max(width, 40), initial_indent=" " * indent, subsequent_indent=" " * (indent + 2),
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dyadbench.api import Column, DyadbenchError
+from dyadbench.cli.show_reaction import about_reaction
 from dyadbench.registry.host import Host
 
 Facts = dict[str, Any]
@@ -50,6 +51,7 @@ def about_benchmark(host: Host, name: str) -> Facts:
         "split": f"{config.folds}-fold cross-validation by session" if config.folds else config.split,
         "track": track,
         "samples": f"{config.samples} reactions per clip",
+        "reaction": about_reaction(host, name, config),
         "suite": f"{config.suite}, which ranks; further suites: {also}",
         "columns": about_suite(host, config.suite)["columns"],
         "references": ", ".join(references),

@@ -41,7 +41,7 @@ EMOTION, MOTION, SOUND, WAV2VEC2, PERSONALITY = (
     "personality",
 )
 KINDS = (EMOTION, MOTION, SOUND, WAV2VEC2, "eeg_processed", PERSONALITY)
-SPACE = MotionSpace("faceverse-58-30fps", 30.0, FACEVERSE_58.channels, FACEVERSE_58.groups)
+SPACE = MotionSpace("faceverse-58-30fps", 30.0, FACEVERSE_58.channels, FACEVERSE_58.groups, FACEVERSE_58.units)
 BIG_FIVE = AudioSpec(5)
 
 

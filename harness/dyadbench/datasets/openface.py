@@ -32,7 +32,7 @@ from dyadbench.api import AudioSpec, Clip, Dyad, DyadbenchError, MotionSpace, Tr
 from dyadbench.datasets.config import OpenFaceConfig
 from dyadbench.datasets.digest import folder_digest
 from dyadbench.datasets.features import FEATURES, read_wav
-from dyadbench.datasets.openface_csv import GROUPS, VERSION, Person, read_person, resample
+from dyadbench.datasets.openface_csv import GROUPS, UNITS_OF, VERSION, Person, read_person, resample
 from dyadbench.files.npy import BadFile, read_text
 from dyadbench.files.walk import ours
 
@@ -161,7 +161,13 @@ def space_of(config: OpenFaceConfig) -> MotionSpace:
         groups[group] = (len(channels), len(channels) + len(GROUPS[group]))
         channels += GROUPS[group]
     name = "openface" if config.groups == tuple(GROUPS) else "openface-" + "-".join(config.groups)
-    return MotionSpace(name=name, fps=config.fps, channels=tuple(channels), groups=groups)
+    return MotionSpace(
+        name=name,
+        fps=config.fps,
+        channels=tuple(channels),
+        groups=groups,
+        units={group: UNITS_OF[group] for group in groups},
+    )
 
 
 class OpenFaceDataset:
@@ -170,9 +176,13 @@ class OpenFaceDataset:
     has_emotion = False
     simulated = False
 
+    @staticmethod
+    def shape_of(config: OpenFaceConfig) -> tuple[MotionSpace, int]:
+        return space_of(config), round(config.window * config.fps)
+
     def __init__(self, config: OpenFaceConfig, root: Path):
-        self.root, self.config, self.space = root, config, space_of(config)
-        self.frames = round(config.window * config.fps)
+        self.root, self.config = root, config
+        self.space, self.frames = self.shape_of(config)
         self.rows = read_list(root)
         voices = all(row.audio for row in self.rows)
         self.audio: Mapping[str, AudioSpec] = {name: each.spec for name, each in FEATURES.items()} if voices else {}

@@ -36,6 +36,13 @@ GROUPS: Mapping[str, tuple[str, ...]] = {  # group -> columns; AU45 is the blink
     "translation": ("pose_Tx", "pose_Ty", "pose_Tz"),
     "gaze": ("gaze_angle_x", "gaze_angle_y"),
 }
+UNITS_OF: Mapping[str, str] = {  # group -> what its numbers are
+    "au": "intensity, 0 to 5",
+    "blink": "intensity, 0 to 5",
+    "rotation": "radians",
+    "translation": "centimetres less their median over the recording",
+    "gaze": "radians",
+}
 ANGLES = ("rotation", "gaze")
 MILLIMETRES = 0.1  # translation is given in centimetres, whose size is that of the other channels
 EYES = tuple(f"gaze_{eye}_{axis}" for axis in "xyz" for eye in (0, 1))

@@ -25,6 +25,7 @@ from dyadbench.api import (
     Clip,
     Dyad,
     DyadbenchError,
+    MotionSpace,
     Track,
 )  # fmt: skip
 from dyadbench.datasets import neighbours
@@ -79,6 +80,10 @@ class ReactDataset:
         self.audio = {**self.audio, **own}
         self._cache = root / ".dyadbench-features"
         self._track = lru_cache(maxsize=4096)(self._read_track)
+
+    @staticmethod
+    def shape_of(config: ReactConfig) -> tuple[MotionSpace, int]:
+        return FACEVERSE_58, config.frames
 
     @cached_property
     def digest(self) -> str:

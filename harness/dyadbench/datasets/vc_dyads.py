@@ -36,6 +36,11 @@ SPACE = MotionSpace(
     fps=30.0,
     channels=("AU06", "AU12", "movement", "gaze"),
     groups={"smile": (0, 2), "movement": (2, 3), "gaze": (3, 4)},
+    units={
+        "smile": "OpenFace's intensity, 0 to 5",
+        "movement": "log(1 + motion energy)",
+        "gaze": "1 at the partner's face, else 0; with gaze=code the region's number",
+    },
 )
 
 
@@ -134,6 +139,10 @@ class VCDyadsDataset:
                 f"{root} is not a clone of the vc-dyads repository: it has no recordings below {FOLDER.as_posix()}/; "
                 "`dyadbench data fetch vc-dyads` makes one"
             )
+
+    @staticmethod
+    def shape_of(config: VCDyadsConfig) -> tuple[MotionSpace, int]:
+        return SPACE, config.frames
 
     @cached_property
     def digest(self) -> str:

@@ -36,7 +36,7 @@ WAYS_OUT = {  # of an axis that has another size
     "clips": "",
     "samples": ": repeat the one of a method that is not random (numpy.repeat(x, {want}, 1)), or draw more",
     "frames": ": cut them all alike (x[:, :, :{want}]), or resample to the benchmark's rate",
-    "channels": ": is it the other kind, emotion (25) or motion?",
+    "channels": ": is it the other kind, emotion (25) or motion? `dyadbench show BENCHMARK` lists the channels",
 }
 MAX_BYTES = 8 << 30  # an npz is unpacked into memory; larger ones come as safetensors, which is read clip by clip
 FLOATING = ("F32", "F16", "BF16", "F64")  # as safetensors calls them

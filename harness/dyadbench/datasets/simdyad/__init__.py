@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dyadbench.api import Dataset, Progress
+from dyadbench.api import DECA_56, FACEVERSE_58, Dataset, MotionSpace, Progress
 from dyadbench.datasets.simdyad.config import SimConfig
 
 __all__ = ["SimConfig", "ensure", "open_simdyad", "write"]
@@ -43,12 +43,25 @@ def ensure(config: SimConfig, cache: Path, progress: Progress | None = None) -> 
     return folder
 
 
-def open_simdyad(config: SimConfig, root: Path) -> Dataset:
-    """The corpus through the adapter of its layout. `root` is where corpora are kept."""
-    from dyadbench.progress import bar
+class _Simdyad:
+    """api.DatasetFactory and api.KnowsShape."""
 
-    with bar(f"simdyad {config.preset} {config.size} ({config.layout})") as progress:
-        folder = ensure(config, root, progress)
-    from dyadbench.datasets.simdyad.corpora import SimulatedL2L, SimulatedReact
+    def __call__(self, config: SimConfig, root: Path) -> Dataset:
+        """The corpus through the adapter of its layout. `root` is where corpora are kept."""
+        from dyadbench.progress import bar
 
-    return (SimulatedReact if config.layout == "react2024" else SimulatedL2L)(config, folder)
+        with bar(f"simdyad {config.preset} {config.size} ({config.layout})") as progress:
+            folder = ensure(config, root, progress)
+        from dyadbench.datasets.simdyad.corpora import SimulatedL2L, SimulatedReact
+
+        return (SimulatedReact if config.layout == "react2024" else SimulatedL2L)(config, folder)
+
+    def shape_of(self, config: SimConfig) -> tuple[MotionSpace, int]:
+        from dyadbench.datasets.simdyad.layouts import WINDOW
+
+        if config.layout == "react2024":
+            return FACEVERSE_58, round(config.seconds * FACEVERSE_58.fps)
+        return DECA_56, int(config.seconds * DECA_56.fps) // WINDOW * WINDOW
+
+
+open_simdyad = _Simdyad()
