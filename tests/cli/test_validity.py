@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
+import pytest
 from tests.fixtures.records import record, write_records
 from tests.fixtures.vc_dyads import write_vc_dyads
 from typer.testing import CliRunner
 
+from dyadbench.api import DyadbenchError
 from dyadbench.cli import app
 from dyadbench.leaderboard.validity import load_validity
 
@@ -40,3 +43,17 @@ def test_the_verb_writes_what_the_page_is_made_of(tmp_path: Path) -> None:
     assert {"dyad-vc-dyads", "realism-motion", "dyad[gaze]"} <= set(corpus.suites)
     outcome = CliRunner().invoke(app, ["leaderboard", "--root", str(root)])
     assert "vc-dyads (real people)" in (root / "leaderboards" / "validity.md").read_text(), outcome.output
+
+
+@pytest.mark.parametrize(
+    ("suite", "words"),
+    [("dyad[jaw]", "scores the channels 'jaw', which motion space 'vc-dyads-4' does not have"), ("react2024", "suite react2024 scores emotion, which the data of vc-dyads do not have")],
+)  # fmt: skip
+def test_a_suite_that_does_not_fit_the_data_is_refused_before_anything_is_scored(
+    suite: str, words: str, tmp_path: Path
+) -> None:
+    folder = write_vc_dyads(tmp_path / "clone", dyads=tuple(f"s{n}" for n in range(1, 20, 2)), frames=950)
+    (tmp_path / "leaderboards").mkdir()
+    options = ["-b", "vc-dyads", "--data", str(folder), "--root", str(tmp_path), "--suite", suite]
+    with pytest.raises(DyadbenchError, match=re.escape(words)):
+        CliRunner().invoke(app, ["validity", *options], catch_exceptions=False)

@@ -32,6 +32,7 @@ def validity(
 ) -> None:  # fmt: skip
     """Scores reactions whose order is known with every metric, and writes the result to leaderboards/validity/."""
     from dyadbench.cell.runtime import Runtime
+    from dyadbench.cell.score import demand_groups, open_suites
     from dyadbench.cell.source import open_dataset, scored_dataset
     from dyadbench.cell.split import Split
     from dyadbench.conformance.validity import examine
@@ -56,10 +57,12 @@ def validity(
             raise DyadbenchError(
                 f"{benchmark} has clips of one session only; validity needs listeners of other sessions"
             )
-        suites = {
-            name: host.build("suite", name, {})
-            for name in dict.fromkeys((setting.suite, *setting.also, *(suite or ())))
-        }
+        suites = open_suites(host, tuple(dict.fromkeys((setting.suite, *setting.also, *(suite or ())))))
+        demand_groups(suites, dataset.space)
+        for name in [name for name, each in suites.items() if each.space == "emotion" and not dataset.has_emotion]:
+            raise DyadbenchError(
+                f"suite {name} scores emotion, which the data of {benchmark} do not have; leave it out"
+            )
         result = examine(
             split,
             suites,
