@@ -107,6 +107,17 @@ def test_a_method_in_torch_is_checked_and_ranked_against_its_floor(tmp_path: Pat
 
 
 @pytest.mark.slow
+def test_a_metric_is_scored_beside_others_and_held_to_what_everybody_knows(tmp_path: Path) -> None:
+    printed = _follow("own-metric.md", "head_motion.py", tmp_path)
+    assert "FAIL" not in printed["dyadbench check head"]
+    [judged] = re.findall(r"^```\n(head .*?)```", (DOCS / "own-metric.md").read_text(), re.DOTALL | re.MULTILINE)
+    assert judged in printed["dyadbench validity -b clear-head"], "the page quotes what is printed"
+    assert "clear-head: passes" in printed["dyadbench show head/timing"]
+    table = (tmp_path / "leaderboards" / "clear-head.md").read_text()
+    assert "## head (not ranked by)" in table and "timing ↑ | speed → " in table and "liveliness ↑ †" in table
+
+
+@pytest.mark.slow
 def test_a_dataset_of_npz_and_wav_becomes_a_table(tmp_path: Path) -> None:
     """The plugin, its package and the commands are the page's own."""
     rng = np.random.default_rng(0)
