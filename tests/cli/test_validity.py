@@ -41,6 +41,12 @@ def test_the_verb_writes_what_the_page_is_made_of(tmp_path: Path) -> None:
     assert (corpus.benchmark, corpus.clips, corpus.simulated) == ("vc-dyads", 60, False)
     assert "fresh" not in corpus.conditions and "same person" in corpus.conditions
     assert {"dyad-vc-dyads", "realism-motion", "dyad[gaze]"} <= set(corpus.suites)
+    words[words.index("60")] = "8"
+    outcome = CliRunner().invoke(app, [*words, "--data-set", "frames=450"])
+    assert outcome.exit_code == 0, outcome.output
+    first, other = load_validity(root / "leaderboards")
+    assert first == corpus, "a result of other settings lies beside it"
+    assert other.benchmark == "vc-dyads+frames-450" and other.dataset_config == {"frames": 450}
     outcome = CliRunner().invoke(app, ["leaderboard", "--root", str(root)])
     assert "vc-dyads (real people)" in (root / "leaderboards" / "validity.md").read_text(), outcome.output
 

@@ -112,7 +112,7 @@ class Toy:
 
 @pytest.fixture(scope="module")
 def corpus_result() -> Corpus:
-    return examine(Split(Pairs(), "test"), {"toy": Toy()}, "toy-pairs", samples=2, report=lambda *_: None)
+    return examine(Split(Pairs(), "test"), {"toy": Toy()}, "toy-pairs", Host(), samples=2, report=lambda *_: None)
 
 
 def test_a_sound_metric_passes(corpus_result: Corpus) -> None:
@@ -172,7 +172,9 @@ def test_what_is_drawn_is_drawn_anew_for_every_seed_and_nothing_else() -> None:
         same = np.array_equal(first.degraded(kind, most).motion, second.degraded(kind, most).motion)
         assert same is (kind not in AT_RANDOM), kind
     reports: list[str] = []
-    examine(split, {"toy": Toy()}, "toy-pairs", samples=2, draws=3, report=lambda name, *_: reports.append(name))
+    examine(
+        split, {"toy": Toy()}, "toy-pairs", Host(), samples=2, draws=3, report=lambda name, *_: reports.append(name)
+    )
     assert {kind: reports.count(f"validity {kind} {DEGRADATIONS[kind][0]:g}") for kind in DEGRADATIONS} == {
         kind: 3 if kind in AT_RANDOM else 1 for kind in DEGRADATIONS
     }
@@ -248,14 +250,27 @@ def test_results_are_kept_and_shown(tmp_path: Path, corpus_result: Corpus) -> No
     [back] = load_validity(tmp_path)
     assert validity_json(back) == validity_json(corpus_result)
 
-    def scored(version: int) -> Any:
+    def scored(version: int, frames: int = 900, units: str = "binary") -> Any:
         versions = dict.fromkeys(back.suites["toy"], version)
-        return SimpleNamespace(dataset=SimpleNamespace(digest=""), suites={"toy": SimpleNamespace(versions=versions)})
+        settings = SimpleNamespace(dataset_config={"frames": frames}, action_units=units)
+        return SimpleNamespace(
+            dataset=SimpleNamespace(digest=""),
+            benchmark_config=settings,
+            suites={"toy": SimpleNamespace(versions=versions)},
+        )
 
     judged = judged_on([back], [scored(1)], "toy")
     assert judged_on([back], [scored(2)], "toy") == {}, "a newer version of a metric was not judged"
     assert {name for name, why in judged.items() if why} == {"error", "deaf", "liveliest", "by place", "any constant"}
     assert judged["sound"] == ()
+    read = back.model_copy(update={"dataset_config": {"frames": 900}})
+    assert judged_on([read], [scored(1)], "toy") == judged
+    assert judged_on([read], [scored(1, frames=450)], "toy") == {}, (
+        "the same recordings, cut otherwise, are other clips"
+    )
+    binary = read.model_copy(update={"action_units": 1})
+    assert judged_on([binary], [scored(1)], "toy") == judged
+    assert judged_on([binary], [scored(1, units="raw")], "toy") == {}, "units as they are emitted are other values"
     page = validity_page([back])
     assert "| `sound` (headline) | **yes** | ✓ ✓ ✓ | ✓ ✓ ✓ ✗ |" in page
     fails = back.suites["toy"]["error"].model_copy(update={"headline": True})

@@ -30,6 +30,13 @@ Home = Annotated[
     Path | None,
     typer.Option(help="Store and caches. Default: $DYADBENCH_HOME, else .dyadbench/ in the root."),
 ]
+DataSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data-set", metavar="FIELD=VALUE",
+        help="Override the dataset's configuration; a list is written as 'groups=[\"au\", \"blink\"]'.",
+    ),
+]  # fmt: skip
 Data = Annotated[
     list[str] | None,
     typer.Option(

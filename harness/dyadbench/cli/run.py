@@ -14,6 +14,7 @@ from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import (
     DEFAULT_THREADS,
     Data,
+    DataSettings,
     Device,
     Home,
     Json,
@@ -63,7 +64,7 @@ def run(
     setting: Annotated[list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help="With --method: override; `dyadbench show METHOD` lists its fields.")] = None,
     label: Annotated[str | None, typer.Option("--as", metavar="NAME", help="With one --method: the row's name, for a second configuration of a method.")] = None,
     of: Annotated[str | None, typer.Option("--of", metavar="METHOD", help="With --method: the row is an ablation of METHOD, shown below it and never ranked.")] = None,
-    data_setting: Annotated[list[str] | None, typer.Option("--data-set", metavar="FIELD=VALUE", help="Override the dataset's configuration.")] = None,
+    data_setting: DataSettings = None,
     raw_units: Annotated[bool, typer.Option("--raw-action-units", help="Score action units as methods emit them, not as 0 and 1.")] = False,
     quarter: Annotated[bool, typer.Option("--quarter", help="Train every row for a quarter of its steps, as a row NAME-quarter: the second budget of the claims.")] = False,
     clips: Annotated[int, typer.Option("--clips", min=0, metavar="N", help="Score only N clips of the split, as a benchmark of another name; training sees all.")] = 0,

@@ -13,6 +13,7 @@ from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import (
     DEFAULT_THREADS,
     Data,
+    DataSettings,
     Home,
     Json,
     Limit,
@@ -45,7 +46,7 @@ def score(
     root: Root = None,
     home: Home = None,
     data: Data = None,
-    data_setting: Annotated[list[str] | None, typer.Option("--data-set", metavar="FIELD=VALUE", help="Override the dataset's configuration.")] = None,
+    data_setting: DataSettings = None,
     limit: Limit = 0,
     threads: Threads = DEFAULT_THREADS,
     json: Json = False,

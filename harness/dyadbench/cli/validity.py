@@ -10,6 +10,7 @@ from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import (
     DEFAULT_THREADS,
     Data,
+    DataSettings,
     Home,
     Root,
     Threads,
@@ -28,6 +29,7 @@ def validity(
     root: Root = None,
     home: Home = None,
     data: Data = None,
+    data_setting: DataSettings = None,
     threads: Threads = DEFAULT_THREADS,
 ) -> None:  # fmt: skip
     """Scores reactions whose order is known with every metric, and writes the result to leaderboards/validity/."""
@@ -39,16 +41,16 @@ def validity(
     from dyadbench.datasets.limit import LimitedDataset
     from dyadbench.files.atomic import atomic_write
     from dyadbench.leaderboard.validity import FOLDER, validity_json
-    from dyadbench.matrix.cells import PartSpec, resolve_part
+    from dyadbench.matrix.cells import evaluated
+    from dyadbench.matrix.settings import nest, parse_settings
     from dyadbench.progress import stages
     from dyadbench.records.record import slug
     from dyadbench.registry.host import Host
 
     set_threads(threads)
     host = Host()
-    setting = host.get("benchmark", benchmark).config
+    benchmark, setting, part = evaluated(host, benchmark, nest(parse_settings(data_setting or [], "--data-set")))
     base = find_root(root)
-    part = resolve_part(host, "dataset", PartSpec(name=setting.dataset, config=setting.dataset_config))
     with stages("validity") as report:
         runtime = Runtime(home=find_home(home, base), data=data_folders(data, [part.name]), threads=threads, report=report)  # fmt: skip
         dataset = scored_dataset(open_dataset(host, part, runtime), setting)
@@ -67,9 +69,11 @@ def validity(
             split,
             suites,
             benchmark,
+            host,
             samples=samples,
             threads=threads,
             data=dataset.digest,
+            settings=setting.dataset_config,
             binary_units=setting.action_units == "binary",
             report=report,
         )

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dyadbench.api import ACTION_UNITS, TARGET_SUFFIX, Column, Evaluation, Result, Suite
+from dyadbench.cell.score import evaluate
 from dyadbench.cell.split import Split
 from dyadbench.conformance.known_order import AT_RANDOM, DEGRADATIONS, FIXED, KnownOrder, Reactions
 from dyadbench.datasets.readout import UNITS_VERSION, fit_thresholds, with_binary_units
@@ -45,6 +46,7 @@ from dyadbench.leaderboard.validity_rule import (
     Shift,
     Trend,
 )
+from dyadbench.registry.host import Host
 
 PAIRS = (  # (better, worse)
     ("true", "fresh"), ("true", "mismatched"), ("fresh", "mismatched"), ("true", "same person"), ("fresh", "same person"),
@@ -96,10 +98,11 @@ class _Scores:
 
 
 def examine(
-    split: Split, suites: Mapping[str, Suite], benchmark: str, *, samples: int = 2, draws: int = DRAWS, threads: int = 1,
-    data: str = "", binary_units: bool = True, report: Report,
+    split: Split, suites: Mapping[str, Suite], benchmark: str, host: Host, *, samples: int = 2, draws: int = DRAWS, threads: int = 1,
+    data: str = "", settings: Mapping[str, Any] | None = None, binary_units: bool = True, report: Report,
 ) -> Corpus:  # fmt: skip
-    """The validity of every column of `suites` on one split. `data`: the digest that records of these data hold."""
+    """The validity of every column of `suites` on one split. `data`: the digest that records of these data hold, and
+    `settings` how they were read, as a benchmark says it. Raises PluginError where a suite breaks or gives what is no result."""
     steps = [(kind, amount) for kind, amounts in DEGRADATIONS.items() for amount in amounts]
     results: dict[str, dict[str, list[Mapping[str, Result]]]] = {name: {} for name in suites}
     shifted: dict[str, dict[str, list[Mapping[str, Result]]]] = {name: {} for name in suites}
@@ -109,7 +112,7 @@ def examine(
     def score(data: Evaluation, into: Mapping[str, dict[str, list[Mapping[str, Result]]]], name: str) -> None:
         nonlocal done
         for suite_name, suite in suites.items():
-            into[suite_name].setdefault(name, []).append(suite.evaluate(data))
+            into[suite_name].setdefault(name, []).append(evaluate(host, suite_name, suite, data, None))
         done += 1
         report(f"validity {name}", min(done, total), total)
 
@@ -136,7 +139,7 @@ def examine(
                 score(rule.evaluation(order.degraded(kind, amount), threads), results, f"{kind} {amount:g}")
     sessions = [clip.session for clip in split.clips]
     return Corpus(
-        benchmark=benchmark, simulated=split.dataset.simulated, digest=split.dataset.digest, data=data, clips=len(split.clips),
+        benchmark=benchmark, simulated=split.dataset.simulated, digest=split.dataset.digest, data=data, dataset_config=settings, clips=len(split.clips),
         sessions=len(set(sessions)), samples=samples, draws=draws, conditions=ladder, action_units=UNITS_VERSION if rule.applies else 0,
         suites={name: _judged(suite.columns, results[name], shifted[name], sessions, ladder) for name, suite in suites.items()},
     )  # fmt: skip

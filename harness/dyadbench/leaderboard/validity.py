@@ -12,7 +12,7 @@ from pydantic import ValidationError, computed_field, model_validator
 from dyadbench.api import Config, Direction, DyadbenchError
 from dyadbench.files.walk import files_in
 from dyadbench.leaderboard.validity_rule import Falls, Pair, Shift, faults
-from dyadbench.records.record import Record, slug
+from dyadbench.records.record import Record, RecordedSetting, slug
 
 FOLDER = "validity"  # below leaderboards/, one file per corpus
 
@@ -55,6 +55,8 @@ class Corpus(Config):
     simulated: bool
     digest: str
     data: str = ""  # digest that records of these data hold; `digest` is of the part that was looked at
+    # How they were read, as the benchmark says it; None in results that do not say it, which are taken to fit.
+    dataset_config: Mapping[str, Any] | None = None
     clips: int
     sessions: int
     samples: int
@@ -62,6 +64,11 @@ class Corpus(Config):
     action_units: int = 0  # version of the rule that made them 0 and 1; 0: as they were
     conditions: tuple[str, ...]
     suites: Mapping[str, Mapping[str, Validity]]
+
+    def scored_as(self, setting: RecordedSetting) -> bool:
+        """Whether records of this setting have the same data before them, cut alike, with action units by the same rule."""
+        same = self.dataset_config in (None, setting.dataset_config)
+        return same and not (self.action_units and setting.action_units == "raw")
 
 
 def load_validity(leaderboards: Path) -> list[Corpus]:
@@ -97,13 +104,18 @@ def _short(value: Any) -> Any:
 
 def judged_on(corpora: Sequence[Corpus], records: Sequence[Record], suite: str) -> dict[str, tuple[str, ...]]:
     """Column -> why it fails on the data of these records, nothing where it passes; of every column that was judged there in
-    the version that the records hold."""
-    data = {record.dataset.digest for record in records}
+    the version that the records hold. Data that were read with other settings, such as longer windows, are other data."""
+    fits = {
+        corpus.benchmark
+        for corpus in corpora
+        for record in records
+        if corpus.data == record.dataset.digest and corpus.scored_as(record.benchmark_config)
+    }
     scored = {pair for record in records if suite in record.suites for pair in record.suites[suite].versions.items()}
     return {
         name: () if one.passes else one.why
         for corpus in corpora
-        if corpus.data in data
+        if corpus.benchmark in fits
         for name, one in corpus.suites.get(suite, {}).items()
         if one.passes is not None and (name, one.version) in scored
     }
