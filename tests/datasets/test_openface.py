@@ -19,6 +19,7 @@ from dyadbench.datasets.folds import FoldedDataset, PooledDataset
 from dyadbench.datasets.openface import OpenFaceDataset, read_list
 from dyadbench.datasets.openface_csv import read_person, resample
 from dyadbench.files.npy import BadFile
+from dyadbench.records.record import load_record
 
 KINDS = ["clean", "slow", "fast", "ntsc", "failed", "gap", "faces", "repeated"]
 SMALL = OpenFaceConfig(window=2.0)
@@ -279,6 +280,20 @@ def test_the_check_tells_every_fault_of_the_eight(dirty: Path) -> None:
     assert sum("no window of 30 s" in line for line in texts) == 8, "they last 8 s, and 30 s is the default"
 
 
+def test_the_check_says_how_much_of_what_was_filmed_stands_in_clips(tmp_path: Path) -> None:
+    """25 s give three windows of 8 s; a gap of more than half a second costs the second one of them."""
+    lines = ["session,clip,a,b"]
+    for n in range(3):
+        write_csv(tmp_path / f"a{n}.csv", seconds=25.0, failed=range(300, 340) if n == 0 else ())
+        write_csv(tmp_path / f"b{n}.csv", seconds=25.0, phase=0.5)
+        lines.append(f"s{n},talk,a{n}.csv,b{n}.csv")
+    (tmp_path / "dyads.csv").write_text("\n".join(lines))
+    for window, text, level in ((8.0, "85 % of 1.2 minutes", "note"), (14.0, "37 % of 1.2 minutes", "warn")):
+        findings = list(check(tmp_path, False, config=OpenFaceConfig(window=window)))
+        [share] = [f for f in findings if "stand in clips" in f.what]
+        assert (share.what, share.level) == (f"{text} of conversation stand in clips", level)
+
+
 def test_three_sessions_are_the_least(tmp_path: Path) -> None:
     for name in "abcd":
         write_csv(tmp_path / f"{name}.csv")
@@ -305,6 +320,12 @@ def test_eight_dirty_dyads_become_a_table_and_pages(dirty: Path, tmp_path: Path)
     assert "*oracle (truth)* | 1.00 |" in text and "ridge-matched" in text
     pages = [page.read_text() for page in (tmp_path / "leaderboards" / "site").rglob("*.html")]
     assert any("the intensities of the action units that were measured" in page for page in pages)
+    fewer = ["-m", "oracle", "--data-set", "window=2.0", "--data-set", 'groups=["au", "blink"]', "--threads", "1"]
+    outcome = CliRunner().invoke(app, ["run", "-b", "openface", *fewer, *root, *data])
+    assert outcome.exit_code == 0, outcome.output
+    [path] = (tmp_path / "leaderboards" / "records").glob("openface*groups*/oracle/seed0.json")
+    scores = load_record(path).suites["dyad-openface"].scores
+    assert scores["CCC.au"].value == pytest.approx(1) and scores["CCC.gaze"].value is None, "what the files lack is undefined"
 
 
 def test_a_person_under_another_name_in_another_split_is_told(tmp_path: Path) -> None:

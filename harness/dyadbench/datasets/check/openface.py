@@ -15,6 +15,7 @@ from dyadbench.datasets.openface import LIST, SPLITS, OpenFaceDataset, Row
 from dyadbench.datasets.openface_csv import Person
 from dyadbench.files.npy import BadFile
 
+HALF = 0.5  # of what was filmed: with less in clips, the settings do not suit the recordings
 APART = 1.0  # seconds by which the lengths of what belongs together may differ
 
 
@@ -26,12 +27,14 @@ def check(root: Path, fix: bool, limit: int = 0, config: OpenFaceConfig | None =
         yield error(str(problem), LIST, "nothing can be read", "see docs/own-dyads.md for the list's columns", FOLDER)
         return
     used, lost, looked = Counter[Row](), 0, data.rows[: limit or None]
+    frames = 0
     contents, split_of, listed = Contents(), _split_of(data), set[tuple[str, Path]]()
     for row in looked:
         try:
             people = {side: data.person(row, side) for side in ("a", "b")}
             yield from _pair(data, row, people)
-            used[row] = len(data._read(row)[1])
+            motion, starts = data._read(row)
+            used[row], frames = len(starts), frames + len(motion["a"])
             for side, person in people.items():
                 split = split_of.get(row, "the list")
                 if (split, row.files[side]) not in listed:  # one person may talk to several of a session
@@ -47,6 +50,8 @@ def check(root: Path, fix: bool, limit: int = 0, config: OpenFaceConfig | None =
             )  # fmt: skip
     yield from unreadable(lost, len(looked), "recordings", LIST)
     yield from contents.findings()
+    if frames:
+        yield _share(data.config, used.total() * data.frames / frames, frames / data.config.fps)
     if not limit:
         yield from _splits(data, used)
 
@@ -96,6 +101,18 @@ def _pair(data: OpenFaceDataset, row: Row, people: dict[str, Person]) -> Iterato
             meaning="only what both have is used; if the cameras did not start together, faces do not match",
             remedy="give start_a and start_b",
         )  # fmt: skip
+
+
+def _share(config: OpenFaceConfig, share: float, seconds: float) -> Finding:
+    """How much of what was filmed stands in clips; most of it should."""
+    what = f"{100 * share:.0f} % of {seconds / 60:.1f} minutes of conversation stand in clips"
+    rest = (
+        f"the rest is shorter than a window of {config.window:g} s, behind gaps longer than {config.gap:g} s and at the ends of "
+        f"recordings, or has less than {100 * config.good:g} % measured frames"
+    )
+    return (
+        note(what, LIST, rest) if share >= HALF else warn(what, LIST, rest, "choose a shorter window (-s window=...)")
+    )
 
 
 def _splits(data: OpenFaceDataset, used: Counter[Row]) -> Iterator[Finding]:
