@@ -325,7 +325,9 @@ def test_eight_dirty_dyads_become_a_table_and_pages(dirty: Path, tmp_path: Path)
     assert outcome.exit_code == 0, outcome.output
     [path] = (tmp_path / "leaderboards" / "records").glob("openface*groups*/oracle/seed0.json")
     scores = load_record(path).suites["dyad-openface"].scores
-    assert scores["CCC.au"].value == pytest.approx(1) and scores["CCC.gaze"].value is None, "what the files lack is undefined"
+    assert scores["CCC.au"].value == pytest.approx(1) and scores["CCC.gaze"].value is None, (
+        "what the files lack is undefined"
+    )
 
 
 def test_a_person_under_another_name_in_another_split_is_told(tmp_path: Path) -> None:

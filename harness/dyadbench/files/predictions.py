@@ -208,9 +208,7 @@ def _id_faults(ids: Sequence[str], clips: Sequence[str]) -> list[str]:
     wrong += [f"clip {clip!r} is missing" for clip in clips if clip not in earlier]
     expected = set(clips)
     strange = [clip for clip in ids if clip not in expected]
-    if (
-        strange and expected - earlier
-    ):  # most likely the names are written otherwise, which a list of missing clips would hide
+    if strange and expected - earlier:  # most likely written otherwise, which a list of missing clips would hide
         first = next(clip for clip in clips if clip not in earlier)
         more = f" (nor as {number_of(len(strange) - 1, 'other')} here)" if len(strange) > 1 else ""
         wrong.insert(
