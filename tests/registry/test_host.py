@@ -272,6 +272,15 @@ def test_no_benchmark_takes_the_page_of_another_thing(install: Install) -> None:
     assert any("entry 'Validity': a page of the leaderboards has that name" in str(one) for one in host.problems)
 
 
+def test_every_benchmark_has_a_headline_and_what_its_suite_ranks_by_is_of_a_family() -> None:
+    """DualTalk's suite ranked nothing: its columns were of no family, so that no validity was judged either."""
+    host = Host()
+    for name in {entry.config.suite for entry in host.entries("benchmark")}:
+        ranked = [column for column in host.build("suite", name, {}).columns if column.ranked]
+        assert all(column.family for column in ranked), name
+        assert {column.family for column in ranked if column.headline} == {"appropriateness"}, name
+
+
 METHOD = """
 from dyadbench.api import MethodEntry, PredictorEntry
 from dyadbench.hookspecs import hookimpl

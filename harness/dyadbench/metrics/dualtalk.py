@@ -29,7 +29,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,19 +50,21 @@ def _columns() -> tuple[Column, ...]:
     ranked, unranked = [], []
     for group in GROUPS:
         matched = f"closest to the ground truth's wins ({group})"
+        near: dict[str, Any] = {"family": "appropriateness", "perfect": 0.0}
+        lively: dict[str, Any] = {"family": "diversity"}
         ranked += [
-            Column(f"FD.{group}", "min", digits=6, summary=f"Frechet distance within a clip, {group}"),
-            Column(f"P-FD.{group}", "min", digits=6, summary=f"Frechet distance with the partner, {group}"),
-            Column(f"MSE.{group}", "min", digits=6, summary=f"mean squared error, {group}"),
-            Column(f"SID.{group}", "match", unit="bits", summary=f"Shannon index in the clusters of the truth; {matched}", target=f"SID.{group}_target"),
-            Column(f"velocity.{group}", "min", unit="per second", summary=f"root mean square error of velocity, {group}"),
-            Column(f"diversity.{group}", "match", summary=f"distance of frames of a clip; {matched}", target=f"diversity.{group}_target"),
-            Column(f"variance.{group}", "match", digits=6, summary=f"variance over time; {matched}", target=f"variance.{group}_target"),
-            Column(f"RPCC.{group}", "min", summary=f"residual correlation with the partner, {group}"),
+            Column(f"FD.{group}", "min", digits=6, **near, summary=f"Frechet distance within a clip, {group}"),
+            Column(f"P-FD.{group}", "min", digits=6, **near, headline=group == "expression", summary=f"Frechet distance with the partner, {group}"),
+            Column(f"MSE.{group}", "min", **near, summary=f"mean squared error, {group}"),
+            Column(f"SID.{group}", "match", unit="bits", **lively, summary=f"Shannon index in the clusters of the truth; {matched}", target=f"SID.{group}_target"),
+            Column(f"velocity.{group}", "min", unit="per second", **near, summary=f"root mean square error of velocity, {group}"),
+            Column(f"diversity.{group}", "match", **lively, summary=f"distance of frames of a clip; {matched}", target=f"diversity.{group}_target"),
+            Column(f"variance.{group}", "match", digits=6, **lively, summary=f"variance over time; {matched}", target=f"variance.{group}_target"),
+            Column(f"RPCC.{group}", "min", family="synchrony", perfect=0.0, high=2.0, summary=f"residual correlation with the partner, {group}"),
         ]  # fmt: skip
         unranked += [
-            Column(f"SID-official.{group}", "match", ranked=False, unit="bits", summary=f"clusters of the prediction, histogram of the truth, {group}", target=f"SID.{group}_target"),
-            Column(f"STS.{group}", "min", ranked=False, summary=f"the script's error of velocity, which grows with a clip's length, {group}"),
+            Column(f"SID-official.{group}", "match", ranked=False, unit="bits", **lively, summary=f"clusters of the prediction, histogram of the truth, {group}", target=f"SID.{group}_target"),
+            Column(f"STS.{group}", "min", ranked=False, **near, summary=f"the script's error of velocity, which grows with a clip's length, {group}"),
             *(
                 Column(f"{name}.{group}_target", "match", ranked=False, summary=f"of the ground truth, {group}", target=f"{name}.{group}_target")
                 for name in ("SID", "diversity", "variance")
