@@ -100,6 +100,7 @@ def test_who_has_the_emotion_files_alone_can_score_emotion(tmp_path: Path, capfd
 def test_groups_that_a_suite_needs_are_demanded_before_anything_is_made() -> None:
     from dyadbench.api import DECA_56, MotionSpace
     from dyadbench.cell.score import demand_groups
+    from dyadbench.metrics.dyad import DyadSuite
     from dyadbench.metrics.l2l.suite import L2LSuite
 
     demand_groups({"l2l": L2LSuite()}, DECA_56)
@@ -108,6 +109,10 @@ def test_groups_that_a_suite_needs_are_demanded_before_anything_is_made() -> Non
         DyadbenchError, match="suite l2l scores the channels 'expression', which motion space 'smiles' does not"
     ):
         demand_groups({"l2l": L2LSuite()}, smiles)
+    either = DyadSuite(("smile", "gaze"), all_groups=False)
+    demand_groups({"dyad-openface": either}, smiles)
+    with pytest.raises(DyadbenchError, match="suite dyad-openface scores the channels 'smile', which motion space"):
+        demand_groups({"dyad-openface": either}, DECA_56)
 
 
 def test_places_and_references_come_from_records_of_the_same_data(

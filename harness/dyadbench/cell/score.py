@@ -38,11 +38,14 @@ def open_suites(host: Host, names: Sequence[str]) -> dict[str, Suite]:
 def demand_groups(suites: Mapping[str, Suite], space: MotionSpace) -> None:
     """Raises DyadbenchError where a suite scores groups of channels (its `groups`) that the motion space does not have.
 
-    Said before anything is trained or sampled: the scores would fail after it.
+    A suite with `all_groups = False` needs one of them only. Said before anything is trained or sampled: the scores would
+    fail after it.
     """
     for name, suite in suites.items():
-        missing = [group for group in getattr(suite, "groups", ()) if group not in space.groups]
-        if missing and suite.space == "motion":
+        groups = getattr(suite, "groups", ())
+        missing = [group for group in groups if group not in space.groups]
+        enough = len(missing) < len(groups) and not getattr(suite, "all_groups", True)
+        if missing and not enough and suite.space == "motion":
             raise DyadbenchError(
                 f"suite {name} scores the channels {missing[0]!r}, which motion space {space.name!r} does not have "
                 f"(it has {', '.join(space.groups) or 'no groups'}); choose a suite for this dataset"

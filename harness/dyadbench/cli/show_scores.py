@@ -109,7 +109,7 @@ def _validity(suite: str, column: str, root: Path) -> list[str]:
             passes = {
                 True: "passes",
                 False: "fails: " + "; ".join(measured.why),
-                None: "nothing says what it must order",
+                None: "has no value on these data" if measured.family else "nothing says what it must order",
             }
             lines.append(f"{corpus.benchmark}: {passes[measured.passes]}")
     return lines or [f"not measured on any corpus below {root / 'leaderboards'}; `dyadbench validity` measures it"]

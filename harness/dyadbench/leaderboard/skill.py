@@ -58,6 +58,9 @@ def skills(boot: Bootstrap, names: Sequence[str], columns: Sequence[Column]) -> 
             else (boot.point[names.index(by), j], boot.draws[:, names.index(by), j])
         )
         floor, floors = boot.point[null, j], boot.draws[:, null, j]
+        if np.isnan(floor):
+            notes.append(f"{column.id} is left out of the headline: {NULL} has no value in it")
+            continue
         better = 1 if column.direction == "max" else -1
         span = interval((top_draws - floors) * better) if boot.informative else None
         if not (top - floor) * better > 0 or (span is not None and span.low <= 0):

@@ -111,7 +111,8 @@ def make_table(
     notes = [str(each) for each in odd]
     failing = {name: why for name, why in (validity or {}).items() if why}
     headed = [dataclasses.replace(c, headline=False) if c.id in failing else c for c in columns]
-    notes += [*_failing_notes(columns, failing), *_unjudged_notes(columns, validity or {})]
+    somewhere = [c for c in columns if any(_has_value(record, suite, c.id) for record in usable)]
+    notes += [*_failing_notes(columns, failing), *_unjudged_notes(somewhere, validity or {})]
     groups = by_method(usable)
     first = (usable or list(records))[0]
     setting = first.benchmark_config
@@ -163,6 +164,11 @@ def _failing_notes(columns: Sequence[Column], failing: Mapping[str, Sequence[str
                 f"{'the ' * (part == 'headline')}{part} leaves out what fails on these data (validity.md): {each}"
             )
     return notes
+
+
+def _has_value(record: Record, suite: str, column: str) -> bool:
+    score = record.suites[suite].scores.get(column)
+    return score is not None and score.value is not None
 
 
 def _unjudged_notes(columns: Sequence[Column], validity: Mapping[str, Sequence[str]]) -> list[str]:

@@ -35,17 +35,23 @@ class Validity(Config):
         """What a file says of passing is for its readers: it follows from the measurements by today's rule."""
         return {key: raw[key] for key in raw if key not in ("passes", "why")} if isinstance(raw, Mapping) else raw
 
+    @property
+    def judged(self) -> bool:
+        """Not where it belongs to no family, so that nothing says what it must order, nor where nothing has a value, as of
+        channels that these data lack."""
+        return bool(self.family) and any(value is not None for value in self.values.values())
+
     @computed_field  # type: ignore[prop-decorator]
     @property
     def why(self) -> tuple[str, ...]:
-        """Why it fails; empty where it does not."""
-        return faults(self.family, self.pairs, self.falls, self.shifts)
+        """Why it fails; empty where it does not, and where it is not judged."""
+        return faults(self.family, self.pairs, self.falls, self.shifts) if self.judged else ()
 
     @computed_field  # type: ignore[prop-decorator]
     @property
     def passes(self) -> bool | None:
-        """None: it belongs to no family, so nothing says what it must order."""
-        return not self.why if self.family else None
+        """None: it is not judged."""
+        return not self.why if self.judged else None
 
 
 class Corpus(Config):

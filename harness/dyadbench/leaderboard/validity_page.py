@@ -55,7 +55,7 @@ a **constant** mean face.
   constant everywhere, or when clips are half as long, in distances from true to mismatched, and whether the true listener is still told
   from a mismatched one; of the first draw alone.
 - Not judged: a metric of no family, for which nobody knows whether a better listener has more of it or less, such as the growth
-  of an error over a clip and the difference between the samples of a clip.
+  of an error over a clip and the difference between the samples of a clip. Nor is a metric that has no value on these data.
 - Below the name of each corpus a link leads to the values and to every paired difference with its interval.
 
 **What a metric must order to pass** depends on its family:

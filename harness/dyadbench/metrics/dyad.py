@@ -160,8 +160,7 @@ class DyadSuite:
 
         Raises ValueError for a metric that there is not.
         """
-        self.scored = tuple(groups)
-        self.groups = self.scored if all_groups else ()  # those without which nothing is trained or sampled
+        self.groups, self.all_groups = tuple(groups), all_groups
         every = columns_of(groups)
         available = dict.fromkeys(_metric(column.id) for column in columns_of(("any",)))
         if strange := [name for name in metrics if name not in available]:
@@ -172,9 +171,9 @@ class DyadSuite:
         """data.predicted_motion (N, K, T, D). Raises ValueError for a missing group, wrong shapes and NaN."""
         if data.predicted_motion is None:
             raise ValueError("a dyad suite scores motion, and these predictions have none: choose an emotion suite")
-        present = [name for name in self.scored if name in data.space.groups]
-        missing = [name for name in self.scored if name not in present]
-        if missing and (self.groups or not present):
+        present = [name for name in self.groups if name in data.space.groups]
+        missing = [name for name in self.groups if name not in present]
+        if missing and (self.all_groups or not present):
             raise ValueError(f"motion space {data.space.name!r} has no group {missing[0]!r}, which this suite scores")
         data = data.with_own_listeners()
         lengths = np.asarray(data.lengths, np.int64)
