@@ -319,7 +319,6 @@ def test_eight_dirty_dyads_become_a_table_and_pages(dirty: Path, tmp_path: Path)
     assert "*oracle (truth)* | 1.00 |" in text and "ridge-matched" in text
     pages = [page.read_text() for page in (tmp_path / "leaderboards" / "site").rglob("*.html")]
     assert any("the intensities of the action units that were measured" in page for page in pages)
-    )
 
 
 def test_files_without_some_groups_are_scored_in_the_others(dirty: Path, tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def _column(family: str, **parts: object) -> Validity:
         "version": 1,
         "direction": "max",
         "headline": False,
-        "values": {},
+        "values": {"true": 1.0},
         "pairs": (),
         "falls": (),
         "shifts": FINE,
@@ -135,6 +135,8 @@ def test_every_question_that_is_asked_has_a_column_and_none_is_shown_that_was_no
     few = _page({"a": _column("realism", pairs=(_pair("true", "mismatched", "wrong"),)), "b": _column("realism")})
     assert "| true > mismatched | " in few and "fresh >" not in few.partition("## toy")[2]
     assert "| `a` | no | ✗ |" in few and "| `b` | **yes** | - |" in few
+    absent = _page({"c": _column("realism", values={"true": None, "noise": None})})
+    assert "| `c` | not judged |" in absent, "these data lack the channels that it scores"
 
 
 def test_the_order_of_clips_is_on_the_page_and_what_is_not_judged_is_explained() -> None:
