@@ -113,7 +113,9 @@ def _sentence(fault: Any, model: type[BaseModel] | None) -> str:
     if fault["type"] == "missing":
         return f"{where} is missing"
     if (due := EXPECTED.get(fault["type"])) is not None:
-        return f"{where}: {due} is expected, not {one_line(repr(fault['input']), INPUT_SHOWN)}"
+        torn = due == "a list" and str(fault["input"]).startswith("[")  # came as text: the shell took its quotes
+        advice = """; write 'FIELD=["a","b"]', with both kinds of quotes""" if torn else ""
+        return f"{where}: {due} is expected, not {one_line(repr(fault['input']), INPUT_SHOWN)}{advice}"
     return f"{where}: {fault['msg'][:1].lower()}{fault['msg'][1:]}"
 
 

@@ -42,6 +42,8 @@ def test_the_verb_writes_what_the_page_is_made_of(tmp_path: Path) -> None:
     assert "fresh" not in corpus.conditions and "same person" in corpus.conditions
     assert {"dyad-vc-dyads", "realism-motion", "dyad[gaze]"} <= set(corpus.suites)
     words[words.index("60")] = "8"
+    with pytest.raises(DyadbenchError, match=r"vc-dyads\.json is of 60 clips, which would be lost; measure as much"):
+        CliRunner().invoke(app, words, catch_exceptions=False)
     outcome = CliRunner().invoke(app, [*words, "--data-set", "frames=450"])
     assert outcome.exit_code == 0, outcome.output
     first, other = load_validity(root / "leaderboards")

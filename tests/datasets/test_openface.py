@@ -339,6 +339,17 @@ def test_files_without_some_groups_are_scored_in_the_others(dirty: Path, tmp_pat
     assert "CCC.blink" in unjudged and "gaze" not in unjudged
 
 
+def test_how_a_list_is_written_is_said_by_the_help_and_by_the_fault(tmp_path: Path) -> None:
+    way = """'FIELD=["a","b"]', with both kinds of quotes"""
+    for verb in (["run"], ["score"], ["data", "check"], ["data", "couplings"], ["bench", "latency"]):
+        text = " ".join(CliRunner().invoke(app, [*verb, "--help"], terminal_width=200).output.split())
+        assert way in text, verb
+    words = ["run", "-b", "openface", "-m", "mime", "--dry-run", "--root", str(tmp_path)]
+    outcome = CliRunner().invoke(app, [*words, "--data-set", "groups=[au,blink]"])
+    assert isinstance(outcome.exception, DyadbenchError)
+    assert f"groups: a list is expected, not '[au,blink]'; write {way}" in str(outcome.exception)
+
+
 def test_a_person_under_another_name_in_another_split_is_told(tmp_path: Path) -> None:
     rows = ["session,clip,a,b,split"]
     for n, split in enumerate(("train", "val", "test")):

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from dyadbench.cli.common import Group, Json, Verbs, print_json, print_table, set_threads
+from dyadbench.cli.common import LISTS, Group, Json, Verbs, print_json, print_table, set_threads
 
 app = Group(
     cls=Verbs,
@@ -95,7 +95,9 @@ def tables(
 def latency(
     method: Annotated[list[str] | None, typer.Argument(help="Methods or predictors; all that stream, if none.")] = None,
     preset: Annotated[str | None, typer.Option(help="Of the methods that have it. Default: small.")] = None,
-    setting: Annotated[list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help="Override.")] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help=f"Override. {LISTS}")
+    ] = None,
     frames: Annotated[int, typer.Option(min=100, help="Of the conversation.")] = 750,
     json: Json = False,
 ) -> None:

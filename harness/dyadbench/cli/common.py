@@ -30,17 +30,17 @@ Home = Annotated[
     Path | None,
     typer.Option(help="Store and caches. Default: $DYADBENCH_HOME, else .dyadbench/ in the root."),
 ]
-DataSettings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--data-set", metavar="FIELD=VALUE",
-        help="Override the dataset's configuration; a list is written as 'groups=[\"au\", \"blink\"]'.",
-    ),
-]  # fmt: skip
 Data = Annotated[
     list[str] | None,
     typer.Option(
         "--data", metavar="[NAME=]PATH", help="Where a dataset lies; NAME may be left out if only one is used."
+    ),
+]
+LISTS = """A list is written 'FIELD=["a","b"]', with both kinds of quotes."""  # the shell takes one kind away
+DataSettings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--data-set", metavar="FIELD=VALUE", help=f"Override the dataset's configuration; repeatable. {LISTS}"
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of tables.")]

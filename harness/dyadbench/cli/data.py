@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from dyadbench.api import DyadbenchError
-from dyadbench.cli.common import Group, Json, Limit, Verbs, print_json, print_table, refuse_unused
+from dyadbench.cli.common import LISTS, Group, Json, Limit, Verbs, print_json, print_table, refuse_unused
 from dyadbench.datasets.simdyad.config import MEANING
 from dyadbench.files.walk import expanded
 
@@ -35,7 +35,9 @@ def check(
     fix: Annotated[bool, typer.Option("--fix", help="Build what can be rebuilt (the neighbour matrices).")] = False,
     setting: Annotated[
         list[str] | None,
-        typer.Option("-s", "--set", metavar="FIELD=VALUE", help="Of openface and REACT: as a run would have it."),
+        typer.Option(
+            "-s", "--set", metavar="FIELD=VALUE", help=f"Of openface and REACT: as a run would have it. {LISTS}"
+        ),
     ] = None,
     limit: Annotated[
         int, typer.Option("--limit", min=0, metavar="N", help="Read N recordings of every part only.")
@@ -92,7 +94,8 @@ def couplings(
     name: Annotated[str, typer.Argument(help="A dataset, for example vc-dyads.")],
     path: Annotated[Path, typer.Argument(help="Its folder.")],
     setting: Annotated[
-        list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help="Of the dataset's configuration.")
+        list[str] | None,
+        typer.Option("-s", "--set", metavar="FIELD=VALUE", help=f"Of the dataset's configuration. {LISTS}"),
     ] = None,
     sample_covariance: Annotated[
         bool,

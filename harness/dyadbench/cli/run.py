@@ -13,6 +13,7 @@ import typer
 from dyadbench.api import DyadbenchError
 from dyadbench.cli.common import (
     DEFAULT_THREADS,
+    LISTS,
     Data,
     DataSettings,
     Device,
@@ -61,7 +62,7 @@ def run(
     method: Annotated[list[str] | None, typer.Option("-m", "--method", help="With --benchmark; repeatable.")] = None,
     preset: Annotated[str | None, typer.Option(help="paper, small or smoke; with --method.")] = None,
     seeds: Annotated[str | None, typer.Option(help="With --method: seeds, separated by commas. Default: 0.")] = None,
-    setting: Annotated[list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help="With --method: override; `dyadbench show METHOD` lists its fields.")] = None,
+    setting: Annotated[list[str] | None, typer.Option("-s", "--set", metavar="FIELD=VALUE", help=f"With --method: override; `dyadbench show METHOD` lists its fields. {LISTS}")] = None,
     label: Annotated[str | None, typer.Option("--as", metavar="NAME", help="With one --method: the row's name, for a second configuration of a method.")] = None,
     of: Annotated[str | None, typer.Option("--of", metavar="METHOD", help="With --method: the row is an ablation of METHOD, shown below it and never ranked.")] = None,
     data_setting: DataSettings = None,

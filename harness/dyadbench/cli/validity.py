@@ -26,6 +26,7 @@ def validity(
     clips: Annotated[int, typer.Option(min=8, help="At most this many clips, spread over the split.")] = 72,
     samples: Annotated[int, typer.Option(min=2, help="Reactions per clip where they are random.")] = 2,
     suite: Annotated[list[str] | None, typer.Option("-s", "--suite", help="A suite besides the benchmark's; repeatable.")] = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Let a result of other data, or of more, be replaced.")] = False,
     root: Root = None,
     home: Home = None,
     data: Data = None,
@@ -40,7 +41,7 @@ def validity(
     from dyadbench.conformance.validity import examine
     from dyadbench.datasets.limit import LimitedDataset
     from dyadbench.files.atomic import atomic_write
-    from dyadbench.leaderboard.validity import FOLDER, validity_json
+    from dyadbench.leaderboard.validity import FOLDER, demand_no_less, validity_json
     from dyadbench.matrix.cells import evaluated
     from dyadbench.matrix.settings import nest, parse_settings
     from dyadbench.progress import stages
@@ -58,6 +59,11 @@ def validity(
         if len({clip.session for clip in split.clips}) < 2:
             raise DyadbenchError(
                 f"{benchmark} has clips of one session only; validity needs listeners of other sessions"
+            )
+        path = base / "leaderboards" / FOLDER / f"{slug(benchmark)}.json"
+        if not replace:
+            demand_no_less(
+                path, dataset.digest, len(split.clips), samples, (setting.suite, *setting.also, *(suite or ()))
             )
         suites = open_suites(host, tuple(dict.fromkeys((setting.suite, *setting.also, *(suite or ())))))
         demand_groups(suites, dataset.space)
@@ -77,7 +83,6 @@ def validity(
             binary_units=setting.action_units == "binary",
             report=report,
         )
-    path = base / "leaderboards" / FOLDER / f"{slug(benchmark)}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     atomic_write(path, validity_json(result))
     for suite_name, columns in result.suites.items():

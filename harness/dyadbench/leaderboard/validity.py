@@ -77,16 +77,38 @@ class Corpus(Config):
         return same and not (self.action_units and setting.action_units == "raw")
 
 
+def demand_no_less(path: Path, data: str, clips: int, samples: int, suites: Sequence[str]) -> None:
+    """Raises DyadbenchError, before hours are spent, where a result of other data, or of more, would be replaced."""
+    if not path.is_file():
+        return
+    there = _load(path)
+    why = {
+        "other data": there.data != data,
+        f"{there.clips} clips": there.clips > clips,
+        f"{there.samples} samples": there.samples > samples,
+        f"suite {', '.join(sorted(set(there.suites) - set(suites)))}": bool(set(there.suites) - set(suites)),
+    }
+    if reasons := [reason for reason, holds in why.items() if holds]:
+        raise DyadbenchError(
+            f"{path} is of {' and '.join(reasons)}, which would be lost; measure as much (--clips, --samples, --suite), name "
+            "another --root, or add --replace"
+        )
+
+
+def _load(path: Path) -> Corpus:
+    try:
+        return Corpus.model_validate_json(path.read_text(encoding="utf-8"))
+    except (ValidationError, OSError, UnicodeDecodeError) as error:
+        raise DyadbenchError(
+            f"{path} is no result of `dyadbench validity`: {' '.join(str(error).split())[:200]}"
+        ) from None
+
+
 def load_validity(leaderboards: Path) -> list[Corpus]:
     """Every committed result, real people first; DyadbenchError names a file that is none."""
     reports = []
     for path in files_in(leaderboards / FOLDER, ".json"):
-        try:
-            corpus = Corpus.model_validate_json(path.read_text(encoding="utf-8"))
-        except (ValidationError, OSError, UnicodeDecodeError) as error:
-            raise DyadbenchError(
-                f"{path} is no result of `dyadbench validity`: {' '.join(str(error).split())[:200]}"
-            ) from None
+        corpus = _load(path)
         if path.name != (proper := f"{slug(corpus.benchmark)}.json"):
             raise DyadbenchError(
                 f"{path} is the result of {corpus.benchmark}, which belongs to {proper}; delete or rename it"
