@@ -39,6 +39,7 @@ from dyadbench.leaderboard.stats import (
 )
 from dyadbench.leaderboard.tables import make_table
 from dyadbench.leaderboard.text import escape, skill_text
+from dyadbench.leaderboard.validity import Corpus
 from dyadbench.leaderboard.write import write_leaderboards
 from dyadbench.records import frame
 from dyadbench.records.comparable import records_below
@@ -278,7 +279,7 @@ def test_what_is_left_out_judges_no_column_of_those_that_stay() -> None:
     """One old record decided which columns made the headline of a table that left it out."""
     data = {"name": "simdyad", "digest": "e" * 64, "simulated": True, "split": "test", "config": {}}
     fails = SimpleNamespace(version=1, passes=False, why=("prefers noise",))
-    corpus: Any = SimpleNamespace(data="e" * 64, suites={"react2024": {"FRDist": fails}})
+    corpus: Any = Corpus.model_construct(benchmark="toy", data="e" * 64, suites={"react2024": {"FRDist": fails}})
     rows = [record("a", 0.2), record("b", 0.3), floor()]
     for records in (rows, [*rows, record("old", 0.2, dataset=data)]):
         [table], _ = make_tables([("toy", records)], {"react2024": COLUMNS}, [], [corpus])

@@ -39,7 +39,8 @@ class Validity(Config):
     def judged(self) -> bool:
         """Not where it belongs to no family, so that nothing says what it must order, nor where nothing has a value, as of
         channels that these data lack."""
-        return bool(self.family) and any(value is not None for value in self.values.values())
+        nothing = bool(self.values) and all(value is None for value in self.values.values())
+        return bool(self.family) and not nothing
 
     @computed_field  # type: ignore[prop-decorator]
     @property
