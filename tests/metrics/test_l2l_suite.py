@@ -174,6 +174,6 @@ def test_refusals_name_the_clip() -> None:
         suite.evaluate(replace(data, predicted_motion=data.predicted_motion[..., :20]))
     with pytest.raises(ValueError, match="have none"):
         suite.evaluate(replace(data, predicted_motion=None))
-    bare = replace(DECA_56, groups={"expression": (0, 50)})
+    bare = replace(DECA_56, groups={"expression": (0, 50)}, units={})
     with pytest.raises(ValueError, match="no group 'rotation'"):
         suite.evaluate(replace(data, space=bare))
