@@ -129,7 +129,11 @@ Progress = Callable[[int, int], None]  # done, total
 
 
 class Suite(Protocol):
-    """A named set of metrics. `columns` fixes order; `evaluate` returns one Result for each column id."""
+    """A named set of metrics. `columns` fixes order; `evaluate` returns one Result for each column id.
+
+    A suite of motion may name the groups of channels that it scores in `groups`: data without one of them are refused before
+    anything is trained. With `all_groups = False` it needs one of them only, and its columns of the others are undefined.
+    """
 
     columns: Sequence[Column]
     space: Literal["emotion", "motion"]

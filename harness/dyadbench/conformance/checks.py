@@ -303,7 +303,7 @@ def _hears(predictor: Any, gains: Mapping[str, float], corpus: TinyCorpus, noise
     if gap == 0 and not any(gains.values()):
         return "this method ignores the speaker"
     hears = "another speaker, another reaction" if gap else "another speaker, another loss"
-    # A method without sound, or of one stage that cannot tell them apart, has one number.
+    # Without sound there is one number, and "face and sound" beside it would be wrong.
     each = ", ".join(f"{gain:.2g} ({what})" if len(gains) > 1 else f"{gain:.2g}" for what, gain in gains.items())
     return f"{hears}; speaker gain in the unit of its loss: {each}" if gains else hears
 
